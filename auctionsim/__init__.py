@@ -1,0 +1,7 @@
+"""auctionsim: a laboratory for auctions of influence over a language model."""
+
+from auctionsim.outcome import Outcome
+
+__version__ = "0.1.0"
+
+__all__ = ["Outcome", "__version__"]

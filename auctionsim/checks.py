@@ -1,0 +1,99 @@
+"""The rules that input must obey, and the one sentence that names the value and the rule when it does not."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def checked_amounts(amounts: Tensor, num_bidders: int, num_features: int, what: str = "bids") -> Tensor:
+    """Return `amounts` unchanged if they are valid bids or valuations.
+
+    Args:
+        amounts: Expected (batch, bidder, feature), floating point, finite, ≥ 0.
+        num_bidders: Required size of the bidder axis.
+        num_features: Required size of the feature axis.
+        what: How the message calls them.
+    Raises:
+        TypeError: Not a floating-point tensor.
+        ValueError: Wrong shape, or an entry is NaN, infinite or negative.
+    """
+    if not isinstance(amounts, Tensor) or not amounts.is_floating_point():
+        kind = amounts.dtype if isinstance(amounts, Tensor) else type(amounts).__name__
+        raise TypeError(f"{what} must be a floating-point torch tensor, got {kind}")
+    if amounts.ndim != 3 or amounts.shape[1:] != (num_bidders, num_features):
+        raise ValueError(
+            f"{what} must have shape (batch, bidder={num_bidders}, feature={num_features}), got {tuple(amounts.shape)}"
+        )
+    if amounts.numel():
+        low, high = torch.aminmax(amounts.detach())  # one pass; NaN spreads to both
+        if not (low >= 0 and high < math.inf):
+            raise ValueError(f"{what} must be finite and >= 0, got {_first_offender(amounts)}")
+    return amounts
+
+
+def _first_offender(amounts: Tensor) -> str:
+    bad = ~(torch.isfinite(amounts) & (amounts >= 0))
+    place = tuple(int(k) for k in bad.nonzero()[0])
+    return f"{amounts[place].item()} at (batch, bidder, feature) = {place}"
+
+
+def checked_context(context: Tensor | None, batch: int, contexts: tuple[str, ...]) -> Tensor | None:
+    """Return `context` unchanged if it indexes `contexts`, one entry a row.
+
+    Raises:
+        ValueError: Wrong shape, no integers, or an index out of range.
+    """
+    if context is None:
+        return None
+    if not contexts:
+        raise ValueError("this substrate has no contexts: pass context=None")
+    if context.dtype not in (torch.int32, torch.int64) or context.shape != (batch,):
+        raise ValueError(
+            f"context must be an integer tensor of shape (batch={batch},), got {context.dtype} {tuple(context.shape)}"
+        )
+    if context.numel() and not (int(context.min()) >= 0 and int(context.max()) < len(contexts)):
+        raise ValueError(
+            f"context must index the contexts 0 … {len(contexts) - 1} {contexts}, "
+            f"got {int(context.min())} … {int(context.max())}"
+        )
+    return context
+
+
+def checked_allocation(allocation: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return `allocation` unchanged if it is a floating-point tensor of shape (batch, *shape).
+
+    Raises:
+        ValueError: Another shape or no floats: this allocation was made for another substrate.
+    """
+    if not allocation.is_floating_point() or allocation.shape[1:] != shape:
+        raise ValueError(
+            f"allocation must be a floating-point tensor of shape (batch, {', '.join(map(str, shape))}), "
+            f"got {allocation.dtype} {tuple(allocation.shape)}: was it made for another substrate?"
+        )
+    return allocation
+
+
+def checked_count(value: int, what: str, low: int = 1) -> int:
+    """Return `value` if it is an integer ≥ low.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(f"{what} must be an integer >= {low}, got {value!r}")
+    return value
+
+
+def checked_number(
+    value: float, what: str, low: float = 0.0, high: float = math.inf, *, infinite: bool = False
+) -> float:
+    """Return `value` as a float if low ≤ value ≤ high (and it is finite, unless `infinite`).
+
+    Raises:
+        ValueError: It is not.
+    """
+    number = float(value)
+    if math.isnan(number) or not low <= number <= high or (math.isinf(number) and not infinite):
+        raise ValueError(f"{what} must be a number in [{low}, {high}], got {value!r}")
+    return number

@@ -1,0 +1,32 @@
+"""The welfare-maximal allocation on any substrate, each bidder charged its own bid: the untruthful reference."""
+
+from torch import Tensor
+
+from auctionsim.checks import checked_number
+from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.outcome import Outcome
+from auctionsim.substrates.protocol import Substrate
+
+
+class PayAsBid(Mechanism):
+    """Choose x* = argmax Σ_j b_j · e_j(x) − λ L(x) and charge t_i = b_i · e_i(x*), λ the user weight.
+
+    First price where the substrate is one item. Truth earns exactly 0, so it is individually rational at truthful
+    bids and far from truthful.
+
+    Args:
+        substrate: Any substrate with an exact `maximise`.
+        user_weight: λ ≥ 0, money per unit of user loss.
+    Source:
+        The discriminatory auction; Bernheim and Whinston (1986), "Menu auctions", for the general form.
+    """
+
+    def __init__(self, substrate: Substrate, user_weight: float = 0.0) -> None:
+        super().__init__(substrate.num_bidders, len(substrate.features), substrate)
+        self.range: Substrate = substrate
+        self.user_weight = checked_number(user_weight, "user_weight")
+
+    def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
+        """Maximise reported welfare and charge the reports."""
+        allocation = self.range.maximise(bids, self.user_weight, context)
+        return Outcome(allocation, (bids * self.range.exposure(allocation, context)).sum(2))

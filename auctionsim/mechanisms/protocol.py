@@ -1,0 +1,52 @@
+"""What every mechanism promises: bids in, an outcome out, bad bids refused, and which incentive claims are proved."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from auctionsim.checks import checked_amounts, checked_context
+from auctionsim.outcome import Outcome
+from auctionsim.substrates.protocol import Substrate, contexts_of
+
+
+class Mechanism(ABC):
+    """A direct mechanism: `mechanism(bids, context)` clears one auction per row.
+
+    Subclasses write `clear`, a function of valid bids whose rows do not touch each other, and, where they have a
+    proof, `dsic_proof`.
+
+    Args:
+        num_bidders: Size of the bidder axis that bids must have.
+        num_features: Size of the feature axis that bids must have.
+        substrate: What it allocates on; None for item rules, whose allocations fit `Items(num_bidders, num_features)`.
+    """
+
+    def __init__(self, num_bidders: int, num_features: int, substrate: Substrate | None = None) -> None:
+        self.num_bidders = num_bidders
+        self.num_features = num_features
+        self.substrate = substrate
+
+    def __call__(self, bids: Tensor, context: Tensor | None = None) -> Outcome:
+        """Clear one auction per row.
+
+        Args:
+            bids: (batch, bidder, feature), finite, ≥ 0, in money per unit of exposure.
+            context: (batch,) indices into the substrate's contexts, or None.
+        Returns:
+            The outcome, in the bids' dtype and on their device.
+        Raises:
+            TypeError: Bids that are no floating-point tensor.
+            ValueError: Bids that are NaN, infinite, negative or of another shape; a context out of range.
+        """
+        checked_amounts(bids, self.num_bidders, self.num_features)
+        checked_context(context, len(bids), () if self.substrate is None else contexts_of(self.substrate))
+        return self.clear(bids, context)
+
+    @abstractmethod
+    def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
+        """Clear valid bids (batch, bidder, feature)."""
+
+    def dsic_proof(self, substrate: Substrate) -> str | None:
+        """Return the reason why truth is a dominant strategy when exposure is `substrate`'s, or None without a proof."""
+        del substrate
+        return None

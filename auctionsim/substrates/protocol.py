@@ -1,0 +1,130 @@
+"""What every substrate promises: from an allocation to each bidder's exposure and the user's loss."""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+class Lever(NamedTuple):
+    """One continuous control that a bidder can be given.
+
+    Attributes:
+        name: What it is called in tables.
+        low: Smallest value.
+        high: Largest value.
+        null: The value that leaves the substrate untouched.
+    """
+
+    name: str
+    low: float
+    high: float
+    null: float
+
+
+class FiniteRange(NamedTuple):
+    """All joint allocations among which a substrate chooses, fixed before any bid; the null is entry 0.
+
+    `batch` is 1 where no context was given or the substrate has none; it broadcasts over auctions.
+
+    Attributes:
+        allocations: (entry, …), each in the substrate's allocation shape.
+        exposures: (batch, entry, bidder, feature).
+        user_losses: (batch, entry).
+    """
+
+    allocations: Tensor
+    exposures: Tensor
+    user_losses: Tensor
+
+
+@runtime_checkable
+class Substrate(Protocol):
+    """Turns an allocation into exposure and user loss.
+
+    A context is a (batch,) integer tensor of indices into the substrate's contexts, the prompt's public group; None
+    stands for the average over contexts. Exposures and losses follow the dtype and device of the allocation.
+
+    Two more attributes are read where they exist: `contexts`, a tuple of names (see `contexts_of`), and `separable`
+    (see `is_separable`).
+    """
+
+    @property
+    def num_bidders(self) -> int:
+        """How many bidders share the substrate."""
+        ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the exposure's features."""
+        ...
+
+    @property
+    def levers(self) -> tuple[Lever, ...]:
+        """The controls of one bidder, the same for all."""
+        ...
+
+    def null_allocation(
+        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> Tensor:
+        """Return the allocation that gives nobody anything: (batch, bidder, lever)."""
+        ...
+
+    def feasible(self, allocation: Tensor) -> Tensor:
+        """Tell which rows can be carried out: (batch,) bool."""
+        ...
+
+    def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return what each bidder gets: (batch, bidder, feature), ≥ 0."""
+        ...
+
+    def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return what the user loses: (batch,), ≥ 0."""
+        ...
+
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+        """Return the exact argmax of Σ weights · exposure − user_weight · loss over a range fixed before the weights.
+
+        Args:
+            weights: (batch, bidder, feature), finite, of any sign.
+            user_weight: ≥ 0, in money per unit of loss.
+            context: (batch,) indices into `contexts`, or None.
+        Returns:
+            (batch, …) allocations; ties go to the first of the range, the null first.
+        Raises:
+            NotImplementedError: Where the exact argmax is not available.
+        """
+        ...
+
+
+@runtime_checkable
+class FiniteSubstrate(Substrate, Protocol):
+    """A substrate whose maximum is always found on a finite list: grids (at their nodes), lists, lotteries."""
+
+    def finite_range(self, context: Tensor | None = None) -> FiniteRange:
+        """Return the list, with what each entry gives in each row's context."""
+        ...
+
+
+def contexts_of(substrate: Substrate) -> tuple[str, ...]:
+    """Return the names of the substrate's public contexts, () where it has none."""
+    return tuple(getattr(substrate, "contexts", ()))
+
+
+def is_separable(substrate: Substrate) -> bool:
+    """Tell whether the substrate says that no bidder's levers touch another.
+
+    Separable: each bidder's exposure depends on its own levers only, the loss is a sum over bidders, and any
+    combination of feasible levers is feasible together. A substrate that says nothing is taken to have crosstalk.
+    """
+    return bool(getattr(substrate, "separable", False))
+
+
+def allocation_shape(substrate: Substrate) -> tuple[int, ...]:
+    """Return the shape of one allocation, without the batch axis."""
+    return tuple(substrate.null_allocation(1).shape[1:])
+
+
+def same_substrate(one: Substrate | None, other: Substrate | None) -> bool:
+    """Tell whether two substrates give the same numbers: the same object, or equal by their own comparison."""
+    return one is not None and (one is other or bool(one == other))

@@ -1,0 +1,112 @@
+"""The smallest substrate with crosstalk: one lever a bidder, quadratic loss, a maximum known exactly."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
+from auctionsim.substrates.protocol import Lever
+
+
+@dataclass(frozen=True)
+class QuadraticSubstrate:
+    """One lever x_i ∈ [0, 1] a bidder; e_i = x_i (1 − γ Σ_{j≠i} x_j); L = Σ_i x_i² / 2.
+
+    γ is the crosstalk. At γ = 0 it is separable and every optimum has a closed form; at γ > 0 one bidder's lever
+    lowers the others' exposure, as amplified neurons do.
+
+    Args:
+        num_bidders: n ≥ 1.
+        crosstalk: γ, 0 ≤ γ ≤ 1 / (n − 1), so that exposure never falls below 0.
+    """
+
+    num_bidders: int
+    crosstalk: float = 0.0
+    features = ("exposure",)
+    levers = (Lever("x", 0.0, 1.0, 0.0),)
+    contexts = ()
+
+    def __post_init__(self) -> None:
+        checked_count(self.num_bidders, "num_bidders")
+        checked_number(self.crosstalk, "crosstalk", 0.0, 1.0 / max(self.num_bidders - 1, 1))
+
+    @property
+    def separable(self) -> bool:
+        """True without crosstalk."""
+        return self.crosstalk == 0.0 or self.num_bidders == 1
+
+    def null_allocation(
+        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> Tensor:
+        """Return zeros (batch, bidder, 1)."""
+        return torch.zeros(batch, self.num_bidders, 1, dtype=dtype, device=device)
+
+    def feasible(self, allocation: Tensor) -> Tensor:
+        """Tell which rows lie in the unit box: (batch,) bool."""
+        x = checked_allocation(allocation, (self.num_bidders, 1))
+        return ((x >= 0) & (x <= 1)).flatten(1).all(1)
+
+    def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return x_i (1 − γ Σ_{j≠i} x_j): (batch, bidder, 1)."""
+        checked_context(context, len(allocation), self.contexts)
+        x = checked_allocation(allocation, (self.num_bidders, 1))
+        return x * (1 - self.crosstalk * (x.sum(1, keepdim=True) - x))
+
+    def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return Σ_i x_i² / 2: (batch,)."""
+        checked_context(context, len(allocation), self.contexts)
+        x = checked_allocation(allocation, (self.num_bidders, 1))
+        return x.square().sum((1, 2)) / 2
+
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+        """Return the exact argmax over the box, by enumerating its faces.
+
+        With w the weights and λ the user weight the objective is w·x − x'Hx / 2, H_ii = λ, H_ij = γ (w_i + w_j).
+        On each of the 3ⁿ faces (every x_i at 0, at 1 or free) a maximum in the face's interior solves H x = w on the
+        free coordinates; where that system is singular the objective is flat along a line that ends on a smaller
+        face, which is searched too. So the best feasible candidate is the global maximum, concave or not.
+
+        Raises:
+            NotImplementedError: More than 8 bidders (3⁸ faces).
+        """
+        checked_context(context, len(weights), self.contexts)
+        n = self.num_bidders
+        if n > 8:
+            raise NotImplementedError(f"the exact maximum enumerates 3^n faces: at most 8 bidders, got {n}")
+        w = weights.squeeze(2)
+        if self.separable:
+            return _separable_argmax(w, user_weight).unsqueeze(2)
+        hessian = self.crosstalk * (w.unsqueeze(2) + w.unsqueeze(1))
+        hessian.diagonal(dim1=1, dim2=2).fill_(user_weight)
+        best_x = torch.zeros_like(w)
+        best_value = torch.zeros_like(w[:, 0])  # the null comes first
+        for face in itertools.product((0.0, 1.0, None), repeat=n):
+            x, usable = _stationary_point(face, w, hessian)
+            value = (w * x).sum(1) - torch.einsum("bi,bij,bj->b", x, hessian, x) / 2
+            better = usable & (value > best_value)
+            best_value = torch.where(better, value, best_value)
+            best_x = torch.where(better.unsqueeze(1), x, best_x)
+        return best_x.unsqueeze(2)
+
+
+def _separable_argmax(w: Tensor, user_weight: float) -> Tensor:
+    if user_weight == 0:
+        return (w > 0).to(w.dtype)
+    return (w / user_weight).clamp(0, 1)
+
+
+def _stationary_point(face: tuple[float | None, ...], w: Tensor, hessian: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the stationary point on one face (batch, bidder) and where it exists inside the face (batch,)."""
+    fixed = torch.tensor([0.0 if level is None else level for level in face], dtype=w.dtype, device=w.device)
+    x = fixed.expand_as(w).clone()
+    free = [i for i, level in enumerate(face) if level is None]
+    if not free:
+        return x, torch.ones_like(w[:, 0], dtype=torch.bool)
+    target = (w - torch.einsum("bij,j->bi", hessian, fixed))[:, free]
+    solution, info = torch.linalg.solve_ex(hessian[:, free][:, :, free], target)
+    inside = (solution >= 0) & (solution <= 1)  # False for NaN
+    usable = (info == 0) & inside.all(1)
+    x[:, free] = torch.where(usable.unsqueeze(1), solution, torch.zeros_like(solution))
+    return x, usable
