@@ -98,12 +98,10 @@ def user_loss(
 
 
 class Interval(NamedTuple):
-    """An interval for a mean. Unpacks as `mean, low, high, confidence`."""
+    """An interval for a mean: `low, high = interval`."""
 
-    mean: float
     low: float
     high: float
-    confidence: float
 
 
 def mean_interval(samples: Tensor, confidence: float = 0.95) -> Interval:
@@ -121,7 +119,7 @@ def mean_interval(samples: Tensor, confidence: float = 0.95) -> Interval:
     level = _checked_confidence(confidence)
     n, mean = len(values), float(values.mean())
     reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * float(values.std()) / math.sqrt(n)
-    return Interval(mean, mean - reach, mean + reach, level)
+    return Interval(mean - reach, mean + reach)
 
 
 def bootstrap_interval(
@@ -147,7 +145,7 @@ def bootstrap_interval(
     )
     tail = (1 - level) / 2
     low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=means.dtype, device=means.device))
-    return Interval(float(values.mean()), float(low), float(high), level)
+    return Interval(float(low), float(high))
 
 
 def _parts(total: int, most: int) -> list[int]:
