@@ -8,7 +8,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
-install_import_hook("auctionsim", "beartype.beartype")  # before anything of auctionsim is imported
+# Before anything of auctionsim is imported. With the numeric tower: where a float is annotated, an int will do.
+install_import_hook("auctionsim", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 import hypothesis
 import pytest

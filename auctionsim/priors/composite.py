@@ -1,0 +1,86 @@
+"""Priors made from others or from data: mixtures and samples."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from auctionsim.checks import checked_number
+from auctionsim.priors.ironing import VirtualValueCurve, hull_slopes, started_at_zero
+from auctionsim.priors.protocol import Prior, as_float64, distinct, in_dtype_of
+
+
+class Mixture(Prior):
+    """Draw from component k with probability weights[k]; ironed numerically."""
+
+    def __init__(self, components: Sequence[Prior], weights: Sequence[float] | None = None) -> None:
+        self.components = tuple(components)
+        shares = [1.0] * len(self.components) if weights is None else [checked_number(w, "weights") for w in weights]
+        if not self.components or len(shares) != len(self.components) or sum(shares) <= 0:
+            raise ValueError(
+                "a mixture needs one weight a component, some positive, "
+                f"got {len(self.components)} components and weights {weights!r}"
+            )
+        if any(isinstance(component, Empirical) for component in self.components):
+            raise ValueError("a mixture's components need densities: pool the samples into one Empirical instead")
+        self.weights = tuple(share / sum(shares) for share in shares)
+        used = [(c, w) for c, w in zip(self.components, self.weights, strict=True) if w > 0]
+        low, high = min(c.low for c, _ in used), max(c.high for c, _ in used)
+        self._used = tuple(used)
+        super().__init__(low, high, sum(w * c.mean for c, w in used), (self.components, self.weights))
+
+    def _cdf(self, v: Tensor) -> Tensor:
+        return torch.stack([w * c.cdf(v) for c, w in self._used]).sum(0)
+
+    def _pdf(self, v: Tensor) -> Tensor:
+        return torch.stack([w * c.pdf(v) for c, w in self._used]).sum(0)
+
+    def _quantile(self, q: Tensor) -> Tensor:
+        """Bisect between the components' quantiles; inf{v : F(v) ≥ q} is the upper end."""
+        ends = torch.stack([c._quantile(q) for c, _ in self._used])
+        lower, upper = ends.amin(0), ends.amax(0)
+        for _ in range(64):
+            middle = lower + (upper - lower) / 2
+            reached = self._cdf(middle) >= q
+            lower, upper = torch.where(reached, lower, middle), torch.where(reached, middle, upper)
+        return upper
+
+    def _landmarks(self) -> Tensor:
+        ends = [end for c, _ in self._used for end in (c.low, c.finite_high) if end <= self.finite_high]
+        return distinct(torch.cat([super()._landmarks(), torch.tensor(ends, dtype=torch.float64)]))
+
+
+class Empirical(Prior):
+    """The distribution of given samples, each equally likely; virtual values are ironed exactly."""
+
+    def __init__(self, samples: Tensor | Sequence[float]) -> None:
+        values = torch.as_tensor(samples, dtype=torch.float64).detach().flatten().sort().values
+        if not len(values) or not bool((torch.isfinite(values) & (values >= 0)).all()):
+            raise ValueError("an empirical prior needs at least one sample, all finite and >= 0")
+        self._samples = values
+        self._support = distinct(values)
+        super().__init__(float(values[0]), float(values[-1]), float(values.mean()), (tuple(values.tolist()),))
+
+    def _cdf(self, v: Tensor) -> Tensor:
+        return torch.searchsorted(self._samples, v, right=True).double() / len(self._samples)
+
+    def _pdf(self, v: Tensor) -> Tensor:
+        raise NotImplementedError("an empirical prior has no density")
+
+    def _quantile(self, q: Tensor) -> Tensor:
+        place = torch.ceil(q * len(self._samples)).long() - 1
+        return self._samples[place.clamp(0, len(self._samples) - 1)]
+
+    def virtual_value(self, v: Tensor | float) -> Tensor:
+        """Return the slope of the ironed revenue curve at the largest support point ≤ v; min(φ(low), 0) below all."""
+        return in_dtype_of(self.curve.evaluate(v if isinstance(v, Tensor) else as_float64(v)), v)
+
+    @cached_property
+    def curve(self) -> VirtualValueCurve:
+        """A staircase with a step at every support point."""
+        at_least = 1 - torch.searchsorted(self._samples, self._support).double() / len(self._samples)
+        slopes = hull_slopes(self._support, at_least).slopes
+        values = self._support.repeat_interleave(2)
+        phis = torch.stack([torch.cat([slopes[:1].clamp_max(0), slopes[:-1]]), slopes], 1).flatten()
+        return started_at_zero(VirtualValueCurve(values, phis))

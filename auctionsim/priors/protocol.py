@@ -1,0 +1,182 @@
+"""What every prior promises: a distribution of one valuation, and the virtual value an optimal auction weighs it by."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auctionsim.priors.ironing import (
+    HullSlopes,
+    VirtualValueCurve,
+    hull_slopes,
+    refined_curve,
+    rounded_down,
+    started_at_zero,
+)
+
+CUT = 1 - 2.0**-24  # an unbounded prior ends at this quantile wherever a finite bound is needed
+
+
+class Prior(ABC):
+    """A distribution of one valuation, one number ≥ 0.
+
+    Two priors of the same kind and parameters are equal. All functions work elementwise on tensors of any shape (or a
+    number), compute in float64, and answer in the argument's dtype.
+
+    Attributes:
+        low: The smallest valuation.
+        high: The largest valuation, perhaps infinite.
+        mean: The expected valuation.
+        parameters: What it was made with, in the constructor's order.
+    """
+
+    def __init__(self, low: float, high: float, mean: float, parameters: tuple[Any, ...]) -> None:
+        self.low, self.high, self.mean, self.parameters = low, high, mean, parameters
+
+    @abstractmethod
+    def _cdf(self, v: Tensor) -> Tensor:
+        """Return P(V ≤ v) for float64 v inside [low, high]."""
+
+    @abstractmethod
+    def _pdf(self, v: Tensor) -> Tensor:
+        """Return the density for float64 v inside [low, high]."""
+
+    @abstractmethod
+    def _quantile(self, q: Tensor) -> Tensor:
+        """Return inf{v : F(v) ≥ q} for float64 q in [0, 1]."""
+
+    def _raw_virtual_value(self, v: Tensor) -> Tensor:
+        """Return v − (1 − F)/f for float64 v inside [low, high]; −inf where the density is 0 but not the survival."""
+        density, survival = self._pdf(v), 1 - self._cdf(v)
+        ratio = torch.where(survival > 0, survival / density.clamp_min(1e-300), 0.0)
+        return torch.where((density > 0) | (survival <= 0), v - ratio, -torch.inf)
+
+    @property
+    def regular(self) -> bool:
+        """Whether v − (1 − F)/f is known to be nondecreasing, so that nothing is ironed."""
+        return False
+
+    def cdf(self, v: Tensor | float) -> Tensor:
+        """Return P(V ≤ v)."""
+        x = as_float64(v)
+        inside = self._cdf(x.clamp(self.low, self.high))
+        return in_dtype_of(torch.where(x < self.low, 0.0, torch.where(x >= self.high, 1.0, inside)), v)
+
+    def pdf(self, v: Tensor | float) -> Tensor:
+        """Return the density, 0 outside [low, high]."""
+        x = as_float64(v)
+        inside = self._pdf(x.clamp(self.low, self.high))
+        return in_dtype_of(torch.where((x >= self.low) & (x <= self.high), inside, 0.0), v)
+
+    def quantile(self, q: Tensor | float) -> Tensor:
+        """Return the smallest v with P(V ≤ v) ≥ q, low at q = 0.
+
+        Raises:
+            ValueError: q outside [0, 1].
+        """
+        x = as_float64(q)
+        if not bool(((x >= 0) & (x <= 1)).all()):
+            raise ValueError(f"a quantile is asked at q in [0, 1], got {x.min().item()} … {x.max().item()}")
+        return in_dtype_of(self._quantile(x), q)
+
+    def sample(
+        self, shape: tuple[int, ...], generator: torch.Generator | None, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Draw by inverse transform: one float64 uniform each, then rounded to `dtype` within [low, high]."""
+        u = torch.rand(
+            shape, generator=generator, dtype=torch.float64, device=None if generator is None else generator.device
+        )
+        return rounded_inside(self._quantile(u), self.low, self.high, dtype or torch.get_default_dtype())
+
+    def virtual_value(self, v: Tensor | float) -> Tensor:
+        """Return the ironed virtual value φ, nondecreasing on all v ≥ 0.
+
+        On the support: v − (1 − F)/f, ironed in quantile space. Below it min(φ(low), 0), so that a bidder outside the
+        support never wins what it should not; above it v. E[max(φ(V), 0)] is the revenue of the best posted price.
+        """
+        x = as_float64(v)
+        inside = x.clamp(self.low, self.high)
+        phi = self._raw_virtual_value(inside)
+        if not self.regular:
+            phi = self._hull.iron(inside, phi)
+        phi = torch.where(x >= self.high, x, phi)
+        return in_dtype_of(torch.where(x < self.low, phi.clamp_max(0), phi), v)
+
+    @cached_property
+    def curve(self) -> VirtualValueCurve:
+        """The virtual value as a piecewise linear curve on v ≥ 0, with its generalised inverse: what rules use.
+
+        Within 2e-6 · high of `virtual_value` wherever that is not far below 0; exact for uniform, exponential and
+        empirical priors.
+        """
+        return started_at_zero(refined_curve(self.virtual_value, self._landmarks(), self.finite_high))
+
+    @cached_property
+    def finite_high(self) -> float:
+        """`high`, or the 1 − 2⁻²⁴ quantile where it is infinite."""
+        return self.high if math.isfinite(self.high) else float(self._quantile(torch.tensor(CUT, dtype=torch.float64)))
+
+    @property
+    def monopoly_price(self) -> float:
+        """The lowest revenue-maximal price for one bidder: where φ reaches 0."""
+        return max(float(self.curve.inverse(torch.zeros(1))), self.low)
+
+    @cached_property
+    def _hull(self) -> HullSlopes:
+        """Bounds of the ironed virtual value, from a fine grid in both valuations and quantiles."""
+        quantiles = self._quantile(torch.linspace(0, CUT, 8193, dtype=torch.float64))
+        evenly = torch.linspace(self.low, self.finite_high, 8193, dtype=torch.float64)
+        values = distinct(torch.cat([evenly, quantiles, self._landmarks()]))
+        survival = 1 - self._cdf(values)
+        return hull_slopes(values[survival > 0], survival[survival > 0])
+
+    def _landmarks(self) -> Tensor:
+        """Return where the density may jump or be extreme: increasing, from low to the finite high."""
+        spread = self._quantile(torch.linspace(0, CUT, 33, dtype=torch.float64))
+        return distinct(torch.cat([spread, spread.new_tensor([self.low, self.finite_high])]))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.parameters))})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, Prior) and other.parameters == self.parameters
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.parameters))
+
+
+def through_scipy(function: Callable[..., Any], *arguments: float | Tensor) -> Tensor:
+    """Evaluate a special function elementwise; its last argument is a float64 tensor."""
+    last = arguments[-1]
+    assert isinstance(last, Tensor)
+    answer = function(*arguments[:-1], last.detach().cpu().numpy())
+    return torch.as_tensor(np.asarray(answer, dtype=np.float64), device=last.device)
+
+
+def distinct(values: Tensor) -> Tensor:
+    """Return the different values of a vector, increasing."""
+    ordered = values.sort().values
+    return torch.cat([ordered[:1], ordered[1:][ordered.diff() > 0]])
+
+
+def as_float64(v: Tensor | float) -> Tensor:
+    """Return a tensor, or a number as a 0-dimensional one, in float64."""
+    return torch.as_tensor(v, dtype=torch.float64) if not isinstance(v, Tensor) else v.double()
+
+
+def in_dtype_of(answer: Tensor, argument: Tensor | float) -> Tensor:
+    """Return the answer in the argument's floating dtype; float64 for a number."""
+    return answer.to(argument.dtype) if isinstance(argument, Tensor) and argument.is_floating_point() else answer
+
+
+def rounded_inside(values: Tensor, low: float, high: float, dtype: torch.dtype) -> Tensor:
+    """Round to `dtype` without leaving [low, high], unless no number of that dtype lies within."""
+    ends = torch.tensor([-low, high], dtype=torch.float64, device=values.device)
+    bottom, top = rounded_down(ends, dtype) * ends.new_tensor([-1.0, 1.0])
+    rounded = values.to(dtype)
+    return rounded if bottom > top else rounded.clamp(float(bottom), float(top))
