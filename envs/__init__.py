@@ -2,3 +2,45 @@
 
 if __name__ == "envs":
     raise ImportError("import auctionsim.envs: the folder 'envs' is installed under that name")
+
+from typing import TYPE_CHECKING, Any
+
+from auctionsim.envs.game import AuctionGame, GameState, Round
+from auctionsim.envs.gymnasium_env import NeuronAuctionEnv
+from auctionsim.envs.settings import SETTINGS, Setting, build_game
+from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
+
+if TYPE_CHECKING:
+    from auctionsim.envs.pettingzoo_env import parallel_env
+    from auctionsim.envs.rllib_env import NeuronAuctionEnvRunner, NeuronAuctionMultiAgentEnv, register_envs
+
+_LATE = {  # behind packages that an import of this one must not load
+    "parallel_env": "auctionsim.envs.pettingzoo_env",
+    "NeuronAuctionMultiAgentEnv": "auctionsim.envs.rllib_env",
+    "NeuronAuctionEnvRunner": "auctionsim.envs.rllib_env",
+    "register_envs": "auctionsim.envs.rllib_env",
+}
+
+__all__ = [
+    "SETTINGS",
+    "AuctionGame",
+    "GameState",
+    "NeuronAuctionEnv",
+    "NeuronAuctionEnvRunner",
+    "NeuronAuctionMultiAgentEnv",
+    "NeuronAuctionVectorEnv",
+    "Round",
+    "Setting",
+    "build_game",
+    "parallel_env",
+    "register_envs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the PettingZoo and RLlib faces when they are asked for."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LATE[name]), name)

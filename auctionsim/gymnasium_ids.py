@@ -1,0 +1,24 @@
+"""Which Gymnasium ids exist: written as strings, so that importing auctionsim imports no environment."""
+
+import gymnasium
+
+SETTING_OF_ID = {
+    "auctionsim/NeuronAuction-v0": "neuron-auction",
+    "auctionsim/NeuronPayAsBid-v0": "neuron-pay-as-bid",
+    "auctionsim/FirstPrice-v0": "first-price",
+    "auctionsim/SecondPrice-v0": "second-price",
+    "auctionsim/Crosstalk-v0": "crosstalk",
+    "auctionsim/CrosstalkPayAsBid-v0": "crosstalk-pay-as-bid",
+}
+
+
+def register_ids() -> None:
+    """Register every id with its scalar and its vector face; a second call changes nothing."""
+    for name, setting in SETTING_OF_ID.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                name,
+                entry_point="auctionsim.envs.gymnasium_env:NeuronAuctionEnv",
+                vector_entry_point="auctionsim.envs.vector_env:NeuronAuctionVectorEnv",
+                kwargs={"setting": setting},
+            )

@@ -1,0 +1,74 @@
+"""The auction as a Gymnasium environment: one learner bids against fixed strategies."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from auctionsim.envs.game import GameState
+from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
+from auctionsim.envs.settings import build_game
+
+
+class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """One bidder learns; the others bid by fixed strategies, truth unless told otherwise.
+
+    Action: the bid, Box(0, the prior's high, (feature,)). Observation: a Box, see `AuctionGame`. Reward: the learner's
+    utility this round. An episode of `rounds` rounds ends by termination.
+
+    Args:
+        setting: A named auction of `auctionsim.envs.settings`; None with a mechanism.
+        learner: Which bidder the learner is.
+        opponents: One strategy for all others or one each; None: truth.
+        render_mode: None.
+        **options: A mechanism, a substrate, priors, and the options of `AuctionGame`.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it so
+
+    def __init__(
+        self,
+        setting: str | None = None,
+        *,
+        learner: int = 0,
+        opponents: Strategy | Sequence[Strategy | None] | None = None,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        self.game = build_game(setting, **options)
+        self.seat = LearnerSeat(self.game, learner, opponents)
+        self.render_mode = render_mode
+        self.observation_space, self.action_space = learner_spaces(self.seat)
+        self._generator = torch.Generator()
+        self._state: GameState | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode: draw all its valuations and contexts."""
+        del options
+        unseeded = self._np_random is None
+        super().reset(seed=seed)
+        if seed is not None:
+            self._generator.manual_seed(seed)
+        elif unseeded:
+            self._generator.manual_seed(int(self.np_random.integers(2**63)))
+        self._state = self.game.draw(1, self._generator)
+        return self.seat.observe(self._state)[0], {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Bid, and clear one round.
+
+        Raises:
+            ValueError: A bid that is NaN, negative or of another shape.
+            RuntimeError: Before `reset`, or after the episode's end.
+        """
+        if self._state is None or int(self._state.round[0]) >= self.game.rounds:
+            raise RuntimeError("no episode is running: call reset() first")
+        own = learner_tensor(action, self.action_space.shape or ())
+        self._state, played = self.game.step(self._state, self.seat.bids(self._state, own.unsqueeze(0)))
+        reward = float(played.rewards[0, self.seat.learner])
+        info = {name: rows[0] for name, rows in self.seat.info(played).items()}
+        return self.seat.observe(self._state)[0], reward, bool(played.over[0]), False, info

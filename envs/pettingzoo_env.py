@@ -1,0 +1,96 @@
+"""The auction as a PettingZoo parallel environment: every bidder is an agent, all bid at once."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from pettingzoo import ParallelEnv
+
+from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
+from auctionsim.envs.game import GameState
+from auctionsim.envs.settings import build_game
+
+
+class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # type: ignore[misc]
+    """Bidders bidder_0, bidder_1, … bid at once, `rounds` times; then the episode terminates for all.
+
+    Args:
+        setting: A named auction of `auctionsim.envs.settings`; None with a mechanism.
+        render_mode: None.
+        **options: A mechanism, a substrate, priors, and the options of `AuctionGame`.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "name": "neuron_auction_v0",
+        "render_modes": [],
+        "is_parallelizable": True,
+    }
+
+    def __init__(self, setting: str | None = None, *, render_mode: str | None = None, **options: Any) -> None:
+        self.game = build_game(setting, **options)
+        self.render_mode = render_mode
+        self.possible_agents = bidder_names(self.game)
+        self.agents: list[str] = []
+        self.observation_spaces, self.action_spaces = named_spaces(self.game)
+        self._generator = torch.Generator()
+        self._seeded = False
+        self._state: GameState | None = None
+
+    def observation_space(self, agent: str) -> Box:
+        """Return one bidder's observation space, always the same object."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Box:
+        """Return one bidder's bids, always the same object."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+        """Begin an episode; with a seed, always the same one."""
+        del options
+        if seed is not None:
+            self._generator.manual_seed(seed)
+        elif not self._seeded:
+            self._generator.seed()
+        self._seeded = True
+        self._state = self.game.draw(1, self._generator)
+        self.agents = self.possible_agents.copy()
+        return named_observations(self.game, self._state)[0], {name: {} for name in self.agents}
+
+    def step(
+        self, actions: dict[str, np.ndarray]
+    ) -> tuple[
+        dict[str, np.ndarray],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """Clear one round; after the last one `agents` is empty.
+
+        Raises:
+            ValueError: A bidder is missing, or a bid is bad.
+            RuntimeError: Before `reset`, or after the episode's end.
+        """
+        if self._state is None or not self.agents:
+            raise RuntimeError("no episode is running: call reset() first")
+        bids = named_bids(self.game, actions).unsqueeze(0)
+        self._state, played = self.game.step(self._state, bids)
+        names = self.possible_agents
+        over = bool(played.over[0])
+        if over:
+            self.agents = []
+        return (
+            named_observations(self.game, self._state)[0],
+            dict(zip(names, played.rewards[0].tolist(), strict=True)),
+            dict.fromkeys(names, over),
+            dict.fromkeys(names, False),
+            named_infos(self.game, played)[0],
+        )
+
+
+def parallel_env(setting: str | None = None, **options: Any) -> NeuronAuctionParallelEnv:
+    """Return a PettingZoo parallel environment, see `NeuronAuctionParallelEnv`."""
+    return NeuronAuctionParallelEnv(setting, **options)

@@ -1,0 +1,144 @@
+"""The auction as RLlib environments: one multi-agent env, and the same in a native batch with its runner."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium.spaces import Dict as DictSpace
+from ray.rllib.env.multi_agent_env import MultiAgentEnv
+from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
+from ray.tune.registry import register_env
+
+from auctionsim.envs.batch import EpisodeBatch, spread_seeds
+from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
+from auctionsim.envs.game import GameState
+from auctionsim.envs.settings import build_game
+
+ENV_NAME = "auctionsim/NeuronAuctionMultiAgent-v0"
+Named = dict[str, Any]
+
+
+class NeuronAuctionMultiAgentEnv(MultiAgentEnv):  # type: ignore[misc]
+    """Bidders bidder_0, bidder_1, … bid at once, `rounds` times; then all terminate.
+
+    Args:
+        config: A "setting", or a "mechanism" with its "substrate" and "priors"; and the options of `AuctionGame`.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.game = build_game(**dict(config or {}))
+        self.possible_agents = bidder_names(self.game)
+        self.agents = self.possible_agents.copy()  # RLlib refuses an env that empties it
+        self.observation_spaces, self.action_spaces = named_spaces(self.game)
+        self.render_mode = None
+        self._generator = torch.Generator()
+        self._state: GameState | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Named, Named]:
+        """Begin an episode."""
+        del options
+        unseeded = self._np_random is None
+        super().reset(seed=seed)
+        if seed is not None:
+            self._generator.manual_seed(seed)
+        elif unseeded:
+            self._generator.manual_seed(int(self.np_random.integers(2**63)))
+        self._state = self.game.draw(1, self._generator)
+        return named_observations(self.game, self._state)[0], {name: {} for name in self.agents}
+
+    def step(self, action_dict: Named) -> tuple[Named, Named, Named, Named, Named]:
+        """Clear one round.
+
+        Raises:
+            ValueError: A bidder is missing, or a bid is bad.
+            RuntimeError: Before `reset`, or after the episode's end.
+        """
+        if self._state is None or int(self._state.round[0]) >= self.game.rounds:
+            raise RuntimeError("no episode is running: call reset() first")
+        bids = named_bids(self.game, action_dict).unsqueeze(0)
+        self._state, played = self.game.step(self._state, bids)
+        names, over = self.agents, bool(played.over[0])
+        return (
+            named_observations(self.game, self._state)[0],
+            dict(zip(names, played.rewards[0].tolist(), strict=True)),
+            {**dict.fromkeys(names, over), "__all__": over},
+            {**dict.fromkeys(names, False), "__all__": False},
+            named_infos(self.game, played)[0],
+        )
+
+
+class NeuronAuctionVectorMultiAgentEnv(VectorMultiAgentEnv):  # type: ignore[misc]
+    """`NeuronAuctionMultiAgentEnv` in a native batch: one mechanism call a vector step, next-step autoreset.
+
+    Args:
+        num_envs: Number of episodes that step together.
+        config: As in `NeuronAuctionMultiAgentEnv`.
+        with_infos: Report each round's numbers in the infos, which costs time.
+    """
+
+    def __init__(self, num_envs: int, config: dict[str, Any] | None = None, *, with_infos: bool = True) -> None:
+        template = NeuronAuctionMultiAgentEnv(config)
+        self.game = template.game
+        self.num_envs = num_envs
+        self.envs = [template] * num_envs  # RLlib reads the spaces from here, and steps nothing
+        self.with_infos = with_infos
+        self.metadata = {"autoreset_mode": "next_step"}
+        self.single_observation_spaces = template.observation_spaces
+        self.single_action_spaces = template.action_spaces
+        self.single_observation_space = DictSpace({**template.observation_spaces})
+        self.single_action_space = DictSpace({**template.action_spaces})
+        self._names = template.possible_agents
+        self._episodes = EpisodeBatch(self.game, num_envs)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[list[Named], list[Named]]:
+        """Begin an episode in every row; row k gets seed + k."""
+        del options
+        self._episodes.reset(spread_seeds(seed, self.num_envs))
+        return named_observations(self.game, self._episodes.state), [self._no_infos() for _ in range(self.num_envs)]
+
+    def step(self, actions: Sequence[Named]) -> tuple[list[Named], list[Named], list[Named], list[Named], list[Named]]:
+        """Clear one round in every running row; rows that are over begin anew and ignore what is bid there."""
+        happened = self._episodes.step(self._bids(actions))
+        infos = iter(named_infos(self.game, happened.round) if self.with_infos and happened.round is not None else ())
+        rewards, over, played = happened.rewards.tolist(), happened.over.tolist(), happened.played.tolist()
+        names = self._names
+        return (
+            named_observations(self.game, self._episodes.state),
+            [dict(zip(names, row, strict=True)) for row in rewards],
+            [{**dict.fromkeys(names, row), "__all__": row} for row in over],
+            [{**dict.fromkeys(names, False), "__all__": False} for _ in over],
+            [next(infos, self._no_infos()) if row else self._no_infos() for row in played],
+        )
+
+    def _bids(self, actions: Sequence[Named]) -> torch.Tensor:
+        resting = np.zeros(self.game.num_features, dtype=np.float32)
+        rows = [[row.get(name, resting) for name in self._names] for row in actions]
+        return torch.from_numpy(np.asarray(rows, dtype=np.float32))
+
+    def _no_infos(self) -> Named:
+        return {name: {} for name in self._names}
+
+
+class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
+    """RLlib's multi-agent runner on one natively batched env: `config.env_runners(env_runner_cls=…)`."""
+
+    def make_env(self) -> None:
+        """Build the batch from `env_config`; the env's registered name is not looked up."""
+        self.env = NeuronAuctionVectorMultiAgentEnv(
+            self.config.num_envs_per_env_runner, dict(self.config.env_config), with_infos=False
+        )
+        self.num_envs = self.env.num_envs
+        self._needs_initial_reset = True
+
+
+def register_envs() -> str:
+    """Register `NeuronAuctionMultiAgentEnv` with Ray, as often as you like; return the name it goes by."""
+    register_env(ENV_NAME, NeuronAuctionMultiAgentEnv)
+    return ENV_NAME

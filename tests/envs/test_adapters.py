@@ -1,0 +1,202 @@
+"""Every RL convention met, and all of them the same game: Gymnasium, its vectors, PettingZoo, RLlib."""
+
+import json
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+import auctionsim
+from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game, parallel_env
+from auctionsim.gymnasium_ids import SETTING_OF_ID, register_ids
+from auctionsim.mechanisms import VCG, PayAsBid
+from auctionsim.priors import Uniform
+from auctionsim.substrates import Items, QuadraticSubstrate
+
+ANALYTIC = ["auctionsim/FirstPrice-v0", "auctionsim/SecondPrice-v0", "auctionsim/Crosstalk-v0"]
+ROUNDS = 3
+
+
+def actions(seed: int, steps: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(seed).random((steps, *shape), dtype=np.float32)
+
+
+@pytest.mark.parametrize("name", ANALYTIC)
+def test_gymnasium_finds_nothing_to_say(name: str) -> None:
+    env = gymnasium.make(name)
+    check_env(env.unwrapped)  # warnings are errors here
+    assert isinstance(env.unwrapped, NeuronAuctionEnv)
+
+
+def test_ids_are_registered_once_and_usable_with_the_module_prefix() -> None:
+    before = dict(gymnasium.registry)
+    register_ids()
+    assert dict(gymnasium.registry) == before
+    for name in SETTING_OF_ID:
+        assert name in gymnasium.registry
+        json.loads(gymnasium.spec(name).to_json())
+    assert gymnasium.make(f"auctionsim:{ANALYTIC[0]}").spec is not None
+    assert auctionsim.__version__
+
+
+def test_another_mechanism_under_the_same_id() -> None:
+    env = gymnasium.make("auctionsim/NeuronAuction-v0", mechanism=VCG(QuadraticSubstrate(3, 0.25), 1.0), rounds=2)
+    observation, _ = env.reset(seed=0)
+    assert observation.shape == (3,)
+    env.step(env.action_space.sample())
+    assert env.step(env.action_space.sample())[2]
+
+
+@pytest.mark.parametrize("name", ANALYTIC)
+def test_a_row_of_the_vector_is_the_single_environment(name: str) -> None:
+    vector = gymnasium.make_vec(name, num_envs=4, rounds=ROUNDS)
+    assert isinstance(vector.unwrapped, NeuronAuctionVectorEnv)
+    singles = SyncVectorEnv([lambda: gymnasium.make(name, rounds=ROUNDS)] * 4, autoreset_mode=AutoresetMode.NEXT_STEP)
+    one, _ = vector.reset(seed=11)
+    other, _ = singles.reset(seed=11)
+    np.testing.assert_array_equal(one, other)
+    for action in actions(0, 3 * (ROUNDS + 1), (4, 1)):  # three episodes, so two autoresets
+        a, b = vector.step(action), singles.step(action)
+        for mine, theirs in zip(a[:4], b[:4], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+            assert mine.dtype == theirs.dtype
+        assert a[4].keys() == b[4].keys()
+        for key in a[4]:
+            np.testing.assert_array_equal(a[4][key], b[4][key])
+
+
+def test_pettingzoo_and_rllib_play_the_same_game_as_gymnasium() -> None:
+    from auctionsim.envs import NeuronAuctionMultiAgentEnv
+
+    bids = actions(1, ROUNDS, (1,))
+    options: dict[str, Any] = {"setting": "crosstalk", "rounds": ROUNDS}
+    single = NeuronAuctionEnv(**options)
+    zoo, rllib = parallel_env(**options), NeuronAuctionMultiAgentEnv(options)
+    first, _ = single.reset(seed=5)
+    seen_zoo, seen_rllib = zoo.reset(seed=5)[0], rllib.reset(seed=5)[0]
+    np.testing.assert_array_equal(first, seen_zoo["bidder_0"])
+    for bid in bids:
+        both = {"bidder_0": bid, "bidder_1": seen_zoo["bidder_1"][:1]}  # the opponent tells the truth
+        one, many, ray = single.step(bid), zoo.step(both), rllib.step(both)
+        np.testing.assert_array_equal(one[0], many[0]["bidder_0"])
+        assert one[1] == many[1]["bidder_0"] == ray[1]["bidder_0"]
+        assert one[2] == many[2]["bidder_0"] == ray[2]["bidder_0"] == ray[2]["__all__"]
+        assert one[4]["payment"] == many[4]["bidder_0"]["payment"] == ray[4]["bidder_0"]["payment"]
+        seen_zoo = many[0]
+        np.testing.assert_array_equal(seen_zoo["bidder_1"], ray[0]["bidder_1"])
+    assert zoo.agents == []
+    assert rllib.agents == ["bidder_0", "bidder_1"]
+    assert seen_rllib.keys() == {"bidder_0", "bidder_1"}
+
+
+def test_the_batched_rllib_env_is_the_single_one() -> None:
+    from auctionsim.envs.rllib_env import NeuronAuctionMultiAgentEnv, NeuronAuctionVectorMultiAgentEnv
+    from ray.rllib.env.vector.sync_vector_multi_agent_env import SyncVectorMultiAgentEnv
+
+    config = {"setting": "crosstalk", "rounds": ROUNDS}
+    batched = NeuronAuctionVectorMultiAgentEnv(3, config)
+    plain = SyncVectorMultiAgentEnv([lambda: NeuronAuctionMultiAgentEnv(config)] * 3)
+    one, other = batched.reset(seed=4)[0], plain.reset(seed=4)[0]
+    for bids in actions(2, 2 * ROUNDS + 2, (3, 2, 1)):
+        for row in range(3):
+            np.testing.assert_array_equal(one[row]["bidder_1"], other[row]["bidder_1"])
+        named = [{"bidder_0": row[0], "bidder_1": row[1]} for row in bids]
+        a, b = batched.step(named), plain.step(named)
+        one, other = a[0], b[0]
+        assert list(a[1]) == list(b[1])
+        assert list(a[2]) == list(b[2])
+        assert list(a[3]) == list(b[3])
+
+
+def test_pettingzoo_finds_nothing_to_say() -> None:
+    parallel_api_test(parallel_env("second-price"), num_cycles=40)
+    parallel_seed_test(lambda: parallel_env("second-price"), num_cycles=20)
+
+
+def test_rllib_finds_nothing_to_say() -> None:
+    from auctionsim.envs import NeuronAuctionMultiAgentEnv
+    from ray.rllib.utils.pre_checks.env import check_multiagent_environments
+
+    check_multiagent_environments(NeuronAuctionMultiAgentEnv({"setting": "second-price"}))
+
+
+def test_a_masked_reset_touches_only_its_rows() -> None:
+    env = NeuronAuctionVectorEnv(3, "second-price", rounds=ROUNDS)
+    env.reset(seed=0)
+    action = np.full((3, 1), 0.5, dtype=np.float32)
+    before = env.step(action)[0]
+    after, _ = env.reset(seed=[None, 1, None], options={"reset_mask": np.array([False, True, False])})
+    np.testing.assert_array_equal(before[[0, 2]], after[[0, 2]])
+    np.testing.assert_array_equal(after[1], NeuronAuctionEnv("second-price", rounds=ROUNDS).reset(seed=1)[0])
+    env.step(action)
+    _, rewards, over, _, infos = env.step(action)
+    assert over.tolist() == [True, False, True]
+    observation, rewards, over, _, infos = env.step(action)  # rows 0 and 2 begin anew, row 1 ends
+    assert over.tolist() == [False, True, False]
+    assert rewards[[0, 2]].tolist() == [0.0, 0.0]
+    assert infos["_payment"].tolist() == [False, True, False]
+    assert observation.shape == (3, 3)
+
+
+def test_opponents_are_strategies_passed_in() -> None:
+    env = NeuronAuctionEnv("first-price", opponents=lambda v: v / 2, learner=1, rounds=1)
+    observation, _ = env.reset(seed=3)
+    rival = float(env.game.draw(1, torch.Generator().manual_seed(3)).valuations[0, 0, 0, 0])
+    bid = np.float32(rival / 2 + 0.01)
+    _, reward, over, _, info = env.step(np.array([bid]))
+    assert reward == pytest.approx(float(observation[0]) - float(bid), abs=1e-6)
+    assert info["revenue"] == info["payment"] == pytest.approx(float(bid))
+    assert over
+    with pytest.raises(RuntimeError, match="reset"):
+        env.step(np.array([bid]))
+    with pytest.raises(ValueError, match="opponents must be"):
+        NeuronAuctionEnv("first-price", opponents=[None, None])
+
+
+def test_bad_calls_end_in_one_sentence() -> None:
+    with pytest.raises(ValueError, match="setting must be one of"):
+        build_game("third-party")
+    with pytest.raises(ValueError, match="needs its mechanism"):
+        build_game(substrate=Items(2))
+    with pytest.raises(ValueError, match="learner must be"):
+        NeuronAuctionEnv("first-price", learner=2)
+    env = NeuronAuctionEnv("first-price")
+    with pytest.raises(RuntimeError, match="reset"):
+        env.step(np.zeros(1, np.float32))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="shape"):
+        env.step(np.zeros(2, np.float32))
+    with pytest.raises(ValueError, match=">= 0"):
+        env.step(np.full(1, -0.5, np.float32))
+    zoo = parallel_env("first-price")
+    zoo.reset(seed=0)
+    with pytest.raises(ValueError, match="every bidder must bid"):
+        zoo.step({"bidder_0": np.zeros(1, np.float32)})
+
+
+def test_a_pickled_environment_goes_on_where_it_was() -> None:
+    env = NeuronAuctionEnv(mechanism=PayAsBid(Items(2)), priors=[Uniform(0, 1), Uniform(0, 2)], rounds=ROUNDS)
+    env.reset(seed=8)
+    copy = pickle.loads(pickle.dumps(env))
+    for bid in actions(3, ROUNDS, (1,)):
+        np.testing.assert_array_equal(env.step(bid)[0], copy.step(bid)[0])
+    np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+
+
+def test_two_processes_see_the_same_episode() -> None:
+    code = (
+        "import gymnasium, auctionsim; e = gymnasium.make_vec('auctionsim/Crosstalk-v0', num_envs=2);"
+        "o = [e.reset(seed=1)[0].tolist()];"
+        "o += [e.step(e.action_space.sample() * 0 + .5)[0].tolist() for _ in range(20)]; print(o)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in "ab"]
+    assert runs[0].stdout == runs[1].stdout
+    assert len(runs[0].stdout) > 500
