@@ -1,0 +1,85 @@
+"""Which misreports are tried before any refinement: telling ones first, then an even filling of the whole box.
+
+One sequence per row, of any length, whose beginning never changes: a larger budget only adds to it. What a row is
+tried with depends on that row alone, never on the rest of the batch.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.quasirandom import SobolEngine
+
+from auctionsim.regret.estimate import Game
+
+SCALES = (0.0, 0.5, 0.9, 1.1, 0.75, 2.0, 0.25, 1.5)  # of the truth: nothing, shading, exaggeration
+BLOCK = 16  # Sobol points that share a scale; a power of two keeps each block evenly spread
+
+
+def default_high(game: Game) -> Float[Tensor, "batch 1 1"]:
+    """Return how far up each row is searched: 1, or just above the row's own valuations and reports if that is more."""
+    largest = torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
+    return (largest * (1 + _just(largest))).clamp_min(1.0)
+
+
+def telling_misreports(
+    game: Game, high: Float[Tensor, "batch bidder feature"]
+) -> Float[Tensor, "misreport batch bidder feature"]:
+    """Return the misreports that undo common rules: scaled truth, just above and below each rival, the box's corners.
+
+    With several features they are tried in all features at once, and again in one feature at a time, the rest true.
+    None exceeds `high`.
+    """
+    truth, reports = game.valuations, game.reports
+    tiny = _just(truth)
+    rivals = [reports.roll(shift, 1) for shift in range(1, truth.shape[1])]
+    whole = [truth * scale for scale in SCALES]
+    whole += [rival * (1 + tiny) for rival in rivals] + [rival * (1 + 1e-3) for rival in rivals]
+    whole += [rival * (1 - tiny) for rival in rivals] + [high]
+    everything = torch.stack(whole)
+    if truth.shape[2] == 1:
+        return torch.minimum(everything, high)
+    one_feature = torch.eye(truth.shape[2], dtype=torch.bool, device=truth.device).view(-1, 1, 1, 1, truth.shape[2])
+    single = torch.where(one_feature, torch.stack([torch.zeros_like(truth), high, *whole[8 : 8 + len(rivals)]]), truth)
+    return torch.minimum(torch.cat([everything, single.flatten(0, 1)]), high)
+
+
+def _just(amounts: Tensor) -> float:
+    """A relative step that a comparison of sums of a few amounts still sees."""
+    return 16 * torch.finfo(amounts.dtype).eps
+
+
+class Candidates:
+    """An endless sequence of misreports: the telling ones, then a low-discrepancy filling of each box [0, high].
+
+    The filling is alike for all rows and bidders. Where a row's bids are far below `high`, every second block of
+    points fills [0, 2 · the row's largest bid] instead.
+
+    Args:
+        game: What is misreported in.
+        high: Upper ends of the boxes.
+        generator: Scrambles the filling; None leaves it plain.
+    """
+
+    def __init__(
+        self, game: Game, high: Float[Tensor, "batch bidder feature"], generator: torch.Generator | None
+    ) -> None:
+        near = 2 * torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
+        self._telling = telling_misreports(game, high)
+        self._scales = torch.stack([high, torch.minimum(high, torch.where(near > 0, near, high))])
+        seed = None
+        if generator is not None:
+            seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+        self._sobol = SobolEngine(high.shape[2], scramble=generator is not None, seed=seed)  # type: ignore[no-untyped-call]
+        self._filled = 0
+
+    def draw(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
+        """Return the next `count` misreports."""
+        told, self._telling = self._telling[:count], self._telling[count:]
+        return torch.cat([told, self._fill(count - len(told))])
+
+    def _fill(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
+        like = self._scales
+        unit = self._sobol.draw(count, dtype=torch.float64) if count else torch.zeros(0, like.shape[-1])
+        block = (torch.arange(self._filled, self._filled + count, device=like.device) // BLOCK) % 2
+        self._filled += count
+        return unit.to(like).view(count, 1, 1, -1) * like[block]

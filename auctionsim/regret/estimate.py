@@ -1,0 +1,156 @@
+"""What a regret evaluator answers, and the game in which a bidder considers a misreport."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.checks import checked_allocation, checked_amounts, checked_context
+from auctionsim.metrics import Interval, mean_interval
+from auctionsim.outcome import Outcome
+from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
+
+AnyMechanism = Callable[..., Outcome]  # mechanism(bids, context=None) -> Outcome; a Mechanism or any callable like it
+UtilityRule = Callable[[Tensor, Tensor], Tensor]  # (value, payment), any equal shapes, to utility
+
+
+def quasi_linear(value: Tensor, payment: Tensor) -> Tensor:
+    """Return value − payment, the utility that every incentive proof of this library is about."""
+    return value - payment
+
+
+class RegretEstimate(NamedTuple):
+    """How much bidders could gain by misreporting, per row and bidder and overall.
+
+    Attributes:
+        lower: (batch, bidder). Ex post: a gain that `best_misreports` really brings, hence a lower bound on regret,
+            ≥ 0. Ex interim: the estimated gain of `best_misreports`, unclipped, hence possibly negative.
+        upper: (batch, bidder), a proved upper bound, or None where nothing is proved.
+        best_misreports: (batch, bidder, feature), the best bids found.
+        mean: Average of `lower`.
+        max: Largest of `lower`.
+        interval: Sampling interval for the mean, or None where there is nothing to sample.
+        method: How the numbers came about, in one sentence; "proof: …" where regret is 0 by theorem.
+        budget: Misreports scored through the mechanism, per row and bidder.
+        pointwise: Ex interim only: (2, batch, bidder), the two ends of an interval for each entry of `lower`.
+    """
+
+    lower: Tensor
+    upper: Tensor | None
+    best_misreports: Tensor
+    mean: float
+    max: float
+    interval: Interval | None
+    method: str
+    budget: int
+    pointwise: Tensor | None = None
+
+
+class Game(NamedTuple):
+    """One direct mechanism on one substrate, with what every bidder is worth and reports.
+
+    Attributes:
+        mechanism: Clears bids.
+        substrate: Pays out exposure; not necessarily the one that the mechanism was designed on.
+        valuations: (batch, bidder, feature), the truth.
+        reports: (batch, bidder, feature), what everybody submits unless deviating.
+        context: (batch,) or None.
+        utility: From value and payment to utility.
+    """
+
+    mechanism: AnyMechanism
+    substrate: Substrate
+    valuations: Tensor
+    reports: Tensor
+    context: Tensor | None
+    utility: UtilityRule
+
+
+def checked_game(
+    mechanism: AnyMechanism,
+    substrate: Substrate,
+    valuations: Tensor,
+    reports: Tensor | None,
+    *,
+    context: Tensor | None,
+    utility: UtilityRule,
+) -> Game:
+    """Return the game, reports defaulting to the truth.
+
+    Raises:
+        TypeError, ValueError: Valuations, reports or context break a rule of `auctionsim.checks`, or do not match.
+    """
+    n, m = substrate.num_bidders, len(substrate.features)
+    checked_amounts(valuations, n, m, "valuations")
+    if len(valuations) == 0:
+        raise ValueError("valuations must have at least one row")
+    if reports is None:
+        reports = valuations
+    checked_amounts(reports, n, m, "reports")
+    if reports.shape != valuations.shape or reports.dtype != valuations.dtype:
+        raise ValueError(
+            f"reports must match valuations: {tuple(reports.shape)} {reports.dtype} "
+            f"against {tuple(valuations.shape)} {valuations.dtype}"
+        )
+    checked_context(context, len(valuations), contexts_of(substrate))
+    return Game(mechanism, substrate, valuations.detach(), reports.detach(), context, utility)
+
+
+def utilities(game: Game, bids: Tensor, valuations: Tensor, context: Tensor | None) -> Float[Tensor, "batch bidder"]:
+    """Return everybody's utility when `bids` are cleared, rows being independent auctions.
+
+    Raises:
+        ValueError: The mechanism answers in a shape that does not fit the substrate.
+    """
+    outcome = game.mechanism(bids) if context is None else game.mechanism(bids, context)
+    checked_allocation(outcome.allocation, allocation_shape(game.substrate))
+    if outcome.payments.shape != bids.shape[:2] or len(outcome.allocation) != len(bids):
+        raise ValueError(
+            f"a mechanism must answer {tuple(bids.shape[:2])} bids with as many payments and allocation rows, "
+            f"got {tuple(outcome.payments.shape)} and {len(outcome.allocation)}"
+        )
+    value = (valuations * game.substrate.exposure(outcome.allocation, context)).sum(2)
+    return game.utility(value, outcome.payments)
+
+
+def reported_utilities(game: Game) -> Float[Tensor, "batch bidder"]:
+    """Return everybody's utility when nobody deviates.
+
+    Raises:
+        ValueError: The mechanism or the substrate answers with NaN or infinity.
+    """
+    with torch.no_grad():
+        truth = utilities(game, game.reports, game.valuations, game.context)
+    if not bool(torch.isfinite(truth).all()):
+        raise ValueError("a mechanism must give finite payments and exposures; some utility at the reports is not")
+    return truth
+
+
+def misreport_utilities(
+    game: Game, misreports: Float[Tensor, "misreport batch bidder feature"]
+) -> Float[Tensor, "misreport batch bidder"]:
+    """Return u_i when i alone deviates to its misreport, every other bidder submitting its report.
+
+    One auction per misreport, row and deviator, all in one call of the deployed mechanism.
+    """
+    count, batch, n, m = misreports.shape
+    full = (count, batch, n, n, m)  # misreport, batch, deviator, bidder, feature
+    deviates = torch.eye(n, dtype=torch.bool, device=misreports.device).unsqueeze(2)
+    bids = torch.where(deviates, misreports.unsqueeze(3), game.reports.unsqueeze(1)).expand(full)
+    valuations = game.valuations.unsqueeze(1).expand(full)
+    context = None if game.context is None else game.context.view(1, batch, 1).expand(count, batch, n).reshape(-1)
+    everybody = utilities(game, bids.reshape(-1, n, m), valuations.reshape(-1, n, m), context)
+    return everybody.view(count, batch, n, n).diagonal(dim1=2, dim2=3)
+
+
+def summarised(
+    lower: Tensor, upper: Tensor | None, best_misreports: Tensor, *, method: str, budget: int, confidence: float
+) -> RegretEstimate:
+    """Return an ex-post estimate, its interval that of the mean over independent rows (Student; None for one row)."""
+    rows = lower.mean(1)
+    interval = mean_interval(rows, confidence) if len(rows) > 1 else None
+    return RegretEstimate(
+        lower, upper, best_misreports, float(lower.mean()), float(lower.max()), interval, method, budget
+    )

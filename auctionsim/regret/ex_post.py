@@ -1,0 +1,190 @@
+"""Ex-post regret: how much could one bidder have gained by another bid, knowing every other bid?
+
+Estimand. With reports r (truth unless given), valuations v, and u_i(b; v_i) = utility(v_i · e_i(x(b)), t_i(b)),
+
+    regret_i = sup over b_i in [0, high] of u_i(b_i, r_{-i}; v_i) − u_i(r_i, r_{-i}; v_i) ≥ 0.
+
+Assumptions: the mechanism is a deterministic function of bids and context whose rows do not touch each other. The
+others' reports stay put. The box ends at `high`; a gain from bidding beyond it is not looked for.
+
+What the numbers are. `lower` is a gain that the mechanism, called with the printed misreport, really pays: never more
+than the regret, whatever the search misses. `upper` is given only where a theorem or an exhaustive list gives it:
+a mechanism's own `dsic_proof` for this substrate (then both are 0 for a truthful bidder), or the breakpoints of a
+single-parameter rule (see `breakpoints.py`).
+
+Search. Telling misreports, then an even filling of the box, then refinement from the best point so far; rounds of
+growing size repeat this. The whole is one fixed sequence of evaluations that `budget` cuts off, so a larger budget
+never lowers a result.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.checks import checked_count
+from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
+from auctionsim.regret.candidates import Candidates, default_high
+from auctionsim.regret.estimate import (
+    AnyMechanism,
+    Game,
+    RegretEstimate,
+    UtilityRule,
+    checked_game,
+    misreport_utilities,
+    quasi_linear,
+    reported_utilities,
+    summarised,
+)
+from auctionsim.regret.refinement import Best, better_of, climb, is_differentiable, pattern_search
+from auctionsim.substrates.protocol import Substrate
+
+DEFAULT_BUDGET = 384
+FIRST_ROUND = (48, 16)  # misreports spread out, then refining ones
+ROUND_GROWTH = 6  # each round ends at 6 times the spending of the one before: 64, 384, 2304 …
+REFINING_SHARE = 1 / 5  # of what a later round spends
+ROWS_A_CALL = 2**14  # auctions handed to a mechanism at once: enough to fill it, few enough for the cache
+MISREPORTS_A_CALL = 64
+
+
+def ex_post_regret(
+    mechanism: AnyMechanism,
+    substrate: Substrate,
+    valuations: Tensor,
+    *,
+    context: Tensor | None = None,
+    reports: Tensor | None = None,
+    budget: int = DEFAULT_BUDGET,
+    generator: torch.Generator | None = None,
+    high: float | Tensor | None = None,
+    utility: UtilityRule = quasi_linear,
+    use_structure: bool = True,
+    confidence: float = 0.95,
+) -> RegretEstimate:
+    """Bound how much each bidder of each row could have gained by another bid.
+
+    Args:
+        mechanism: Any callable bids, context → outcome; scored exactly as deployed.
+        substrate: What pays exposure; another than the mechanism was designed on gives its deployed regret.
+        valuations: (batch, bidder, feature).
+        context: (batch,) indices into the substrate's contexts, or None.
+        reports: (batch, bidder, feature), what everybody submits, i included, unless deviating; default the truth.
+        budget: Misreports scored through the mechanism for each row and bidder.
+        generator: Scrambles the even filling; None is deterministic.
+        high: Largest misreport considered: a number or a tensor that broadcasts to (batch, bidder, feature). Default:
+            the largest of 1 and the row's valuations and reports.
+        utility: From value and payment to utility; anything but quasi-linear switches proofs off.
+        use_structure: False searches even where a proof or an exact answer exists.
+        confidence: Of the interval for the mean over rows, right where rows are independent draws.
+    Returns:
+        `lower` ≥ 0 with the misreports that reach it, and `upper` where one is proved.
+    Raises:
+        TypeError, ValueError: Bad valuations, reports or context, or outcomes that do not fit the substrate.
+    Example:
+        >>> from auctionsim.mechanisms import PayAsBid, VCG
+        >>> from auctionsim.substrates import Items
+        >>> v = torch.tensor([[[0.5], [0.25]]])
+        >>> ex_post_regret(VCG(Items(2)), Items(2), v).method
+        'proof: Groves: exact argmax over a fixed range'
+        >>> ex_post_regret(PayAsBid(Items(2)), Items(2), v).lower  # bidder 0 wins just above .25
+        tensor([[0.2500, 0.0000]])
+    """
+    checked_count(budget, "budget")
+    game = checked_game(mechanism, substrate, valuations, reports, context=context, utility=utility)
+    proof = dsic_proof(game) if use_structure else None
+    if proof is not None:
+        return _by_proof(game, proof, confidence)
+    box = _checked_high(game, high)
+    breakpoints = own_bid_breakpoints(game) if use_structure else None
+    if breakpoints is not None:
+        best, supremum, scored = enumerate_stretches(game, breakpoints, box)
+        now = reported_utilities(game)
+        lower, upper = (best.utility - now).clamp_min(0), (supremum - now).clamp_min(0)
+        return summarised(
+            lower,
+            upper,
+            best.bids,
+            method="exact: every breakpoint of the own bid",
+            budget=scored,
+            confidence=confidence,
+        )
+    best, method = _search(game, box, budget, generator)
+    lower = (best.utility - reported_utilities(game)).clamp_min(0)
+    return summarised(lower, None, best.bids, method=method, budget=budget, confidence=confidence)
+
+
+def dsic_proof(game: Game) -> str | None:
+    """Return the mechanism's reason why truth is dominant here, if it has one and utility is quasi-linear."""
+    proves = getattr(game.mechanism, "dsic_proof", None)
+    if proves is None or game.utility is not quasi_linear:
+        return None
+    reason: str | None = proves(game.substrate)
+    return reason
+
+
+def _by_proof(game: Game, proof: str, confidence: float) -> RegretEstimate:
+    """Truth is a best response to anything, so regret is what truth would bring over the report: one evaluation."""
+    zero = torch.zeros_like(game.valuations[..., 0])
+    gain = zero
+    if not torch.equal(game.reports, game.valuations):
+        with torch.no_grad():
+            truth = misreport_utilities(game, game.valuations.unsqueeze(0))[0]
+        own = (game.reports == game.valuations).all(2)
+        gain = torch.where(own, zero, (truth - reported_utilities(game)).clamp_min(0))
+    return summarised(gain, gain, game.valuations, method=f"proof: {proof}", budget=1, confidence=confidence)
+
+
+def _checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batch bidder feature"]:
+    if high is None:
+        return default_high(game).expand_as(game.valuations)
+    box = torch.as_tensor(high, dtype=game.valuations.dtype, device=game.valuations.device)
+    try:
+        box = box.expand_as(game.valuations)
+    except RuntimeError as error:
+        raise ValueError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
+    if not bool((torch.isfinite(box) & (box > 0)).all()):
+        raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
+    return box
+
+
+class _Found(NamedTuple):
+    best: Best
+    method: str
+
+
+def _search(
+    game: Game, high: Float[Tensor, "batch bidder feature"], budget: int, generator: torch.Generator | None
+) -> _Found:
+    """Run rounds of spreading and refining until the budget is spent."""
+    best = Best(reported_utilities(game), game.reports)
+    candidates = Candidates(game, high, generator)
+    differentiable = is_differentiable(game)
+    spread, refine = FIRST_ROUND
+    left, spent = budget, 0
+    while left > 0:
+        best = _spread(game, best, candidates, spread, min(spread, left))
+        allowed = min(refine, max(left - spread, 0))
+        along = refine // 2 if differentiable else 0
+        best = climb(game, best, high, min(along, allowed), along)
+        best = pattern_search(game, best, high, max(allowed - along, 0))
+        left, spent = left - spread - refine, spent + spread + refine
+        refine = int(spent * (ROUND_GROWTH - 1) * REFINING_SHARE)
+        spread = spent * (ROUND_GROWTH - 1) - refine
+    return _Found(best, f"search: even filling, {'gradient and ' if differentiable else ''}pattern refinement")
+
+
+def _spread(game: Game, best: Best, candidates: Candidates, planned: int, allowed: int) -> Best:
+    """Score the first `allowed` of a round's `planned` candidates.
+
+    A call always gets as many rows as the whole round would give it, so that rounding, which may depend on the number
+    of rows, is the same under every budget.
+    """
+    batch, n, _ = game.valuations.shape
+    step = min(MISREPORTS_A_CALL, max(1, ROWS_A_CALL // (batch * n)))
+    for start in range(0, allowed, step):
+        misreports = candidates.draw(min(step, planned - start))
+        with torch.no_grad():
+            scored = misreport_utilities(game, misreports)
+        best = better_of(best, misreports[: allowed - start], scored[: allowed - start])
+    return best
