@@ -1,0 +1,221 @@
+"""What a measurement is once it is whole: named, viewed, compared, tabled, saved and found again."""
+
+import copy
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import resources
+from typing import Any, ClassVar, TypeVar
+
+from torch import Tensor
+
+from auctionsim.data import packaged_names
+from auctionsim.substrates.measurements import (
+    REPLICATES,
+    Cells,
+    Replicate,
+    checked_replicates,
+    measured_rows,
+    replicate_arrays,
+)
+from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
+
+_M = TypeVar("_M", bound="Measured")  # not `Self`: the run-time checker takes it in decorated classes only
+
+
+class Measured(ABC):
+    """Exposures and losses that were measured twice: replicate A to design on, B to score on.
+
+    An object is a *view*: which features it sells and which replicate's means it reports. Views share the numbers, and
+    every view has all of them: `sell` and `replicate` may be called again. Two are equal when the numbers, the
+    provenance and the view are. Treat the tensors in `replicates` as read-only.
+
+    Args:
+        cells: Which interventions were measured.
+        replicates: A and B.
+        provenance: How: JSON-serialisable.
+    """
+
+    file_format: ClassVar[str]
+    file_version: ClassVar[int] = 1
+
+    def __init__(self, cells: Cells, replicates: Mapping[str, Replicate], provenance: Mapping[str, Any]) -> None:
+        self.replicates = checked_replicates(replicates, cells)
+        self._cells = cells
+        self._provenance = plain_json(dict(provenance), "provenance")
+        self._sold = tuple(range(len(cells.features)))
+        self._scored = REPLICATES[0]
+
+    # What it is
+
+    @property
+    def num_bidders(self) -> int:
+        """How many bidders (brands) were measured together."""
+        return self._cells.num_bidders
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that this view sells."""
+        return tuple(self._cells.features[k] for k in self._sold)
+
+    @property
+    def measured_features(self) -> tuple[str, ...]:
+        """All features that were measured, sold by this view or not."""
+        return self._cells.features
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The prompts' groups."""
+        return self._cells.contexts
+
+    @property
+    def levers(self) -> tuple[Lever, ...]:
+        """The controls of one bidder."""
+        return self._cells.levers
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How it was measured: a copy."""
+        return copy.deepcopy(self._provenance)
+
+    @property
+    def _sold_shape(self) -> tuple[int, int]:
+        return self.num_bidders, len(self._sold)
+
+    @property
+    def scored_replicate(self) -> str:
+        """The replicate whose means this view reports."""
+        return self._scored
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.num_bidders} bidders, {len(self._cells.distinct)} distinct allocations, "
+            f"features {self.features}, contexts {self.contexts}, replicate {self._scored!r})"
+        )
+
+    # Views
+
+    def sell(self: _M, *features: str) -> _M:
+        """Return the view that sells these features of all that were measured, in this order.
+
+        Raises:
+            ValueError: A feature that was not measured, or none.
+        """
+        known = self._cells.features
+        if not features or len(set(features)) < len(features) or not set(features) <= set(known):
+            raise ValueError(f"features to sell must be some of {known}, each once, got {features}")
+        return self._view(_sold=tuple(known.index(name) for name in features))
+
+    def replicate(self: _M, name: str) -> _M:
+        """Return the view that reports replicate "A" or "B".
+
+        Raises:
+            ValueError: Another name.
+        """
+        if name not in REPLICATES:
+            raise ValueError(f"replicate must be one of {REPLICATES}, got {name!r}")
+        return self._view(_scored=name)
+
+    def _view(self: _M, **changes: object) -> _M:
+        _ = self._checksum  # computed once, copied with the rest
+        view = copy.copy(self)
+        view.__dict__.update(changes)
+        return view
+
+    # Equality
+
+    @cached_property
+    def _checksum(self) -> str:
+        return checksum(serialise(self._stored(), self.file_format, self.file_version))
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return type(self), self._checksum, self._sold, self._scored
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Measured) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def require_model(self, identity: str) -> None:
+        """Refuse a model that is not the one that was measured.
+
+        Args:
+            identity: "name:fingerprint" (`LanguageModel.identity`). The fingerprint is compared with that of
+                provenance["model"]; the name only says where the model was found.
+        Raises:
+            ValueError: Another fingerprint, or the provenance does not say.
+        """
+        measured = self._provenance.get("model")
+        if not isinstance(measured, str) or not measured:
+            raise ValueError("the provenance does not say on which model this was measured")
+        if measured.rpartition(":")[2] != identity.rpartition(":")[2]:
+            raise ValueError(
+                f"this was measured on the model {measured}, not on {identity}: measure it anew on that one"
+            )
+
+    # Tables and files
+
+    def table(self) -> list[Any]:
+        """Return one row for every number that was measured, of both replicates, whatever this view sells.
+
+        Columns: replicate, context, the levers as <lever>_<bidder>, bidder (None for what is not a bidder's),
+        quantity, mean, standard_error, n. Rows are named tuples: `pandas.DataFrame(surface.table())` is tidy.
+        """
+        return measured_rows(self._cells, self.replicates)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all that was measured (not the view) to one file, whole or not at all."""
+        write_stored(path, self._stored(), self.file_format, self.file_version)
+
+    @classmethod
+    def load(cls: type[_M], path: str | os.PathLike[str]) -> _M:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is truncated, damaged, holds something else or a later version; names the file.
+        """
+        stored = read_stored(path, cls.file_format, cls.file_version)
+        try:
+            return cls._from_stored(stored)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"{os.fspath(path)}: {reason}") from error
+
+    @classmethod
+    def packaged(cls: type[_M], name: str) -> _M:
+        """Load a measurement that ships with auctionsim, such as "running-shoes-2@1".
+
+        Raises:
+            ValueError: There is none of that name; lists those there are.
+        """
+        if name not in packaged_names():
+            there = ", ".join(packaged_names()) or "none"
+            raise ValueError(f"no measurement called {name!r} ships with auctionsim; there are: {there}")
+        with resources.as_file(resources.files("auctionsim.data") / "surfaces" / f"{name}.safetensors") as path:
+            return cls.load(path)
+
+    @classmethod
+    @abstractmethod
+    def _from_stored(cls: type[_M], stored: Stored) -> _M:
+        """Build from the contents of a file."""
+
+    @abstractmethod
+    def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what tells the cells from another's, as JSON and as arrays."""
+
+    def _stored(self) -> Stored:
+        layout, arrays = self._layout()
+        record = {
+            "levers": [lever._asdict() for lever in self.levers],
+            "features": self.measured_features,
+            "contexts": self.contexts,
+            "num_bidders": self.num_bidders,
+            "provenance": self._provenance,
+            **layout,
+        }
+        return Stored(record, arrays | replicate_arrays(self.replicates))

@@ -1,0 +1,190 @@
+"""How a measurement answers as a substrate: by what was measured, with its noise, and by its best distinct entry."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from auctionsim.checks import checked_allocation, checked_context
+from auctionsim.substrates.measured import Measured
+from auctionsim.substrates.measurements import Cells, Replicate, at_null
+from auctionsim.substrates.protocol import FiniteRange
+
+_Kind = tuple[torch.dtype, torch.device, tuple[int, ...], str]
+_BLOCK = 1 << 17  # numbers held at once in a search: they fit a core's cache
+
+
+class StandardError(NamedTuple):
+    """How far the measurement's noise moves what a substrate says.
+
+    Attributes:
+        exposure: (batch, bidder, feature).
+        user_loss: (batch,).
+    """
+
+    exposure: Tensor
+    user_loss: Tensor
+
+
+class _Columns(NamedTuple):
+    """What a view reads, in one dtype on one device. Quantities: bidder by bidder its features, then the user loss.
+
+    Attributes:
+        cells: (quantity, context + 1, cell); the last context is the mean over the others.
+        entries: The same of the distinct interventions, the null first.
+        allocations: (entry, bidder, lever).
+    """
+
+    cells: Tensor
+    entries: Tensor
+    allocations: Tensor
+
+
+class MeasuredSubstrate(Measured):
+    """A `FiniteSubstrate` over measured cells; how it reads what lies between them is the subclass's.
+
+    Args:
+        cells: Which interventions were measured.
+        replicates: A and B.
+        provenance: How: JSON-serialisable.
+    """
+
+    def __init__(self, cells: Cells, replicates: Mapping[str, Replicate], provenance: Mapping[str, Any]) -> None:
+        super().__init__(cells, replicates, provenance)
+        self._columns_by_kind: dict[_Kind, _Columns] = {}
+
+    @property
+    def separable(self) -> bool:
+        """A measured model has crosstalk; only a single bidder is free of it."""
+        return self.num_bidders == 1
+
+    def null_allocation(
+        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> Tensor:
+        """Return every lever at its null: (batch, bidder, lever)."""
+        nulls = torch.tensor([lever.null for lever in self.levers], dtype=dtype, device=device)
+        return nulls.repeat(batch, self.num_bidders, 1)
+
+    @abstractmethod
+    def feasible(self, allocation: Tensor) -> Tensor:
+        """Tell which rows the measurement speaks of: (batch,) bool."""
+
+    def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return what each bidder gets: (batch, bidder, feature).
+
+        Raises:
+            ValueError: An allocation of which the measurement does not speak.
+        """
+        x, rows = self._checked(allocation), self._context_rows(allocation, context)
+        return self._read(x, rows, self._columns(x).cells[:-1]).reshape(len(x), *self._sold_shape)
+
+    def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the user's loss: (batch,).
+
+        Raises:
+            ValueError: An allocation of which the measurement does not speak.
+        """
+        x, rows = self._checked(allocation), self._context_rows(allocation, context)
+        return self._read(x, rows, self._columns(x).cells[-1:]).squeeze(1)
+
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+        """Return the exact argmax over all distinct measured interventions; ties go to the first, the null first."""
+        shape = self._sold_shape
+        if weights.shape[1:] != shape or not weights.isfinite().all():
+            raise ValueError(f"weights must be finite and of shape (batch, {shape[0]}, {shape[1]})")
+        columns = self._columns(weights)
+        checked_context(context, len(weights), self.contexts)
+        signed = torch.cat([weights.detach().flatten(1), weights.new_full((len(weights), 1), -user_weight)], 1)
+        rows = max(_BLOCK // len(columns.allocations), 1)
+        blocks = torch.split(signed, rows)
+        groups = [None] * len(blocks) if context is None else torch.split(context, rows)
+        pairs = zip(blocks, groups, strict=True)
+        chosen = torch.cat([_value(block, columns.entries, group).argmax(1) for block, group in pairs])
+        return columns.allocations[chosen]
+
+    def finite_range(self, context: Tensor | None = None) -> FiniteRange:
+        """Return all distinct interventions and what each gives, in float64: a multilinear optimum is one of them."""
+        checked_context(context, 0 if context is None else len(context), self.contexts)
+        device = torch.device("cpu") if context is None else context.device
+        columns = self._columns(torch.empty(0, dtype=torch.float64, device=device))
+        values = columns.entries[:, -1:] if context is None else columns.entries[:, context.long()]
+        values = values.movedim(0, 2)  # (batch, entry, quantity)
+        exposures = values[..., :-1].reshape(*values.shape[:2], *self._sold_shape)
+        return FiniteRange(columns.allocations, exposures, values[..., -1])
+
+    def standard_error(self, allocation: Tensor, context: Tensor | None = None) -> StandardError:
+        """Return the standard error of `exposure` and `user_loss`, (batch, bidder, feature) and (batch,).
+
+        Distinct interventions and contexts are measured independently; cells of one intervention are one measurement,
+        so their weights add up before they are squared. Noise only: not the error of interpolating.
+        """
+        x, rows = self._checked(allocation.detach()), self._context_rows(allocation, context)
+        errors = self._quantities("standard_error").square()
+        errors = torch.cat([errors, errors.mean(1, keepdim=True) / len(self.contexts)], 1)
+        errors = errors.to(x).flatten(1)
+        blocks = zip(torch.split(x, _BLOCK >> 8), torch.split(rows, _BLOCK >> 8), strict=True)
+        variance = torch.cat([self._variance(block, group, errors) for block, group in blocks])
+        noise = variance.clamp_min(0).sqrt()
+        return StandardError(noise[:, :-1].reshape(len(x), *self._sold_shape), noise[:, -1])
+
+    def _variance(self, x: Tensor, rows: Tensor, errors: Tensor) -> Tensor:
+        cells, weights = self._mixture(x)
+        meaning = self._cells.canonical.to(cells.device)[cells]  # (batch, corner)
+        same = (meaning.unsqueeze(2) == meaning.unsqueeze(1)).to(x)
+        total = (same * weights.unsqueeze(1)).sum(2)  # the whole weight of each corner's intervention
+        place = rows.unsqueeze(1) * len(self._cells.allocations) + meaning
+        return (errors[:, place] * weights * total).sum(2).T
+
+    @abstractmethod
+    def _read(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return (batch, quantity) at x, from columns (quantity, context + 1, cell) in the contexts `rows`."""
+
+    @abstractmethod
+    def _mixture(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cells (batch, corner) that `_read` mixes, and their weights."""
+
+    def _checked(self, allocation: Tensor) -> Tensor:
+        return checked_allocation(allocation, (self.num_bidders, len(self.levers)))
+
+    def _context_rows(self, allocation: Tensor, context: Tensor | None) -> Tensor:
+        checked_context(context, len(allocation), self.contexts)
+        if context is None:
+            return torch.full((len(allocation),), len(self.contexts), device=allocation.device)
+        return context.long()
+
+    def _columns(self, like: Tensor) -> _Columns:
+        kind = (like.dtype, like.device, self._sold, self._scored)
+        if kind not in self._columns_by_kind:
+            cells = self._quantities("mean")
+            cells = torch.cat([cells, cells.mean(1, keepdim=True)], 1).to(like)
+            distinct = self._cells.distinct
+            allocations = at_null(self._cells.allocations[distinct], self.levers).to(like)
+            entries = cells[..., distinct.to(like.device)]
+            self._columns_by_kind[kind] = _Columns(cells.contiguous(), entries.contiguous(), allocations)
+        return self._columns_by_kind[kind]
+
+    def _quantities(self, part: str) -> Tensor:
+        """Return one part of what this view reports as (quantity, context, cell), float64."""
+        scored = self.replicates[self._scored]
+        axes = (1, len(self._cells.shape))
+        features = getattr(scored.features, part).flatten(*axes)[..., list(self._sold)].flatten(2).movedim(2, 0)
+        loss = getattr(scored.user_loss, part).flatten(*axes)
+        return torch.cat([features, loss.unsqueeze(0)])
+
+
+def _value(signed: Tensor, entries: Tensor, context: Tensor | None) -> Tensor:
+    """Return Σ_q signed_q · entries_q, (batch, entry), one rounded product and sum at a time.
+
+    A matrix product would round differently in batches of other sizes, and so break near-ties differently.
+    """
+
+    def term(quantity: int) -> Tensor:
+        numbers = entries[quantity, -1:] if context is None else entries[quantity].index_select(0, context)
+        return signed[:, quantity : quantity + 1] * numbers
+
+    total = term(0)
+    for quantity in range(1, len(entries)):
+        total += term(quantity)
+    return total

@@ -1,0 +1,172 @@
+"""How a measured grid answers between its nodes: multilinearly, so that its maximum is always at a node."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from auctionsim.checks import checked_count
+from auctionsim.substrates.measured_substrate import MeasuredSubstrate
+from auctionsim.substrates.measurements import Replicate, described_cells, replicates_from
+from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.storage import Stored
+
+_ROWS = 1 << 13  # rows interpolated at once: their corners fit a core's cache
+
+
+class LeverGrid(NamedTuple):
+    """The values at which a lever was measured.
+
+    Attributes:
+        name: What it is called in tables.
+        values: Ascending, at least two, the null among them.
+        null: The value at which the bidder is untouched, whatever its other levers.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    null: float
+
+
+@final
+class ResponseSurface(MeasuredSubstrate):
+    """A grid over every bidder's levers, measured twice, interpolated multilinearly.
+
+    Axes of the cells, written `…` in `Replicate`: bidder 0's first lever, bidder 0's second, …, bidder 1's first, and
+    so on; each lever has the same grid for all bidders. A bidder with any lever at its null is untouched, so cells
+    that mean the same intervention hold the same numbers.
+
+    Exposure and loss are linear along each axis between neighbouring nodes, exact at the nodes, differentiable in the
+    allocation, and in a context of None the mean over contexts. Hence Σ weights·exposure − user_weight·loss is
+    multilinear on each box of the grid, so that its maximum over all feasible allocations is at a node: `maximise`
+    searches the distinct ones.
+
+    Args:
+        grids: The levers of one bidder.
+        num_bidders: n ≥ 1.
+        features: Names of what is measured for each bidder; *_probability is checked to be ≤ 1.
+        contexts: Names of the prompts' groups, at least one.
+        replicates: {"A": Replicate, "B": Replicate}: design on A (the default view), score on B.
+        provenance: JSON-serialisable: brands, category, model ("name:fingerprint", see `require_model`), command,
+            versions, seed, prompts' hash, date.
+    Raises:
+        TypeError: Means without a fraction, counts with one.
+        ValueError: Anything else that breaks these rules; names the replicate, the quantity and the cell.
+    """
+
+    file_format = "auctionsim/response-surface"
+
+    def __init__(
+        self,
+        *,
+        grids: Sequence[LeverGrid],
+        num_bidders: int,
+        features: Sequence[str],
+        contexts: Sequence[str],
+        replicates: Mapping[str, Replicate],
+        provenance: Mapping[str, Any],
+    ) -> None:
+        checked_count(num_bidders, "num_bidders")
+        self.grids = tuple(_checked_grid(grid) for grid in grids)
+        if not self.grids:
+            raise ValueError("a surface needs at least one lever")
+        axes = [torch.tensor(grid.values, dtype=torch.float64) for grid in self.grids] * num_bidders
+        nodes = torch.cartesian_prod(*axes).view(-1, num_bidders, len(self.grids))
+        levers = tuple(Lever(grid.name, grid.values[0], grid.values[-1], grid.null) for grid in self.grids)
+        cells = described_cells(levers, features, contexts, tuple(len(axis) for axis in axes), nodes)
+        super().__init__(cells, replicates, provenance)
+
+    def feasible(self, allocation: Tensor) -> Tensor:
+        """Tell which rows lie in the box of the grid: (batch,) bool."""
+        x = self._checked(allocation)
+        low, high = (x.new_tensor([grid.values[end] for grid in self.grids]) for end in (0, -1))
+        return ((x >= low) & (x <= high)).flatten(1).all(1)
+
+    def _read(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Interpolate along one axis after the other, exactly at the nodes."""
+        blocks = zip(torch.split(x, _ROWS), torch.split(rows, _ROWS), strict=True)
+        return torch.cat([self._interpolated(block, group, columns) for block, group in blocks])
+
+    def _interpolated(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        lowest, shares = self._located(x)
+        place = lowest + rows * columns.shape[2] + self._corners(x.device).unsqueeze(1)  # (corner, batch)
+        values = columns.flatten(1).index_select(1, place.flatten()).view(len(columns), *place.shape)
+        for share in shares:  # the first axis halves the corners, then the next
+            low, high = values.tensor_split(2, dim=1)
+            values = (1 - share) * low + share * high
+        return values.squeeze(1).T
+
+    def _mixture(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        lowest, shares = self._located(x)
+        weights = x.new_ones(1, len(x))
+        for share in shares:
+            weights = (weights.unsqueeze(1) * torch.stack([1 - share, share])).flatten(0, 1)
+        return (lowest + self._corners(x.device).unsqueeze(1)).T, weights.T
+
+    def _strides(self) -> list[int]:
+        """Return how many cells lie between neighbours along each axis."""
+        strides = [1]
+        for size in reversed(self._cells.shape[1:]):
+            strides.insert(0, strides[0] * size)
+        return strides
+
+    def _corners(self, device: torch.device) -> Tensor:
+        """Return the cell numbers of a box's corners, relative to its lowest: (2^axes,)."""
+        corners = torch.zeros(1, dtype=torch.int64, device=device)
+        for stride in self._strides():
+            corners = (corners.unsqueeze(1) + torch.tensor([0, stride], device=device)).flatten()
+        return corners
+
+    def _located(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the lowest cell of each row's box (batch,) and, per axis, the share of the way to the upper node.
+
+        Raises:
+            ValueError: A row outside the grid, by more than rounding.
+        """
+        lowest, shares = torch.zeros(len(x), dtype=torch.int64, device=x.device), []
+        for axis, stride in enumerate(self._strides()):
+            bidder, lever = divmod(axis, len(self.grids))
+            grid = self.grids[lever]
+            nodes, level = x.new_tensor(grid.values), x[:, bidder, lever].contiguous()
+            _refuse_outside(level.detach(), grid, f"bidder {bidder}'s {grid.name}")
+            node = torch.bucketize(level.detach(), nodes[1:-1], right=True)
+            shares.append(((level - nodes[node]) / (nodes[node + 1] - nodes[node])).clamp(0, 1))
+            lowest += node * stride
+        return lowest, shares
+
+    @classmethod
+    def _from_stored(cls, stored: Stored) -> "ResponseSurface":
+        record = stored.record
+        return cls(
+            grids=[LeverGrid(lever["name"], tuple(lever["values"]), lever["null"]) for lever in record["grids"]],
+            num_bidders=record["num_bidders"],
+            features=record["features"],
+            contexts=record["contexts"],
+            replicates=replicates_from(stored.arrays),
+            provenance=record["provenance"],
+        )
+
+    def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return {"grids": [grid._asdict() for grid in self.grids]}, {}
+
+
+def _checked_grid(grid: LeverGrid) -> LeverGrid:
+    values = torch.tensor(grid.values, dtype=torch.float32)  # they must differ in the coarsest dtype that is used
+    if len(values) < 2 or not values.isfinite().all() or not (values.diff() > 0).all():
+        raise ValueError(f"the grid of {grid.name} must have two or more ascending values, got {grid.values}")
+    if grid.null not in grid.values:
+        raise ValueError(f"the grid of {grid.name} must contain its null {grid.null}, got {grid.values}")
+    return LeverGrid(grid.name, tuple(float(value) + 0.0 for value in grid.values), float(grid.null) + 0.0)
+
+
+def _refuse_outside(level: Tensor, grid: LeverGrid, what: str) -> None:
+    if not len(level):
+        return
+    low, high = grid.values[0], grid.values[-1]
+    slack = (
+        8 * torch.finfo(level.dtype).eps * max(abs(low), abs(high))
+    )  # a menu's own arithmetic may round past the end
+    least, most = (float(end) for end in torch.aminmax(level))  # NaN spreads to both
+    if not (least >= low - slack and most <= high + slack):
+        raise ValueError(f"{what} must lie in the measured [{low:g}, {high:g}], got {least:g} … {most:g}")
