@@ -1,7 +1,11 @@
 """Who gets which levers and what they pay: one mechanism a file."""
 
+from auctionsim.mechanisms.all_pay import AllPay
+from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.vcg import VCG
 
-__all__ = ["VCG", "Mechanism", "PayAsBid"]
+__all__ = ["VCG", "AllPay", "FirstPrice", "Mechanism", "PayAsBid", "SecondPrice", "ThirdPrice"]

@@ -16,12 +16,12 @@ class Mechanism(ABC):
     proof, `dsic_proof`.
 
     Args:
-        num_bidders: Size of the bidder axis that bids must have.
-        num_features: Size of the feature axis that bids must have.
+        num_bidders: Size of the bidder axis that bids must have; None where any number will do.
+        num_features: Size of the feature axis that bids must have; None where any number will do.
         substrate: What it allocates on; None for item rules, whose allocations fit `Items(num_bidders, num_features)`.
     """
 
-    def __init__(self, num_bidders: int, num_features: int, substrate: Substrate | None = None) -> None:
+    def __init__(self, num_bidders: int | None, num_features: int | None, substrate: Substrate | None = None) -> None:
         self.num_bidders = num_bidders
         self.num_features = num_features
         self.substrate = substrate
@@ -38,7 +38,7 @@ class Mechanism(ABC):
             TypeError: Bids that are no floating-point tensor.
             ValueError: Bids that are NaN, infinite, negative or of another shape; a context out of range.
         """
-        checked_amounts(bids, self.num_bidders, self.num_features)
+        _check_bids(bids, self.num_bidders, self.num_features)
         checked_context(context, len(bids), () if self.substrate is None else contexts_of(self.substrate))
         return self.clear(bids, context)
 
@@ -47,6 +47,19 @@ class Mechanism(ABC):
         """Clear valid bids (batch, bidder, feature)."""
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
-        """Return the reason why truth is a dominant strategy when exposure is `substrate`'s, or None without a proof."""
+        """Return why truth is a dominant strategy when exposure is `substrate`'s, or None without a proof."""
         del substrate
         return None
+
+
+def _check_bids(bids: Tensor, num_bidders: int | None, num_features: int | None) -> None:
+    """Check bids against the sizes that are fixed; a free axis needs at least one entry."""
+    sizes = tuple(bids.shape) if isinstance(bids, Tensor) else ()
+    if len(sizes) == 3 and all(sizes[1:]):
+        checked_amounts(bids, num_bidders or sizes[1], num_features or sizes[2])
+    elif num_bidders and num_features:
+        checked_amounts(bids, num_bidders, num_features)
+    elif not isinstance(bids, Tensor) or not bids.is_floating_point():
+        checked_amounts(bids, 1, 1)  # says which type it wants
+    else:
+        raise ValueError(f"bids must have shape (batch, bidder, item) with at least one of each, got {sizes}")

@@ -12,8 +12,8 @@ from auctionsim.substrates.protocol import Substrate, same_substrate
 class VCG(Mechanism):
     """Choose x* = argmax Σ_j b_j · e_j(x) − λ L(x) and charge the Clarke pivot.
 
-    t_i = max_x [Σ_{j≠i} b_j · e_j(x) − λ L(x)] − [Σ_{j≠i} b_j · e_j(x*) − λ L(x*)], λ the user weight. DSIC, individually
-    rational and t ≥ 0, with crosstalk too, because `maximise` is exact over a range that no bid moves.
+    t_i = max_x [Σ_{j≠i} b_j · e_j(x) − λ L(x)] − [Σ_{j≠i} b_j · e_j(x*) − λ L(x*)], λ the user weight. DSIC,
+    individually rational and t ≥ 0, with crosstalk too, because `maximise` is exact over a range that no bid moves.
 
     Args:
         substrate: Any substrate with an exact `maximise`.
@@ -34,14 +34,12 @@ class VCG(Mechanism):
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Solve the auction once with everybody and once without each bidder, all in one call."""
         batch, n, _ = bids.shape
-        keep = 1 - torch.eye(n + 1, n, dtype=bids.dtype, device=bids.device).roll(
-            1, 0
-        )  # row 0 keeps all, row 1 + i drops i
+        keep = 1 - torch.eye(n + 1, n, dtype=bids.dtype, device=bids.device).roll(1, 0)  # row 1 + i drops i
         economies = keep.view(n + 1, 1, n, 1) * bids  # (economy, batch, bidder, feature)
         repeated = None if context is None else context.repeat(n + 1)
         chosen = self.range.maximise(economies.flatten(0, 1), self.user_weight, repeated)
-        exposure = self.range.exposure(chosen, repeated).unflatten(0, (n + 1, batch))
-        loss = self.range.user_loss(chosen, repeated).unflatten(0, (n + 1, batch))
+        exposure = self.range.exposure(chosen, repeated).view(n + 1, batch, n, -1)
+        loss = self.range.user_loss(chosen, repeated).view(n + 1, batch)
         best_without = (economies * exposure).sum((2, 3)) - self.user_weight * loss  # (economy, batch)
         value = (bids * exposure[0]).sum(2)  # (batch, bidder)
         others = value.sum(1, keepdim=True) - value - self.user_weight * loss[0].unsqueeze(1)

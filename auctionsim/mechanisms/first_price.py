@@ -1,0 +1,27 @@
+"""First price: the highest bid wins each item and is paid."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.mechanisms.item_rule import ItemRule
+
+
+class FirstPrice(ItemRule):
+    """Charge the winner b_i, item by item. Individually rational at truthful bids, not truthful.
+
+    With n bidders U[0,1] and no reserve the equilibrium is b(v) = (n − 1) v / n.
+
+    Args:
+        reserve: The lowest bid that wins, in money.
+    Source:
+        Vickrey (1961), "Counterspeculation, auctions, and competitive sealed tenders".
+    Example:
+        >>> FirstPrice()(torch.tensor([[[1.0], [0.0]]])).payments
+        tensor([[1., 0.]])
+    """
+
+    def charges(
+        self, bids: Float[Tensor, "batch bidder item"], wins: Float[Tensor, "batch bidder item"]
+    ) -> Float[Tensor, "batch bidder item"]:
+        """Return the winner's own bid."""
+        return bids * wins

@@ -1,0 +1,32 @@
+"""Third price: the highest bid wins each item and pays the third highest."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.mechanisms.item_rule import ItemRule
+
+
+class ThirdPrice(ItemRule):
+    """Charge the winner max(b_(3), reserve), item by item, b_(3) the third highest bid (0 with fewer than 3 bidders).
+
+    Not truthful: bidders overbid. With n ≥ 3 bidders U[0,1] and no reserve the equilibrium is
+    b(v) = (n − 1) v / (n − 2).
+
+    Args:
+        reserve: The lowest bid that wins, in money.
+    Source:
+        Kagel and Levin (1993), "Independent private value auctions: bidder behaviour in first-, second- and third-price
+        auctions with varying numbers of bidders".
+    """
+
+    def charges(
+        self, bids: Float[Tensor, "batch bidder item"], wins: Float[Tensor, "batch bidder item"]
+    ) -> Float[Tensor, "batch bidder item"]:
+        """Return the second highest bid among the others of a winner, at least the reserve."""
+        columns = torch.where(wins > 0, torch.zeros_like(bids), bids).unbind(dim=1)
+        first = second = torch.zeros_like(columns[0])
+        for bid in columns:  # over bidders, not auctions: a running best two, cheaper than a sort
+            second = torch.maximum(second, torch.minimum(first, bid))
+            first = torch.maximum(first, bid)
+        return wins * second.clamp_min(self.reserve).unsqueeze(1)
