@@ -218,4 +218,4 @@ class Measured(ABC):
             "provenance": self._provenance,
             **layout,
         }
-        return Stored(record, arrays | replicate_arrays(self.replicates))
+        return Stored(record, arrays | replicate_arrays(self.replicates, self._cells))

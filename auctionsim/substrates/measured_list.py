@@ -87,13 +87,16 @@ class MeasuredList(MeasuredSubstrate):
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> "MeasuredList":
-        record = stored.record
+        record, listed = stored.record, stored.arrays["allocations"]
+        levers = tuple(Lever(**lever) for lever in record["levers"])
+        features, contexts = record["features"], record["contexts"]
+        cells = described_cells(levers, features, contexts, (len(listed),), listed)
         return cls(
-            levers=[Lever(**lever) for lever in record["levers"]],
-            allocations=stored.arrays["allocations"],
-            features=record["features"],
-            contexts=record["contexts"],
-            replicates=replicates_from(stored.arrays),
+            levers=levers,
+            allocations=listed,
+            features=features,
+            contexts=contexts,
+            replicates=replicates_from(stored.arrays, cells),
             provenance=record["provenance"],
         )
 

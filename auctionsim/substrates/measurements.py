@@ -222,26 +222,35 @@ def _refuse(bad: Tensor, array: Tensor, cells: Cells, sentence: str) -> None:
     raise ValueError(f"{sentence}: {flat[tuple(places[0])].item()} at {cells.place(places[0])}{more}")
 
 
-def replicate_arrays(replicates: Mapping[str, Replicate]) -> dict[str, Tensor]:
-    """Name every array of the replicates, as files do: replicate/quantity/part."""
+def replicate_arrays(replicates: Mapping[str, Replicate], cells: Cells) -> dict[str, Tensor]:
+    """Name every array of the replicates, as files do: replicate/quantity/part, each intervention once."""
     arrays: dict[str, Tensor] = {}
     for name, replicate in replicates.items():
         items = {"features": replicate.features, "user_loss": replicate.user_loss}
         items |= {f"diagnostics/{key}": item for key, item in replicate.diagnostics.items()}
         for key, item in items.items():
-            arrays |= {f"{name}/{key}/{part}": array for part, array in item._asdict().items()}
+            arrays |= {f"{name}/{key}/{part}": _distinct(array, cells) for part, array in item._asdict().items()}
     return arrays
 
 
-def replicates_from(arrays: Mapping[str, Tensor]) -> dict[str, Replicate]:
+def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Replicate]:
     """Collect the replicates from arrays named by `replicate_arrays`.
 
     Raises:
         KeyError: One is not there.
+        ValueError: One has another number of contexts or interventions.
     """
+    entries = torch.zeros_like(cells.canonical)
+    entries[cells.distinct] = torch.arange(len(cells.distinct))
+
+    def spread(name: str) -> Tensor:
+        array, wanted = arrays[name], (len(cells.contexts), len(cells.distinct))
+        if array.shape[:2] != wanted:
+            raise ValueError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
+        return array[:, entries[cells.canonical]].reshape(len(cells.contexts), *cells.shape, *array.shape[2:])
 
     def item(name: str) -> Measurement:
-        return Measurement(*(arrays[f"{name}/{part}"] for part in Measurement._fields))
+        return Measurement(*(spread(f"{name}/{part}") for part in Measurement._fields))
 
     def replicate(name: str) -> Replicate:
         start = f"{name}/diagnostics/"
@@ -263,13 +272,17 @@ def measured_rows(cells: Cells, replicates: Mapping[str, Replicate]) -> list[Any
         items = [(feature, _one(replicate.features, k)) for k, feature in enumerate(cells.features)]
         items += [("user_loss", replicate.user_loss), *replicate.diagnostics.items()]
         for quantity, item in items:
-            parts = [array.flatten(1, len(cells.shape))[:, cells.distinct] for array in item]
+            parts = [_distinct(array, cells) for array in item]
             places = itertools.product(*map(range, parts[0].shape))
             for place, *numbers in zip(places, *(part.flatten().tolist() for part in parts), strict=True):
                 context, entry, *rest = place
                 bidder = rest[0] if rest else None
                 rows.append(row(name, cells.contexts[context], *meaning[entry], bidder, quantity, *numbers))
     return rows
+
+
+def _distinct(array: Tensor, cells: Cells) -> Tensor:
+    return array.flatten(1, len(cells.shape))[:, cells.distinct]
 
 
 def _one(features: Measurement, feature: int) -> Measurement:

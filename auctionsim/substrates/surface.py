@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
-from auctionsim.substrates.measurements import Replicate, described_cells, replicates_from
+from auctionsim.substrates.measurements import Cells, Replicate, described_cells, replicates_from
 from auctionsim.substrates.protocol import Lever
 from auctionsim.substrates.storage import Stored
 
@@ -67,15 +67,12 @@ class ResponseSurface(MeasuredSubstrate):
         replicates: Mapping[str, Replicate],
         provenance: Mapping[str, Any],
     ) -> None:
-        checked_count(num_bidders, "num_bidders")
         self.grids = tuple(_checked_grid(grid) for grid in grids)
-        if not self.grids:
-            raise ValueError("a surface needs at least one lever")
-        axes = [torch.tensor(grid.values, dtype=torch.float64) for grid in self.grids] * num_bidders
-        nodes = torch.cartesian_prod(*axes).view(-1, num_bidders, len(self.grids))
-        levers = tuple(Lever(grid.name, grid.values[0], grid.values[-1], grid.null) for grid in self.grids)
-        cells = described_cells(levers, features, contexts, tuple(len(axis) for axis in axes), nodes)
-        super().__init__(cells, replicates, provenance)
+        super().__init__(_grid_cells(self.grids, num_bidders, features, contexts), replicates, provenance)
+        sizes = torch.tensor([1, *self._cells.shape[:0:-1]])
+        self._strides = sizes.cumprod(0).flip(0)  # cells between neighbours along each axis
+        steps = torch.stack([torch.zeros_like(self._strides), self._strides], 1)
+        self._corners = torch.cartesian_prod(*steps).view(-1, len(steps)).sum(1)  # a box's cells, from its lowest on
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows lie in the box of the grid: (batch,) bool."""
@@ -90,7 +87,7 @@ class ResponseSurface(MeasuredSubstrate):
 
     def _interpolated(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         lowest, shares = self._located(x)
-        place = lowest + rows * columns.shape[2] + self._corners(x.device).unsqueeze(1)  # (corner, batch)
+        place = lowest + rows * columns.shape[2] + self._corners.to(x.device).unsqueeze(1)  # (corner, batch)
         values = columns.flatten(1).index_select(1, place.flatten()).view(len(columns), *place.shape)
         for share in shares:  # the first axis halves the corners, then the next
             low, high = values.tensor_split(2, dim=1)
@@ -102,53 +99,53 @@ class ResponseSurface(MeasuredSubstrate):
         weights = x.new_ones(1, len(x))
         for share in shares:
             weights = (weights.unsqueeze(1) * torch.stack([1 - share, share])).flatten(0, 1)
-        return (lowest + self._corners(x.device).unsqueeze(1)).T, weights.T
+        return (lowest + self._corners.to(x.device).unsqueeze(1)).T, weights.T
 
-    def _strides(self) -> list[int]:
-        """Return how many cells lie between neighbours along each axis."""
-        strides = [1]
-        for size in reversed(self._cells.shape[1:]):
-            strides.insert(0, strides[0] * size)
-        return strides
-
-    def _corners(self, device: torch.device) -> Tensor:
-        """Return the cell numbers of a box's corners, relative to its lowest: (2^axes,)."""
-        corners = torch.zeros(1, dtype=torch.int64, device=device)
-        for stride in self._strides():
-            corners = (corners.unsqueeze(1) + torch.tensor([0, stride], device=device)).flatten()
-        return corners
-
-    def _located(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the lowest cell of each row's box (batch,) and, per axis, the share of the way to the upper node.
+    def _located(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lowest cell of each row's box (batch,) and the share of the way to the upper node (axis, batch).
 
         Raises:
             ValueError: A row outside the grid, by more than rounding.
         """
         lowest, shares = torch.zeros(len(x), dtype=torch.int64, device=x.device), []
-        for axis, stride in enumerate(self._strides()):
-            bidder, lever = divmod(axis, len(self.grids))
-            grid = self.grids[lever]
-            nodes, level = x.new_tensor(grid.values), x[:, bidder, lever].contiguous()
-            _refuse_outside(level.detach(), grid, f"bidder {bidder}'s {grid.name}")
+        strides = self._strides.to(x.device).view(self.num_bidders, len(self.grids), 1)
+        for lever, grid in enumerate(self.grids):
+            nodes, level = x.new_tensor(grid.values), x[:, :, lever].T.contiguous()  # (bidder, batch)
+            _refuse_outside(level.detach(), grid)
             node = torch.bucketize(level.detach(), nodes[1:-1], right=True)
             shares.append(((level - nodes[node]) / (nodes[node + 1] - nodes[node])).clamp(0, 1))
-            lowest += node * stride
-        return lowest, shares
+            lowest += (node * strides[:, lever]).sum(0)
+        return lowest, torch.stack(shares, 1).flatten(0, 1)
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> "ResponseSurface":
         record = stored.record
+        grids = [_checked_grid(LeverGrid(**grid)) for grid in record["grids"]]
+        num_bidders, features, contexts = record["num_bidders"], record["features"], record["contexts"]
+        cells = _grid_cells(tuple(grids), num_bidders, features, contexts)
         return cls(
-            grids=[LeverGrid(lever["name"], tuple(lever["values"]), lever["null"]) for lever in record["grids"]],
-            num_bidders=record["num_bidders"],
-            features=record["features"],
-            contexts=record["contexts"],
-            replicates=replicates_from(stored.arrays),
+            grids=grids,
+            num_bidders=num_bidders,
+            features=features,
+            contexts=contexts,
+            replicates=replicates_from(stored.arrays, cells),
             provenance=record["provenance"],
         )
 
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {"grids": [grid._asdict() for grid in self.grids]}, {}
+
+
+def _grid_cells(
+    grids: tuple[LeverGrid, ...], num_bidders: int, features: Sequence[str], contexts: Sequence[str]
+) -> Cells:
+    checked_count(num_bidders, "num_bidders")
+    if not grids:
+        raise ValueError("a surface needs at least one lever")
+    axes = [torch.tensor(grid.values, dtype=torch.float64) for grid in grids] * num_bidders
+    nodes = torch.cartesian_prod(*axes).view(-1, num_bidders, len(grids))
+    levers = tuple(Lever(grid.name, grid.values[0], grid.values[-1], grid.null) for grid in grids)
+    return described_cells(levers, features, contexts, tuple(len(axis) for axis in axes), nodes)
 
 
 def _checked_grid(grid: LeverGrid) -> LeverGrid:
@@ -160,8 +157,8 @@ def _checked_grid(grid: LeverGrid) -> LeverGrid:
     return LeverGrid(grid.name, tuple(float(value) + 0.0 for value in grid.values), float(grid.null) + 0.0)
 
 
-def _refuse_outside(level: Tensor, grid: LeverGrid, what: str) -> None:
-    if not len(level):
+def _refuse_outside(level: Tensor, grid: LeverGrid) -> None:
+    if not level.numel():
         return
     low, high = grid.values[0], grid.values[-1]
     slack = (
@@ -169,4 +166,6 @@ def _refuse_outside(level: Tensor, grid: LeverGrid, what: str) -> None:
     )  # a menu's own arithmetic may round past the end
     least, most = (float(end) for end in torch.aminmax(level))  # NaN spreads to both
     if not (least >= low - slack and most <= high + slack):
-        raise ValueError(f"{what} must lie in the measured [{low:g}, {high:g}], got {least:g} … {most:g}")
+        bidder, row = (~((level >= low - slack) & (level <= high + slack))).nonzero()[0].tolist()
+        got = level[bidder, row].item()
+        raise ValueError(f"{grid.name} must lie in the measured [{low:g}, {high:g}], got {got:g} for bidder {bidder}")

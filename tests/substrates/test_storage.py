@@ -87,9 +87,16 @@ def test_a_later_version_and_a_whole_file_without_its_arrays_are_refused(tmp_pat
     write_stored(path, Stored({}, {}), ResponseSurface.file_format, ResponseSurface.file_version + 1)
     with pytest.raises(ValueError, match=r"later\.safetensors: is of version 2 .* up to 1: upgrade auctionsim"):
         ResponseSurface.load(path)
-    write_stored(path, Stored({}, {}), ResponseSurface.file_format, ResponseSurface.file_version)
-    with pytest.raises(ValueError, match=r"later\.safetensors: lacks 'grids'"):
-        ResponseSurface.load(path)
+    written = SMALL._stored()
+    loss = {"A/user_loss/mean": written.arrays["A/user_loss/mean"][:, :1]}
+    for contents, message in (
+        (Stored({}, {}), "lacks 'grids'"),
+        (Stored(written.record, {}), "lacks 'A/features/mean'"),
+        (Stored(written.record, written.arrays | loss), r"A/user_loss/mean must be of shape \(3, 2"),
+    ):
+        write_stored(path, contents, ResponseSurface.file_format, ResponseSurface.file_version)
+        with pytest.raises(ValueError, match=r"later\.safetensors: " + message):
+            ResponseSurface.load(path)
 
 
 def test_sixty_four_zeros_elsewhere_do_not_confuse_the_checksum(tmp_path: Path) -> None:
