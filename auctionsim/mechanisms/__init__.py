@@ -7,5 +7,16 @@ from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.vcg import VCG
+from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
 
-__all__ = ["VCG", "AllPay", "FirstPrice", "Mechanism", "PayAsBid", "SecondPrice", "ThirdPrice"]
+__all__ = [
+    "VCG",
+    "AllPay",
+    "FirstPrice",
+    "Mechanism",
+    "Optimum",
+    "PayAsBid",
+    "SecondPrice",
+    "ThirdPrice",
+    "VirtualWelfareMaximizer",
+]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_number
-from auctionsim.priors.ironing import VirtualValueCurve, hull_slopes, started_at_zero
-from auctionsim.priors.protocol import Prior, as_float64, distinct, in_dtype_of
+from auctionsim.priors.ironing import VirtualValueCurve, distinct, hull_slopes, started_at_zero
+from auctionsim.priors.protocol import Prior, as_float64, in_dtype_of
 
 
 class Mixture(Prior):

@@ -33,14 +33,14 @@ class VirtualValueCurve(NamedTuple):
         """
         values, phis = self.at_precision(valuations.dtype, valuations.device)
         v = valuations.double()
-        k = torch.searchsorted(values, v.detach(), right=True) - 1
+        k = torch.searchsorted(values, v.detach().contiguous(), right=True) - 1
         return phis[k] + (v - values[k]) * self._steepness(values, phis)[k]
 
-    def inverse(self, levels: Tensor) -> Tensor:
-        """Return inf{v ≥ 0 : φ(v) ≥ y}, float64, for y of any shape."""
+    def inverse(self, levels: Tensor, *, beyond: bool = False) -> Tensor:
+        """Return inf{v ≥ 0 : φ(v) ≥ y}, or, `beyond`, inf{v ≥ 0 : φ(v) > y}; float64, for y of any shape."""
         values, phis = self.values.to(levels.device), self.phis.to(levels.device)
         y = levels.double()
-        k = torch.searchsorted(phis, y.detach())  # the first knot with φ ≥ y
+        k = torch.searchsorted(phis, y.detach().contiguous(), right=beyond)  # the first knot with φ ≥ y, or φ > y
         upper = k.clamp_max(len(phis) - 1)
         lower = (k - 1).clamp_min(0)
         rise = phis[upper] - phis[lower]
@@ -48,6 +48,11 @@ class VirtualValueCurve(NamedTuple):
         inside = values[lower] + (values[upper] - values[lower]) * share
         inside = torch.where(k == 0, values[0], inside)
         return torch.where(k == len(phis), values[-1] + (y - phis[-1]), inside)
+
+    def flat_levels(self) -> Tensor:
+        """Return the φ that whole intervals of valuations share, increasing."""
+        level = (self.phis.diff() == 0) & (self.values.diff() > 0)
+        return distinct(self.phis[:-1][level])
 
     def at_precision(self, dtype: torch.dtype, device: torch.device) -> "VirtualValueCurve":
         """Return the curve whose values are rounded down to `dtype`, still held in float64."""
@@ -58,6 +63,12 @@ class VirtualValueCurve(NamedTuple):
         width = values.diff()
         inner = torch.where(width > 0, phis.diff() / width.clamp_min(1e-300), 0.0)
         return torch.cat([inner, inner.new_ones(1)])
+
+
+def distinct(values: Tensor) -> Tensor:
+    """Return the different values of a vector, increasing."""
+    ordered = values.sort().values
+    return torch.cat([ordered[:1], ordered[1:][ordered.diff() > 0]])
 
 
 def rounded_down(values: Tensor, dtype: torch.dtype) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from auctionsim.priors.ironing import (
     HullSlopes,
     VirtualValueCurve,
+    distinct,
     hull_slopes,
     refined_curve,
     rounded_down,
@@ -156,12 +157,6 @@ def through_scipy(function: Callable[..., Any], *arguments: float | Tensor) -> T
     assert isinstance(last, Tensor)
     answer = function(*arguments[:-1], last.detach().cpu().numpy())
     return torch.as_tensor(np.asarray(answer, dtype=np.float64), device=last.device)
-
-
-def distinct(values: Tensor) -> Tensor:
-    """Return the different values of a vector, increasing."""
-    ordered = values.sort().values
-    return torch.cat([ordered[:1], ordered[1:][ordered.diff() > 0]])
 
 
 def as_float64(v: Tensor | float) -> Tensor:
