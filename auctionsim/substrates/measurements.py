@@ -51,8 +51,8 @@ class Cells(NamedTuple):
         contexts: Names of the prompts' groups.
         shape: The axes of the cells.
         allocations: (cell, bidder, lever), float64.
-        canonical: (cell,), the cell that stands for all cells of the same intervention: a bidder with any lever at its
-            null has all of them there.
+        canonical: (cell,), the first cell of the same intervention; it stands for all of them. A bidder with any lever
+            at its null has all of them there.
         distinct: (entry,), the cells that stand for themselves, the null first, then in order.
     """
 
@@ -124,10 +124,7 @@ def described_cells(
     meaning = at_null(allocations, levers).flatten(1)
     _, group = torch.unique(meaning, dim=0, return_inverse=True)
     number = torch.arange(len(group))
-    itself = (allocations.flatten(1) == meaning).all(1)
-    # of a group, the first cell with all nulls written out; where none is, as lists may have it, the first
-    order = torch.where(itself, number, number + len(group))
-    first = torch.full((int(group.max()) + 1,), 2 * len(group)).scatter_reduce(0, group, order, "amin") % len(group)
+    first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce(0, group, number, "amin")
     canonical = first[group]
     distinct = number[canonical == number]
     nulls = torch.tensor([lever.null for lever in levers], dtype=allocations.dtype)
@@ -203,7 +200,7 @@ def _checked(item: Measurement, cells: Cells, rest: tuple[int, ...], what: str) 
     for part, array in item._asdict().items():
         flat = array.flatten(1, len(cells.shape))
         differs = flat != flat[:, cells.canonical]
-        _refuse(differs, array, cells, f"{what}: {part} differs from the same intervention's, written with all nulls")
+        _refuse(differs, array, cells, f"{what}: {part} differs from the same intervention's in another cell")
     return item
 
 

@@ -44,7 +44,9 @@ def inside(batch: int, generator: torch.Generator, num_bidders: int = 2) -> Tens
     return LOW + SPAN * torch.rand(batch, num_bidders, 2, generator=generator, dtype=torch.float64)
 
 
-def objective(surface: ResponseSurface, x: Tensor, weights: Tensor, user_weight: float, context: Tensor) -> Tensor:
+def objective(
+    surface: ResponseSurface, x: Tensor, weights: Tensor, user_weight: float, context: Tensor | None
+) -> Tensor:
     return (weights * surface.exposure(x, context)).sum((1, 2)) - user_weight * surface.user_loss(x, context)
 
 
@@ -114,11 +116,11 @@ def test_gradient_is_that_of_the_interpolation(generator: torch.Generator) -> No
     assert ends.grad[1].abs().min() > 0  # a menu at the box's end can be trained back into it
 
 
-@given(seed=seeds, user_weight=st.sampled_from([0.0, 0.25, 2.0]))
-def test_no_interior_point_beats_the_maximum(seed: int, user_weight: float) -> None:
+@given(seed=seeds, user_weight=st.sampled_from([0.0, 0.25, 2.0]), informed=st.booleans())
+def test_no_interior_point_beats_the_maximum(seed: int, user_weight: float, informed: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(4, 2, 2, generator=generator, dtype=torch.float64)
-    context = torch.randint(3, (4,), generator=generator)
+    context = torch.randint(3, (4,), generator=generator) if informed else None
     best = objective(SURFACE, SURFACE.maximise(weights, user_weight, context), weights, user_weight, context)
     nodes = finite_values(weights, user_weight, context)
     torch.testing.assert_close(best, nodes.max(1).values, rtol=0, atol=1e-12)
@@ -127,7 +129,7 @@ def test_no_interior_point_beats_the_maximum(seed: int, user_weight: float) -> N
         assert (other <= best + 1e-12).all()
 
 
-def finite_values(weights: Tensor, user_weight: float, context: Tensor) -> Tensor:
+def finite_values(weights: Tensor, user_weight: float, context: Tensor | None) -> Tensor:
     given_range = SURFACE.finite_range(context)
     return (weights.unsqueeze(1) * given_range.exposures).sum((2, 3)) - user_weight * given_range.user_losses
 
