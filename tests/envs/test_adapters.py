@@ -98,8 +98,9 @@ def test_pettingzoo_and_rllib_play_the_same_game_as_gymnasium() -> None:
 
 
 def test_the_batched_rllib_env_is_the_single_one() -> None:
-    from auctionsim.envs.rllib_env import NeuronAuctionMultiAgentEnv, NeuronAuctionVectorMultiAgentEnv
     from ray.rllib.env.vector.sync_vector_multi_agent_env import SyncVectorMultiAgentEnv
+
+    from auctionsim.envs.rllib_env import NeuronAuctionMultiAgentEnv, NeuronAuctionVectorMultiAgentEnv
 
     config = {"setting": "crosstalk", "rounds": ROUNDS}
     batched = NeuronAuctionVectorMultiAgentEnv(3, config)
@@ -122,8 +123,9 @@ def test_pettingzoo_finds_nothing_to_say() -> None:
 
 
 def test_rllib_finds_nothing_to_say() -> None:
-    from auctionsim.envs import NeuronAuctionMultiAgentEnv
     from ray.rllib.utils.pre_checks.env import check_multiagent_environments
+
+    from auctionsim.envs import NeuronAuctionMultiAgentEnv
 
     check_multiagent_environments(NeuronAuctionMultiAgentEnv({"setting": "second-price"}))
 

@@ -1,0 +1,106 @@
+"""Which strategies need no learning: truth, shading, a table, noise. A strategy maps valuations to bids."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.checks import checked_number
+
+Strategy = Callable[[Tensor], Tensor]
+Strategies = Strategy | Sequence[Strategy | None] | None
+
+
+@dataclass(frozen=True)
+class Truthful:
+    """Bid the valuation."""
+
+    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+        """Return the valuations themselves."""
+        return valuations
+
+
+@dataclass(frozen=True)
+class Shading:
+    """Bid a fixed share of the valuation; (n − 1)/n is the equilibrium of n × U[0, 1] under first price.
+
+    Args:
+        factor: ≥ 0; above 1 it overbids.
+    """
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        checked_number(self.factor, "factor")
+
+    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+        """Return factor × valuations."""
+        return self.factor * valuations
+
+
+class UniformBids:
+    """Bid noise: uniform on [low, high], whatever the valuation.
+
+    Args:
+        low: ≥ 0.
+        high: ≥ low.
+        generator: Where the noise comes from; each call moves it on.
+    """
+
+    def __init__(self, low: float, high: float, generator: torch.Generator) -> None:
+        self.low = checked_number(low, "low")
+        self.high = checked_number(high, "high", self.low)
+        self.generator = generator
+
+    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+        """Return fresh bids in the valuations' shape."""
+        noise = torch.rand(valuations.shape, generator=self.generator, dtype=valuations.dtype)
+        return self.low + (self.high - self.low) * noise
+
+
+class TableStrategy:
+    """Interpolate a table linearly, each feature by itself; constant beyond its ends.
+
+    Args:
+        valuations: (point,), strictly increasing.
+        bids: (point, feature), ≥ 0; or (point,) for one feature.
+    """
+
+    def __init__(self, valuations: Tensor, bids: Tensor) -> None:
+        if valuations.ndim != 1 or len(valuations) < 2 or not bool((valuations.diff() > 0).all()):
+            raise ValueError(f"a table needs at least 2 strictly increasing valuations, got {tuple(valuations.shape)}")
+        columns = bids.unsqueeze(1) if bids.ndim == 1 else bids
+        if columns.ndim != 2 or len(columns) != len(valuations):
+            raise ValueError(f"a table needs one row of bids a valuation ({len(valuations)}), got {tuple(bids.shape)}")
+        self.valuations = valuations
+        self.bids = columns
+
+    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+        """Return the interpolated bids."""
+        points, table = self.valuations.to(valuations.dtype), self.bids.to(valuations.dtype)
+        v = valuations.clamp(points[0], points[-1])
+        right = torch.searchsorted(points, v.contiguous()).clamp(1, len(points) - 1)
+        share = (v - points[right - 1]) / (points[right] - points[right - 1])
+        below, above = table.gather(0, right - 1), table.gather(0, right)
+        return below + share * (above - below)
+
+
+def strategy_list(strategies: Strategies, num_bidders: int) -> list[Strategy]:
+    """Return one strategy a bidder; None is truth.
+
+    Raises:
+        ValueError: A sequence of another length.
+    """
+    given = list(strategies) if isinstance(strategies, Sequence) else [strategies] * num_bidders
+    if len(given) != num_bidders:
+        raise ValueError(f"strategies must be one for all or one a bidder ({num_bidders}), got {len(given)}")
+    return [Truthful() if strategy is None else strategy for strategy in given]
+
+
+def field_bids(
+    strategies: Sequence[Strategy], valuations: Float[Tensor, "batch bidder feature"]
+) -> Float[Tensor, "batch bidder feature"]:
+    """Return everybody's bids by their strategies."""
+    return torch.stack([strategy(valuations[:, bidder]) for bidder, strategy in enumerate(strategies)], dim=1)
