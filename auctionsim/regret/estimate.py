@@ -136,13 +136,23 @@ def misreport_utilities(
     One auction per misreport, row and deviator, all in one call of the deployed mechanism.
     """
     count, batch, n, m = misreports.shape
-    full = (count, batch, n, n, m)  # misreport, batch, deviator, bidder, feature
-    deviates = torch.eye(n, dtype=torch.bool, device=misreports.device).unsqueeze(2)
-    bids = torch.where(deviates, misreports.unsqueeze(3), game.reports.unsqueeze(1)).expand(full)
-    valuations = game.valuations.unsqueeze(1).expand(full)
-    context = None if game.context is None else game.context.view(1, batch, 1).expand(count, batch, n).reshape(-1)
-    everybody = utilities(game, bids.reshape(-1, n, m), valuations.reshape(-1, n, m), context)
+    bids, context = lone_deviations(game.reports, misreports, game.context)
+    valuations = game.valuations.unsqueeze(1).expand(count, batch, n, n, m)
+    everybody = utilities(game, bids, valuations.reshape(-1, n, m), context)
     return everybody.view(count, batch, n, n).diagonal(dim1=2, dim2=3)
+
+
+def lone_deviations(
+    reports: Float[Tensor, "batch bidder feature"],
+    misreports: Float[Tensor, "misreport batch bidder feature"],
+    context: Tensor | None,
+) -> tuple[Float[Tensor, "rows bidder feature"], Tensor | None]:
+    """Return bids and contexts when one bidder at a time misreports: an auction per (misreport, batch, deviator)."""
+    count, batch, n, m = misreports.shape
+    deviates = torch.eye(n, dtype=torch.bool, device=misreports.device).unsqueeze(2)
+    bids = torch.where(deviates, misreports.unsqueeze(3), reports.unsqueeze(1))  # …, deviator, bidder, feature
+    repeated = None if context is None else context.view(1, batch, 1).expand(count, batch, n).reshape(-1)
+    return bids.reshape(-1, n, m), repeated
 
 
 def summarised(

@@ -1,0 +1,247 @@
+"""The laws a mechanism is checked against: each looks at one drawn case and says what is broken, in one sentence.
+
+A law is a function (claim, case) that raises `BrokenClaimError`. Bids are on the quarter grid; see `strategies.py`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.metrics import utility
+from auctionsim.outcome import Outcome
+from auctionsim.regret.estimate import (
+    AnyMechanism,
+    Game,
+    checked_game,
+    lone_deviations,
+    misreport_utilities,
+    quasi_linear,
+)
+from auctionsim.regret.ex_post import ex_post_regret
+from auctionsim.substrates.protocol import Substrate, allocation_shape
+from auctionsim.testing.sentences import BrokenClaimError, everybody, money, others, vector, worst
+
+SEARCH_BUDGET = 48  # misreports beyond the grid, for each bidder of each case
+
+
+class Claim(NamedTuple):
+    """What is checked, and how exactly.
+
+    Attributes:
+        mechanism: Any callable bids, context → outcome.
+        substrate: What its allocations are carried out on.
+        tolerance: Money or exposure that counts as rounding.
+        high: Scale of the drawn money.
+    """
+
+    mechanism: AnyMechanism
+    substrate: Substrate
+    tolerance: float
+    high: float
+
+    def clear(self, case: "Case") -> Outcome:
+        """Clear the case's bids."""
+        return _clear(self.mechanism, case.bids, case.context)
+
+
+class Case(NamedTuple):
+    """One drawn batch of auctions: bids (batch, bidder, feature), also taken for valuations, and contexts or None."""
+
+    bids: Tensor
+    context: Tensor | None
+
+
+def feasible(claim: Claim, case: Case) -> None:
+    """The outcome fits the substrate, its numbers are finite, and the allocation can be carried out."""
+    outcome = claim.clear(case)
+    shape, paid = (len(case.bids), *allocation_shape(claim.substrate)), tuple(case.bids.shape[:2])
+    if tuple(outcome.allocation.shape) != shape:
+        raise BrokenClaimError(
+            f"the allocation has shape {tuple(outcome.allocation.shape)}, the substrate needs {shape}"
+        )
+    if tuple(outcome.payments.shape) != paid:
+        raise BrokenClaimError(f"payments have shape {tuple(outcome.payments.shape)}, not (batch, bidder) = {paid}")
+    for name, amounts in (("payment", outcome.payments), ("allocation", outcome.allocation)):
+        bad = ~torch.isfinite(amounts)
+        if bad.any():
+            row = worst(bad.double())[0]
+            raise BrokenClaimError(f"{everybody(case.bids, row, case.context)} get a {name} that is not finite")
+    possible = claim.substrate.feasible(outcome.allocation)
+    if not possible.all():
+        row = worst((~possible).double())[0]
+        given = [vector(levers) for levers in outcome.allocation[row]]
+        raise BrokenClaimError(
+            f"{everybody(case.bids, row, case.context)} get an infeasible allocation: {', '.join(given)}"
+        )
+
+
+def dsic(claim: Claim, case: Case) -> None:
+    """No bidder gains by any bid other than its valuation, whatever the others bid."""
+    ladder = _eighths(claim, case, most=16)
+    with torch.no_grad():
+        scored = misreport_utilities(_truthful(claim, case), torch.cat([case.bids.unsqueeze(0), ladder]))
+    gain, index = (scored[1:] - scored[0]).max(0)
+    misreports = ladder.gather(0, index[None, ..., None].expand(1, *case.bids.shape))[0]
+    if float(gain.max()) <= claim.tolerance:  # plain numbers make the better story, so they come first
+        found = ex_post_regret(
+            claim.mechanism,
+            claim.substrate,
+            case.bids,
+            context=case.context,
+            budget=SEARCH_BUDGET,
+            high=2 * claim.high,
+            use_structure=False,
+        )
+        gain, misreports = found.lower, found.best_misreports
+    row, i = worst(gain)
+    if not float(gain[row, i]) <= claim.tolerance:
+        raise BrokenClaimError(
+            f"bidder {i} with valuation {vector(case.bids[row, i])} gains {money(gain[row, i])} by bidding "
+            f"{vector(misreports[row, i])}{others(case.bids, i, case.context, row)}"
+        )
+
+
+def individually_rational(claim: Claim, case: Case) -> None:
+    """A truthful bidder's utility is never below 0."""
+    outcome = claim.clear(case)
+    loss = -utility(outcome, claim.substrate, case.bids, case.context)
+    row, i = worst(loss)
+    if not float(loss[row, i]) <= claim.tolerance:
+        paid = outcome.payments[row, i]
+        raise BrokenClaimError(
+            f"bidder {i} with valuation {vector(case.bids[row, i])} loses {money(loss[row, i])} by bidding it: it pays "
+            f"{money(paid)} for a value of {money(paid - loss[row, i])}{others(case.bids, i, case.context, row)}"
+        )
+
+
+def opt_out(claim: Claim, case: Case) -> None:
+    """Truth is at least as good as bidding 0."""
+    with torch.no_grad():
+        pair = torch.stack([torch.zeros_like(case.bids), case.bids])
+        nothing, truth = misreport_utilities(_truthful(claim, case), pair)
+    gain = nothing - truth
+    row, i = worst(gain)
+    if not float(gain[row, i]) <= claim.tolerance:
+        raise BrokenClaimError(
+            f"bidder {i} with valuation {vector(case.bids[row, i])} is {money(gain[row, i])} better off bidding 0 than "
+            f"the truth{others(case.bids, i, case.context, row)}"
+        )
+
+
+def monotone_exposure(claim: Claim, case: Case) -> None:
+    """Whoever bids more gets no less: Σ_f (b_f − b'_f)(e_f(b) − e_f(b')) ≥ 0 for any two bids of one bidder."""
+    ladder = _eighths(claim, case, most=16, step=2)
+    bids, context = lone_deviations(case.bids, ladder, case.context)
+    given = claim.substrate.exposure(_clear(claim.mechanism, bids, context).allocation, context)
+    n = case.bids.shape[1]
+    own = given.view(len(ladder), len(case.bids), n, n, -1).diagonal(dim1=2, dim2=3)
+    exposures = own.movedim(3, 2)  # (bid, batch, bidder, feature)
+    step = ladder.unsqueeze(1) - ladder.unsqueeze(0)
+    change = (step * (exposures.unsqueeze(1) - exposures.unsqueeze(0))).sum(4)  # (bid, other bid, batch, bidder)
+    a, b, row, i = worst(-change)
+    a, b = max(a, b), min(a, b)  # told upwards; the change is the same either way
+    if not float(change[a, b, row, i]) >= -claim.tolerance:
+        raise BrokenClaimError(
+            f"bidder {i}'s exposure goes from {vector(exposures[b, row, i])} to {vector(exposures[a, row, i])} as its "
+            f"bid goes from {vector(ladder[b, row, i])} to {vector(ladder[a, row, i])}"
+            f"{others(case.bids, i, case.context, row)}"
+        )
+
+
+def payments_nonnegative(claim: Claim, case: Case) -> None:
+    """Nobody is paid."""
+    payments = claim.clear(case).payments
+    row, i = worst(-payments)
+    if not float(payments[row, i]) >= -claim.tolerance:
+        raise BrokenClaimError(
+            f"{everybody(case.bids, row, case.context)} make bidder {i} pay {money(payments[row, i])}: it is paid"
+        )
+
+
+def anonymous(claim: Claim, case: Case) -> None:
+    """Bidders that swap their bids swap what they get and pay.
+
+    Bids are moved off the grid by amounts that no tie survives, since a tie must be broken by somebody's name.
+    """
+    place = torch.arange(1, case.bids[0].numel() + 1, dtype=case.bids.dtype, device=case.bids.device)
+    untied = case.bids + claim.high * ((place * 0.618033988749895) % 1).view(1, *case.bids.shape[1:]) / 16
+    plain = claim.clear(Case(untied, case.context))
+    turned = claim.clear(Case(untied.roll(1, 1), case.context))
+    exposed = claim.substrate.exposure(plain.allocation, case.context).roll(1, 1)
+    differs = (claim.substrate.exposure(turned.allocation, case.context) - exposed).abs().sum(2)
+    differs = differs + (turned.payments - plain.payments.roll(1, 1)).abs()
+    row, i = worst(differs)
+    if not float(differs[row, i]) <= claim.tolerance:
+        was = (i - 1) % case.bids.shape[1]
+        raise BrokenClaimError(
+            f"with {everybody(untied, row, case.context)}, bidder {was} pays {money(plain.payments[row, was])} for "
+            f"exposure {vector(exposed[row, i])}; when everybody's bid moves on by one bidder, bidder {i} pays "
+            f"{money(turned.payments[row, i])} for "
+            f"{vector(claim.substrate.exposure(turned.allocation, case.context)[row, i])} with that bid"
+        )
+
+
+def rows_independent(claim: Claim, case: Case) -> None:
+    """An auction's outcome does not depend on which other auctions are cleared beside it."""
+    together = claim.clear(case)
+    for row in range(len(case.bids)):
+        context = None if case.context is None else case.context[row : row + 1]
+        alone = _clear(claim.mechanism, case.bids[row : row + 1], context)
+        for name, one, all_ in zip(Outcome._fields, alone, together, strict=True):
+            gap = float((one[0] - all_[row]).abs().max())
+            if not gap <= claim.tolerance:
+                raise BrokenClaimError(
+                    f"{everybody(case.bids, row, case.context)} cleared alone and beside {len(case.bids) - 1} other "
+                    f"auctions give {name} that differ by {money(gap)}"
+                )
+
+
+def deterministic(claim: Claim, case: Case) -> None:
+    """The same bids give the same outcome, bit for bit, and are left as they were."""
+    before = case.bids.clone()
+    once, twice = claim.clear(case), claim.clear(case)
+    if not torch.equal(before, case.bids):
+        raise BrokenClaimError(f"the mechanism overwrites its input: bids {vector(before)} became {vector(case.bids)}")
+    for name, one, other in zip(Outcome._fields, once, twice, strict=True):
+        if not torch.equal(one, other):
+            row = worst((one - other).abs())[0]
+            raise BrokenClaimError(
+                f"{everybody(case.bids, row, case.context)} cleared twice give {name} that differ by "
+                f"{money((one - other).abs().max())}"
+            )
+
+
+def refuses_bad_input(claim: Claim, case: Case) -> None:
+    """NaN, infinite and negative bids, whole numbers and a missing axis raise ValueError or TypeError."""
+    broken = {"a NaN bid": torch.nan, "an infinite bid": torch.inf, "a negative bid": -claim.high}
+    inputs = {name: case.bids.index_fill(2, torch.tensor([0]), value) for name, value in broken.items()}
+    inputs["integer bids"] = torch.ones(case.bids.shape, dtype=torch.int64)
+    inputs["bids without a feature axis"] = case.bids[..., 0]
+    for name, bids in inputs.items():
+        try:
+            _clear(claim.mechanism, bids, case.context)
+        except (ValueError, TypeError):
+            continue
+        raise BrokenClaimError(f"{name} is cleared instead of refused with a ValueError or TypeError")
+
+
+def _eighths(claim: Claim, case: Case, most: int, step: int = 1) -> Float[Tensor, "misreport batch bidder feature"]:
+    """Misreports from 0 up to `most` eighths: in all features alike, and in one at a time with the rest true."""
+    bids, m = case.bids, case.bids.shape[2]
+    rungs = torch.arange(0, most + 1, step, dtype=bids.dtype, device=bids.device) / 8 * claim.high
+    alike = rungs.view(-1, 1, 1, 1).expand(-1, *bids.shape)
+    if m == 1:
+        return alike
+    one = torch.eye(m, dtype=torch.bool, device=bids.device).view(-1, 1, 1, 1, m)
+    return torch.cat([alike, torch.where(one, alike, bids).flatten(0, 1)])
+
+
+def _truthful(claim: Claim, case: Case) -> Game:
+    return checked_game(claim.mechanism, claim.substrate, case.bids, None, context=case.context, utility=quasi_linear)
+
+
+def _clear(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Outcome:
+    with torch.no_grad():
+        return mechanism(bids) if context is None else mechanism(bids, context)

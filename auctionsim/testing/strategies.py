@@ -1,0 +1,120 @@
+"""What property tests are drawn from: money on a coarse grid, so that ties are common and float arithmetic is exact.
+
+Hypothesis strategies. Every size that is not given is drawn from 1 to 4, so that axes differ in size; everything
+shrinks to fewer rows and to zeros.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import hypothesis.strategies as st
+import torch
+from torch import Tensor
+
+from auctionsim.priors import Beta, Empirical, Exponential, Mixture, Prior, TruncatedNormal, Uniform
+from auctionsim.substrates import Items, QuadraticSubstrate, Substrate
+
+GRID = 4  # steps in one unit of money: quarters
+Size = int | None
+Draw = Callable[..., Any]  # Hypothesis draws from a strategy
+
+
+class Menu(NamedTuple):
+    """Priced offers to every bidder, the null (null levers for nothing) first.
+
+    Attributes:
+        levers: (bidder, entry, lever), in the levers' own units.
+        prices: (bidder, entry), on the quarter grid.
+    """
+
+    levers: Tensor
+    prices: Tensor
+
+
+@st.composite
+def valuations(
+    draw: Draw,
+    num_bidders: Size = None,
+    num_features: Size = None,
+    batch: Size = None,
+    *,
+    high: float = 1.0,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """Draw (batch, bidder, feature) valuations among 0, 1/4 … 1 times `high`."""
+    shape = tuple(draw(st.integers(1, 4)) if size is None else size for size in (batch, num_bidders, num_features))
+    drawn: Tensor = draw(_quarters(shape, GRID, dtype))
+    return drawn * high
+
+
+@st.composite
+def bids(
+    draw: Draw,
+    num_bidders: Size = None,
+    num_features: Size = None,
+    batch: Size = None,
+    *,
+    high: float = 1.0,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """Draw (batch, bidder, feature) bids among 0, 1/4 … 3/2 times `high`: beyond every valuation too."""
+    shape = tuple(draw(st.integers(1, 4)) if size is None else size for size in (batch, num_bidders, num_features))
+    drawn: Tensor = draw(_quarters(shape, GRID + GRID // 2, dtype))
+    return drawn * high
+
+
+@st.composite
+def menus(
+    draw: Draw, substrate: Substrate | None = None, *, most_entries: int = 4, dtype: torch.dtype = torch.float64
+) -> Menu:
+    """Draw a menu for every bidder of `substrate` (drawn too where None): its null entry and 1 to `most_entries` more.
+
+    Levers lie on quarters of their ranges and prices among 0, 1/4 … 1.
+    """
+    place = draw(substrates()) if substrate is None else substrate
+    n, entries, kinds = place.num_bidders, draw(st.integers(1, most_entries)), place.levers
+    null = torch.tensor([lever.null for lever in kinds], dtype=dtype)
+    low = torch.tensor([lever.low for lever in kinds], dtype=dtype)
+    high = torch.tensor([lever.high for lever in kinds], dtype=dtype)
+    levers = low + (high - low) * draw(_quarters((n, entries, len(kinds)), GRID, dtype))
+    prices = draw(_quarters((n, entries), GRID, dtype))
+    return Menu(
+        torch.cat([null.expand(n, 1, -1), levers], dim=1), torch.cat([torch.zeros(n, 1, dtype=dtype), prices], dim=1)
+    )
+
+
+def substrates(crosstalk: bool | None = None) -> st.SearchStrategy[Substrate]:
+    """Draw a small substrate, from 1 to 4 bidders: with crosstalk (at least 2), without, or either.
+
+    Items count as crosstalk where two bidders compete for them: one's gain is the other's loss.
+    """
+    quiet = st.one_of(st.builds(QuadraticSubstrate, st.integers(1, 4)), st.builds(Items, st.just(1), st.integers(1, 4)))
+    loud = st.one_of(
+        st.integers(2, 4).flatmap(
+            lambda n: st.integers(1, GRID).map(lambda k: QuadraticSubstrate(n, k / (GRID * (n - 1))))
+        ),
+        st.builds(Items, st.integers(2, 4), st.integers(1, 4)),
+    )
+    if crosstalk is None:
+        return st.one_of(quiet, loud)
+    return loud if crosstalk else quiet
+
+
+def priors() -> st.SearchStrategy[Prior]:
+    """Draw a prior of any kind, its parameters on quarters; supports start at 0 or above."""
+    low = st.integers(0, GRID).map(lambda k: k / GRID)
+    positive = st.integers(1, 2 * GRID).map(lambda k: k / GRID)
+    smooth: st.SearchStrategy[Prior] = st.one_of(
+        st.builds(lambda start, length: Uniform(start, start + length), low, positive),
+        st.builds(Exponential, positive),
+        st.builds(Beta, positive, positive),
+        st.builds(TruncatedNormal, low, positive),
+    )
+    mixed = st.lists(smooth, min_size=1, max_size=3).map(Mixture)
+    return st.one_of(smooth, mixed, st.lists(low, min_size=1, max_size=4).map(Empirical))
+
+
+def _quarters(shape: tuple[int, ...], most: int, dtype: torch.dtype) -> st.SearchStrategy[Tensor]:
+    count = int(torch.Size(shape).numel())
+    steps = st.lists(st.integers(0, most), min_size=count, max_size=count)
+    return steps.map(lambda k: (torch.tensor(k, dtype=dtype) / GRID).view(shape))
