@@ -89,7 +89,7 @@ BROKEN = {
     ),
     "monotone_exposure": (
         Broken(to_the_lowest),
-        r"bidder \d's exposure goes from 1\.00 to 0\.00 as its bid goes from 0\.00 to 0\.\d+",
+        r"bidder \d's exposure goes from 1\.00 to 0\.00 as its bid goes from 0\.00 to 2\.00",
     ),
     "payments_nonnegative": (
         Broken(lambda b, o: Outcome(o.allocation, o.payments - 0.25)),
