@@ -4,7 +4,8 @@ if __name__ == "agents":
     raise ImportError("import auctionsim.agents: the folder 'agents' is installed under that name")
 
 from auctionsim.agents.best_response import BestResponse
-from auctionsim.agents.equilibrium import EquilibriumLearner, LearningStep
+from auctionsim.agents.equilibrium import EquilibriumLearner
+from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.strategies import Shading, Strategy, TableStrategy, Truthful, UniformBids
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy
 from auctionsim.agents.strategies import Strategy
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.outcome import Outcome
@@ -21,65 +21,6 @@ Utility = Callable[[Tensor, Tensor], Tensor]
 def quasi_linear(value: Tensor, payment: Tensor) -> Tensor:
     """Return value − payment."""
     return value - payment
-
-
-class BiddingNetwork(nn.Module):
-    """A strategy with parameters, begun near truth: bid_f = v_f · softplus(net(v / high))_f / softplus(0).
-
-    What it learns is the share of the valuation that is bid; a valuation of 0 bids 0. Where a bidder hardly ever wins,
-    little is learned, and an error in the share does little harm.
-
-    Args:
-        high: (feature,), the largest valuations: the network sees valuations in their units.
-        hidden: Width of its two hidden layers.
-        generator: Draws the initial weights.
-    """
-
-    def __init__(self, high: Tensor, hidden: int, generator: torch.Generator) -> None:
-        super().__init__()
-        features = len(high)
-        self.high: Tensor
-        self.register_buffer("high", high.to(torch.float32))
-        self.first = nn.Linear(features, hidden)
-        self.second = nn.Linear(hidden, hidden)
-        self.last = nn.Linear(hidden, features)
-        for layer, gain in ((self.first, 1.0), (self.second, 1.0), (self.last, 0.01)):
-            nn.init.xavier_normal_(layer.weight, gain, generator=generator)
-            nn.init.normal_(layer.bias, std=0.3 * gain, generator=generator)
-
-    def forward(self, valuations: Tensor) -> Tensor:
-        """Return bids (batch, feature), ≥ 0, in the valuations' dtype."""
-        inner = 2 * valuations.to(torch.float32) / self.high - 1
-        inner = nn.functional.silu(self.second(nn.functional.silu(self.first(inner))))
-        share = nn.functional.softplus(self.last(inner)) / math.log(2)
-        return valuations * share.to(valuations.dtype)
-
-
-class NetworkStrategy:
-    """A trained network as a strategy: no gradients, any dtype."""
-
-    def __init__(self, network: BiddingNetwork) -> None:
-        self.network = network
-
-    @torch.no_grad()
-    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
-        """Return the network's bids."""
-        bids: Tensor = self.network(valuations)
-        return bids
-
-
-class LearningStep(NamedTuple):
-    """One report of a learner.
-
-    Attributes:
-        iteration: Updates made so far.
-        utility: Mean utility of each bidder on the last batch.
-        bid_ratio: Mean bid over mean valuation of each bidder, features together.
-    """
-
-    iteration: int
-    utility: tuple[float, ...]
-    bid_ratio: tuple[float, ...]
 
 
 class EquilibriumLearner:

@@ -1,0 +1,98 @@
+"""What PPO bidders need from RLlib: a small policy, a learner without phantom rows, and the numbers of a learning curve.
+
+Importing this loads ray; `auctionsim.agents.ppo` does so when training begins.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from torch import Tensor, nn
+
+from auctionsim.agents.networks import BiddingNetwork
+
+
+class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
+    """A Gaussian around a `BiddingNetwork`'s bid, with one learned spread a feature, and a small value network.
+
+    The observation is the valuation alone, so the network is a strategy by itself. Actions live in [−1, 1], which RLlib
+    stretches to [0, high]. `model_config`: "high" (feature,), "hidden", "start", "spread" (a share of high), "seed".
+    """
+
+    def setup(self) -> None:
+        """Build the networks from `model_config`."""
+        config = self.model_config
+        generator = torch.Generator().manual_seed(config["seed"])
+        high = torch.tensor(config["high"], dtype=torch.float32)
+        self.bidding = BiddingNetwork(high, config["hidden"], generator, start=config["start"])
+        self.log_spread = nn.Parameter(torch.full((len(high),), 2 * config["spread"]).log())
+        self.value = nn.Sequential(nn.Linear(len(high), config["hidden"]), nn.Tanh(), nn.Linear(config["hidden"], 1))
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        mean = 2 * self.bidding(batch[Columns.OBS]) / self.bidding.high - 1
+        return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, self.log_spread.expand_as(mean)], dim=-1)}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        """Return the expected reward given the valuation."""
+        del embeddings
+        value: Tensor = self.value(2 * batch[Columns.OBS] / self.bidding.high - 1)
+        return value.squeeze(-1)
+
+
+class DropBootstrapRows(ConnectorV2):  # type: ignore[misc]
+    """Take out the phantom row that RLlib adds to every episode, once advantages are computed.
+
+    The row is masked in the loss, but advantages were standardised over it and minibatches are partly filled with it
+    (half of them in one-round episodes). So rows go, and advantages are standardised again over those that stay.
+    """
+
+    def __call__(self, *, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Return the batch with the masked rows gone."""
+        for columns in batch.values():
+            mask = columns.pop(Columns.LOSS_MASK, None)
+            if mask is None:
+                continue
+            for name, column in columns.items():
+                if isinstance(column, Tensor) and len(column) == len(mask):
+                    columns[name] = column[mask]
+            advantages = columns[Postprocessing.ADVANTAGES]
+            spread = advantages.std(correction=0).clamp_min(1e-4)
+            columns[Postprocessing.ADVANTAGES] = (advantages - advantages.mean()) / spread
+        return batch
+
+
+class BidderLearner(PPOTorchLearner):  # type: ignore[misc]
+    """PPO's learner with `DropBootstrapRows` at the end of its pipeline."""
+
+    def build(self) -> None:
+        """Build the learner, then append the connector behind advantage estimation."""
+        super().build()
+        self._learner_connector.append(DropBootstrapRows())
+
+
+class LearningCurve(RLlibCallback):  # type: ignore[misc]
+    """Log each bidder's mean reward a round, and its mean policy bid over its mean valuation."""
+
+    def on_sample_end(self, *, metrics_logger: Any, samples: list[Any], **_: Any) -> None:
+        """Read the sampled episodes."""
+        rewards: dict[str, list[np.ndarray]] = {}
+        shares: dict[str, list[np.ndarray]] = {}
+        valuations: dict[str, list[np.ndarray]] = {}
+        for episode in samples:
+            for name, own in episode.agent_episodes.items():
+                inputs = np.asarray(own.get_extra_model_outputs(Columns.ACTION_DIST_INPUTS))
+                features = inputs.shape[1] // 2
+                rewards.setdefault(name, []).append(np.asarray(own.get_rewards()))
+                shares.setdefault(name, []).append((inputs[:, :features] + 1) / 2)
+                valuations.setdefault(name, []).append(np.asarray(own.get_observations())[: len(inputs)])
+        for name in rewards:
+            metrics_logger.log_value(("bidders", name, "utility"), np.concatenate(rewards[name]).mean(), window=1)
+            metrics_logger.log_value(("bidders", name, "bid_share"), np.concatenate(shares[name]).mean(), window=1)
+            metrics_logger.log_value(("bidders", name, "valuation"), np.concatenate(valuations[name]).mean(), window=1)
