@@ -2,10 +2,13 @@
 
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.first_price import FirstPrice
+from auctionsim.mechanisms.menu import Menu, MenuAuction, Offers
+from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
+from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
 
@@ -14,9 +17,14 @@ __all__ = [
     "AllPay",
     "FirstPrice",
     "Mechanism",
+    "Menu",
+    "MenuAuction",
+    "Offers",
     "Optimum",
     "PayAsBid",
     "SecondPrice",
     "ThirdPrice",
+    "TrainingPoint",
     "VirtualWelfareMaximizer",
+    "train_menu",
 ]

@@ -1,0 +1,303 @@
+"""The auction of menus: each bidder picks, from its own priced list of levers, what its bid likes best."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from auctionsim.mechanisms.candidates import context_groups
+from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.outcome import Outcome
+from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, is_separable, same_substrate
+
+MOST_EVALUATIONS = 2**20  # allocations handed to the substrate at once, and (row, bidder, entry) scored at once
+
+
+class Menu(NamedTuple):
+    """What is offered; the null entry (levers at their null, price 0) is always offered too and not listed.
+
+    The leading axis is absent (one menu), a slot (one menu a context of the substrate, then one for a context of None),
+    or the batch, where menus are written for each auction.
+
+    Attributes:
+        levers: (…, bidder, entry, lever), in the levers' own units.
+        prices: (…, bidder, entry), in money.
+    """
+
+    levers: Tensor
+    prices: Tensor
+
+
+MenuWriter: TypeAlias = Callable[[Tensor, Tensor | None], Menu]
+"""From bids (batch, bidder, feature) and context to menus (batch, …); bidder i's may not depend on its own bid."""
+
+
+class Offers(NamedTuple):
+    """Menus as bidders see them, the null entry first, the others by price.
+
+    Attributes:
+        levers: (row, bidder, entry, lever).
+        prices: (row, bidder, entry).
+        exposures: (row, bidder, entry, feature), at the reference for the others' levers.
+    """
+
+    levers: Tensor
+    prices: Tensor
+    exposures: Tensor
+
+
+class MenuAuction(Mechanism):
+    """Give bidder i the entry k of its menu that maximises b_i · e_i(k) − p_ik, and charge p_ik.
+
+    e_i(k) is i's exposure when the others' levers stand at a reference, the null unless given. Ties go to the lowest
+    price, then to the first entry; the null entry (price 0) is always there. The choice is hard: no rounding, no
+    softness, nothing afterwards. Where the substrate is separable and bidder i's menu does not depend on b_i this is
+    exactly DSIC and individually rational. Under crosstalk it is neither: the others' levers are not what the choice
+    assumed, and b_i may move the others' menus. So regret and ir_violation belong beside its revenue.
+
+    Args:
+        substrate: Levers of each bidder's own, all combinations feasible.
+        menus: A fixed menu, or a writer of menus. A writer's promise not to look at b_i when it writes bidder i's menu
+            is not checked here.
+        reference: (bidder, lever), where the others' levers are assumed to be; None for the null.
+    Raises:
+        ValueError: A substrate without levers of each bidder's own or with joint feasibility (as `Items` with several
+            bidders); levers outside their range; prices that are not finite; shapes that do not fit.
+    Source:
+        The menu of "LLM Advertisement based on Neuron Auctions" (arXiv 2605.08326), reconstructed: its menu sizes,
+        ranges and prices are not public. Hammond (1979) and Guesnerie (1995) for the taxation principle behind it.
+    Example:
+        >>> from auctionsim.substrates import QuadraticSubstrate
+        >>> offer = Menu(torch.tensor([[[0.5]], [[1.0]]]), torch.tensor([[0.1], [0.3]]))
+        >>> MenuAuction(QuadraticSubstrate(2), offer)(torch.tensor([[[0.4], [0.2]]])).payments
+        tensor([[0.1000, 0.0000]])
+    """
+
+    def __init__(self, substrate: Substrate, menus: Menu | MenuWriter, *, reference: Tensor | None = None) -> None:
+        super().__init__(substrate.num_bidders, len(substrate.features), substrate)
+        check_menus_fit(substrate)
+        self.range: Substrate = substrate
+        null = substrate.null_allocation(1, dtype=torch.float64)[0]
+        self.reference = null if reference is None else _checked_reference(reference.double(), substrate)
+        self.menus = menus if not isinstance(menus, Menu) else _checked_menu(menus, substrate)
+        self.history: tuple[TrainingPoint, ...] = ()
+        self._tables: list[Offers] | None = None if not isinstance(self.menus, Menu) else self._slots(self.menus)
+        single = self._tables is not None and self.num_features == 1
+        self._thresholds = [Thresholds.of(table) for table in self._tables or ()] if single else None
+
+    def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
+        """Let every bidder choose."""
+        groups = context_groups(self.range, context, len(bids))
+        if len(groups) == 1:
+            return self._clear_alike(bids, groups[0][0])
+        allocation = bids.new_empty(len(bids), *allocation_shape(self.range))
+        payments = bids.new_empty(bids.shape[:2])
+        for which, rows in groups:
+            allocation[rows], payments[rows] = self._clear_alike(bids[rows], which)
+        return Outcome(allocation, payments)
+
+    def offers(self, bids: Tensor, context: int | None = None) -> Offers:
+        """Return what is offered to each bidder at these bids, (1 or batch, …): fixed menus are the same for all."""
+        return self._offers(bids, context)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the menus are the same whatever is bid."""
+        return self._tables is not None
+
+    def dsic_proof(self, substrate: Substrate) -> str | None:
+        """The taxation principle, where no bidder's levers touch another."""
+        if same_substrate(self.substrate, substrate) and is_separable(substrate):
+            return "taxation principle: each bidder gets its favourite from a menu that its bid does not move"
+        return None
+
+    def _clear_alike(self, bids: Tensor, context: int | None) -> Outcome:
+        """Clear rows of one context."""
+        if self._thresholds is not None:
+            offers = self._offers(bids, context)
+            return _take(offers, self._thresholds[-1 if context is None else context].entries(bids))
+        if not len(bids):
+            return Outcome(bids.new_empty(0, *allocation_shape(self.range)), bids.new_empty(bids.shape[:2]))
+        entries = self._offers(bids[:1], context).prices.shape[2]
+        most = max(1, MOST_EVALUATIONS // (entries * bids.shape[1]))
+        parts = []
+        for rows in bids.split(most):  # type: ignore[no-untyped-call]
+            offers = self._offers(rows, context)
+            parts.append(_take(offers, chosen_entries(rows, offers)))
+        return Outcome(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _offers(self, bids: Tensor, context: int | None) -> Offers:
+        if self._tables is not None:
+            table = self._tables[-1 if context is None else context]
+            return Offers(*(part.to(bids.device, bids.dtype) for part in table))
+        assert not isinstance(self.menus, Menu)
+        repeated = None if context is None else torch.full((len(bids),), context, device=bids.device)
+        menu = self.menus(bids, repeated)
+        if menu.levers.shape[:2] != bids.shape[:2] or menu.prices.shape != menu.levers.shape[:3]:
+            raise ValueError(
+                f"a menu writer must return levers (batch, bidder, entry, lever) and prices (batch, bidder, entry), "
+                f"got {tuple(menu.levers.shape)} and {tuple(menu.prices.shape)} for bids {tuple(bids.shape)}"
+            )
+        return priced_offers(self.range, Menu(*(part.to(bids.dtype) for part in menu)), self.reference, context)
+
+    def _slots(self, menu: Menu) -> list[Offers]:
+        contexts = [*range(len(contexts_of(self.range))), None]
+        tables = []
+        for slot, context in enumerate(contexts):
+            k = slot if len(menu.prices) > 1 else 0
+            row = Menu(menu.levers[k : k + 1], menu.prices[k : k + 1])
+            tables.append(priced_offers(self.range, row, self.reference, context))
+        return tables
+
+
+class Thresholds(NamedTuple):
+    """The choice from a fixed menu by a single number: entry k is best for bids between two thresholds.
+
+    b e(k) − p_k are lines in b; the best one is their upper envelope, walked by bisection instead of scoring every
+    entry. A bid on a threshold takes the lower price.
+
+    Attributes:
+        bids: (bidder, step), increasing, filled up with infinity.
+        steps: (bidder, step + 1), the entry chosen up to each threshold.
+    """
+
+    bids: Tensor
+    steps: Tensor
+
+    @classmethod
+    def of(cls, offers: Offers) -> "Thresholds":
+        """Return the envelope of one menu a bidder, computed in float64."""
+        walks = [_envelope(e, p) for e, p in zip(offers.exposures[0, :, :, 0], offers.prices[0], strict=True)]
+        longest = max(len(bids) for bids, _ in walks)
+        bids = torch.tensor([[*b, *[torch.inf] * (longest - len(b))] for b, _ in walks], dtype=torch.float64)
+        steps = torch.tensor([[*k, *[k[-1]] * (longest + 1 - len(k))] for _, k in walks])
+        return cls(bids.view(len(walks), longest), steps)
+
+    def entries(self, bids: Float[Tensor, "row bidder 1"]) -> Int[Tensor, "row bidder"]:
+        """Return the entries chosen."""
+        columns = bids.squeeze(2).T.double().contiguous()
+        place = torch.searchsorted(self.bids.to(bids.device), columns)
+        return self.steps.to(bids.device).gather(1, place).T
+
+
+def _envelope(exposures: Float[Tensor, " entry"], prices: Float[Tensor, " entry"]) -> tuple[list[float], list[int]]:
+    """Return the thresholds between the lines b · exposure − price on b ≥ 0, and the lines, lowest price first."""
+    line, start = 0, 0.0  # entries come with the lowest price first
+    thresholds: list[float] = []
+    lines = [0]
+    while True:
+        steeper = exposures > exposures[line]
+        if not bool(steeper.any()):
+            return thresholds, lines
+        crossing = torch.where(steeper, (prices - prices[line]) / (exposures - exposures[line]), torch.inf)
+        start = max(start, float(crossing.min()))
+        ties = crossing <= start
+        line = int(torch.where(ties, exposures, -torch.inf).argmax())
+        thresholds.append(start)
+        lines.append(line)
+
+
+def _take(offers: Offers, entry: Int[Tensor, "row bidder"]) -> Outcome:
+    """Return the levers and prices of the entries chosen from menus of one row or of as many."""
+    rows, n, entries, levers = offers.levers.shape
+    row = torch.arange(rows, device=entry.device).view(-1, 1) if rows > 1 else torch.zeros_like(entry[:, :1])
+    flat = ((row * n + torch.arange(n, device=entry.device)) * entries + entry).flatten()
+    chosen = offers.levers.reshape(-1, levers).index_select(0, flat).view(*entry.shape, levers)
+    return Outcome(chosen, offers.prices.reshape(-1).index_select(0, flat).view(entry.shape))
+
+
+def chosen_entries(bids: Float[Tensor, "row bidder feature"], offers: Offers) -> Int[Tensor, "row bidder"]:
+    """Return argmax_k b_i · e_i(k) − p_ik, the first of equals: offers come with the lowest price first."""
+    utility = -offers.prices
+    for f in range(bids.shape[2]):  # term by term, as in `Candidates.scores`
+        utility = torch.addcmul(utility, bids[:, :, f, None], offers.exposures[..., f])
+    chosen: Tensor = utility.max(2).indices
+    return chosen
+
+
+def priced_offers(substrate: Substrate, menu: Menu, reference: Tensor, context: int | None) -> Offers:
+    """Add the null entry, sort by price, and ask the substrate what each entry is worth at the reference."""
+    levers, prices = menu
+    null = levers.new_tensor([lever.null for lever in substrate.levers]).expand(*levers.shape[:2], 1, -1)
+    prices = torch.cat([torch.zeros_like(prices[..., :1]), prices], 2)
+    levers = torch.cat([null, levers], 2)
+    order = prices.argsort(dim=2, stable=True)
+    prices = prices.gather(2, order)
+    levers = levers.gather(2, order.unsqueeze(3).expand_as(levers))
+    return Offers(levers, prices, entry_exposures(substrate, levers, reference, context))
+
+
+def entry_exposures(
+    substrate: Substrate, levers: Float[Tensor, "row bidder entry lever"], reference: Tensor, context: int | None
+) -> Float[Tensor, "row bidder entry feature"]:
+    """Return each bidder's exposure from each of its entries, the others' levers at the reference."""
+    rows, n, entries, _ = levers.shape
+    if is_separable(substrate):  # the others do not matter: all bidders at once
+        together = levers.movedim(2, 1).flatten(0, 1)
+        exposure = substrate.exposure(together, _filled(together, context))
+        return exposure.view(rows, entries, n, -1).movedim(1, 2)
+    found = []
+    for i in range(n):
+        alone = reference.to(levers.device, levers.dtype).expand(rows, entries, -1, -1).flatten(0, 1)
+        own = levers[:, i].flatten(0, 1).unsqueeze(1)
+        joint = torch.cat([alone[:, :i], own, alone[:, i + 1 :]], 1)
+        found.append(substrate.exposure(joint, _filled(joint, context))[:, i].view(rows, entries, -1))
+    return torch.stack(found, 1)
+
+
+def check_menus_fit(substrate: Substrate) -> None:
+    """Refuse a substrate on which bidders cannot be given levers independently.
+
+    Raises:
+        ValueError: Its allocations are not one set of levers a bidder, or not all combinations are feasible.
+    """
+    shape = (substrate.num_bidders, len(substrate.levers))
+    if allocation_shape(substrate) != shape:
+        raise ValueError(
+            f"menus need levers of each bidder's own, allocations of shape {shape}: "
+            f"{type(substrate).__name__} chooses among joint allocations of shape {allocation_shape(substrate)}"
+        )
+    highest = torch.tensor([lever.high for lever in substrate.levers]).expand(1, *shape)
+    if not bool(substrate.feasible(highest).all()):
+        raise ValueError(
+            f"menus let bidders choose independently, but {type(substrate).__name__} with {shape[0]} bidders cannot "
+            f"give everybody its highest levers at once"
+        )
+
+
+def _filled(allocation: Tensor, context: int | None) -> Tensor | None:
+    return None if context is None else torch.full((len(allocation),), context, device=allocation.device)
+
+
+def _checked_reference(reference: Tensor, substrate: Substrate) -> Tensor:
+    if reference.shape != allocation_shape(substrate) or not bool(substrate.feasible(reference.unsqueeze(0)).all()):
+        raise ValueError(f"reference must be one feasible allocation {allocation_shape(substrate)}, got {reference}")
+    return reference
+
+
+def _checked_menu(menu: Menu, substrate: Substrate) -> Menu:
+    """Return the menu in float64 with a slot axis."""
+    levers, prices = menu.levers.detach().double(), menu.prices.detach().double()
+    if levers.ndim == 3:
+        levers, prices = levers.unsqueeze(0), prices.unsqueeze(0)
+    slots = len(contexts_of(substrate)) + 1
+    if (
+        levers.ndim != 4
+        or levers.shape[0] not in (1, slots)
+        or levers.shape[1::2] != allocation_shape(substrate)
+        or prices.shape != levers.shape[:3]
+    ):
+        raise ValueError(
+            f"a menu needs levers (bidder={substrate.num_bidders}, entry, lever={len(substrate.levers)}) and prices "
+            f"(bidder, entry), perhaps with {slots} slots before, got {tuple(menu.levers.shape)} "
+            f"and {tuple(menu.prices.shape)}"
+        )
+    low, high = (levers.new_tensor([lever[k] for lever in substrate.levers]) for k in (1, 2))
+    if not bool(((levers >= low) & (levers <= high)).all()):
+        raise ValueError(f"a menu's levers must lie in {substrate.levers}, got {levers.min()} … {levers.max()}")
+    if not bool(torch.isfinite(prices).all()):
+        raise ValueError("a menu's prices must be finite")
+    return Menu(levers, prices)

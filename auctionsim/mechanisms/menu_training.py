@@ -1,0 +1,247 @@
+"""Learning a menu: levers and prices by gradient through a soft choice, annealed until it is the hard one."""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from auctionsim.checks import checked_count, checked_number
+from auctionsim.mechanisms.menu import Menu, MenuAuction, check_menus_fit, entry_exposures
+from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.priors import Priors, Product, product
+from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable
+
+MOST_JOINT = 2**12  # joint choices whose user loss is tabulated at each step
+EVALUATIONS = 40  # points of the training history
+
+
+def train_menu(
+    substrate: Substrate,
+    priors: Priors,
+    user_weight: float = 0.0,
+    *,
+    entries: int = 16,
+    steps: int = 1200,
+    batch: int = 1024,
+    learning_rate: float = 0.02,
+    inverse_temperatures: tuple[float, float] = (20.0, 2000.0),
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> MenuAuction:
+    """Learn one fixed menu a bidder (and context) that maximises E[Σ p − user_weight · L] under truthful choices.
+
+    Each step draws valuations, lets bidder i choose entry k with probability softmax_k β (v_i · e_i(k) − p_ik), and
+    follows the gradient of the expected price minus the expected user loss; β grows geometrically. Levers move inside
+    their box and prices above 0 by projection. The rule returned chooses hard, and its history is of hard choices.
+    With crosstalk the choice is valued at the others' null, and the loss is that of the joint choice; the result is
+    then neither truthful nor individually rational.
+
+    Args:
+        substrate: Levers of each bidder's own; exposure and user loss differentiable in them.
+        priors: What valuations are drawn from.
+        user_weight: λ ≥ 0, money per unit of user loss.
+        entries: How many entries a bidder gets besides the null.
+        steps: Gradient steps (Adam, cosine decay).
+        batch: Profiles a step.
+        learning_rate: First step size, in shares of a lever's range and of the money scale.
+        inverse_temperatures: β at the first and the last step, per money scale (a bidder's mean value of its best
+            exposure).
+        seed: Of the initial menu and the draws.
+        progress: Called at each of the history's points.
+    Source:
+        Dütting et al. (2019), "Optimal auctions through deep learning" (RochetNet) for learned menus; the user's loss,
+        levers and contexts are ours.
+    """
+    check_menus_fit(substrate)
+    settings = _Settings(
+        checked_number(user_weight, "user_weight"),
+        checked_count(steps, "steps"),
+        checked_count(batch, "batch"),
+        checked_number(learning_rate, "learning_rate"),
+        inverse_temperatures,
+    )
+    distribution = product(priors, substrate.num_bidders, len(substrate.features))
+    generator = torch.Generator().manual_seed(seed)
+    lesson = _Lesson(substrate, distribution, settings, generator)
+    menu = FreeMenu(substrate, lesson.slots, checked_count(entries, "entries"), lesson.money, generator)
+    menu.price_by_value(substrate, lesson.typical, generator)
+    return lesson.teach(menu, progress)
+
+
+class _Settings(NamedTuple):
+    user_weight: float
+    steps: int
+    batch: int
+    learning_rate: float
+    inverse_temperatures: tuple[float, float]
+
+
+class FreeMenu(nn.Module):
+    """Levers and prices as free parameters, in shares of a lever's range and of each bidder's money scale."""
+
+    def __init__(
+        self,
+        substrate: Substrate,
+        slots: int,
+        entries: int,
+        money: Float[Tensor, " bidder"],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        n, levers = substrate.num_bidders, len(substrate.levers)
+        self.low = torch.tensor([lever.low for lever in substrate.levers])
+        self.span = torch.tensor([lever.high for lever in substrate.levers]) - self.low
+        self.money = money
+        self.levers = nn.Parameter(torch.rand(slots, n, entries, levers, generator=generator))
+        self.prices = nn.Parameter(torch.zeros(slots, n, entries))
+
+    def price_by_value(
+        self, substrate: Substrate, typical: Float[Tensor, "bidder feature"], generator: torch.Generator
+    ) -> None:
+        """Begin with prices at a random share of what each entry is worth to a typical bidder."""
+        menu = self.menu()
+        reference = substrate.null_allocation(1)[0]
+        for slot in range(len(self.prices)):
+            context = None if slot == len(self.prices) - 1 else slot
+            worth = entry_exposures(substrate, menu.levers[slot : slot + 1].detach(), reference, context)[0]
+            value = (worth * typical.unsqueeze(1)).sum(2)
+            share = 0.2 + 0.8 * torch.rand(value.shape, generator=generator)
+            self.prices.data[slot] = value * share / self.money.unsqueeze(1)
+
+    def menu(self) -> Menu:
+        """Return the menu in the levers' and money's own units."""
+        return Menu(self.low + self.span * self.levers, self.prices * self.money.unsqueeze(1))
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Push levers back into their box and prices to ≥ 0."""
+        self.levers.clamp_(0, 1)
+        self.prices.clamp_(min=0)
+
+
+class _Lesson:
+    """Everything that stays the same over the steps of one training."""
+
+    def __init__(self, substrate: Substrate, priors: Product, settings: _Settings, generator: torch.Generator) -> None:
+        self.substrate, self.settings, self.generator = substrate, settings, generator
+        names = contexts_of(substrate)
+        self.contexts: list[int | None] = [*range(len(names)), None]
+        self.slots = len(self.contexts)
+        self.profiles = Profiles(priors)
+        self.typical = self.profiles.table.mean(0).float()
+        self.reference = substrate.null_allocation(1)[0]
+        self.money = self._money_scale()
+        self.examples = self.profiles.draw(4096, torch.Generator().manual_seed(0), torch.float64)
+
+    def _money_scale(self) -> Float[Tensor, " bidder"]:
+        """Return each bidder's mean value of the best exposure among random levers."""
+        n, count = self.substrate.num_bidders, 256
+        low = torch.tensor([lever.low for lever in self.substrate.levers])
+        high = torch.tensor([lever.high for lever in self.substrate.levers])
+        levers = low + (high - low) * torch.rand(1, n, count, len(low), generator=self.generator)
+        levers[:, :, 0] = high
+        exposure = entry_exposures(self.substrate, levers, self.reference, None)[0]
+        best = (exposure * self.typical.unsqueeze(1)).sum(2).amax(1)
+        return best.clamp_min(1e-12)
+
+    def teach(self, menu: FreeMenu, progress: Progress | None) -> MenuAuction:
+        """Train and return the hard rule with its history."""
+        s = self.settings
+        optimiser = torch.optim.Adam(menu.parameters(), lr=s.learning_rate, betas=(0.9, 0.99))
+        marks = {round(s.steps * k / EVALUATIONS) for k in range(EVALUATIONS + 1)}
+        history: list[TrainingPoint] = []
+        for step in range(s.steps + 1):
+            beta = geometric(*s.inverse_temperatures, step / s.steps)
+            if step in marks:
+                rule = MenuAuction(self.substrate, menu.menu())
+                history.append(self._point(rule, step, beta / float(self.money.mean())))
+                if progress is not None:
+                    progress(history[-1], s.steps)
+            if step == s.steps:
+                break
+            optimiser.param_groups[0]["lr"] = s.learning_rate * (0.02 + 0.98 * math.cos(math.pi / 2 * step / s.steps))
+            valuations = self.profiles.draw(s.batch, self.generator, torch.float32)
+            loss = -torch.stack(
+                [self._objective(menu.menu(), slot, valuations, beta) for slot in range(self.slots)]
+            ).sum()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            menu.project()
+        rule.history = tuple(history)
+        return rule
+
+    def _point(self, rule: MenuAuction, step: int, beta: float) -> TrainingPoint:
+        """Evaluate hard, contexts taking turns."""
+        names = contexts_of(self.substrate)
+        context = torch.arange(len(self.examples)) % len(names) if names else None
+        numbers = evaluated(rule, self.substrate, self.examples, self.settings.user_weight, context)
+        return TrainingPoint(step, *numbers, beta)
+
+    def _objective(self, menu: Menu, slot: int, valuations: Float[Tensor, "row bidder feature"], beta: float) -> Tensor:
+        """Return the soft objective of one slot, in units of the mean money scale."""
+        context = self.contexts[slot]
+        levers, prices = _with_null(self.substrate, menu.levers[slot], menu.prices[slot])
+        exposures = entry_exposures(self.substrate, levers.unsqueeze(0), self.reference, context)[0]
+        utility = torch.einsum("bif,ikf->bik", valuations, exposures) - prices
+        choice = torch.softmax(utility * (beta / self.money.view(-1, 1)), 2)
+        revenue = (choice * prices).sum((1, 2)).mean()
+        if self.settings.user_weight == 0:
+            return revenue / self.money.mean()
+        loss = self._expected_loss(levers, choice, context)
+        return (revenue - self.settings.user_weight * loss) / self.money.mean()
+
+    def _expected_loss(
+        self,
+        levers: Float[Tensor, "bidder entry lever"],
+        choice: Float[Tensor, "row bidder entry"],
+        context: int | None,
+    ) -> Tensor:
+        """Return E[L], up to a constant, with bidders choosing independently by `choice`."""
+        n, entries, _ = levers.shape
+        if is_separable(self.substrate):
+            alone = self.reference.expand(n, entries, n, -1).clone()
+            for i in range(n):
+                alone[i, :, i] = levers[i]
+            losses = self._loss(alone.flatten(0, 1), context).view(n, entries)
+            return (choice * losses).sum((1, 2)).mean()
+        if entries**n <= MOST_JOINT:
+            index = torch.tensor(list(itertools.product(range(entries), repeat=n)))
+            losses = self._loss(levers[torch.arange(n), index], context).view([entries] * n)
+            for i in reversed(range(n)):  # contract one bidder at a time: (row, …, entry_i) · choice
+                losses = torch.einsum("...k,rk->...r" if i == n - 1 else "...kr,rk->...r", losses, choice[:, i])
+            return losses.mean()
+        return self._loss_of_single_moves(levers, choice, context)
+
+    def _loss_of_single_moves(
+        self,
+        levers: Float[Tensor, "bidder entry lever"],
+        choice: Float[Tensor, "row bidder entry"],
+        context: int | None,
+    ) -> Tensor:
+        """Return a number with the gradient of E[L] at the others' hard choices: Σ_i Σ_k choice_ik L(k, others)."""
+        n, entries, _ = levers.shape
+        rows = min(len(choice), 128)
+        hard = choice[:rows].argmax(2)
+        standing = levers[torch.arange(n), hard].detach()
+        total = levers.new_zeros(())
+        for i in range(n):
+            moved = standing.unsqueeze(1).expand(-1, entries, -1, -1).clone()
+            moved[:, :, i] = levers[i]
+            losses = self._loss(moved.flatten(0, 1), context).view(rows, entries)
+            total = total + (choice[:rows, i] * losses).sum(1).mean()
+        return total
+
+    def _loss(self, allocation: Tensor, context: int | None) -> Tensor:
+        repeated = None if context is None else torch.full((len(allocation),), context)
+        return self.substrate.user_loss(allocation, repeated)
+
+
+def _with_null(
+    substrate: Substrate, levers: Float[Tensor, "bidder entry lever"], prices: Float[Tensor, "bidder entry"]
+) -> tuple[Tensor, Tensor]:
+    null = levers.new_tensor([lever.null for lever in substrate.levers]).expand(len(levers), 1, -1)
+    return torch.cat([null, levers], 1), torch.cat([torch.zeros_like(prices[:, :1]), prices], 1)

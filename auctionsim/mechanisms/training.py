@@ -1,0 +1,74 @@
+"""What learned mechanisms share: profiles to learn on, a schedule, and the record of hard evaluations."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.priors import Product
+from auctionsim.substrates.protocol import Substrate
+
+
+class TrainingPoint(NamedTuple):
+    """One evaluation during training, by the hard choice of the deployed rule on fixed profiles.
+
+    Attributes:
+        step: Steps taken.
+        objective: Mean of Σ t_i − user_weight · L under truthful bids.
+        revenue: Mean of Σ t_i.
+        user_loss: Mean of L.
+        inverse_temperature: Of the soft choice trained at that step, per unit of money.
+    """
+
+    step: int
+    objective: float
+    revenue: float
+    user_loss: float
+    inverse_temperature: float
+
+
+Progress: TypeAlias = Callable[[TrainingPoint, int], None]
+"""Called after every evaluation with the point and the number of steps there will be."""
+
+TABLE = 2**14  # knots of the quantile functions that training draws from
+
+
+class Profiles:
+    """Draws valuations for training: every marginal stratified, so that a batch covers each prior evenly.
+
+    Quantile functions are tabulated once, linear in between (training only; evaluations draw exactly).
+    """
+
+    def __init__(self, priors: Product) -> None:
+        self.priors = priors
+        levels = (torch.arange(TABLE, dtype=torch.float64) + 0.5) / TABLE
+        spread = levels.view(-1, 1, 1).expand(-1, priors.num_bidders, priors.num_features)
+        self.table = priors.quantile(spread, torch.float64)
+
+    def draw(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Return (batch, bidder, feature) valuations, independent across bidders and features."""
+        shape = (batch, self.priors.num_bidders, self.priors.num_features)
+        order = torch.rand(shape, generator=generator).argsort(0)
+        u = (order + torch.rand(shape, generator=generator)) / batch
+        place = (u.double() * TABLE - 0.5).clamp(0, TABLE - 1 - 1e-9)
+        k = place.long()
+        below, above = self.table.gather(0, k), self.table.gather(0, k + 1)
+        return (below + (above - below) * (place - k)).to(dtype)
+
+
+def geometric(start: float, end: float, share: float) -> float:
+    """Return the point at `share` of the way from start to end, on a logarithmic scale."""
+    return start * math.exp(math.log(end / start) * share)
+
+
+def evaluated(
+    mechanism: Mechanism, substrate: Substrate, valuations: Tensor, user_weight: float, context: Tensor | None
+) -> tuple[float, float, float]:
+    """Return the mean objective, revenue and user loss of the deployed rule under truthful bids."""
+    outcome = mechanism(valuations, context)
+    revenue = float(outcome.payments.sum(1).mean())
+    loss = float(substrate.user_loss(outcome.allocation, context).mean())
+    return revenue - user_weight * loss, revenue, loss
