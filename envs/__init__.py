@@ -12,12 +12,13 @@ from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
 
 if TYPE_CHECKING:
     from auctionsim.envs.pettingzoo_env import parallel_env
-    from auctionsim.envs.rllib_env import NeuronAuctionEnvRunner, NeuronAuctionMultiAgentEnv, register_envs
+    from auctionsim.envs.rllib_env import NeuronAuctionMultiAgentEnv, register_envs
+    from auctionsim.envs.rllib_runner import NeuronAuctionEnvRunner
 
 _LATE = {  # behind packages that an import of this one must not load
     "parallel_env": "auctionsim.envs.pettingzoo_env",
     "NeuronAuctionMultiAgentEnv": "auctionsim.envs.rllib_env",
-    "NeuronAuctionEnvRunner": "auctionsim.envs.rllib_env",
+    "NeuronAuctionEnvRunner": "auctionsim.envs.rllib_runner",
     "register_envs": "auctionsim.envs.rllib_env",
 }
 

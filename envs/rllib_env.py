@@ -1,4 +1,4 @@
-"""The auction as RLlib environments: one multi-agent env, and the same in a native batch with its runner."""
+"""The auction as RLlib environments: one multi-agent env, and the same in a native batch."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from gymnasium.spaces import Dict as DictSpace
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
-from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 from ray.tune.registry import register_env
 
@@ -93,24 +92,24 @@ class NeuronAuctionVectorMultiAgentEnv(VectorMultiAgentEnv):  # type: ignore[mis
         self.single_observation_space = DictSpace({**template.observation_spaces})
         self.single_action_space = DictSpace({**template.action_spaces})
         self._names = template.possible_agents
-        self._episodes = EpisodeBatch(self.game, num_envs)
+        self.episodes = EpisodeBatch(self.game, num_envs)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[list[Named], list[Named]]:
         """Begin an episode in every row; row k gets seed + k."""
         del options
-        self._episodes.reset(spread_seeds(seed, self.num_envs))
-        return named_observations(self.game, self._episodes.state), [self._no_infos() for _ in range(self.num_envs)]
+        self.episodes.reset(spread_seeds(seed, self.num_envs))
+        return named_observations(self.game, self.episodes.state), [self._no_infos() for _ in range(self.num_envs)]
 
     def step(self, actions: Sequence[Named]) -> tuple[list[Named], list[Named], list[Named], list[Named], list[Named]]:
         """Clear one round in every running row; rows that are over begin anew and ignore what is bid there."""
-        happened = self._episodes.step(self._bids(actions))
+        happened = self.episodes.step(self._bids(actions))
         infos = iter(named_infos(self.game, happened.round) if self.with_infos and happened.round is not None else ())
         rewards, over, played = happened.rewards.tolist(), happened.over.tolist(), happened.played.tolist()
         names = self._names
         return (
-            named_observations(self.game, self._episodes.state),
+            named_observations(self.game, self.episodes.state),
             [dict(zip(names, row, strict=True)) for row in rewards],
             [{**dict.fromkeys(names, row), "__all__": row} for row in over],
             [{**dict.fromkeys(names, False), "__all__": False} for _ in over],
@@ -124,18 +123,6 @@ class NeuronAuctionVectorMultiAgentEnv(VectorMultiAgentEnv):  # type: ignore[mis
 
     def _no_infos(self) -> Named:
         return {name: {} for name in self._names}
-
-
-class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
-    """RLlib's multi-agent runner on one natively batched env: `config.env_runners(env_runner_cls=…)`."""
-
-    def make_env(self) -> None:
-        """Build the batch from `env_config`; the env's registered name is not looked up."""
-        self.env = NeuronAuctionVectorMultiAgentEnv(
-            self.config.num_envs_per_env_runner, dict(self.config.env_config), with_infos=False
-        )
-        self.num_envs = self.env.num_envs
-        self._needs_initial_reset = True
 
 
 def register_envs() -> str:
