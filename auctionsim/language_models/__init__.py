@@ -1,1 +1,22 @@
-"""…"""
+"""A real language model: loading it, finding its neurons, scaling them, sampling and scoring replies."""
+
+from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
+from auctionsim.language_models.decoding import Prefix, Replies, divergence, prefill, reply_logits, sample_replies
+from auctionsim.language_models.hooks import read_neurons, scale_neurons
+from auctionsim.language_models.loading import LanguageModel, ModelUnavailableError, load_model
+
+__all__ = [
+    "FeedForward",
+    "LanguageModel",
+    "ModelUnavailableError",
+    "Prefix",
+    "Replies",
+    "divergence",
+    "find_feed_forwards",
+    "load_model",
+    "prefill",
+    "read_neurons",
+    "reply_logits",
+    "sample_replies",
+    "scale_neurons",
+]

@@ -20,7 +20,7 @@ from auctionsim.substrates.measurements import (
     replicate_arrays,
 )
 from auctionsim.substrates.protocol import Lever
-from auctionsim.substrates.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
+from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
 
 _M = TypeVar("_M", bound="Measured")  # not `Self`: the run-time checker takes it in decorated classes only
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Replicate, at_null, described_cells, replicates_from
 from auctionsim.substrates.protocol import Lever
-from auctionsim.substrates.storage import Stored
+from auctionsim.storage import Stored
 
 _COMPARISONS = 1 << 20  # held at once when allocations are looked up
 

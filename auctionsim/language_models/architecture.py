@@ -1,0 +1,102 @@
+"""Where a model's feed-forward neurons are, found from the structure of its modules, not from their class names."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """One layer's feed-forward network.
+
+    Attributes:
+        layer: Its index, 0 at the embedding.
+        down_projection: The linear module whose input is the neurons' activations, whose output joins the residual.
+        num_neurons: Width of that input.
+        width: Width of the residual stream.
+    """
+
+    layer: int
+    down_projection: nn.Module
+    num_neurons: int
+    width: int
+
+    @property
+    def hook_point(self) -> str:
+        """The name of the neurons' activations, in TransformerLens's vocabulary."""
+        return f"blocks.{self.layer}.mlp.hook_post"
+
+    def write_vectors(self) -> Tensor:
+        """Return what each neuron adds to the residual stream a unit of activation: (neuron, width)."""
+        weight = self.down_projection.get_parameter("weight").detach()
+        return weight if _is_transposed(self.down_projection) else weight.T
+
+
+def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
+    """Find the feed-forward network of every block.
+
+    The blocks are the longest list of modules of one class. Within a block, a feed-forward network is the submodule
+    that owns exactly one projection m → width and whose one or two other projections all go width → m (or 2m, gate
+    and up fused); attention owns projections of other shapes. Plain and gated networks both fit.
+
+    Raises:
+        ValueError: No list of blocks, or a block where no feed-forward network is recognised.
+    """
+    blocks = _blocks(network)
+    width = _residual_width(network)
+    found = []
+    for layer, block in enumerate(blocks):
+        candidates = [fit for module in block.modules() if (fit := _as_feed_forward(layer, module, width)) is not None]
+        if not candidates:
+            raise ValueError(
+                f"no feed-forward layer recognised in block {layer} ({type(block).__name__}) of "
+                f"{type(network).__name__}: expected one projection m -> width beside one or two width -> m"
+            )
+        found.append(max(candidates, key=lambda fit: fit.num_neurons))
+    if len({fit.num_neurons for fit in found}) > 1:
+        sizes = Counter(fit.num_neurons for fit in found)
+        raise ValueError(f"layers of different widths are not supported, found {dict(sizes)} neurons a layer")
+    return tuple(found)
+
+
+def _blocks(network: nn.Module) -> nn.ModuleList:
+    lists = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.ModuleList) and len(module) and len({type(block) for block in module}) == 1
+    ]
+    lists = [blocks for blocks in lists if any(_shape(module) for module in blocks[0].modules())]
+    if not lists:
+        raise ValueError(f"{type(network).__name__} has no list of transformer blocks: no feed-forward layer recognised")
+    return max(lists, key=lambda blocks: sum(1 for _ in blocks[0].modules()) * len(blocks))
+
+
+def _residual_width(network: nn.Module) -> int:
+    embeddings = network.get_input_embeddings() if hasattr(network, "get_input_embeddings") else None
+    if not isinstance(embeddings, nn.Embedding):
+        raise ValueError(f"{type(network).__name__} has no token embedding: the width of its residual stream is unknown")
+    return embeddings.embedding_dim
+
+
+def _as_feed_forward(layer: int, module: nn.Module, width: int) -> FeedForward | None:
+    projections = [(child, shape) for child in module.children() if (shape := _shape(child)) is not None]
+    for down, (m, outputs) in projections:
+        others = [shape for child, shape in projections if child is not down]
+        if outputs == width != m and 1 <= len(others) <= 2 and all(shape in ((width, m), (width, 2 * m)) for shape in others):
+            return FeedForward(layer, down, m, width)
+    return None
+
+
+def _is_transposed(module: nn.Module) -> bool:
+    return type(module).__name__ == "Conv1D"  # transformers' GPT-2 layer stores (in, out)
+
+
+def _shape(module: nn.Module) -> tuple[int, int] | None:
+    """Return (inputs, outputs) of a linear projection, None for anything else."""
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    if _is_transposed(module):
+        inputs, outputs = module.get_parameter("weight").shape
+        return int(inputs), int(outputs)
+    return None

@@ -1,0 +1,209 @@
+"""How replies are sampled and scored under interventions: one batch, one prompt, a different intervention a row.
+
+The tokens before the prompt's last are never touched by an intervention, so they are computed once for all rows.
+From the prompt's last token on, every forward pass carries each row's own scales.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from auctionsim.language_models.hooks import scale_neurons
+from auctionsim.language_models.loading import LanguageModel
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A prompt, computed up to its last token.
+
+    Attributes:
+        last_token: The prompt's last token, the first that interventions touch.
+        length: Number of tokens before it.
+        room: Tokens that fit after them.
+        cache: A static key-value cache of one row.
+    """
+
+    last_token: int
+    length: int
+    room: int
+    cache: object
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Sampled replies.
+
+    Attributes:
+        tokens: (row, position); after a reply's end, the end token repeats.
+        lengths: (row,) tokens of each reply, its end token included where it came.
+    """
+
+    tokens: Int[Tensor, "row position"]
+    lengths: Int[Tensor, " row"]
+
+    @property
+    def live(self) -> Tensor:
+        """Which positions belong to the reply: (row, position) bool."""
+        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths.unsqueeze(1)
+
+
+@torch.inference_mode()
+def prefill(model: LanguageModel, prompt_ids: list[int], room: int) -> Prefix:
+    """Compute a prompt up to its last token, untouched, with room for `room` more tokens.
+
+    Raises:
+        ValueError: Fewer than two prompt tokens.
+    """
+    from transformers import StaticCache
+
+    if len(prompt_ids) < 2:
+        raise ValueError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
+    length = len(prompt_ids) - 1
+    cache = StaticCache(config=model.network.config, max_cache_len=length + room)
+    ids = torch.tensor([prompt_ids[:-1]], device=model.device)
+    model.network(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return Prefix(prompt_ids[-1], length, room, cache)
+
+
+@torch.no_grad()
+def growing_cache(model: LanguageModel, prompt_ids: list[int], rows: int) -> object:
+    """Return a key-value cache of `rows` copies of a prompt without its last token, fit for a pass with gradients."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=model.network.config)
+    ids = torch.tensor([prompt_ids[:-1]], device=model.device)
+    model.network(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    cache.batch_repeat_interleave(rows)
+    return cache
+
+
+@torch.inference_mode()
+def sample_replies(
+    model: LanguageModel,
+    prefix: Prefix,
+    scales: Float[Tensor, "row layer neuron"],
+    uniforms: Float[Tensor, "row position"],
+    *,
+    temperature: float = 1.0,
+) -> Replies:
+    """Sample one reply a row by inverting the distribution function at the given uniform numbers.
+
+    A row's reply depends on its own scales and uniforms only (up to the rounding of the batch's matrix products).
+
+    Args:
+        model: The language model.
+        prefix: The prompt, with room for the reply.
+        scales: (row, layer, neuron) interventions.
+        uniforms: (row, position) in [0, 1), one a token; their number is the longest reply's length.
+        temperature: > 0 divides the logits; 0 takes the most probable token.
+    Returns:
+        The replies.
+    """
+    rows, longest = uniforms.shape
+    _check_room(prefix, longest)
+    ends = torch.tensor(model.end_ids, device=model.device)
+    filler = model.end_ids[0] if model.end_ids else 0
+    tokens = torch.full((rows, longest), filler, device=model.device)
+    lengths = torch.full((rows,), longest, device=model.device)
+    alive = torch.arange(rows, device=model.device)
+    cache = _expanded(prefix, rows)
+    step_ids = torch.full((rows, 1), prefix.last_token, device=model.device)
+    uniforms = uniforms.to(model.device)
+    row_scales = scales
+    position = 0
+    while position < longest and len(alive):
+        with scale_neurons(model, row_scales):
+            compact = False
+            while position < longest and not compact:
+                logits = _next_logits(model, step_ids, cache, prefix.length + position)
+                chosen = _choose(logits, uniforms[alive, position], temperature)
+                tokens[alive, position] = chosen
+                position += 1
+                ended = torch.isin(chosen, ends)
+                lengths[alive[ended]] = torch.minimum(lengths[alive[ended]], torch.tensor(position))
+                step_ids = chosen.unsqueeze(1)
+                compact = bool(ended.any())
+        if compact:
+            keep = ~ended
+            alive, step_ids, row_scales = alive[keep], step_ids[keep], _rows(row_scales, keep)
+            _select_rows(cache, keep)
+    return Replies(tokens, lengths)
+
+
+@torch.inference_mode()
+def reply_logits(
+    model: LanguageModel,
+    prefix: Prefix,
+    tokens: Int[Tensor, "row position"],
+    scales: Float[Tensor, "row layer neuron"],
+) -> Float[Tensor, "row position vocabulary"]:
+    """Return the logits that predict each of `tokens` in turn, all positions in one pass, in the model's dtype."""
+    rows, longest = tokens.shape
+    _check_room(prefix, longest)
+    first = torch.full((rows, 1), prefix.last_token, device=model.device)
+    ids = torch.cat((first, tokens[:, :-1].to(model.device)), dim=1)
+    with scale_neurons(model, scales):
+        return _logits(model, ids, _expanded(prefix, rows), prefix.length)
+
+
+def divergence(logits: Tensor, reference: Tensor) -> Tensor:
+    """Return KL(softmax(logits) ‖ softmax(reference)) over the last axis, exact over the vocabulary, in nats.
+
+    Computed in float32, a few rows at a time: a batch's float32 probabilities would take gigabytes.
+    """
+    shape = torch.broadcast_shapes(logits.shape, reference.shape)
+    pairs = zip(
+        logits.expand(shape).flatten(0, -2).split(64), reference.expand(shape).flatten(0, -2).split(64), strict=True
+    )
+    return torch.cat([_divergence(one, other) for one, other in pairs]).view(shape[:-1])
+
+
+def _divergence(logits: Tensor, reference: Tensor) -> Tensor:
+    log_p = torch.log_softmax(logits.float(), dim=-1)
+    log_q = torch.log_softmax(reference.float(), dim=-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1).clamp_min(0)  # negative only by rounding
+
+
+def _next_logits(model: LanguageModel, ids: Tensor, cache: object, start: int) -> Tensor:
+    return _logits(model, ids, cache, start)[:, -1]
+
+
+def _logits(model: LanguageModel, ids: Tensor, cache: object, start: int) -> Tensor:
+    positions = torch.arange(start, start + ids.shape[1], device=ids.device).unsqueeze(0)
+    out: Tensor = model.network(ids, past_key_values=cache, use_cache=True, position_ids=positions).logits
+    return out
+
+
+def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+    if temperature == 0:
+        return logits.argmax(-1)
+    cumulative = torch.softmax(logits.float() / temperature, dim=-1).cumsum_(-1)
+    target = uniforms.unsqueeze(1) * cumulative[:, -1:]  # rounding leaves the total near, not at, 1
+    return torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp_max_(logits.shape[-1] - 1)
+
+
+def _expanded(prefix: Prefix, rows: int) -> object:
+    cache = copy.deepcopy(prefix.cache)
+    for layer in cache.layers:  # type: ignore[attr-defined]
+        layer.keys = layer.keys.expand(rows, -1, -1, -1).contiguous()
+        layer.values = layer.values.expand(rows, -1, -1, -1).contiguous()
+        layer.batch_size = rows
+    return cache
+
+
+def _select_rows(cache: object, keep: Tensor) -> None:
+    for layer in cache.layers:  # type: ignore[attr-defined]
+        layer.keys, layer.values = layer.keys[keep], layer.values[keep]
+        layer.batch_size = len(layer.keys)
+
+
+def _rows(scales: Tensor, keep: Tensor) -> Tensor:
+    return scales if len(scales) == 1 else scales[keep.to(scales.device)]
+
+
+def _check_room(prefix: Prefix, longest: int) -> None:
+    if longest > prefix.room:
+        raise ValueError(f"a reply of {longest} tokens does not fit: the prefix has room for {prefix.room}")

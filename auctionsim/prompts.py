@@ -1,0 +1,141 @@
+"""Which prompts are asked: public contexts, and disjoint splits for identifying, designing, scoring and testing."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("identify", "A", "B", "test")
+
+STEMS = (
+    "I would recommend",
+    "The best choice is",
+    "My first pick would be",
+    "A name you can trust is",
+)
+"""Neutral beginnings of a reply that call for a name; `slot_probability` is read off after each."""
+
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "request": (
+        "Can you recommend some {category}?",
+        "What are the best {category}?",
+        "Which {category} would you choose?",
+        "I am looking for {category}. Any suggestions?",
+        "Please suggest {category} for a friend of mine.",
+        "Tell me which {category} are worth it.",
+        "Name a few good {category}.",
+        "What {category} do you like most?",
+        "I need help choosing {category}.",
+        "Where should I start with {category}?",
+        "Which {category} do experts pick?",
+        "What would be your top choice of {category}?",
+    ),
+    "comparison": (
+        "Compare the most popular {category}.",
+        "How do well-known {category} differ from each other?",
+        "What should I look at when I compare {category}?",
+        "Are some {category} better than others?",
+        "Which {category} offer the best quality, and which the best value?",
+        "List strengths and weaknesses of common {category}.",
+        "How do I tell good {category} from bad ones?",
+        "What makes the leading {category} stand out?",
+        "Give me a short overview of {category} on the market.",
+        "What do people argue about when they discuss {category}?",
+        "Rank a few {category} and say why.",
+        "Which {category} have changed the most lately?",
+    ),
+    "related": (
+        "Tell me something interesting about {category}.",
+        "How have {category} changed over the years?",
+        "Why do people care so much about {category}?",
+        "Write a short paragraph about {category}.",
+        "What is a common mistake people make with {category}?",
+        "Explain {category} to someone who has never heard of them.",
+        "What will {category} look like in ten years?",
+        "Who uses {category}, and what for?",
+        "Write the opening of a blog post about {category}.",
+        "What questions do people ask about {category}?",
+        "Describe a day in which {category} play a role.",
+        "What is the story behind {category}?",
+    ),
+}
+"""Prompts for any category by context; every fourth belongs to one split."""
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts by context.
+
+    Attributes:
+        contexts: Names of the public contexts.
+        prompts: One tuple of prompts a context.
+    """
+
+    contexts: tuple[str, ...]
+    prompts: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.contexts or len(self.contexts) != len(self.prompts):
+            raise ValueError(f"a prompt set needs one or more contexts with prompts each, got {self.contexts}")
+        for context, prompts in zip(self.contexts, self.prompts, strict=True):
+            if not prompts:
+                raise ValueError(f"the prompt set is empty in context {context!r}")
+            if any(not prompt.strip() for prompt in prompts):
+                raise ValueError(f"a prompt in context {context!r} is blank")
+
+    @property
+    def everything(self) -> tuple[str, ...]:
+        """All prompts, context after context."""
+        return tuple(prompt for prompts in self.prompts for prompt in prompts)
+
+    def split(self, name: str) -> "PromptSet":
+        """Return one of the four disjoint splits: every fourth prompt of each context.
+
+        Raises:
+            ValueError: An unknown split, or a context with fewer than four prompts.
+        """
+        if name not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}, got {name!r}")
+        start = SPLITS.index(name)
+        for context, prompts in zip(self.contexts, self.prompts, strict=True):
+            if len(prompts) < len(SPLITS):
+                raise ValueError(
+                    f"context {context!r} has {len(prompts)} prompts: {len(SPLITS)} or more are needed for the "
+                    f"disjoint splits {', '.join(SPLITS)}"
+                )
+        return PromptSet(self.contexts, tuple(prompts[start :: len(SPLITS)] for prompts in self.prompts))
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change with any prompt."""
+        return hashlib.sha256(json.dumps([self.contexts, self.prompts]).encode()).hexdigest()[:16]
+
+
+def build_prompts(category: str) -> PromptSet:
+    """Fill the templates with a category.
+
+    Raises:
+        ValueError: A blank category or one with braces or line ends.
+    """
+    if not category.strip() or any(sign in category for sign in "{}\n"):
+        raise ValueError(f"a category must be plain words such as 'running shoes', got {category!r}")
+    contexts = tuple(TEMPLATES)
+    return PromptSet(contexts, tuple(tuple(t.format(category=category) for t in TEMPLATES[c]) for c in contexts))
+
+
+def read_prompts(path: Path) -> PromptSet:
+    """Read prompts from a JSON file: {"context": ["prompt", …], …}.
+
+    Raises:
+        ValueError: The file is missing, no JSON, or not of that form.
+    """
+    try:
+        loaded = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read prompts from {path}: {error}") from error
+    fits = isinstance(loaded, dict) and all(
+        isinstance(prompts, list) and all(isinstance(prompt, str) for prompt in prompts) for prompts in loaded.values()
+    )
+    if not fits:
+        raise ValueError(f'{path} must hold {{"context": ["prompt", …], …}}')
+    return PromptSet(tuple(loaded), tuple(tuple(prompts) for prompts in loaded.values()))

@@ -1,0 +1,15 @@
+"""How much a reply repeats itself."""
+
+
+def repetition_rate(text: str, order: int = 3) -> float:
+    """Return the share of a text's word n-grams that occurred in it before, case ignored.
+
+    Args:
+        text: The reply.
+        order: n, words a gram.
+    Returns:
+        1 − distinct / all n-grams, in [0, 1); 0 for a text of fewer than n words.
+    """
+    words = text.lower().split()
+    grams = [tuple(words[k : k + order]) for k in range(len(words) - order + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0

@@ -1,0 +1,211 @@
+"""The live language model as a substrate: what an allocation does is measured when it is asked for."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
+from auctionsim.language_models.decoding import Replies, divergence, prefill, reply_logits, sample_replies
+from auctionsim.language_models.loading import LanguageModel
+from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.quality.repetition import repetition_rate
+from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.slots import SlotScorer
+
+FEATURES = ("slot_probability", "mention_probability", "hits")
+
+_SCORED_ROWS = 16  # replies whose whole logits are held at once
+
+
+class ReplyBatch(NamedTuple):
+    """Sampled replies to one prompt and what they are worth.
+
+    Attributes:
+        texts: One a row.
+        lengths: (row,) tokens.
+        hits: (row, brand) sentences that mention the brand.
+        mentions: (row, brand) mentions, repeated ones included.
+        user_loss: (row,) mean over the reply's tokens of KL(π_x ‖ π_0), nats a token.
+        surprise: (row,) mean −log π_0(token) of the reply under the untouched model, nats a token: its fluency.
+        repetition: (row,) share of repeated word trigrams.
+    """
+
+    texts: list[str]
+    lengths: Tensor
+    hits: Tensor
+    mentions: Tensor
+    user_loss: Tensor
+    surprise: Tensor
+    repetition: Tensor
+
+
+class LanguageModelSubstrate:
+    """Amplified neurons of a real model; exposure is measured on its replies.
+
+    Levers (num_neurons, amplification) of every brand; features `slot_probability` (exact), `mention_probability` (at
+    least one mention in a reply) and `hits` a reply (both sampled). `user_loss` is the mean over replies of the mean
+    over their tokens of KL(π_x ‖ π_0).
+
+    Replies are sampled from uniform numbers fixed by (seed, context, prompt, sample), the same under every allocation,
+    so that a row's numbers do not depend on its batch, and differences between allocations are less noisy.
+
+    Args:
+        model: The language model.
+        neurons: Ranked, disjoint neurons of the brands, identified on the same model.
+        prompts: What users ask, by context.
+        num_neurons: Highest value of that lever.
+        amplification: Highest value of that lever.
+        samples: Replies a prompt.
+        max_new_tokens: A reply's longest length.
+        temperature: Of sampling.
+        seed: Of the uniform numbers.
+    Raises:
+        ValueError: Neurons of another model, or levers out of range.
+    """
+
+    features = FEATURES
+    separable = False
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        neurons: BrandNeurons,
+        prompts: PromptSet,
+        *,
+        num_neurons: int = 256,
+        amplification: float = 2.0,
+        samples: int = 4,
+        max_new_tokens: int = 48,
+        temperature: float = 0.7,
+        seed: int = 0,
+    ) -> None:
+        if neurons.model.rpartition(":")[2] != model.fingerprint:
+            raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
+        if not 1 <= num_neurons <= neurons.max_neurons:
+            raise ValueError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
+        self.model, self.neurons, self.prompts = model, neurons, prompts
+        self.contexts = prompts.contexts
+        self.num_bidders = len(neurons.brands)
+        self.levers = (
+            Lever("num_neurons", 0.0, float(num_neurons), 0.0),
+            Lever("amplification", 1.0, checked_number(amplification, "amplification", 1.0), 1.0),
+        )
+        self.samples = checked_count(samples, "samples")
+        self.max_new_tokens = checked_count(max_new_tokens, "max_new_tokens")
+        self.temperature = checked_number(temperature, "temperature")
+        self.seed = checked_count(seed, "seed", 0)
+        self._score_slots = SlotScorer(model, neurons.brands, STEMS)
+
+    def null_allocation(
+        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> Tensor:
+        """Return no neurons at amplification 1 for everybody: (batch, bidder, lever)."""
+        row = torch.tensor([lever.null for lever in self.levers], dtype=dtype, device=device)
+        return row.expand(batch, self.num_bidders, 2).clone()
+
+    def feasible(self, allocation: Tensor) -> Tensor:
+        """Tell which rows lie in the levers' box: (batch,) bool."""
+        x = checked_allocation(allocation, (self.num_bidders, 2))
+        low = x.new_tensor([lever.low for lever in self.levers])
+        high = x.new_tensor([lever.high for lever in self.levers])
+        return ((x >= low) & (x <= high)).flatten(1).all(1)
+
+    def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Measure every feature on this substrate's prompts: (batch, bidder, feature)."""
+        exposure, _ = self.observe(allocation, context)
+        return exposure
+
+    def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Measure the user's loss on this substrate's prompts: (batch,), nats a token."""
+        _, loss = self.observe(allocation, context)
+        return loss
+
+    def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Measure exposure (batch, bidder, feature) and user loss (batch,) at once, one model batch a prompt."""
+        x = checked_allocation(allocation, (self.num_bidders, 2))
+        checked_context(context, len(x), self.contexts)
+        exposure = x.new_zeros(len(x), self.num_bidders, len(self.features))
+        loss = x.new_zeros(len(x))
+        for index in range(len(self.contexts)):
+            rows = torch.arange(len(x)) if context is None else (context == index).nonzero().squeeze(1)
+            if len(rows) == 0:
+                continue
+            share = 1 / len(self.contexts) if context is None else 1.0
+            for number, prompt in enumerate(self.prompts.prompts[index]):
+                part = share / len(self.prompts.prompts[index])
+                slots = self.slot_probability(prompt, x[rows])
+                batch = self.replies(prompt, x[rows], (index, number), self.samples)
+                per_row = _mean_by_row(batch, len(rows))
+                exposure[rows] += part * torch.stack((slots.mean(1), *per_row[:2]), dim=2).to(x)
+                loss[rows] += part * per_row[2].to(x)
+        return exposure, loss
+
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+        """Refuse: the exact argmax of a live model is not known; measure a `ResponseSurface`."""
+        raise NotImplementedError("a live model has no exact argmax: measure a ResponseSurface and maximise that")
+
+    def slot_probability(self, prompt: str, allocation: Tensor) -> Float[Tensor, "row stem brand"]:
+        """Score the brands' names after each stem: exact."""
+        return self._score_slots(prompt, self.neurons.scales(allocation.float()))
+
+    def replies(self, prompt: str, allocation: Tensor, place: tuple[int, ...], samples: int, first: int = 0) -> ReplyBatch:
+        """Sample replies to one prompt: for each allocation `samples` rows, one after the other.
+
+        Args:
+            prompt: What the user asks.
+            allocation: (row, bidder, lever).
+            place: What keys the uniform numbers beside the seed, such as (context, prompt).
+            samples: Replies an allocation.
+            first: Number of the first sample, so that more can be drawn later.
+        Returns:
+            row · samples replies.
+        """
+        scales = self.neurons.scales(allocation.float()).repeat_interleave(samples, dim=0)
+        uniforms = torch.stack([self._uniforms(place, first + k) for k in range(samples)]).repeat(len(allocation), 1)
+        prefix = prefill(self.model, self.model.chat_ids(prompt), self.max_new_tokens)
+        replies = sample_replies(self.model, prefix, scales, uniforms, temperature=self.temperature)
+        loss, surprise = self._losses(prompt, replies, scales)
+        texts = [self.model.text(row[:length]) for row, length in zip(replies.tokens, replies.lengths, strict=True)]
+        brands = self.neurons.brands
+        return ReplyBatch(
+            texts=texts,
+            lengths=replies.lengths.cpu(),
+            hits=torch.tensor([[brand.hits(text) for brand in brands] for text in texts]),
+            mentions=torch.tensor([[brand.mentions(text) for brand in brands] for text in texts]),
+            user_loss=loss,
+            surprise=surprise,
+            repetition=torch.tensor([repetition_rate(text) for text in texts]),
+        )
+
+    def _losses(self, prompt: str, replies: Replies, scales: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each reply's mean KL(π_x ‖ π_0) and mean −log π_0 over its tokens, by two passes of equal shape."""
+        prefix = prefill(self.model, self.model.chat_ids(prompt), self.max_new_tokens)
+        untouched = torch.ones_like(scales[:1])
+        losses, surprises = [], []
+        for start in range(0, len(scales), _SCORED_ROWS):
+            rows = slice(start, start + _SCORED_ROWS)
+            tokens, live = replies.tokens[rows], replies.live[rows]
+            reference = reply_logits(self.model, prefix, tokens, untouched)
+            surprise = -torch.log_softmax(reference.float(), -1).gather(2, tokens.unsqueeze(2)).squeeze(2)
+            if bool((scales[rows] == 1).all()):
+                loss = torch.zeros_like(surprise)
+            else:
+                loss = divergence(reply_logits(self.model, prefix, tokens, scales[rows]), reference)
+            count = live.sum(1)
+            losses.append((loss * live).sum(1) / count)
+            surprises.append((surprise * live).sum(1) / count)
+        return torch.cat(losses).cpu(), torch.cat(surprises).cpu()
+
+    def _uniforms(self, place: tuple[int, ...], sample: int) -> Float[Tensor, " position"]:
+        generator = np.random.default_rng([self.seed, *place, sample])
+        return torch.from_numpy(generator.random(self.max_new_tokens, dtype=np.float32))
+
+
+def _mean_by_row(batch: ReplyBatch, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mention probability (row, brand), hits (row, brand) and user loss (row,), averaged over a row's samples."""
+    hits = batch.hits.double().unflatten(0, (rows, -1))
+    return (hits > 0).double().mean(1), hits.mean(1), batch.user_loss.double().unflatten(0, (rows, -1)).mean(1)

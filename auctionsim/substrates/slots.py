@@ -1,0 +1,100 @@
+"""The probability that a reply names a brand at a slot: exact, by scoring, no sampling."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from auctionsim.brands import Brand
+from auctionsim.language_models.decoding import prefill, reply_logits
+from auctionsim.language_models.loading import LanguageModel
+
+_ROWS = 64  # rows scored at once: their float32 log-probabilities stay under 200 MB
+
+
+class _Continuation(NamedTuple):
+    """A stem and one of a brand's names after it."""
+
+    stem: int
+    brand: int
+    stem_ids: list[int]
+    name_ids: list[int]
+
+
+class SlotScorer:
+    """Scores whole brand names after neutral stems.
+
+    P_i = Σ_names P(name's tokens, then no letter or digit | prompt, stem), the name in its usual tokenisation after a
+    space. Other tokenisations of the same letters are left out; on trained models their probability is negligible. A
+    name that begins with another name of the same brand and a new word ("Apple Inc" beside "Apple") is counted by the
+    shorter one.
+
+    Args:
+        model: The language model.
+        brands: The bidders.
+        stems: Neutral beginnings of a reply that call for a name.
+    """
+
+    def __init__(self, model: LanguageModel, brands: tuple[Brand, ...], stems: tuple[str, ...]) -> None:
+        self.model = model
+        self.num_stems, self.num_brands = len(stems), len(brands)
+        self.word_ends = _word_ends(model)
+        self.continuations = [
+            _Continuation(s, i, model.text_ids(stem), model.text_ids(f" {name}"))
+            for s, stem in enumerate(stems)
+            for i, brand in enumerate(brands)
+            for name in _prefix_free(brand)
+        ]
+
+    def __call__(
+        self, prompt: str, scales: Float[Tensor, "row layer neuron"]
+    ) -> Float[Tensor, "row stem brand"]:
+        """Return every brand's probability after every stem under each row's intervention, float64."""
+        longest = max(len(c.stem_ids) + len(c.name_ids) for c in self.continuations) + 1
+        prefix = prefill(self.model, self.model.chat_ids(prompt), longest)
+        total = torch.zeros(len(scales), self.num_stems, self.num_brands, dtype=torch.float64)
+        ids = torch.tensor([self._padded(c, longest) for c in self.continuations], device=self.model.device)
+        together = max(1, _ROWS // len(ids))
+        for start in range(0, len(scales), together):
+            some = scales[start : start + together]
+            rows = some.repeat_interleave(len(ids), dim=0)
+            logits = reply_logits(self.model, prefix, ids.repeat(len(some), 1), rows)
+            log_p = torch.log_softmax(logits.float(), dim=-1).unflatten(0, (len(some), len(ids)))
+            for k, c in enumerate(self.continuations):
+                total[start : start + len(some), c.stem, c.brand] += self._probability(log_p[:, k], c)
+        return total
+
+    def _probability(self, log_p: Float[Tensor, "row position vocabulary"], c: _Continuation) -> Float[Tensor, " row"]:
+        first = len(c.stem_ids)
+        name = torch.tensor(c.name_ids, device=log_p.device)
+        positions = torch.arange(first, first + len(name), device=log_p.device)
+        name_log_p = log_p[:, positions, name].double().sum(1)
+        ends = log_p[:, first + len(name), self.word_ends].double().logsumexp(1)
+        return (name_log_p + ends).exp().cpu()
+
+    def _padded(self, c: _Continuation, longest: int) -> list[int]:
+        ids = [*c.stem_ids, *c.name_ids]
+        return ids + ids[-1:] * (longest - len(ids))  # causal: what follows is never looked at
+
+
+def _prefix_free(brand: Brand) -> list[str]:
+    return [
+        name
+        for name in brand.names
+        if not any(name.startswith(f"{other} ") for other in brand.names)
+    ]
+
+
+def _word_ends(model: LanguageModel) -> Bool[Tensor, " token"]:
+    """Tell which tokens, after a word, do not continue it."""
+    tokenizer = model.tokenizer
+    size = int(model.network.get_output_embeddings().weight.shape[0])
+    tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
+    ends = torch.ones(size, dtype=torch.bool, device=model.device)
+    for index, token in enumerate(tokens):
+        if token is None or token.startswith(("▁", "Ġ")):
+            continue
+        text = tokenizer.convert_tokens_to_string([token])
+        ends[index] = not (text[:1].isalnum() or text[:1] == "_")
+    return ends
