@@ -1,7 +1,6 @@
 """Learning a menu: levers and prices by gradient through a soft choice, annealed until it is the hard one."""
 
 import itertools
-import math
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,9 @@ from auctionsim.priors import Priors, Product, product
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable
 
 MOST_JOINT = 2**12  # joint choices whose user loss is tabulated at each step
+LAST = 0.01  # the last step size, as a share of the first
+REVIVALS = 30  # times that entries nobody chooses are moved to where somebody might, in the first REVIVE of the steps
+REVIVE = 0.7
 EVALUATIONS = 40  # points of the training history
 
 
@@ -27,7 +29,7 @@ def train_menu(
     steps: int = 1200,
     batch: int = 1024,
     learning_rate: float = 0.02,
-    inverse_temperatures: tuple[float, float] = (20.0, 2000.0),
+    inverse_temperatures: tuple[float, float] = (20.0, 1000.0),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> MenuAuction:
@@ -44,11 +46,10 @@ def train_menu(
         priors: What valuations are drawn from.
         user_weight: λ ≥ 0, money per unit of user loss.
         entries: How many entries a bidder gets besides the null.
-        steps: Gradient steps (Adam, cosine decay).
+        steps: Gradient steps (Adam, step sizes falling geometrically to a hundredth).
         batch: Profiles a step.
         learning_rate: First step size, in shares of a lever's range and of the money scale.
-        inverse_temperatures: β at the first and the last step, per money scale (a bidder's mean value of its best
-            exposure).
+        inverse_temperatures: β at the first and the last step, per bidder's mean value of what it chooses.
         seed: Of the initial menu and the draws.
         progress: Called at each of the history's points.
     Source:
@@ -152,6 +153,7 @@ class _Lesson:
         s = self.settings
         optimiser = torch.optim.Adam(menu.parameters(), lr=s.learning_rate, betas=(0.9, 0.99))
         marks = {round(s.steps * k / EVALUATIONS) for k in range(EVALUATIONS + 1)}
+        revivals = {round(REVIVE * s.steps * (k + 1) / REVIVALS) for k in range(REVIVALS)}
         history: list[TrainingPoint] = []
         for step in range(s.steps + 1):
             beta = geometric(*s.inverse_temperatures, step / s.steps)
@@ -162,7 +164,10 @@ class _Lesson:
                     progress(history[-1], s.steps)
             if step == s.steps:
                 break
-            optimiser.param_groups[0]["lr"] = s.learning_rate * (0.02 + 0.98 * math.cos(math.pi / 2 * step / s.steps))
+            if step in revivals:
+                for slot in range(self.slots):
+                    self._revive(menu, slot)
+            optimiser.param_groups[0]["lr"] = geometric(s.learning_rate, LAST * s.learning_rate, step / s.steps)
             valuations = self.profiles.draw(s.batch, self.generator, torch.float32)
             loss = -torch.stack(
                 [self._objective(menu.menu(), slot, valuations, beta) for slot in range(self.slots)]
@@ -173,6 +178,35 @@ class _Lesson:
             menu.project()
         rule.history = tuple(history)
         return rule
+
+    @torch.no_grad()
+    def _revive(self, menu: FreeMenu, slot: int) -> None:
+        """Move every entry that nobody chooses near one that somebody does.
+
+        Levers between two entries in use, at the lowest price at which nobody prefers it and somebody is indifferent:
+        harmless, and within the soft choice's reach.
+        """
+        now = menu.menu()
+        levers, prices = _with_null(self.substrate, now.levers[slot], now.prices[slot])
+        valuations = self.profiles.draw(1024, self.generator, torch.float32)
+        exposures = entry_exposures(self.substrate, levers.unsqueeze(0), self.reference, self.contexts[slot])[0]
+        utility = torch.einsum("bif,ikf->bik", valuations, exposures) - prices
+        best, chosen = utility.max(2)
+        n, count = prices.shape
+        idle = torch.stack([torch.bincount(chosen[:, i], minlength=count) == 0 for i in range(n)])[:, 1:]
+        if not bool(idle.any()):
+            return
+        shape = (n, count - 1)
+        bidder = torch.arange(n).unsqueeze(1).expand(shape)
+        one, other = (chosen[torch.randint(1024, shape, generator=self.generator), bidder] for _ in range(2))
+        share = torch.rand(*shape, 1, generator=self.generator)
+        moved = torch.lerp(levers[bidder, one], levers[bidder, other], share)
+        worth = entry_exposures(self.substrate, moved.unsqueeze(0), self.reference, self.contexts[slot])[0]
+        indifferent = (torch.einsum("bif,ikf->bik", valuations, worth) - best.unsqueeze(2)).amax(0)
+        levers_share = (moved - menu.low) / menu.span
+        menu.levers[slot] = torch.where(idle.unsqueeze(2), levers_share, menu.levers[slot])
+        menu.prices[slot] = torch.where(idle, indifferent / menu.money.unsqueeze(1), menu.prices[slot])
+        menu.project()
 
     def _point(self, rule: MenuAuction, step: int, beta: float) -> TrainingPoint:
         """Evaluate hard, contexts taking turns."""
@@ -187,7 +221,11 @@ class _Lesson:
         levers, prices = _with_null(self.substrate, menu.levers[slot], menu.prices[slot])
         exposures = entry_exposures(self.substrate, levers.unsqueeze(0), self.reference, context)[0]
         utility = torch.einsum("bif,ikf->bik", valuations, exposures) - prices
-        choice = torch.softmax(utility * (beta / self.money.view(-1, 1)), 2)
+        with torch.no_grad():  # what is at stake: the mean value of what is chosen
+            worth = torch.einsum("bif,ikf->bik", valuations, exposures)
+            stake = worth.gather(2, utility.argmax(2, keepdim=True)).mean(0)
+            stake = torch.maximum(stake, 0.01 * self.money.view(-1, 1))
+        choice = torch.softmax(utility * (beta / stake), 2)
         revenue = (choice * prices).sum((1, 2)).mean()
         if self.settings.user_weight == 0:
             return revenue / self.money.mean()
