@@ -29,6 +29,10 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "Where should I start with {category}?",
         "Which {category} do experts pick?",
         "What would be your top choice of {category}?",
+        "I have to decide on {category} today. What do you suggest?",
+        "Which {category} should a beginner go for?",
+        "What {category} are popular right now?",
+        "Help me find {category} that I can rely on.",
     ),
     "comparison": (
         "Compare the most popular {category}.",
@@ -43,6 +47,10 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "What do people argue about when they discuss {category}?",
         "Rank a few {category} and say why.",
         "Which {category} have changed the most lately?",
+        "Which {category} do people trust most, and why?",
+        "What do reviews say about the best known {category}?",
+        "What are the big names among {category}?",
+        "What sets expensive {category} apart from cheap ones?",
     ),
     "related": (
         "Tell me something interesting about {category}.",
@@ -57,6 +65,10 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "What questions do people ask about {category}?",
         "Describe a day in which {category} play a role.",
         "What is the story behind {category}?",
+        "Write a short dialogue between two friends about {category}.",
+        "What would a magazine write about {category} this month?",
+        "Which memories do people connect with {category}?",
+        "Give three facts about {category}.",
     ),
 }
 """Prompts for any category by context; every fourth belongs to one split."""
@@ -92,16 +104,16 @@ class PromptSet:
         """Return one of the four disjoint splits: every fourth prompt of each context.
 
         Raises:
-            ValueError: An unknown split, or a context with fewer than four prompts.
+            ValueError: An unknown split, or a context with fewer than eight prompts: a standard error takes two.
         """
         if name not in SPLITS:
             raise ValueError(f"split must be one of {SPLITS}, got {name!r}")
         start = SPLITS.index(name)
         for context, prompts in zip(self.contexts, self.prompts, strict=True):
-            if len(prompts) < len(SPLITS):
+            if len(prompts) < 2 * len(SPLITS):
                 raise ValueError(
-                    f"context {context!r} has {len(prompts)} prompts: {len(SPLITS)} or more are needed for the "
-                    f"disjoint splits {', '.join(SPLITS)}"
+                    f"context {context!r} has {len(prompts)} prompts: {2 * len(SPLITS)} or more are needed, "
+                    f"two for each of the disjoint splits {', '.join(SPLITS)}"
                 )
         return PromptSet(self.contexts, tuple(prompts[start :: len(SPLITS)] for prompts in self.prompts))
 

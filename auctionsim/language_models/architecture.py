@@ -68,14 +68,19 @@ def _blocks(network: nn.Module) -> nn.ModuleList:
     ]
     lists = [blocks for blocks in lists if any(_shape(module) for module in blocks[0].modules())]
     if not lists:
-        raise ValueError(f"{type(network).__name__} has no list of transformer blocks: no feed-forward layer recognised")
+        raise ValueError(
+            f"{type(network).__name__} has no list of transformer blocks: no feed-forward layer recognised"
+        )
     return max(lists, key=lambda blocks: sum(1 for _ in blocks[0].modules()) * len(blocks))
 
 
 def _residual_width(network: nn.Module) -> int:
-    embeddings = network.get_input_embeddings() if hasattr(network, "get_input_embeddings") else None
+    find = getattr(network, "get_input_embeddings", None)
+    embeddings = None if find is None else find()
     if not isinstance(embeddings, nn.Embedding):
-        raise ValueError(f"{type(network).__name__} has no token embedding: the width of its residual stream is unknown")
+        raise ValueError(
+            f"{type(network).__name__} has no token embedding: the width of its residual stream is unknown"
+        )
     return embeddings.embedding_dim
 
 
@@ -83,7 +88,11 @@ def _as_feed_forward(layer: int, module: nn.Module, width: int) -> FeedForward |
     projections = [(child, shape) for child in module.children() if (shape := _shape(child)) is not None]
     for down, (m, outputs) in projections:
         others = [shape for child, shape in projections if child is not down]
-        if outputs == width != m and 1 <= len(others) <= 2 and all(shape in ((width, m), (width, 2 * m)) for shape in others):
+        if (
+            outputs == width != m
+            and 1 <= len(others) <= 2
+            and all(shape in ((width, m), (width, 2 * m)) for shape in others)
+        ):
             return FeedForward(layer, down, m, width)
     return None
 

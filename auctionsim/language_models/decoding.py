@@ -14,6 +14,8 @@ from torch import Tensor
 from auctionsim.language_models.hooks import scale_neurons
 from auctionsim.language_models.loading import LanguageModel
 
+_ROWS = 64  # distributions compared at once
+
 
 @dataclass(frozen=True)
 class Prefix:
@@ -154,11 +156,10 @@ def divergence(logits: Tensor, reference: Tensor) -> Tensor:
 
     Computed in float32, a few rows at a time: a batch's float32 probabilities would take gigabytes.
     """
-    shape = torch.broadcast_shapes(logits.shape, reference.shape)
-    pairs = zip(
-        logits.expand(shape).flatten(0, -2).split(64), reference.expand(shape).flatten(0, -2).split(64), strict=True
-    )
-    return torch.cat([_divergence(one, other) for one, other in pairs]).view(shape[:-1])
+    flat = logits.flatten(0, -2)
+    other = reference.expand_as(logits).flatten(0, -2)
+    parts = [_divergence(flat[k : k + _ROWS], other[k : k + _ROWS]) for k in range(0, len(flat), _ROWS)]
+    return torch.cat(parts).view(logits.shape[:-1])
 
 
 def _divergence(logits: Tensor, reference: Tensor) -> Tensor:

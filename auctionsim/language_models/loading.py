@@ -65,6 +65,11 @@ class LanguageModel:
         return self.feed_forwards[0].num_neurons
 
     @property
+    def vocabulary_size(self) -> int:
+        """Length of the logits, padding included."""
+        return int(self.network.get_output_embeddings().weight.shape[0])  # type: ignore[operator]
+
+    @property
     def identity(self) -> str:
         """Name and fingerprint in one string, for provenance."""
         return f"{self.name}:{self.fingerprint}"
@@ -114,9 +119,7 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
     try:
         import transformers
     except ImportError:
-        raise ModelUnavailableError(
-            "language models need transformers: pip install 'auctionsim[llm]'"
-        ) from None
+        raise ModelUnavailableError("language models need transformers: pip install 'auctionsim[llm]'") from None
     where = choose_device(device)
     kind = choose_dtype(dtype, where)
     folder = packaged_folder() if name_or_path == PACKAGED else name_or_path

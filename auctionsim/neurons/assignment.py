@@ -29,7 +29,9 @@ def assign_disjoint(scores: Float[Tensor, "brand neuron"], count: int) -> Int[Te
             while nexts[brand] < len(ranked[brand]) and ranked[brand][nexts[brand]] in taken:
                 nexts[brand] += 1
             if nexts[brand] == len(ranked[brand]) or scores[brand, ranked[brand][nexts[brand]]] <= 0:
-                raise ValueError(f"brand {brand} has only {len(chosen[brand])} neurons of positive score, {count} needed")
+                raise ValueError(
+                    f"brand {brand} has only {len(chosen[brand])} neurons of positive score, {count} needed"
+                )
             neuron = ranked[brand][nexts[brand]]
             taken.add(neuron)
             chosen[brand].append(neuron)

@@ -152,7 +152,9 @@ class LanguageModelSubstrate:
         """Score the brands' names after each stem: exact."""
         return self._score_slots(prompt, self.neurons.scales(allocation.float()))
 
-    def replies(self, prompt: str, allocation: Tensor, place: tuple[int, ...], samples: int, first: int = 0) -> ReplyBatch:
+    def replies(
+        self, prompt: str, allocation: Tensor, place: tuple[int, ...], samples: int, first: int = 0
+    ) -> ReplyBatch:
         """Sample replies to one prompt: for each allocation `samples` rows, one after the other.
 
         Args:
@@ -207,5 +209,5 @@ class LanguageModelSubstrate:
 
 def _mean_by_row(batch: ReplyBatch, rows: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return mention probability (row, brand), hits (row, brand) and user loss (row,), averaged over a row's samples."""
-    hits = batch.hits.double().unflatten(0, (rows, -1))
-    return (hits > 0).double().mean(1), hits.mean(1), batch.user_loss.double().unflatten(0, (rows, -1)).mean(1)
+    hits = batch.hits.double().view(rows, -1, batch.hits.shape[1])
+    return (hits > 0).double().mean(1), hits.mean(1), batch.user_loss.double().view(rows, -1).mean(1)

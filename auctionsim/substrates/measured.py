@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor
 
 from auctionsim.data import packaged_names
+from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
 from auctionsim.substrates.measurements import (
     REPLICATES,
     Cells,
@@ -20,7 +21,6 @@ from auctionsim.substrates.measurements import (
     replicate_arrays,
 )
 from auctionsim.substrates.protocol import Lever
-from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
 
 _M = TypeVar("_M", bound="Measured")  # not `Self`: the run-time checker takes it in decorated classes only
 

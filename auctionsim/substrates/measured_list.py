@@ -6,10 +6,10 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from auctionsim.storage import Stored
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Replicate, at_null, described_cells, replicates_from
 from auctionsim.substrates.protocol import Lever
-from auctionsim.storage import Stored
 
 _COMPARISONS = 1 << 20  # held at once when allocations are looked up
 

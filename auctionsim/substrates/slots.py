@@ -47,9 +47,7 @@ class SlotScorer:
             for name in _prefix_free(brand)
         ]
 
-    def __call__(
-        self, prompt: str, scales: Float[Tensor, "row layer neuron"]
-    ) -> Float[Tensor, "row stem brand"]:
+    def __call__(self, prompt: str, scales: Float[Tensor, "row layer neuron"]) -> Float[Tensor, "row stem brand"]:
         """Return every brand's probability after every stem under each row's intervention, float64."""
         longest = max(len(c.stem_ids) + len(c.name_ids) for c in self.continuations) + 1
         prefix = prefill(self.model, self.model.chat_ids(prompt), longest)
@@ -60,7 +58,7 @@ class SlotScorer:
             some = scales[start : start + together]
             rows = some.repeat_interleave(len(ids), dim=0)
             logits = reply_logits(self.model, prefix, ids.repeat(len(some), 1), rows)
-            log_p = torch.log_softmax(logits.float(), dim=-1).unflatten(0, (len(some), len(ids)))
+            log_p = torch.log_softmax(logits.float(), dim=-1).view(len(some), len(ids), longest, -1)
             for k, c in enumerate(self.continuations):
                 total[start : start + len(some), c.stem, c.brand] += self._probability(log_p[:, k], c)
         return total
@@ -79,17 +77,13 @@ class SlotScorer:
 
 
 def _prefix_free(brand: Brand) -> list[str]:
-    return [
-        name
-        for name in brand.names
-        if not any(name.startswith(f"{other} ") for other in brand.names)
-    ]
+    return [name for name in brand.names if not any(name.startswith(f"{other} ") for other in brand.names)]
 
 
 def _word_ends(model: LanguageModel) -> Bool[Tensor, " token"]:
     """Tell which tokens, after a word, do not continue it."""
     tokenizer = model.tokenizer
-    size = int(model.network.get_output_embeddings().weight.shape[0])
+    size = model.vocabulary_size
     tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
     ends = torch.ones(size, dtype=torch.bool, device=model.device)
     for index, token in enumerate(tokens):

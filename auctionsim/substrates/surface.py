@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_count
+from auctionsim.storage import Stored
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Cells, Replicate, described_cells, replicates_from
 from auctionsim.substrates.protocol import Lever
-from auctionsim.storage import Stored
 
 _ROWS = 1 << 13  # rows interpolated at once: their corners fit a core's cache
 

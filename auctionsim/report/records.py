@@ -1,0 +1,160 @@
+"""What a run found, as the report takes it: plain records, no model and no tensor library's habits needed to read them."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.substrates.surface import ResponseSurface
+
+
+class Estimate(NamedTuple):
+    """A mean with its standard error over n draws; `standard_error` None where it is exact."""
+
+    mean: float
+    standard_error: float | None
+    n: int
+
+
+class ReplyPair(NamedTuple):
+    """One prompt answered twice from the same random numbers: untouched, and with a brand's neurons amplified."""
+
+    brand: str
+    prompt: str
+    num_neurons: float
+    amplification: float
+    untouched: str
+    boosted: str
+
+
+class Confirmation(NamedTuple):
+    """A brand's best setting on the surface, measured anew with fresh seeds on held-out prompts.
+
+    `gain` is the difference in hits a reply, paired by prompt and random numbers; `found` says whether it exceeds two
+    standard errors at a user loss under the limit. Without a candidate setting the estimates are None.
+    """
+
+    brand: str
+    num_neurons: float | None
+    amplification: float | None
+    hits_untouched: Estimate | None
+    hits_boosted: Estimate | None
+    gain: Estimate | None
+    user_loss: Estimate | None
+    user_loss_limit: float
+    found: bool
+
+
+class MenuOption(NamedTuple):
+    """One entry of the learned menu, the rivals at null, with an example reply under it."""
+
+    brand: str
+    num_neurons: float
+    amplification: float
+    price: float
+    exposure: float
+    user_loss: float
+    prompt: str
+    reply: str
+
+
+class MechanismRow(NamedTuple):
+    """One mechanism on one replicate, truthful bidders; means over the same valuations for all mechanisms.
+
+    `objective` = revenue − user_weight · user_loss; `objective_share` is its fraction of the virtual-welfare optimum on
+    the same replicate (None where that is 0). `regret` is the mean over profiles of the largest ex-post regret among
+    bidders, `regret_is` "exact" or "lower bound", `regret_method` says how. `objective_ir` cuts payments so that no
+    bidder loses (None where nothing is cut), `objective_best_response` is under best-response play (None if not computed).
+    """
+
+    mechanism: str
+    replicate: str
+    user_weight: float
+    revenue: Estimate
+    bidder_utility: Estimate
+    welfare: Estimate
+    user_loss: Estimate
+    objective: Estimate
+    objective_share: float | None
+    regret: Estimate
+    regret_max: float
+    regret_is: str
+    regret_method: str
+    ir_violation: Estimate
+    participation_gain: Estimate
+    objective_ir: float | None = None
+    objective_best_response: float | None = None
+
+
+class TradeOffPoint(NamedTuple):
+    """One mechanism at one user weight: what the platform earns and what the user loses."""
+
+    mechanism: str
+    replicate: str
+    user_weight: float
+    revenue: float
+    user_loss: float
+    objective: float
+    optimum: float
+
+
+class LearningPoint(NamedTuple):
+    """One iteration of one learning bidder: mean utility a round and mean bid / valuation."""
+
+    mechanism: str
+    iteration: int
+    bidder: str
+    utility: float
+    bid_ratio: float
+
+
+class TrainingPoint(NamedTuple):
+    """One step of a menu's training: its objective by soft choice (smoothed) and, where evaluated, by hard choice."""
+
+    step: int
+    soft_objective: float
+    hard_objective: float | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the report shows.
+
+    Attributes:
+        title: Headline.
+        command: What reproduces the run.
+        category: What the brands sell.
+        brands: Names, in bidder order.
+        model: Name and fingerprint.
+        settings: Every setting of the run, for the table at the end.
+        versions: Packages.
+        commit: Of the code, None outside a checkout.
+        neurons: The identified neurons.
+        sold_neurons: The largest num_neurons on the surface's grid: overlap and layers are shown for so many.
+        surface: All features, both replicates.
+        sold_feature: The feature that the auction sells.
+        stage_seconds: How long each stage took.
+        peak_memory_gib: Largest resident size of the process.
+    """
+
+    title: str
+    command: str
+    category: str
+    brands: tuple[str, ...]
+    model: str
+    settings: dict[str, object]
+    versions: dict[str, str]
+    commit: str | None
+    neurons: BrandNeurons
+    sold_neurons: int
+    surface: ResponseSurface
+    sold_feature: str
+    user_weight: float
+    replies: tuple[ReplyPair, ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
+    menu: tuple[MenuOption, ...] = ()
+    mechanisms: tuple[MechanismRow, ...] = ()
+    trade_off: tuple[TradeOffPoint, ...] = ()
+    learning: tuple[LearningPoint, ...] = ()
+    training: tuple[TrainingPoint, ...] = ()
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_gib: float | None = None
