@@ -12,15 +12,11 @@ from auctionsim.agents.strategies import Strategy
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
+from auctionsim.regret import quasi_linear
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
 Utility = Callable[[Tensor, Tensor], Tensor]
-
-
-def quasi_linear(value: Tensor, payment: Tensor) -> Tensor:
-    """Return value − payment."""
-    return value - payment
 
 
 class EquilibriumLearner:

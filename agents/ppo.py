@@ -30,19 +30,21 @@ class PPOSettings:
         clip: PPO's ratio clip.
         hidden: Width of the networks.
         start: The share of its valuation that a bidder bids at first.
-        spread: Standard deviation of the first bids, as a share of the highest bid.
+        spread: Standard deviation of the first bids, about a share of the valuation.
+        last_spread: The same at the end.
     """
 
     episodes: int = 128
     steps: int = 4096
     minibatch: int = 1024
-    epochs: int = 4
-    learning_rate: float = 5e-3
+    epochs: int = 6
+    learning_rate: float = 1e-2
     gamma: float = 0.0
     clip: float = 0.2
     hidden: int = 24
     start: float = 0.5
-    spread: float = 0.1
+    spread: float = 0.2
+    last_spread: float = 0.03
 
 
 class TrainedBidders(NamedTuple):
@@ -141,13 +143,19 @@ def bidder_config(
 
     if shared and len({tuple(high) for high in highs}) > 1:
         raise ValueError(f"bidders that share a policy need the same highest bids, got {highs}")
-    model = {"hidden": settings.hidden, "start": settings.start, "spread": settings.spread}
+    rows = settings.steps * iterations
+    model = {
+        "hidden": settings.hidden,
+        "start": settings.start,
+        "spread": settings.spread,
+        "last_spread": settings.last_spread,
+        "rows": rows,
+    }
     policies = {_policy_of(f"bidder_{i}", shared): (i, list(high)) for i, high in enumerate(highs)}
     specs = {
         name: RLModuleSpec(module_class=BiddingModule, model_config={**model, "high": high, "seed": seed + i})
         for name, (i, high) in policies.items()
     }
-    rows = settings.steps * iterations
     return (
         PPOConfig()
         .environment(env, env_config={**env_config, "observe": ("valuation",)}, disable_env_checking=True)

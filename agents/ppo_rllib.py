@@ -1,4 +1,4 @@
-"""What PPO bidders need from RLlib: a small policy, a learner without phantom rows, and the numbers of a learning curve.
+"""What PPO bidders need from RLlib: a small policy, a learner without phantom rows, the numbers of a learning curve.
 
 Importing this loads ray; `auctionsim.agents.ppo` does so when training begins.
 """
@@ -14,16 +14,20 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
 from auctionsim.agents.networks import BiddingNetwork
 
 
 class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
-    """A Gaussian around a `BiddingNetwork`'s bid, with one learned spread a feature, and a small value network.
+    """A Gaussian around a `BiddingNetwork`'s bid, and a small value network.
 
     The observation is the valuation alone, so the network is a strategy by itself. Actions live in [−1, 1], which RLlib
-    stretches to [0, high]. `model_config`: "high" (feature,), "hidden", "start", "spread" (a share of high), "seed".
+    stretches to [0, high]. The spread is spread · (a twentieth of high + 19 twentieths of v), and is not learned:
+    exploring costs utility, so a learned spread shrinks long before the bids are right, and one that stays keeps rivals
+    from pricing close; `BidderLearner` lowers it on a schedule. `model_config`: "high" (feature,), "hidden", "start",
+    "spread", "last_spread", "rows" (environment steps until it is reached), "seed".
     """
 
     def setup(self) -> None:
@@ -32,18 +36,27 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         generator = torch.Generator().manual_seed(config["seed"])
         high = torch.tensor(config["high"], dtype=torch.float32)
         self.bidding = BiddingNetwork(high, config["hidden"], generator, start=config["start"])
-        self.log_spread = nn.Parameter(torch.full((len(high),), 2 * config["spread"]).log())
+        self.spread: Tensor
+        self.register_buffer("spread", torch.tensor(float(config["spread"])))
         self.value = nn.Sequential(nn.Linear(len(high), config["hidden"]), nn.Tanh(), nn.Linear(config["hidden"], 1))
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        share = batch[Columns.OBS] / self.bidding.high
         mean = 2 * self.bidding(batch[Columns.OBS]) / self.bidding.high - 1
-        return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, self.log_spread.expand_as(mean)], dim=-1)}
+        spread = 2 * self.spread * (0.05 + 0.95 * share)
+        return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, spread.log()], dim=-1)}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
         """Return the expected reward given the valuation."""
         del embeddings
         value: Tensor = self.value(2 * batch[Columns.OBS] / self.bidding.high - 1)
         return value.squeeze(-1)
+
+    def explore_less(self, rows: int) -> None:
+        """Set the spread for this many environment steps: from the first to the last, geometrically."""
+        config = self.model_config
+        done = min(rows / config["rows"], 1.0)
+        self.spread.fill_(config["spread"] ** (1 - done) * config["last_spread"] ** done)
 
 
 class DropBootstrapRows(ConnectorV2):  # type: ignore[misc]
@@ -76,6 +89,13 @@ class BidderLearner(PPOTorchLearner):  # type: ignore[misc]
         super().build()
         self._learner_connector.append(DropBootstrapRows())
 
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Lower every module's spread; the runner gets it with the weights."""
+        super().after_gradient_based_update(timesteps=timesteps)
+        for _, module in self.module.items():
+            if isinstance(module.unwrapped(), BiddingModule):
+                module.unwrapped().explore_less(timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
+
 
 class LearningCurve(RLlibCallback):  # type: ignore[misc]
     """Log each bidder's mean reward a round, and its mean policy bid over its mean valuation."""
@@ -92,7 +112,7 @@ class LearningCurve(RLlibCallback):  # type: ignore[misc]
                 rewards.setdefault(name, []).append(np.asarray(own.get_rewards()))
                 shares.setdefault(name, []).append((inputs[:, :features] + 1) / 2)
                 valuations.setdefault(name, []).append(np.asarray(own.get_observations())[: len(inputs)])
-        for name in rewards:
-            metrics_logger.log_value(("bidders", name, "utility"), np.concatenate(rewards[name]).mean(), window=1)
+        for name, own_rewards in rewards.items():
+            metrics_logger.log_value(("bidders", name, "utility"), np.concatenate(own_rewards).mean(), window=1)
             metrics_logger.log_value(("bidders", name, "bid_share"), np.concatenate(shares[name]).mean(), window=1)
             metrics_logger.log_value(("bidders", name, "valuation"), np.concatenate(valuations[name]).mean(), window=1)

@@ -15,6 +15,7 @@ from torch import Tensor
 from auctionsim.checks import checked_allocation, checked_amounts, checked_count
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
+from auctionsim.regret import quasi_linear
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
 PLAIN_OBSERVATION = ("valuation", "context", "last_exposure", "last_payment")
@@ -62,11 +63,6 @@ class Round(NamedTuple):
     rewards: Float[Tensor, "batch bidder"]
     user_loss: Float[Tensor, " batch"] | None
     over: Tensor
-
-
-def quasi_linear(value: Tensor, payment: Tensor) -> Tensor:
-    """Return value − payment."""
-    return value - payment
 
 
 class AuctionGame:

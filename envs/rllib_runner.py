@@ -1,4 +1,4 @@
-"""How RLlib samples the auction fast: whole episodes in a native batch, one policy call and one mechanism call a round."""
+"""How RLlib samples the auction fast: whole episodes in a native batch, one mechanism call a round."""
 
 import math
 import uuid
@@ -49,7 +49,7 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
 
     def __init__(self, config: Any, **kwargs: Any) -> None:
         if config._env_to_module_connector is not None or config._module_to_env_connector is not None:
-            raise ValueError("this runner does the default connectors' work itself: custom ones need RLlib's own runner")
+            raise ValueError("this runner does the default connectors' work itself: custom ones need RLlib's own")
         super().__init__(config=config, **kwargs)
         if self.module is not None and any(module.is_stateful() for module in self.module.values()):
             raise ValueError("this runner plays policies without a memory: a stateful one needs RLlib's own runner")
@@ -179,9 +179,7 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
         """Log what RLlib's runner logs, in one go."""
         steps = episodes * rounds
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
-        self.metrics.log_value(
-            NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True
-        )
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         self.metrics.log_value(NUM_EPISODES, episodes, reduce="sum")
         self.metrics.log_value(NUM_EPISODES_LIFETIME, episodes, reduce="lifetime_sum")
         self._log_env_steps(metric=self._metrics_num_env_steps_sampled, num_steps=steps)
@@ -191,5 +189,3 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
             self.metrics.log_value((NUM_AGENT_STEPS_SAMPLED_LIFETIME, name), steps, reduce="lifetime_sum")
             self.metrics.log_value((NUM_MODULE_STEPS_SAMPLED, module), steps, reduce="sum")
             self.metrics.log_value((NUM_MODULE_STEPS_SAMPLED_LIFETIME, module), steps, reduce="lifetime_sum")
-
-
