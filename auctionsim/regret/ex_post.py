@@ -12,12 +12,9 @@ than the regret, whatever the search misses. `upper` is given only where a theor
 a mechanism's own `dsic_proof` for this substrate (then both are 0 for a truthful bidder), or the breakpoints of a
 single-parameter rule (see `breakpoints.py`).
 
-Search. Telling misreports, then an even filling of the box, then refinement from the best point so far; rounds of
-growing size repeat this. The whole is one fixed sequence of evaluations that `budget` cuts off, so a larger budget
-never lowers a result.
+The search is `search.py`'s: one fixed sequence of evaluations that `budget` cuts off, so a larger budget never lowers a
+result.
 """
-
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -25,7 +22,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
-from auctionsim.regret.candidates import Candidates, default_high
+from auctionsim.regret.candidates import default_high
 from auctionsim.regret.estimate import (
     AnyMechanism,
     Game,
@@ -37,15 +34,10 @@ from auctionsim.regret.estimate import (
     reported_utilities,
     summarised,
 )
-from auctionsim.regret.refinement import Best, better_of, climb, is_differentiable, pattern_search
+from auctionsim.regret.search import search
 from auctionsim.substrates.protocol import Substrate
 
 DEFAULT_BUDGET = 384
-FIRST_ROUND = (48, 16)  # misreports spread out, then refining ones
-ROUND_GROWTH = 6  # each round ends at 6 times the spending of the one before: 64, 384, 2304 …
-REFINING_SHARE = 1 / 5  # of what a later round spends
-ROWS_A_CALL = 2**14  # auctions handed to a mechanism at once: enough to fill it, few enough for the cache
-MISREPORTS_A_CALL = 64
 
 
 def ex_post_regret(
@@ -109,7 +101,7 @@ def ex_post_regret(
             budget=scored,
             confidence=confidence,
         )
-    best, method = _search(game, box, budget, generator)
+    best, method = search(game, box, budget, generator)
     lower = (best.utility - reported_utilities(game)).clamp_min(0)
     return summarised(lower, None, best.bids, method=method, budget=budget, confidence=confidence)
 
@@ -146,45 +138,3 @@ def _checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "bat
     if not bool((torch.isfinite(box) & (box > 0)).all()):
         raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
     return box
-
-
-class _Found(NamedTuple):
-    best: Best
-    method: str
-
-
-def _search(
-    game: Game, high: Float[Tensor, "batch bidder feature"], budget: int, generator: torch.Generator | None
-) -> _Found:
-    """Run rounds of spreading and refining until the budget is spent."""
-    best = Best(reported_utilities(game), game.reports)
-    candidates = Candidates(game, high, generator)
-    differentiable = is_differentiable(game)
-    spread, refine = FIRST_ROUND
-    left, spent = budget, 0
-    while left > 0:
-        best = _spread(game, best, candidates, spread, min(spread, left))
-        allowed = min(refine, max(left - spread, 0))
-        along = refine // 2 if differentiable else 0
-        best = climb(game, best, high, min(along, allowed), along)
-        best = pattern_search(game, best, high, max(allowed - along, 0))
-        left, spent = left - spread - refine, spent + spread + refine
-        refine = int(spent * (ROUND_GROWTH - 1) * REFINING_SHARE)
-        spread = spent * (ROUND_GROWTH - 1) - refine
-    return _Found(best, f"search: even filling, {'gradient and ' if differentiable else ''}pattern refinement")
-
-
-def _spread(game: Game, best: Best, candidates: Candidates, planned: int, allowed: int) -> Best:
-    """Score the first `allowed` of a round's `planned` candidates.
-
-    A call always gets as many rows as the whole round would give it, so that rounding, which may depend on the number
-    of rows, is the same under every budget.
-    """
-    batch, n, _ = game.valuations.shape
-    step = min(MISREPORTS_A_CALL, max(1, ROWS_A_CALL // (batch * n)))
-    for start in range(0, allowed, step):
-        misreports = candidates.draw(min(step, planned - start))
-        with torch.no_grad():
-            scored = misreport_utilities(game, misreports)
-        best = better_of(best, misreports[: allowed - start], scored[: allowed - start])
-    return best

@@ -5,13 +5,16 @@ can lower the result. A gradient through a hard mechanism may be wrong (an argma
 lose.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.regret.estimate import Game, misreport_utilities
+Score = Callable[
+    [Tensor], Tensor
+]  # (misreport, batch, bidder, feature) misreports to (misreport, batch, bidder) utility
 
 LEARNING_RATE = 0.03  # of the box's side, decaying to 0 along the way
 PATTERN_STEP = 1 / 16  # of the box's side, halved whenever no neighbour is better
@@ -40,17 +43,17 @@ def better_of(best: Best, misreports: Float[Tensor, "misreport batch bidder feat
     return Best(torch.where(wins, top, best.utility), torch.where(wins.unsqueeze(2), chosen, best.bids))
 
 
-def is_differentiable(game: Game) -> bool:
+def is_differentiable(score: Score, bids: Tensor) -> bool:
     """Tell whether a bidder's utility carries a gradient back to its bid."""
-    return _gradient(game, game.reports) is not None
+    return _gradient(score, bids) is not None
 
 
-def climb(game: Game, best: Best, high: Float[Tensor, "batch bidder feature"], steps: int, planned: int) -> Best:
+def climb(score: Score, best: Best, high: Float[Tensor, "batch bidder feature"], steps: int, planned: int) -> Best:
     """Follow the gradient by Adam from the best bids, projected into [0, high], for the first `steps` of `planned`."""
     position = best.bids / high
     first, second = torch.zeros_like(position), torch.zeros_like(position)
     for step in range(1, steps + 1):
-        scored = _gradient(game, position * high)
+        scored = _gradient(score, position * high)
         if scored is None:
             return best
         utility, gradient = scored
@@ -63,7 +66,7 @@ def climb(game: Game, best: Best, high: Float[Tensor, "batch bidder feature"], s
     return best
 
 
-def pattern_search(game: Game, best: Best, high: Float[Tensor, "batch bidder feature"], evaluations: int) -> Best:
+def pattern_search(score: Score, best: Best, high: Float[Tensor, "batch bidder feature"], evaluations: int) -> Best:
     """Try one step up and down in each feature, move to the best, and halve a row's step where none is better."""
     m = high.shape[2]
     directions = torch.cat([torch.eye(m), -torch.eye(m)]).to(high).view(2 * m, 1, 1, m)
@@ -71,19 +74,19 @@ def pattern_search(game: Game, best: Best, high: Float[Tensor, "batch bidder fea
     for _ in range(evaluations // (2 * m)):
         around = torch.minimum((best.bids + directions * step * high).clamp_min(0), torch.maximum(high, best.bids))
         with torch.no_grad():
-            found = better_of(best, around, misreport_utilities(game, around))
+            found = better_of(best, around, score(around))
         improved = (found.utility > best.utility).unsqueeze(2)
         step = torch.where(improved, step, step / 2)
         best = found
     return best
 
 
-def _gradient(game: Game, bids: Tensor) -> tuple[Float[Tensor, "batch bidder"], Tensor] | None:
+def _gradient(score: Score, bids: Tensor) -> tuple[Float[Tensor, "batch bidder"], Tensor] | None:
     """Return each bidder's utility from its bid and the gradient, or None where the mechanism carries none."""
     with torch.enable_grad():
         variable = bids.detach().clone().requires_grad_(True)
         try:
-            utility = misreport_utilities(game, variable.unsqueeze(0))[0]
+            utility = score(variable.unsqueeze(0))[0]
         except RuntimeError as error:  # a mechanism that leaves torch cannot read a variable's numbers
             if "requires grad" in str(error) or "leaf Variable" in str(error):
                 return None
