@@ -1,19 +1,27 @@
 """How much a bidder could gain by lying: ex post, ex interim, in equilibrium, and on a deployed mechanism."""
 
 from auctionsim.regret.confidence import bounded_mean_interval
+from auctionsim.regret.corners import corner_regret
+from auctionsim.regret.deployed import DeployedRegret, deployed_regret
 from auctionsim.regret.estimate import Game, RegretEstimate, quasi_linear
 from auctionsim.regret.ex_interim import ex_interim_regret
 from auctionsim.regret.ex_post import ex_post_regret
 from auctionsim.regret.exploitability import Distance, exploitability, nash_conv
+from auctionsim.regret.sources import RegretSources, menu_regret_sources
 
 __all__ = [
+    "DeployedRegret",
     "Distance",
     "Game",
     "RegretEstimate",
+    "RegretSources",
     "bounded_mean_interval",
+    "corner_regret",
+    "deployed_regret",
     "ex_interim_regret",
     "ex_post_regret",
     "exploitability",
+    "menu_regret_sources",
     "nash_conv",
     "quasi_linear",
 ]

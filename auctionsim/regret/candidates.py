@@ -21,6 +21,24 @@ def default_high(game: Game) -> Float[Tensor, "batch 1 1"]:
     return (largest * (1 + _just(largest))).clamp_min(1.0)
 
 
+def checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batch bidder feature"]:
+    """Return the upper ends of the boxes to search, by default `default_high`'s.
+
+    Raises:
+        ValueError: Not finite and positive, or a shape that does not broadcast.
+    """
+    if high is None:
+        return default_high(game).expand_as(game.valuations)
+    box = torch.as_tensor(high, dtype=game.valuations.dtype, device=game.valuations.device)
+    try:
+        box = box.expand_as(game.valuations)
+    except RuntimeError as error:
+        raise ValueError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
+    if not bool((torch.isfinite(box) & (box > 0)).all()):
+        raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
+    return box
+
+
 def telling_misreports(
     game: Game, high: Float[Tensor, "batch bidder feature"]
 ) -> Float[Tensor, "misreport batch bidder feature"]:

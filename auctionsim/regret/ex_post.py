@@ -17,12 +17,11 @@ result.
 """
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
-from auctionsim.regret.candidates import default_high
+from auctionsim.regret.candidates import checked_high
 from auctionsim.regret.estimate import (
     AnyMechanism,
     Game,
@@ -87,7 +86,7 @@ def ex_post_regret(
     proof = dsic_proof(game) if use_structure else None
     if proof is not None:
         return _by_proof(game, proof, confidence)
-    box = _checked_high(game, high)
+    box = checked_high(game, high)
     breakpoints = own_bid_breakpoints(game) if use_structure else None
     if breakpoints is not None:
         best, supremum, scored = enumerate_stretches(game, breakpoints, box)
@@ -125,16 +124,3 @@ def _by_proof(game: Game, proof: str, confidence: float) -> RegretEstimate:
         own = (game.reports == game.valuations).all(2)
         gain = torch.where(own, zero, (truth - reported_utilities(game)).clamp_min(0))
     return summarised(gain, gain, game.valuations, method=f"proof: {proof}", budget=1, confidence=confidence)
-
-
-def _checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batch bidder feature"]:
-    if high is None:
-        return default_high(game).expand_as(game.valuations)
-    box = torch.as_tensor(high, dtype=game.valuations.dtype, device=game.valuations.device)
-    try:
-        box = box.expand_as(game.valuations)
-    except RuntimeError as error:
-        raise ValueError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
-    if not bool((torch.isfinite(box) & (box > 0)).all()):
-        raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
-    return box
