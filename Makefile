@@ -35,8 +35,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: install
-	$(BIN)/mypy
+types: install   # on an installed copy, where agents, envs and experiments have their installed names
+	@rm -rf $(VENV)/typed && $(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/typed .
+	MYPYPATH=$(VENV)/typed $(BIN)/mypy -p auctionsim
 
 bench: install
 	$(BIN)/auctionsim bench $(ARGS)

@@ -111,7 +111,7 @@ class TrainingPoint(NamedTuple):
     """One step of a menu's training: its objective by soft choice (smoothed) and, where evaluated, by hard choice."""
 
     step: int
-    soft_objective: float
+    soft_objective: float | None
     hard_objective: float | None
 
 

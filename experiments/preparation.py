@@ -1,0 +1,167 @@
+"""What every study begins with: a run folder, a model, neurons and a measured surface, each kept and found again."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from auctionsim.brands import Brand
+from auctionsim.language_models import LanguageModel
+from auctionsim.measurement import MeasurementSettings, Measuring
+from auctionsim.neurons import BrandNeurons, identify
+from auctionsim.neurons.identification import identification_steps
+from auctionsim.prompts import PromptSet
+from auctionsim.substrates import ResponseSurface
+
+Tick = Callable[[], None]
+
+
+class Stages:
+    """A progress bar a stage, and how long each took.
+
+    Args:
+        console: Where the bars are drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.seconds: dict[str, float] = {}
+        self.console = console
+        self._progress = Progress(
+            TextColumn("{task.description:<26}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def __enter__(self) -> "Stages":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def stage(self, name: str, steps: int) -> Iterator[Tick]:
+        """Show a bar for one stage; the tick that is given moves it on by one step."""
+        task = self._progress.add_task(name, total=steps)
+        began = time.perf_counter()
+        try:
+            yield lambda: self._progress.advance(task)
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+        self._progress.update(task, completed=steps)
+
+
+class PeakMemory:
+    """The largest resident size of this process and its children, sampled twice a second."""
+
+    def __init__(self) -> None:
+        import threading
+
+        self.bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def gib(self) -> float:
+        """The peak so far, in GiB."""
+        return self.bytes / 2**30
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._stop.wait(0.5):
+            self.bytes = max(self.bytes, sum(_resident(process) for process in [me, *_children(me)]))
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:  # it ended meanwhile
+        return 0
+
+
+def kept_neurons(
+    folder: Path,
+    model: LanguageModel,
+    brands: tuple[Brand, ...],
+    prompts: PromptSet,
+    count: int,
+    seed: int,
+    stages: Stages,
+) -> BrandNeurons:
+    """Return the folder's neurons if they are these, else identify them and keep them there."""
+    path = folder / "neurons.safetensors"
+    identifying = prompts.split("identify")
+    steps = identification_steps(identifying)
+    with stages.stage("finding neurons", steps) as tick:
+        if path.exists():
+            found = BrandNeurons.load(path)
+            wanted = (model.identity, brands, identifying.digest, count)
+            if (found.model, found.brands, found.prompts_digest, found.max_neurons) == wanted:
+                return found
+        neurons = identify(model, brands, identifying, num_neurons=count, seed=seed, progress=tick)
+        neurons.save(path)
+    return neurons
+
+
+def kept_surface(
+    folder: Path,
+    model: LanguageModel,
+    neurons: BrandNeurons,
+    prompts: PromptSet,
+    settings: MeasurementSettings,
+    provenance: Mapping[str, object],
+    stages: Stages,
+) -> ResponseSurface:
+    """Measure what is missing of the folder's surface and return it whole."""
+    measuring = Measuring(folder / "measurement", model, neurons, prompts, settings)
+    units = measuring.units
+    with stages.stage("measuring the surface", len(units)) as tick:
+        for _ in range(len(units) - len(measuring.missing)):
+            tick()
+        measuring.run(tick)
+    surface = measuring.surface(dict(provenance))
+    surface.save(folder / "surface.safetensors")
+    return surface
+
+
+def commit_or_none() -> str | None:
+    """Return the checkout's commit, with a + where files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        asked = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]
+        head = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        asked = ["git", "-C", str(here), "status", "--porcelain", "--untracked-files=no"]
+        changed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")
+
+
+def slug(*words: str) -> str:
+    """Return words as a folder's name."""
+    text = "-".join(words).lower()
+    return "-".join("".join(sign if sign.isalnum() else " " for sign in text).split())

@@ -1,0 +1,34 @@
+"""What a surface holds, as tables to read in a terminal."""
+
+from collections.abc import Iterator
+
+import torch
+from rich.table import Table
+
+from auctionsim.comparison import single_settings
+from auctionsim.substrates import ResponseSurface
+
+
+def single_settings_table(surface: ResponseSurface) -> Iterator[Table]:
+    """Yield one table a brand: every setting of its own levers, the rivals at null, replicate A beside B."""
+    brands = [names[0] for names in surface.provenance.get("brands", [])] or [
+        str(i) for i in range(surface.num_bidders)
+    ]
+    for bidder, brand in enumerate(brands):
+        table = Table(title=f"{brand} alone, mean over {len(surface.contexts)} contexts, replicates A / B")
+        for name in (*(lever.name for lever in surface.levers), *surface.measured_features, "user_loss"):
+            table.add_column(name, justify="right")
+        null = surface.null_allocation(1, dtype=torch.float64)[0, bidder]
+        for setting in [null, *single_settings(surface)]:
+            allocation = surface.null_allocation(1, dtype=torch.float64)
+            allocation[0, bidder] = setting
+            views = [surface.sell(*surface.measured_features).replicate(name) for name in ("A", "B")]
+            exposures = [view.exposure(allocation)[0, bidder] for view in views]
+            errors = [view.standard_error(allocation) for view in views]
+            cells = [
+                " / ".join(f"{e[k]:.3f}±{s.exposure[0, bidder, k]:.3f}" for e, s in zip(exposures, errors, strict=True))
+                for k in range(len(surface.measured_features))
+            ]
+            losses = [float(view.user_loss(allocation)[0]) for view in views]
+            table.add_row(*(f"{level:g}" for level in setting), *cells, " / ".join(f"{loss:.3f}" for loss in losses))
+        yield table
