@@ -5,18 +5,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given
 from torch import Tensor
 
-from auctionsim.mechanisms import VCG, FirstPrice, Mechanism, SecondPrice
+from auctionsim.mechanisms import VCG, FirstPrice, Mechanism, Menu, MenuAuction, SecondPrice
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Prior
+from auctionsim.regret import ex_post_regret
 from auctionsim.substrates import Items, QuadraticSubstrate, Substrate, is_separable
 from auctionsim.testing import (
     BrokenClaimError,
-    Menu,
     bids,
     check_mechanism,
     mechanism_checks,
@@ -212,11 +213,21 @@ def test_substrates_have_crosstalk_or_not(loud: Substrate, quiet: Substrate) -> 
         assert place.feasible(place.maximise(torch.ones(2, place.num_bidders, len(place.features)), 1.0)).all()
 
 
-@given(menus())
-def test_menus_begin_with_the_null(menu: Menu) -> None:
+@given(st.data())
+def test_menus_are_menus_of_their_substrate(data: st.DataObject) -> None:
+    place = QuadraticSubstrate(3, crosstalk=0.25)
+    menu = data.draw(menus(place))
     assert menu.levers.shape[:2] == menu.prices.shape
-    assert torch.equal(menu.prices[:, 0], torch.zeros(len(menu.prices)).double())
-    assert (menu.levers[:, 0] == 0).all()  # the drawn substrates' null
+    outcome = MenuAuction(place, menu)(data.draw(bids(3, 1)))
+    assert place.feasible(outcome.allocation).all()
+    assert data.draw(menus()).levers.shape[2] == 1
+
+
+@given(menus(QuadraticSubstrate(2)), valuations(2, 1))
+def test_menus_without_crosstalk_are_truthful(menu: Menu, v: Tensor) -> None:
+    rule = MenuAuction(QuadraticSubstrate(2), menu)
+    found = ex_post_regret(rule, QuadraticSubstrate(2), v, use_structure=False, budget=48)
+    assert found.max < 1e-12
 
 
 @given(priors())

@@ -9,8 +9,8 @@ others' reports stay put. The box ends at `high`; a gain from bidding beyond it 
 
 What the numbers are. `lower` is a gain that the mechanism, called with the printed misreport, really pays: never more
 than the regret, whatever the search misses. `upper` is given only where a theorem or an exhaustive list gives it:
-a mechanism's own `dsic_proof` for this substrate (then both are 0 for a truthful bidder), or the breakpoints of a
-single-parameter rule (see `breakpoints.py`).
+a mechanism's own `dsic_proof` for this substrate (then both are 0 for a truthful bidder), the breakpoints of a
+single-parameter rule (see `breakpoints.py`), or every entry of fixed menus (`fixed_menus.py`).
 
 The search is `search.py`'s: one fixed sequence of evaluations that `budget` cuts off, so a larger budget never lowers a
 result.
@@ -33,6 +33,7 @@ from auctionsim.regret.estimate import (
     reported_utilities,
     summarised,
 )
+from auctionsim.regret.fixed_menus import fixed_menu_bound
 from auctionsim.regret.search import search
 from auctionsim.substrates.protocol import Substrate
 
@@ -102,7 +103,10 @@ def ex_post_regret(
         )
     best, method = search(game, box, budget, generator)
     lower = (best.utility - reported_utilities(game)).clamp_min(0)
-    return summarised(lower, None, best.bids, method=method, budget=budget, confidence=confidence)
+    bound = fixed_menu_bound(game) if use_structure else None
+    if bound is not None:
+        bound, method = torch.maximum(bound, lower), f"{method}; upper from every entry of the fixed menus"
+    return summarised(lower, bound, best.bids, method=method, budget=budget, confidence=confidence)
 
 
 def dsic_proof(game: Game) -> str | None:

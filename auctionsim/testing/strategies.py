@@ -5,30 +5,19 @@ shrinks to fewer rows and to zeros.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import hypothesis.strategies as st
 import torch
 from torch import Tensor
 
+from auctionsim.mechanisms.menu import Menu
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, Prior, TruncatedNormal, Uniform
 from auctionsim.substrates import Items, QuadraticSubstrate, Substrate
 
 GRID = 4  # steps in one unit of money: quarters
 Size = int | None
 Draw = Callable[..., Any]  # Hypothesis draws from a strategy
-
-
-class Menu(NamedTuple):
-    """Priced offers to every bidder, the null (null levers for nothing) first.
-
-    Attributes:
-        levers: (bidder, entry, lever), in the levers' own units.
-        prices: (bidder, entry), on the quarter grid.
-    """
-
-    levers: Tensor
-    prices: Tensor
 
 
 @st.composite
@@ -67,20 +56,18 @@ def bids(
 def menus(
     draw: Draw, substrate: Substrate | None = None, *, most_entries: int = 4, dtype: torch.dtype = torch.float64
 ) -> Menu:
-    """Draw a menu for every bidder of `substrate` (drawn too where None): its null entry and 1 to `most_entries` more.
+    """Draw a menu of 1 to `most_entries` entries for every bidder of `substrate` (a quadratic one where None).
 
-    Levers lie on quarters of their ranges and prices among 0, 1/4 … 1.
+    Levers lie on quarters of their ranges and prices among 0, 1/4 … 1. The null entry is not listed: `MenuAuction`
+    always offers it.
     """
-    place = draw(substrates()) if substrate is None else substrate
+    place = QuadraticSubstrate(draw(st.integers(1, 4))) if substrate is None else substrate
     n, entries, kinds = place.num_bidders, draw(st.integers(1, most_entries)), place.levers
-    null = torch.tensor([lever.null for lever in kinds], dtype=dtype)
     low = torch.tensor([lever.low for lever in kinds], dtype=dtype)
     high = torch.tensor([lever.high for lever in kinds], dtype=dtype)
-    levers = low + (high - low) * draw(_quarters((n, entries, len(kinds)), GRID, dtype))
-    prices = draw(_quarters((n, entries), GRID, dtype))
-    return Menu(
-        torch.cat([null.expand(n, 1, -1), levers], dim=1), torch.cat([torch.zeros(n, 1, dtype=dtype), prices], dim=1)
-    )
+    levers: Tensor = low + (high - low) * draw(_quarters((n, entries, len(kinds)), GRID, dtype))
+    prices: Tensor = draw(_quarters((n, entries), GRID, dtype))
+    return Menu(levers, prices)
 
 
 def substrates(crosstalk: bool | None = None) -> st.SearchStrategy[Substrate]:

@@ -148,6 +148,26 @@ def test_a_choice_at_the_wrong_reference_is_told_as_such() -> None:
     assert sources.influence.max == 0.0
 
 
+class TwoFeatures(QuadraticSubstrate):
+    """The quadratic substrate's exposure and its square, both wanted."""
+
+    features = ("exposure", "square")
+
+    def exposure(self, allocation, context=None):
+        once = super().exposure(allocation, context)
+        return torch.cat([once, once.square()], 2)
+
+
+def test_fixed_menus_with_several_features_have_a_ceiling(generator: torch.Generator) -> None:
+    place = TwoFeatures(3, crosstalk=0.5)
+    rule = MenuAuction(place, Menu(torch.rand(3, 5, 1, generator=generator), torch.rand(3, 5, generator=generator) / 4))
+    v = torch.rand(40, 3, 2, generator=generator, dtype=torch.float64)
+    found = ex_post_regret(rule, place, v, budget=2000)
+    assert (found.lower <= found.upper).all()
+    assert found.max > 0.01
+    assert found.lower.sum() > 0.8 * found.upper.sum()  # nearly every entry is some report's favourite
+
+
 def test_influence_on_the_rivals_menu_is_told_as_such() -> None:
     """M_1 = {(1, .1)}, M_2(b_1) = {(1, b_1)}, v = (.4, .5): truth earns .1, reporting .6 earns .3."""
 
