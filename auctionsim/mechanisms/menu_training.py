@@ -183,8 +183,9 @@ class _Lesson:
     def _revive(self, menu: FreeMenu, slot: int) -> None:
         """Move every entry that nobody chooses near one that somebody does.
 
-        Levers between two entries in use, at the lowest price at which nobody prefers it and somebody is indifferent:
-        harmless, and within the soft choice's reach.
+        Levers between two entries in use, or, half of the time, anywhere in the box with its corners and edges, at the
+        lowest price at which nobody prefers it and somebody is indifferent: harmless, and within the soft choice's
+        reach. Not where the platform would lose more than half of what it earns from that somebody.
         """
         now = menu.menu()
         levers, prices = _with_null(self.substrate, now.levers[slot], now.prices[slot])
@@ -201,8 +202,14 @@ class _Lesson:
         one, other = (chosen[torch.randint(1024, shape, generator=self.generator), bidder] for _ in range(2))
         share = torch.rand(*shape, 1, generator=self.generator)
         moved = torch.lerp(levers[bidder, one], levers[bidder, other], share)
+        anywhere = (torch.rand(moved.shape, generator=self.generator) * 3 - 1).clamp(0, 1)
+        explore = torch.rand(*shape, 1, generator=self.generator) < 0.5
+        moved = torch.where(explore, menu.low + menu.span * anywhere, moved)
         worth = entry_exposures(self.substrate, moved.unsqueeze(0), self.reference, self.contexts[slot])[0]
-        indifferent = (torch.einsum("bif,ikf->bik", valuations, worth) - best.unsqueeze(2)).amax(0)
+        indifferent, first = (torch.einsum("bif,ikf->bik", valuations, worth) - best.unsqueeze(2)).max(0)
+        kept = prices - self.settings.user_weight * self._losses_alone(levers, self.contexts[slot])
+        gain = indifferent - self.settings.user_weight * self._losses_alone(moved, self.contexts[slot])
+        idle = idle & (gain > 0.5 * kept.gather(1, chosen[first, bidder]))
         levers_share = (moved - menu.low) / menu.span
         menu.levers[slot] = torch.where(idle.unsqueeze(2), levers_share, menu.levers[slot])
         menu.prices[slot] = torch.where(idle, indifferent / menu.money.unsqueeze(1), menu.prices[slot])
@@ -241,11 +248,7 @@ class _Lesson:
         """Return E[L], up to a constant, with bidders choosing independently by `choice`."""
         n, entries, _ = levers.shape
         if is_separable(self.substrate):
-            alone = self.reference.expand(n, entries, n, -1).clone()
-            for i in range(n):
-                alone[i, :, i] = levers[i]
-            losses = self._loss(alone.flatten(0, 1), context).view(n, entries)
-            return (choice * losses).sum((1, 2)).mean()
+            return (choice * self._losses_alone(levers, context)).sum((1, 2)).mean()
         if entries**n <= MOST_JOINT:
             index = torch.tensor(list(itertools.product(range(entries), repeat=n)))
             losses = self._loss(levers[torch.arange(n), index], context).view([entries] * n)
@@ -253,6 +256,16 @@ class _Lesson:
                 losses = torch.einsum("...k,rk->...r" if i == n - 1 else "...kr,rk->...r", losses, choice[:, i])
             return losses.mean()
         return self._loss_of_single_moves(levers, choice, context)
+
+    def _losses_alone(
+        self, levers: Float[Tensor, "bidder entry lever"], context: int | None
+    ) -> Float[Tensor, "bidder entry"]:
+        """Return L of each entry with the others at the reference."""
+        n, entries, _ = levers.shape
+        alone = self.reference.expand(n, entries, n, -1).clone()
+        for i in range(n):
+            alone[i, :, i] = levers[i]
+        return self._loss(alone.flatten(0, 1), context).view(n, entries)
 
     def _loss_of_single_moves(
         self,
