@@ -1,0 +1,28 @@
+"""One page that tells what a run found: records in, a self-contained HTML file out."""
+
+from auctionsim.report.page import render, write_report
+from auctionsim.report.records import (
+    Confirmation,
+    Estimate,
+    Findings,
+    LearningPoint,
+    MechanismRow,
+    MenuOption,
+    ReplyPair,
+    TradeOffPoint,
+    TrainingPoint,
+)
+
+__all__ = [
+    "Confirmation",
+    "Estimate",
+    "Findings",
+    "LearningPoint",
+    "MechanismRow",
+    "MenuOption",
+    "ReplyPair",
+    "TradeOffPoint",
+    "TrainingPoint",
+    "render",
+    "write_report",
+]

@@ -1,0 +1,167 @@
+"""How findings become one self-contained page: nothing is fetched, model text stays text, an empty section says so."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auctionsim.files import write_text
+from auctionsim.report import wording
+from auctionsim.report.figures import Figure, layers_figure, learning_figures, trade_off_figures, training_figure
+from auctionsim.report.headline import headline
+from auctionsim.report.heat_maps import Switch, heat_maps
+from auctionsim.report.records import Findings, ReplyPair
+
+
+class Board(NamedTuple):
+    """Figures side by side under the switches that turn them."""
+
+    name: str
+    switches: tuple[Switch, ...]
+    figures: tuple[Figure, ...]
+
+
+class Pair(NamedTuple):
+    """Two brands' neurons compared: how many of those for sale they share, and the cosine of their attributions."""
+
+    brands: str
+    shared: int
+    overlap: float
+    cosine: float
+
+
+def render(findings: Findings) -> str:
+    """Return the page: one HTML file that holds its styles, scripts and data and asks the network for nothing.
+
+    Raises:
+        ImportError: jinja2 or plotly is not installed; says how to get them.
+        ValueError: The neurons, the surface and the brands do not belong together.
+    """
+    _require_consistent(findings)
+    environment, plotly_js = _template_tools()
+    boards = _boards(findings)
+    figures = {figure.name: _drawn(figure) for board in boards.values() if board for figure in board.figures}
+    return environment.get_template("page.html").render(
+        f=findings,
+        headline=headline(findings),
+        pairs=_pairs(findings),
+        groups=_by_prompt(findings.replies),
+        boards=boards,
+        figures=figures,
+        plotly_js=plotly_js,
+        brand_index={brand: index for index, brand in enumerate(findings.brands)},
+        highlighted=lambda text: wording.highlighted(text, findings.neurons.brands),
+    )
+
+
+def write_report(findings: Findings, folder: str | os.PathLike[str]) -> Path:
+    """Write the page to folder/index.html, whole or not at all, and return its path. Raises as `render` does."""
+    path = Path(folder) / "index.html"
+    write_text(path, render(findings))
+    return path
+
+
+def _require_consistent(findings: Findings) -> None:
+    names = tuple(brand.name for brand in findings.neurons.brands)
+    if names != findings.brands or findings.surface.num_bidders != len(names):
+        raise ValueError(
+            f"the brands {findings.brands} must be those of the neurons, got {names}, and of the surface, "
+            f"got {findings.surface.num_bidders} bidders"
+        )
+    if findings.sold_feature not in findings.surface.measured_features:
+        raise ValueError(
+            f"sold_feature must be one of {findings.surface.measured_features}, got {findings.sold_feature!r}"
+        )
+    if not 1 <= findings.sold_neurons <= findings.neurons.max_neurons:
+        raise ValueError(f"sold_neurons must lie in [1, {findings.neurons.max_neurons}], got {findings.sold_neurons}")
+
+
+def _template_tools() -> tuple[Any, str]:
+    """Return the templates' environment and the source of plotly.js.
+
+    Raises:
+        ImportError: The extra is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise ImportError("reports need jinja2 and plotly: pip install 'auctionsim[report]'") from None
+    environment = Environment(
+        loader=PackageLoader("auctionsim.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    written: tuple[Callable[..., object], ...] = (
+        wording.number,
+        wording.estimate,
+        wording.percent,
+        wording.setting,
+        wording.draws,
+        wording.listed,
+        _json,
+    )
+    environment.filters.update({function.__name__.strip("_"): function for function in written})
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return environment, Markup(get_plotlyjs())
+
+
+def _json(value: object) -> str:
+    """Write a setting as a reader would, whatever it is."""
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _boards(findings: Findings) -> dict[str, Board | None]:
+    """Return every section's figures, None where nothing was measured."""
+    maps = heat_maps(findings.surface, findings.brands, findings.sold_feature)
+    boards: dict[str, Board | None] = {
+        "layers": Board("layers", (), (layers_figure(findings),)),
+        "maps": Board("maps", maps.switches, maps.figures),
+        "trade_off": None,
+        "learning": None,
+        "training": None,
+    }
+    if findings.trade_off:
+        figures = trade_off_figures(findings.trade_off, len(findings.brands))
+        boards["trade_off"] = Board("trade-off", (_switch("replicate", figures[0], prefer="B"),), tuple(figures))
+    if findings.learning:
+        figures = learning_figures(findings.learning, findings.brands)
+        boards["learning"] = Board("learning", (_switch("mechanism", figures[0]),), tuple(figures))
+    if findings.training:
+        boards["training"] = Board("training", (), (training_figure(findings.training),))
+    return boards
+
+
+def _switch(label: str, figure: Figure, prefer: str = "") -> Switch:
+    return Switch(label, tuple(sorted(figure.variants, key=lambda choice: choice != prefer)))
+
+
+def _drawn(figure: Figure) -> dict[str, Any]:
+    return {"variants": figure.variants, "layout": figure.layout}
+
+
+def _pairs(findings: Findings) -> list[Pair]:
+    neurons, count = findings.neurons, findings.sold_neurons
+    sets = [set(row) for row in neurons.ranking[:, :count].tolist()]
+    overlap, cosine = neurons.overlap(count), neurons.cosine()
+    return [
+        Pair(
+            f"{findings.brands[i]} and {findings.brands[j]}",
+            len(sets[i] & sets[j]),
+            float(overlap[i, j]),
+            float(cosine[i, j]),
+        )
+        for i in range(len(sets))
+        for j in range(i + 1, len(sets))
+    ]
+
+
+def _by_prompt(replies: tuple[ReplyPair, ...]) -> dict[str, list[ReplyPair]]:
+    groups: dict[str, list[ReplyPair]] = {}
+    for pair in replies:
+        groups.setdefault(pair.prompt, []).append(pair)
+    return groups

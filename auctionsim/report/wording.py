@@ -1,0 +1,110 @@
+"""How a number, a setting and a model's text are written on the page."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from auctionsim.brands import Brand
+from auctionsim.report.records import Estimate
+
+NOTHING = "–"
+PALETTE = 8  # brand colours of the style sheet
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write `value` with so many significant digits and a real minus sign; a dash where there is none.
+
+    Example:
+        >>> number(-0.01234)
+        '−0.0123'
+    """
+    if value is None or math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "−∞" if value < 0 else "∞"
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size < 1e-4 or size >= 1e6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    decimals = max(digits - 1 - math.floor(math.log10(size)), 0)
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def estimate(value: Estimate | None) -> str:
+    """Write mean ± standard error, the mean to the error's second digit; an exact mean alone."""
+    if value is None:
+        return NOTHING
+    mean, error, _ = value
+    if error is None or not math.isfinite(error) or not math.isfinite(mean):
+        return number(mean)
+    if error == 0 or not 1e-4 <= error < 1e5:
+        return f"{number(mean)} ± {number(error, 2)}"
+    decimals = max(1 - math.floor(math.log10(error)), 0)
+    return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """Write a share as a percentage, whole where it is large; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{number(100 * value) if abs(value) < 0.1 else f'{100 * value:.1f}'.replace('-', '−')} %"
+
+
+def setting(num_neurons: float | None, amplification: float | None) -> str:
+    """Write a bidder's levers.
+
+    Example:
+        >>> setting(64.0, 1.5)
+        '64 neurons × 1.5'
+    """
+    if num_neurons is None or amplification is None:
+        return NOTHING
+    if num_neurons == 0 or amplification == 1:
+        return "off"
+    return f"{num_neurons:g} neurons × {amplification:g}"
+
+
+def draws(estimates: Iterable[Estimate | None]) -> str:
+    """Write over how many draws the estimates are.
+
+    Example:
+        >>> draws([Estimate(0.5, 0.1, 64), Estimate(0.2, 0.1, 256)])
+        'n = 64 to 256'
+    """
+    counts = sorted({value.n for value in estimates if value is not None})
+    if not counts:
+        return "n unknown"
+    return f"n = {counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else "")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def highlighted(text: str, brands: Sequence[Brand]) -> str:
+    """Return `text` as HTML that shows it as it is, each brand's mentions marked in the brand's colour.
+
+    Mentions are searched in the text as it was written, then every piece is escaped by itself: nothing in the text
+    becomes markup, and a brand called "amp" is not found in "&". Where mentions overlap, the first counts, and of two
+    that begin together the longer.
+    """
+    from markupsafe import Markup, escape
+
+    found = [(*match.span(), index) for index, brand in enumerate(brands) for match in brand.pattern.finditer(text)]
+    pieces, end = [], 0
+    for start, stop, index in sorted(found, key=lambda mention: (mention[0], -mention[1])):
+        if start < end:
+            continue
+        pieces += [
+            escape(text[end:start]),
+            Markup('<mark class="brand{}">{}</mark>').format(index % PALETTE, text[start:stop]),
+        ]
+        end = stop
+    return Markup("").join([*pieces, escape(text[end:])])
