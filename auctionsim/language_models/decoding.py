@@ -86,7 +86,7 @@ def growing_cache(model: LanguageModel, prompt_ids: list[int], rows: int) -> obj
 def sample_replies(
     model: LanguageModel,
     prefix: Prefix,
-    scales: Float[Tensor, "row layer neuron"],
+    scales: Tensor,
     uniforms: Float[Tensor, "row position"],
     *,
     temperature: float = 1.0,
@@ -98,7 +98,7 @@ def sample_replies(
     Args:
         model: The language model.
         prefix: The prompt, with room for the reply.
-        scales: (row, layer, neuron) interventions.
+        scales: (row, layer, neuron) interventions; one row serves all.
         uniforms: (row, position) in [0, 1), one a token; their number is the longest reply's length.
         temperature: > 0 divides the logits; 0 takes the most probable token.
     Returns:
@@ -140,9 +140,12 @@ def reply_logits(
     model: LanguageModel,
     prefix: Prefix,
     tokens: Int[Tensor, "row position"],
-    scales: Float[Tensor, "row layer neuron"],
+    scales: Tensor,
 ) -> Float[Tensor, "row position vocabulary"]:
-    """Return the logits that predict each of `tokens` in turn, all positions in one pass, in the model's dtype."""
+    """Return the logits that predict each of `tokens` in turn, all positions in one pass, in the model's dtype.
+
+    `scales` is (row, layer, neuron); one row serves all.
+    """
     rows, longest = tokens.shape
     _check_room(prefix, longest)
     first = torch.full((rows, 1), prefix.last_token, device=model.device)
@@ -182,8 +185,9 @@ def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
     if temperature == 0:
         return logits.argmax(-1)
     cumulative = torch.softmax(logits.float() / temperature, dim=-1).cumsum_(-1)
-    target = uniforms.unsqueeze(1) * cumulative[:, -1:]  # rounding leaves the total near, not at, 1
-    return torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp_max_(logits.shape[-1] - 1)
+    total = cumulative[:, -1:]  # rounding leaves it near, not at, 1
+    target = torch.minimum(uniforms.unsqueeze(1) * total, total * (1 - 2**-23))  # below it: a token that can occur
+    return torch.searchsorted(cumulative, target, right=True).squeeze(1)
 
 
 def _expanded(prefix: Prefix, rows: int) -> object:

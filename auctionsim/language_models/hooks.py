@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from auctionsim.language_models.loading import LanguageModel
@@ -39,9 +38,7 @@ def read_neurons(model: LanguageModel, *, gradients: bool = False) -> Iterator[d
 
 
 @contextmanager
-def scale_neurons(
-    model: LanguageModel, scales: Float[Tensor, "row layer neuron"], *, first_position: int = 0
-) -> Iterator[None]:
+def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int = 0) -> Iterator[None]:
     """Multiply every neuron's activation by a factor, one set of factors a row of the batch.
 
     Layers whose factors are all exactly 1 get no hook, so that at the null the model runs untouched. On leaving, by
@@ -53,11 +50,17 @@ def scale_neurons(
             all rows.
         first_position: The first position, in the sequence given to each forward pass, that is scaled.
     Raises:
+        TypeError: Factors that are no floating-point tensor.
         ValueError: Factors of the wrong shape, or not finite and ≥ 0; a forward pass with another number of rows.
     """
+    if not isinstance(scales, Tensor) or not scales.is_floating_point():
+        kind = scales.dtype if isinstance(scales, Tensor) else type(scales).__name__
+        raise TypeError(f"scales must be a floating-point tensor, got {kind}")
     expected = (model.num_layers, model.num_neurons)
-    if scales.shape[1:] != expected:
-        raise ValueError(f"scales must have shape (row, layer, neuron) = (row, *{expected}), got {tuple(scales.shape)}")
+    if scales.ndim != 3 or scales.shape[1:] != expected:
+        raise ValueError(
+            f"scales must have shape (row, layer, neuron) = (row, {expected[0]}, {expected[1]}), got {tuple(scales.shape)}"
+        )
     if not bool(torch.isfinite(scales).all() and (scales >= 0).all()):
         raise ValueError(f"scales must be finite and >= 0, got min {scales.min().item()}, max {scales.max().item()}")
     touched = (scales != 1).any(dim=2).any(dim=0)
