@@ -185,9 +185,8 @@ def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
     if temperature == 0:
         return logits.argmax(-1)
     cumulative = torch.softmax(logits.float() / temperature, dim=-1).cumsum_(-1)
-    total = cumulative[:, -1:]  # rounding leaves it near, not at, 1
-    target = torch.minimum(uniforms.unsqueeze(1) * total, total * (1 - 2**-23))  # below it: a token that can occur
-    return torch.searchsorted(cumulative, target, right=True).squeeze(1)
+    target = uniforms.unsqueeze(1) * cumulative[:, -1:]  # rounding leaves the total near, not at, 1
+    return torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp_max_(logits.shape[-1] - 1)
 
 
 def _expanded(prefix: Prefix, rows: int) -> object:

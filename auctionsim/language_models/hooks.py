@@ -59,7 +59,8 @@ def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int =
     expected = (model.num_layers, model.num_neurons)
     if scales.ndim != 3 or scales.shape[1:] != expected:
         raise ValueError(
-            f"scales must have shape (row, layer, neuron) = (row, {expected[0]}, {expected[1]}), got {tuple(scales.shape)}"
+            f"scales must have shape (row, layer, neuron) = (row, {expected[0]}, {expected[1]}), "
+            f"got {tuple(scales.shape)}"
         )
     if not bool(torch.isfinite(scales).all() and (scales >= 0).all()):
         raise ValueError(f"scales must be finite and >= 0, got min {scales.min().item()}, max {scales.max().item()}")

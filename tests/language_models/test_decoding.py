@@ -125,7 +125,7 @@ def test_later_tokens_invert_the_distribution_function() -> None:
 
 
 def test_extreme_uniforms_never_pick_an_impossible_token() -> None:
-    """Not even the largest float32 below 1, where the running sum's rounding could point past the last token."""
+    """Neither 0 nor the largest float32 below 1, with impossible tokens first, last and between."""
     network = random_network("Llama")
     head = network.get_output_embeddings()  # type: ignore[operator]
     impossible = torch.nn.Linear(32, 512, bias=True).requires_grad_(False)
