@@ -40,7 +40,7 @@ class MeasurementSettings:
         max_new_tokens: A reply's longest length, tokens.
         temperature: Of sampling.
         seed: Of the replies; replicates draw apart from it.
-        rows: Replies sampled in one batch.
+        rows: Most replies sampled in one batch.
     """
 
     num_neurons: tuple[float, ...] = (0.0, 256.0, 512.0)
@@ -49,7 +49,7 @@ class MeasurementSettings:
     max_new_tokens: int = 48
     temperature: float = 0.7
     seed: int = 0
-    rows: int = 64
+    rows: int = 80
 
     def __post_init__(self) -> None:
         for name, values, null in (
@@ -170,14 +170,12 @@ class Measuring:
     @property
     def units(self) -> list[Unit]:
         """All the work, replicate after replicate, prompt after prompt."""
-        width = max(1, self.settings.rows // self.settings.samples)
-        starts = range(0, len(self.interventions), width)
         return [
-            Unit(name, context, prompt, start, min(start + width, len(self.interventions)))
+            Unit(name, context, prompt, start, stop)
             for name in REPLICATES
             for context, prompts in enumerate(self.substrates[name].prompts.prompts)
             for prompt in range(len(prompts))
-            for start in starts
+            for start, stop in self._slices()
         ]
 
     @property
@@ -299,6 +297,13 @@ class Measuring:
                 number = number * len(singles) + (0 if at_null else singles.index(setting))
             cells.append(number)
         return torch.tensor(cells).view(sizes)
+
+    def _slices(self) -> list[tuple[int, int]]:
+        """Cut the interventions into the fewest slices whose replies fit a batch, all of about one length."""
+        count = len(self.interventions)
+        slices = math.ceil(count / max(1, self.settings.rows // self.settings.samples))
+        ends = [count * k // slices for k in range(slices + 1)]
+        return list(itertools.pairwise(ends))
 
     def _path(self, unit: Unit) -> Path:
         return self.folder / "units" / unit.file_name
