@@ -5,12 +5,14 @@ if __name__ == "agents":
 
 from auctionsim.agents.best_response import BestResponse
 from auctionsim.agents.equilibrium import EquilibriumLearner
+from auctionsim.agents.exponential_weights import ExponentialWeights
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.strategies import Shading, Strategy, TableStrategy, Truthful, UniformBids
 
 __all__ = [
     "BestResponse",
     "EquilibriumLearner",
+    "ExponentialWeights",
     "LearningStep",
     "Shading",
     "Strategy",

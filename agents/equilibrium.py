@@ -15,6 +15,7 @@ from auctionsim.priors import product
 from auctionsim.regret import quasi_linear
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
+LAST = 0.04  # what is left of the smoothing at the end
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
 Utility = Callable[[Tensor, Tensor], Tensor]
 
@@ -26,7 +27,7 @@ class EquilibriumLearner:
     valuations, and for every bidder and row compares the utility of bidding δ more and δ less, the others' bids held:
     [u(b + δs) − u(b − δs)] / 2δs, s a random sign a feature, is an unbiased gradient of utility smoothed over ± δ. It
     is handed to the bidder's network as the gradient at its bid. The learning rate falls to a fiftieth on a cosine, δ
-    to a tenth. A fixed point is a local equilibrium of the smoothed game: check it with interim regret.
+    to a 25th. A fixed point is a local equilibrium of the smoothed game: check it with interim regret.
 
     Args:
         mechanism: Any callable (bids, context) -> Outcome.
@@ -55,8 +56,8 @@ class EquilibriumLearner:
         utility: Utility = quasi_linear,
         batch: int = 4096,
         hidden: int = 24,
-        learning_rate: float = 5e-3,
-        smoothing: float = 0.1,
+        learning_rate: float = 3e-2,
+        smoothing: float = 0.05,
     ) -> None:
         self.mechanism, self.substrate, self.utility = mechanism, substrate, utility
         self.num_bidders, self.num_features = substrate.num_bidders, len(substrate.features)
@@ -98,7 +99,7 @@ class EquilibriumLearner:
                 group["lr"] = self.learning_rate * left
             valuations = self.prior.sample(self.batch, self.generator, dtype=torch.float32)
             bids = torch.stack([self.networks[g](valuations[:, i]) for i, g in enumerate(self.groups)], dim=1)
-            slopes, utility = self._pseudogradient(valuations, bids.detach(), self.smoothing * max(left, 0.1))
+            slopes, utility = self._pseudogradient(valuations, bids.detach(), self.smoothing * max(left, LAST))
             optimizer.zero_grad()
             torch.autograd.backward([bids], [-slopes / self.batch])
             optimizer.step()
