@@ -1,5 +1,6 @@
 """Who advertises: a brand's name and aliases, and what counts as a mention of it in a text."""
 
+import bisect
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ class Brand:
         for name in self.names:
             if not _NAME.match(name) or name != name.strip():
                 raise ValueError(f"a brand's name must be plain text without , | = < >, got {name!r}")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"a brand's names must differ, got {self.names}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,17 +40,21 @@ class Brand:
         return re.compile(rf"(?<!\w)(?:{choices})(?!\w)", re.IGNORECASE)
 
     def hits(self, text: str) -> int:
-        """Count the sentences of `text` that mention the brand: at most one hit a sentence."""
-        return sum(1 for sentence in sentences(text) if self.pattern.search(sentence))
+        """Count the sentences of `text` that mention the brand: at most one hit a sentence.
+
+        Sentences end after . ! ? … followed by white space, and at line ends, but not inside a name such as "Dr. Martens".
+        """
+        names = [match.span() for match in self.pattern.finditer(text)]
+        ends = [
+            end.end()
+            for end in _SENTENCE_END.finditer(text)
+            if not any(start <= end.start() and end.end() < stop for start, stop in names)
+        ]
+        return len({bisect.bisect_right(ends, start) for start, _ in names})
 
     def mentions(self, text: str) -> int:
         """Count every mention."""
         return len(self.pattern.findall(text))
-
-
-def sentences(text: str) -> list[str]:
-    """Split a text after . ! ? … followed by white space, and at line ends."""
-    return [piece for piece in (part.strip() for part in _SENTENCE_END.split(text)) if piece]
 
 
 def parse_brands(text: str) -> tuple[Brand, ...]:
