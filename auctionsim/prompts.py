@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,11 @@ class PromptSet:
                 raise ValueError(f"the prompt set is empty in context {context!r}")
             if any(not prompt.strip() for prompt in prompts):
                 raise ValueError(f"a prompt in context {context!r} is blank")
+        if len(set(self.contexts)) < len(self.contexts):
+            raise ValueError(f"contexts must differ, got {self.contexts}")
+        counts = Counter(self.everything)
+        if len(counts) < counts.total():
+            raise ValueError(f"the prompt {counts.most_common(1)[0][0]!r} is there twice: splits would not be disjoint")
 
     @property
     def everything(self) -> tuple[str, ...]:
@@ -142,7 +148,7 @@ def read_prompts(path: Path) -> PromptSet:
         ValueError: The file is missing, no JSON, or not of that form.
     """
     try:
-        loaded = json.loads(path.read_text())
+        loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read prompts from {path}: {error}") from error
     fits = isinstance(loaded, dict) and all(
