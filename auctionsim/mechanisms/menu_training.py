@@ -157,6 +157,8 @@ class _Lesson:
         history: list[TrainingPoint] = []
         for step in range(s.steps + 1):
             beta = geometric(*s.inverse_temperatures, step / s.steps)
+            if step == s.steps:
+                self._prune(menu)
             if step in marks:
                 rule = MenuAuction(self.substrate, menu.menu())
                 history.append(self._point(rule, step, beta / float(self.money.mean())))
@@ -214,6 +216,27 @@ class _Lesson:
         menu.levers[slot] = torch.where(idle.unsqueeze(2), levers_share, menu.levers[slot])
         menu.prices[slot] = torch.where(idle, indifferent / menu.money.unsqueeze(1), menu.prices[slot])
         menu.project()
+
+    @torch.no_grad()
+    def _prune(self, menu: FreeMenu) -> None:
+        """Withdraw entries whose price does not cover what they cost the user, if that raises the hard objective.
+
+        It always does on a separable substrate: whoever loses such an entry moves to one that pays, or to the null.
+        """
+        levers, prices = menu.levers.clone(), menu.prices.clone()
+        before = self._point(MenuAuction(self.substrate, menu.menu()), 0, 1.0).objective
+        now = menu.menu()
+        null = torch.tensor([lever.null for lever in self.substrate.levers])
+        for slot, context in enumerate(self.contexts):
+            own, price = _with_null(self.substrate, now.levers[slot], now.prices[slot])
+            losses = self._losses_alone(own, context)
+            profit = price - self.settings.user_weight * (losses - losses[:, :1])
+            losing = profit[:, 1:] < 0
+            menu.levers[slot] = torch.where(losing.unsqueeze(2), (null - menu.low) / menu.span, menu.levers[slot])
+            menu.prices[slot] = menu.prices[slot].masked_fill(losing, 0.0)
+        if self._point(MenuAuction(self.substrate, menu.menu()), 0, 1.0).objective < before:
+            menu.levers.copy_(levers)
+            menu.prices.copy_(prices)
 
     def _point(self, rule: MenuAuction, step: int, beta: float) -> TrainingPoint:
         """Evaluate hard, contexts taking turns."""
