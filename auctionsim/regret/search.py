@@ -16,8 +16,8 @@ from auctionsim.regret.estimate import Game, misreport_utilities
 from auctionsim.regret.refinement import Best, Score, better_of, climb, is_differentiable, pattern_search
 
 FIRST_ROUND = (48, 16)  # misreports spread out, then refining ones
-ROUND_GROWTH = 6  # each round ends at 6 times the spending of the one before: 64, 384, 2304 …
-REFINING_SHARE = 1 / 5  # of what a later round spends
+ROUND_GROWTH = 4  # each round ends at 4 times the spending of the one before: 64, 256, 1024 …
+REFINING_SHARE = 1 / 4  # of what a later round spends
 ROWS_A_CALL = 2**14  # auctions handed to a mechanism at once: enough to fill it, few enough for the cache
 MISREPORTS_A_CALL = 64
 
