@@ -89,6 +89,17 @@ class LanguageModel:
         """Return the token ids of a piece of text, without special tokens."""
         return [int(token) for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
 
+    def continuation_ids(self, text: str, word: str) -> list[int]:
+        """Return the token ids of `word` where it follows `text` and a space.
+
+        Raises:
+            ValueError: The tokenizer joins the end of the text with the word.
+        """
+        before, joint = self.text_ids(text), self.text_ids(f"{text} {word}")
+        if joint[: len(before)] != before or len(joint) == len(before):
+            raise ValueError(f"this tokenizer has no boundary between {text!r} and {word!r}: choose another stem")
+        return joint[len(before) :]
+
     def text(self, ids: Tensor | list[int]) -> str:
         """Return the text of token ids, without special tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))

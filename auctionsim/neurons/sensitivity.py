@@ -38,7 +38,7 @@ def attribution(
         of one token.
     """
     rows = [
-        _SlotRow(index, model.text_ids(stem), model.text_ids(f" {name}"))
+        _SlotRow(index, model.text_ids(stem), model.continuation_ids(stem, name))
         for index, brand in enumerate(brands)
         for stem in stems
         for name in brand.names

@@ -27,8 +27,8 @@ class SlotScorer:
 
     P_i = Σ_names P(name's tokens, then no letter or digit | prompt, stem), the name in its usual tokenisation after a
     space. Other tokenisations of the same letters are left out; on trained models their probability is negligible. A
-    name that begins with another name of the same brand and a new word ("Apple Inc" beside "Apple") is counted by the
-    shorter one.
+    name that begins with another name of the same brand and a word's end ("Apple Inc" or "Apple's" beside "Apple") is
+    counted by the shorter one, once.
 
     Args:
         model: The language model.
@@ -41,10 +41,10 @@ class SlotScorer:
         self.num_stems, self.num_brands = len(stems), len(brands)
         self.word_ends = _word_ends(model)
         self.continuations = [
-            _Continuation(s, i, model.text_ids(stem), model.text_ids(f" {name}"))
+            _Continuation(s, i, model.text_ids(stem), ids)
             for s, stem in enumerate(stems)
             for i, brand in enumerate(brands)
-            for name in _prefix_free(brand)
+            for ids in self._disjoint([model.continuation_ids(stem, name) for name in brand.names])
         ]
 
     def __call__(self, prompt: str, scales: Float[Tensor, "row layer neuron"]) -> Float[Tensor, "row stem brand"]:
@@ -69,15 +69,20 @@ class SlotScorer:
         positions = torch.arange(first, first + len(name), device=log_p.device)
         name_log_p = log_p[:, positions, name].double().sum(1)
         ends = log_p[:, first + len(name), self.word_ends].double().logsumexp(1)
-        return (name_log_p + ends).exp().cpu()
+        return (name_log_p + ends).exp().clamp_max(1).cpu()  # above 1 only by float32 rounding
+
+    def _disjoint(self, names: list[list[int]]) -> list[list[int]]:
+        """Leave out names whose tokens begin with another name that a word's end follows: they are counted by it."""
+        distinct = [ids for k, ids in enumerate(names) if ids not in names[:k]]
+        return [ids for ids in distinct if not any(self._contains(ids, other) for other in distinct)]
+
+    def _contains(self, ids: list[int], shorter: list[int]) -> bool:
+        size = len(shorter)
+        return len(ids) > size and ids[:size] == shorter and bool(self.word_ends[ids[size]])
 
     def _padded(self, c: _Continuation, longest: int) -> list[int]:
         ids = [*c.stem_ids, *c.name_ids]
         return ids + ids[-1:] * (longest - len(ids))  # causal: what follows is never looked at
-
-
-def _prefix_free(brand: Brand) -> list[str]:
-    return [name for name in brand.names if not any(name.startswith(f"{other} ") for other in brand.names)]
 
 
 def _word_ends(model: LanguageModel) -> Bool[Tensor, " token"]:
