@@ -42,7 +42,7 @@ class Brand:
     def hits(self, text: str) -> int:
         """Count the sentences of `text` that mention the brand: at most one hit a sentence.
 
-        Sentences end after . ! ? … followed by white space, and at line ends, but not inside a name such as "Dr. Martens".
+        Sentences end after . ! ? … followed by white space, and at line ends; not inside a name such as "Dr. Martens".
         """
         names = [match.span() for match in self.pattern.finditer(text)]
         ends = [
