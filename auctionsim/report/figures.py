@@ -80,7 +80,7 @@ def trade_off_figures(points: Sequence[TradeOffPoint], brands: int) -> list[Figu
     return [
         Figure(
             "frontier",
-            "Revenue against the user's loss, one point a user weight",
+            "Revenue against the user’s loss, one point a user weight",
             frontier,
             _axes("user loss (nats a token)", "revenue (value units)"),
         ),
@@ -130,7 +130,7 @@ def _axes(x: str, y: str) -> dict[str, Any]:
     return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
 
 
-def _line(name: str, x: Sequence[float], y: Sequence[float], colour: int) -> dict[str, Any]:
+def _line(name: str, x: Sequence[float | None], y: Sequence[float], colour: int) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(x) < 30 else "lines",
@@ -158,7 +158,7 @@ def _curve(
 ) -> dict[str, Any]:
     """Draw one mechanism, in a colour that is no brand's."""
     return {
-        **_line(line[0].mechanism, [plain(value) or 0.0 for value in x], y, offset + index),
+        **_line(line[0].mechanism, [plain(value) for value in x], y, offset + index),
         "mode": "lines+markers",
         "marker": {"symbol": _SYMBOLS[index % len(_SYMBOLS)], "size": 8},
         "customdata": [[plain(p.user_weight), plain(p.objective), plain(p.optimum)] for p in line],

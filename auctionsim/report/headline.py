@@ -12,15 +12,16 @@ def headline(findings: Findings) -> list[str]:
     sentences += [_confirmation_sentence(one) for one in findings.confirmations]
     if not findings.confirmations:
         sentences.append("No setting was confirmed on held-out prompts: that was not measured.")
-    rows = scored(findings.mechanisms)
+    rows = scored(findings)
     if not rows:
         return [*sentences, "No mechanism was compared."]
     return [*sentences, _objective_sentence(rows), *_regret_sentences(rows)]
 
 
-def scored(rows: tuple[MechanismRow, ...]) -> list[MechanismRow]:
-    """Return the rows that count: replicate B's, on which nothing was designed, if there are any."""
-    return [row for row in rows if row.replicate == "B"] or list(rows)
+def scored(findings: Findings) -> list[MechanismRow]:
+    """Return the rows that count: at the run’s user weight, on replicate B, on which nothing was designed, if any."""
+    rows = [row for row in findings.mechanisms if row.user_weight == findings.user_weight] or list(findings.mechanisms)
+    return [row for row in rows if row.replicate == "B"] or rows
 
 
 def _neurons_sentence(findings: Findings) -> str:
@@ -28,7 +29,7 @@ def _neurons_sentence(findings: Findings) -> str:
     total = neurons.num_layers * neurons.neurons_per_layer
     return (
         f"In {findings.model.partition(':')[0]}, up to {count:,} feed-forward neurons of each of "
-        f"{listed(findings.brands)} are for sale: {percent(count / total)} of the model's {total:,} a brand."
+        f"{listed(findings.brands)} are for sale: {percent(count / total)} of the model’s {total:,} a brand."
     )
 
 
@@ -48,9 +49,13 @@ def _confirmation_sentence(one: Confirmation) -> str:
 
 def _objective_sentence(rows: list[MechanismRow]) -> str:
     best = max(rows, key=lambda row: row.objective.mean)
-    share = "" if best.objective_share is None else f", {percent(best.objective_share)} of the virtual-welfare optimum"
+    share = (
+        ""
+        if best.objective_share is None
+        else f", {percent(best.objective_share)} of the virtual-welfare optimum, the yardstick of truthful auctions"
+    )
     return (
-        f"With truthful bids {best.mechanism} has the largest objective, revenue − {number(best.user_weight)} · user "
+        f"With truthful bids {best.mechanism} has the largest objective, revenue − {best.user_weight:g} · user "
         f"loss = {estimate(best.objective)}{share} (replicate {best.replicate})."
     )
 

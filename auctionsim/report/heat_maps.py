@@ -154,7 +154,7 @@ def _heat_map(
 def _layout(brands: tuple[str, ...], planes: dict[str, _Plane]) -> dict[str, Any]:
     plane = next(iter(planes.values()))
     pair = len(planes) == 1  # with more the hover text names the bidders
-    across, down = (brands[plane.across], brands[plane.down]) if pair else ("the second brand", "the first brand")
+    across, down = (brands[plane.across], brands[plane.down]) if pair else ("second of the pair", "first of the pair")
     axis = {"type": "category", "showgrid": False, "automargin": True}
     return {
         "xaxis": {**axis, "title": {"text": f"{across}: neurons × amplification"}},

@@ -22,8 +22,9 @@
     return {
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 48, r: 16, t: 16, b: 48 },
-      showlegend: many, legend: { orientation: "h", y: -0.24, yanchor: "top", x: 0 },
+      margin: { l: 48, r: 16, t: 28, b: 48 },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("ink") },
+      showlegend: many, legend: { orientation: "h", yref: "container", y: 0.01, yanchor: "bottom", x: 0 },
       hoverlabel: { align: "left" }, dragmode: narrow.matches ? false : "zoom",
       xaxis: { ...axis, ...coloured(figure.layout.xaxis) }, yaxis: { ...axis, ...coloured(figure.layout.yaxis) },
     };
@@ -33,7 +34,10 @@
     const figure = figures[plot.dataset.figure];
     const chosen = [...plot.closest(".board").querySelectorAll(".switch input:checked")].map((input) => input.value);
     const traces = coloured(figure.variants[chosen.join("|")]);
-    const config = { responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover" };
+    const config = {
+      responsive: true, displaylogo: false, displayModeBar: !narrow.matches && "hover",
+      modeBarButtons: [["toImage", "resetScale2d"]],
+    };
     return Plotly.react(plot, traces, layoutOf(figure, traces), config);
   };
   const plots = [...document.querySelectorAll(".plot")];

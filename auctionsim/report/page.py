@@ -42,7 +42,7 @@ def render(findings: Findings) -> str:
     environment, plotly_js = _template_tools()
     boards = _boards(findings)
     figures = {figure.name: _drawn(figure) for board in boards.values() if board for figure in board.figures}
-    return environment.get_template("page.html").render(
+    page: str = environment.get_template("page.html").render(
         f=findings,
         headline=headline(findings),
         pairs=_pairs(findings),
@@ -50,9 +50,11 @@ def render(findings: Findings) -> str:
         boards=boards,
         figures=figures,
         plotly_js=plotly_js,
+        meanings=wording.MEANINGS,
         brand_index={brand: index for index, brand in enumerate(findings.brands)},
         highlighted=lambda text: wording.highlighted(text, findings.neurons.brands),
     )
+    return page
 
 
 def write_report(findings: Findings, folder: str | os.PathLike[str]) -> Path:
@@ -102,6 +104,7 @@ def _template_tools() -> tuple[Any, str]:
         wording.percent,
         wording.setting,
         wording.draws,
+        wording.breakable,
         wording.listed,
         _json,
     )

@@ -1,12 +1,19 @@
 """How a number, a setting and a model's text are written on the page."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 from auctionsim.brands import Brand
 from auctionsim.report.records import Estimate
 
 NOTHING = "–"
+MEANINGS = {
+    "slot_probability": "the probability that a reply begun with a neutral stem goes on with the brand’s name",
+    "mention_probability": "the probability that a sampled reply mentions the brand",
+    "hits": "sentences of a sampled reply that mention the brand",
+    "intent": "the probability that a sampled reply mentions the brand with commercial intent",
+}
 PALETTE = 8  # brand colours of the style sheet
 
 
@@ -63,6 +70,13 @@ def setting(num_neurons: float | None, amplification: float | None) -> str:
     if num_neurons == 0 or amplification == 1:
         return "off"
     return f"{num_neurons:g} neurons × {amplification:g}"
+
+
+def breakable(name: str) -> str:
+    """Return a class's name as HTML that may be broken between its words."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", name))
 
 
 def draws(estimates: Iterable[Estimate | None]) -> str:

@@ -40,14 +40,10 @@ class Page:
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and return its result."""
-        self._last += 1
-        message = {"id": self._last, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        number = self._send(method, **parameters)
         while True:
             answer = self._receive()
-            if answer.get("id") == self._last:
+            if answer.get("id") == number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
 
@@ -73,6 +69,14 @@ class Page:
         done = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(done["data"]))
 
+    def _send(self, method: str, **parameters: Any) -> int:
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        return self._last
+
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             assert select.select([self._answers], [], [], 60)[0], "the browser has not answered for a minute"
@@ -88,6 +92,8 @@ class Page:
         loud = event == "Runtime.consoleAPICalled" and detail["type"] in {"error", "warning", "assert"}
         if loud or event in {"Runtime.exceptionThrown", "Page.javascriptDialogOpening"}:
             self.complaints.append(f"{event}: {detail}")
+            if event == "Page.javascriptDialogOpening":
+                self._send("Page.handleJavaScriptDialog", accept=False)  # or the page would wait for ever
         elif event == "Log.entryAdded" and detail["entry"]["level"] in {"error", "warning"}:
             self.complaints.append(f"{event}: {detail['entry']['text']}")
         elif event == "Network.requestWillBeSent":
