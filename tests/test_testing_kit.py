@@ -164,6 +164,16 @@ def test_unclaimed_properties_are_not_asked_for() -> None:
     assert names == {"feasible", "payments_nonnegative", "rows_independent", "deterministic", "refuses_bad_input"}
 
 
+def test_what_happens_only_between_quarters_is_found() -> None:
+    """Half-price levers under crosstalk: on quarters every truthful choice is worth 0 or more, at 3/8 it is not."""
+    place = QuadraticSubstrate(2, crosstalk=0.5)
+    menu = Menu(torch.tensor([[[1.0], [0.5]], [[1.0], [1.0]]]), torch.tensor([[0.25, 0.125], [0.25, 0.25]]))
+    checks = checks_of(MenuAuction(place, menu), place)
+    for name, verb in (("dsic", "gains"), ("individually_rational", "loses")):
+        with pytest.raises(BrokenClaimError, match=rf"^{name}: bidder \d with valuation 0\.\d+ {verb}"):
+            checks[name]()
+
+
 def test_contexts_are_drawn() -> None:
     """A mechanism that is honest in every context but the last is caught, and the context is named."""
 

@@ -1,6 +1,6 @@
 """The laws a mechanism is checked against: each looks at one drawn case and says what is broken, in one sentence.
 
-A law is a function (claim, case) that raises `BrokenClaimError`. Bids are on the quarter grid; see `strategies.py`.
+A law is a function (claim, case) that raises `BrokenClaimError`. Bids are on a grid; see `strategies.py`.
 """
 
 from typing import NamedTuple

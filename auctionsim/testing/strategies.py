@@ -28,11 +28,12 @@ def valuations(
     batch: Size = None,
     *,
     high: float = 1.0,
+    grid: int = GRID,
     dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    """Draw (batch, bidder, feature) valuations among 0, 1/4 … 1 times `high`."""
+    """Draw (batch, bidder, feature) valuations among 0, 1/grid … 1 times `high`."""
     shape = tuple(draw(st.integers(1, 4)) if size is None else size for size in (batch, num_bidders, num_features))
-    drawn: Tensor = draw(_quarters(shape, GRID, dtype))
+    drawn: Tensor = draw(_steps(shape, grid, grid, dtype))
     return drawn * high
 
 
@@ -44,11 +45,12 @@ def bids(
     batch: Size = None,
     *,
     high: float = 1.0,
+    grid: int = GRID,
     dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    """Draw (batch, bidder, feature) bids among 0, 1/4 … 3/2 times `high`: beyond every valuation too."""
+    """Draw (batch, bidder, feature) bids among 0, 1/grid … 3/2 times `high`: beyond every valuation too."""
     shape = tuple(draw(st.integers(1, 4)) if size is None else size for size in (batch, num_bidders, num_features))
-    drawn: Tensor = draw(_quarters(shape, GRID + GRID // 2, dtype))
+    drawn: Tensor = draw(_steps(shape, grid + grid // 2, grid, dtype))
     return drawn * high
 
 
@@ -65,8 +67,8 @@ def menus(
     n, entries, kinds = place.num_bidders, draw(st.integers(1, most_entries)), place.levers
     low = torch.tensor([lever.low for lever in kinds], dtype=dtype)
     high = torch.tensor([lever.high for lever in kinds], dtype=dtype)
-    levers: Tensor = low + (high - low) * draw(_quarters((n, entries, len(kinds)), GRID, dtype))
-    prices: Tensor = draw(_quarters((n, entries), GRID, dtype))
+    levers: Tensor = low + (high - low) * draw(_steps((n, entries, len(kinds)), GRID, GRID, dtype))
+    prices: Tensor = draw(_steps((n, entries), GRID, GRID, dtype))
     return Menu(levers, prices)
 
 
@@ -101,7 +103,7 @@ def priors() -> st.SearchStrategy[Prior]:
     return st.one_of(smooth, mixed, st.lists(low, min_size=1, max_size=4).map(Empirical))
 
 
-def _quarters(shape: tuple[int, ...], most: int, dtype: torch.dtype) -> st.SearchStrategy[Tensor]:
+def _steps(shape: tuple[int, ...], most: int, grid: int, dtype: torch.dtype) -> st.SearchStrategy[Tensor]:
     count = int(torch.Size(shape).numel())
     steps = st.lists(st.integers(0, most), min_size=count, max_size=count)
-    return steps.map(lambda k: (torch.tensor(k, dtype=dtype) / GRID).view(shape))
+    return steps.map(lambda k: (torch.tensor(k, dtype=dtype) / grid).view(shape))

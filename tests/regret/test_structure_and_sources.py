@@ -78,7 +78,7 @@ class Listed:
 
 
 def loose_and_exact(rule, place, v: Tensor, **settings):
-    searched = ex_post_regret(rule, place, v, use_structure=False, budget=1000, **settings)
+    searched = ex_post_regret(rule, place, v, use_structure=False, budget=500, **settings)
     exact = ex_post_regret(rule, place, v, **settings)
     assert exact.method.startswith("exact")
     assert (exact.lower <= exact.upper).all()
@@ -103,7 +103,7 @@ def test_item_rules(rule, generator: torch.Generator) -> None:
 @pytest.mark.parametrize("contextual", [False, True])
 def test_rules_on_a_finite_range(contextual: bool, generator: torch.Generator) -> None:
     """Pay-as-bid where it was designed; VCG and virtual welfare where exposure is another's."""
-    here, there = Listed(3, 24, seed=1), Listed(3, 24, seed=1, noise=0.5)
+    here, there = Listed(3, 16, seed=1), Listed(3, 16, seed=1, noise=0.5)
     v = torch.rand(8, 3, 1, generator=generator, dtype=torch.float64)
     context = torch.arange(8) % 2 if contextual else None
     for rule, place in (
