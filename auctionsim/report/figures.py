@@ -33,9 +33,9 @@ class Figure:
     layout: dict[str, Any] = field(default_factory=dict)
 
 
-def plain(value: float) -> float | None:
+def plain(value: float | None) -> float | None:
     """Return `value` with 5 significant digits, for a smaller page; None if it is not finite, as JSON wants it."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+    return float(f"{value:.5g}") if value is not None and math.isfinite(value) else None
 
 
 def brand_colour(index: int) -> str:
@@ -130,7 +130,7 @@ def _axes(x: str, y: str) -> dict[str, Any]:
     return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
 
 
-def _line(name: str, x: Sequence[float | None], y: Sequence[float], colour: int) -> dict[str, Any]:
+def _line(name: str, x: Sequence[float | None], y: Sequence[float | None], colour: int) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(x) < 30 else "lines",

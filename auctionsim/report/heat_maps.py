@@ -15,10 +15,11 @@ _WRITTEN = 7  # settings a side up to which a cell's number is written into it
 
 
 class Switch(NamedTuple):
-    """What the reader can choose: a label and its choices, the first shown at first."""
+    """What the reader can choose: a label, its choices, and the index of the one that is shown at first."""
 
     label: str
     choices: tuple[str, ...]
+    chosen: int = 0
 
 
 class HeatMaps(NamedTuple):
@@ -157,6 +158,6 @@ def _layout(brands: tuple[str, ...], planes: dict[str, _Plane]) -> dict[str, Any
     across, down = (brands[plane.across], brands[plane.down]) if pair else ("second of the pair", "first of the pair")
     axis = {"type": "category", "showgrid": False, "automargin": True}
     return {
-        "xaxis": {**axis, "title": {"text": f"{across}: neurons × amplification"}},
-        "yaxis": {**axis, "title": {"text": "" if plane.across == plane.down else down}},
+        "xaxis": {**axis, "title": {"text": f"{across}: neurons × amplification", "standoff": 10}},
+        "yaxis": {**axis, "title": {"text": "" if plane.across == plane.down else down, "standoff": 10}},
     }

@@ -140,7 +140,8 @@ def _boards(findings: Findings) -> dict[str, Board | None]:
 
 
 def _switch(label: str, figure: Figure, prefer: str = "") -> Switch:
-    return Switch(label, tuple(sorted(figure.variants, key=lambda choice: choice != prefer)))
+    choices = tuple(sorted(figure.variants)) if prefer else tuple(figure.variants)
+    return Switch(label, choices, choices.index(prefer) if prefer in choices else 0)
 
 
 def _drawn(figure: Figure) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def fake_surface(num_brands: int = 2) -> ResponseSurface:
     generator = torch.Generator().manual_seed(num_brands)
     sizes = [len(grid.values) for grid in GRIDS] * num_brands
     steps = torch.cartesian_prod(*(torch.arange(size) for size in sizes)).view(-1, num_brands, len(GRIDS))
-    strength = steps.prod(2).double() / 4  # a lever at its null, index 0, leaves the brand off
+    strength = steps.prod(2).double() / steps.prod(2).max()  # a lever at its null, index 0, leaves the brand off
     settings = torch.where(strength.unsqueeze(2) > 0, steps, 0).flatten(1)
     _, group = torch.unique(settings, dim=0, return_inverse=True)
 
