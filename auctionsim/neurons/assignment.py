@@ -30,7 +30,7 @@ def assign_disjoint(scores: Float[Tensor, "brand neuron"], count: int) -> Int[Te
                 nexts[brand] += 1
             if nexts[brand] == len(ranked[brand]) or scores[brand, ranked[brand][nexts[brand]]] <= 0:
                 raise ValueError(
-                    f"brand {brand} has only {len(chosen[brand])} neurons of positive score, {count} needed"
+                    f"brand {brand} has only {len(chosen[brand])} free neurons of positive score, {count} needed"
                 )
             neuron = ranked[brand][nexts[brand]]
             taken.add(neuron)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.checks import checked_allocation
 from auctionsim.storage import Stored, checksum, read_stored, serialise, write_stored
 
 _FORMAT, _VERSION = "auctionsim brand neurons", 1
@@ -53,20 +54,23 @@ class BrandNeurons:
         """Neurons that each brand has in its ranking."""
         return self.ranking.shape[1]
 
-    def scales(self, allocation: Float[Tensor, "row bidder lever"]) -> Float[Tensor, "row layer neuron"]:
-        """Return every neuron's factor under each row's levers (num_neurons, amplification).
+    def scales(self, allocation: Tensor) -> Float[Tensor, "row layer neuron"]:
+        """Return every neuron's factor under allocations (row, bidder, lever), levers (num_neurons, amplification).
 
         With m_ik = clamp(num_neurons_i − k, 0, 1) the membership of brand i's k-th neuron, its factor is
         1 + (amplification_i − 1) m_ik: continuous in both levers, exactly 1 at the null.
 
         Raises:
-            ValueError: More neurons than the ranking has, or levers below their low.
+            ValueError: Another shape, more neurons than the ranking has, or an amplification not finite and ≥ 0.
         """
+        checked_allocation(allocation, (len(self.brands), 2))
         count, amplification = allocation[:, :, 0], allocation[:, :, 1]
-        if not bool((count >= 0).all() and (count <= self.max_neurons).all() and (amplification >= 0).all()):
+        fits = (count >= 0) & (count <= self.max_neurons) & (amplification >= 0) & amplification.isfinite()
+        if not bool(fits.all()):
+            row, bidder = (~fits).nonzero()[0].tolist()
             raise ValueError(
-                f"num_neurons must lie in [0, {self.max_neurons}] and amplification be >= 0, got num_neurons "
-                f"{count.min().item()} … {count.max().item()}, amplification from {amplification.min().item()}"
+                f"num_neurons must lie in [0, {self.max_neurons}] and amplification be finite and >= 0, got "
+                f"{count[row, bidder].item()} and {amplification[row, bidder].item()} for bidder {bidder} in row {row}"
             )
         ranks = torch.arange(self.max_neurons, dtype=allocation.dtype, device=allocation.device)
         membership = (count.unsqueeze(2) - ranks).clamp(0, 1)
@@ -107,7 +111,8 @@ class BrandNeurons:
         """Read a file written by `save`.
 
         Raises:
-            ValueError: The file is missing, truncated, corrupt, foreign or of a later version.
+            FileNotFoundError: There is none.
+            ValueError: The file is truncated, corrupt, foreign or of a later version.
         """
         record, arrays = read_stored(path, _FORMAT, _VERSION)
         brands = tuple(Brand(names[0], tuple(names[1:])) for names in record.pop("brands"))
