@@ -2,20 +2,22 @@
 
 - One item to the highest bid (`FirstPrice`, `SecondPrice`, `ThirdPrice`, `AllPay`, `PayAsBid` on `Items`): the rivals'
   bids and the reserve.
-- `VCG`, `PayAsBid`, `VirtualWelfareMaximizer` on a finite range: as a function of i's weight w (b_i, or φ_i(b_i)) entry
-  k is worth w e_ik + c_k, so the choice changes at the vertices of an upper envelope; the payment is constant in
-  between, or b_i e_ik where bids are paid. For φ each vertex is carried back to the bids where φ reaches and leaves it.
+- `VCG`, `PayAsBid`, `VirtualWelfareMaximizer` on a finite range, and `AffineMaximizer`: as a function of i's weight w
+  (b_i, or φ_i(b_i)) entry k is worth w e_ik + c_k, so the choice changes at the vertices of an upper envelope; the
+  payment is constant in between, or b_i e_ik where bids are paid. For φ each vertex is carried back to the bids where
+  φ reaches and leaves it.
 - `MenuAuction` with fixed menus: the thresholds between i's own entries; the others' choices do not depend on b_i.
 
 Only these very classes: a subclass may do anything.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.candidates import candidates_of, context_groups, has_candidates
 from auctionsim.mechanisms.first_price import FirstPrice
@@ -25,10 +27,12 @@ from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
+from auctionsim.priors import VirtualValueCurve
 from auctionsim.regret.estimate import Game
 from auctionsim.substrates.items import Items
 
-MOST_CELLS = 2**22  # entry × entry × row compared at once
+MOST_CELLS = 2**22  # row × entry at once
+ListRule: TypeAlias = VCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
 
 
 def known_breakpoints(game: Game) -> Tensor | None:
@@ -38,6 +42,8 @@ def known_breakpoints(game: Game) -> Tensor | None:
         return _rivals(game.reports, float(rule.reserve))
     if type(rule) is MenuAuction:
         return _menu_thresholds(rule, game) if rule.is_fixed else None
+    if type(rule) is AffineMaximizer:
+        return _range_vertices(rule, game)
     if type(rule) in (VCG, PayAsBid, VirtualWelfareMaximizer):
         if isinstance(rule.range, Items):
             return _rivals(game.reports, 0.0) if type(rule) is PayAsBid else None
@@ -64,66 +70,82 @@ def _menu_thresholds(rule: MenuAuction, game: Game) -> Tensor:
     return _gathered(found, batch)
 
 
-def _range_vertices(rule: VCG | PayAsBid | VirtualWelfareMaximizer, game: Game) -> Tensor:
+def _range_vertices(rule: ListRule, game: Game) -> Tensor:
     bids = game.reports.squeeze(2)
     curves = None
+    weights = bids.double()
     if isinstance(rule, VirtualWelfareMaximizer):
         marginals = [rule.priors.marginal(i) for i in range(bids.shape[1])]
         curves = [prior.curve.at_precision(bids.dtype, bids.device) for prior in marginals]
-    weights = (
-        bids.double()
-        if curves is None
-        else torch.stack([curve.evaluate(bids[:, i]) for i, curve in enumerate(curves)], 1)
-    )
+        weights = torch.stack([curve.evaluate(bids[:, i]) for i, curve in enumerate(curves)], 1)
     found: list[tuple[Tensor, Tensor]] = []
     for which, rows in context_groups(rule.range, game.context, len(bids)):
-        entries = candidates_of(
-            rule.range, which, bids.device, no_suppression=bool(getattr(rule, "no_suppression", False))
-        )
-        exposure = entries.exposures[entries.allowed][:, :, 0]  # (entry, bidder)
-        cost = rule.user_weight * entries.user_losses[entries.allowed]
-        worth = weights[rows].unsqueeze(1) * exposure  # (row, entry, bidder)
+        slopes, constants = _lines(rule, which, bids.device)
+        worth = weights[rows].unsqueeze(1) * slopes  # (row, entry, bidder)
         columns = []
         for i in range(bids.shape[1]):
-            vertices = envelope_vertices(exposure[:, i], worth.sum(2) - worth[:, :, i] - cost)
-            if curves is not None:
-                finite = vertices.clamp(float(curves[i].phis[0]) - 1, torch.finfo(torch.float64).max / 4)
-                reached = [curves[i].inverse(finite), curves[i].inverse(finite, beyond=True)]
-                vertices = torch.cat([torch.where(vertices < torch.inf, bid, torch.inf) for bid in reached], 1)
-            columns.append(vertices)
+            vertices = envelope_vertices(slopes[:, i], worth.sum(2) - worth[:, :, i] + constants)
+            columns.append(vertices if curves is None else _bids_at(curves[i], vertices))
         found.append((rows, _side_by_side(columns).movedim(0, 1)))
     return _gathered(found, len(bids))
+
+
+def _lines(
+    rule: ListRule, context: int | None, device: torch.device
+) -> tuple[Float[Tensor, "entry bidder"], Float[Tensor, " entry"]]:
+    """Return what each entry is worth per unit of each bidder's weight, and its constant."""
+    if isinstance(rule, AffineMaximizer):
+        slot = len(rule.boosts) - 1 if context is None or len(rule.boosts) == 1 else context
+        listed = rule.allocations.to(device)
+        repeated = None if context is None else torch.full((len(listed),), context, device=device)
+        exposure = rule.range.exposure(listed, repeated)[:, :, 0]
+        return exposure * rule.weights.to(device), rule.boosts[slot].to(device)
+    entries = candidates_of(rule.range, context, device, no_suppression=bool(getattr(rule, "no_suppression", False)))
+    return entries.exposures[entries.allowed][:, :, 0], -rule.user_weight * entries.user_losses[entries.allowed]
+
+
+def _bids_at(curve: VirtualValueCurve, levels: Float[Tensor, "row vertex"]) -> Float[Tensor, "row vertices"]:
+    """Return the bids at which φ reaches each level and at which it leaves it."""
+    finite = levels.clamp(float(curve.phis[0]) - 1, torch.finfo(torch.float64).max / 4)
+    reached = [curve.inverse(finite), curve.inverse(finite, beyond=True)]
+    return torch.cat([torch.where(levels < torch.inf, bid, torch.inf) for bid in reached], 1)
 
 
 def envelope_vertices(
     slopes: Float[Tensor, " entry"], intercepts: Float[Tensor, "row entry"]
 ) -> Float[Tensor, "row vertex"]:
-    """Return where the upper envelope of the lines w · slope + intercept may turn, filled up with infinity.
+    """Return where the upper envelope of the lines w · slope + intercept turns, in order, filled up with infinity.
 
-    A line of the envelope begins where it crosses the last of the flatter ones. Lines that rounding cannot tell from
-    the envelope are kept, so nothing is left out.
+    Walks up from the flattest line: the next one is the steeper line that is crossed first, the steepest of equals.
     """
-    steeper = slopes.unsqueeze(1) > slopes.unsqueeze(0)  # [k, l]: k is steeper than l
-    run = torch.where(steeper, slopes.unsqueeze(1) - slopes.unsqueeze(0), 1.0)
-    parts = []
-    for rows in torch.split(intercepts, max(1, MOST_CELLS // len(slopes) ** 2)):
-        fall = rows.unsqueeze(1) - rows.unsqueeze(2)  # [row, k, l] = c_l − c_k
-        crossing = fall / run
-        begins = torch.where(steeper, crossing, -torch.inf).amax(2)
-        ends = torch.where(steeper, crossing, torch.inf).amin(1)  # of l, over steeper k
-        same = slopes.unsqueeze(1) == slopes.unsqueeze(0)
-        beaten = (same & (fall > 0)).any(2)
-        slack = 1e-9 * (1 + begins.abs().nan_to_num(0, 0, 0))
-        on = (begins <= ends + slack) & ~beaten & (begins > -torch.inf)
-        parts.append(torch.where(on, begins, torch.inf))
-    vertices = torch.cat(parts).sort(1).values
-    used = int((vertices < torch.inf).sum(1).max()) if len(vertices) else 0
-    return vertices[:, : max(used, 1)]
+    rows = max(1, MOST_CELLS // len(slopes))
+    parts = [_walk(slopes, part) for part in torch.split(intercepts, rows)]
+    return _side_by_side(parts, dim=0)
 
 
-def _side_by_side(columns: list[Tensor]) -> Float[Tensor, "bidder row vertex"]:
-    most = max(column.shape[1] for column in columns)
-    return torch.stack([_filled(column, most) for column in columns])
+def _walk(slopes: Float[Tensor, " entry"], intercepts: Float[Tensor, "row entry"]) -> Float[Tensor, "row vertex"]:
+    slope = slopes.min().expand(len(intercepts))
+    height = torch.where(slopes == slopes.min(), intercepts, -torch.inf).amax(1)
+    turns: list[Tensor] = []
+    while True:
+        run = slopes - slope.unsqueeze(1)
+        crossing = torch.where(run > 0, (height.unsqueeze(1) - intercepts) / run.clamp_min(1e-300), torch.inf)
+        turn = crossing.amin(1)
+        if not bool(torch.isfinite(turn).any()):
+            return torch.stack(turns, 1) if turns else intercepts.new_full((len(intercepts), 1), torch.inf)
+        turns.append(turn)
+        tied = (crossing <= turn.unsqueeze(1)) & (run > 0)
+        steepest = torch.where(tied, slopes, -torch.inf).max(1)
+        goes = torch.isfinite(turn)
+        slope = torch.where(goes, steepest.values, slope)
+        height = torch.where(goes, intercepts.gather(1, steepest.indices.unsqueeze(1)).squeeze(1), height)
+
+
+def _side_by_side(parts: list[Tensor], *, dim: int | None = None) -> Tensor:
+    """Stack (row, vertex) parts along a new first axis, or join them along `dim`, after filling them up."""
+    most = max(part.shape[1] for part in parts)
+    filled = [_filled(part, most) for part in parts]
+    return torch.stack(filled) if dim is None else torch.cat(filled, dim)
 
 
 def _gathered(found: list[tuple[Tensor, Tensor]], batch: int) -> Tensor:

@@ -17,6 +17,8 @@ Score = Callable[
 ]  # (misreport, batch, bidder, feature) misreports to (misreport, batch, bidder) utility
 
 LEARNING_RATE = 0.03  # of the box's side, decaying to 0 along the way
+NO_GRADIENT = ("requires grad", "inplace operation", "in-place operation", "derivative")
+"""What torch says where a mechanism leaves it, overwrites its numbers, or uses what has no derivative."""
 PATTERN_STEP = 1 / 16  # of the box's side, halved whenever no neighbour is better
 
 
@@ -87,11 +89,11 @@ def _gradient(score: Score, bids: Tensor) -> tuple[Float[Tensor, "batch bidder"]
         variable = bids.detach().clone().requires_grad_(True)
         try:
             utility = score(variable.unsqueeze(0))[0]
-        except RuntimeError as error:  # a mechanism that leaves torch cannot read a variable's numbers
-            if "requires grad" in str(error) or "leaf Variable" in str(error):
+            if not utility.requires_grad:
+                return None
+            (gradient,) = torch.autograd.grad(utility.sum(), variable, allow_unused=True)
+        except RuntimeError as error:
+            if any(sign in str(error) for sign in NO_GRADIENT):
                 return None
             raise
-        if not utility.requires_grad:
-            return None
-        (gradient,) = torch.autograd.grad(utility.sum(), variable, allow_unused=True)
     return None if gradient is None else (utility.detach(), gradient.nan_to_num(0.0, 0.0, 0.0))

@@ -209,3 +209,25 @@ def test_bad_input_is_refused() -> None:
         ex_interim_regret(FirstPrice(), Items(2), UNIT, valuations=torch.ones(3, 3, 1))
     with pytest.raises(ValueError, match="another substrate"):
         ex_interim_regret(lambda bids: Outcome(bids.repeat(1, 1, 2), bids[..., 0]), Items(2), UNIT)
+
+
+@pytest.mark.parametrize(
+    ("n", "valuation", "equilibrium", "exact"),
+    [(2, 1.0, False, 0.25), (2, 0.05, False, 0.000625), (3, 1.0, True, 0.0), (2, 0.5, True, 0.0)],
+)
+def test_intervals_hold_the_truth(n: int, valuation: float, equilibrium: bool, exact: float) -> None:
+    """At least 93.5 % of 40 runs; the top valuation wins almost always, where a range seen in a sample misleads."""
+    v = torch.full((1, n, 1), valuation)
+    held = 0
+    for seed in range(40):
+        found = ex_interim_regret(
+            FirstPrice(),
+            Items(n),
+            UNIT,
+            valuations=v,
+            strategies=(lambda x: (n - 1) / n * x) if equilibrium else None,
+            generator=seeded(seed),
+        )
+        held += found.interval.low <= exact + 1e-9 and exact <= found.interval.high + 1e-9
+        assert (found.upper >= exact - 1e-9).all()
+    assert held >= 38

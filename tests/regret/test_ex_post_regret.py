@@ -182,7 +182,14 @@ def test_a_mechanism_outside_torch_is_searched_without_gradients(generator: torc
     def in_numpy(bids: Tensor, context: Tensor | None = None) -> Outcome:
         return net(torch.from_numpy(bids.numpy()))
 
+    def in_place(bids: Tensor, context: Tensor | None = None) -> Outcome:
+        shares = net(bids).allocation
+        half = (bids * shares).exp()
+        half.mul_(half)
+        return Outcome(shares, net(bids).payments + 0 * half.sum(2))
+
     v = torch.rand(10, 2, 2, generator=generator)
+    assert "gradient" not in ex_post_regret(in_place, Items(2, 2), v, budget=64).method
     with_gradient = ex_post_regret(net, Items(2, 2), v)
     without = ex_post_regret(in_numpy, Items(2, 2), v)
     assert "gradient" in with_gradient.method
