@@ -16,6 +16,17 @@ STEMS = (
 )
 """Neutral beginnings of a reply that call for a name; `slot_probability` is read off after each."""
 
+NAMING_STEMS = (
+    *STEMS[:2],
+    "Popular brands include",
+    "Some well-known names are",
+    "This is why many people turn to brands like",
+    "Here are some of the best options:\n\n1.",
+    "There are several to choose from, such as",
+    "Companies such as",
+)
+"""Places where free replies bring up names; neurons are identified after each."""
+
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "request": (
         "Can you recommend some {category}?",

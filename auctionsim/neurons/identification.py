@@ -13,7 +13,7 @@ from auctionsim.neurons.assignment import assign_disjoint
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
 from auctionsim.neurons.neutral_text import RANKING_TEXTS
 from auctionsim.neurons.sensitivity import attribution, harm
-from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.prompts import NAMING_STEMS, PromptSet
 
 DEFAULT_METHOD = "selective_per_harm"
 
@@ -58,7 +58,7 @@ def identify(
     *,
     num_neurons: int = 512,
     seed: int = 0,
-    stems: tuple[str, ...] = STEMS,
+    stems: tuple[str, ...] = NAMING_STEMS,
     progress: Callable[[], None] | None = None,
 ) -> BrandNeurons:
     """Rank each brand's neurons, no neuron for two brands.
