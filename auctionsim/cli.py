@@ -3,12 +3,15 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from auctionsim.substrates import ResponseSurface
 
 app = typer.Typer(
     help="A laboratory for auctions of influence over a language model.",
@@ -153,7 +156,10 @@ def doctor() -> None:
     )
 
 
-surface_app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
+surface_if TYPE_CHECKING:
+    from auctionsim.substrates import ResponseSurface
+
+app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
 app.add_typer(surface_app, name="surface")
 
 
@@ -194,15 +200,93 @@ def surface_measure(
     console.print(f"surface: {out / 'surface.safetensors'}", soft_wrap=True)
 
 
+@app.command()
+def neurons(
+    category: Category = "running shoes",
+    brands: Brands = "Nike,Adidas",
+    prompts: Prompts = None,
+    count: Annotated[int, typer.Option(min=1, help="Neurons a brand.")] = 512,
+    method: Annotated[str, typer.Option(help="Identification method.")] = "selective_per_harm",
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Where to save them (.safetensors).")] = None,
+) -> None:
+    """Find brands' neurons; print where they are, and how near orthogonal the brands are."""
+    from auctionsim.brands import parse_brands
+    from auctionsim.experiments.preparation import Stages
+    from auctionsim.experiments.surfaces import neurons_table
+    from auctionsim.language_models import load_model
+    from auctionsim.neurons import identify
+    from auctionsim.neurons.identification import identification_steps
+    from auctionsim.prompts import build_prompts, read_prompts
+
+    bidders = parse_brands(brands)
+    asked = (build_prompts(category) if prompts is None else read_prompts(prompts)).split("identify")
+    with Stages(console) as stages:
+        with stages.stage("loading the model", 1):
+            loaded = load_model(model, device, dtype)
+        with stages.stage("finding neurons", identification_steps(asked)) as tick:
+            found = identify(loaded, bidders, asked, method, num_neurons=count, seed=seed, progress=tick)
+    console.print(neurons_table(found))
+    if out is not None:
+        found.save(out)
+        console.print(f"neurons: {out}", soft_wrap=True)
+
+
+@app.command()
+def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None) -> None:
+    """Run the benchmarks of a checkout; each prints ratios against a baseline of the same run."""
+    import runpy
+
+    folder = Path(__file__).parent.parent / "benchmarks"
+    there = {path.stem: path for path in sorted(folder.glob("*.py"))}
+    if not there:
+        raise ValueError("benchmarks come with a checkout of the project, not with the installed package")
+    unknown = [name for name in names or () if name not in there]
+    if unknown:
+        raise ValueError(f"no benchmark {', '.join(unknown)}: there are {', '.join(there)}")
+    sys.argv = sys.argv[:1]  # benchmarks read options of their own when they are run as files
+    for name in names or there:
+        console.rule(name)
+        runpy.run_path(str(there[name]), run_name="__main__")
+
+
+auction_if TYPE_CHECKING:
+    from auctionsim.substrates import ResponseSurface
+
+app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
+app.add_typer(auction_app, name="auction")
+
+
+@auction_app.command("compare")
+def auction_compare(
+    surface: Annotated[str, typer.Option(help="A packaged surface's name, or a .safetensors file.")] = "running-shoes-2@1",
+    feature: Annotated[str, typer.Option(help="What is sold.")] = "slot_probability",
+    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,0.5,1,2",
+    seed: Seed = 0,
+) -> None:
+    """Score every mechanism at every user weight on both replicates: revenue, loss, share of the optimum, regret, IR."""
+    from auctionsim.experiments.auctions import compared_tables
+
+    for table in compared_tables(_surface(surface), feature, _numbers(user_weights), seed):
+        console.print(table)
+
+
 @surface_app.command("show")
 def surface_show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")]) -> None:
     """Print what a surface holds: levers, contexts, and every brand alone at each setting."""
     from auctionsim.experiments.surfaces import single_settings_table
+
+    for table in single_settings_table(_surface(name)):
+        console.print(table)
+
+
+def _surface(name: str) -> "ResponseSurface":
     from auctionsim.substrates import ResponseSurface
 
-    surface = ResponseSurface.load(name) if Path(name).suffix == ".safetensors" else ResponseSurface.packaged(name)
-    for table in single_settings_table(surface):
-        console.print(table)
+    return ResponseSurface.load(name) if Path(name).suffix == ".safetensors" else ResponseSurface.packaged(name)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

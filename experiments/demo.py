@@ -11,22 +11,19 @@ from rich.console import Console
 
 from auctionsim.brands import Brand
 from auctionsim.comparison import best_single_setting, compare, estimate, trade_off
+from auctionsim.experiments.auctions import MENU, OPTIMUM, PAY_AS_BID, PRIOR, rival_mechanisms
 from auctionsim.experiments.preparation import PeakMemory, Stages, Tick, commit_or_none, kept_neurons, kept_surface
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import MeasurementSettings
-from auctionsim.mechanisms import VCG, Mechanism, MenuAuction, PayAsBid, VirtualWelfareMaximizer, train_menu
+from auctionsim.mechanisms import Mechanism, MenuAuction
 from auctionsim.neurons import BrandNeurons
 from auctionsim.neurons.brand_neurons import package_versions
-from auctionsim.priors import Uniform
 from auctionsim.prompts import PromptSet, build_prompts, read_prompts
 from auctionsim.report import Findings, write_report
-from auctionsim.report.records import Confirmation, LearningPoint, MenuOption, ReplyPair, TrainingPoint
+from auctionsim.report.records import Confirmation, LearningPoint, MenuOption, ReplyPair
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate, ReplyBatch
-
-OPTIMUM = "virtual welfare (optimal)"
-MENU = "menu (the paper's)"
 
 
 @dataclass(frozen=True)
@@ -105,14 +102,12 @@ def run(settings: DemoSettings, command: str, console: Console) -> Path:
         assert isinstance(menu, MenuAuction)
         options = _menu_options(settings, menu, sold, live)
         with stages.stage("mechanisms and regret", 2 * len(mechanisms)) as tick:
-            rows = compare(
-                mechanisms, sold, _PRIOR, settings.user_weight, seed=settings.seed, draws=4096, progress=tick
-            )
+            rows = compare(mechanisms, sold, PRIOR, settings.user_weight, seed=settings.seed, draws=4096, progress=tick)
         with stages.stage("trade-off", len(settings.user_weights)) as tick:
             curve = trade_off(
                 lambda surface_a, weight: _mechanisms(surface_a, weight, settings),
                 sold,
-                _PRIOR,
+                PRIOR,
                 settings.user_weights,
                 seed=settings.seed,
                 progress=tick,
@@ -138,7 +133,7 @@ def run(settings: DemoSettings, command: str, console: Console) -> Path:
             mechanisms=tuple(rows),
             trade_off=tuple(curve),
             learning=learning,
-            training=tuple(TrainingPoint(point.step, None, point.objective) for point in menu.history),
+            training=menu.history,
             stage_seconds=stages.seconds,
             peak_memory_gib=memory.gib,
         )
@@ -149,24 +144,14 @@ def run(settings: DemoSettings, command: str, console: Console) -> Path:
     return report
 
 
-_PRIOR = Uniform(0.0, 1.0)
-
-
 def _prompts(settings: DemoSettings) -> PromptSet:
     return build_prompts(settings.category) if settings.prompts_file is None else read_prompts(settings.prompts_file)
 
 
 def _mechanisms(surface: ResponseSurface, user_weight: float, settings: DemoSettings) -> dict[str, Mechanism]:
-    """Return the mechanisms that are compared, designed on the surface as it is viewed."""
-    menu = train_menu(
-        surface, _PRIOR, user_weight, entries=settings.menu_entries, steps=settings.menu_steps, seed=settings.seed
+    return rival_mechanisms(
+        surface, user_weight, seed=settings.seed, entries=settings.menu_entries, steps=settings.menu_steps
     )
-    return {
-        OPTIMUM: VirtualWelfareMaximizer(surface, _PRIOR, user_weight),
-        MENU: menu,
-        "VCG": VCG(surface, user_weight),
-        "pay as bid": PayAsBid(surface, user_weight),
-    }
 
 
 def _held_out(
@@ -264,8 +249,8 @@ def _learn(
 
     points: list[LearningPoint] = []
     names = [brand.name for brand in settings.brands]
-    for label in (OPTIMUM, "pay as bid"):
-        config = {"mechanism": mechanisms[label], "substrate": surface, "priors": _PRIOR}
+    for label in (OPTIMUM, PAY_AS_BID):
+        config = {"mechanism": mechanisms[label], "substrate": surface, "priors": PRIOR}
         with stages.stage(f"bidders: {label.split(' (')[0]}", settings.learning_iterations) as tick:
             trained = train_ppo(
                 register_envs(),

@@ -1,4 +1,4 @@
-"""What a surface holds, as tables to read in a terminal."""
+"""What was found and measured, as tables to read in a terminal."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import torch
 from rich.table import Table
 
 from auctionsim.comparison import single_settings
+from auctionsim.neurons import BrandNeurons
 from auctionsim.substrates import ResponseSurface
 
 
@@ -32,3 +33,20 @@ def single_settings_table(surface: ResponseSurface) -> Iterator[Table]:
             losses = [float(view.user_loss(allocation)[0]) for view in views]
             table.add_row(*(f"{level:g}" for level in setting), *cells, " / ".join(f"{loss:.3f}" for loss in losses))
         yield table
+
+
+def neurons_table(neurons: BrandNeurons) -> Table:
+    """Return where each brand's neurons are, and how alike the brands are."""
+    cosine, overlap = neurons.cosine(), neurons.overlap(neurons.max_neurons)
+    table = Table(title=f"{neurons.max_neurons} neurons a brand by {neurons.method}, {neurons.model}")
+    for title in ("brand", "neurons by layer", "cosine of attributions", "Jaccard of sets"):
+        table.add_column(title)
+    for bidder, brand in enumerate(neurons.brands):
+        layers = neurons.layers(bidder, neurons.max_neurons)
+        table.add_row(
+            brand.name,
+            " ".join(str(int(count)) for count in layers),
+            " ".join(f"{value:.2f}" for value in cosine[bidder].tolist()),
+            " ".join(f"{value:.2f}" for value in overlap[bidder].tolist()),
+        )
+    return table

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from auctionsim.report.records import Findings, LearningPoint, TradeOffPoint, TrainingPoint
+from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.report.records import Findings, LearningPoint, TradeOffPoint
 from auctionsim.report.wording import PALETTE
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "x")
@@ -115,15 +116,14 @@ def learning_figures(points: Sequence[LearningPoint], brands: Sequence[str]) -> 
 
 
 def training_figure(points: Sequence[TrainingPoint]) -> Figure:
-    """Return the menu's objective by training step."""
+    """Return the menu's objective and revenue by training step, by the hard choice that is sold."""
     ordered = sorted(points, key=lambda point: point.step)
     steps = [point.step for point in ordered]
-    soft = _line("soft choice, smoothed", steps, [point.soft_objective for point in ordered], 4)
-    hard = [(point.step, point.hard_objective) for point in ordered if point.hard_objective is not None]
-    traces = [soft]
-    if hard:
-        traces.append(_line("hard choice, as sold", [step for step, _ in hard], [value for _, value in hard], 5))
-    return Figure("training", "Menu training: objective", {"": traces}, _axes("step", "objective (value units)"))
+    traces = [
+        _line("objective", steps, [point.objective for point in ordered], 4),
+        _line("revenue", steps, [point.revenue for point in ordered], 5),
+    ]
+    return Figure("training", "Menu training, by hard choice", {"": traces}, _axes("step", "value units"))
 
 
 def _axes(x: str, y: str) -> dict[str, Any]:

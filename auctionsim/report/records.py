@@ -1,8 +1,9 @@
-"""What a run found, as the report takes it: plain records, no model and no tensor library's habits needed to read them."""
+"""What a run found, as the report takes it: plain records."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.substrates.surface import ResponseSurface
 
@@ -63,7 +64,8 @@ class MechanismRow(NamedTuple):
     `objective` = revenue − user_weight · user_loss; `objective_share` is its fraction of the virtual-welfare optimum on
     the same replicate (None where that is 0). `regret` is the mean over profiles of the largest ex-post regret among
     bidders, `regret_is` "exact" or "lower bound", `regret_method` says how. `objective_ir` cuts payments so that no
-    bidder loses (None where nothing is cut), `objective_best_response` is under best-response play (None if not computed).
+    bidder loses (None where nothing is cut), `objective_best_response` is when every bidder answers the truthful others
+    best (None where nobody gains by it).
     """
 
     mechanism: str
@@ -105,14 +107,6 @@ class LearningPoint(NamedTuple):
     bidder: str
     utility: float
     bid_ratio: float
-
-
-class TrainingPoint(NamedTuple):
-    """One step of a menu's training: its objective by soft choice (smoothed) and, where evaluated, by hard choice."""
-
-    step: int
-    soft_objective: float | None
-    hard_objective: float | None
 
 
 @dataclass(frozen=True)

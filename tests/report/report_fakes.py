@@ -148,7 +148,7 @@ def full_findings() -> Findings:
             for k in range(60)
         ),
         training=tuple(
-            TrainingPoint(10 * k, 0.2 - 0.1 / (k + 1), 0.19 - 0.1 / (k + 1) if k % 5 == 0 else None) for k in range(50)
+            TrainingPoint(10 * k, 0.2 - 0.1 / (k + 1), 0.3 - 0.1 / (k + 1), 0.1, 20.0 + k) for k in range(50)
         ),
         stage_seconds={"neurons": 61.2, "surface": 312.0, "mechanisms": 14.25},
         peak_memory_gib=2.345,
