@@ -156,10 +156,7 @@ def doctor() -> None:
     )
 
 
-surface_if TYPE_CHECKING:
-    from auctionsim.substrates import ResponseSurface
-
-app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
+surface_app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
 app.add_typer(surface_app, name="surface")
 
 
@@ -253,21 +250,18 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all whe
         runpy.run_path(str(there[name]), run_name="__main__")
 
 
-auction_if TYPE_CHECKING:
-    from auctionsim.substrates import ResponseSurface
-
-app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
+auction_app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 app.add_typer(auction_app, name="auction")
 
 
 @auction_app.command("compare")
 def auction_compare(
-    surface: Annotated[str, typer.Option(help="A packaged surface's name, or a .safetensors file.")] = "running-shoes-2@1",
+    surface: Annotated[str, typer.Option(help="A packaged surface's name, or a file.")] = "running-shoes-2@1",
     feature: Annotated[str, typer.Option(help="What is sold.")] = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,0.5,1,2",
     seed: Seed = 0,
 ) -> None:
-    """Score every mechanism at every user weight on both replicates: revenue, loss, share of the optimum, regret, IR."""
+    """Score every mechanism at every user weight: revenue, user loss, share of the optimum, regret, IR."""
     from auctionsim.experiments.auctions import compared_tables
 
     for table in compared_tables(_surface(surface), feature, _numbers(user_weights), seed):
