@@ -27,7 +27,8 @@ class EquilibriumLearner:
     valuations, and for every bidder and row compares the utility of bidding δ more and δ less, the others' bids held:
     [u(b + δs) − u(b − δs)] / 2δs, s a random sign a feature, is an unbiased gradient of utility smoothed over ± δ. It
     is handed to the bidder's network as the gradient at its bid. The learning rate falls to a fiftieth on a cosine, δ
-    to a 25th. A fixed point is a local equilibrium of the smoothed game: check it with interim regret.
+    to a 25th; the weights of the last quarter are averaged. A fixed point is a local equilibrium of the smoothed game:
+    check it with interim regret.
 
     Args:
         mechanism: Any callable (bids, context) -> Outcome.
@@ -54,7 +55,7 @@ class EquilibriumLearner:
         seed: int,
         groups: Sequence[int] | None = None,
         utility: Utility = quasi_linear,
-        batch: int = 4096,
+        batch: int = 8192,
         hidden: int = 24,
         learning_rate: float = 3e-2,
         smoothing: float = 0.05,
@@ -92,7 +93,8 @@ class EquilibriumLearner:
         checked_count(iterations, "iterations")
         parameters = [p for network in self.networks for p in network.parameters()]
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.8, 0.99))
-        fade = 0.02
+        fade, averaged = 0.02, [torch.zeros_like(p) for p in parameters]
+        tail = max(iterations // 4, 1)
         for iteration in range(iterations):
             left = fade + (1 - fade) * (1 + math.cos(math.pi * iteration / iterations)) / 2
             for group in optimizer.param_groups:
@@ -103,9 +105,14 @@ class EquilibriumLearner:
             optimizer.zero_grad()
             torch.autograd.backward([bids], [-slopes / self.batch])
             optimizer.step()
+            if iteration >= iterations - tail:
+                torch._foreach_add_(averaged, [p.detach() for p in parameters], alpha=1 / tail)
             if progress is not None and ((iteration + 1) % report_every == 0 or iteration + 1 == iterations):
                 ratio = bids.detach().sum((0, 2)) / valuations.sum((0, 2))
                 progress(LearningStep(iteration + 1, tuple(utility.mean(0).tolist()), tuple(ratio.tolist())))
+        with torch.no_grad():
+            for p, mean in zip(parameters, averaged, strict=True):
+                p.copy_(mean)
         return self.strategies
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """How independent PPO bidders learn on RLlib: one small policy each, a learning curve, strategies at the end."""
 
 import contextlib
+import logging
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy
-from auctionsim.agents.strategies import Strategy
+from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
 
 
@@ -71,6 +72,7 @@ def train_ppo(
     progress: Callable[[LearningStep], None] | None = None,
     env_runner: type | None = None,
     shared: bool = False,
+    frozen: Mapping[int, Strategy | None] | None = None,
     settings: PPOSettings | None = None,
     checkpoint: Path | None = None,
 ) -> TrainedBidders:
@@ -88,6 +90,8 @@ def train_ppo(
         progress: Called after each.
         env_runner: RLlib runner class, e.g. a natively batched one; None: RLlib's own.
         shared: All bidders share one policy (they must have the same highs).
+        frozen: Bidders that do not learn, and how they bid (None: truth). With all but one frozen, that one is an
+            exploiter: what it earns above its truthful utility is a lower bound on what there is to gain.
         settings: See `PPOSettings`.
         checkpoint: A folder for RLlib's checkpoint, written at the end.
     Returns:
@@ -96,7 +100,7 @@ def train_ppo(
     checked_count(iterations, "iterations")
     tuned = settings or PPOSettings()
     names = [f"bidder_{i}" for i in range(len(highs))]
-    with _ray_running(), _random_state_kept():
+    with _ray_running(), _global_state_kept():
         config = bidder_config(
             env,
             env_config,
@@ -105,6 +109,7 @@ def train_ppo(
             iterations=iterations,
             env_runner=env_runner,
             shared=shared,
+            frozen=frozen,
             settings=tuned,
         )
         algorithm = config.build_algo()
@@ -112,15 +117,14 @@ def train_ppo(
             curve = []
             for iteration in range(iterations):
                 numbers = algorithm.train()["env_runners"]["bidders"]
-                curve.append(_learning_step(iteration + 1, [numbers[name] for name in names], highs))
+                curve.append(_learning_step(iteration + 1, [numbers[name] for name in names]))
                 if progress is not None:
                     progress(curve[-1])
-            modules = [algorithm.get_module(_policy_of(name, shared)) for name in names]
-            strategies = [CappedStrategy(_copied(module.bidding)) for module in modules]
+            strategies = [_strategy_of(algorithm.get_module(_policy_of(name, shared))) for name in names]
             saved = None if checkpoint is None else Path(algorithm.save_to_path(str(checkpoint.resolve())))
         finally:
             algorithm.stop()
-    return TrainedBidders([*strategies], curve, saved)
+    return TrainedBidders(strategies, curve, saved)
 
 
 def bidder_config(
@@ -132,6 +136,7 @@ def bidder_config(
     iterations: int,
     env_runner: type | None = None,
     shared: bool = False,
+    frozen: Mapping[int, Strategy | None] | None = None,
     settings: PPOSettings,
 ) -> Any:
     """Return RLlib's PPOConfig for these bidders; `train_ppo` says what the arguments mean."""
@@ -139,10 +144,14 @@ def bidder_config(
     from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
     from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-    from auctionsim.agents.ppo_rllib import BidderLearner, BiddingModule, LearningCurve
+    from auctionsim.agents.ppo_rllib import BidderLearner, BiddingModule, FrozenModule, LearningCurve
 
-    if shared and len({tuple(high) for high in highs}) > 1:
-        raise ValueError(f"bidders that share a policy need the same highest bids, got {highs}")
+    if shared and (frozen or len({tuple(high) for high in highs}) > 1):
+        raise ValueError(
+            f"bidders that share a policy need the same highest bids, and all learn; got {highs}, {frozen}"
+        )
+    if frozen is not None and not set(frozen) < set(range(len(highs))):
+        raise ValueError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
     rows = settings.steps * iterations
     model = {
         "hidden": settings.hidden,
@@ -151,11 +160,14 @@ def bidder_config(
         "last_spread": settings.last_spread,
         "rows": rows,
     }
-    policies = {_policy_of(f"bidder_{i}", shared): (i, list(high)) for i, high in enumerate(highs)}
-    specs = {
-        name: RLModuleSpec(module_class=BiddingModule, model_config={**model, "high": high, "seed": seed + i})
-        for name, (i, high) in policies.items()
-    }
+    specs = {}
+    for i, high in enumerate(highs):
+        name, own = _policy_of(f"bidder_{i}", shared), {**model, "high": list(high), "seed": seed + i}
+        kind = BiddingModule
+        if frozen is not None and i in frozen:
+            kind, own = FrozenModule, {"high": list(high), "strategy": frozen[i]}
+        specs[name] = RLModuleSpec(module_class=kind, model_config=own)
+    learning = [name for name, spec in specs.items() if spec.module_class is BiddingModule]
     return (
         PPOConfig()
         .environment(env, env_config={**env_config, "observe": ("valuation",)}, disable_env_checking=True)
@@ -166,7 +178,11 @@ def bidder_config(
             rollout_fragment_length=max(settings.steps // settings.episodes, 1),
         )
         .learners(num_learners=0, learner_class=BidderLearner)
-        .multi_agent(policies=set(policies), policy_mapping_fn=_SharedPolicy() if shared else _OwnPolicy())
+        .multi_agent(
+            policies=set(specs),
+            policies_to_train=learning,
+            policy_mapping_fn=_SharedPolicy() if shared else _OwnPolicy(),
+        )
         .rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         .training(
             train_batch_size_per_learner=settings.steps,
@@ -211,20 +227,38 @@ def _policy_of(bidder: str, shared: bool) -> str:
     return "shared" if shared else bidder
 
 
+def load_bidders(checkpoint: Path, num_bidders: int, *, shared: bool = False) -> list[Strategy]:
+    """Return the strategies of a checkpoint that `train_ppo` wrote; no ray needs to run."""
+    from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
+
+    folder = checkpoint.resolve() / "learner_group" / "learner" / "rl_module"
+    if not folder.is_dir():
+        raise ValueError(f"no PPO checkpoint lies in {checkpoint}")
+    modules = MultiRLModule.from_checkpoint(str(folder))
+    return [_strategy_of(modules[_policy_of(f"bidder_{i}", shared)]) for i in range(num_bidders)]
+
+
+def _strategy_of(module: Any) -> Strategy:
+    """Return what a policy bids on the mean: a copy of its network, or the fixed strategy it stands for."""
+    network = getattr(module.unwrapped(), "bidding", None)
+    if network is not None:
+        return CappedStrategy(_copied(network))
+    fixed: Strategy | None = module.unwrapped().model_config["strategy"]
+    return Truthful() if fixed is None else fixed
+
+
 def _copied(network: BiddingNetwork) -> BiddingNetwork:
     copy = BiddingNetwork(network.high.clone(), network.first.out_features, torch.Generator(), start=network.start)
     copy.load_state_dict({name: value.detach().cpu().clone() for name, value in network.state_dict().items()})
     return copy
 
 
-def _learning_step(
-    iteration: int, numbers: Sequence[Mapping[str, float]], highs: Sequence[Sequence[float]]
-) -> LearningStep:
-    ratios = [
-        float(own["bid_share"]) * (sum(high) / len(high)) / float(own["valuation"])
-        for own, high in zip(numbers, highs, strict=True)
-    ]
-    return LearningStep(iteration, tuple(float(own["utility"]) for own in numbers), tuple(ratios))
+def _learning_step(iteration: int, numbers: Sequence[Mapping[str, Any]]) -> LearningStep:
+    return LearningStep(
+        iteration,
+        utility=tuple(float(own["utility"]) for own in numbers),
+        bid_ratio=tuple(float(own["bid"]) / float(own["valuation"]) for own in numbers),
+    )
 
 
 @contextlib.contextmanager
@@ -234,23 +268,31 @@ def _ray_running() -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    logger = logging.getLogger("ray.rllib")  # it advertises its new API at every start
+    level, ours = logger.level, not ray.is_initialized()
+    if ours:
+        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        ray.shutdown()
+        logger.setLevel(level)
+        if ours:
+            ray.shutdown()
 
 
 @contextlib.contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Put the global generators back as they were: RLlib seeds them, nobody else here may notice."""
+def _global_state_kept() -> Iterator[None]:
+    """Put the global state back as it was: RLlib seeds every generator and makes torch deterministic."""
     python, numpy = random.getstate(), np.random.get_state()
+    strict, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
         random.setstate(python)
         np.random.set_state(numpy)

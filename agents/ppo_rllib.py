@@ -59,6 +59,26 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         self.spread.fill_(config["spread"] ** (1 - done) * config["last_spread"] ** done)
 
 
+class FrozenModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
+    """A fixed strategy in the seat of a policy: it bids, and learns nothing. `model_config`: "high", "strategy"."""
+
+    def setup(self) -> None:
+        """Keep the highest bid, in whose units RLlib's actions are."""
+        self.high: Tensor
+        self.register_buffer("high", torch.tensor(self.model_config["high"], dtype=torch.float32))
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        valuations = batch[Columns.OBS]
+        strategy = self.model_config["strategy"]
+        mean = 2 * (valuations if strategy is None else strategy(valuations)) / self.high - 1
+        return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, torch.full_like(mean, -20.0)], dim=-1)}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        """Return zeros: nothing is learned from them."""
+        del embeddings
+        return torch.zeros(batch[Columns.OBS].shape[:-1])
+
+
 class DropBootstrapRows(ConnectorV2):  # type: ignore[misc]
     """Take out the phantom row that RLlib adds to every episode, once advantages are computed.
 
@@ -89,30 +109,33 @@ class BidderLearner(PPOTorchLearner):  # type: ignore[misc]
         super().build()
         self._learner_connector.append(DropBootstrapRows())
 
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Give every module that has something to learn its optimizer."""
+        if any(True for _ in self.module[module_id].parameters()):
+            super().configure_optimizers_for_module(module_id, config)
+
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Lower every module's spread; the runner gets it with the weights."""
         super().after_gradient_based_update(timesteps=timesteps)
         for _, module in self.module.items():
             if isinstance(module.unwrapped(), BiddingModule):
-                module.unwrapped().explore_less(timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
+                module.unwrapped().explore_less(int(timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)))
 
 
 class LearningCurve(RLlibCallback):  # type: ignore[misc]
-    """Log each bidder's mean reward a round, and its mean policy bid over its mean valuation."""
+    """Log each bidder's mean reward a round, its policy's mean bid, and its mean valuation."""
 
     def on_sample_end(self, *, metrics_logger: Any, samples: list[Any], **_: Any) -> None:
         """Read the sampled episodes."""
-        rewards: dict[str, list[np.ndarray]] = {}
-        shares: dict[str, list[np.ndarray]] = {}
-        valuations: dict[str, list[np.ndarray]] = {}
+        seen: dict[str, list[np.ndarray]] = {}
         for episode in samples:
             for name, own in episode.agent_episodes.items():
                 inputs = np.asarray(own.get_extra_model_outputs(Columns.ACTION_DIST_INPUTS))
-                features = inputs.shape[1] // 2
-                rewards.setdefault(name, []).append(np.asarray(own.get_rewards()))
-                shares.setdefault(name, []).append((inputs[:, :features] + 1) / 2)
-                valuations.setdefault(name, []).append(np.asarray(own.get_observations())[: len(inputs)])
-        for name, own_rewards in rewards.items():
-            metrics_logger.log_value(("bidders", name, "utility"), np.concatenate(own_rewards).mean(), window=1)
-            metrics_logger.log_value(("bidders", name, "bid_share"), np.concatenate(shares[name]).mean(), window=1)
-            metrics_logger.log_value(("bidders", name, "valuation"), np.concatenate(valuations[name]).mean(), window=1)
+                high = own.action_space.high
+                bids = high * (inputs[:, : len(high)] + 1) / 2
+                valuations = np.asarray(own.get_observations())[: len(inputs)]
+                rewards = np.asarray(own.get_rewards())
+                seen.setdefault(name, []).append(np.array([rewards.mean(), bids.mean(), valuations.mean()]))
+        for name, numbers in seen.items():
+            for what, number in zip(("utility", "bid", "valuation"), np.mean(numbers, axis=0), strict=True):
+                metrics_logger.log_value(("bidders", name, what), float(number), window=1)

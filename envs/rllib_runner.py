@@ -20,6 +20,7 @@ from ray.rllib.utils.metrics import (
     NUM_EPISODES_LIFETIME,
     NUM_MODULE_STEPS_SAMPLED,
     NUM_MODULE_STEPS_SAMPLED_LIFETIME,
+    WEIGHTS_SEQ_NO,
 )
 from ray.rllib.utils.spaces.space_utils import clip_action, unsquash_action
 from torch import Tensor
@@ -120,6 +121,7 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
             if explore:
                 kept[Columns.ACTION_LOGP] = distribution.logp(action)
             columns.append({key: value.cpu().numpy() for key, value in kept.items()})
+            columns[-1][WEIGHTS_SEQ_NO] = np.full(self.num_envs, self._weights_seq_no)
             bids.append(self._allowed(columns[-1][Columns.ACTIONS], name))
         return PolicyOutput(torch.from_numpy(np.stack(bids, axis=1).astype(np.float32)), columns)
 

@@ -43,16 +43,16 @@ def neuron_pay_as_bid() -> Setting:
 
 def first_price() -> Setting:
     """Return one item, two bidders, U[0, 1], the winner pays its bid."""
-    from auctionsim.mechanisms import PayAsBid
+    from auctionsim.mechanisms import FirstPrice
 
-    return Setting(PayAsBid(Items(2)), Items(2), Uniform(0.0, 1.0))
+    return Setting(FirstPrice(), Items(2), Uniform(0.0, 1.0))
 
 
 def second_price() -> Setting:
     """Return one item, two bidders, U[0, 1], the winner pays the other's bid."""
-    from auctionsim.mechanisms import VCG
+    from auctionsim.mechanisms import SecondPrice
 
-    return Setting(VCG(Items(2)), Items(2), Uniform(0.0, 1.0))
+    return Setting(SecondPrice(), Items(2), Uniform(0.0, 1.0))
 
 
 def crosstalk() -> Setting:

@@ -11,7 +11,7 @@ from torch import Tensor
 from auctionsim.agents import EquilibriumLearner, ExponentialWeights, LearningStep
 from auctionsim.mechanisms import AllPay, FirstPrice, Mechanism, PayAsBid, SecondPrice, ThirdPrice
 from auctionsim.priors import Uniform
-from auctionsim.regret import ex_interim_regret
+from auctionsim.regret import ex_interim_regret, quasi_linear
 from auctionsim.substrates import Items, QuadraticSubstrate
 
 Bid = Callable[[Tensor], Tensor]
@@ -129,7 +129,7 @@ SUITE: dict[str, tuple[Mechanism, int, Any, Sequence[Bid], dict[str, Any]]] = {
         2,
         [Uniform(0, 1), Uniform(0, 2)],
         [weak_bidder(1, 2), weak_bidder(2, 1)],
-        {},
+        {"batch": 16384},
     ),
 }
 
@@ -139,12 +139,19 @@ SUITE: dict[str, tuple[Mechanism, int, Any, Sequence[Bid], dict[str, Any]]] = {
 def test_equilibrium_suite(name: str) -> None:
     mechanism, n, priors, equilibrium, options = SUITE[name]
     learner = EquilibriumLearner(mechanism, Items(n), priors, seed=0, **options)
-    strategies = learner.train(1200)
+    strategies = learner.train(1000)
     for bidder in range(n):
         high = float(learner.high[bidder, 0])
         assert distance(strategies[bidder], equilibrium[bidder], high) < 0.01
     regret = ex_interim_regret(
-        mechanism, Items(n), priors, strategies=strategies, draws=4096, types=16, budget=256, **options
+        mechanism,
+        Items(n),
+        priors,
+        strategies=strategies,
+        draws=8192,
+        types=8,
+        budget=128,
+        utility=options.get("utility", quasi_linear),
     )
     assert regret.mean < 0.01
     assert regret.interval is not None

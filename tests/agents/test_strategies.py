@@ -37,7 +37,9 @@ def test_a_table_interpolates_and_stays_constant_beyond() -> None:
 
 def test_against_truth_first_price_is_answered_with_half_and_second_with_truth() -> None:
     v = torch.linspace(0.05, 1, 20, dtype=torch.float64).unsqueeze(1)
-    half = BestResponse(FirstPrice(), Items(2), Uniform(0, 1), 0, generator=torch.Generator().manual_seed(0), draws=8192)
+    half = BestResponse(
+        FirstPrice(), Items(2), Uniform(0, 1), 0, generator=torch.Generator().manual_seed(0), draws=8192
+    )
     assert float((half(v) - v / 2).abs().max()) < 0.03
     assert float((half.utility(v) - v.squeeze(1) ** 2 / 4).abs().max()) < 0.01
     truth = BestResponse(SecondPrice(), Items(3), Uniform(0, 1), 2, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,141 @@
+"""PPO bidders on RLlib: they learn, they come back from a checkpoint, and no phantom row is learned from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from auctionsim.agents import Shading
+from auctionsim.agents.ppo import (
+    PPOSettings,
+    TrainedBidders,
+    _global_state_kept,
+    _ray_running,
+    bidder_config,
+    load_bidders,
+    train_ppo,
+)
+from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
+from auctionsim.mechanisms import FirstPrice, SecondPrice
+from auctionsim.substrates import Items
+
+pytestmark = [
+    pytest.mark.slow,  # ray starts, bidders learn for half a minute
+    pytest.mark.filterwarnings("default"),  # ray's own
+]
+HIGHS = [[1.0], [1.0]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_ray_for_all() -> Iterator[None]:
+    with _ray_running():
+        yield
+
+
+def trained(setting: str, **options: Any) -> TrainedBidders:
+    env_config = {"setting": setting, "with_user_loss": False}
+    runner = options.pop("env_runner", NeuronAuctionEnvRunner)
+    return train_ppo(register_envs(), env_config, HIGHS, env_runner=runner, **options)
+
+
+def lost_against_truth(strategy: Any, bidder: int) -> float:
+    """Return the share of its truthful utility that a bidder loses by its strategy, the other telling the truth."""
+    valuations = torch.rand(100_000, 2, 1, generator=torch.Generator().manual_seed(5))
+
+    def utility(own: Tensor) -> float:
+        bids = valuations.clone()
+        bids[:, bidder] = own
+        outcome = SecondPrice()(bids)
+        value = valuations * Items(2).exposure(outcome.allocation)
+        return float((value.sum(2) - outcome.payments)[:, bidder].mean())
+
+    return 1 - utility(strategy(valuations[:, bidder])) / utility(valuations[:, bidder])
+
+
+def test_second_price_bidders_come_to_tell_the_truth_and_are_kept(tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    steps = []
+    result = trained("second-price", seed=0, iterations=60, progress=steps.append, checkpoint=tmp_path / "bidders")
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert steps == result.curve
+    assert all(ratio == pytest.approx(0.5, abs=0.02) for ratio in result.curve[0].bid_ratio)
+    for bidder, strategy in enumerate(result.strategies):
+        assert lost_against_truth(strategy, bidder) < 0.02
+    v = torch.rand(50, 1)
+    loaded = load_bidders(tmp_path / "bidders", 2)
+    for strategy, again in zip(result.strategies, loaded, strict=True):
+        assert torch.equal(strategy(v), again(v))
+    with pytest.raises(ValueError, match="no PPO checkpoint"):
+        load_bidders(tmp_path, 2)
+
+
+def test_first_price_bidders_come_to_bid_half_with_a_shared_policy() -> None:
+    result = trained("first-price", seed=0, iterations=40, shared=True, settings=PPOSettings(start=1.0))
+    v = torch.linspace(0, 1, 1001).unsqueeze(1)
+    assert float((result.strategies[0](v) - v / 2).abs().mean()) < 0.05
+    assert torch.equal(result.strategies[0](v), result.strategies[1](v))
+
+
+def test_an_exploiter_answers_frozen_bidders() -> None:
+    """Against a rival that bids a quarter of U[0, 1], a first price is best won with min(v/2, 1/4)."""
+    result = trained("first-price", seed=0, iterations=30, frozen={1: Shading(0.25)})
+    v = torch.linspace(0, 1, 1001).unsqueeze(1)
+    assert float((result.strategies[0](v) - (v / 2).clamp_max(0.25)).abs().mean()) < 0.04
+    assert torch.equal(result.strategies[1](v), v / 4)
+    assert result.curve[0].bid_ratio[1] == pytest.approx(0.25, abs=1e-4)
+    with pytest.raises(ValueError, match="leave one"):
+        trained("first-price", seed=0, frozen={0: None, 1: None})
+
+
+def test_both_runners_sample_the_same_kind_of_episode_and_the_learner_drops_the_phantom_row() -> None:
+    """The batch a learner sees has one row a round, and advantages standardised over just these rows."""
+    from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+    from ray.rllib.evaluation.postprocessing import Postprocessing
+
+    seen: dict[str, list[dict[str, Any]]] = {}
+    with _global_state_kept():
+        for runner in (MultiAgentEnvRunner, NeuronAuctionEnvRunner):
+            config = bidder_config(
+                register_envs(),
+                {"setting": "first-price", "rounds": 4},
+                HIGHS,
+                seed=3,
+                iterations=1,
+                env_runner=runner,
+                settings=PPOSettings(episodes=8, steps=32, minibatch=32, epochs=1),
+            )
+            algorithm = config.build_algo()
+            learner = algorithm.learner_group._learner
+            episodes = algorithm.env_runner.sample()
+            assert sum(len(episode) for episode in episodes) == 32
+            batch = learner._learner_connector(
+                rl_module=learner.module, batch={}, episodes=episodes, shared_data={}, metrics=learner.metrics
+            )
+            assert set(batch) == {"bidder_0", "bidder_1"}
+            for columns in batch.values():
+                assert len(columns["obs"]) == len(columns["actions"]) == len(columns["action_logp"]) == 32
+                advantages = columns[Postprocessing.ADVANTAGES]
+                assert float(advantages.mean()) == pytest.approx(0, abs=1e-5)
+                assert float(advantages.std(correction=0)) == pytest.approx(1, abs=1e-4)
+            seen[runner.__name__] = [batch["bidder_0"]]
+            algorithm.stop()
+    plain, batched = (seen[name][0] for name in ("MultiAgentEnvRunner", "NeuronAuctionEnvRunner"))
+    assert plain.keys() == batched.keys()
+    assert all(plain[name].shape == batched[name].shape for name in plain)
+    torch.testing.assert_close(plain["obs"].sort(0).values, batched["obs"].sort(0).values)  # the same seeds, so draws
+
+
+def test_plain_rllib_trains_on_the_registered_env_too() -> None:
+    result = trained(
+        "first-price",
+        seed=0,
+        iterations=2,
+        env_runner=None,
+        settings=PPOSettings(episodes=8, steps=128, minibatch=64, epochs=1),
+    )
+    assert len(result.curve) == 2
+    assert FirstPrice()(torch.ones(1, 2, 1)).payments.sum() == 1
