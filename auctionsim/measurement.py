@@ -26,7 +26,7 @@ from auctionsim.substrates.language_model import FEATURES, LanguageModelSubstrat
 from auctionsim.substrates.measurements import REPLICATES, Measurement, Replicate
 from auctionsim.substrates.surface import LeverGrid, ResponseSurface
 
-_FORMAT = "auctionsim measurement unit 1"
+_FORMAT = "auctionsim measurement unit 2"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class MeasurementSettings:
             ("num_neurons", self.num_neurons, 0.0),
             ("amplification", self.amplification, 1.0),
         ):
+            object.__setattr__(self, name, tuple(map(float, values)))  # 64 and 64.0 are one plan
             ascending = all(math.isfinite(v) and v >= 0 for v in values) and list(values) == sorted(set(values))
             if len(values) < 2 or not ascending or null not in values:
                 raise ValueError(
@@ -71,8 +72,8 @@ class MeasurementSettings:
     def grids(self) -> tuple[LeverGrid, LeverGrid]:
         """The levers' grids, as a surface takes them."""
         return (
-            LeverGrid("num_neurons", tuple(map(float, self.num_neurons)), 0.0),
-            LeverGrid("amplification", tuple(map(float, self.amplification)), 1.0),
+            LeverGrid("num_neurons", self.num_neurons, 0.0),
+            LeverGrid("amplification", self.amplification, 1.0),
         )
 
 
@@ -188,7 +189,7 @@ class Measuring:
         for unit in self.missing:
             result = self.measure_unit(unit)
             document = {"format": _FORMAT, "plan": self.digest, **result._asdict()}
-            write_text(self._path(unit), json.dumps(document, ensure_ascii=False))
+            write_text(self._path(unit), _signed(document))
             if progress is not None:
                 progress()
 
@@ -312,11 +313,12 @@ class Measuring:
         path = self.folder / "plan.json"
         if path.exists():
             try:
-                found = json.loads(path.read_text())
-            except ValueError as error:
+                found = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
                 raise ValueError(f"{path} is damaged: {error}") from error
             if found != self.plan:
-                differing = sorted(key for key in self.plan if found.get(key) != self.plan[key])
+                keys = {*self.plan, *found}
+                differing = sorted(key for key in keys if found.get(key) != self.plan.get(key))
                 raise ValueError(
                     f"{self.folder} holds another measurement (its {', '.join(differing)} differ): "
                     "choose another folder or remove it"
@@ -347,12 +349,24 @@ def _summary(values: Tensor, dim: int) -> Measurement:
     return Measurement(mean, error, n)
 
 
+def _signed(document: dict[str, Any]) -> str:
+    """Return the text of a unit's file, its checksum last."""
+    plain = json.loads(json.dumps(document))  # tuples as lists, as they are read back
+    return json.dumps({**plain, "sha256": _checksum(plain)}, ensure_ascii=False)
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
 def _read_unit(path: Path, unit: Unit, digest: str) -> UnitResult:
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != _FORMAT or document["plan"] != digest or Unit(*document["unit"]) != unit:
             raise ValueError("it belongs to another measurement")
+        if document.pop("sha256") != _checksum(document):
+            raise ValueError("its checksum does not match")
         replies = [MeasuredReply(*reply) for reply in document["replies"]]
         return UnitResult(unit, document["slots"], replies)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to measure this unit anew") from error

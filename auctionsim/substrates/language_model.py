@@ -165,12 +165,18 @@ class LanguageModelSubstrate:
             first: Number of the first sample, so that more can be drawn later.
         Returns:
             row · samples replies.
+        Raises:
+            ValueError: The model overflows at these levers: a lower amplification or another dtype is needed.
         """
         scales = self.neurons.scales(allocation.float()).repeat_interleave(samples, dim=0)
         uniforms = torch.stack([self._uniforms(place, first + k) for k in range(samples)]).repeat(len(allocation), 1)
         prefix = prefill(self.model, self.model.chat_ids(prompt), self.max_new_tokens)
         replies = sample_replies(self.model, prefix, scales, uniforms, temperature=self.temperature)
         loss, surprise = self._losses(prompt, replies, scales)
+        bad = ~(loss.isfinite() & surprise.isfinite())
+        if bool(bad.any()):
+            levers = allocation[int(bad.nonzero()[0]) // samples].tolist()
+            raise ValueError(f"the model's logits are not finite in {self.model.dtype} at levers {levers} a bidder")
         texts = [self.model.text(row[:length]) for row, length in zip(replies.tokens, replies.lengths, strict=True)]
         brands = self.neurons.brands
         return ReplyBatch(
@@ -208,6 +214,6 @@ class LanguageModelSubstrate:
 
 
 def _mean_by_row(batch: ReplyBatch, rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mention probability (row, brand), hits (row, brand) and user loss (row,), averaged over a row's samples."""
+    """Return mention probability and hits (row, brand) and user loss (row,), averaged over a row's samples."""
     hits = batch.hits.double().view(rows, -1, batch.hits.shape[1])
     return (hits > 0).double().mean(1), hits.mean(1), batch.user_loss.double().view(rows, -1).mean(1)
