@@ -1,5 +1,7 @@
 """Who gets which levers and what they pay: one mechanism a file."""
 
+from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
+from auctionsim.mechanisms.affine_training import train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.menu import Menu, MenuAuction, Offers
@@ -14,6 +16,7 @@ from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximiz
 
 __all__ = [
     "VCG",
+    "AffineMaximizer",
     "AllPay",
     "FirstPrice",
     "Mechanism",
@@ -26,5 +29,6 @@ __all__ = [
     "ThirdPrice",
     "TrainingPoint",
     "VirtualWelfareMaximizer",
+    "train_affine_maximizer",
     "train_menu",
 ]

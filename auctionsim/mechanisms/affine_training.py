@@ -1,12 +1,14 @@
 """Learning an affine maximizer: its boosts, weights and allocations, by gradient through a soft argmax."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer, listed
-from auctionsim.mechanisms.candidates import candidates_of, has_candidates
+from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
@@ -15,6 +17,7 @@ from auctionsim.substrates.protocol import FiniteSubstrate, Substrate, contexts_
 
 EVALUATIONS = 40  # points of the training history
 LAST = 0.01  # the last step size, as a share of the first
+SLOW = 0.1  # the step size of single entries, as a share of that of the whole rule
 
 
 def train_affine_maximizer(
@@ -77,9 +80,10 @@ def train_affine_maximizer(
     moving = movable and not isinstance(substrate, FiniteSubstrate) if learn_allocations is None else learn_allocations
     if moving and not movable:
         raise ValueError(f"{type(substrate).__name__} has no box of levers in which allocations could move")
-    start = AffineStart(substrate, allocations, fits if from_virtual_values else None, user_weight, profiles)
-    model = AffineModel(substrate, start, moving=moving)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.99))
+    start = fits if from_virtual_values else None
+    typical = profiles.table.mean(0).float()
+    model = AffineModel(substrate, allocations, start, user_weight, typical, moving=moving)
+    optimiser = torch.optim.Adam(model.groups(learning_rate), betas=(0.9, 0.99))
     examples = profiles.draw(4096, torch.Generator().manual_seed(0), torch.float64)
     names = contexts_of(substrate)
     turns = torch.arange(len(examples)) % len(names) if names else None
@@ -91,15 +95,17 @@ def train_affine_maximizer(
         if step in marks:
             rule = model.rule()
             numbers = evaluated(rule, substrate, examples, user_weight, turns)
-            history.append(TrainingPoint(step, *numbers, beta / start.money))
+            history.append(TrainingPoint(step, *numbers, beta / model.money))
             if best is None or numbers[0] > best[0]:
                 best = numbers[0], rule
             if progress is not None:
                 progress(history[-1], steps)
         if step < steps:
-            optimiser.param_groups[0]["lr"] = geometric(learning_rate, LAST * learning_rate, step / steps)
+            for group in optimiser.param_groups:
+                group["lr"] = geometric(group["first"], LAST * group["first"], step / steps)
             optimiser.zero_grad()
-            (-model.soft_objective(profiles.draw(batch, generator, torch.float32), user_weight, beta)).backward()  # type: ignore[no-untyped-call]
+            loss = -model.soft_objective(profiles.draw(batch, generator, torch.float32), beta)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             model.project()
     assert best is not None
@@ -107,8 +113,12 @@ def train_affine_maximizer(
     return best[1]
 
 
-class AffineStart:
-    """Where learning begins: a list, weights and boosts, and the scale of money."""
+class AffineModel(nn.Module):
+    """The parameters; λ_k = −Σ_i c_i · e_i(A_k) − g · user_weight · L(A_k) + μ_k, all in shares of the money scale.
+
+    The few numbers w, c and g move the whole rule and learn fast; the boosts μ_k and the allocations, where they may
+    move, shape it entry by entry and learn slowly.
+    """
 
     def __init__(
         self,
@@ -116,72 +126,77 @@ class AffineStart:
         allocations: Tensor,
         fits: tuple[Tensor, Tensor] | None,
         user_weight: float,
-        profiles: Profiles,
+        typical: Float[Tensor, "bidder feature"],
+        *,
+        moving: bool,
     ) -> None:
+        super().__init__()
         n, f = substrate.num_bidders, len(substrate.features)
         slope, offset = (torch.ones(n, f), torch.zeros(n, f)) if fits is None else fits
-        self.allocations = allocations.float()
+        self.substrate, self.user_weight, self.moving = substrate, user_weight, moving
         self.contexts: list[int | None] = [*range(len(contexts_of(substrate))), None]
-        self.weights = slope.mean(1) / slope.mean()
-        lists = [listed(substrate, self.allocations, context) for context in self.contexts]
-        worth = torch.stack([(entry.exposures * offset).sum((1, 2)) for entry in lists])
-        losses = torch.stack([entry.user_losses for entry in lists])
-        self.boosts = -(worth + user_weight * losses) / slope.mean()
-        self.boosts = self.boosts - self.boosts[:, :1]
-        typical = profiles.table.mean(0).float()
-        self.money = float((lists[-1].exposures * typical).sum((1, 2)).max().clamp_min(1e-12))
-
-
-class AffineModel(nn.Module):
-    """The parameters: log weights, boosts in shares of the money scale, and allocations where they may move."""
-
-    def __init__(self, substrate: Substrate, start: AffineStart, *, moving: bool) -> None:
-        super().__init__()
-        self.substrate, self.contexts, self.money, self.moving = substrate, start.contexts, start.money, moving
+        start = allocations.float()
+        first = listed(substrate, start, None)
+        self.money = float((first.exposures * typical).sum((1, 2)).max().clamp_min(1e-12))
         self.low = torch.tensor([lever.low for lever in substrate.levers])
         self.span = torch.tensor([lever.high for lever in substrate.levers]) - self.low
-        self.log_weights = nn.Parameter(start.weights.log())
-        self.boosts = nn.Parameter(start.boosts / start.money)
-        self.place = nn.Parameter((start.allocations - self.low) / self.span if moving else start.allocations)
+        self.log_weights = nn.Parameter((slope.mean(1) / slope.mean()).log())
+        self.offsets = nn.Parameter(offset / slope.mean() / self.money)
+        self.log_care = nn.Parameter(-slope.mean().log())
+        self.boosts = nn.Parameter(torch.zeros(len(self.contexts), len(start)))
+        self.place = nn.Parameter((start - self.low) / self.span if moving else start)
         self.place.requires_grad_(moving)
         self.null = self.place.detach()[:1].clone()
+
+    def groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return the optimiser's groups: fast, and at a tenth of the step size."""
+        fast = [self.log_weights, self.offsets, self.log_care]
+        return [
+            {"params": fast, "lr": learning_rate, "first": learning_rate},
+            {"params": [self.boosts, self.place], "lr": SLOW * learning_rate, "first": SLOW * learning_rate},
+        ]
 
     def allocations(self) -> Tensor:
         """Return the list in the levers' own units."""
         return self.low + self.span * self.place if self.moving else self.place
 
+    def total_boosts(self, slot: int, found: Candidates) -> Float[Tensor, " entry"]:
+        """Return λ in money, 0 at entry 0."""
+        worth = (found.exposures * self.offsets * self.money).sum((1, 2))
+        total = self.boosts[slot] * self.money - worth - self.log_care.exp() * self.user_weight * found.user_losses
+        return total - total[:1]
+
+    @torch.no_grad()
     def rule(self) -> AffineMaximizer:
         """Return the hard rule."""
-        weights = self.log_weights.detach().double().exp()
-        return AffineMaximizer(self.substrate, self.allocations(), self.boosts * self.money, weights)
+        lists = [listed(self.substrate, self.allocations(), context) for context in self.contexts]
+        boosts = torch.stack([self.total_boosts(slot, found) for slot, found in enumerate(lists)])
+        return AffineMaximizer(self.substrate, self.allocations(), boosts, self.log_weights.double().exp())
 
     @torch.no_grad()
     def project(self) -> None:
-        """Keep the list feasible and its first entry the null with boost 0; an item is never given more than once."""
-        self.boosts -= self.boosts[:, :1].clone()
+        """Keep the list feasible, its first entry the null; an item is never given more than once."""
         if self.moving:
             self.place.clamp_(0, 1)
             if isinstance(self.substrate, Items):
-                self.place /= self.place.sum(1, keepdim=True).clamp_min(1)
+                self.place.div_(self.place.sum(1, keepdim=True).clamp_min(1))
             self.place[:1] = self.null
 
-    def soft_objective(
-        self, valuations: Float[Tensor, "row bidder feature"], user_weight: float, beta: float
-    ) -> Tensor:
+    def soft_objective(self, valuations: Float[Tensor, "row bidder feature"], beta: float) -> Tensor:
         """Return Σ over contexts of mean revenue − user_weight · loss of the softened rule, per money scale."""
         weights = self.log_weights.exp()
         total = weights.new_zeros(())
         for slot, context in enumerate(self.contexts):
             found = listed(self.substrate, self.allocations(), context)
             values = torch.einsum("bif,kif->bik", valuations, found.exposures) * weights.view(1, -1, 1)
-            welfare = values.sum(1) + self.boosts[slot] * self.money
+            welfare = values.sum(1) + self.total_boosts(slot, found)
             stake = welfare.detach().amax(1).mean().clamp_min(0.01 * self.money)
             chosen = torch.softmax(welfare * (beta / stake), 1)
             without = welfare.unsqueeze(1) - values
             pivots = without.amax(2) - (chosen.unsqueeze(1) * without).sum(2)
             revenue = (pivots / weights).sum(1).mean()
             loss = (chosen * found.user_losses).sum(1).mean()
-            total = total + (revenue - user_weight * loss) / self.money
+            total = total + (revenue - self.user_weight * loss) / self.money
         return total
 
 
@@ -210,19 +225,21 @@ def initial_list(
     distinct, counts = (part[~(distinct == null).flatten(1).all(1)] for part in (distinct, counts))
     if len(distinct) <= entries - 1:
         return torch.cat([null, distinct])
-    if int(counts.max()) == 1:  # a continuum: spread over it evenly, in the order of the draws
-        return torch.cat([null, spread(distinct, entries - 1)])
-    return torch.cat([null, distinct[counts.argsort(descending=True)[: entries - 1]]])
+    common = counts.argsort(descending=True, stable=True)
+    if len(distinct) < len(chosen) / 4:
+        return torch.cat([null, distinct[common[: entries - 1]]])
+    often = common[: int((counts > len(chosen) / (4 * entries)).sum())][: entries // 2]
+    return spread(torch.cat([null, distinct[often], distinct]), 1 + len(often), entries)  # a continuum: cover it
 
 
-def spread(points: Tensor, count: int) -> Tensor:
-    """Return `count` of the points, each next one the farthest from those taken (Gonzalez)."""
+def spread(points: Tensor, first: int, count: int) -> Tensor:
+    """Return the first points and up to `count` in all, each next one the farthest from those taken (Gonzalez)."""
     flat = points.flatten(1)
-    distance = torch.full((len(flat),), torch.inf)
-    taken = [0]
-    for _ in range(count - 1):
-        distance = torch.minimum(distance, (flat - flat[taken[-1]]).square().sum(1))
+    taken = list(range(first))
+    distance = torch.cdist(flat, flat[:first]).amin(1)
+    while len(taken) < count:
         taken.append(int(distance.argmax()))
+        distance = torch.minimum(distance, (flat - flat[taken[-1]]).norm(dim=1))
     return points[taken]
 
 
