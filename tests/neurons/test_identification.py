@@ -52,7 +52,7 @@ def test_scores_are_the_formulas() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_rankings_are_made_of_effects_and_harms(method: str) -> None:
     model = fake_language_model()
-    found = identify(model, BRANDS, PROMPTS, method, num_neurons=8, seed=3)
+    found = identify(model, BRANDS, PROMPTS, method, num_neurons=8, seed=3, stems=STEMS)
     effects = attribution(model, BRANDS, PROMPTS.everything, STEMS)
     torch.testing.assert_close(found.attributions, effects, rtol=1e-3, atol=1e-5)
     generator = torch.Generator().manual_seed(3)
@@ -65,7 +65,7 @@ def test_rankings_are_made_of_effects_and_harms(method: str) -> None:
     assert found.method == method
     assert found.model == model.identity
     assert found.prompts_digest == PROMPTS.digest
-    again = identify(model, BRANDS, PROMPTS, method, num_neurons=8, seed=3)
+    again = identify(model, BRANDS, PROMPTS, method, num_neurons=8, seed=3, stems=STEMS)
     assert again.digest == found.digest
 
 

@@ -1,0 +1,175 @@
+"""The live model as a substrate: the same numbers as its parts, the null untouched, a row its own."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from auctionsim.brands import parse_brands
+from auctionsim.language_models import prefill, reply_logits, sample_replies
+from auctionsim.neurons import BrandNeurons
+from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.quality import repetition_rate
+from auctionsim.substrates import Substrate
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.protocol import allocation_shape, contexts_of, is_separable
+from auctionsim.testing import fake_language_model
+
+MODEL = fake_language_model(end_gain=2.5)
+PROMPTS = PromptSet(("ask", "tell"), (("Which shoes?", "What shoes do you like?"), ("Tell me of shoes.",)))
+
+
+def some_neurons() -> BrandNeurons:
+    ranking = torch.randperm(MODEL.num_layers * MODEL.num_neurons, generator=torch.Generator().manual_seed(0))[:64]
+    return BrandNeurons(
+        brands=parse_brands("or,the|to"),
+        ranking=ranking.view(2, 32),
+        scores=torch.ones(2, 32),
+        attributions=torch.ones(2, MODEL.num_layers, MODEL.num_neurons),
+        method="random",
+        model=MODEL.identity,
+        prompts_digest="0",
+    )
+
+
+def substrate(**more: object) -> LanguageModelSubstrate:
+    settings = {"num_neurons": 32, "amplification": 4.0, "samples": 3, "max_new_tokens": 8, **more}
+    return LanguageModelSubstrate(MODEL, some_neurons(), PROMPTS, **settings)  # type: ignore[arg-type]
+
+
+LIVE = substrate()
+LEVERS = torch.tensor([[[0.0, 1.0], [0.0, 1.0]], [[32.0, 4.0], [0.0, 1.0]], [[5.5, 2.0], [20.0, 3.0]]]).double()
+
+
+def test_it_is_a_substrate() -> None:
+    assert isinstance(LIVE, Substrate)
+    assert allocation_shape(LIVE) == (2, 2)
+    assert contexts_of(LIVE) == ("ask", "tell")
+    assert not is_separable(LIVE)
+    assert LIVE.features == ("slot_probability", "mention_probability", "hits")
+    assert [(lever.name, lever.low, lever.high, lever.null) for lever in LIVE.levers] == [
+        ("num_neurons", 0.0, 32.0, 0.0),
+        ("amplification", 1.0, 4.0, 1.0),
+    ]
+    assert LIVE.null_allocation(3, dtype=torch.float64).dtype == torch.float64
+    outside = torch.tensor([[[33.0, 1.0], [0.0, 1.0]], [[0.0, 0.5], [0.0, 1.0]]]).double()
+    assert LIVE.feasible(torch.cat([LEVERS, outside])).tolist() == [True, True, True, False, False]
+    with pytest.raises(NotImplementedError, match="measure a ResponseSurface"):
+        LIVE.maximise(torch.ones(1, 2, 3), 1.0)
+
+
+def test_observing_averages_prompts_and_contexts() -> None:
+    exposure, loss = LIVE.observe(LEVERS)
+    assert exposure.shape == (3, 2, 3)
+    assert exposure.dtype == loss.dtype == torch.float64
+    apart = [LIVE.observe(LEVERS, torch.full((3,), context)) for context in (0, 1)]
+    torch.testing.assert_close(exposure, (apart[0][0] + apart[1][0]) / 2)
+    torch.testing.assert_close(loss, (apart[0][1] + apart[1][1]) / 2)
+    mixed = LIVE.observe(LEVERS, torch.tensor([1, 0, 1]))
+    for row, context in enumerate((1, 0, 1)):
+        torch.testing.assert_close(mixed[0][row], apart[context][0][row], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(mixed[1][row], apart[context][1][row], rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(LIVE.exposure(LEVERS), exposure)
+    torch.testing.assert_close(LIVE.user_loss(LEVERS), loss)
+    slow = torch.zeros(3, 2, 3, dtype=torch.float64)
+    for context, prompts in enumerate(PROMPTS.prompts):
+        for number, prompt in enumerate(prompts):
+            part = 1 / 2 / len(prompts)
+            batch = LIVE.replies(prompt, LEVERS, (context, number), 3)
+            hits = batch.hits.view(3, 3, 2)
+            values = (LIVE.slot_probability(prompt, LEVERS).mean(1), (hits > 0).double().mean(1), hits.double().mean(1))
+            slow += part * torch.stack(values, 2)
+    torch.testing.assert_close(exposure, slow)
+
+
+def test_the_null_loses_nothing_and_amplifying_does() -> None:
+    loss = LIVE.user_loss(LEVERS)
+    assert loss[0] == 0  # exactly, though its batch is amplified elsewhere
+    assert LIVE.user_loss(LEVERS[:1])[0] == 0
+    assert (loss[1:] > 0.01).all()
+    same = LEVERS[:1].repeat(3, 1, 1)
+    same[1, 0, 1], same[2, 1, 0] = 4.0, 20.0  # no neurons, or a factor of 1
+    exposure, none = LIVE.observe(same)
+    assert (none == 0).all()
+    assert (exposure == exposure[0]).all()
+
+
+def test_what_a_reply_is_worth() -> None:
+    """Texts, hits and repetition from the sampled tokens; loss and surprise by the formulas, token by token."""
+    batch = LIVE.replies(PROMPTS.prompts[0][0], LEVERS, (0, 0), 3)
+    scales = LIVE.neurons.scales(LEVERS.float()).repeat_interleave(3, 0)
+    prefix = prefill(MODEL, MODEL.chat_ids(PROMPTS.prompts[0][0]), 8)
+    draws = [np.random.default_rng([0, 0, 0, k]).random(8, dtype=np.float32) for k in range(3)]
+    uniforms = torch.from_numpy(np.stack(draws)).repeat(3, 1)
+    replies = sample_replies(MODEL, prefix, scales, uniforms, temperature=0.7)
+    moved = torch.log_softmax(reply_logits(MODEL, prefix, replies.tokens, scales).double(), -1)
+    still = torch.log_softmax(reply_logits(MODEL, prefix, replies.tokens, torch.ones_like(scales)).double(), -1)
+    assert len(set(batch.lengths.tolist())) > 1
+    for row in range(9):
+        length = int(replies.lengths[row])
+        text = MODEL.text(replies.tokens[row, :length])
+        assert (batch.texts[row], int(batch.lengths[row])) == (text, length)
+        assert batch.hits[row].tolist() == [brand.hits(text) for brand in LIVE.neurons.brands]
+        assert batch.mentions[row].tolist() == [brand.mentions(text) for brand in LIVE.neurons.brands]
+        assert batch.repetition[row].item() == pytest.approx(repetition_rate(text))
+        kl, surprise = 0.0, 0.0
+        for position in range(length):
+            p, q = moved[row, position], still[row, position]
+            kl += float((p.exp() * (p - q)).sum())
+            surprise -= float(q[replies.tokens[row, position]])
+        assert batch.user_loss[row].item() == pytest.approx(kl / length, rel=1e-3, abs=1e-5)
+        assert batch.surprise[row].item() == pytest.approx(surprise / length, rel=1e-4)
+
+
+def test_samples_are_keyed_by_seed_place_and_number() -> None:
+    prompt = PROMPTS.prompts[0][0]
+
+    def texts(live: LanguageModelSubstrate, place: tuple[int, ...], samples: int, first: int = 0) -> list[str]:
+        return live.replies(prompt, LEVERS[:1], place, samples, first).texts
+
+    five = texts(LIVE, (0, 0), 5)
+    assert texts(LIVE, (0, 0), 2, first=3) == five[3:]
+    assert len({tuple(t) for t in (five, texts(LIVE, (0, 1), 5), texts(LIVE, (1, 0), 5))}) == 3
+    assert texts(substrate(seed=1), (0, 0), 5) != five
+    rows = LIVE.replies(prompt, LEVERS, (0, 0), 2).texts
+    for row in range(3):
+        assert LIVE.replies(prompt, LEVERS[row : row + 1], (0, 0), 2).texts == rows[2 * row : 2 * row + 2]
+
+
+def test_overflow_is_refused() -> None:
+    half = fake_language_model(end_gain=2.5, dtype=torch.float16)
+    neurons = BrandNeurons(**{**vars(some_neurons()), "model": half.identity})
+    live = LanguageModelSubstrate(half, neurons, PROMPTS, num_neurons=32, amplification=1e5, max_new_tokens=4)
+    with pytest.raises(ValueError, match=r"logits are not finite in torch\.float16 at levers \[\[32\.0, "):
+        live.replies("Which shoes?", torch.tensor([[[0.0, 1.0]] * 2, [[32.0, 6e4]] * 2]), (0, 0), 2)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"identified on other:0, not on fake:"):
+        LanguageModelSubstrate(MODEL, BrandNeurons(**{**vars(some_neurons()), "model": "other:0"}), PROMPTS)
+    for change, message in (
+        ({"num_neurons": 33}, r"num_neurons must lie in \[1, 32\], got 33"),
+        ({"amplification": 0.5}, "amplification must be a number in"),
+        ({"samples": 0}, "samples must be an integer"),
+        ({"temperature": -0.1}, "temperature must be a number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            substrate(**change)
+    with pytest.raises(ValueError, match="was it made for another substrate"):
+        LIVE.exposure(torch.zeros(1, 3, 2))
+    with pytest.raises(ValueError, match="context must index"):
+        LIVE.exposure(LEVERS, torch.tensor([0, 1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("", 0.0), ("one two", 0.0), ("a b c d", 0.0), ("a b c A B C a b c", 1 - 3 / 7), ("la la la la la", 1 - 1 / 3)],
+)
+def test_repetition_rate(text: str, rate: float) -> None:
+    assert repetition_rate(text) == pytest.approx(rate)
+
+
+def test_stems_are_scored_each() -> None:
+    slots: Tensor = LIVE.slot_probability(PROMPTS.prompts[0][0], LEVERS)
+    assert slots.shape == (3, len(STEMS), 2)
+    assert ((slots > 0) & (slots < 1)).all()
