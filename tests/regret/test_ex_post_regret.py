@@ -156,6 +156,13 @@ def test_a_larger_budget_never_lowers_the_result(seed: int, m: int, scrambled: b
         before = found.lower
 
 
+def test_the_budget_is_kept() -> None:
+    """The first misreport is 0, worth nothing here, the second half the truth, worth v²/4."""
+    rule, place, v = PayAsBid(QuadraticSubstrate(1), 1.0), QuadraticSubstrate(1), torch.full((1, 1, 1), 0.75)
+    assert ex_post_regret(rule, place, v, budget=1).max == 0.0
+    assert ex_post_regret(rule, place, v, budget=2).max == 0.75**2 / 4
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_default_budget_finds_what_a_fine_grid_finds(seed: int, generator: torch.Generator) -> None:
     """Against 201 × 201 misreports for each profile and bidder: at least 99.5 % of the regret in total."""
