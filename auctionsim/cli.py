@@ -51,14 +51,9 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str | None:
     """Return the sentence for a mistake of the caller's, None for a defect of ours."""
-    import click
-
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    if isinstance(error, (ValueError, OSError)) or type(error).__name__ in (
-        "ModelUnavailableError",
-        "MissingExtraError",
-    ):
+    if hasattr(error, "format_message"):  # typer's own: a wrong option or command
+        return " ".join(str(error.format_message()).split())
+    if isinstance(error, (ValueError, OSError)) or type(error).__name__ == "ModelUnavailableError":
         return " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("auctionsim"):
         return f"{error.name} is not installed: pip install 'auctionsim[all]'"

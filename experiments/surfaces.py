@@ -16,7 +16,9 @@ def single_settings_table(surface: ResponseSurface) -> Iterator[Table]:
         str(i) for i in range(surface.num_bidders)
     ]
     for bidder, brand in enumerate(brands):
-        table = Table(title=f"{brand} alone, mean over {len(surface.contexts)} contexts, replicates A / B")
+        table = Table(
+            show_lines=True, title=f"{brand} alone, mean over {len(surface.contexts)} contexts, replicate A above B"
+        )
         for name in (*(lever.name for lever in surface.levers), *surface.measured_features, "user_loss"):
             table.add_column(name, justify="right")
         null = surface.null_allocation(1, dtype=torch.float64)[0, bidder]
@@ -27,11 +29,11 @@ def single_settings_table(surface: ResponseSurface) -> Iterator[Table]:
             exposures = [view.exposure(allocation)[0, bidder] for view in views]
             errors = [view.standard_error(allocation) for view in views]
             cells = [
-                " / ".join(f"{e[k]:.3f}±{s.exposure[0, bidder, k]:.3f}" for e, s in zip(exposures, errors, strict=True))
+                "\n".join(f"{e[k]:.3f}±{s.exposure[0, bidder, k]:.3f}" for e, s in zip(exposures, errors, strict=True))
                 for k in range(len(surface.measured_features))
             ]
             losses = [float(view.user_loss(allocation)[0]) for view in views]
-            table.add_row(*(f"{level:g}" for level in setting), *cells, " / ".join(f"{loss:.3f}" for loss in losses))
+            table.add_row(*(f"{level:g}" for level in setting), *cells, "\n".join(f"{loss:.3f}" for loss in losses))
         yield table
 
 

@@ -5,11 +5,14 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from safetensors import SafetensorError
@@ -135,6 +138,8 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
     where = choose_device(device)
     kind = choose_dtype(dtype, where)
     folder = packaged_folder() if name_or_path == PACKAGED else name_or_path
+    if name_or_path != PACKAGED and not Path(name_or_path).is_dir():
+        _check_hub(name_or_path)
     quiet = transformers.utils.logging
     bar = quiet.is_progress_bar_enabled()
     quiet.disable_progress_bar()  # ours are drawn by rich
@@ -151,6 +156,26 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
     network = network.to(where).eval().requires_grad_(False)
     name = name_or_path if not Path(name_or_path).is_dir() else Path(name_or_path).resolve().name
     return LanguageModel(name, fingerprint(network), network, tokenizer, find_feed_forwards(network))
+
+
+def _check_hub(name: str) -> None:
+    """Refuse what is neither cached nor within reach at once, instead of after minutes of retries.
+
+    Raises:
+        ModelUnavailableError: No hub id; or not cached, with the hub out of reach.
+    """
+    import huggingface_hub
+
+    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is None:
+        raise ModelUnavailableError(_how_to_get(name))
+    proxied = any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
+    if proxied or isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+        return
+    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname or ""
+    try:
+        socket.create_connection((host, 443), timeout=5).close()
+    except OSError as error:
+        raise ModelUnavailableError(_how_to_get(name, OSError(f"not cached, and {host}: {error}"))) from error
 
 
 def choose_device(device: str) -> torch.device:
