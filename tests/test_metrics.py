@@ -51,6 +51,14 @@ def test_one_outcome_by_hand() -> None:
     assert metrics.efficiency(outcome, substrate, v).tolist() == [0.625]  # the best: bidder 2 alone, worth 1
 
 
+def test_a_subsidy_is_a_negative_payment() -> None:
+    outcome = Outcome(torch.zeros(1, 2, 1), torch.tensor([[-0.25, 0.5]]))
+    v = torch.ones(1, 2, 1)
+    assert metrics.utility(outcome, Items(2), v).tolist() == [[0.25, -0.5]]
+    assert metrics.revenue(outcome, Items(2), v).tolist() == [0.25]
+    assert metrics.ir_violation(outcome, Items(2), v).tolist() == [[0.0, 0.5]]
+
+
 def test_participation_gain_counts_suppressed_organic_exposure() -> None:
     outcome = Outcome(torch.tensor([[[0.0], [1.0]]]), torch.zeros(1, 2))
     gain = metrics.participation_gain(outcome, Organic(), torch.tensor([[[1.0], [0.25]]]))
