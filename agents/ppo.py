@@ -100,7 +100,7 @@ def train_ppo(
     checked_count(iterations, "iterations")
     tuned = settings or PPOSettings()
     names = [f"bidder_{i}" for i in range(len(highs))]
-    with _ray_running(), _global_state_kept():
+    with ray_running(), global_state_kept():
         config = bidder_config(
             env,
             env_config,
@@ -262,7 +262,7 @@ def _learning_step(iteration: int, numbers: Sequence[Mapping[str, Any]]) -> Lear
 
 
 @contextlib.contextmanager
-def _ray_running() -> Iterator[None]:
+def ray_running() -> Iterator[None]:
     """Start a small local ray if none is running, and stop what was started."""
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -282,7 +282,7 @@ def _ray_running() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _global_state_kept() -> Iterator[None]:
+def global_state_kept() -> Iterator[None]:
     """Put the global state back as it was: RLlib seeds every generator and makes torch deterministic."""
     python, numpy = random.getstate(), np.random.get_state()
     strict, warn_only = (

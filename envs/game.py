@@ -190,7 +190,7 @@ class AuctionGame:
         bids = self._within_constraints(state, valuations, bids.to(self.dtype))
         outcome = self.mechanism(bids, context)
         checked_allocation(outcome.allocation, self._allocation_shape)
-        exposure = self.substrate.exposure(outcome.allocation, context)
+        exposure, user_loss = self._measured(outcome.allocation, context)
         value = (valuations * exposure).sum(2)
         following = state._replace(
             round=state.round + 1,
@@ -204,9 +204,19 @@ class AuctionGame:
             outcome=outcome,
             exposure=exposure,
             rewards=self.utility(value, outcome.payments),
-            user_loss=self.substrate.user_loss(outcome.allocation, context) if self.with_user_loss else None,
+            user_loss=user_loss,
             over=following.round >= self.rounds,
         )
+
+    def _measured(self, allocation: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return exposure and user loss, at once where the substrate can (a live model generates for both)."""
+        if not self.with_user_loss:
+            return self.substrate.exposure(allocation, context), None
+        observe = getattr(self.substrate, "observe", None)
+        if observe is None:
+            return self.substrate.exposure(allocation, context), self.substrate.user_loss(allocation, context)
+        exposure, user_loss = observe(allocation, context)
+        return exposure, user_loss
 
     def _constraint(self, limits: float | Sequence[float] | None, what: str) -> Tensor | None:
         if limits is None:

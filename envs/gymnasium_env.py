@@ -9,6 +9,7 @@ import torch
 
 from auctionsim.envs.game import GameState
 from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
+from auctionsim.envs.rendering import PlayedRound, picture, text
 from auctionsim.envs.settings import build_game
 
 
@@ -22,11 +23,11 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         setting: A named auction of `auctionsim.envs.settings`; None with a mechanism.
         learner: Which bidder the learner is.
         opponents: One strategy for all others or one each; None: truth.
-        render_mode: None.
+        render_mode: "ansi" (text), "rgb_array" (a picture), or None: the round just played.
         **options: A mechanism, a substrate, priors, and the options of `AuctionGame`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it so
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 2}  # noqa: RUF012  Gymnasium declares it so
 
     def __init__(
         self,
@@ -39,10 +40,13 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     ) -> None:
         self.game = build_game(setting, **options)
         self.seat = LearnerSeat(self.game, learner, opponents)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"render_mode must be one of {self.metadata['render_modes']}, got {render_mode!r}")
         self.render_mode = render_mode
         self.observation_space, self.action_space = learner_spaces(self.seat)
         self._generator = torch.Generator()
         self._state: GameState | None = None
+        self.played: PlayedRound | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -56,6 +60,7 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         elif unseeded:
             self._generator.manual_seed(int(self.np_random.integers(2**63)))
         self._state = self.game.draw(1, self._generator)
+        self.played = None
         return self.seat.observe(self._state)[0], {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -68,7 +73,17 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._state is None or int(self._state.round[0]) >= self.game.rounds:
             raise RuntimeError("no episode is running: call reset() first")
         own = learner_tensor(action, self.action_space.shape or ())
-        self._state, played = self.game.step(self._state, self.seat.bids(self._state, own.unsqueeze(0)))
+        before = self._state
+        self._state, played = self.game.step(before, self.seat.bids(before, own.unsqueeze(0)))
+        self.played = PlayedRound(before, played)
         reward = float(played.rewards[0, self.seat.learner])
         info = {name: rows[0] for name, rows in self.seat.info(played).items()}
         return self.seat.observe(self._state)[0], reward, bool(played.over[0]), False, info
+
+    def render(self) -> Any:
+        """Return the round just played as text or as a picture (height, width, 3); before the first, the bidders."""
+        if self.render_mode == "ansi":
+            return text(self.game, self._state, self.played)
+        if self.render_mode == "rgb_array":
+            return picture(self.game, self._state, self.played)
+        return None

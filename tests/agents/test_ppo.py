@@ -12,8 +12,8 @@ from auctionsim.agents import Shading
 from auctionsim.agents.ppo import (
     PPOSettings,
     TrainedBidders,
-    _global_state_kept,
-    _ray_running,
+    global_state_kept,
+    ray_running,
     bidder_config,
     load_bidders,
     train_ppo,
@@ -31,7 +31,7 @@ HIGHS = [[1.0], [1.0]]
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_ray_for_all() -> Iterator[None]:
-    with _ray_running():
+    with ray_running():
         yield
 
 
@@ -97,7 +97,7 @@ def test_both_runners_sample_the_same_kind_of_episode_and_the_learner_drops_the_
     from ray.rllib.evaluation.postprocessing import Postprocessing
 
     seen: dict[str, list[dict[str, Any]]] = {}
-    with _global_state_kept():
+    with global_state_kept():
         for runner in (MultiAgentEnvRunner, NeuronAuctionEnvRunner):
             config = bidder_config(
                 register_envs(),

@@ -1,0 +1,98 @@
+"""What a round looks like: a table in text, bars in a picture, and on a live model the reply that the user gets."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auctionsim.envs.game import AuctionGame, GameState, Round
+
+COLOURS = {  # of the bars, from the top: after Okabe and Ito, told apart by everybody
+    "valuation": (0, 114, 178),
+    "bid": (230, 159, 0),
+    "exposure": (0, 158, 115),
+    "payment": (213, 94, 0),
+}
+BAR, GAP, WIDTH = 12, 10, 320
+
+
+class PlayedRound(NamedTuple):
+    """A round of one episode, with the state in which it was bid for."""
+
+    before: GameState
+    round: Round
+
+
+def text(game: AuctionGame, state: GameState | None, played: PlayedRound | None) -> str:
+    """Return the round as a table, one line a bidder; on a live model, with a reply under the allocation."""
+    if state is None:
+        return "no episode is running\n"
+    if played is None:
+        lines = [f"round 0 of {game.rounds}"]
+        lines += [f"  bidder {i}: valuation {_numbers(v)}" for i, v in enumerate(game.valuations(state)[0])]
+        return "\n".join(lines) + "\n"
+    happened, valuations = played.round, game.valuations(played.before)[0]
+    context = game.context(played.before)
+    where = "" if context is None else f", context {game.contexts[int(context[0])]}"
+    loss = "" if happened.user_loss is None else f", user loss {float(happened.user_loss[0]):.3f}"
+    lines = [f"round {int(state.round[0])} of {game.rounds}{where}{loss}"]
+    for i in range(game.num_bidders):
+        levers = _numbers(happened.outcome.allocation[0, i].flatten())
+        lines.append(
+            f"  bidder {i}: valuation {_numbers(valuations[i])}, bid {_numbers(happened.bids[0, i])}, "
+            f"levers {levers}, exposure {_numbers(happened.exposure[0, i])}, "
+            f"pays {float(happened.outcome.payments[0, i]):.3f}, utility {float(happened.rewards[0, i]):.3f}"
+        )
+    reply = _reply(game, happened.outcome.allocation, context)
+    return "\n".join([*lines, *reply]) + "\n"
+
+
+def picture(game: AuctionGame, state: GameState | None, played: PlayedRound | None) -> np.ndarray:
+    """Return a (height, width, 3) uint8 picture: per bidder one bar each of `COLOURS`, features summed.
+
+    A full bar is the largest valuation, or the largest exposure; negative payments show as none.
+    """
+    height = game.num_bidders * (len(COLOURS) * BAR + GAP) + GAP
+    canvas = np.full((height, WIDTH, 3), 255, dtype=np.uint8)
+    if state is None:
+        return canvas
+    shares = _shares(game, state, played)
+    for bidder in range(game.num_bidders):
+        top = GAP + bidder * (len(COLOURS) * BAR + GAP)
+        for place, (name, colour) in enumerate(COLOURS.items()):
+            width = round(float(shares[name][bidder].clamp(0, 1)) * (WIDTH - 2 * GAP))
+            canvas[top + place * BAR : top + (place + 1) * BAR - 2, GAP : GAP + width] = colour
+    return canvas
+
+
+def _shares(game: AuctionGame, state: GameState, played: PlayedRound | None) -> dict[str, Tensor]:
+    nothing = torch.zeros(game.num_bidders)
+    before = state if played is None else played.before
+    money = game.bid_high.sum(1).amax()
+    shares = {"valuation": game.valuations(before)[0].sum(1) / money, "bid": nothing, "exposure": nothing}
+    if played is None:
+        return {**shares, "payment": nothing}
+    happened = played.round
+    largest = game.exposure_high.sum(1).amax()
+    exposure = happened.exposure[0].sum(1)
+    return {
+        **shares,
+        "bid": happened.bids[0].sum(1) / money,
+        "exposure": exposure / (largest if torch.isfinite(largest) else exposure.amax().clamp_min(1)),
+        "payment": happened.outcome.payments[0] / money,
+    }
+
+
+def _reply(game: AuctionGame, allocation: Tensor, context: Tensor | None) -> list[str]:
+    """Return one sampled reply, where the substrate is a model that can give it."""
+    replies, prompts = getattr(game.substrate, "replies", None), getattr(game.substrate, "prompts", None)
+    if replies is None or prompts is None:
+        return []
+    group = 0 if context is None else int(context[0])
+    prompt = prompts.prompts[group][0]
+    return [f"  {prompt}", f"  {replies(prompt, allocation, (group, 0), 1).texts[0]}"]
+
+
+def _numbers(values: Tensor) -> str:
+    return " ".join(f"{value:.3g}" for value in values.flatten().tolist())

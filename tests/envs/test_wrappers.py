@@ -1,0 +1,101 @@
+"""Other bids, records, regret in the info, and what a round looks like."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from auctionsim.envs import NeuronAuctionEnv
+from auctionsim.envs.wrappers import DiscretisedBids, NormalisedBids, RecordAuctions, RegretInInfo
+from auctionsim.mechanisms import PayAsBid
+from auctionsim.priors import Uniform
+from auctionsim.substrates import Items
+
+
+def wide(**options: Any) -> NeuronAuctionEnv:
+    return NeuronAuctionEnv(mechanism=PayAsBid(Items(2)), priors=Uniform(0, 4), rounds=3, **options)
+
+
+def test_normalised_and_discretised_bids_are_the_plain_ones() -> None:
+    plain, shares, steps = wide(), NormalisedBids(wide()), DiscretisedBids(wide(), levels=9)
+    for env in (plain, shares, steps):
+        env.reset(seed=0)
+    assert shares.action_space == gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    for share in (0.25, 1.0, 0.0):
+        one = plain.step(np.array([4 * share], np.float32))
+        two = shares.step(np.array([share], np.float32))
+        three = steps.step(np.array([round(8 * share)]))
+        assert one[1] == two[1] == three[1]
+        np.testing.assert_array_equal(one[0], two[0])
+        np.testing.assert_array_equal(one[0], three[0])
+    with pytest.raises(TypeError, match="NeuronAuctionEnv inside"):
+        NormalisedBids(gymnasium.make("CartPole-v1"))
+
+
+def test_every_auction_is_recorded(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    env = RecordAuctions(wide(opponents=lambda v: v / 4), tmp_path / "new" / "auctions.parquet")
+    told = []
+    for seed in (1, 2):
+        env.reset(seed=seed)
+        told += [env.step(np.array([1.5], np.float32)) for _ in range(3)]
+    env.close()
+    env.close()  # a second time changes nothing
+    rows = parquet.read_table(tmp_path / "new" / "auctions.parquet").to_pylist()
+    assert len(rows) == 12
+    mine = [row for row in rows if row["bidder"] == 0]
+    assert [row["reward"] for row in mine] == [answer[1] for answer in told]
+    assert [(row["episode"], row["round"]) for row in mine] == [(e, r) for e in (0, 1) for r in (0, 1, 2)]
+    for row in rows:
+        assert row["context"] is None
+        value = row["valuation_item_0"] * row["exposure_item_0"]
+        assert row["reward"] == pytest.approx(value - row["payment"], abs=1e-6)
+        if row["bidder"] == 1:
+            assert row["bid_item_0"] == row["valuation_item_0"] / 4
+
+
+def test_regret_in_info_is_first_prices() -> None:
+    """Against a rival's bid r, the best bid is just above r: regret (v − r)₊ − utility, up to the search's grid."""
+    env = RegretInInfo(NeuronAuctionEnv("first-price", rounds=8), budget=256)
+    observation, _ = env.reset(seed=3)
+    inner = env.unwrapped
+    for bid in np.linspace(0, 1, 8, dtype=np.float32):
+        valuation = float(observation[0])
+        observation, reward, _, _, info = env.step(np.array([bid]))
+        rival = float(inner.played.round.bids[0, 1, 0])
+        best = max(valuation - rival, 0.0)
+        assert info["regret"] <= best - reward + 1e-6
+        assert info["regret"] == pytest.approx(max(best - reward, 0), abs=0.02)
+    truthful = RegretInInfo(NeuronAuctionEnv("second-price"))
+    observation, _ = truthful.reset(seed=0)
+    assert truthful.step(observation[:1])[4]["regret"] == 0
+    with pytest.raises(ValueError, match="without budgets"):
+        RegretInInfo(wide(budgets=1.0))
+
+
+def test_rendering_shows_the_round() -> None:
+    for mode in ("ansi", "rgb_array"):
+        env = gymnasium.make("auctionsim/Crosstalk-v0", render_mode=mode, rounds=2).unwrapped
+        assert isinstance(env, NeuronAuctionEnv)
+        check_env(env)  # which renders in both modes, too
+        env.reset(seed=0)
+        before = env.render()
+        env.step(np.array([0.5], np.float32))
+        after = env.render()
+        if mode == "ansi":
+            assert before.startswith("round 0 of 2")
+            assert "bid 0.5" in after
+            assert after.count("bidder") == 2
+        else:
+            assert before.shape == after.shape == (126, 320, 3)
+            assert (before != after).any()
+            assert after.dtype == np.uint8
+            blue = (after == (0, 114, 178)).all(2).any(0)
+            assert blue.sum() == pytest.approx(300 * float(env.game.valuations(env.played.before).max()), abs=1)
+    assert NeuronAuctionEnv("crosstalk").render() is None
+    with pytest.raises(ValueError, match="render_mode"):
+        NeuronAuctionEnv("crosstalk", render_mode="human")
