@@ -3,14 +3,20 @@
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
+from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
+from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
+from auctionsim.mechanisms.kl_tilt import KLTilt
 from auctionsim.mechanisms.menu import Menu, MenuAuction, Offers
 from auctionsim.mechanisms.menu_training import train_menu
+from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
+from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
 
@@ -18,16 +24,30 @@ __all__ = [
     "VCG",
     "AffineMaximizer",
     "AllPay",
+    "Alpha",
+    "ChiSquared",
+    "DiscriminatoryPrice",
+    "Divergence",
     "FirstPrice",
+    "ForwardKL",
+    "GeneralizedFirstPrice",
+    "GeneralizedSecondPrice",
+    "JensenShannon",
+    "KLTilt",
     "Mechanism",
     "Menu",
     "MenuAuction",
+    "NearestBid",
     "Offers",
     "Optimum",
     "PayAsBid",
+    "PostedPrice",
+    "ReverseKL",
     "SecondPrice",
     "ThirdPrice",
     "TrainingPoint",
+    "UniformPrice",
+    "VickreyUnits",
     "VirtualWelfareMaximizer",
     "train_affine_maximizer",
     "train_menu",

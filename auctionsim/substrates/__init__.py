@@ -1,8 +1,11 @@
 """What is auctioned: how an allocation becomes exposure for bidders and loss for the user."""
 
+from auctionsim.substrates.bundles import Bundles
 from auctionsim.substrates.items import Items
+from auctionsim.substrates.lottery import Lottery
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import Measurement, Replicate
+from auctionsim.substrates.positions import Positions
 from auctionsim.substrates.protocol import (
     FiniteRange,
     FiniteSubstrate,
@@ -15,19 +18,24 @@ from auctionsim.substrates.protocol import (
 )
 from auctionsim.substrates.quadratic import QuadraticSubstrate
 from auctionsim.substrates.surface import LeverGrid, ResponseSurface
+from auctionsim.substrates.units import Units
 
 __all__ = [
+    "Bundles",
     "FiniteRange",
     "FiniteSubstrate",
     "Items",
     "Lever",
     "LeverGrid",
+    "Lottery",
     "MeasuredList",
     "Measurement",
+    "Positions",
     "QuadraticSubstrate",
     "Replicate",
     "ResponseSurface",
     "Substrate",
+    "Units",
     "allocation_shape",
     "contexts_of",
     "is_separable",

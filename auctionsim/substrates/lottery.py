@@ -1,0 +1,85 @@
+"""A lottery over a fixed set of replies: what is allocated is the distribution that the reply is drawn from."""
+
+import torch
+from torch import Tensor
+
+from auctionsim.checks import checked_allocation, checked_context
+from auctionsim.substrates.protocol import FiniteRange, Lever
+
+
+class Lottery:
+    """Replies y with exposures e_i(y) and user losses L(y); an allocation is a distribution q over them.
+
+    e_i(q) = E_q e_i(y) and L(q) = E_q L(y). The null is the reference distribution, what the untouched model says. No
+    lever is a bidder's own.
+
+    Args:
+        exposures: (reply, bidder, feature), finite, ≥ 0.
+        user_losses: (reply,), finite, ≥ 0.
+        reference: (reply,), probabilities; None for uniform.
+    """
+
+    contexts = ()
+    levers: tuple[Lever, ...] = ()
+    separable = False
+
+    def __init__(self, exposures: Tensor, user_losses: Tensor, reference: Tensor | None = None) -> None:
+        replies = len(exposures)
+        if exposures.ndim != 3 or not all(exposures.shape) or user_losses.shape != (replies,):
+            raise ValueError(
+                f"a lottery needs exposures (reply, bidder, feature) and user_losses (reply,), "
+                f"got {tuple(exposures.shape)} and {tuple(user_losses.shape)}"
+            )
+        for name, numbers in (("exposures", exposures), ("user_losses", user_losses)):
+            if not bool((torch.isfinite(numbers) & (numbers >= 0)).all()):
+                raise ValueError(f"{name} must be finite and >= 0")
+        reference = torch.full((replies,), 1 / replies) if reference is None else reference
+        reference = reference.double()
+        if reference.shape != (replies,) or not bool((reference >= 0).all()) or abs(float(reference.sum()) - 1) > 1e-6:
+            raise ValueError(f"reference must be {replies} probabilities that sum to 1, got {reference.tolist()}")
+        self.exposures, self.user_losses = exposures.double(), user_losses.double()
+        self.reference = reference / reference.sum()
+        self.num_bidders = exposures.shape[1]
+        self.features = tuple(f"feature_{k}" for k in range(exposures.shape[2]))
+
+    def null_allocation(
+        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> Tensor:
+        """Return the reference: (batch, reply)."""
+        dtype = dtype or torch.get_default_dtype()
+        return self.reference.to(device=device, dtype=dtype).repeat(batch, 1)
+
+    def feasible(self, allocation: Tensor) -> Tensor:
+        """Tell which rows are distributions, up to float rounding: (batch,) bool."""
+        q = self._checked(allocation)
+        slack = 8 * len(self.reference) * torch.finfo(q.dtype).eps
+        return (q >= 0).all(1) & ((q.sum(1) - 1).abs() <= slack)
+
+    def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return E_q e: (batch, bidder, feature)."""
+        checked_context(context, len(allocation), self.contexts)
+        q = self._checked(allocation)
+        return torch.einsum("by,yif->bif", q, self.exposures.to(q.device, q.dtype))
+
+    def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return E_q L: (batch,)."""
+        checked_context(context, len(allocation), self.contexts)
+        q = self._checked(allocation)
+        return q @ self.user_losses.to(q.device, q.dtype)
+
+    def finite_range(self, context: Tensor | None = None) -> FiniteRange:
+        """Return the reference and every sure reply: a linear objective is greatest at one of them."""
+        if context is not None:
+            checked_context(context, len(context), self.contexts)
+        sure = torch.cat([self.reference.unsqueeze(0), torch.eye(len(self.reference), dtype=torch.float64)])
+        return FiniteRange(sure, self.exposure(sure).unsqueeze(0), self.user_loss(sure).unsqueeze(0))
+
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+        """Return the best sure reply, or the reference where none is better."""
+        checked_context(context, len(weights), self.contexts)
+        allocations, exposures, losses = (part.to(weights.device, weights.dtype) for part in self.finite_range())
+        value = torch.einsum("bif,kif->bk", weights, exposures[0]) - user_weight * losses[0]
+        return allocations[value.argmax(1)]
+
+    def _checked(self, allocation: Tensor) -> Tensor:
+        return checked_allocation(allocation, (len(self.reference),))
