@@ -12,10 +12,10 @@ from auctionsim.agents import Shading
 from auctionsim.agents.ppo import (
     PPOSettings,
     TrainedBidders,
-    global_state_kept,
-    ray_running,
     bidder_config,
+    global_state_kept,
     load_bidders,
+    ray_running,
     train_ppo,
 )
 from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
