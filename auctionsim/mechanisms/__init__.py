@@ -13,6 +13,7 @@ from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.training import TrainingPoint
@@ -49,6 +50,8 @@ __all__ = [
     "UniformPrice",
     "VickreyUnits",
     "VirtualWelfareMaximizer",
+    "load_mechanism",
+    "save_mechanism",
     "train_affine_maximizer",
     "train_menu",
 ]

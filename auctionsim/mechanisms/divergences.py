@@ -152,3 +152,7 @@ class Alpha(Divergence):
         base = 1 + (self.alpha - 1) * slope
         power = base.clamp_min(1e-300) ** (1 / (self.alpha - 1))
         return torch.where(base > 0, power, 0.0 if self.alpha > 1 else torch.inf)
+
+
+PLAIN: tuple[type[Divergence], ...] = (ReverseKL, ForwardKL, ChiSquared, JensenShannon)
+"""Those without a parameter."""

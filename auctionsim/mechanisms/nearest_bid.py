@@ -9,7 +9,7 @@ from auctionsim.substrates.bundles import Bundles
 
 
 class NearestBid(Mechanism):
-    """Choose the best set of winners of LLG and charge the core point nearest to the bids.
+    """Choose the best set of winners of LLG and charge the core point of lowest revenue that is nearest to the bids.
 
     The core asks p_1 + p_2 ≥ b_3 of winning locals (bidders 0 and 1) and p_3 ≥ b_1 + b_2 of a winning global one
     (bidder 2). So the global pays b_1 + b_2, and the locals split their joint advantage Δ = b_1 + b_2 − b_3 evenly:
@@ -17,8 +17,8 @@ class NearestBid(Mechanism):
     locals U[0,1] and a truthful global U[0,2], all independent, the locals bid ln(2/(2 − v)).
 
     Source:
-        Day and Cramton (2012), "Quadratic core-selecting payment rules for combinatorial auctions"; Ausubel and Baranov (2020), "Core-selecting
-        auctions with incomplete information", for the equilibrium.
+        Day and Cramton (2012), "Quadratic core-selecting payment rules for combinatorial auctions"; Ausubel and
+        Baranov (2020), "Core-selecting auctions with incomplete information", for the equilibrium.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,115 @@
+"""Mechanisms in files: what comes back gives identical outcomes, and what cannot be trusted is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from finite_list import quarter_list
+
+from auctionsim import mechanisms as m
+from auctionsim.priors import Beta, Empirical, Exponential, Mixture, TruncatedNormal, Uniform
+from auctionsim.substrates import Bundles, Lottery, Positions, QuadraticSubstrate, Substrate, Units
+
+LIST = quarter_list(3, bidders=2, entries=6, contexts=2)
+LOTTERY = Lottery(torch.rand(3, 2, 1, generator=torch.Generator().manual_seed(0)), torch.ones(3))
+MENU = m.Menu(torch.tensor([[[0.5], [1.0]], [[0.25], [0.75]]]), torch.tensor([[0.1, 0.3], [0.05, 0.25]]))
+MANY = [
+    [Uniform(0, 1), Mixture([TruncatedNormal(0.3, 0.1, 0, 1), Beta(2, 5)], [0.3, 0.7])],
+    [Exponential(0.5), Empirical([0.1, 0.2, 0.7])],
+]
+MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
+    (m.FirstPrice(0.1), None),
+    (m.SecondPrice(0.25), None),
+    (m.ThirdPrice(), None),
+    (m.AllPay(0.5), None),
+    (m.PostedPrice(0.3), None),
+    (m.PostedPrice(torch.tensor([0.3, 0.6])), None),
+    (m.VCG(QuadraticSubstrate(2, 0.5), 0.5), QuadraticSubstrate(2, 0.5)),
+    (m.PayAsBid(LIST, 0.25), LIST),
+    (m.VirtualWelfareMaximizer(LIST, MANY[0], 0.25, no_suppression=True), LIST),
+    (m.VirtualWelfareMaximizer(LIST, MANY[1], 0.25), LIST),
+    (m.MenuAuction(QuadraticSubstrate(2, 0.5), MENU, reference=torch.ones(2, 1)), QuadraticSubstrate(2, 0.5)),
+    (m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.randn(3, 6), torch.tensor([1.0, 0.5])), LIST),
+    (m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.randn(6)), LIST),
+    (m.GeneralizedSecondPrice(Positions(3, (1.0, 0.5)), 0.1), Positions(3, (1.0, 0.5))),
+    (m.GeneralizedFirstPrice(Positions(3, (1.0, 0.5))), Positions(3, (1.0, 0.5))),
+    (m.UniformPrice(Units(2, 2)), Units(2, 2)),
+    (m.DiscriminatoryPrice(Units(2, 2)), Units(2, 2)),
+    (m.VickreyUnits(Units(2, 2)), Units(2, 2)),
+    (m.NearestBid(), Bundles.llg()),
+    (m.KLTilt(LOTTERY, 0.5, m.Alpha(3.0), 0.1), LOTTERY),
+    (m.KLTilt(LOTTERY, 0.5, m.ChiSquared()), LOTTERY),
+]
+
+
+@pytest.mark.parametrize(("mechanism", "substrate"), MECHANISMS, ids=lambda part: type(part).__name__)
+def test_a_loaded_mechanism_gives_identical_outcomes(
+    mechanism: m.Mechanism, substrate: Substrate | None, tmp_path: Path
+) -> None:
+    m.save_mechanism(mechanism, tmp_path / "rule.safetensors")
+    loaded = m.load_mechanism(tmp_path / "rule.safetensors", substrate)
+    assert type(loaded) is type(mechanism)
+    shape = (50, mechanism.num_bidders or 4, mechanism.num_features or 2)
+    bids = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    for before, after in zip(mechanism(bids), loaded(bids), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_a_trained_mechanism_keeps_its_history(tmp_path: Path) -> None:
+    substrate = QuadraticSubstrate(2)
+    for rule in (
+        m.train_menu(substrate, Uniform(0, 1), 1.0, entries=3, steps=10),
+        m.train_affine_maximizer(substrate, Uniform(0, 1), 1.0, entries=5, steps=10),
+    ):
+        m.save_mechanism(rule, tmp_path / "rule")
+        loaded = m.load_mechanism(tmp_path / "rule", substrate)
+        assert isinstance(loaded, m.MenuAuction | m.AffineMaximizer)
+        assert loaded.history == rule.history
+
+
+def test_untrustworthy_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "rule"
+    substrate = QuadraticSubstrate(2, 0.5)
+    m.save_mechanism(m.MenuAuction(substrate, MENU), path)
+    whole = path.read_bytes()
+    broken = bytearray(whole)
+    broken[-3] ^= 1
+    for content, message in [
+        (whole[: len(whole) // 2], "is (truncated|damaged)"),
+        (bytes(broken), "is damaged"),
+        (b"", "truncated"),
+        (b"hello, this is no mechanism at all", "truncated|not written by auctionsim"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message) as caught:
+            m.load_mechanism(path, substrate)
+        assert "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        m.load_mechanism(tmp_path / "none", substrate)
+
+
+def test_another_substrate_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rule"
+    m.save_mechanism(m.MenuAuction(QuadraticSubstrate(2, 0.5), MENU), path)
+    for other, message in [
+        (QuadraticSubstrate(2, 0.25), "gives another"),
+        (QuadraticSubstrate(3), "does not fit"),
+        (LIST, "does not fit|another substrate"),
+        (None, "pass the substrate"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            m.load_mechanism(path, other)
+
+
+def test_what_has_no_file_form_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    written = m.MenuAuction(QuadraticSubstrate(2), lambda bids, context: MENU)
+
+    class Own(m.SecondPrice):
+        """Somebody's own rule."""
+
+    Own.__module__ = "elsewhere"
+    for rule in (written, Own()):
+        with pytest.raises(TypeError, match="no file form"):
+            m.save_mechanism(rule, tmp_path / "rule")
+    assert not list(tmp_path.iterdir())
