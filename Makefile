@@ -19,11 +19,11 @@ $(STAMP): pyproject.toml requirements.lock
 demo: install
 	$(BIN)/auctionsim demo $(ARGS)
 
-test: install
-	$(BIN)/python -m pytest $(ARGS)
+test: install   # a worker a core, one thread each: two threads on a busy core wait for each other
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not model and not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not model and not slow" $(ARGS)
 
 check: format lint types test
 

@@ -187,6 +187,8 @@ class Measuring:
     def run(self, progress: Callable[[], None] | None = None) -> None:
         """Measure what is missing, storing each unit as it is done; `progress` is called after each."""
         for unit in self.missing:
+            if self._path(unit).exists():  # another process has measured it meanwhile
+                continue
             result = self.measure_unit(unit)
             document = {"format": _FORMAT, "plan": self.digest, **result._asdict()}
             write_text(self._path(unit), _signed(document))
@@ -340,7 +342,11 @@ def _distinct_interventions(settings: MeasurementSettings, brands: int) -> Tenso
 
 
 def _summary(values: Tensor, dim: int) -> Measurement:
-    """Return mean, standard error and count over an axis; absent entries are NaN and do not count."""
+    """Return mean, standard error and count over an axis; absent entries are NaN and do not count.
+
+    Slot probabilities are averaged over stems first, so that prompts are the draws. Replies count one by one: the error
+    is that of sampling replies to these prompts, and says nothing of other prompts; replicate B has others.
+    """
     there = ~values.isnan()
     n = there.sum(dim)
     mean = values.nanmean(dim)

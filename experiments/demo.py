@@ -176,7 +176,8 @@ def _confirm(
 ) -> tuple[tuple[Confirmation, ...], tuple[ReplyPair, ...]]:
     """Measure each brand's best setting anew, beside the untouched model, and keep the first reply of each context."""
     limit = settings.user_loss_limit
-    chosen = [best_single_setting(surface, i, "hits", limit) for i in range(len(settings.brands))]
+    careful = 0.8 * limit  # held-out prompts may cost more than those that the setting is chosen on
+    chosen = [best_single_setting(surface, i, "hits", careful) for i in range(len(settings.brands))]
     prompts = [(c, p, text) for c, some in enumerate(live.prompts.prompts) for p, text in enumerate(some)]
     confirmations, pairs = [], []
     with stages.stage("held-out replies", len(prompts) * sum(setting is not None for setting in chosen)) as tick:
