@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.agents.strategies import Strategies, field_bids, strategy_list
 from auctionsim.checks import checked_count
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
+from auctionsim.regret.strategies import Strategies, played, strategy_list
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 ROWS_A_CALL = 1 << 16
@@ -31,7 +31,7 @@ class BestResponse:
         substrate: What turns its allocations into exposure.
         priors: As everywhere; the field's valuations are drawn from them.
         bidder: Who responds.
-        strategies: The field, one for all or one a bidder; the responder's own is not read. None: truth.
+        strategies: The field, one for all or one a bidder; the responder's own plays no part. None: truth.
         generator: Draws the field.
         candidates: Candidate bids a feature, evenly spaced from 0 to the prior's high.
         draws: How many draws of the field.
@@ -63,7 +63,7 @@ class BestResponse:
         prior = product(priors, n, m)
         axes = [torch.linspace(0, float(high), candidates, dtype=dtype) for high in prior.high[bidder]]
         self.bids: Tensor = torch.tensor(list(itertools.product(*(axis.tolist() for axis in axes))), dtype=dtype)
-        field = field_bids(strategy_list(strategies, n), prior.sample(draws, generator, dtype=dtype))
+        field = played(strategy_list(strategies, n), prior.sample(draws, generator, dtype=dtype))
         names = contexts_of(substrate)
         context = torch.randint(len(names), (draws,), generator=generator) if names else None
         self.exposure, self.payment = _mean_outcomes(

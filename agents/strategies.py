@@ -1,6 +1,5 @@
 """Which strategies need no learning: truth, shading, a table, noise. A strategy maps valuations to bids."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_number
+from auctionsim.regret.strategies import Strategy
 
-Strategy = Callable[[Tensor], Tensor]
-Strategies = Strategy | Sequence[Strategy | None] | None
+__all__ = ["Shading", "Strategy", "TableStrategy", "Truthful", "UniformBids"]
 
 
 @dataclass(frozen=True)
@@ -85,22 +84,3 @@ class TableStrategy:
         share = (v - points[right - 1]) / (points[right] - points[right - 1])
         below, above = table.gather(0, right - 1), table.gather(0, right)
         return below + share * (above - below)
-
-
-def strategy_list(strategies: Strategies, num_bidders: int) -> list[Strategy]:
-    """Return one strategy a bidder; None is truth.
-
-    Raises:
-        ValueError: A sequence of another length.
-    """
-    given = list(strategies) if isinstance(strategies, Sequence) else [strategies] * num_bidders
-    if len(given) != num_bidders:
-        raise ValueError(f"strategies must be one for all or one a bidder ({num_bidders}), got {len(given)}")
-    return [Truthful() if strategy is None else strategy for strategy in given]
-
-
-def field_bids(
-    strategies: Sequence[Strategy], valuations: Float[Tensor, "batch bidder feature"]
-) -> Float[Tensor, "batch bidder feature"]:
-    """Return everybody's bids by their strategies."""
-    return torch.stack([strategy(valuations[:, bidder]) for bidder, strategy in enumerate(strategies)], dim=1)

@@ -137,7 +137,7 @@ class RecordAuctions(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.nd
             with replacing(self._path) as draft:
                 parquet.write_table(pyarrow.Table.from_pylist(self._rows), draft)
             self._rows = []
-        self.env.close()
+        self.env.close()  # type: ignore[no-untyped-call]
 
     def _note(self) -> None:
         game, played = self._inner.game, self._inner.played

@@ -55,7 +55,7 @@ def test_the_field_is_what_is_answered() -> None:
         Items(2),
         Uniform(0, 1),
         1,
-        [None, flat][::-1],
+        [flat, Truthful()],
         generator=torch.Generator().manual_seed(0),
         candidates=101,
     )

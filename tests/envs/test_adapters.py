@@ -21,7 +21,7 @@ from auctionsim.mechanisms import VCG, PayAsBid
 from auctionsim.priors import Uniform
 from auctionsim.substrates import Items, QuadraticSubstrate
 
-ANALYTIC = ["auctionsim/FirstPrice-v0", "auctionsim/SecondPrice-v0", "auctionsim/Crosstalk-v0"]
+IDS = list(SETTING_OF_ID)
 ROUNDS = 3
 
 
@@ -29,7 +29,7 @@ def actions(seed: int, steps: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(seed).random((steps, *shape), dtype=np.float32)
 
 
-@pytest.mark.parametrize("name", ANALYTIC)
+@pytest.mark.parametrize("name", IDS)
 def test_gymnasium_finds_nothing_to_say(name: str) -> None:
     env = gymnasium.make(name)
     check_env(env.unwrapped)  # warnings are errors here
@@ -43,7 +43,7 @@ def test_ids_are_registered_once_and_usable_with_the_module_prefix() -> None:
     for name in SETTING_OF_ID:
         assert name in gymnasium.registry
         json.loads(gymnasium.spec(name).to_json())
-    assert gymnasium.make(f"auctionsim:{ANALYTIC[0]}").spec is not None
+    assert gymnasium.make(f"auctionsim:{IDS[0]}").spec is not None
     assert auctionsim.__version__
 
 
@@ -55,7 +55,7 @@ def test_another_mechanism_under_the_same_id() -> None:
     assert env.step(env.action_space.sample())[2]
 
 
-@pytest.mark.parametrize("name", ANALYTIC)
+@pytest.mark.parametrize("name", IDS)
 def test_a_row_of_the_vector_is_the_single_environment(name: str) -> None:
     vector = gymnasium.make_vec(name, num_envs=4, rounds=ROUNDS)
     assert isinstance(vector.unwrapped, NeuronAuctionVectorEnv)

@@ -79,6 +79,21 @@ def test_one_call_of_the_substrate_a_step(generator: torch.Generator) -> None:
     assert substrate.asked == 1
 
 
+def test_a_model_that_answers_both_at_once_is_asked_once(generator: torch.Generator) -> None:
+    class Live(TwoContexts):
+        def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            return self.exposure(allocation, context), torch.full((len(allocation),), 0.5)
+
+    substrate = Live()
+    game = AuctionGame(lambda bids, _context: VCG(Items(2))(bids), substrate, Uniform(0, 1), rounds=2)
+    state = game.draw(32, generator)
+    substrate.asked = 0
+    _, played = game.step(state, game.valuations(state))
+    assert substrate.asked == 1
+    assert played.user_loss is not None
+    assert bool((played.user_loss == 0.5).all())
+
+
 def test_contexts_are_drawn_seen_and_paid_by(generator: torch.Generator) -> None:
     substrate = TwoContexts()
     game = AuctionGame(VCG(substrate), substrate, Uniform(0, 1), rounds=8)
