@@ -125,11 +125,11 @@ class MenuAuction(Mechanism):
         most = max(1, MOST_EVALUATIONS // (entries * bids.shape[1]))
         parts = []
         for rows in bids.split(most):  # type: ignore[no-untyped-call]
-            offers = self._offers(rows, context)
-            parts.append(_take(offers, chosen_entries(rows, offers)))
+            offers = self._offers(rows, context, by_price=False)
+            parts.append(_take(offers, chosen_entries(rows, offers, by_price=False)))
         return Outcome(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _offers(self, bids: Tensor, context: int | None) -> Offers:
+    def _offers(self, bids: Tensor, context: int | None, *, by_price: bool = True) -> Offers:
         if self._tables is not None:
             table = self._tables[-1 if context is None else context]
             return Offers(*(part.to(bids.device, bids.dtype) for part in table))
@@ -141,7 +141,8 @@ class MenuAuction(Mechanism):
                 f"a menu writer must return levers (batch, bidder, entry, lever) and prices (batch, bidder, entry), "
                 f"got {tuple(menu.levers.shape)} and {tuple(menu.prices.shape)} for bids {tuple(bids.shape)}"
             )
-        return priced_offers(self.range, Menu(*(part.to(bids.dtype) for part in menu)), self.reference, context)
+        menu = Menu(*(part.to(bids.dtype) for part in menu))
+        return priced_offers(self.range, menu, self.reference, context, by_price=by_price)
 
     def _slots(self, menu: Menu) -> list[Offers]:
         contexts = [*range(len(contexts_of(self.range))), None]
@@ -209,24 +210,40 @@ def _take(offers: Offers, entry: Int[Tensor, "row bidder"]) -> Outcome:
     return Outcome(chosen, offers.prices.reshape(-1).index_select(0, flat).view(entry.shape))
 
 
-def chosen_entries(bids: Float[Tensor, "row bidder feature"], offers: Offers) -> Int[Tensor, "row bidder"]:
-    """Return argmax_k b_i · e_i(k) − p_ik, the first of equals: offers come with the lowest price first."""
+def chosen_entries(
+    bids: Float[Tensor, "row bidder feature"], offers: Offers, *, by_price: bool = True
+) -> Int[Tensor, "row bidder"]:
+    """Return argmax_k b_i · e_i(k) − p_ik, of equals the one with the lowest price, then the first.
+
+    Args:
+        bids: Bids.
+        offers: What is offered.
+        by_price: Whether entries come by price, so that the first of equals is the cheapest.
+    """
     utility = -offers.prices
     for f in range(bids.shape[2]):  # term by term, as in `Candidates.scores`
         utility = torch.addcmul(utility, bids[:, :, f, None], offers.exposures[..., f])
-    chosen: Tensor = utility.max(2).indices
-    return chosen
+    if by_price:
+        return utility.argmax(2)
+    best = utility.amax(2, keepdim=True)
+    return torch.where(utility == best, offers.prices, torch.inf).argmin(2)
 
 
-def priced_offers(substrate: Substrate, menu: Menu, reference: Tensor, context: int | None) -> Offers:
-    """Add the null entry, sort by price, and ask the substrate what each entry is worth at the reference."""
+def priced_offers(
+    substrate: Substrate, menu: Menu, reference: Tensor, context: int | None, *, by_price: bool = True
+) -> Offers:
+    """Add the null entry, sort by price if asked, and let the substrate say what each entry is worth at the reference.
+
+    Sorting costs more than all the rest where menus are written anew for every auction.
+    """
     levers, prices = menu
     null = levers.new_tensor([lever.null for lever in substrate.levers]).expand(*levers.shape[:2], 1, -1)
     prices = torch.cat([torch.zeros_like(prices[..., :1]), prices], 2)
     levers = torch.cat([null, levers], 2)
-    order = prices.argsort(dim=2, stable=True)
-    prices = prices.gather(2, order)
-    levers = levers.gather(2, order.unsqueeze(3).expand_as(levers))
+    if by_price:
+        order = prices.argsort(dim=2, stable=True)
+        prices = prices.gather(2, order)
+        levers = levers.gather(2, order.unsqueeze(3).expand_as(levers))
     return Offers(levers, prices, entry_exposures(substrate, levers, reference, context))
 
 
