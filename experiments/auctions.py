@@ -1,16 +1,27 @@
 """Every mechanism on one measured surface, as tables to read in a terminal."""
 
+import time
 from collections.abc import Iterator
 
 from rich.table import Table
 
-from auctionsim.comparison import compare
-from auctionsim.mechanisms import VCG, Mechanism, PayAsBid, VirtualWelfareMaximizer, train_menu
+from auctionsim import metrics
+from auctionsim.comparison import compare, draw_profiles
+from auctionsim.mechanisms import (
+    VCG,
+    Mechanism,
+    PayAsBid,
+    VirtualWelfareMaximizer,
+    train_affine_maximizer,
+    train_menu,
+)
 from auctionsim.priors import Uniform
+from auctionsim.regret import ex_post_regret
 from auctionsim.report.records import Estimate
 from auctionsim.substrates import ResponseSurface
 
 OPTIMUM = "virtual welfare (optimal)"
+AFFINE = "affine maximizer"
 MENU = "menu (the paper's)"
 PAY_AS_BID = "pay as bid"
 PRIOR = Uniform(0.0, 1.0)
@@ -22,10 +33,56 @@ def rival_mechanisms(
     """Return the mechanisms that are compared, designed on the surface as it is viewed, for valuations U[0, 1]."""
     return {
         OPTIMUM: VirtualWelfareMaximizer(surface, PRIOR, user_weight),
+        AFFINE: train_affine_maximizer(surface, PRIOR, user_weight, steps=100, seed=seed),
         MENU: train_menu(surface, PRIOR, user_weight, entries=entries, steps=steps, seed=seed),
         "VCG": VCG(surface, user_weight),
         PAY_AS_BID: PayAsBid(surface, user_weight),
     }
+
+
+KINDS = ("optimum", "menu", "affine", "vcg", "pay-as-bid")
+
+
+def designed(kind: str, surface: ResponseSurface, user_weight: float, *, seed: int) -> Mechanism:
+    """Return one mechanism, designed on the surface as it is viewed, for valuations U[0, 1].
+
+    Raises:
+        ValueError: Not one of `KINDS`.
+    """
+    if kind == "optimum":
+        return VirtualWelfareMaximizer(surface, PRIOR, user_weight)
+    if kind == "menu":
+        return train_menu(surface, PRIOR, user_weight, entries=6, steps=400, seed=seed)
+    if kind == "affine":
+        return train_affine_maximizer(surface, PRIOR, user_weight, seed=seed)
+    if kind == "vcg":
+        return VCG(surface, user_weight)
+    if kind == "pay-as-bid":
+        return PayAsBid(surface, user_weight)
+    raise ValueError(f"mechanism must be one of {', '.join(KINDS)}, got {kind!r}")
+
+
+def regret_table(mechanism: Mechanism, surface: ResponseSurface, *, draws: int, budget: int, seed: int) -> Table:
+    """Return the ex-post regret of a mechanism on both replicates: the largest among bidders, a profile."""
+    profiles = draw_profiles(surface, PRIOR, draws, seed)
+    table = Table(
+        title=f"{type(mechanism).__name__} on {', '.join(surface.features)}, {draws} truthful profiles U[0, 1]"
+    )
+    titles = ("on", "mean", "p95", "max", "upper bound of mean", "mean / revenue", "misreports", "seconds", "how")
+    for title in titles:
+        table.add_column(title, justify="right")
+    for name in ("A", "B"):
+        scored = surface.replicate(name)
+        began = time.perf_counter()
+        found = ex_post_regret(mechanism, scored, profiles.valuations, context=profiles.context, budget=budget)
+        seconds = time.perf_counter() - began
+        worst = found.lower.amax(1)
+        revenue = float(metrics.revenue(mechanism(*profiles), scored, *profiles).mean())
+        upper = "none proved" if found.upper is None else f"{float(found.upper.amax(1).mean()):.5f}"
+        share = "–" if revenue <= 0 else f"{float(worst.mean()) / revenue:.4f}"
+        numbers = (f"{float(worst.mean()):.5f}", f"{float(worst.quantile(0.95)):.5f}", f"{float(worst.max()):.5f}")
+        table.add_row(name, *numbers, upper, share, str(found.budget), f"{seconds:.2f}", found.method)
+    return table
 
 
 def compared_tables(

@@ -1,0 +1,50 @@
+"""Options that several commands share, and how their values are read."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from auctionsim.substrates import ResponseSurface
+
+console = Console()
+errors = Console(stderr=True, soft_wrap=True)
+
+Category = Annotated[str, typer.Option(help="What the brands sell; fills the prompt templates.")]
+Brands = Annotated[str, typer.Option(help="Rival brands, NAME,NAME; aliases after |, as in 'Coca-Cola|Coke,Pepsi'.")]
+Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face id, or a folder.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Prompts = Annotated[Path | None, typer.Option(help='JSON file {"context": ["prompt", …]} instead of the templates.')]
+Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
+SurfaceName = Annotated[str, typer.Option("--surface", help="A packaged surface's name, or a .safetensors file.")]
+Feature = Annotated[str, typer.Option(help="What is sold.")]
+
+
+def surface_named(name: str) -> "ResponseSurface":
+    """Return a packaged surface, or the one in a file."""
+    from auctionsim.substrates import ResponseSurface
+
+    return ResponseSurface.load(name) if Path(name).suffix == ".safetensors" else ResponseSurface.packaged(name)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read numbers with commas between.
+
+    Raises:
+        ValueError: Something else.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"a lever's grid is written as numbers with commas between, got {text!r}") from None
+
+
+def command_line() -> str:
+    """Return what the user typed, for provenance."""
+    return shlex.join(["auctionsim", *sys.argv[1:]])

@@ -1,0 +1,116 @@
+"""Commands about the whole: the demo, one reply twice, benchmarks, what is installed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from auctionsim.cli.options import Brands, Category, Device, Dtype, Model, Prompts, Seed, command_line, console
+
+
+def demo(
+    category: Category = "running shoes",
+    brands: Brands = "Nike,Adidas",
+    prompts: Prompts = None,
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/demo-…].")] = None,
+) -> None:
+    """Run everything once, small, on a real model, and write one HTML page about it."""
+    from auctionsim.brands import parse_brands
+    from auctionsim.experiments.demo import DemoSettings, run
+    from auctionsim.experiments.preparation import slug
+    from auctionsim.measurement import MeasurementSettings
+
+    bidders = parse_brands(brands)
+    folder = out or Path("runs") / slug("demo", category, *(brand.name for brand in bidders), str(seed))
+    settings = DemoSettings(
+        category=category,
+        brands=bidders,
+        folder=folder,
+        prompts_file=prompts,
+        model=model,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        measurement=MeasurementSettings(samples=samples, seed=seed),
+    )
+    run(settings, command_line(), console)
+
+
+def say(
+    prompt: Annotated[str, typer.Argument(help="What the user asks.")],
+    boost: Annotated[list[str], typer.Option(help="BRAND=NEURONSxFACTOR, as in Nike=64x2; once a brand.")],
+    category: Category = "running shoes",
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0)] = 0.7,
+) -> None:
+    """Print a reply untouched and boosted, side by side, from the same random numbers."""
+    from auctionsim.experiments.say import parse_boosts, say_twice
+
+    boosts = parse_boosts(boost)
+    with console.status("asking the model"):
+        said = say_twice(
+            prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature
+        )
+    table = Table(show_lines=True, title=escape(prompt))
+    table.add_column("untouched", ratio=1)
+    table.add_column(f"boosted: {', '.join(boost)}", ratio=1)
+    table.add_row(escape(said.untouched), escape(said.boosted))
+    console.print(table)
+    hits = ", ".join(
+        f"{escape(b.brand.name)} {before} → {after}"
+        for b, before, after in zip(boosts, said.hits_untouched, said.hits_boosted, strict=True)
+    )
+    console.print(f"hits: {hits}; user loss {said.user_loss:.3f} nats a token")
+
+
+def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None) -> None:
+    """Run the benchmarks of a checkout; each prints ratios against a baseline of the same run."""
+    import runpy
+
+    folder = Path(__file__).parent.parent.parent / "benchmarks"
+    there = {path.stem: path for path in sorted(folder.glob("*.py"))}
+    if not there:
+        raise ValueError("benchmarks come with a checkout of the project, not with the installed package")
+    unknown = [name for name in names or () if name not in there]
+    if unknown:
+        raise ValueError(f"no benchmark {', '.join(unknown)}: there are {', '.join(there)}")
+    sys.argv = sys.argv[:1]  # benchmarks read options of their own when they are run as files
+    for name in names or there:
+        console.rule(name)
+        runpy.run_path(str(there[name]), run_name="__main__")
+
+
+def doctor() -> None:
+    """Print versions, the model found, device and dtype."""
+    import platform
+
+    from auctionsim.language_models.loading import choose_device, choose_dtype, load_model, packaged_gguf_or_none
+    from auctionsim.neurons.brand_neurons import package_versions
+
+    device = choose_device("auto")
+    table = Table(show_header=False)
+    table.add_row("python", platform.python_version())
+    for name, version in package_versions().items():
+        table.add_row(name, version)
+    table.add_row("device", str(device))
+    table.add_row("dtype", str(choose_dtype("auto", device)).removeprefix("torch."))
+    gguf = packaged_gguf_or_none()
+    table.add_row("packaged model", "not installed" if gguf is None else str(gguf))
+    console.print(table)
+    model = load_model()
+    console.print(
+        f"{escape(model.identity)} loads: {model.num_layers} layers of {model.num_neurons} neurons, "
+        f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
+    )
