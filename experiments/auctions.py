@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from auctionsim import metrics
-from auctionsim.comparison import compare, draw_profiles
+from auctionsim.comparison import compare, draw_profiles, estimate
 from auctionsim.mechanisms import (
     VCG,
     Mechanism,
@@ -68,20 +68,40 @@ def regret_table(mechanism: Mechanism, surface: ResponseSurface, *, draws: int, 
     table = Table(
         title=f"{type(mechanism).__name__} on {', '.join(surface.features)}, {draws} truthful profiles U[0, 1]"
     )
-    titles = ("on", "mean", "p95", "max", "upper bound of mean", "mean / revenue", "misreports", "seconds", "how")
-    for title in titles:
-        table.add_column(title, justify="right")
+    table.add_column("largest regret among bidders")
+    columns = []
     for name in ("A", "B"):
+        table.add_column(f"paid by replicate {name}", justify="right")
         scored = surface.replicate(name)
         began = time.perf_counter()
         found = ex_post_regret(mechanism, scored, profiles.valuations, context=profiles.context, budget=budget)
         seconds = time.perf_counter() - began
         worst = found.lower.amax(1)
         revenue = float(metrics.revenue(mechanism(*profiles), scored, *profiles).mean())
-        upper = "none proved" if found.upper is None else f"{float(found.upper.amax(1).mean()):.5f}"
-        share = "–" if revenue <= 0 else f"{float(worst.mean()) / revenue:.4f}"
-        numbers = (f"{float(worst.mean()):.5f}", f"{float(worst.quantile(0.95)):.5f}", f"{float(worst.max()):.5f}")
-        table.add_row(name, *numbers, upper, share, str(found.budget), f"{seconds:.2f}", found.method)
+        columns.append(
+            (
+                _shown(estimate(worst)),
+                f"{float(worst.quantile(0.95)):.5f}",
+                f"{float(worst.max()):.5f}",
+                "none proved" if found.upper is None else f"{float(found.upper.amax(1).mean()):.5f}",
+                "–" if revenue <= 0 else f"{float(worst.mean()) / revenue:.4f}",
+                str(found.budget),
+                f"{seconds:.2f}",
+                found.method,
+            )
+        )
+    titles = (
+        "mean",
+        "95th percentile",
+        "max",
+        "upper bound of the mean",
+        "mean / revenue",
+        "misreports",
+        "seconds",
+        "how",
+    )
+    for title, *values in zip(titles, *columns, strict=True):
+        table.add_row(title, *values)
     return table
 
 
