@@ -8,6 +8,8 @@ from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
 from auctionsim.mechanisms.kl_tilt import KLTilt
 from auctionsim.mechanisms.menu import Menu, MenuAuction, Offers
+from auctionsim.mechanisms.menu_network import MenuNetwork
+from auctionsim.mechanisms.menu_network_training import train_menu_writer
 from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
@@ -38,6 +40,7 @@ __all__ = [
     "Mechanism",
     "Menu",
     "MenuAuction",
+    "MenuNetwork",
     "NearestBid",
     "Offers",
     "Optimum",
@@ -54,4 +57,5 @@ __all__ = [
     "save_mechanism",
     "train_affine_maximizer",
     "train_menu",
+    "train_menu_writer",
 ]

@@ -30,7 +30,7 @@ class MenuNetwork(nn.Module):
         check_menus_fit(substrate)
         generator = torch.Generator().manual_seed(seed)
         n, features, levers = substrate.num_bidders, len(substrate.features), len(substrate.levers)
-        self.num_bidders, self.entries, self.num_levers = n, entries, levers
+        self.hidden, self.entries, self.num_levers = hidden, entries, levers
         self.slots = len(contexts_of(substrate)) + 1
         low = torch.tensor([lever.low for lever in substrate.levers])
         self.register_buffer("low", low)

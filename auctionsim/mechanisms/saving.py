@@ -15,6 +15,7 @@ from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
 from auctionsim.mechanisms.kl_tilt import KLTilt
 from auctionsim.mechanisms.menu import Menu, MenuAuction
+from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
@@ -31,6 +32,7 @@ from auctionsim.substrates.protocol import Substrate, contexts_of
 
 FORMAT = "auctionsim/mechanism"
 VERSION = 1
+NETWORK = "network."  # how its tensors are called in the file
 SAMPLES = 24  # profiles whose outcomes the file carries
 CLOSE = 1e-9  # relative: another machine may add in another order
 
@@ -147,9 +149,14 @@ def _state_of(mechanism: Mechanism) -> State:
         arrays = {"allocations": mechanism.allocations, "boosts": mechanism.boosts, "weights": mechanism.weights}
         settings["history"] = [list(point) for point in mechanism.history]
     elif isinstance(mechanism, MenuAuction):
-        if not isinstance(mechanism.menus, Menu):
+        arrays = {"reference": mechanism.reference}
+        if isinstance(mechanism.menus, Menu):
+            arrays |= mechanism.menus._asdict()
+        elif type(mechanism.menus) is MenuNetwork:
+            arrays |= mechanism.menus.state_dict(prefix=NETWORK)
+            settings["hidden"] = mechanism.menus.hidden
+        else:
             raise TypeError("menus written by a function have no file form")
-        arrays = {**mechanism.menus._asdict(), "reference": mechanism.reference}
         settings["history"] = [list(point) for point in mechanism.history]
     return State(settings, {name: array.clone() for name, array in arrays.items()})
 
@@ -186,10 +193,25 @@ def _history(state: State) -> tuple[TrainingPoint, ...]:
 
 
 def _menu(state: State, substrate: Substrate | None) -> Mechanism:
-    offered = Menu(state.arrays["levers"], state.arrays["prices"])
+    offered: Menu | MenuNetwork
+    if "hidden" in state.settings:
+        weights = {key.removeprefix(NETWORK): part for key, part in state.arrays.items() if key.startswith(NETWORK)}
+        entries = weights["prices"].shape[2]
+        offered = MenuNetwork(_given(substrate), entries=entries, hidden=state.settings["hidden"])
+        _fill(offered, weights)
+    else:
+        offered = Menu(state.arrays["levers"], state.arrays["prices"])
     rule = MenuAuction(_given(substrate), offered, reference=state.arrays["reference"])
     rule.history = _history(state)
     return rule
+
+
+def _fill(network: MenuNetwork, weights: dict[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError("the network has other layers") from error
+    network.requires_grad_(False)
 
 
 def _affine(state: State, substrate: Substrate | None) -> Mechanism:

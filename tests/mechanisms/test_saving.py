@@ -29,6 +29,7 @@ MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
     (m.VirtualWelfareMaximizer(LIST, MANY[0], 0.25, no_suppression=True), LIST),
     (m.VirtualWelfareMaximizer(LIST, MANY[1], 0.25), LIST),
     (m.MenuAuction(QuadraticSubstrate(2, 0.5), MENU, reference=torch.ones(2, 1)), QuadraticSubstrate(2, 0.5)),
+    (m.MenuAuction(QuadraticSubstrate(2), m.MenuNetwork(QuadraticSubstrate(2), entries=3)), QuadraticSubstrate(2)),
     (m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.randn(3, 6), torch.tensor([1.0, 0.5])), LIST),
     (m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.randn(6)), LIST),
     (m.GeneralizedSecondPrice(Positions(3, (1.0, 0.5)), 0.1), Positions(3, (1.0, 0.5))),
