@@ -113,7 +113,7 @@ def test_infeasible_lists_and_bad_numbers_are_refused() -> None:
         rule(torch.full((1, 2, 1), torch.nan))
 
 
-def paired_share(rule: Mechanism, substrate: Substrate, prior: Prior, user_weight: float, nodes: int = 60) -> float:
+def paired_share(rule: Mechanism, substrate: Substrate, prior: Prior, user_weight: float, nodes: int = 300) -> float:
     """Return the rule's objective as a share of the optimal rule's, both paid on the same grid of profiles."""
     axis = prior.quantile((torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes)
     profiles = torch.cartesian_prod(axis, axis).view(-1, 2, 1)
