@@ -53,8 +53,8 @@ def train_affine_maximizer(
         entries: How many allocations the list holds at most, the null included.
         allocations: (entry, …), the list to begin with. None: the substrate's finite range if it is that short, else
             those that maximise virtual welfare most often over drawn profiles.
-        learn_allocations: Whether allocations move. None: where they can move freely (a box of levers, or lotteries
-            over items) and are not on a finite range.
+        learn_allocations: Whether allocations move. None: in a box of levers without a finite range. On items they
+            would move among lotteries.
         from_virtual_values: Where boosts and weights start.
         steps: Gradient steps (Adam, step sizes falling geometrically to a hundredth).
         batch: Profiles a step.
@@ -77,7 +77,9 @@ def train_affine_maximizer(
     if allocations is None:
         allocations = initial_list(substrate, profiles, fits, user_weight, checked_count(entries, "entries"), generator)
     movable = _is_movable(substrate)
-    moving = movable and not isinstance(substrate, FiniteSubstrate) if learn_allocations is None else learn_allocations
+    moving = learn_allocations
+    if moving is None:
+        moving = movable and not isinstance(substrate, FiniteSubstrate | Items)
     if moving and not movable:
         raise ValueError(f"{type(substrate).__name__} has no box of levers in which allocations could move")
     start = fits if from_virtual_values else None
@@ -171,7 +173,10 @@ class AffineModel(nn.Module):
         """Return the hard rule."""
         lists = [listed(self.substrate, self.allocations(), context) for context in self.contexts]
         boosts = torch.stack([self.total_boosts(slot, found) for slot, found in enumerate(lists)])
-        return AffineMaximizer(self.substrate, self.allocations(), boosts, self.log_weights.double().exp())
+        allocations = self.allocations().double()
+        if isinstance(self.substrate, Items):  # feasible in float64 too
+            allocations = allocations / allocations.sum(1, keepdim=True).clamp_min(1)
+        return AffineMaximizer(self.substrate, allocations, boosts, self.log_weights.double().exp())
 
     @torch.no_grad()
     def project(self) -> None:

@@ -145,7 +145,7 @@ def test_learning_starts_from_vcg_and_climbs() -> None:
 
 
 def test_two_items_beat_item_by_item_myerson_and_stay_feasible() -> None:
-    rule = train_affine_maximizer(Items(2, 2), Uniform(0, 1), steps=300, learn_allocations=False)
+    rule = train_affine_maximizer(Items(2, 2), Uniform(0, 1), steps=300)
     generator = torch.Generator().manual_seed(11)
     revenue = 0.0
     for _ in range(10):
@@ -153,6 +153,13 @@ def test_two_items_beat_item_by_item_myerson_and_stay_feasible() -> None:
         assert bool(Items(2, 2).feasible(outcome.allocation).all())
         revenue += float(outcome.payments.sum(1).mean()) / 10
     assert revenue > 5 / 6 + 0.005  # standard error 3.5e-4
+
+
+def test_learned_lotteries_over_items_stay_feasible() -> None:
+    rule = train_affine_maximizer(Items(2, 2), Uniform(0, 1), steps=60, learn_allocations=True)
+    assert bool(((rule.allocations > 0) & (rule.allocations < 1)).any())
+    outcome = rule(torch.rand(10_000, 2, 2, generator=torch.Generator().manual_seed(1)))
+    assert bool(Items(2, 2).feasible(outcome.allocation).all())
 
 
 def test_a_short_finite_range_is_the_whole_list(generator: torch.Generator) -> None:
