@@ -19,14 +19,15 @@ for command in (studies.demo, studies.say, surfaces.neurons, auctions.regret, st
 app.add_typer(surfaces.app, name="surface")
 app.add_typer(auctions.app, name="auction")
 
+INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+
 
 def main() -> None:
     """Run the command; turn a caller's mistake into one clear line."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # an int where typer itself ended the command, 130 after Ctrl-C
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted: the same command goes on where it stopped")
-        sys.exit(130)
+        code = INTERRUPTED
     except typer.Exit as end:
         sys.exit(end.exit_code)
     except Exception as error:
@@ -35,6 +36,9 @@ def main() -> None:
             raise
         errors.print(f"error: {escape(message)}")
         sys.exit(2)
+    if code == INTERRUPTED:
+        errors.print("interrupted: the same command goes on where it stopped")
+    sys.exit(code or 0)
 
 
 def _one_line(error: Exception) -> str | None:

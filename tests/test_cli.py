@@ -1,0 +1,85 @@
+"""The command line: mistakes end in one line and a non-zero exit, Ctrl-C says how to go on."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from auctionsim import cli
+from auctionsim.experiments.say import parse_boosts
+from auctionsim.language_models import loading
+
+SURFACE = "running-shoes-2@1"
+
+
+def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["auctionsim", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("nosuch",), "No such command"),
+        (("demo", "--brands", "Nike,,Adidas"), "brands are written NAME,NAME"),
+        (("demo", "--brands", "Nike"), "two brands, got 1"),
+        (("demo", "--seed", "-1"), "--seed"),
+        (("demo", "--prompts", "/no/such/file.json"), "cannot read prompts"),
+        (("say", "Hello", "--boost", "Nike:64"), "BRAND=NEURONSxFACTOR"),
+        (("surface", "show", "nosuch@1"), "no measurement called 'nosuch@1'"),
+        (("auction", "compare", "--user-weights", "1,x"), "numbers with commas"),
+        (("auction", "design", "nosuch", "--out", "never.safetensors"), "mechanism must be one of"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    words: tuple[str, ...],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr().err.strip()
+    assert says in told
+    assert "Traceback" not in told
+    assert len(told.splitlines()) == 1
+    assert not list(tmp_path.iterdir()), "nothing half-written"
+
+
+def test_a_damaged_surface_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.safetensors"
+    whole = Path(cli.__file__).parent.parent / "data" / "surfaces" / f"{SURFACE}.safetensors"
+    path.write_bytes(whole.read_bytes()[:5000])
+    assert run("surface", "show", str(path), monkeypatch=monkeypatch) == 2
+    assert "cut.safetensors" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(device: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loading, "choose_device", interrupted)
+    assert run("doctor", monkeypatch=monkeypatch) == 130
+    assert "goes on where it stopped" in capsys.readouterr().err
+
+
+def test_a_saved_mechanism_is_searched_for_regret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = str(tmp_path / "vcg.safetensors")
+    assert run("auction", "design", "vcg", "--out", path, monkeypatch=monkeypatch) == 0
+    assert run("regret", path, "--draws", "8", monkeypatch=monkeypatch) == 0
+    assert "proof" in capsys.readouterr().out
+
+
+def test_boosts() -> None:
+    boost, other = parse_boosts(["Nike=64x2", "New Balance=10.5×1.25"])
+    assert (boost.brand.name, boost.num_neurons, boost.amplification) == ("Nike", 64.0, 2.0)
+    assert (other.brand.name, other.num_neurons, other.amplification) == ("New Balance", 10.5, 1.25)
+    with pytest.raises(ValueError, match="boosted once"):
+        parse_boosts(["Nike=1x2", "nike=2x2"])
