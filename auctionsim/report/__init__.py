@@ -1,5 +1,6 @@
 """One page that tells what a run found: records in, a self-contained HTML file out."""
 
+from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.report.page import render, write_report
 from auctionsim.report.records import (
     Confirmation,
@@ -10,7 +11,6 @@ from auctionsim.report.records import (
     MenuOption,
     ReplyPair,
     TradeOffPoint,
-    TrainingPoint,
 )
 
 __all__ = [

@@ -7,8 +7,8 @@ import safetensors.torch
 import torch
 from measured_fakes import fake_list, fake_surface
 
-from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
 from auctionsim.storage import Stored, read_stored, write_stored
+from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
 
 SMALL = fake_surface(1, (LeverGrid("amplification", (1.0, 2.0), 1.0),))
 
