@@ -16,8 +16,10 @@ from auctionsim.priors import VirtualValueCurve
 
 FLAT = 1e-9  # of the largest valuation: below it a rise of φ counts as none, and a step at a flat level is at it
 
-Solve = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From the bidder's φ (row, point) to (W, e_i), each (row, point)."""
+STRIDE = 16  # knots between those that are always evaluated
+
+Solve = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From row numbers (point,) and the bidder's φ there (point,) to (W, e_i), each (point,)."""
 
 
 def integral_by_envelope(
@@ -29,6 +31,9 @@ def integral_by_envelope(
 ) -> Float[Tensor, " row"]:
     """Return ∫_0^b e(φ(s)) ds by differences of W.
 
+    Where e is the same at two knots it is the same between them, so of many knots only those are evaluated between
+    which it moves.
+
     Args:
         curve: The bidder's φ.
         bids: b, float64, ≥ 0.
@@ -37,8 +42,7 @@ def integral_by_envelope(
         exposure_at_bid: e(φ(b)).
     """
     tiny = FLAT * max(float(curve.values[-1]), 1e-300)
-    levels = curve.phis.expand(len(bids), -1)
-    value, exposure = solve(levels)
+    value, exposure = _at_knots(curve, bids, solve)
     width, rise = curve.values.diff(), curve.phis.diff()
     steep = rise > tiny
     mean = torch.where(steep, value.diff() / torch.where(steep, rise, 1.0), exposure[:, :-1])
@@ -49,6 +53,26 @@ def integral_by_envelope(
     gained = value_at_bid.unsqueeze(1) - value.gather(1, k)
     mean = torch.where(climb > tiny, gained / climb.clamp_min(tiny), exposure_at_bid.unsqueeze(1))
     return (reached.gather(1, k) + rest * mean).squeeze(1)
+
+
+def _at_knots(curve: VirtualValueCurve, bids: Float[Tensor, " row"], solve: Solve) -> tuple[Tensor, Tensor]:
+    """Return W and e (row, knot) at every knot that lies below the row's bid."""
+    rows, knots = len(bids), len(curve.values)
+    device = bids.device
+    coarse = torch.arange(0, knots, STRIDE, device=device)
+    coarse = torch.cat([coarse, coarse.new_full((1,), knots - 1)]) if int(coarse[-1]) < knots - 1 else coarse
+    every = torch.arange(rows, device=device)
+    found = solve(every.repeat_interleave(len(coarse)), curve.phis[coarse].repeat(rows))
+    value, exposure = (part.view(rows, len(coarse)) for part in found)
+    cell = torch.searchsorted(coarse, torch.arange(knots, device=device), right=True) - 1  # that a knot is in
+    start = coarse[cell]
+    held = exposure[:, cell]  # as if e stood still from each evaluated knot on
+    line = value[:, cell] + held * (curve.phis - curve.phis[start])
+    moving = (exposure.diff(dim=1) != 0) & (curve.values[coarse[:-1]] < bids.unsqueeze(1))
+    moving = torch.cat([moving, moving.new_zeros(rows, 1)], 1)[:, cell] & (torch.arange(knots, device=device) != start)
+    row, knot = moving.nonzero(as_tuple=True)
+    line[row, knot], held[row, knot] = solve(row, curve.phis[knot])
+    return line, held
 
 
 def integral_by_steps(

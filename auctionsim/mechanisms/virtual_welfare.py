@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from auctionsim.checks import checked_context, checked_count, checked_number
@@ -178,6 +178,7 @@ class _List:
         self.found = found
         self.constants = -user_weight * found.user_losses
         self.exposures = found.exposures.squeeze(2)
+        self.most = max(1, MOST_CELLS // len(found.user_losses))
 
     def clear(
         self, curves: list[VirtualValueCurve], b: Tensor | None, phi: Float[Tensor, "row bidder"]
@@ -193,21 +194,24 @@ class _List:
     def _integral(
         self, curve: VirtualValueCurve, b: Tensor, phi: Tensor, i: int, at_bid: tuple[Tensor, Tensor]
     ) -> Tensor:
-        def best(level: Float[Tensor, " row"]) -> tuple[Tensor, Tensor]:
-            replaced = torch.cat([phi[:, :i], level.unsqueeze(1), phi[:, i + 1 :]], 1)
+        def best(rows: Int[Tensor, " point"], levels: Float[Tensor, " point"]) -> tuple[Tensor, Tensor]:
+            replaced = phi[rows]
+            replaced[:, i] = levels
             top, chosen = self.found.scores(replaced.unsqueeze(2), self.constants).max(1)
             return top, chosen
 
         if len(curve.values) <= FEW_KNOTS:
 
-            def solve(levels: Float[Tensor, "row point"]) -> tuple[Tensor, Tensor]:
-                tops, entries = zip(*(best(level) for level in levels.unbind(1)), strict=True)
-                return torch.stack(tops, 1), self.exposures[torch.stack(entries, 1), i]
+            def solve(rows: Int[Tensor, " point"], levels: Float[Tensor, " point"]) -> tuple[Tensor, Tensor]:
+                parts = zip(rows.split(self.most), levels.split(self.most), strict=True)  # type: ignore[no-untyped-call]
+                tops, entries = zip(*(best(row, level) for row, level in parts), strict=True)
+                return torch.cat(tops), self.exposures[torch.cat(entries), i]
 
             return integral_by_envelope(curve, b, solve, *at_bid)
         others = phi.index_fill(1, torch.tensor([i], device=phi.device), 0.0)
         intercepts = self.found.scores(others.unsqueeze(2), self.constants)
-        return integral_by_steps(curve, b, self.exposures[:, i], intercepts, lambda level: best(level)[1])
+        every = torch.arange(len(phi), device=phi.device)
+        return integral_by_steps(curve, b, self.exposures[:, i], intercepts, lambda level: best(every, level)[1])
 
 
 class _Box:
@@ -237,12 +241,13 @@ class _Box:
         if b is not None:
             for i, curve in enumerate(curves):
 
-                def solve(levels: Float[Tensor, "row point"], i: int = i) -> tuple[Tensor, Tensor]:
-                    points = levels.shape[1]
-                    replaced = phi.repeat_interleave(points, 0)
-                    replaced[:, i] = levels.flatten()
+                def solve(
+                    rows: Int[Tensor, " point"], levels: Float[Tensor, " point"], i: int = i
+                ) -> tuple[Tensor, Tensor]:
+                    replaced = phi[rows]
+                    replaced[:, i] = levels
                     _, top, exposures = self.best(replaced)
-                    return top.view(-1, points), exposures[:, i].view(-1, points)
+                    return top, exposures[:, i]
 
                 integral[:, i] = integral_by_envelope(curve, b[:, i], solve, value, exposure[:, i])
         return allocation, exposure, integral

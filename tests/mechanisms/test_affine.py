@@ -113,7 +113,7 @@ def test_infeasible_lists_and_bad_numbers_are_refused() -> None:
         rule(torch.full((1, 2, 1), torch.nan))
 
 
-def paired_share(rule: Mechanism, substrate: Substrate, prior: Prior, user_weight: float, nodes: int = 300) -> float:
+def paired_share(rule: Mechanism, substrate: Substrate, prior: Prior, user_weight: float, nodes: int) -> float:
     """Return the rule's objective as a share of the optimal rule's, both paid on the same grid of profiles."""
     axis = prior.quantile((torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes)
     profiles = torch.cartesian_prod(axis, axis).view(-1, 2, 1)
@@ -125,13 +125,15 @@ def paired_share(rule: Mechanism, substrate: Substrate, prior: Prior, user_weigh
 
 
 @pytest.mark.parametrize(
-    ("prior", "crosstalk", "least"),
-    [(Uniform(0, 1), 0.2, 0.99), (Exponential(1.0), 1.0, 0.99), (Beta(2, 5), 0.5, 0.97)],
+    ("prior", "crosstalk", "least", "nodes"),  # an unbounded prior needs more nodes, a numerical φ costs more each
+    [(Uniform(0, 1), 0.2, 0.99, 100), (Exponential(1.0), 1.0, 0.99, 300), (Beta(2, 5), 0.5, 0.97, 60)],
 )
-def test_learned_under_crosstalk_reaches_its_share_of_the_optimum(prior: Prior, crosstalk: float, least: float) -> None:
+def test_learned_under_crosstalk_reaches_its_share_of_the_optimum(
+    prior: Prior, crosstalk: float, least: float, nodes: int
+) -> None:
     substrate = QuadraticSubstrate(2, crosstalk)
     rule = train_affine_maximizer(substrate, prior, 1.0, steps=150)
-    assert least <= paired_share(rule, substrate, prior, 1.0) <= 1 + 1e-3
+    assert least <= paired_share(rule, substrate, prior, 1.0, nodes) <= 1 + 1e-3
     assert rule.history[0].step == 0
     assert max(point.objective for point in rule.history) >= rule.history[0].objective
 
@@ -139,7 +141,7 @@ def test_learned_under_crosstalk_reaches_its_share_of_the_optimum(prior: Prior, 
 def test_learning_starts_from_vcg_and_climbs() -> None:
     substrate = QuadraticSubstrate(2, 0.5)
     rule = train_affine_maximizer(substrate, Uniform(0, 1), 1.0, steps=250, from_virtual_values=False)
-    share = paired_share(rule, substrate, Uniform(0, 1), 1.0)
+    share = paired_share(rule, substrate, Uniform(0, 1), 1.0, nodes=100)
     assert rule.history[0].objective < 0.7 * rule.history[-1].objective
     assert share >= 0.97
 
