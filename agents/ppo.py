@@ -24,7 +24,7 @@ class PPOSettings:
     Attributes:
         episodes: Episodes that step together.
         steps: Rounds an update is made from, all episodes together.
-        minibatch: Rows a gradient step.
+        minibatch: Rows a gradient step; all of them by default, for small minibatches make noisy strategies.
         epochs: Passes over each update's rows.
         learning_rate: Adam's at the start; it falls linearly to a twentieth.
         gamma: Discount; 0 where a bid cannot change later rounds (no budgets).
@@ -35,10 +35,10 @@ class PPOSettings:
         last_spread: The same at the end.
     """
 
-    episodes: int = 128
-    steps: int = 4096
-    minibatch: int = 1024
-    epochs: int = 6
+    episodes: int = 256
+    steps: int = 8192
+    minibatch: int = 8192
+    epochs: int = 16
     learning_rate: float = 1e-2
     gamma: float = 0.0
     clip: float = 0.2

@@ -58,7 +58,7 @@ def lost_against_truth(strategy: Any, bidder: int) -> float:
 def test_second_price_bidders_come_to_tell_the_truth_and_are_kept(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     steps = []
-    result = trained("second-price", seed=0, iterations=60, progress=steps.append, checkpoint=tmp_path / "bidders")
+    result = trained("second-price", seed=0, iterations=40, progress=steps.append, checkpoint=tmp_path / "bidders")
     assert torch.equal(before, torch.random.get_rng_state())
     assert not torch.are_deterministic_algorithms_enabled()
     assert steps == result.curve
@@ -74,7 +74,7 @@ def test_second_price_bidders_come_to_tell_the_truth_and_are_kept(tmp_path: Path
 
 
 def test_first_price_bidders_come_to_bid_half_with_a_shared_policy() -> None:
-    result = trained("first-price", seed=0, iterations=40, shared=True, settings=PPOSettings(start=1.0))
+    result = trained("first-price", seed=0, iterations=30, shared=True, settings=PPOSettings(start=1.0))
     v = torch.linspace(0, 1, 1001).unsqueeze(1)
     assert float((result.strategies[0](v) - v / 2).abs().mean()) < 0.05
     assert torch.equal(result.strategies[0](v), result.strategies[1](v))
@@ -82,7 +82,7 @@ def test_first_price_bidders_come_to_bid_half_with_a_shared_policy() -> None:
 
 def test_an_exploiter_answers_frozen_bidders() -> None:
     """Against a rival that bids a quarter of U[0, 1], a first price is best won with min(v/2, 1/4)."""
-    result = trained("first-price", seed=0, iterations=30, frozen={1: Shading(0.25)})
+    result = trained("first-price", seed=0, iterations=25, frozen={1: Shading(0.25)})
     v = torch.linspace(0, 1, 1001).unsqueeze(1)
     assert float((result.strategies[0](v) - (v / 2).clamp_max(0.25)).abs().mean()) < 0.04
     assert torch.equal(result.strategies[1](v), v / 4)
