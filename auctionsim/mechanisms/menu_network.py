@@ -23,6 +23,8 @@ class MenuNetwork(nn.Module):
         seed: Of the network's weights, and of the menu if none is given.
     """
 
+    ignores_own_bid = True  # what `MenuAuction.dsic_proof` asks for
+
     def __init__(
         self, substrate: Substrate, *, entries: int, hidden: int = 64, free: Menu | None = None, seed: int = 0
     ) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from auctionsim.mechanisms import Menu, MenuAuction
 from auctionsim.mechanisms import menu as module
+from auctionsim.regret import ex_post_regret
 from auctionsim.substrates import Items, QuadraticSubstrate
 
 
@@ -159,3 +160,15 @@ def test_a_writer_of_the_wrong_shape_is_refused() -> None:
         rule(torch.rand(4, 2, 1))
     with pytest.raises(ValueError, match="finite and >= 0"):
         rule(torch.full((4, 2, 1), -1.0))
+
+
+def test_a_writer_that_reads_the_own_bid_gets_no_proof() -> None:
+    """It charges half of what is bid; without crosstalk, too, a lower bid then gains."""
+
+    def write(bids: Tensor, context: Tensor | None) -> Menu:
+        return Menu(torch.ones(len(bids), 2, 1, 1, dtype=bids.dtype), bids / 2)
+
+    substrate = QuadraticSubstrate(2)
+    rule = MenuAuction(substrate, write)
+    assert rule.dsic_proof(substrate) is None
+    assert ex_post_regret(rule, substrate, torch.full((1, 2, 1), 0.5, dtype=torch.float64)).mean > 0.1
