@@ -18,15 +18,15 @@ from auctionsim.mechanisms import (
     AllPay,
     FirstPrice,
     Mechanism,
+    Menu,
     MenuAuction,
+    MenuNetwork,
     SecondPrice,
     ThirdPrice,
     VirtualWelfareMaximizer,
     train_affine_maximizer,
     train_menu,
 )
-from auctionsim.mechanisms.menu import Menu
-from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.training import evaluated
 from auctionsim.priors import Beta, Exponential, Prior, Uniform
 from auctionsim.substrates import QuadraticSubstrate, ResponseSurface, Substrate

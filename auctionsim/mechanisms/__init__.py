@@ -7,11 +7,12 @@ from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, For
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
 from auctionsim.mechanisms.kl_tilt import KLTilt
-from auctionsim.mechanisms.menu import Menu, MenuAuction, Offers
+from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.menu_network_training import train_menu_writer
 from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
+from auctionsim.mechanisms.offers import Menu, Offers
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism

@@ -11,6 +11,8 @@ from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, is_separable, same_substrate
 
+__all__ = ["Menu", "MenuAuction", "MenuWriter", "Offers", "check_menus_fit", "entry_exposures", "priced_offers"]
+
 MOST_EVALUATIONS = 2**20  # allocations handed to the substrate at once, and (row, bidder, entry) scored at once
 
 
@@ -26,7 +28,7 @@ class MenuAuction(Mechanism):
     Args:
         substrate: Levers of each bidder's own, all combinations feasible.
         menus: A fixed menu, or a writer of menus. A writer that does not look at b_i when it writes bidder i's menu
-            says so by an attribute `ignores_own_bid = True`; that is not checked here, and nothing is proved without it.
+            says so by an attribute `ignores_own_bid = True`; that is not checked, and nothing is proved without it.
         reference: (bidder, lever), where the others' levers are assumed to be; None for the null.
     Raises:
         ValueError: A substrate without levers of each bidder's own or with joint feasibility (as `Items` with several

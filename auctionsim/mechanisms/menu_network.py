@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from auctionsim.mechanisms.menu import Menu, check_menus_fit
+from auctionsim.mechanisms.menu import check_menus_fit
+from auctionsim.mechanisms.offers import Menu
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 

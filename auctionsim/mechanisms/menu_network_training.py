@@ -5,8 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_count, checked_number
-from auctionsim.mechanisms.menu import Menu, MenuAuction, entry_exposures
+from auctionsim.mechanisms.menu import MenuAuction, entry_exposures
 from auctionsim.mechanisms.menu_network import MenuNetwork
+from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, product
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable

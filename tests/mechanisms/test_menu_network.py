@@ -48,6 +48,8 @@ def test_truthful_without_crosstalk_and_rows_do_not_touch() -> None:
         outcome = rule(bids)
         return (truth * substrate.exposure(outcome.allocation)).sum(2) - outcome.payments
 
+    assert rule.dsic_proof(substrate) is not None
+    assert MenuAuction(substrate, lambda bids, context: Menu(*rule.menus(bids, context))).dsic_proof(substrate) is None
     honest = utility(truth)
     assert float(honest.min()) >= -1e-6
     for i in range(2):
