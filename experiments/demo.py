@@ -64,7 +64,7 @@ class DemoSettings:
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
     menu_entries: int = 6
     menu_steps: int = 400
-    learning_iterations: int = 30
+    learning_iterations: int = 60
     confirm_samples: int = 8
     user_loss_limit: float = 0.3
 
