@@ -182,6 +182,15 @@ def test_product_reads_every_form(generator: torch.Generator) -> None:
     assert float(drawn.mean((0, 1))[0]) == pytest.approx(1.25, abs=0.1)
 
 
+def test_product_gives_every_marginal_its_own_level() -> None:
+    priors = product([[Uniform(0, 1), Uniform(0, 2), Uniform(0, 4)], [Exponential(1.0)] * 3], 2, 3)
+    levels = torch.arange(1, 13, dtype=torch.float64).view(2, 2, 3) / 16
+    drawn = priors.quantile(levels, torch.float64)
+    for i in range(2):
+        for j in range(3):
+            assert torch.equal(drawn[:, i, j], priors.marginal(i, j).quantile(levels[:, i, j]))
+
+
 def test_product_never_exceeds_its_finite_high() -> None:
     top = product(Exponential(1.0), 1).quantile(torch.ones(1, 1, 1, dtype=torch.float64), torch.float32)
     assert float(top.double()) <= float(product(Exponential(1.0), 1).high)
