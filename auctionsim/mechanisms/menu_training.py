@@ -31,7 +31,7 @@ def train_menu(
     steps: int = 1200,
     batch: int = 1024,
     learning_rate: float = 0.02,
-    inverse_temperatures: tuple[float, float] = (20.0, 1000.0),
+    inverse_temperatures: tuple[float, float] = (20.0, 300.0),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> MenuAuction:
