@@ -2,21 +2,25 @@
 
 from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
 from auctionsim.language_models.decoding import Prefix, Replies, divergence, prefill, reply_logits, sample_replies
-from auctionsim.language_models.hooks import read_neurons, scale_neurons
+from auctionsim.language_models.hooks import intervene, read_neurons, scale_neurons
+from auctionsim.language_models.intervention import Intervention, untouched
 from auctionsim.language_models.loading import LanguageModel, ModelUnavailableError, load_model
 
 __all__ = [
     "FeedForward",
+    "Intervention",
     "LanguageModel",
     "ModelUnavailableError",
     "Prefix",
     "Replies",
     "divergence",
     "find_feed_forwards",
+    "intervene",
     "load_model",
     "prefill",
     "read_neurons",
     "reply_logits",
     "sample_replies",
     "scale_neurons",
+    "untouched",
 ]

@@ -1,17 +1,20 @@
 """How replies are sampled and scored under interventions: one batch, one prompt, a different intervention a row.
 
-The tokens before the prompt's last are never touched by an intervention, so they are computed once for all rows.
-From the prompt's last token on, every forward pass carries each row's own scales.
+The tokens before the prompt's last are touched by no intervention unless a prefix is made with one, so they are
+computed once for all rows. From the prompt's last token on, every forward pass carries each row's own intervention.
 """
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.language_models.hooks import scale_neurons
+from auctionsim.language_models.hooks import intervene
+from auctionsim.language_models.intervention import Intervention, as_intervention
 from auctionsim.language_models.loading import LanguageModel
 
 _ROWS = 64  # distributions compared at once
@@ -25,13 +28,30 @@ class Prefix:
         last_token: The prompt's last token, the first that interventions touch.
         length: Number of tokens before it.
         room: Tokens that fit after them.
-        cache: A static key-value cache of one row.
+        cache: A static key-value cache of one row that serves all, or of a row for each row of the replies.
     """
 
     last_token: int
     length: int
     room: int
     cache: object
+
+    def select(self, rows: slice) -> "Prefix":
+        """Return some rows; a single row that serves all stays as it is."""
+        if self.num_rows == 1:
+            return self
+        return replace(self, cache=_mapped(self.cache, lambda values: values[rows]))
+
+    def repeat(self, times: int) -> "Prefix":
+        """Return every row `times` times, one after the other; a single row serves all as it is."""
+        if self.num_rows == 1:
+            return self
+        return replace(self, cache=_mapped(self.cache, lambda values: values.repeat_interleave(times, dim=0)))
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the cache; 1 serves all."""
+        return int(self.cache.layers[0].keys.shape[0])  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -53,9 +73,15 @@ class Replies:
 
 
 @torch.inference_mode()
-def prefill(model: LanguageModel, prompt_ids: list[int], room: int) -> Prefix:
-    """Compute a prompt up to its last token, untouched, with room for `room` more tokens.
+def prefill(model: LanguageModel, prompt_ids: list[int], room: int, change: Intervention | None = None) -> Prefix:
+    """Compute a prompt up to its last token, with room for `room` more tokens.
 
+    Args:
+        model: The language model.
+        prompt_ids: The prompt's tokens.
+        room: Tokens to come.
+        change: Touches the whole prompt, a row of the prefix for each of its rows; None leaves it as it is, and one row
+            serves all.
     Raises:
         ValueError: Fewer than two prompt tokens.
     """
@@ -65,8 +91,10 @@ def prefill(model: LanguageModel, prompt_ids: list[int], room: int) -> Prefix:
         raise ValueError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
     length = len(prompt_ids) - 1
     cache = StaticCache(config=model.network.config, max_cache_len=length + room)
-    ids = torch.tensor([prompt_ids[:-1]], device=model.device)
-    model.network(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    rows = 1 if change is None else change.num_rows
+    ids = torch.tensor([prompt_ids[:-1]], device=model.device).expand(rows, -1)
+    with nullcontext() if change is None else intervene(model, change):
+        model.network(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return Prefix(prompt_ids[-1], length, room, cache)
 
 
@@ -86,19 +114,19 @@ def growing_cache(model: LanguageModel, prompt_ids: list[int], rows: int) -> obj
 def sample_replies(
     model: LanguageModel,
     prefix: Prefix,
-    scales: Tensor,
+    change: Intervention | Tensor,
     uniforms: Float[Tensor, "row position"],
     *,
     temperature: float = 1.0,
 ) -> Replies:
     """Sample one reply a row by inverting the distribution function at the given uniform numbers.
 
-    A row's reply depends on its own scales and uniforms only (up to the rounding of the batch's matrix products).
+    A row's reply depends on its own intervention and uniforms only (up to the rounding of the batch's matrix products).
 
     Args:
         model: The language model.
         prefix: The prompt, with room for the reply.
-        scales: (row, layer, neuron) interventions; one row serves all.
+        change: What is done to the neurons; a tensor (row, layer, neuron) means factors alone; one row serves all.
         uniforms: (row, position) in [0, 1), one a token; their number is the longest reply's length.
         temperature: > 0 divides the logits; 0 takes the most probable token.
     Returns:
@@ -114,10 +142,10 @@ def sample_replies(
     cache = _expanded(prefix, rows)
     step_ids = torch.full((rows, 1), prefix.last_token, device=model.device)
     uniforms = uniforms.to(model.device)
-    row_scales = scales
+    row_change = as_intervention(change)
     position = 0
     while position < longest and len(alive):
-        with scale_neurons(model, row_scales):
+        with intervene(model, row_change):
             compact = False
             while position < longest and not compact:
                 logits = _next_logits(model, step_ids, cache, prefix.length + position)
@@ -130,7 +158,7 @@ def sample_replies(
                 compact = bool(ended.any())
         if compact:
             keep = ~ended
-            alive, step_ids, row_scales = alive[keep], step_ids[keep], _rows(row_scales, keep)
+            alive, step_ids, row_change = alive[keep], step_ids[keep], row_change.select(keep)
             _select_rows(cache, keep)
     return Replies(tokens, lengths)
 
@@ -140,17 +168,17 @@ def reply_logits(
     model: LanguageModel,
     prefix: Prefix,
     tokens: Int[Tensor, "row position"],
-    scales: Tensor,
+    change: Intervention | Tensor,
 ) -> Float[Tensor, "row position vocabulary"]:
     """Return the logits that predict each of `tokens` in turn, all positions in one pass, in the model's dtype.
 
-    `scales` is (row, layer, neuron); one row serves all.
+    `change` is an intervention or a tensor (row, layer, neuron) of factors; one row serves all.
     """
     rows, longest = tokens.shape
     _check_room(prefix, longest)
     first = torch.full((rows, 1), prefix.last_token, device=model.device)
     ids = torch.cat((first, tokens[:, :-1].to(model.device)), dim=1)
-    with scale_neurons(model, scales):
+    with intervene(model, as_intervention(change)):
         return _logits(model, ids, _expanded(prefix, rows), prefix.length)
 
 
@@ -190,22 +218,24 @@ def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
 
 
 def _expanded(prefix: Prefix, rows: int) -> object:
-    cache = copy.deepcopy(prefix.cache)
-    for layer in cache.layers:  # type: ignore[attr-defined]
-        layer.keys = layer.keys.expand(rows, -1, -1, -1).contiguous()
-        layer.values = layer.values.expand(rows, -1, -1, -1).contiguous()
-        layer.batch_size = rows
-    return cache
+    if prefix.num_rows not in (1, rows):
+        raise ValueError(f"a prefix of {prefix.num_rows} rows for {rows} replies")
+    return _mapped(prefix.cache, lambda values: values.expand(rows, -1, -1, -1).contiguous())
+
+
+def _mapped(cache: object, function: Callable[[Tensor], Tensor]) -> object:
+    """Return a copy of a cache, every layer's keys and values (row, head, position, width) put through `function`."""
+    copied = copy.deepcopy(cache)
+    for layer in copied.layers:  # type: ignore[attr-defined]
+        layer.keys, layer.values = function(layer.keys), function(layer.values)
+        layer.batch_size = len(layer.keys)
+    return copied
 
 
 def _select_rows(cache: object, keep: Tensor) -> None:
     for layer in cache.layers:  # type: ignore[attr-defined]
         layer.keys, layer.values = layer.keys[keep], layer.values[keep]
         layer.batch_size = len(layer.keys)
-
-
-def _rows(scales: Tensor, keep: Tensor) -> Tensor:
-    return scales if len(scales) == 1 else scales[keep.to(scales.device)]
 
 
 def _check_room(prefix: Prefix, longest: int) -> None:

@@ -1,11 +1,12 @@
-"""How neurons are read and scaled: context managers over feed-forward activations that leave no trace behind."""
+"""How neurons are read and changed: context managers over feed-forward activations that leave no trace behind."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.loading import LanguageModel
 
 HOOK_POINT = "blocks.{layer}.mlp.hook_post"
@@ -38,55 +39,78 @@ def read_neurons(model: LanguageModel, *, gradients: bool = False) -> Iterator[d
 
 
 @contextmanager
-def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int = 0) -> Iterator[None]:
-    """Multiply every neuron's activation by a factor, one set of factors a row of the batch.
+def intervene(model: LanguageModel, intervention: Intervention, *, first_position: int = 0) -> Iterator[None]:
+    """Change every neuron's activation to scale · activation + shift, one set of numbers a row of the batch.
 
-    Layers whose factors are all exactly 1 get no hook, so that at the null the model runs untouched. On leaving, by
-    whatever way, every hook is gone.
+    Layers that no row changes get no hook, so that at the null the model runs untouched. On leaving, by whatever way,
+    every hook is gone.
 
     Args:
         model: The model whose forward passes are changed.
-        scales: (row, layer, neuron) factors ≥ 0, row by row as in the batch; 1 leaves a neuron as it is. One row serves
-            all rows.
-        first_position: The first position, in the sequence given to each forward pass, that is scaled.
+        intervention: Row by row as in the batch; one row serves all rows.
+        first_position: The first position, in the sequence given to each forward pass, that is changed.
     Raises:
-        TypeError: Factors that are no floating-point tensor.
-        ValueError: Factors of the wrong shape, or not finite and ≥ 0; a forward pass with another number of rows.
+        ValueError: Layers or neurons that are not as many as the model's; scale or shift not finite, or a scale below
+            0; a forward pass with another number of rows.
     """
-    if not isinstance(scales, Tensor) or not scales.is_floating_point():
-        kind = scales.dtype if isinstance(scales, Tensor) else type(scales).__name__
-        raise TypeError(f"scales must be a floating-point tensor, got {kind}")
-    expected = (model.num_layers, model.num_neurons)
-    if scales.ndim != 3 or scales.shape[1:] != expected:
-        raise ValueError(
-            f"scales must have shape (row, layer, neuron) = (row, {expected[0]}, {expected[1]}), "
-            f"got {tuple(scales.shape)}"
-        )
-    if not bool(torch.isfinite(scales).all() and (scales >= 0).all()):
-        raise ValueError(f"scales must be finite and >= 0, got min {scales.min().item()}, max {scales.max().item()}")
-    touched = (scales != 1).any(dim=2).any(dim=0)
-    factors = {
-        ffn.hook_point: scales[:, ffn.layer, None, :].to(model.device, model.dtype)
+    _check_intervention(model, intervention)
+    changes = {
+        ffn.hook_point: found
         for ffn in model.feed_forwards
-        if touched[ffn.layer]
+        if (found := _of_layer(intervention, ffn.layer, model)) is not None
     }
 
-    def scale(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def change(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         del module
-        activation, factor = inputs[0], factors[name]
-        if factor.shape[0] not in (1, activation.shape[0]):
-            raise ValueError(f"{factor.shape[0]} rows of scales for a forward pass of {activation.shape[0]} rows")
+        activation, (scale, shift) = inputs[0], changes[name]
+        if scale.shape[0] not in (1, activation.shape[0]):
+            raise ValueError(f"{scale.shape[0]} rows of interventions for a forward pass of {activation.shape[0]} rows")
         if first_position == 0:
-            return (activation * factor, *inputs[1:])
-        kept, scaled = activation[:, :first_position], activation[:, first_position:] * factor
-        return (torch.cat((kept, scaled), dim=1), *inputs[1:])
+            return (_affine(activation, scale, shift), *inputs[1:])
+        kept, touched = activation[:, :first_position], activation[:, first_position:]
+        return (torch.cat((kept, _affine(touched, scale, shift)), dim=1), *inputs[1:])
 
-    with _hooked(model, scale, only=factors):
+    with _hooked(model, change, only=changes):
         yield
 
 
 @contextmanager
-def _hooked(model: LanguageModel, function: object, only: dict[str, Tensor] | None = None) -> Iterator[None]:
+def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int = 0) -> Iterator[None]:
+    """Multiply every neuron's activation by a factor: `intervene` with scales (row, layer, neuron) alone."""
+    with intervene(model, Intervention(scales), first_position=first_position):
+        yield
+
+
+def _affine(activation: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
+    return activation * scale if shift is None else torch.addcmul(shift, activation, scale)
+
+
+def _of_layer(intervention: Intervention, layer: int, model: LanguageModel) -> tuple[Tensor, Tensor | None] | None:
+    """Return one layer's (row, 1, neuron) scale and shift in the model's dtype; None where nothing is changed."""
+    scale = intervention.scale[:, layer, None, :]
+    shift = None if intervention.shift is None else intervention.shift[:, layer, None, :]
+    if shift is not None and bool((shift == 0).all()):
+        shift = None
+    if shift is None and bool((scale == 1).all()):
+        return None
+    return scale.to(model.device, model.dtype), None if shift is None else shift.to(model.device, model.dtype)
+
+
+def _check_intervention(model: LanguageModel, intervention: Intervention) -> None:
+    expected, scale, shift = (model.num_layers, model.num_neurons), intervention.scale, intervention.shift
+    if scale.shape[1:] != expected:
+        raise ValueError(
+            f"scales must have shape (row, layer, neuron) = (row, {expected[0]}, {expected[1]}), "
+            f"got {tuple(scale.shape)}"
+        )
+    if not bool(torch.isfinite(scale).all() and (scale >= 0).all()):
+        raise ValueError(f"scales must be finite and >= 0, got min {scale.min().item()}, max {scale.max().item()}")
+    if shift is not None and not bool(torch.isfinite(shift).all()):
+        raise ValueError(f"shifts must be finite, got min {shift.min().item()}, max {shift.max().item()}")
+
+
+@contextmanager
+def _hooked(model: LanguageModel, function: object, only: Collection[str] | None = None) -> Iterator[None]:
     handles = []
     try:
         for ffn in model.feed_forwards:

@@ -10,9 +10,13 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_allocation
+from auctionsim.language_models.intervention import Intervention
 from auctionsim.storage import Stored, checksum, read_stored, serialise, write_stored
 
-_FORMAT, _VERSION = "auctionsim brand neurons", 1
+_FORMAT, _VERSION = "auctionsim brand neurons", 2  # 2 adds signs and references; files without them stay version 1
+
+MODES = ("multiply", "add", "clamp")
+"""What an amplification does to a brand's neurons."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class BrandNeurons:
         model: Name and fingerprint of the model.
         prompts_digest: What the prompts were.
         versions: Versions of the packages that computed it.
+        signs: (brand, rank) ±1, the direction of each neuron's activation that promotes the brand; None if not known.
+        references: (brand, rank) each neuron's activation where the brand is named; None if not known.
     """
 
     brands: tuple[Brand, ...]
@@ -38,6 +44,8 @@ class BrandNeurons:
     model: str
     prompts_digest: str
     versions: dict[str, str] = field(default_factory=dict)
+    signs: Float[Tensor, "brand rank"] | None = None
+    references: Float[Tensor, "brand rank"] | None = None
 
     @property
     def num_layers(self) -> int:
@@ -55,14 +63,43 @@ class BrandNeurons:
         return self.ranking.shape[1]
 
     def scales(self, allocation: Tensor) -> Float[Tensor, "row layer neuron"]:
-        """Return every neuron's factor under allocations (row, bidder, lever), levers (num_neurons, amplification).
+        """Return every neuron's factor under allocations (row, bidder, lever): `intervention` by multiplying."""
+        return self.intervention(allocation).scale
 
-        With m_ik = clamp(num_neurons_i − k, 0, 1) the membership of brand i's k-th neuron, its factor is
-        1 + (amplification_i − 1) m_ik: continuous in both levers, exactly 1 at the null.
+    def intervention(self, allocation: Tensor, mode: str = "multiply") -> Intervention:
+        """Return what allocations (row, bidder, lever), levers (num_neurons n, amplification α), do to every neuron.
+
+        With m_ik = clamp(n_i − k, 0, 1) the membership of brand i's k-th neuron and a its activation:
+
+            multiply: a' = (1 + (α_i − 1) m_ik) a
+            add:      a' = a + (α_i − 1) m_ik sign_ik |reference_ik|
+            clamp:    a' = (1 − c) a + c t reference_ik, c = m_ik min(α_i − 1, 1), t = max(α_i − 1, 1)
+
+        Each is continuous in both levers and exactly the identity at the null. Clamping pulls an activation to its
+        reference up to α = 2, and moves the reference beyond. A neuron that two brands share gets the sum of both
+        changes; clamped, the weights c are divided by their sum where that exceeds 1.
 
         Raises:
-            ValueError: Another shape, more neurons than the ranking has, or an amplification not finite and ≥ 0.
+            ValueError: An unknown mode, or one that needs signs or references that are not known; another shape, more
+                neurons than the ranking has, or an amplification not finite and ≥ 0.
         """
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        membership, amplification = self._membership(allocation)
+        if mode == "multiply":
+            return Intervention(1 + self._on_model((amplification - 1) * membership))
+        references = self._known("references", mode).to(membership)
+        if mode == "add":
+            step = self._known("signs", mode).to(membership) * references.abs()
+            shift = self._on_model((amplification - 1) * membership * step)
+            return Intervention(torch.ones_like(shift), shift)
+        weight = membership * (amplification - 1).clamp_max(1)
+        total = self._on_model(weight)
+        target = self._on_model(weight * (amplification - 1).clamp_min(1) * references)
+        crowding = total.clamp_min(1)
+        return Intervention(1 - total / crowding, target / crowding)
+
+    def _membership(self, allocation: Tensor) -> tuple[Float[Tensor, "row brand rank"], Float[Tensor, "row brand 1"]]:
         checked_allocation(allocation, (len(self.brands), 2))
         count, amplification = allocation[:, :, 0], allocation[:, :, 1]
         fits = (count >= 0) & (count <= self.max_neurons) & (amplification >= 0) & amplification.isfinite()
@@ -73,11 +110,21 @@ class BrandNeurons:
                 f"{count[row, bidder].item()} and {amplification[row, bidder].item()} for bidder {bidder} in row {row}"
             )
         ranks = torch.arange(self.max_neurons, dtype=allocation.dtype, device=allocation.device)
-        membership = (count.unsqueeze(2) - ranks).clamp(0, 1)
-        gain = (amplification.unsqueeze(2) - 1) * membership  # (row, brand, rank)
-        flat = allocation.new_zeros(len(allocation), self.num_layers * self.neurons_per_layer)
-        flat.index_add_(1, self.ranking.to(flat.device).flatten(), gain.flatten(1))
-        return (1 + flat).view(len(allocation), self.num_layers, self.neurons_per_layer)
+        return (count.unsqueeze(2) - ranks).clamp(0, 1), amplification.unsqueeze(2)
+
+    def _on_model(self, values: Float[Tensor, "row brand rank"]) -> Float[Tensor, "row layer neuron"]:
+        """Put ranked values where their neurons are, adding up where brands share one; 0 elsewhere."""
+        flat = values.new_zeros(len(values), self.num_layers * self.neurons_per_layer)
+        flat.index_add_(1, self.ranking.to(flat.device).flatten(), values.flatten(1))
+        return flat.view(len(values), self.num_layers, self.neurons_per_layer)
+
+    def _known(self, name: str, mode: str) -> Tensor:
+        values: Tensor | None = getattr(self, name)
+        if values is None:
+            raise ValueError(
+                f"mode {mode!r} needs the neurons' {name}, which this record does not hold: identify the neurons again"
+            )
+        return values
 
     def layers(self, brand: int, count: int) -> Int[Tensor, " layer"]:
         """Count a brand's first `count` neurons by layer."""
@@ -100,11 +147,11 @@ class BrandNeurons:
     @property
     def digest(self) -> str:
         """16 hex digits that name the contents."""
-        return checksum(serialise(self._stored(), _FORMAT, _VERSION))[:16]
+        return checksum(serialise(self._stored(), _FORMAT, self._version))[:16]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one safetensors file, whole or not at all."""
-        write_stored(path, self._stored(), _FORMAT, _VERSION)
+        write_stored(path, self._stored(), _FORMAT, self._version)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "BrandNeurons":
@@ -116,7 +163,12 @@ class BrandNeurons:
         """
         record, arrays = read_stored(path, _FORMAT, _VERSION)
         brands = tuple(Brand(names[0], tuple(names[1:])) for names in record.pop("brands"))
-        return cls(brands, arrays["ranking"], arrays["scores"], arrays["attributions"], **record)
+        found = (arrays["ranking"], arrays["scores"], arrays["attributions"])
+        return cls(brands, *found, **record, signs=arrays.get("signs"), references=arrays.get("references"))
+
+    @property
+    def _version(self) -> int:
+        return 1 if self.signs is None and self.references is None else _VERSION  # so that old digests stay
 
     def _stored(self) -> Stored:
         record = {
@@ -126,9 +178,9 @@ class BrandNeurons:
             "prompts_digest": self.prompts_digest,
             "versions": self.versions,
         }
-        return Stored(
-            record, {"ranking": self.ranking, "scores": self.scores, "attributions": self.attributions.contiguous()}
-        )
+        arrays = {"ranking": self.ranking, "scores": self.scores, "attributions": self.attributions}
+        arrays |= {k: v for k, v in (("signs", self.signs), ("references", self.references)) if v is not None}
+        return Stored(record, arrays)
 
 
 def package_versions() -> dict[str, str]:

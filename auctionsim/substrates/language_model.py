@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
-from auctionsim.language_models.decoding import Replies, divergence, prefill, reply_logits, sample_replies
+from auctionsim.language_models.decoding import Prefix, Replies, divergence, prefill, reply_logits, sample_replies
+from auctionsim.language_models.intervention import Intervention, untouched
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import STEMS, PromptSet
@@ -17,6 +18,7 @@ from auctionsim.substrates.protocol import Lever
 from auctionsim.substrates.slots import SlotScorer
 
 FEATURES = ("slot_probability", "mention_probability", "hits")
+POSITIONS = ("reply", "all")
 
 _SCORED_ROWS = 16  # replies whose whole logits are held at once
 
@@ -63,8 +65,12 @@ class LanguageModelSubstrate:
         max_new_tokens: A reply's longest length.
         temperature: Of sampling.
         seed: Of the uniform numbers.
+        mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
+        positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
+            before; "all" touches the whole prompt, too.
     Raises:
-        ValueError: Neurons of another model, or levers out of range.
+        ValueError: Neurons of another model, levers out of range, unknown positions, an unknown mode or one that the
+            neurons lack the numbers for.
     """
 
     features = FEATURES
@@ -82,6 +88,8 @@ class LanguageModelSubstrate:
         max_new_tokens: int = 48,
         temperature: float = 0.7,
         seed: int = 0,
+        mode: str = "multiply",
+        positions: str = "reply",
     ) -> None:
         if neurons.model.rpartition(":")[2] != model.fingerprint:
             raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
@@ -98,7 +106,11 @@ class LanguageModelSubstrate:
         self.max_new_tokens = checked_count(max_new_tokens, "max_new_tokens")
         self.temperature = checked_number(temperature, "temperature")
         self.seed = checked_count(seed, "seed", 0)
-        self._score_slots = SlotScorer(model, neurons.brands, STEMS)
+        if positions not in POSITIONS:
+            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
+        self.mode, self.positions = mode, positions
+        neurons.intervention(self.null_allocation(1, dtype=torch.float32), mode)  # refuses what it lacks now, not later
+        self._score_slots = SlotScorer(model, neurons.brands, STEMS, whole_prompt=positions == "all")
 
     def null_allocation(
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
@@ -150,7 +162,7 @@ class LanguageModelSubstrate:
 
     def slot_probability(self, prompt: str, allocation: Tensor) -> Float[Tensor, "row stem brand"]:
         """Score the brands' names after each stem: exact."""
-        return self._score_slots(prompt, self.neurons.scales(allocation.float()))
+        return self._score_slots(prompt, self.neurons.intervention(allocation.float(), self.mode))
 
     def replies(
         self, prompt: str, allocation: Tensor, place: tuple[int, ...], samples: int, first: int = 0
@@ -168,11 +180,12 @@ class LanguageModelSubstrate:
         Raises:
             ValueError: The model overflows at these levers: a lower amplification or another dtype is needed.
         """
-        scales = self.neurons.scales(allocation.float()).repeat_interleave(samples, dim=0)
+        change = self.neurons.intervention(allocation.float(), self.mode)
         uniforms = torch.stack([self._uniforms(place, first + k) for k in range(samples)]).repeat(len(allocation), 1)
-        prefix = prefill(self.model, self.model.chat_ids(prompt), self.max_new_tokens)
-        replies = sample_replies(self.model, prefix, scales, uniforms, temperature=self.temperature)
-        loss, surprise = self._losses(prompt, replies, scales)
+        prefix = self._prefix(prompt, change).repeat(samples)
+        replies = sample_replies(self.model, prefix, change.repeat(samples), uniforms, temperature=self.temperature)
+        untouched_prefix = self._prefix(prompt, untouched(self.model, len(allocation))).repeat(samples)
+        loss, surprise = self._losses(replies, change.repeat(samples), prefix, untouched_prefix)
         bad = ~(loss.isfinite() & surprise.isfinite())
         if bool(bad.any()):
             levers = allocation[int(bad.nonzero()[0]) // samples].tolist()
@@ -189,20 +202,27 @@ class LanguageModelSubstrate:
             repetition=torch.tensor([repetition_rate(text) for text in texts]),
         )
 
-    def _losses(self, prompt: str, replies: Replies, scales: Tensor) -> tuple[Tensor, Tensor]:
+    def _prefix(self, prompt: str, change: Intervention) -> Prefix:
+        """Compute a prompt: one row for all, or one a row of the intervention where that touches the whole prompt."""
+        whole = change if self.positions == "all" else None
+        return prefill(self.model, self.model.chat_ids(prompt), self.max_new_tokens, whole)
+
+    def _losses(
+        self, replies: Replies, change: Intervention, prefix: Prefix, untouched_prefix: Prefix
+    ) -> tuple[Tensor, Tensor]:
         """Return each reply's mean KL(π_x ‖ π_0) and mean −log π_0 over its tokens, by two passes of equal shape."""
-        prefix = prefill(self.model, self.model.chat_ids(prompt), self.max_new_tokens)
-        untouched = torch.ones_like(scales[:1])
+        null, still = change.null, untouched(self.model)
         losses, surprises = [], []
-        for start in range(0, len(scales), _SCORED_ROWS):
+        for start in range(0, change.num_rows, _SCORED_ROWS):
             rows = slice(start, start + _SCORED_ROWS)
             tokens, live = replies.tokens[rows], replies.live[rows]
-            reference = reply_logits(self.model, prefix, tokens, untouched)
+            reference = reply_logits(self.model, untouched_prefix.select(rows), tokens, still)
             surprise = -torch.log_softmax(reference.float(), -1).gather(2, tokens.unsqueeze(2)).squeeze(2)
-            if bool((scales[rows] == 1).all()):
+            if bool(null[rows].all()):
                 loss = torch.zeros_like(surprise)
             else:
-                loss = divergence(reply_logits(self.model, prefix, tokens, scales[rows]), reference)
+                moved = reply_logits(self.model, prefix.select(rows), tokens, change.select(rows))
+                loss = divergence(moved, reference)
             count = live.sum(1)
             losses.append((loss * live).sum(1) / count)
             surprises.append((surprise * live).sum(1) / count)

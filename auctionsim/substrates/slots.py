@@ -8,6 +8,7 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models.decoding import prefill, reply_logits
+from auctionsim.language_models.intervention import Intervention, as_intervention
 from auctionsim.language_models.loading import LanguageModel
 
 _ROWS = 64  # rows scored at once: their float32 log-probabilities stay under 200 MB
@@ -34,10 +35,13 @@ class SlotScorer:
         model: The language model.
         brands: The bidders.
         stems: Neutral beginnings of a reply that call for a name.
+        whole_prompt: Interventions touch every token of the prompt, not its last alone.
     """
 
-    def __init__(self, model: LanguageModel, brands: tuple[Brand, ...], stems: tuple[str, ...]) -> None:
-        self.model = model
+    def __init__(
+        self, model: LanguageModel, brands: tuple[Brand, ...], stems: tuple[str, ...], *, whole_prompt: bool = False
+    ) -> None:
+        self.model, self.whole_prompt = model, whole_prompt
         self.num_stems, self.num_brands = len(stems), len(brands)
         self.word_ends = _word_ends(model)
         self.continuations = [
@@ -47,20 +51,26 @@ class SlotScorer:
             for ids in self._disjoint([model.continuation_ids(stem, name) for name in brand.names])
         ]
 
-    def __call__(self, prompt: str, scales: Float[Tensor, "row layer neuron"]) -> Float[Tensor, "row stem brand"]:
-        """Return every brand's probability after every stem under each row's intervention, float64."""
+    def __call__(self, prompt: str, change: Intervention | Tensor) -> Float[Tensor, "row stem brand"]:
+        """Return every brand's probability after every stem under each row's intervention, float64.
+
+        A tensor (row, layer, neuron) means factors alone.
+        """
+        change = as_intervention(change)
         longest = max(len(c.stem_ids) + len(c.name_ids) for c in self.continuations) + 1
-        prefix = prefill(self.model, self.model.chat_ids(prompt), longest)
-        total = torch.zeros(len(scales), self.num_stems, self.num_brands, dtype=torch.float64)
+        prompt_ids = self.model.chat_ids(prompt)
+        prefix = prefill(self.model, prompt_ids, longest, change if self.whole_prompt else None)
+        total = torch.zeros(change.num_rows, self.num_stems, self.num_brands, dtype=torch.float64)
         ids = torch.tensor([self._padded(c, longest) for c in self.continuations], device=self.model.device)
         together = max(1, _ROWS // len(ids))
-        for start in range(0, len(scales), together):
-            some = scales[start : start + together]
-            rows = some.repeat_interleave(len(ids), dim=0)
-            logits = reply_logits(self.model, prefix, ids.repeat(len(some), 1), rows)
-            log_p = torch.log_softmax(logits.float(), dim=-1).view(len(some), len(ids), longest, -1)
+        for start in range(0, change.num_rows, together):
+            rows = slice(start, min(start + together, change.num_rows))
+            count = rows.stop - rows.start
+            some, begun = change.select(rows).repeat(len(ids)), prefix.select(rows).repeat(len(ids))
+            logits = reply_logits(self.model, begun, ids.repeat(count, 1), some)
+            log_p = torch.log_softmax(logits.float(), dim=-1).view(count, len(ids), longest, -1)
             for k, c in enumerate(self.continuations):
-                total[start : start + len(some), c.stem, c.brand] += self._probability(log_p[:, k], c)
+                total[rows, c.stem, c.brand] += self._probability(log_p[:, k], c)
         return total
 
     def _probability(self, log_p: Float[Tensor, "row position vocabulary"], c: _Continuation) -> Float[Tensor, " row"]:

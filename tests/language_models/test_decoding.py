@@ -194,7 +194,7 @@ def test_what_does_not_fit_is_refused() -> None:
         sample_replies(MODEL, prefix, scales_of(MODEL, 1), uniforms_of(1, 5))
     with pytest.raises(ValueError, match="a reply of 5 tokens does not fit: the prefix has room for 4"):
         reply_logits(MODEL, prefix, torch.zeros(1, 5, dtype=torch.int64), scales_of(MODEL, 1))
-    with pytest.raises(ValueError, match="2 rows of scales for a forward pass of 3 rows"):
+    with pytest.raises(ValueError, match="2 rows of interventions for a forward pass of 3 rows"):
         sample_replies(MODEL, prefix, scales_of(MODEL, 2), uniforms_of(3, 4))
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from auctionsim.language_models import LanguageModel, read_neurons, scale_neurons
+from auctionsim.language_models import Intervention, LanguageModel, intervene, read_neurons, scale_neurons, untouched
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model()
@@ -57,31 +57,77 @@ def test_rows_have_their_own_scales() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, SHAPE[0] - 1), st.integers(0, SHAPE[1] - 1)), max_size=5),
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, SHAPE[0] - 1), st.integers(0, SHAPE[1] - 1), st.integers(0, 1)),
+        max_size=5,
+    ),
     st.sampled_from([0.0, 0.5, 2.0, 7.0]),
+    st.sampled_from([None, 0.0, -1.5, 0.25]),
     st.integers(0, 8),
 )
-def test_only_the_scaled_entries_of_the_input_change(
-    places: list[tuple[int, int, int]], factor: float, first: int
+def test_only_the_chosen_entries_of_the_input_change(
+    places: list[tuple[int, int, int, int]], factor: float, step: float | None, first: int
 ) -> None:
-    scales = torch.ones(3, *SHAPE)
-    for place in places:
-        scales[place] = factor
+    scales, shifts = torch.ones(3, *SHAPE), None if step is None else torch.zeros(3, *SHAPE)
+    for *place, which in places:
+        if which and shifts is not None:
+            shifts[tuple(place)] = step
+        else:
+            scales[tuple(place)] = factor
+    change = Intervention(scales, shifts)
     with read_neurons(MODEL) as before:
         logits(MODEL)
     before = dict(before)
-    with scale_neurons(MODEL, scales, first_position=first), read_neurons(MODEL) as seen:
+    with intervene(MODEL, change, first_position=first), read_neurons(MODEL) as seen:
         logits(MODEL)
     for ffn in MODEL.feed_forwards:
-        untouched_so_far = bool((scales[:, : ffn.layer] == 1).all())
-        if untouched_so_far:  # below the first scaled layer the activations are the untouched ones, scaled
+        below = scales[:, : ffn.layer], (torch.zeros(0) if shifts is None else shifts[:, : ffn.layer])
+        if bool((below[0] == 1).all()) and bool((below[1] == 0).all()):
+            # below the first changed layer the activations are the untouched ones, changed
             expected = before[ffn.hook_point].clone()
             expected[:, first:] *= scales[:, ffn.layer, None, :]
-            assert torch.equal(seen[ffn.hook_point], expected)
+            if shifts is not None:
+                expected[:, first:] += shifts[:, ffn.layer, None, :]
+            torch.testing.assert_close(seen[ffn.hook_point], expected, rtol=1e-6, atol=1e-6)
+            alike = torch.ones_like(expected, dtype=torch.bool)
+            changed = (scales[:, ffn.layer] != 1) | (False if shifts is None else shifts[:, ffn.layer] != 0)
+            alike[:, first:] = ~changed.unsqueeze(1)
+            assert torch.equal(seen[ffn.hook_point][alike], before[ffn.hook_point][alike])  # to the bit
+    assert change.null.tolist() == [
+        bool((scales[k] == 1).all()) and not (shifts is not None and shifts[k].any()) for k in range(3)
+    ]
+    for row in change.null.nonzero().flatten().tolist():
+        for name in before:
+            assert torch.equal(seen[name][row], before[name][row])
+
+
+def test_shifts_are_added_after_scaling_row_by_row() -> None:
+    """A slow loop over rows and positions on the first layer's input."""
+    scales, shifts = random_scales(3), random_scales(3, seed=4) - 1.5
+    with read_neurons(MODEL) as before:
+        logits(MODEL)
+    start = before["blocks.0.mlp.hook_post"]
+    with intervene(MODEL, Intervention(scales, shifts)), read_neurons(MODEL) as seen:
+        together = logits(MODEL)
     for row in range(3):
-        if not any(place[0] == row for place in places) or factor == 1:
-            for name in before:
-                assert torch.equal(seen[name][row], before[name][row])
+        for position in range(8):
+            expected = scales[row, 0] * start[row, position] + shifts[row, 0]
+            torch.testing.assert_close(seen["blocks.0.mlp.hook_post"][row, position], expected)
+        one = Intervention(scales, shifts).select(slice(row, row + 1))
+        with intervene(MODEL, one):
+            torch.testing.assert_close(logits(MODEL)[row], together[row], rtol=1e-4, atol=1e-5)
+
+
+def test_interventions_are_selected_and_repeated_by_row() -> None:
+    change = Intervention(random_scales(3), random_scales(3, seed=1))
+    assert change.shift is not None
+    picked = change.select(torch.tensor([False, True, True])).repeat(2)
+    assert torch.equal(picked.scale, change.scale[[1, 1, 2, 2]])
+    assert picked.shift is not None
+    assert torch.equal(picked.shift, change.shift[[1, 1, 2, 2]])
+    one = untouched(MODEL)
+    assert one.select(torch.tensor([0, 0])) is one
+    assert untouched(MODEL, 3).null.tolist() == [True] * 3
 
 
 def test_positions_before_the_first_are_untouched() -> None:
@@ -98,10 +144,15 @@ def test_no_hook_is_left_after_an_exception() -> None:
         assert hooks_left(MODEL) == MODEL.num_layers
         raise RuntimeError("stop here")
     assert hooks_left(MODEL) == 0
+    shifted = Intervention(torch.ones(3, *SHAPE), random_scales(3))
+    with pytest.raises(RuntimeError, match="stop here"), intervene(MODEL, shifted):  # noqa: PT012
+        assert hooks_left(MODEL) == MODEL.num_layers
+        raise RuntimeError("stop here")
+    assert hooks_left(MODEL) == 0
     with pytest.raises(KeyboardInterrupt), read_neurons(MODEL):
         raise KeyboardInterrupt
     assert hooks_left(MODEL) == 0
-    with pytest.raises(ValueError, match="2 rows of scales for a forward pass of 3 rows"):  # noqa: SIM117
+    with pytest.raises(ValueError, match="2 rows of interventions for a forward pass of 3 rows"):  # noqa: SIM117
         with scale_neurons(MODEL, random_scales(2)):
             logits(MODEL)
     assert hooks_left(MODEL) == 0
@@ -131,12 +182,22 @@ def test_bad_factors_are_refused(bad: float) -> None:
 
 @pytest.mark.parametrize("shape", [(1, SHAPE[0], SHAPE[1] + 1), (1, SHAPE[0] + 1, SHAPE[1]), SHAPE, (1, 1, *SHAPE)])
 def test_wrong_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"scales must have shape \(row, layer, neuron\) = \(row, 3, 48\)"):  # noqa: SIM117
+    with pytest.raises(ValueError, match=r"scales must have shape \(row, layer, neuron\)( = \(row, 3, 48\))?, got"):  # noqa: SIM117
         with scale_neurons(MODEL, torch.ones(shape)):
             pass
     with pytest.raises(TypeError, match="scales must be a floating-point tensor"):  # noqa: SIM117
         with scale_neurons(MODEL, torch.ones(1, *SHAPE, dtype=torch.int64)):
             pass
+
+
+def test_bad_shifts_are_refused() -> None:
+    ones = torch.ones(2, *SHAPE)
+    with pytest.raises(ValueError, match=r"shifts must have shape .* got \(1, 3, 48\) beside scales of \(2, 3, 48\)"):
+        Intervention(ones, ones[:1])
+    with pytest.raises(TypeError, match="shifts must be a floating-point tensor"):
+        Intervention(ones, ones.long())
+    with pytest.raises(ValueError, match="shifts must be finite"), intervene(MODEL, Intervention(ones, ones / 0)):
+        pass
 
 
 def test_reading_gives_the_input_of_the_down_projection() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.brands import parse_brands
-from auctionsim.language_models import prefill, reply_logits, sample_replies
+from auctionsim.language_models import intervene, prefill, reply_logits, sample_replies
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import STEMS, PromptSet
 from auctionsim.quality import repetition_rate
@@ -20,6 +20,7 @@ PROMPTS = PromptSet(("ask", "tell"), (("Which shoes?", "What shoes do you like?"
 
 
 def some_neurons() -> BrandNeurons:
+    generator = torch.Generator().manual_seed(3)
     ranking = torch.randperm(MODEL.num_layers * MODEL.num_neurons, generator=torch.Generator().manual_seed(0))[:64]
     return BrandNeurons(
         brands=parse_brands("or,the|to"),
@@ -29,6 +30,8 @@ def some_neurons() -> BrandNeurons:
         method="random",
         model=MODEL.identity,
         prompts_digest="0",
+        signs=torch.where(torch.rand(2, 32, generator=generator) < 0.5, -1.0, 1.0),
+        references=torch.randn(2, 32, generator=generator),
     )
 
 
@@ -94,6 +97,40 @@ def test_the_null_loses_nothing_and_amplifying_does() -> None:
     assert (exposure == exposure[0]).all()
 
 
+@pytest.mark.parametrize("mode", ["multiply", "add", "clamp"])
+@pytest.mark.parametrize("positions", ["reply", "all"])
+def test_modes_and_positions_are_those_of_one_full_pass(mode: str, positions: str) -> None:
+    """Loss and slots by one pass over prompt and reply, hooked from the prompt's last token or from its first."""
+    live = substrate(mode=mode, positions=positions)
+    prompt = PROMPTS.prompts[0][1]
+    ids = MODEL.chat_ids(prompt)
+    first = len(ids) - 1 if positions == "reply" else 0
+    change = live.neurons.intervention(LEVERS.float(), mode)
+    batch = live.replies(prompt, LEVERS, (0, 1), 2)
+    assert (batch.user_loss[:2] == 0).all()
+    prefix = prefill(MODEL, ids, 8, change if positions == "all" else None).repeat(2)
+    draws = [np.random.default_rng([0, 0, 1, k]).random(8, dtype=np.float32) for k in range(2)]
+    uniforms = torch.from_numpy(np.stack(draws)).repeat(3, 1)
+    replies = sample_replies(MODEL, prefix, change.repeat(2), uniforms, temperature=0.7)
+    for row in range(6):
+        tokens = replies.tokens[row, : replies.lengths[row]].tolist()
+        assert MODEL.text(tokens) == batch.texts[row]
+        whole = torch.tensor([[*ids, *tokens]])
+        still = torch.log_softmax(MODEL.network(whole).logits[0, len(ids) - 1 : -1].double(), -1)
+        with intervene(MODEL, change.select(slice(row // 2, row // 2 + 1)), first_position=first):
+            moved = torch.log_softmax(MODEL.network(whole).logits[0, len(ids) - 1 : -1].double(), -1)
+        loss = (moved.exp() * (moved - still)).sum(-1).mean()
+        assert batch.user_loss[row].item() == pytest.approx(loss.item(), rel=1e-3, abs=1e-5)
+    slots = live.slot_probability(prompt, LEVERS)
+    other = substrate(mode=mode, positions="all" if positions == "reply" else "reply").slot_probability(prompt, LEVERS)
+    assert torch.equal(slots[0], other[0]) or torch.allclose(slots[0], other[0], rtol=1e-4)
+    assert not torch.allclose(slots[1:], other[1:], rtol=1e-3)
+    for row in range(3):
+        torch.testing.assert_close(
+            live.slot_probability(prompt, LEVERS[row : row + 1])[0], slots[row], rtol=1e-4, atol=0
+        )
+
+
 def test_what_a_reply_is_worth() -> None:
     """Texts, hits and repetition from the sampled tokens; loss and surprise by the formulas, token by token."""
     batch = LIVE.replies(PROMPTS.prompts[0][0], LEVERS, (0, 0), 3)
@@ -152,9 +189,14 @@ def test_bad_input_is_refused() -> None:
         ({"amplification": 0.5}, "amplification must be a number in"),
         ({"samples": 0}, "samples must be an integer"),
         ({"temperature": -0.1}, "temperature must be a number"),
+        ({"mode": "freeze"}, "mode must be one of multiply, add, clamp, got 'freeze'"),
+        ({"positions": "prompt"}, "positions must be one of reply, all, got 'prompt'"),
     ):
         with pytest.raises(ValueError, match=message):
             substrate(**change)
+    ignorant = BrandNeurons(**{**vars(some_neurons()), "signs": None})
+    with pytest.raises(ValueError, match="mode 'add' needs the neurons' signs"):
+        LanguageModelSubstrate(MODEL, ignorant, PROMPTS, num_neurons=32, mode="add")
     with pytest.raises(ValueError, match="was it made for another substrate"):
         LIVE.exposure(torch.zeros(1, 3, 2))
     with pytest.raises(ValueError, match="context must index"):
