@@ -1,6 +1,5 @@
 """Learning a menu: levers and prices by gradient through a soft choice, annealed until it is the hard one."""
 
-import itertools
 from typing import NamedTuple
 
 import torch
@@ -10,15 +9,17 @@ from torch import Tensor
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.mechanisms.free_menu import FreeMenu
 from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_exposures
+from auctionsim.mechanisms.menu_losses import MenuLosses
+from auctionsim.mechanisms.menu_polishing import Polish, can_polish
 from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
-from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable
+from auctionsim.substrates.protocol import Substrate, contexts_of
 
-MOST_JOINT = 2**12  # joint choices whose user loss is tabulated at each step
 LAST = 0.01  # the last step size, as a share of the first
 REVIVALS = 30  # times that entries nobody chooses are moved to where somebody might, in the first REVIVE of the steps
 REVIVE = 0.7
+POLISH = 0.4  # steps on the hard choice's own objective that follow, as a share of those before
 EVALUATIONS = 40  # points of the training history
 
 
@@ -27,7 +28,7 @@ def train_menu(
     priors: Priors,
     user_weight: float = 0.0,
     *,
-    entries: int = 16,
+    entries: int = 32,
     steps: int = 1200,
     batch: int = 1024,
     learning_rate: float = 0.02,
@@ -93,6 +94,8 @@ class _Lesson:
         self.profiles = Profiles(priors)
         self.typical = self.profiles.table.mean(0).float()
         self.reference = substrate.null_allocation(1)[0]
+        self.losses = MenuLosses(substrate, self.reference)
+        self.polish = Polish(substrate, priors, settings.user_weight, self.losses) if can_polish(priors) else None
         self.money = self._money_scale()
         self.examples = self.profiles.draw(4096, torch.Generator().manual_seed(0), torch.float64)
 
@@ -116,10 +119,8 @@ class _Lesson:
         history: list[TrainingPoint] = []
         for step in range(s.steps + 1):
             beta = geometric(*s.inverse_temperatures, step / s.steps)
-            if step == s.steps:
-                self._prune(menu)
             if step in marks:
-                rule = MenuAuction(self.substrate, menu.menu())
+                rule = self._finished(menu) if step == s.steps else MenuAuction(self.substrate, menu.menu())
                 history.append(self._point(rule, step, beta / float(self.money.mean())))
                 if progress is not None:
                     progress(history[-1], s.steps)
@@ -139,6 +140,21 @@ class _Lesson:
             menu.project()
         rule.history = tuple(history)
         return rule
+
+    def _finished(self, menu: FreeMenu) -> MenuAuction:
+        """Return the rule to sell: losing entries withdrawn, and polished if that is better."""
+        self._prune(menu)
+        plain = MenuAuction(self.substrate, menu.menu())
+        if self.polish is None:
+            return plain
+        now, steps = plain.menus, max(1, round(POLISH * self.settings.steps))
+        assert isinstance(now, Menu)
+        slots = [
+            self.polish.of(Menu(now.levers[slot], now.prices[slot]), context, steps)
+            for slot, context in enumerate(self.contexts)
+        ]
+        better = MenuAuction(self.substrate, Menu(*(torch.stack(part) for part in zip(*slots, strict=True))))
+        return max(plain, better, key=lambda rule: self._point(rule, 0, 1.0).objective)
 
     @torch.no_grad()
     def _revive(self, menu: FreeMenu, slot: int) -> None:
@@ -168,8 +184,8 @@ class _Lesson:
         moved = torch.where(explore, menu.low + menu.span * anywhere, moved)
         worth = entry_exposures(self.substrate, moved.unsqueeze(0), self.reference, self.contexts[slot])[0]
         indifferent, first = (torch.einsum("bif,ikf->bik", valuations, worth) - best.unsqueeze(2)).max(0)
-        kept = prices - self.settings.user_weight * self._losses_alone(levers, self.contexts[slot])
-        gain = indifferent - self.settings.user_weight * self._losses_alone(moved, self.contexts[slot])
+        kept = prices - self.settings.user_weight * self.losses.alone(levers, self.contexts[slot])
+        gain = indifferent - self.settings.user_weight * self.losses.alone(moved, self.contexts[slot])
         idle = idle & (gain > 0.5 * kept.gather(1, chosen[first, bidder]))
         levers_share = (moved - menu.low) / menu.span
         menu.levers[slot] = torch.where(idle.unsqueeze(2), levers_share, menu.levers[slot])
@@ -188,7 +204,7 @@ class _Lesson:
         null = torch.tensor([lever.null for lever in self.substrate.levers])
         for slot, context in enumerate(self.contexts):
             own, price = _with_null(self.substrate, now.levers[slot], now.prices[slot])
-            losses = self._losses_alone(own, context)
+            losses = self.losses.alone(own, context)
             profit = price - self.settings.user_weight * (losses - losses[:, :1])
             losing = profit[:, 1:] < 0
             menu.levers[slot] = torch.where(losing.unsqueeze(2), (null - menu.low) / menu.span, menu.levers[slot])
@@ -218,59 +234,8 @@ class _Lesson:
         revenue = (choice * prices).sum((1, 2)).mean()
         if self.settings.user_weight == 0:
             return revenue / self.money.mean()
-        loss = self._expected_loss(levers, choice, context)
+        loss = self.losses.expected(levers, choice.mean(0), utility.argmax(2), context)
         return (revenue - self.settings.user_weight * loss) / self.money.mean()
-
-    def _expected_loss(
-        self,
-        levers: Float[Tensor, "bidder entry lever"],
-        choice: Float[Tensor, "row bidder entry"],
-        context: int | None,
-    ) -> Tensor:
-        """Return E[L], up to a constant, with bidders choosing independently by `choice`."""
-        n, entries, _ = levers.shape
-        if is_separable(self.substrate):
-            return (choice * self._losses_alone(levers, context)).sum((1, 2)).mean()
-        if entries**n <= MOST_JOINT:
-            index = torch.tensor(list(itertools.product(range(entries), repeat=n)))
-            losses = self._loss(levers[torch.arange(n), index], context).view([entries] * n)
-            for i in reversed(range(n)):  # contract one bidder at a time: (row, …, entry_i) · choice
-                losses = torch.einsum("...k,rk->...r" if i == n - 1 else "...kr,rk->...r", losses, choice[:, i])
-            return losses.mean()
-        return self._loss_of_single_moves(levers, choice, context)
-
-    def _losses_alone(
-        self, levers: Float[Tensor, "bidder entry lever"], context: int | None
-    ) -> Float[Tensor, "bidder entry"]:
-        """Return L of each entry with the others at the reference."""
-        n, entries, _ = levers.shape
-        alone = self.reference.expand(n, entries, n, -1).clone()
-        for i in range(n):
-            alone[i, :, i] = levers[i]
-        return self._loss(alone.flatten(0, 1), context).view(n, entries)
-
-    def _loss_of_single_moves(
-        self,
-        levers: Float[Tensor, "bidder entry lever"],
-        choice: Float[Tensor, "row bidder entry"],
-        context: int | None,
-    ) -> Tensor:
-        """Return a number with the gradient of E[L] at the others' hard choices: Σ_i Σ_k choice_ik L(k, others)."""
-        n, entries, _ = levers.shape
-        rows = min(len(choice), 128)
-        hard = choice[:rows].argmax(2)
-        standing = levers[torch.arange(n), hard].detach()
-        total = levers.new_zeros(())
-        for i in range(n):
-            moved = standing.unsqueeze(1).expand(-1, entries, -1, -1).clone()
-            moved[:, :, i] = levers[i]
-            losses = self._loss(moved.flatten(0, 1), context).view(rows, entries)
-            total = total + (choice[:rows, i] * losses).sum(1).mean()
-        return total
-
-    def _loss(self, allocation: Tensor, context: int | None) -> Tensor:
-        repeated = None if context is None else torch.full((len(allocation),), context)
-        return self.substrate.user_loss(allocation, repeated)
 
 
 def _with_null(

@@ -77,7 +77,7 @@ class Thresholds(NamedTuple):
     @classmethod
     def of(cls, offers: Offers) -> "Thresholds":
         """Return the envelope of one menu a bidder, computed in float64."""
-        walks = [_envelope(e, p) for e, p in zip(offers.exposures[0, :, :, 0], offers.prices[0], strict=True)]
+        walks = [envelope(e, p) for e, p in zip(offers.exposures[0, :, :, 0], offers.prices[0], strict=True)]
         longest = max(len(bids) for bids, _ in walks)
         bids = torch.tensor([[*b, *[torch.inf] * (longest - len(b))] for b, _ in walks], dtype=torch.float64)
         steps = torch.tensor([[*k, *[k[-1]] * (longest + 1 - len(k))] for _, k in walks])
@@ -90,7 +90,7 @@ class Thresholds(NamedTuple):
         return self.steps.to(bids.device).gather(1, place).T
 
 
-def _envelope(exposures: Float[Tensor, " entry"], prices: Float[Tensor, " entry"]) -> tuple[list[float], list[int]]:
+def envelope(exposures: Float[Tensor, " entry"], prices: Float[Tensor, " entry"]) -> tuple[list[float], list[int]]:
     """Return the thresholds between the lines b · exposure − price on b ≥ 0, and the lines, lowest price first."""
     line, start = 0, 0.0  # entries come with the lowest price first
     thresholds: list[float] = []

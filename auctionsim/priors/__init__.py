@@ -3,6 +3,7 @@
 from auctionsim.priors.composite import Empirical, Mixture
 from auctionsim.priors.ironing import VirtualValueCurve
 from auctionsim.priors.parametric import Beta, Exponential, TruncatedNormal, Uniform
+from auctionsim.priors.parsing import parse_priors
 from auctionsim.priors.product import Priors, Product, product
 from auctionsim.priors.protocol import Prior
 
@@ -17,5 +18,6 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "VirtualValueCurve",
+    "parse_priors",
     "product",
 ]

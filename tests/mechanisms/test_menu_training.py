@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_menu() -> None:
 
 
 def soft_losses(crosstalk: float, most_joint: int, monkeypatch: pytest.MonkeyPatch) -> MenuAuction:
-    monkeypatch.setattr("auctionsim.mechanisms.menu_training.MOST_JOINT", most_joint)
+    monkeypatch.setattr("auctionsim.mechanisms.menu_losses.MOST_JOINT", most_joint)
     return train_menu(QuadraticSubstrate(2, crosstalk), Uniform(0, 1), 1.0, entries=5, steps=300)
 
 
