@@ -1,12 +1,12 @@
 """Every mechanism on one measured surface, as tables to read in a terminal."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from rich.table import Table
 
 from auctionsim import metrics
-from auctionsim.comparison import compare, draw_profiles, estimate
+from auctionsim.comparison import draw_profiles, estimate
 from auctionsim.mechanisms import (
     VCG,
     Mechanism,
@@ -15,9 +15,9 @@ from auctionsim.mechanisms import (
     train_affine_maximizer,
     train_menu,
 )
-from auctionsim.priors import Uniform
+from auctionsim.priors import Priors, Uniform
 from auctionsim.regret import ex_post_regret
-from auctionsim.report.records import Estimate
+from auctionsim.report.records import Estimate, MechanismRow
 from auctionsim.substrates import ResponseSurface
 
 OPTIMUM = "virtual welfare (optimal)"
@@ -28,13 +28,28 @@ PRIOR = Uniform(0.0, 1.0)
 
 
 def rival_mechanisms(
-    surface: ResponseSurface, user_weight: float, *, seed: int, entries: int = 6, steps: int = 400
+    surface: ResponseSurface,
+    user_weight: float,
+    *,
+    seed: int,
+    priors: Priors = PRIOR,
+    entries: int = 6,
+    steps: int = 400,
 ) -> dict[str, Mechanism]:
-    """Return the mechanisms that are compared, designed on the surface as it is viewed, for valuations U[0, 1]."""
+    """Return the mechanisms that are compared, designed on the surface as it is viewed.
+
+    Args:
+        surface: Sells one feature.
+        user_weight: λ.
+        seed: Of what is learned.
+        priors: What valuations are drawn from.
+        entries: Of the menu.
+        steps: Of the menu's training.
+    """
     return {
-        OPTIMUM: VirtualWelfareMaximizer(surface, PRIOR, user_weight),
-        AFFINE: train_affine_maximizer(surface, PRIOR, user_weight, steps=100, seed=seed),
-        MENU: train_menu(surface, PRIOR, user_weight, entries=entries, steps=steps, seed=seed),
+        OPTIMUM: VirtualWelfareMaximizer(surface, priors, user_weight),
+        AFFINE: train_affine_maximizer(surface, priors, user_weight, steps=100, seed=seed),
+        MENU: train_menu(surface, priors, user_weight, entries=entries, steps=steps, seed=seed),
         "VCG": VCG(surface, user_weight),
         PAY_AS_BID: PayAsBid(surface, user_weight),
     }
@@ -43,18 +58,18 @@ def rival_mechanisms(
 KINDS = ("optimum", "menu", "affine", "vcg", "pay-as-bid")
 
 
-def designed(kind: str, surface: ResponseSurface, user_weight: float, *, seed: int) -> Mechanism:
-    """Return one mechanism, designed on the surface as it is viewed, for valuations U[0, 1].
+def designed(kind: str, surface: ResponseSurface, user_weight: float, priors: Priors, *, seed: int) -> Mechanism:
+    """Return one mechanism, designed on the surface as it is viewed.
 
     Raises:
         ValueError: Not one of `KINDS`.
     """
     if kind == "optimum":
-        return VirtualWelfareMaximizer(surface, PRIOR, user_weight)
+        return VirtualWelfareMaximizer(surface, priors, user_weight)
     if kind == "menu":
-        return train_menu(surface, PRIOR, user_weight, entries=6, steps=400, seed=seed)
+        return train_menu(surface, priors, user_weight, entries=6, steps=400, seed=seed)
     if kind == "affine":
-        return train_affine_maximizer(surface, PRIOR, user_weight, seed=seed)
+        return train_affine_maximizer(surface, priors, user_weight, seed=seed)
     if kind == "vcg":
         return VCG(surface, user_weight)
     if kind == "pay-as-bid":
@@ -62,12 +77,12 @@ def designed(kind: str, surface: ResponseSurface, user_weight: float, *, seed: i
     raise ValueError(f"mechanism must be one of {', '.join(KINDS)}, got {kind!r}")
 
 
-def regret_table(mechanism: Mechanism, surface: ResponseSurface, *, draws: int, budget: int, seed: int) -> Table:
+def regret_table(
+    mechanism: Mechanism, surface: ResponseSurface, priors: Priors, *, draws: int, budget: int, seed: int
+) -> Table:
     """Return the ex-post regret of a mechanism on both replicates: the largest among bidders, a profile."""
-    profiles = draw_profiles(surface, PRIOR, draws, seed)
-    table = Table(
-        title=f"{type(mechanism).__name__} on {', '.join(surface.features)}, {draws} truthful profiles U[0, 1]"
-    )
+    profiles = draw_profiles(surface, priors, draws, seed)
+    table = Table(title=f"{type(mechanism).__name__} on {', '.join(surface.features)}, {draws} truthful profiles")
     table.add_column("largest regret among bidders")
     columns = []
     for name in ("A", "B"):
@@ -105,32 +120,22 @@ def regret_table(mechanism: Mechanism, surface: ResponseSurface, *, draws: int, 
     return table
 
 
-def compared_tables(
-    surface: ResponseSurface, feature: str, user_weights: tuple[float, ...], seed: int
-) -> Iterator[Table]:
-    """Yield one table a user weight."""
-    sold = surface.sell(feature)
-    titles = ("mechanism", "on", "revenue", "bidder utility", "user loss", "welfare", "objective", "% of optimum")
-    more = ("regret", "regret is", "IR violation", "participation gain", "objective, IR kept", "under best responses")
-    for user_weight in user_weights:
-        table = Table(title=f"{feature}, user weight {user_weight:g}, U[0, 1] valuations, designed on A")
-        for title in (*titles, *more):
-            table.add_column(title, justify="right")
-        rows = compare(rival_mechanisms(sold, user_weight, seed=seed), sold, PRIOR, user_weight, seed=seed)
-        for row in rows:
-            table.add_row(
-                row.mechanism,
-                row.replicate,
-                *map(_shown, (row.revenue, row.bidder_utility, row.user_loss, row.welfare, row.objective)),
-                "–" if row.objective_share is None else f"{100 * row.objective_share:.1f}",
-                _shown(row.regret),
-                row.regret_is,
-                _shown(row.ir_violation),
-                _shown(row.participation_gain),
-                "–" if row.objective_ir is None else f"{row.objective_ir:.4f}",
-                "–" if row.objective_best_response is None else f"{row.objective_best_response:.4f}",
-            )
-        yield table
+def comparison_tables(rows: Sequence[MechanismRow], title: str) -> tuple[Table, Table]:
+    """Return one user weight's mechanisms, each on both replicates: what they bring, and what they keep of promises."""
+    first = ("mechanism", "on")
+    brings, keeps = Table(*first, title=title), Table(*first, title=f"{title}: truth and participation")
+    for name in ("revenue", "bidder utility", "user loss", "welfare", "objective", "% of optimum"):
+        brings.add_column(name, justify="right")
+    for name in ("regret", "is", "IR violation", "participation gain", "objective, IR kept", "under best responses"):
+        keeps.add_column(name, justify="right")
+    for row in rows:
+        share = "–" if row.objective_share is None else f"{100 * row.objective_share:.1f}"
+        means = (row.revenue, row.bidder_utility, row.user_loss, row.welfare, row.objective)
+        brings.add_row(row.mechanism, row.replicate, *map(_shown, means), share)
+        corrected = ("–" if x is None else f"{x:.4f}" for x in (row.objective_ir, row.objective_best_response))
+        safety = (_shown(row.regret), row.regret_is, _shown(row.ir_violation), _shown(row.participation_gain))
+        keeps.add_row(row.mechanism, row.replicate, *safety, *corrected)
+    return brings, keeps
 
 
 def _shown(value: Estimate) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from auctionsim.brands import Brand
 from auctionsim.comparison import best_single_setting, compare, estimate, trade_off
 from auctionsim.experiments.auctions import MENU, OPTIMUM, PAY_AS_BID, PRIOR, rival_mechanisms
+from auctionsim.experiments.menu_options import menu_options
 from auctionsim.experiments.preparation import PeakMemory, Stages, Tick, commit_or_none, kept_neurons, kept_surface
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel, load_model
@@ -21,7 +22,7 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.prompts import PromptSet, build_prompts, read_prompts
 from auctionsim.report import Findings, write_report
-from auctionsim.report.records import Confirmation, LearningPoint, MenuOption, ReplyPair
+from auctionsim.report.records import Confirmation, LearningPoint, ReplyPair
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate, ReplyBatch
 
@@ -100,7 +101,7 @@ def run(settings: DemoSettings, command: str, console: Console) -> Path:
             mechanisms = _mechanisms(sold, settings.user_weight, settings)
         menu = mechanisms[MENU]
         assert isinstance(menu, MenuAuction)
-        options = _menu_options(settings, menu, sold, live)
+        options = menu_options(menu, sold, PRIOR, [brand.name for brand in settings.brands], live)
         with stages.stage("mechanisms and regret", 2 * len(mechanisms)) as tick:
             rows = compare(mechanisms, sold, PRIOR, settings.user_weight, seed=settings.seed, draws=4096, progress=tick)
         with stages.stage("trade-off", len(settings.user_weights)) as tick:
@@ -215,30 +216,6 @@ def _confirmation(
 
 def _nothing_found(brand: str, limit: float) -> Confirmation:
     return Confirmation(brand, None, None, None, None, None, None, limit, found=False)
-
-
-def _menu_options(
-    settings: DemoSettings, menu: MenuAuction, surface: ResponseSurface, live: LanguageModelSubstrate
-) -> tuple[MenuOption, ...]:
-    """Return the entries that some valuation in [0, 1] chooses, in the average context, with one reply under each."""
-    valuations = torch.linspace(0, 1, 401, dtype=torch.float64).view(-1, 1, 1)
-    options = []
-    prompt = live.prompts.prompts[0][0]
-    for bidder, brand in enumerate(settings.brands):
-        bids = torch.zeros(len(valuations), surface.num_bidders, 1, dtype=torch.float64)
-        bids[:, bidder] = valuations[:, 0]
-        outcome = menu(bids)
-        chosen = torch.cat([outcome.allocation[:, bidder], outcome.payments[:, bidder, None]], 1)
-        entries = torch.tensor(sorted({tuple(entry) for entry in chosen.tolist()}, key=lambda entry: entry[-1]))
-        allocation = surface.null_allocation(len(entries), dtype=torch.float64)
-        allocation[:, bidder] = entries[:, :-1]
-        exposure = surface.exposure(allocation)[:, bidder, 0]
-        loss = surface.user_loss(allocation)
-        texts = live.replies(prompt, allocation, (0, 0), 1).texts
-        for k, (neurons, factor, price) in enumerate(entries.tolist()):
-            gained, lost = float(exposure[k]), float(loss[k])
-            options.append(MenuOption(brand.name, neurons, factor, price, gained, lost, prompt, texts[k]))
-    return tuple(options)
 
 
 def _learn(

@@ -1,6 +1,7 @@
 """Priors against their closed forms, and ironing against the revenue it must explain."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -8,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from auctionsim.priors import Beta, Empirical, Exponential, Mixture, Prior, TruncatedNormal, Uniform, product
+from auctionsim.priors import (
+    Beta,
+    Empirical,
+    Exponential,
+    Mixture,
+    Prior,
+    TruncatedNormal,
+    Uniform,
+    parse_priors,
+    product,
+)
 
 BIMODAL = Mixture([TruncatedNormal(0.25, 0.05, 0.0, 1.0), TruncatedNormal(0.8, 0.05, 0.0, 1.0)], [0.7, 0.3])
 GAP = Mixture([Uniform(0, 1), Uniform(2, 3)])
@@ -224,3 +235,37 @@ def test_same_generator_same_draws() -> None:
 def test_bad_priors_are_refused(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "prior"),
+    [
+        ("uniform:0,1", Uniform(0, 1)),
+        ("Exponential: 2", Exponential(2.0)),
+        ("beta:2,5", Beta(2, 5)),
+        ("beta:2,5,1,3", Beta(2, 5, 1, 3)),
+        ("normal:.5,.2,0,1", TruncatedNormal(0.5, 0.2, 0, 1)),
+        ("empirical:.2,.5", Empirical([0.2, 0.5])),
+        ("0.6*beta:2,8+0.4*beta:8,2", Mixture([Beta(2, 8), Beta(8, 2)], [0.6, 0.4])),
+        ("uniform:0,1;exponential:1e+0", [Uniform(0, 1), Exponential(1.0)]),
+    ],
+)
+def test_priors_are_read_from_one_line(text: str, prior: Prior | list[Prior]) -> None:
+    assert parse_priors(text) == prior
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "a prior is written as one of"),
+        ("cauchy:1", "a prior is written as one of"),
+        ("beta:2", "beta:A,B"),
+        ("uniform:0,x", "'x'"),
+        ("uniform:1,0", "low < high"),
+        ("1*uniform:0,1+beta:2,5", "is none"),
+        ("uniform:0,1;", "a prior is written as one of"),
+    ],
+)
+def test_what_is_no_prior_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parse_priors(text)

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from auctionsim.cli.options import Feature, Seed, SurfaceName, console, numbers, surface_named
+from auctionsim.cli.options import (
+    Device,
+    Dtype,
+    Feature,
+    Model,
+    PriorText,
+    Prompts,
+    Seed,
+    SurfaceName,
+    command_line,
+    console,
+    numbers,
+    surface_named,
+)
 
 app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 
@@ -17,14 +30,18 @@ def design(
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    prior: PriorText = "uniform:0,1",
     seed: Seed = 0,
 ) -> None:
-    """Design a mechanism on replicate A for valuations U[0, 1], and save it."""
+    """Design a mechanism on replicate A and save it."""
     from auctionsim.experiments.auctions import designed
     from auctionsim.mechanisms import save_mechanism
+    from auctionsim.priors import parse_priors
 
+    priors = parse_priors(prior)
     with console.status("designing"):
-        save_mechanism(designed(mechanism, surface_named(surface).sell(feature), user_weight, seed=seed), out)
+        rule = designed(mechanism, surface_named(surface).sell(feature), user_weight, priors, seed=seed)
+        save_mechanism(rule, out)
     console.print(f"mechanism: {out}", soft_wrap=True)
 
 
@@ -33,27 +50,59 @@ def compare(
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,0.5,1,2",
+    prior: PriorText = "uniform:0,1",
+    replies: Annotated[bool, typer.Option(help="Ask the live model for a reply under each entry of the menu.")] = True,
+    draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 4096,
+    regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 128,
+    entries: Annotated[int, typer.Option(min=1, help="Of the menu, besides the null.")] = 6,
+    menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 400,
+    prompts: Prompts = None,
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/compare-…].")] = None,
 ) -> None:
-    """Score every mechanism at every user weight: revenue, user loss, share of the optimum, regret, IR."""
-    from auctionsim.experiments.auctions import compared_tables
+    """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
+    from auctionsim.experiments.comparing import CompareSettings, run
+    from auctionsim.experiments.preparation import slug
 
-    for table in compared_tables(surface_named(surface), feature, numbers(user_weights), seed):
-        console.print(table)
+    folder = out or Path("runs") / slug("compare", Path(surface).stem, feature, prior, str(seed))
+    settings = CompareSettings(
+        surface=surface,
+        feature=feature,
+        user_weights=numbers(user_weights),
+        prior=prior,
+        folder=folder,
+        seed=seed,
+        draws=draws,
+        regret_draws=min(regret_draws, draws),
+        entries=entries,
+        menu_steps=menu_steps,
+        replies=replies,
+        model=model,
+        device=device,
+        dtype=dtype,
+        prompts_file=prompts,
+    )
+    run(settings, surface_named(surface), command_line(), console)
 
 
 def regret(
     mechanism: Annotated[Path, typer.Argument(help="A saved mechanism.")],
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
-    draws: Annotated[int, typer.Option(min=2, help="Truthful profiles, U[0, 1].")] = 512,
+    prior: PriorText = "uniform:0,1",
+    draws: Annotated[int, typer.Option(min=2, help="Truthful profiles.")] = 512,
     budget: Annotated[int, typer.Option(min=1, help="Misreports tried a profile and bidder.")] = 512,
     seed: Seed = 0,
 ) -> None:
     """Print what lying pays under a saved mechanism, where it was designed (A) and where it is deployed (B)."""
     from auctionsim.experiments.auctions import regret_table
     from auctionsim.mechanisms import load_mechanism
+    from auctionsim.priors import parse_priors
 
+    priors = parse_priors(prior)
     sold = surface_named(surface).sell(feature)
     loaded = load_mechanism(mechanism, sold)
-    console.print(regret_table(loaded, sold, draws=draws, budget=budget, seed=seed))
+    console.print(regret_table(loaded, sold, priors, draws=draws, budget=budget, seed=seed))

@@ -23,6 +23,14 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 Prompts = Annotated[Path | None, typer.Option(help='JSON file {"context": ["prompt", …]} instead of the templates.')]
 Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
 SurfaceName = Annotated[str, typer.Option("--surface", help="A packaged surface's name, or a .safetensors file.")]
+PriorText = Annotated[
+    str,
+    typer.Option(
+        "--prior",
+        help="Valuations: uniform:0,1  exponential:1  beta:2,5  normal:.5,.2,0,1  empirical:.2,.5; "
+        "';' between bidders; mixtures as .6*beta:2,8+.4*beta:8,2.",
+    ),
+]
 Feature = Annotated[str, typer.Option(help="What is sold.")]
 
 
@@ -42,7 +50,7 @@ def numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"a lever's grid is written as numbers with commas between, got {text!r}") from None
+        raise ValueError(f"several values are written as numbers with commas between, got {text!r}") from None
 
 
 def command_line() -> str:
