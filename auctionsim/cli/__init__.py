@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from auctionsim.cli import auctions, studies, surfaces
+from auctionsim.cli import auctions, neurons, studies, surfaces
 from auctionsim.cli.options import errors
 
 app = typer.Typer(
@@ -14,8 +14,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (studies.demo, studies.say, surfaces.neurons, auctions.regret, studies.bench, studies.doctor):
+for command in (studies.demo, studies.say, auctions.regret, studies.bench, studies.doctor):
     app.command()(command)
+app.add_typer(neurons.app, name="neurons")
 app.add_typer(surfaces.app, name="surface")
 app.add_typer(auctions.app, name="auction")
 

@@ -23,40 +23,6 @@ from auctionsim.cli.options import (
 app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
 
 
-def neurons(
-    category: Category = "running shoes",
-    brands: Brands = "Nike,Adidas",
-    prompts: Prompts = None,
-    count: Annotated[int, typer.Option(min=1, help="Neurons a brand.")] = 512,
-    method: Annotated[str, typer.Option(help="Identification method.")] = "selective_per_harm",
-    model: Model = "smollm2",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Where to save them (.safetensors).")] = None,
-) -> None:
-    """Find brands' neurons; print where they are, and how near orthogonal the brands are."""
-    from auctionsim.brands import parse_brands
-    from auctionsim.experiments.preparation import Stages
-    from auctionsim.experiments.surfaces import neurons_table
-    from auctionsim.language_models import load_model
-    from auctionsim.neurons import identify
-    from auctionsim.neurons.identification import identification_steps
-    from auctionsim.prompts import build_prompts, read_prompts
-
-    bidders = parse_brands(brands)
-    asked = (build_prompts(category) if prompts is None else read_prompts(prompts)).split("identify")
-    with Stages(console) as stages:
-        with stages.stage("loading the model", 1):
-            loaded = load_model(model, device, dtype)
-        with stages.stage("finding neurons", identification_steps(asked)) as tick:
-            found = identify(loaded, bidders, asked, method, num_neurons=count, seed=seed, progress=tick)
-    console.print(neurons_table(found))
-    if out is not None:
-        found.save(out)
-        console.print(f"neurons: {out}", soft_wrap=True)
-
-
 @app.command("measure")
 def measure(
     out: Annotated[Path, typer.Option(help="Run folder; a stopped measurement goes on from it.")],

@@ -2,7 +2,9 @@
 
 from auctionsim.neurons.assignment import assign_disjoint
 from auctionsim.neurons.brand_neurons import BrandNeurons
-from auctionsim.neurons.identification import METHODS, identify
-from auctionsim.neurons.sensitivity import attribution, harm
+from auctionsim.neurons.harm import harm, neutral_kl
+from auctionsim.neurons.identification import identify
+from auctionsim.neurons.methods import METHODS
+from auctionsim.neurons.sensitivity import attribution
 
-__all__ = ["METHODS", "BrandNeurons", "assign_disjoint", "attribution", "harm", "identify"]
+__all__ = ["METHODS", "BrandNeurons", "assign_disjoint", "attribution", "harm", "identify", "neutral_kl"]

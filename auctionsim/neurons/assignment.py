@@ -36,3 +36,16 @@ def assign_disjoint(scores: Float[Tensor, "brand neuron"], count: int) -> Int[Te
             taken.add(neuron)
             chosen[brand].append(neuron)
     return torch.tensor(chosen)
+
+
+def assign_overlapping(scores: Float[Tensor, "brand neuron"], count: int) -> Int[Tensor, "brand rank"]:
+    """Give each brand its `count` best neurons, whoever else has them: an ablation.
+
+    Raises:
+        ValueError: A brand has fewer neurons with a positive score.
+    """
+    positive = (scores > 0).sum(1)
+    if bool((positive < count).any()):
+        brand = int((positive < count).nonzero()[0])
+        raise ValueError(f"brand {brand} has only {int(positive[brand])} neurons of positive score, {count} needed")
+    return scores.argsort(dim=1, descending=True, stable=True)[:, :count]

@@ -27,6 +27,25 @@ RANKING_TEXTS: tuple[str, ...] = (
 )
 """The harm of a neuron is estimated on these."""
 
+VALIDATION_TEXTS: tuple[str, ...] = (
+    "The tide comes in twice a day here. At low water you can walk to the island on the sand, but the path is gone "
+    "again within three hours.",
+    "An even number divided by two leaves no remainder. The sum of two odd numbers is always even, and so is the "
+    "product of any number with an even one.",
+    "The old clock in the hall had stopped at ten past four. Nobody could remember who used to wind it, or where the "
+    "key was kept.",
+    "Bread rises because yeast turns sugar into gas. The gas is caught in the dough, and the heat of the oven sets it "
+    "in its shape.",
+    "A court may hear a case again only if new facts have come to light. The judge decides whether they could have "
+    "changed the outcome.",
+    "Swallows leave in September and fly as far as the south of Africa. In April they come back to the same barns.",
+    "To sort a list, split it into halves, sort each half, and merge the two. The merging takes as many steps as there "
+    "are elements.",
+    "The village lies where two roads cross. There is a market on Fridays, and in winter the upper road is closed by "
+    "snow for weeks.",
+)
+"""Levers and rankings are chosen on these."""
+
 HELD_OUT_TEXTS: tuple[str, ...] = (
     "Bees tell each other where flowers are by dancing on the comb. The angle of the dance shows the direction, and "
     "its length the distance.",

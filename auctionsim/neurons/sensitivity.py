@@ -1,7 +1,7 @@
-"""How much each neuron's amplification moves a brand's name, and how much it harms unrelated text.
+"""How much each neuron moves a brand's name at a slot, to first order, in the untouched model or in an amplified one.
 
-Both are derivatives with respect to the logarithm of a neuron's scale, taken at the untouched model: with activation
-a_k and gradient g_k at a position, d / d log s_k = Σ_positions a_k g_k.
+A slot is a place after a prompt and a stem where a name may stand. With s_k the scale of neuron k, a_k its activation
+and g_k the gradient there, d / d s_k = Σ_positions a_k g_k / s_k; at the untouched model that is d / d log s_k.
 """
 
 from typing import NamedTuple
@@ -12,16 +12,98 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models.decoding import growing_cache
-from auctionsim.language_models.hooks import read_neurons
+from auctionsim.language_models.hooks import intervene, read_neurons
+from auctionsim.language_models.intervention import Intervention, untouched
 from auctionsim.language_models.loading import LanguageModel
+
+_LEAST_MISSING = 0.05  # 1 − P is not taken for less: log odds would follow a name that is sure already
+
+
+class SlotSensitivity(NamedTuple):
+    """Means over prompts and stems, each brand in the model as its own row of an intervention left it.
+
+    Attributes:
+        effects: (brand, layer, neuron) d score_i / d s_k, the score being log P_i or the log odds of P_i.
+        gradients: (brand, layer, neuron) d score_i / d a_k, summed over the positions that an intervention touches.
+        activations: (brand, layer, neuron) mean activation at the positions that predict the name's tokens.
+        log_probability: (brand,) mean of log Σ_names P(name | prompt, stem).
+    """
+
+    effects: Float[Tensor, "brand layer neuron"]
+    gradients: Float[Tensor, "brand layer neuron"]
+    activations: Float[Tensor, "brand layer neuron"]
+    log_probability: Float[Tensor, " brand"]
 
 
 class _SlotRow(NamedTuple):
-    """One row of a batch: a brand's name after a stem."""
+    """One row of a batch: one of a brand's names after a stem."""
 
     brand: int
+    stem_index: int
     stem: list[int]
     name: list[int]
+
+
+def slot_sensitivity(
+    model: LanguageModel,
+    brands: tuple[Brand, ...],
+    prompt: str,
+    stems: tuple[str, ...],
+    change: Intervention | None = None,
+    *,
+    log_odds: bool = False,
+) -> SlotSensitivity:
+    """Differentiate every brand's name after one prompt, all brands and stems in one backward pass.
+
+    Args:
+        model: The language model.
+        brands: Each is looked at in its own row of `change`.
+        prompt: What the user asks; its last token and all that follows are what an intervention touches.
+        stems: Beginnings of a reply that call for a name.
+        change: One row a brand, or one for all; None leaves the model untouched.
+        log_odds: Differentiate log P − log(1 − P) instead of log P, with 1 − P taken as .05 where it is less: near
+            P = 1 the first no longer vanishes.
+    """
+    rows = [
+        _SlotRow(index, number, model.text_ids(stem), model.continuation_ids(stem, name))
+        for index, brand in enumerate(brands)
+        for number, stem in enumerate(stems)
+        for name in brand.names
+    ]
+    owner = torch.tensor([row.brand for row in rows])
+    prompt_ids = model.chat_ids(prompt)
+    sequences = [[prompt_ids[-1], *row.stem, *row.name] for row in rows]
+    longest = max(len(sequence) for sequence in sequences)
+    padded = [sequence + sequence[-1:] * (longest - len(sequence)) for sequence in sequences]  # causal: never looked at
+    ids = torch.tensor(padded, device=model.device)
+    changed = (change or untouched(model)).select(owner)
+    cache = growing_cache(model, prompt_ids, len(rows))
+    with torch.enable_grad(), intervene(model, changed), read_neurons(model, gradients=True) as read:
+        logits = model.network(ids[:, :-1], past_key_values=cache, use_cache=True).logits
+        log_p = torch.log_softmax(logits.float(), dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)
+        names = torch.stack([_name_positions(log_p[k], row).sum() for k, row in enumerate(rows)])
+        log_probability = torch.stack(
+            [
+                names[[k for k, row in enumerate(rows) if (row.brand, row.stem_index) == (index, number)]].logsumexp(0)
+                for index in range(len(brands))
+                for number in range(len(stems))
+            ]
+        ).view(len(brands), len(stems))
+        weight = torch.ones_like(log_probability)
+        if log_odds:
+            weight = 1 / (1 - log_probability.detach().exp()).clamp_min(_LEAST_MISSING)
+        gradients = torch.autograd.grad((log_probability * weight).sum(), list(read.values()))
+    pairs = [(a.detach().float(), g.float()) for a, g in zip(read.values(), gradients, strict=True)]
+    effects = torch.stack([(a * g).sum(1) for a, g in pairs], dim=1).cpu() / changed.scale.clamp_min(1e-6)
+    slopes = torch.stack([g.sum(1) for _, g in pairs], dim=1).cpu()
+    seen = [torch.stack([_name_positions(a[k], row).mean(0) for k, row in enumerate(rows)]) for a, _ in pairs]
+    sums = torch.zeros(3, len(brands), model.num_layers, model.num_neurons)
+    for total, values in zip(sums, (effects, slopes, torch.stack(seen, dim=1).cpu()), strict=True):
+        total.index_add_(0, owner, values)
+    alike = torch.tensor([len(brand.names) * len(stems) for brand in brands]).view(-1, 1, 1)
+    return SlotSensitivity(
+        sums[0] / len(stems), sums[1] / len(stems), sums[2] / alike, log_probability.detach().mean(1).cpu()
+    )
 
 
 def attribution(
@@ -29,76 +111,16 @@ def attribution(
 ) -> Float[Tensor, "brand layer neuron"]:
     """Return each neuron's effect on the log probability of each brand's whole name at a slot.
 
-    A_ik = mean over prompts and stems of d log Σ_names P(name | prompt, stem) / d log s_k, the positions being the
-    prompt's last token and the stem's and name's, those that an intervention touches. A first-order estimate of what
-    amplifying neuron k does.
+    A_ik = mean over prompts and stems of d log Σ_names P(name | prompt, stem) / d log s_k in the untouched model. A
+    first-order estimate of what amplifying neuron k does.
 
     Source:
-        Gradient × activation, as in Dai et al. (2022), "Knowledge neurons", without their integral; whole names instead
-        of one token.
+        Gradient × activation, as in Dai et al. (2022), "Knowledge neurons in pretrained transformers", without their
+        integral; whole names instead of one token.
     """
-    rows = [
-        _SlotRow(index, model.text_ids(stem), model.continuation_ids(stem, name))
-        for index, brand in enumerate(brands)
-        for stem in stems
-        for name in brand.names
-    ]
-    slots = [(index, stem) for index, brand in enumerate(brands) for stem in range(len(stems)) for _ in brand.names]
-    owner = torch.tensor([row.brand for row in rows])
-    total = torch.zeros(len(brands), model.num_layers, model.num_neurons)
-    for prompt in prompts:
-        total.index_add_(0, owner, _slot_products(model, model.chat_ids(prompt), rows, slots))
-    return total / (len(prompts) * len(stems))
+    return torch.stack([slot_sensitivity(model, brands, prompt, stems).effects for prompt in prompts]).mean(0)
 
 
-def _slot_products(
-    model: LanguageModel, prompt_ids: list[int], rows: list[_SlotRow], slots: list[tuple[int, int]]
-) -> Float[Tensor, "row layer neuron"]:
-    """Return Σ_positions activation × gradient of every row of one prompt, in one backward pass."""
-    sequences = [[prompt_ids[-1], *row.stem, *row.name] for row in rows]
-    longest = max(len(sequence) for sequence in sequences)
-    padded = [sequence + sequence[-1:] * (longest - len(sequence)) for sequence in sequences]  # causal: never looked at
-    ids = torch.tensor(padded, device=model.device)
-    cache = growing_cache(model, prompt_ids, len(rows))
-    with torch.enable_grad(), read_neurons(model, gradients=True) as activations:
-        logits = model.network(ids[:, :-1], past_key_values=cache, use_cache=True).logits
-        log_p = torch.log_softmax(logits.float(), dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)
-        names_of: dict[tuple[int, int], list[Tensor]] = {}
-        for k, (row, slot) in enumerate(zip(rows, slots, strict=True)):
-            name = log_p[k, len(row.stem) : len(row.stem) + len(row.name)]
-            names_of.setdefault(slot, []).append(name.sum())
-        objective = torch.stack([torch.stack(names).logsumexp(0) for names in names_of.values()]).sum()
-        gradients = torch.autograd.grad(objective, list(activations.values()))
-    products = [
-        (activation.detach().float() * gradient.float()).sum(1)
-        for activation, gradient in zip(activations.values(), gradients, strict=True)
-    ]
-    return torch.stack(products, dim=1).cpu()
-
-
-def harm(
-    model: LanguageModel, texts: tuple[str, ...], generator: torch.Generator, *, samples: int = 2
-) -> Float[Tensor, "layer neuron"]:
-    """Return each neuron's diagonal Fisher information of log amplification on neutral text.
-
-    F_k = mean over positions of (a_k · d log p(y) / d a_k)², with every next token y drawn from the model itself at its
-    position. To second order, KL(untouched ‖ scaled) ≈ ½ Σ_k F_k (log s_k)² if neurons act apart; the terms between
-    positions are left out.
-
-    Source:
-        The empirical Fisher with sampled labels, as in Martens (2020), "New insights and perspectives on the natural
-        gradient method".
-    """
-    total = torch.zeros(model.num_layers, model.num_neurons)
-    start = model.tokenizer.bos_token_id
-    for text in texts:
-        text_ids = model.text_ids(text)
-        ids = torch.tensor([[start, *text_ids] if start is not None else text_ids], device=model.device)
-        for _ in range(samples):
-            with torch.enable_grad(), read_neurons(model, gradients=True) as activations:
-                log_p = torch.log_softmax(model.network(ids).logits[0].float(), dim=-1)
-                drawn = torch.multinomial(log_p.detach().exp().cpu(), 1, generator=generator).to(model.device)
-                gradients = torch.autograd.grad(log_p.gather(1, drawn).sum(), list(activations.values()))
-            for layer, (activation, gradient) in enumerate(zip(activations.values(), gradients, strict=True)):
-                total[layer] += (activation.detach().float() * gradient.float())[0].square().mean(0).cpu()
-    return total / (len(texts) * samples)
+def _name_positions(values: Tensor, row: _SlotRow) -> Tensor:
+    """Return what a row has (position, …) at the positions that predict the name's tokens."""
+    return values[len(row.stem) : len(row.stem) + len(row.name)]

@@ -1,0 +1,126 @@
+"""Commands about neurons: find them, compare the ways to find them, measure how they interfere."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auctionsim.cli.options import (
+    Brands,
+    Category,
+    Device,
+    Dtype,
+    Model,
+    Prompts,
+    Seed,
+    command_line,
+    console,
+    numbers,
+)
+
+if TYPE_CHECKING:
+    from auctionsim.brands import Brand
+
+app = typer.Typer(help="Brands' neurons.", invoke_without_command=True)
+
+MARKETS = "running shoes:Nike,Adidas;smartphones:Apple,Samsung;charities:UNICEF,Oxfam;coffee:Starbucks,Dunkin"
+
+Markets = Annotated[str, typer.Option(help="CATEGORY:BRAND,BRAND;CATEGORY:BRAND,…")]
+
+
+@app.callback()
+def neurons(
+    context: typer.Context,
+    category: Category = "running shoes",
+    brands: Brands = "Nike,Adidas",
+    prompts: Prompts = None,
+    count: Annotated[int, typer.Option(min=1, help="Neurons a brand.")] = 512,
+    method: Annotated[str, typer.Option(help="Identification method.")] = "path_per_harm",
+    overlap: Annotated[bool, typer.Option(help="Let rivals share neurons: an ablation.")] = False,
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Where to save them (.safetensors).")] = None,
+) -> None:
+    """Find brands' neurons; print where they are, and how near orthogonal the brands are."""
+    if context.invoked_subcommand is not None:
+        return
+    from auctionsim.brands import parse_brands
+    from auctionsim.experiments.preparation import Stages
+    from auctionsim.experiments.surfaces import neurons_table
+    from auctionsim.language_models import load_model
+    from auctionsim.neurons import identify
+    from auctionsim.neurons.identification import identification_steps
+    from auctionsim.prompts import build_prompts, read_prompts
+
+    bidders = parse_brands(brands)
+    asked = (build_prompts(category) if prompts is None else read_prompts(prompts)).split("identify")
+    steps = identification_steps(asked, method)
+    with Stages(console) as stages:
+        with stages.stage("loading the model", 1):
+            loaded = load_model(model, device, dtype)
+        with stages.stage("finding neurons", steps) as tick:
+            found = identify(
+                loaded, bidders, asked, method, num_neurons=count, seed=seed, overlap=overlap, progress=tick
+            )
+    console.print(neurons_table(found))
+    if out is not None:
+        found.save(out)
+        console.print(f"neurons: {out}", soft_wrap=True)
+
+
+@app.command("compare")
+def compare(
+    markets: Markets = MARKETS,
+    methods: Annotated[str | None, typer.Option(help="Commas between; all of them where none is named.")] = None,
+    num_neurons: Annotated[str, typer.Option(help="Grid of the lever.")] = "32,128,384,1000",
+    amplification: Annotated[str, typer.Option(help="Grid of the lever.")] = "1.25,1.5,2,2.5,3,4,6",
+    limits: Annotated[str, typer.Option(help="Of neutral_kl, nats a token.")] = "0.01,0.02,0.05,0.1",
+    reply_prompts: Annotated[int, typer.Option(min=0, help="Prompts a context whose replies are sampled.")] = 2,
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Run folder; a stopped comparison goes on from it.")] = Path(
+        "runs/neurons-compare"
+    ),
+) -> None:
+    """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
+    from auctionsim.experiments.neuron_frontier import CompareMethodsSettings, run
+    from auctionsim.language_models import load_model
+    from auctionsim.neurons import METHODS
+    from auctionsim.neurons.frontier import FrontierSettings
+    from auctionsim.prompts import build_prompts
+
+    settings = CompareMethodsSettings(
+        markets=parse_markets(markets),
+        methods=tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(",")),
+        folder=out,
+        grid=FrontierSettings(tuple(map(int, numbers(num_neurons))), numbers(amplification), numbers(limits)),
+        reply_prompts=reply_prompts,
+        seed=seed,
+    )
+    with console.status("loading the model"):
+        loaded = load_model(model, device, dtype)
+    run(settings, loaded, build_prompts, command_line(), console)
+
+
+def parse_markets(text: str) -> "tuple[tuple[str, tuple[Brand, ...]], ...]":
+    """Read CATEGORY:BRAND,BRAND;CATEGORY:BRAND,…
+
+    Raises:
+        ValueError: Another form, or a brand named twice.
+    """
+    from auctionsim.brands import parse_brands
+
+    markets = []
+    for part in text.split(";"):
+        category, colon, names = part.partition(":")
+        if not colon or not category.strip():
+            raise ValueError(f"markets are written CATEGORY:BRAND,BRAND;…, got {text!r}")
+        markets.append((category.strip(), parse_brands(names)))
+    named = [brand.name for _, brands in markets for brand in brands]
+    if len(set(named)) < len(named):
+        raise ValueError(f"a brand is named twice in {text!r}")
+    return tuple(markets)
