@@ -1,57 +1,67 @@
-"""How replies are sampled and scored under interventions: one batch, one prompt, a different intervention a row.
+"""How replies are sampled and scored under interventions: one batch, several prompts, a different intervention a row.
 
-The tokens before the prompt's last are touched by no intervention unless a prefix is made with one, so they are
-computed once for all rows. From the prompt's last token on, every forward pass carries each row's own intervention.
+The tokens before a prompt's last are touched by no intervention unless the prefix is made with one, so they are
+computed and kept once for all rows that share them. From the prompt's last token on, every forward pass carries each
+row's own intervention.
 """
 
-import copy
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim.language_models.attention import Grouping, KeyValueStore, attending
 from auctionsim.language_models.hooks import intervene
 from auctionsim.language_models.intervention import Intervention, as_intervention
 from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.sampling import choose_tokens
 
 _ROWS = 64  # distributions compared at once
+_DROPPED_SHARE = 1 / 8  # of the rows must have ended before they are dropped: dropping copies what stays
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """A prompt, computed up to its last token.
+    """Prompts, computed up to their last tokens, and which row of a batch goes on from which.
 
     Attributes:
-        last_token: The prompt's last token, the first that interventions touch.
-        length: Number of tokens before it.
-        room: Tokens that fit after them.
-        cache: A static key-value cache of one row that serves all, or of a row for each row of the replies.
+        keys: A (prompt, head, position, width) tensor a layer, short prompts padded on the right.
+        values: The same of the values.
+        lengths: (prompt,) tokens before the last.
+        last_tokens: (prompt,) each prompt's last token, the first that interventions touch.
+        owner: (row,) the prompt of each row; a single row serves any number.
+        room: Tokens that fit after the prompts.
     """
 
-    last_token: int
-    length: int
+    keys: list[Tensor]
+    values: list[Tensor]
+    lengths: Int[Tensor, " prompt"]
+    last_tokens: Int[Tensor, " prompt"]
+    owner: Int[Tensor, " row"]
     room: int
-    cache: object
-
-    def select(self, rows: slice) -> "Prefix":
-        """Return some rows; a single row that serves all stays as it is."""
-        if self.num_rows == 1:
-            return self
-        return replace(self, cache=_mapped(self.cache, lambda values: values[rows]))
-
-    def repeat(self, times: int) -> "Prefix":
-        """Return every row `times` times, one after the other; a single row serves all as it is."""
-        if self.num_rows == 1:
-            return self
-        return replace(self, cache=_mapped(self.cache, lambda values: values.repeat_interleave(times, dim=0)))
 
     @property
     def num_rows(self) -> int:
-        """Rows of the cache; 1 serves all."""
-        return int(self.cache.layers[0].keys.shape[0])  # type: ignore[attr-defined]
+        """Rows; 1 serves all."""
+        return len(self.owner)
+
+    def select(self, rows: slice) -> "Prefix":
+        """Return some rows; a single row that serves all stays as it is."""
+        return self if self.num_rows == 1 else self._with(self.owner[rows])
+
+    def repeat(self, times: int) -> "Prefix":
+        """Return every row `times` times, one after the other; a single row serves all as it is."""
+        return self if self.num_rows == 1 else self._with(self.owner.repeat_interleave(times))
+
+    def _with(self, owner: Tensor) -> "Prefix":
+        """Return the prefix of other rows, without the prompts that none of them goes on from."""
+        used, owner = owner.unique(return_inverse=True)
+        if len(used) == len(self.lengths):
+            return Prefix(self.keys, self.values, self.lengths, self.last_tokens, owner, self.room)
+        keys, values = [k[used] for k in self.keys], [v[used] for v in self.values]
+        return Prefix(keys, values, self.lengths[used], self.last_tokens[used], owner, self.room)
 
 
 @dataclass(frozen=True)
@@ -83,19 +93,54 @@ def prefill(model: LanguageModel, prompt_ids: list[int], room: int, change: Inte
         change: Touches the whole prompt, a row of the prefix for each of its rows; None leaves it as it is, and one row
             serves all.
     Raises:
-        ValueError: Fewer than two prompt tokens.
+        ValueError: Fewer than two prompt tokens, or a model whose attention cannot be replaced.
     """
-    from transformers import StaticCache
-
     if len(prompt_ids) < 2:
         raise ValueError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
-    length = len(prompt_ids) - 1
-    cache = StaticCache(config=model.network.config, max_cache_len=length + room)
     rows = 1 if change is None else change.num_rows
     ids = torch.tensor([prompt_ids[:-1]], device=model.device).expand(rows, -1)
-    with nullcontext() if change is None else intervene(model, change):
-        model.network(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return Prefix(prompt_ids[-1], length, room, cache)
+    every = torch.arange(rows, device=model.device)
+    store = KeyValueStore([], [], torch.zeros_like(every), Grouping.of(every, rows), ids.shape[1])
+    with attending(model, store), nullcontext() if change is None else intervene(model, change):
+        _logits(model, ids, store, keep=1)
+    layers = range(len(store.own_keys))
+    return Prefix(
+        keys=[store.own_keys[layer] for layer in layers],
+        values=[store.own_values[layer] for layer in layers],
+        lengths=torch.full((rows,), ids.shape[1], device=model.device),
+        last_tokens=torch.full((rows,), prompt_ids[-1], device=model.device),
+        owner=every,
+        room=room,
+    )
+
+
+def join(prefixes: list[Prefix]) -> Prefix:
+    """Return one prefix of all the rows of several, in order, for a batch over several prompts.
+
+    Raises:
+        ValueError: No prefix, or rooms that differ.
+    """
+    rooms = {prefix.room for prefix in prefixes}
+    if len(rooms) != 1:
+        raise ValueError(f"prefixes to join need one room for tokens, got {sorted(rooms)}")
+    longest = max(int(prefix.lengths.max()) for prefix in prefixes)
+    offsets = torch.tensor([len(prefix.lengths) for prefix in prefixes]).cumsum(0).tolist()
+    return Prefix(
+        keys=_stacked([prefix.keys for prefix in prefixes], longest),
+        values=_stacked([prefix.values for prefix in prefixes], longest),
+        lengths=torch.cat([prefix.lengths for prefix in prefixes]),
+        last_tokens=torch.cat([prefix.last_tokens for prefix in prefixes]),
+        owner=torch.cat([p.owner + start for p, start in zip(prefixes, [0, *offsets[:-1]], strict=True)]),
+        room=rooms.pop(),
+    )
+
+
+def _stacked(parts: list[list[Tensor]], longest: int) -> list[Tensor]:
+    pad = torch.nn.functional.pad
+    return [
+        torch.cat([pad(layer, (0, 0, 0, longest - layer.shape[2])) for layer in layers])
+        for layers in zip(*parts, strict=True)
+    ]
 
 
 @torch.no_grad()
@@ -118,48 +163,50 @@ def sample_replies(
     uniforms: Float[Tensor, "row position"],
     *,
     temperature: float = 1.0,
+    top_p: float = 1.0,
 ) -> Replies:
     """Sample one reply a row by inverting the distribution function at the given uniform numbers.
 
-    A row's reply depends on its own intervention and uniforms only (up to the rounding of the batch's matrix products).
+    A row's reply depends on its own prompt, intervention and uniforms only (up to the rounding of the batch's matrix
+    products).
 
     Args:
         model: The language model.
-        prefix: The prompt, with room for the reply.
+        prefix: The prompts, with room for the replies: a row for each, or one that serves all.
         change: What is done to the neurons; a tensor (row, layer, neuron) means factors alone; one row serves all.
         uniforms: (row, position) in [0, 1), one a token; their number is the longest reply's length.
         temperature: > 0 divides the logits; 0 takes the most probable token.
+        top_p: In (0, 1]: tokens are drawn from the smallest set of most probable ones that reaches this probability.
     Returns:
         The replies.
+    Raises:
+        ValueError: Replies that do not fit, or top_p out of range.
     """
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
     rows, longest = uniforms.shape
-    _check_room(prefix, longest)
+    store, ids = _begin(prefix, rows, longest)
     ends = torch.tensor(model.end_ids, device=model.device)
-    filler = model.end_ids[0] if model.end_ids else 0
-    tokens = torch.full((rows, longest), filler, device=model.device)
+    tokens = torch.full((rows, longest), model.end_ids[0] if model.end_ids else 0, device=model.device)
     lengths = torch.full((rows,), longest, device=model.device)
-    alive = torch.arange(rows, device=model.device)
-    cache = _expanded(prefix, rows)
-    step_ids = torch.full((rows, 1), prefix.last_token, device=model.device)
+    batch = torch.arange(rows, device=model.device)  # the rows still computed; some may have ended
+    ended = torch.zeros(rows, dtype=torch.bool, device=model.device)
     uniforms = uniforms.to(model.device)
-    row_change = as_intervention(change)
-    position = 0
-    while position < longest and len(alive):
-        with intervene(model, row_change):
-            compact = False
-            while position < longest and not compact:
-                logits = _next_logits(model, step_ids, cache, prefix.length + position)
-                chosen = _choose(logits, uniforms[alive, position], temperature)
-                tokens[alive, position] = chosen
-                position += 1
-                ended = torch.isin(chosen, ends)
-                lengths[alive[ended]] = torch.minimum(lengths[alive[ended]], torch.tensor(position))
-                step_ids = chosen.unsqueeze(1)
-                compact = bool(ended.any())
-        if compact:
-            keep = ~ended
-            alive, step_ids, row_change = alive[keep], step_ids[keep], row_change.select(keep)
-            _select_rows(cache, keep)
+    with attending(model, store), intervene(model, as_intervention(change)) as applied:
+        for position in range(longest):
+            chosen = choose_tokens(_logits(model, ids, store)[:, -1], uniforms[batch, position], temperature, top_p)
+            tokens[batch, position] = torch.where(ended, tokens[batch, position], chosen)
+            now = torch.isin(chosen, ends) & ~ended
+            lengths[batch[now]] = position + 1
+            ended |= now
+            ids = chosen.unsqueeze(1)
+            if int(ended.sum()) >= max(1, _DROPPED_SHARE * len(batch)):
+                keep = ~ended
+                batch, ids, ended = batch[keep], ids[keep], ended[keep]
+                if len(batch) == 0:
+                    break
+                store.keep(keep)
+                applied.keep(keep)
     return Replies(tokens, lengths)
 
 
@@ -174,12 +221,10 @@ def reply_logits(
 
     `change` is an intervention or a tensor (row, layer, neuron) of factors; one row serves all.
     """
-    rows, longest = tokens.shape
-    _check_room(prefix, longest)
-    first = torch.full((rows, 1), prefix.last_token, device=model.device)
+    store, first = _begin(prefix, *tokens.shape)
     ids = torch.cat((first, tokens[:, :-1].to(model.device)), dim=1)
-    with intervene(model, as_intervention(change)):
-        return _logits(model, ids, _expanded(prefix, rows), prefix.length)
+    with attending(model, store), intervene(model, as_intervention(change)):
+        return _logits(model, ids, store)
 
 
 def divergence(logits: Tensor, reference: Tensor) -> Tensor:
@@ -199,45 +244,21 @@ def _divergence(logits: Tensor, reference: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(-1).clamp_min(0)  # negative only by rounding
 
 
-def _next_logits(model: LanguageModel, ids: Tensor, cache: object, start: int) -> Tensor:
-    return _logits(model, ids, cache, start)[:, -1]
-
-
-def _logits(model: LanguageModel, ids: Tensor, cache: object, start: int) -> Tensor:
-    positions = torch.arange(start, start + ids.shape[1], device=ids.device).unsqueeze(0)
-    out: Tensor = model.network(ids, past_key_values=cache, use_cache=True, position_ids=positions).logits
-    return out
-
-
-def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-    if temperature == 0:
-        return logits.argmax(-1)
-    cumulative = torch.softmax(logits.float() / temperature, dim=-1).cumsum_(-1)
-    target = uniforms.unsqueeze(1) * cumulative[:, -1:]  # rounding leaves the total near, not at, 1
-    return torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp_max_(logits.shape[-1] - 1)
-
-
-def _expanded(prefix: Prefix, rows: int) -> object:
-    if prefix.num_rows not in (1, rows):
-        raise ValueError(f"a prefix of {prefix.num_rows} rows for {rows} replies")
-    return _mapped(prefix.cache, lambda values: values.expand(rows, -1, -1, -1).contiguous())
-
-
-def _mapped(cache: object, function: Callable[[Tensor], Tensor]) -> object:
-    """Return a copy of a cache, every layer's keys and values (row, head, position, width) put through `function`."""
-    copied = copy.deepcopy(cache)
-    for layer in copied.layers:  # type: ignore[attr-defined]
-        layer.keys, layer.values = function(layer.keys), function(layer.values)
-        layer.batch_size = len(layer.keys)
-    return copied
-
-
-def _select_rows(cache: object, keep: Tensor) -> None:
-    for layer in cache.layers:  # type: ignore[attr-defined]
-        layer.keys, layer.values = layer.keys[keep], layer.values[keep]
-        layer.batch_size = len(layer.keys)
-
-
-def _check_room(prefix: Prefix, longest: int) -> None:
+def _begin(prefix: Prefix, rows: int, longest: int) -> tuple[KeyValueStore, Int[Tensor, "row 1"]]:
+    """Return an empty store behind the prompts, and each row's first token."""
     if longest > prefix.room:
         raise ValueError(f"a reply of {longest} tokens does not fit: the prefix has room for {prefix.room}")
+    if prefix.num_rows not in (1, rows):
+        raise ValueError(f"a prefix of {prefix.num_rows} rows for {rows} replies")
+    owner = prefix.owner.expand(rows)
+    grouping = Grouping.of(owner, len(prefix.lengths))
+    store = KeyValueStore(prefix.keys, prefix.values, prefix.lengths, grouping, longest)
+    return store, prefix.last_tokens[owner].unsqueeze(1)
+
+
+def _logits(model: LanguageModel, ids: Tensor, store: KeyValueStore, keep: int = 0) -> Tensor:
+    """Run one pass; `keep` last positions get logits, 0 means all."""
+    positions = store.positions(ids.shape[1])
+    out: Tensor = model.network(ids, position_ids=positions, use_cache=False, logits_to_keep=keep).logits
+    store.advance(ids.shape[1])
+    return out

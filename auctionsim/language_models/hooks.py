@@ -38,8 +38,21 @@ def read_neurons(model: LanguageModel, *, gradients: bool = False) -> Iterator[d
         yield activations
 
 
+class Applied:
+    """An intervention in force, whose rows can be dropped as those of the batch are."""
+
+    def __init__(self, changes: dict[str, tuple[Tensor, Tensor | None]]) -> None:
+        self.changes = changes
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop every row that `rows`, a mask or indices, does not name; a single row that serves all stays."""
+        for name, (scale, shift) in self.changes.items():
+            if len(scale) > 1:
+                self.changes[name] = scale[rows], None if shift is None else shift[rows]
+
+
 @contextmanager
-def intervene(model: LanguageModel, intervention: Intervention, *, first_position: int = 0) -> Iterator[None]:
+def intervene(model: LanguageModel, intervention: Intervention, *, first_position: int = 0) -> Iterator[Applied]:
     """Change every neuron's activation to scale · activation + shift, one set of numbers a row of the batch.
 
     Layers that no row changes get no hook, so that at the null the model runs untouched. On leaving, by whatever way,
@@ -49,20 +62,19 @@ def intervene(model: LanguageModel, intervention: Intervention, *, first_positio
         model: The model whose forward passes are changed.
         intervention: Row by row as in the batch; one row serves all rows.
         first_position: The first position, in the sequence given to each forward pass, that is changed.
+    Yields:
+        A handle by which rows can be dropped while it is in force.
     Raises:
         ValueError: Layers or neurons that are not as many as the model's; scale or shift not finite, or a scale below
             0; a forward pass with another number of rows.
     """
     _check_intervention(model, intervention)
-    changes = {
-        ffn.hook_point: found
-        for ffn in model.feed_forwards
-        if (found := _of_layer(intervention, ffn.layer, model)) is not None
-    }
+    found = {ffn.hook_point: _of_layer(intervention, ffn.layer, model) for ffn in model.feed_forwards}
+    applied = Applied({name: change for name, change in found.items() if change is not None})
 
     def change(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         del module
-        activation, (scale, shift) = inputs[0], changes[name]
+        activation, (scale, shift) = inputs[0], applied.changes[name]
         if scale.shape[0] not in (1, activation.shape[0]):
             raise ValueError(f"{scale.shape[0]} rows of interventions for a forward pass of {activation.shape[0]} rows")
         if first_position == 0:
@@ -70,8 +82,8 @@ def intervene(model: LanguageModel, intervention: Intervention, *, first_positio
         kept, touched = activation[:, :first_position], activation[:, first_position:]
         return (torch.cat((kept, _affine(touched, scale, shift)), dim=1), *inputs[1:])
 
-    with _hooked(model, change, only=changes):
-        yield
+    with _hooked(model, change, only=applied.changes):
+        yield applied
 
 
 @contextmanager

@@ -38,6 +38,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "Phi3": ("model.layers.{}.mlp.down_proj", {"sliding_window": 8}),
     "Olmo": ("model.layers.{}.mlp.down_proj", {}),
     "Olmo2": ("model.layers.{}.mlp.down_proj", {}),
+    "SmolLM3": ("model.layers.{}.mlp.down_proj", {}),
     "GPTNeoX": ("gpt_neox.layers.{}.mlp.dense_4h_to_h", {}),
     "GPT2": ("transformer.h.{}.mlp.c_proj", {}),
 }

@@ -1,29 +1,32 @@
 """Replies are the model's own: greedy as `generate` writes them, sampled from the exact distribution, row by row."""
 
+import warnings
 from typing import Any
 
 import pytest
 import scipy.stats
 import torch
 import transformers
-from test_architecture import random_network
+from test_architecture import FAMILIES, random_network
 from torch import Tensor
 
 from auctionsim.language_models import (
     LanguageModel,
     divergence,
+    join,
     load_model,
     prefill,
     reply_logits,
     sample_replies,
     scale_neurons,
+    untouched,
 )
+from auctionsim.prompts import build_prompts
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model()
 ENDING = fake_language_model(end_gain=3.0)
 PROMPT = "Which running shoes would you choose?"
-CACHED = ["Llama", "Qwen3", "Mistral", "Gemma2", "Gemma3Text", "Phi", "Phi3", "GPTNeoX", "GPT2"]
 
 
 def scales_of(model: LanguageModel, rows: int, seed: int = 0, spread: float = 0.5) -> Tensor:
@@ -43,11 +46,13 @@ def full_pass(model: LanguageModel, prompt_ids: list[int], tokens: Tensor, scale
     return logits[:, len(prompt_ids) - 1 :]
 
 
-def generated(model: LanguageModel, prompt_ids: list[int], longest: int) -> Tensor:
+def generated(model: LanguageModel, prompt_ids: list[int], longest: int, **more: Any) -> Tensor:
+    """The library's own greedy reply; what follows an end token is cut off."""
     ids = torch.tensor([prompt_ids])
-    out = model.network.generate(  # type: ignore[operator]
-        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=longest, pad_token_id=model.end_ids[0]
-    )
+    settings = {"do_sample": False, "max_new_tokens": longest, "pad_token_id": 0, **more}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        out = model.network.generate(ids, attention_mask=torch.ones_like(ids), **settings)  # type: ignore[operator]
     reply: Tensor = out[0, len(prompt_ids) :]
     return reply
 
@@ -63,7 +68,25 @@ def test_greedy_replies_are_those_of_generate(model: LanguageModel, seed: int) -
         assert reply.tokens[row, : reply.lengths[row]].tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("family", CACHED)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_replies_are_those_of_generate_in_every_family(family: str) -> None:
+    """Token for token, past the sliding window of 8, in a batch over prompts of different lengths."""
+    network: Any = random_network(family)
+    head = torch.nn.Linear(32, 512, bias=False).requires_grad_(False)  # tied heads repeat a token again and again
+    order = torch.randperm(512, generator=torch.Generator().manual_seed(2))
+    head.weight.copy_(network.get_input_embeddings().weight[order])
+    network.set_output_embeddings(head)
+    model = fake_language_model(network=network)
+    prompts = [model.chat_ids(PROMPT)[:length] for length in (20, 7, 13)]
+    prefix = join([prefill(model, ids, 16) for ids in prompts])
+    replies = sample_replies(model, prefix, untouched(model), torch.zeros(3, 16), temperature=0.0)
+    for row, ids in enumerate(prompts):
+        expected = generated(model, ids, 16)
+        assert replies.tokens[row, : replies.lengths[row]].tolist() == expected.tolist()
+    assert len(set(replies.tokens.flatten().tolist())) > 4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_reply_logits_are_those_of_one_full_pass(family: str) -> None:
     """Interventions act from the prompt's last token on, whatever the family's attention and cache (sliding too)."""
     model = fake_language_model(network=random_network(family))
@@ -78,7 +101,7 @@ def test_reply_logits_are_those_of_one_full_pass(family: str) -> None:
     torch.testing.assert_close(one[0], found[0, :4], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", CACHED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_stepwise_decoding_agrees_with_scoring(family: str) -> None:
     """Greedy replies under interventions take the most probable token of the full pass at every step."""
     model = fake_language_model(network=random_network(family))
@@ -89,6 +112,64 @@ def test_stepwise_decoding_agrees_with_scoring(family: str) -> None:
     chosen = logits.gather(2, replies.tokens.unsqueeze(2)).squeeze(2)
     behind = logits.max(-1).values - chosen
     assert behind[replies.live].max() < 1e-3
+
+
+def test_a_batch_over_prompts_gives_each_row_what_its_prompt_alone_gives() -> None:
+    """Groups of different sizes, out of order, prompts of different lengths, rows that end and are dropped."""
+    prompts = [ENDING.chat_ids(text) for text in (PROMPT, "Shoes?", "Tell me of shoes, please, and be brief.")]
+    prefixes = [prefill(ENDING, ids, 20) for ids in prompts]
+    places = [2, 0, 1, 0, 2, 2, 0, 2, 1, 2, 2]
+    rows = len(places)
+    change, uniforms = scales_of(ENDING, rows), uniforms_of(rows, 20)
+    replies = sample_replies(ENDING, join([prefixes[place] for place in places]), change, uniforms)
+    assert len(set(replies.lengths.tolist())) > 3
+    scored = reply_logits(ENDING, join([prefixes[place] for place in places]), replies.tokens, change)
+    for row, place in enumerate(places):
+        one = slice(row, row + 1)
+        alone = sample_replies(ENDING, prefixes[place], change[one], uniforms[one])
+        assert torch.equal(alone.tokens[0], replies.tokens[row])
+        expected = full_pass(ENDING, prompts[place], replies.tokens[one], change[one])
+        torch.testing.assert_close(scored[one], expected, rtol=1e-3, atol=1e-4)
+    many = join([prefixes[0], prefixes[1]]).repeat(3)  # prompts in equal groups, in order: another way through
+    assert many.num_rows == 6
+    regular = sample_replies(ENDING, many, change[:6], uniforms[:6])
+    for row in range(6):
+        one = slice(row, row + 1)
+        alone = sample_replies(ENDING, prefixes[row // 3], change[one], uniforms[one])
+        assert torch.equal(alone.tokens[0], regular.tokens[row])
+    assert torch.equal(
+        sample_replies(ENDING, many.select(slice(2, 5)), change[2:5], uniforms[2:5]).tokens, regular.tokens[2:5]
+    )
+
+
+def test_the_models_own_attention_is_back_even_after_an_exception() -> None:
+    config: Any = MODEL.network.config
+    before = config._attn_implementation
+    ids = MODEL.chat_ids(PROMPT)
+    prefix = prefill(MODEL, ids, 4)
+    assert config._attn_implementation == before
+    with pytest.raises(ValueError, match="rows of interventions"):
+        sample_replies(MODEL, prefix, scales_of(MODEL, 2), uniforms_of(3, 4))
+    assert config._attn_implementation == before
+    assert all(not module._forward_pre_hooks for module in MODEL.network.modules())
+
+
+def test_attention_that_cannot_be_replaced_is_refused() -> None:
+    network: Any = random_network("Llama")
+    model = fake_language_model(network=network)
+    network._supports_attention_backend = False
+    with pytest.raises(ValueError, match="LlamaForCausalLM cannot be decoded here: transformers does not let"):
+        prefill(model, model.chat_ids(PROMPT), 4)
+    network._supports_attention_backend = True
+    network.config.layer_types = ["full_attention", "chunked_attention"]
+    with pytest.raises(ValueError, match="LlamaForCausalLM cannot be decoded here: it has chunked_attention layers"):
+        prefill(model, model.chat_ids(PROMPT), 4)
+    network.config.layer_types = None
+    attention = network.model.layers[0].self_attn
+    plain = attention.forward
+    attention.forward = lambda *a, **k: plain(*a, **k, s_aux=torch.zeros(4))
+    with pytest.raises(ValueError, match="LlamaAttention cannot be decoded here: its attention takes s_aux"):
+        prefill(model, model.chat_ids(PROMPT), 4)
 
 
 def test_the_first_token_has_the_exact_distribution() -> None:
@@ -194,6 +275,13 @@ def test_what_does_not_fit_is_refused() -> None:
         sample_replies(MODEL, prefix, scales_of(MODEL, 1), uniforms_of(1, 5))
     with pytest.raises(ValueError, match="a reply of 5 tokens does not fit: the prefix has room for 4"):
         reply_logits(MODEL, prefix, torch.zeros(1, 5, dtype=torch.int64), scales_of(MODEL, 1))
+    with pytest.raises(ValueError, match="a prefix of 2 rows for 3 replies"):
+        sample_replies(MODEL, join([prefix, prefix]), scales_of(MODEL, 1), uniforms_of(3, 4))
+    with pytest.raises(ValueError, match=r"prefixes to join need one room for tokens, got \[4, 5\]"):
+        join([prefix, prefill(MODEL, MODEL.chat_ids(PROMPT), 5)])
+    for top_p in (0.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"top_p must lie in \(0, 1\], got"):
+            sample_replies(MODEL, prefix, scales_of(MODEL, 1), uniforms_of(3, 4), top_p=top_p)
     with pytest.raises(ValueError, match="2 rows of interventions for a forward pass of 3 rows"):
         sample_replies(MODEL, prefix, scales_of(MODEL, 2), uniforms_of(3, 4))
 
@@ -226,3 +314,30 @@ def test_smollm2_greedy_is_generate_and_replies_end() -> None:
     assert reply.lengths[0] < 20
     assert "Paris" in model.text(reply.tokens[0])
     assert "<|" not in model.text(reply.tokens[0])
+
+
+@pytest.mark.model
+def test_smollm2_in_bfloat16_leaves_generate_only_at_near_ties() -> None:
+    """Where a greedy reply first differs from the library's, its two tokens are less than one bfloat16 step apart."""
+    transformers.logging.set_verbosity_error()
+    model = load_model("smollm2", device="cpu", dtype="bfloat16")
+    prompts = build_prompts("running shoes").everything[:12]
+    prefix = join([prefill(model, model.chat_ids(prompt), 32) for prompt in prompts])
+    replies = sample_replies(model, prefix, untouched(model), torch.zeros(len(prompts), 32), temperature=0.0)
+    agreed = 0
+    for row, prompt in enumerate(prompts):
+        ids = model.chat_ids(prompt)
+        expected = generated(model, ids, 32).tolist()
+        found = replies.tokens[row, : replies.lengths[row]].tolist()
+        differing = [k for k, (one, two) in enumerate(zip(expected, found, strict=False)) if one != two]
+        first = differing[0] if differing else min(len(expected), len(found))
+        agreed += first
+        if not differing:
+            assert len(expected) == len(found)
+            continue
+        logits = model.network(torch.tensor([[*ids, *expected[:first]]])).logits[0, -1].float()
+        top = logits.topk(2).values
+        step = 2.0 ** (top[0].abs().log2().floor().item() - 7)  # bfloat16 has 8 significant bits
+        assert {expected[first], found[first]} == set(logits.topk(2).indices.tolist())
+        assert top[0] - top[1] < step + 1e-6, (prompt, first)
+    assert agreed > 12 * 16  # they go together for long

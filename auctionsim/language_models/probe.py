@@ -1,0 +1,88 @@
+"""Which dtype a CPU decodes faster in: found by timing a few decode steps, once a machine and model."""
+
+import copy
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from auctionsim.files import write_text
+from auctionsim.language_models.architecture import find_feed_forwards
+from auctionsim.language_models.decoding import prefill, sample_replies
+from auctionsim.language_models.intervention import untouched
+from auctionsim.language_models.loading import LanguageModel
+
+_ROWS, _PROMPT, _STEPS, _REPETITIONS = 32, 8, 3, 3
+_DTYPES = (torch.float32, torch.bfloat16)
+
+
+def remembered_dtype(network: nn.Module, folder: Path) -> torch.dtype:
+    """Return the faster of float32 and bfloat16 for this network, timing them only where `folder` has no answer.
+
+    The answer is kept by processor, threads, torch's version and the network's shapes, so that every process of a
+    machine, and a measurement that goes on tomorrow, decode in the same dtype.
+
+    Args:
+        network: A causal transformers model in float32, on the CPU.
+        folder: Where answers are kept.
+    """
+    shapes = sorted((name, tuple(parameter.shape)) for name, parameter in network.named_parameters())
+    setting = [platform.processor(), platform.machine(), _cpu(), torch.get_num_threads(), torch.__version__, shapes]
+    path = folder / f"dtype-{hashlib.sha256(json.dumps(setting).encode()).hexdigest()[:16]}.json"
+    if path.exists():
+        return _read(path)
+    found = faster_dtype({kind: copy.deepcopy(network).to(kind) for kind in _DTYPES})
+    write_text(path, json.dumps({"dtype": str(found).removeprefix("torch.")}))
+    return found
+
+
+def faster_dtype(networks: dict[torch.dtype, nn.Module], clock: Callable[[], float] = time.perf_counter) -> torch.dtype:
+    """Return the key of the network whose decode steps take least time; each counts by its best repetition."""
+    best = dict.fromkeys(networks, float("inf"))
+    models = {kind: _bare(network) for kind, network in networks.items()}
+    for repetition in range(1 + _REPETITIONS):
+        for kind, model in models.items():
+            prefix = prefill(model, list(range(3, 3 + _PROMPT)), _STEPS)
+            began = clock()
+            sample_replies(model, prefix, untouched(model), torch.zeros(_ROWS, _STEPS), temperature=0.0)
+            if repetition > 0:  # the first warms up
+                best[kind] = min(best[kind], clock() - began)
+    return min(best, key=lambda kind: best[kind])
+
+
+def _bare(network: nn.Module) -> LanguageModel:
+    """Wrap a network that writes without end; nobody reads its text."""
+    network.generation_config = None  # type: ignore[assignment]
+    return LanguageModel("probed", "", network, _Silent(), find_feed_forwards(network))
+
+
+class _Silent:
+    """What is left of a tokenizer where no text is read: no token ends a reply."""
+
+    eos_token_id = ()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith("model name")), "")
+
+
+def _read(path: Path) -> torch.dtype:
+    """Return a kept answer.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    try:
+        name = json.loads(path.read_text(encoding="utf-8"))["dtype"]
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: remove it, the dtypes are timed again") from error
