@@ -230,6 +230,15 @@ def attending(model: LanguageModel, store: KeyValueStore) -> Iterator[None]:
             config._attn_implementation = name
 
 
+def can_attend(network: nn.Module) -> bool:
+    """Tell whether a network's attention can be replaced by ours."""
+    try:
+        _replaceable_configs(network)
+    except ValueError:
+        return False
+    return True
+
+
 def _replaceable_configs(network: nn.Module) -> list[Any]:
     kind = type(network).__name__
     if not getattr(network, "_supports_attention_backend", False):

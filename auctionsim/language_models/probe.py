@@ -28,11 +28,13 @@ def remembered_dtype(network: nn.Module, folder: Path) -> torch.dtype:
     machine, and a measurement that goes on tomorrow, decode in the same dtype.
 
     Args:
-        network: A causal transformers model in float32, on the CPU.
+        network: A causal transformers model on the CPU, in either dtype; it is left as it is.
         folder: Where answers are kept.
+    Raises:
+        ValueError: The kept answer is damaged.
     """
-    shapes = sorted((name, tuple(parameter.shape)) for name, parameter in network.named_parameters())
-    setting = [platform.processor(), platform.machine(), _cpu(), torch.get_num_threads(), torch.__version__, shapes]
+    shapes = sorted((name, list(parameter.shape)) for name, parameter in network.named_parameters())
+    setting = [platform.machine(), _processor(), torch.get_num_threads(), torch.__version__, shapes]
     path = folder / f"dtype-{hashlib.sha256(json.dumps(setting).encode()).hexdigest()[:16]}.json"
     if path.exists():
         return _read(path)
@@ -44,7 +46,7 @@ def remembered_dtype(network: nn.Module, folder: Path) -> torch.dtype:
 def faster_dtype(networks: dict[torch.dtype, nn.Module], clock: Callable[[], float] = time.perf_counter) -> torch.dtype:
     """Return the key of the network whose decode steps take least time; each counts by its best repetition."""
     best = dict.fromkeys(networks, float("inf"))
-    models = {kind: _bare(network) for kind, network in networks.items()}
+    models = {kind: _Endless("probed", "", n, None, find_feed_forwards(n)) for kind, n in networks.items()}
     for repetition in range(1 + _REPETITIONS):
         for kind, model in models.items():
             prefix = prefill(model, list(range(3, 3 + _PROMPT)), _STEPS)
@@ -55,19 +57,15 @@ def faster_dtype(networks: dict[torch.dtype, nn.Module], clock: Callable[[], flo
     return min(best, key=lambda kind: best[kind])
 
 
-def _bare(network: nn.Module) -> LanguageModel:
-    """Wrap a network that writes without end; nobody reads its text."""
-    network.generation_config = None  # type: ignore[assignment]
-    return LanguageModel("probed", "", network, _Silent(), find_feed_forwards(network))
+class _Endless(LanguageModel):
+    """A model that nobody reads: without a tokenizer, and no token ends its replies."""
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        return ()
 
 
-class _Silent:
-    """What is left of a tokenizer where no text is read: no token ends a reply."""
-
-    eos_token_id = ()
-
-
-def _cpu() -> str:
+def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

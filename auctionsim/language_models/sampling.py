@@ -34,7 +34,7 @@ def choose_tokens(
         return logits.argmax(-1)
     parts = [
         _invert(kept_weights(some, temperature, top_p), numbers)
-        for some, numbers in zip(logits.split(_ROWS), uniforms.split(_ROWS), strict=True)
+        for some, numbers in zip(torch.split(logits, _ROWS), torch.split(uniforms, _ROWS), strict=True)
     ]
     return torch.cat(parts)
 
