@@ -35,7 +35,7 @@ def neurons(
     brands: Brands = "Nike,Adidas",
     prompts: Prompts = None,
     count: Annotated[int, typer.Option(min=1, help="Neurons a brand.")] = 512,
-    method: Annotated[str, typer.Option(help="Identification method.")] = "path_per_harm",
+    method: Annotated[str, typer.Option(help="Identification method.")] = "path_per_user_harm",
     overlap: Annotated[bool, typer.Option(help="Let rivals share neurons: an ablation.")] = False,
     model: Model = "smollm2",
     device: Device = "auto",

@@ -13,7 +13,7 @@ from auctionsim.checks import checked_count, checked_number
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.neurons.activity import Activity, name_activity, text_activity
-from auctionsim.neurons.harm import harm
+from auctionsim.neurons.harm import harm, reply_harm
 from auctionsim.neurons.neutral_text import RANKING_TEXTS
 from auctionsim.neurons.sensitivity import SlotSensitivity, slot_sensitivity
 from auctionsim.prompts import PromptSet
@@ -27,8 +27,8 @@ HARM_FLOOR = 0.03
 INTEGRAL_POINTS = 4
 """Midpoints at which integrated gradients are taken."""
 
-PATH_POINTS, PATH_PROMPTS = 8, 2
-"""Amplifications along the path, and prompts at each."""
+PATH_POINTS = 8
+"""Amplifications along the path, a prompt at each."""
 
 
 class Evidence:
@@ -80,7 +80,9 @@ class Evidence:
             "integral": asked * INTEGRAL_POINTS,
             "names": asked,
             "texts": len(RANKING_TEXTS),
-            "path": PATH_POINTS * PATH_PROMPTS,
+            "replies": asked,
+            "path": PATH_POINTS,
+            "user_path": PATH_POINTS,
         }[kind]
 
     @cached_property
@@ -98,7 +100,7 @@ class Evidence:
         """F_k, plus `HARM_FLOOR` of its mean over neurons."""
         generator = torch.Generator().manual_seed(self.seed)
         fisher = torch.stack([self._ticked(harm(self.model, (text,), generator)) for text in RANKING_TEXTS]).mean(0)
-        return fisher + HARM_FLOOR * fisher.mean().clamp_min(torch.finfo(torch.float32).tiny)
+        return _floored(fisher)
 
     @cached_property
     def integral(self) -> Scores:
@@ -123,25 +125,40 @@ class Evidence:
         return _added([self._ticked(text_activity(self.model, text)) for text in RANKING_TEXTS])
 
     @cached_property
+    def user_harm(self) -> Float[Tensor, "layer neuron"]:
+        """Harm on neutral text plus harm in replies to the prompts, each with its floor and over its own mean."""
+        generator = torch.Generator().manual_seed(self.seed)
+        fisher = torch.stack([self._ticked(reply_harm(self.model, prompt, generator)) for prompt in self.prompts]).mean(
+            0
+        )
+        in_replies = _floored(fisher)
+        return self.harm / self.harm.mean() + in_replies / in_replies.mean()
+
+    @cached_property
     def path(self) -> Scores:
-        """The effects integrated along the amplification that will be sold, mean over its points, the null among them.
+        """Effects along the path on which neurons are the best per unit of `harm`."""
+        return self._along(self.harm)
+
+    @cached_property
+    def user_path(self) -> Scores:
+        """Effects along the path on which neurons are the best per unit of `user_harm`."""
+        return self._along(self.user_harm)
+
+    def _along(self, costs: Float[Tensor, "layer neuron"]) -> Scores:
+        """Return effects integrated along the amplification that will be sold: mean over points, the null among them.
 
         At the r-th of R points every brand, by itself, has its `num_neurons` best neurons so far amplified by
-        1 + (amplification − 1) r / R, best by the mean of the effects found so far per unit of harm.
+        1 + (amplification − 1) r / R, best by the mean of the effects found so far per unit of cost.
         """
         found = [self.effects]
         for point in range(1, PATH_POINTS + 1):
-            scores = (torch.stack(found).mean(0) / self.harm).flatten(1)
+            scores = (torch.stack(found).mean(0) / costs).flatten(1)
             best = scores.topk(min(self.num_neurons, scores.shape[1]), dim=1).indices
             level = 1 + (self.amplification - 1) * point / PATH_POINTS
             scales = torch.ones_like(found[0]).flatten(1).scatter_(1, best, level).view_as(found[0])
-            first = (point - 1) * PATH_PROMPTS
-            asked = [self.prompts[k % len(self.prompts)] for k in range(first, first + PATH_PROMPTS)]
-            slopes = [
-                slot_sensitivity(self.model, self.brands, prompt, self.stems, Intervention(scales), log_odds=True)
-                for prompt in asked
-            ]
-            found.append(_mean([self._ticked(slope) for slope in slopes]).effects)
+            prompt = self.prompts[(point - 1) % len(self.prompts)]
+            slope = slot_sensitivity(self.model, self.brands, prompt, self.stems, Intervention(scales), log_odds=True)
+            found.append(self._ticked(slope).effects)
         return torch.stack(found).mean(0)
 
     def _ticked(self, result: _T) -> _T:
@@ -158,3 +175,7 @@ def _added(parts: list[Activity]) -> Activity:
     for part in parts[1:]:
         total = total.plus(part)
     return total
+
+
+def _floored(fisher: Float[Tensor, "layer neuron"]) -> Float[Tensor, "layer neuron"]:
+    return fisher + HARM_FLOOR * fisher.mean().clamp_min(torch.finfo(torch.float32).tiny)

@@ -46,6 +46,10 @@ def _path(evidence: Evidence) -> Scores:
     return evidence.path
 
 
+def _path_per_user_harm(evidence: Evidence) -> Scores:
+    return evidence.user_path / evidence.user_harm
+
+
 def _mean_difference(evidence: Evidence) -> Scores:
     names, others = evidence.names, evidence.texts
     if len(evidence.brands) == 1:
@@ -153,7 +157,13 @@ METHODS: dict[str, Method] = {
     ),
     "random": Method(_random, (), "uniform on [0, 1)", "what any ranking must beat"),
     **{f"{name}_per_harm": _per_harm(method) for name, method in _FIRST_ORDER.items()},
+    "path_per_user_harm": Method(
+        _path_per_user_harm,
+        ("harm", "replies", "user_path"),
+        "(d log odds P_i / d s_k, mean along the amplification that is sold) / (F_k / mean F + R_k / mean R)",
+        "as path_per_harm; R_k is the Fisher information in the untouched model's replies to what users ask",
+    ),
 }
 """By name, as `identify` takes them."""
 
-DEFAULT_METHOD = "path_per_harm"
+DEFAULT_METHOD = "path_per_user_harm"

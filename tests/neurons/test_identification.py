@@ -12,7 +12,8 @@ from auctionsim.brands import Brand, parse_brands
 from auctionsim.language_models import LanguageModel, read_neurons
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.neurons import METHODS, attribution, harm, identify
-from auctionsim.neurons.evidence import HARM_FLOOR, PATH_POINTS, PATH_PROMPTS, Evidence
+from auctionsim.neurons.evidence import HARM_FLOOR, PATH_POINTS, Evidence
+from auctionsim.neurons.harm import reply_harm
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import contrast
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, RANKING_TEXTS, VALIDATION_TEXTS
@@ -69,6 +70,17 @@ def test_effects_and_harms_are_means_over_prompts_and_texts() -> None:
     torch.testing.assert_close(found.harm, fisher + HARM_FLOOR * fisher.mean(), rtol=1e-2, atol=1e-6)
 
 
+def test_user_harm_weighs_neutral_text_and_replies_alike() -> None:
+    model = fake_language_model()
+    found = evidence(model)
+    generator = torch.Generator().manual_seed(3)
+    fisher = torch.stack([reply_harm(model, prompt, generator) for prompt in found.prompts]).mean(0)
+    in_replies = fisher + HARM_FLOOR * fisher.mean()
+    torch.testing.assert_close(found.user_harm, found.harm / found.harm.mean() + in_replies / in_replies.mean())
+    assert found.user_harm.mean().item() == pytest.approx(2.0)
+    assert torch.equal(METHODS["path_per_user_harm"].score(found), found.user_path / found.user_harm)
+
+
 def test_harm_aware_scores_divide_by_harm() -> None:
     found = evidence(fake_language_model())
     for name in ("attribution", "contrast", "selective", "integrated_gradients", "logit_lens", "path"):
@@ -97,13 +109,7 @@ def test_the_path_begins_at_the_null_and_amplifies_what_it_found() -> None:
     model = fake_language_model(dtype=torch.float64)
     still = evidence(model, amplification=1 + 1e-9)
     odds = [
-        torch.stack(
-            [
-                slot_sensitivity(model, BRANDS, still.prompts[k % 2], STEMS, log_odds=True).effects
-                for k in range(PATH_PROMPTS)
-            ]
-        ).mean(0)
-        for _ in range(PATH_POINTS)
+        slot_sensitivity(model, BRANDS, still.prompts[k % 2], STEMS, log_odds=True).effects for k in range(PATH_POINTS)
     ]
     torch.testing.assert_close(still.path, torch.stack([still.effects, *odds]).mean(0), rtol=1e-4, atol=1e-6)
     moved = evidence(model, amplification=3.0)
@@ -211,7 +217,7 @@ def test_progress_is_told_as_often_as_announced(method: str) -> None:
 
 
 def test_the_default_method_looks_along_the_path() -> None:
-    assert identification_steps(PROMPTS) == 2 + len(RANKING_TEXTS) + PATH_POINTS * PATH_PROMPTS
+    assert identification_steps(PROMPTS) == 2 + len(RANKING_TEXTS) + 2 + PATH_POINTS
 
 
 def test_one_brand_alone_has_neurons_too() -> None:

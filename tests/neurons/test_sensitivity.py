@@ -6,7 +6,10 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models import LanguageModel, divergence, read_neurons, scale_neurons
+from auctionsim.language_models.decoding import prefill, sample_replies
+from auctionsim.language_models.intervention import untouched
 from auctionsim.neurons import attribution, harm
+from auctionsim.neurons.harm import reply_harm
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model(dtype=torch.float64)
@@ -113,3 +116,23 @@ def test_harm_is_deterministic_and_averages_texts() -> None:
     one = seeded()
     apart = (harm(model, texts[:1], one) + harm(model, texts[1:], one)) / 2
     torch.testing.assert_close(harm(model, texts, seeded()), apart)
+
+
+def test_reply_harm_is_the_fisher_information_at_the_positions_of_the_reply() -> None:
+    """By a pass over the whole sequence, with the same reply and the same next tokens drawn."""
+    model, tokens = fake_language_model(end_gain=2.5), 5
+    ids = model.chat_ids(PROMPTS[0])
+    generator = torch.Generator().manual_seed(11)
+    found = reply_harm(model, PROMPTS[0], generator, replies=1, tokens=tokens)
+    again = torch.Generator().manual_seed(11)
+    uniforms = torch.rand(1, tokens, generator=again)
+    said = sample_replies(model, prefill(model, ids, tokens), untouched(model), uniforms)
+    whole = torch.tensor([[*ids, *said.tokens[0, :-1].tolist()]])
+    length, start = int(said.lengths[0]), len(ids) - 1
+    with torch.enable_grad(), read_neurons(model, gradients=True) as read:
+        log_p = torch.log_softmax(model.network(whole).logits[0, start:].float(), -1)
+        drawn = torch.multinomial(log_p.detach().exp(), 1, generator=again)
+        gradients = torch.autograd.grad(log_p.gather(1, drawn)[:length].sum(), list(read.values()))
+    for layer, (a, g) in enumerate(zip(read.values(), gradients, strict=True)):
+        product = (a.detach() * g)[0, start : start + length]
+        torch.testing.assert_close(found[layer], product.square().mean(0), rtol=1e-3, atol=1e-7)
