@@ -11,10 +11,11 @@ from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStra
 from auctionsim.agents.strategies import Strategy
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.outcome import Outcome
-from auctionsim.priors import product
+from auctionsim.priors import Product, product
 from auctionsim.regret import quasi_linear
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
+SIZES = 1 << 12  # quantiles that a prior's mean and spread are taken over
 LAST = 0.04  # what is left of the smoothing at the end
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
 Utility = Callable[[Tensor, Tensor], Tensor]
@@ -59,6 +60,7 @@ class EquilibriumLearner:
         hidden: int = 24,
         learning_rate: float = 3e-2,
         smoothing: float = 0.05,
+        last: float = 0.04,
     ) -> None:
         self.mechanism, self.substrate, self.utility = mechanism, substrate, utility
         self.num_bidders, self.num_features = substrate.num_bidders, len(substrate.features)
@@ -68,10 +70,15 @@ class EquilibriumLearner:
         self.batch = checked_count(batch, "batch")
         self.learning_rate = checked_number(learning_rate, "learning_rate")
         self.smoothing = checked_number(smoothing, "smoothing", 1e-6, 1.0)
+        self.last = last
         self.high: Tensor = self.prior.high.to(torch.float32)
+        self.centre, self.width = _centre_and_width(self.prior)
         self.groups = self._checked_groups(groups)
         members = [self.groups.index(group) for group in range(max(self.groups) + 1)]
-        self.networks = [BiddingNetwork(self.high[member], hidden, self.generator) for member in members]
+        self.networks = [
+            BiddingNetwork(self.high[i], hidden, self.generator, centre=self.centre[i], reach=self.width[i] / 2)
+            for i in members
+        ]
 
     @property
     def strategies(self) -> list[Strategy]:
@@ -101,7 +108,7 @@ class EquilibriumLearner:
                 group["lr"] = self.learning_rate * left
             valuations = self.prior.sample(self.batch, self.generator, dtype=torch.float32)
             bids = torch.stack([self.networks[g](valuations[:, i]) for i, g in enumerate(self.groups)], dim=1)
-            slopes, utility = self._pseudogradient(valuations, bids.detach(), self.smoothing * max(left, LAST))
+            slopes, utility = self._pseudogradient(valuations, bids.detach(), self.smoothing * max(left, self.last))
             optimizer.zero_grad()
             torch.autograd.backward([bids], [-slopes / self.batch])
             optimizer.step()
@@ -120,7 +127,7 @@ class EquilibriumLearner:
         """Return d utility_i / d bid_i (batch, bidder, feature), and both sides' mean utility (batch, bidder)."""
         batch, n, m = bids.shape
         signs = torch.randint(2, (batch, n, m), generator=self.generator) * 2.0 - 1
-        steps = share * self.high * signs
+        steps = share * self.width * signs
         sides = torch.stack([(bids + steps).clamp_min(0), (bids - steps).clamp_min(0)])
         profiles = bids.expand(2, n, batch, n, m).clone()
         for bidder in range(n):
@@ -151,3 +158,10 @@ class EquilibriumLearner:
         if len(groups) != n or set(groups) != set(range(max(groups) + 1)):
             raise ValueError(f"groups must give each of the {n} bidders a network 0, 1, …, got {tuple(groups)}")
         return tuple(groups)
+
+
+def _centre_and_width(prior: Product) -> tuple[Tensor, Tensor]:
+    """Return each prior's mean and √12 standard deviations, which is how wide a uniform one is: (bidder, feature)."""
+    levels = (torch.arange(SIZES, dtype=torch.float64) + 0.5) / SIZES
+    values = prior.quantile(levels.view(-1, 1, 1).expand(-1, prior.num_bidders, prior.num_features))
+    return values.mean(0), math.sqrt(12) * values.std(0, correction=0)

@@ -1,4 +1,4 @@
-"""What a learned strategy is made of: a small network that says which share of each valuation to bid."""
+"""What a learned strategy is made of: small networks that say which share of each valuation to bid."""
 
 import math
 from typing import NamedTuple
@@ -7,39 +7,65 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+FAINT = -6.0  # softplus of it, .0025, is the share of another feature's valuation at first
+
 
 class BiddingNetwork(nn.Module):
-    """A strategy with parameters: bid_f = v_f · start · softplus(net(v / high))_f / softplus(0), net ≈ 0 at first.
+    """A strategy with parameters: bid_f = Σ_g share_fg v_g, share_f = start · softplus(net_f(v)) / ln 2.
 
-    What it learns is the share of the valuation that is bid; a valuation of 0 bids 0. Where a bidder hardly ever wins,
-    little is learned, and an error in the share does little harm.
+    What it learns are shares of the valuations; who values nothing bids nothing. At first net_ff ≈ 0, so that the share
+    of the own valuation is `start`, and the others' is almost 0: they serve where features are sold together (a bid for
+    a first unit that opens the way to a dearer second). Where a bidder hardly ever wins, little is learned, and an
+    error in the share does little harm. Every bid has a network of its own, which sees (v − centre) / reach: a bid that
+    nothing depends on stays where it is while others learn.
 
     Args:
-        high: (feature,), the largest valuations: the network sees valuations in their units.
-        hidden: Width of its two hidden layers.
+        high: (feature,), the largest valuations.
+        hidden: Width of the two hidden layers.
         generator: Draws the initial weights.
         start: The share that is bid at first; 1 is truth.
+        centre: (feature,), which valuation is 0 to the network; None: half of `high`.
+        reach: (feature,), which distance from it is 1; None: half of `high`.
     """
 
-    def __init__(self, high: Tensor, hidden: int, generator: torch.Generator, start: float = 1.0) -> None:
+    def __init__(
+        self,
+        high: Tensor,
+        hidden: int,
+        generator: torch.Generator,
+        start: float = 1.0,
+        *,
+        centre: Tensor | None = None,
+        reach: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        features = len(high)
-        self.start = start
+        self.start, self.hidden = start, hidden
         self.high: Tensor
+        self.centre: Tensor
+        self.reach: Tensor
         self.register_buffer("high", high.to(torch.float32))
-        self.first = nn.Linear(features, hidden)
-        self.second = nn.Linear(hidden, hidden)
-        self.last = nn.Linear(hidden, features)
-        for layer, gain in ((self.first, 1.0), (self.second, 1.0), (self.last, 0.01)):
-            nn.init.xavier_normal_(layer.weight, gain, generator=generator)
-            nn.init.normal_(layer.bias, std=0.3 * gain, generator=generator)
+        self.register_buffer("centre", (high / 2 if centre is None else centre).to(torch.float32))
+        self.register_buffer("reach", (high / 2 if reach is None else reach).to(torch.float32))
+        self.others: Tensor
+        self.register_buffer("others", FAINT * (1 - torch.eye(len(high))))
+        self.nets = nn.ModuleList(_net(len(high), hidden, generator) for _ in high)
 
     def forward(self, valuations: Tensor) -> Tensor:
         """Return bids (batch, feature), ≥ 0, in the valuations' dtype."""
-        inner = 2 * valuations.to(torch.float32) / self.high - 1
-        inner = nn.functional.silu(self.second(nn.functional.silu(self.first(inner))))
-        share = nn.functional.softplus(self.last(inner)) * (self.start / math.log(2))
-        return valuations * share.to(valuations.dtype)
+        inner = (valuations.to(torch.float32) - self.centre) / self.reach
+        raw = torch.stack([net(inner) for net in self.nets], dim=-2)  # (batch, feature, valuation)
+        if len(self.nets) > 1:
+            raw = raw + self.others
+        share = nn.functional.softplus(raw) * (self.start / math.log(2))
+        return (share.to(valuations.dtype) * valuations.unsqueeze(-2)).sum(-1)
+
+
+def _net(features: int, hidden: int, generator: torch.Generator) -> nn.Sequential:
+    layers = (nn.Linear(features, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, features))
+    for layer, gain in zip(layers, (1.0, 1.0, 0.01), strict=True):
+        nn.init.xavier_normal_(layer.weight, gain, generator=generator)
+        nn.init.normal_(layer.bias, std=0.3 * gain, generator=generator)
+    return nn.Sequential(layers[0], nn.SiLU(), layers[1], nn.SiLU(), layers[2])
 
 
 class NetworkStrategy:

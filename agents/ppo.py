@@ -248,7 +248,7 @@ def _strategy_of(module: Any) -> Strategy:
 
 
 def _copied(network: BiddingNetwork) -> BiddingNetwork:
-    copy = BiddingNetwork(network.high.clone(), network.first.out_features, torch.Generator(), start=network.start)
+    copy = BiddingNetwork(network.high.clone(), network.hidden, torch.Generator(), start=network.start)
     copy.load_state_dict({name: value.detach().cpu().clone() for name, value in network.state_dict().items()})
     return copy
 

@@ -4,65 +4,24 @@ Every adapter (Gymnasium, vector, PettingZoo, RLlib) is a thin face of this one 
 A game has no state of its own: `draw` makes a batch of episodes, `observe` and `step` are functions of it.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_amounts, checked_count
+from auctionsim.envs.observations import Limits, Observations, largest_exposure
+from auctionsim.envs.rounds import GameState, Round
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
 from auctionsim.regret import quasi_linear
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
-PLAIN_OBSERVATION = ("valuation", "context", "last_exposure", "last_payment")
-OBSERVABLES = (*PLAIN_OBSERVATION, "budget", "roi_slack", "round")
+__all__ = ["AuctionGame", "GameState", "Round"]
+
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
-
-
-class GameState(NamedTuple):
-    """A batch of episodes, each at its own round.
-
-    Attributes:
-        valuations: The whole episode's, drawn when it began.
-        contexts: The whole episode's prompt groups, indices into the substrate's contexts; all 0 where it has none.
-        round: Rounds played so far; `rounds` once the episode is over.
-        last_exposure: What each bidder got in the round before, 0 at the start.
-        last_payment: What each bidder paid in the round before, 0 at the start.
-        spent: Payments so far.
-        gained: Value so far, Σ v · e.
-    """
-
-    valuations: Float[Tensor, "batch round bidder feature"]
-    contexts: Int[Tensor, "batch round"]
-    round: Int[Tensor, " batch"]
-    last_exposure: Float[Tensor, "batch bidder feature"]
-    last_payment: Float[Tensor, "batch bidder"]
-    spent: Float[Tensor, "batch bidder"]
-    gained: Float[Tensor, "batch bidder"]
-
-
-class Round(NamedTuple):
-    """What one round gave.
-
-    Attributes:
-        bids: The bids that were cleared: the reported ones, lowered where a budget or an ROI target says so.
-        outcome: The mechanism's answer.
-        exposure: What each bidder really got, by the game's substrate.
-        rewards: Each bidder's utility.
-        user_loss: What the user lost; None where the game was told not to ask (each ask may be a model call).
-        over: Which episodes have ended with this round.
-    """
-
-    bids: Float[Tensor, "batch bidder feature"]
-    outcome: Outcome
-    exposure: Float[Tensor, "batch bidder feature"]
-    rewards: Float[Tensor, "batch bidder"]
-    user_loss: Float[Tensor, " batch"] | None
-    over: Tensor
 
 
 class AuctionGame:
@@ -78,6 +37,7 @@ class AuctionGame:
         priors: One prior, one a bidder, or one a bidder and feature.
         rounds: Rounds in an episode, ≥ 1.
         observe: Which of `OBSERVABLES` a bidder sees, in this order; None: the first four, and what constraints need.
+            "menu" is the bidder's own, where it is fixed before the bids.
         persistent: Valuations are drawn once an episode rather than every round.
         budgets: What each bidder may pay in an episode (one number, or one a bidder); None: no limit. Before clearing,
             a bidder's bids are scaled down until the most it could be charged by a rule that never asks for more than
@@ -122,8 +82,13 @@ class AuctionGame:
         self.exposure_high: Tensor = largest_exposure(substrate, dtype)  # (bidder, feature)
         self.budgets = self._constraint(budgets, "budgets")
         self.roi_targets = self._constraint(roi_targets, "roi_targets")
-        self.observed = self._checked_observables(observe)
-        self.observation_low, self.observation_high = self._observation_bounds()
+        self._observations = Observations(
+            observe,
+            Limits(self.bid_high, self.exposure_high, self.rounds, len(self.contexts), self.budgets, self.roi_targets),
+            mechanism,
+        )
+        self.observed = self._observations.names
+        self.observation_low, self.observation_high = self._observations.low, self._observations.high
         self._allocation_shape = allocation_shape(substrate)
 
     def draw(self, batch: int, generator: torch.Generator) -> GameState:
@@ -161,19 +126,15 @@ class AuctionGame:
 
     def valuations(self, state: GameState) -> Float[Tensor, "batch bidder feature"]:
         """Return the current round's valuations; after the end, the last round's."""
-        rows = torch.arange(len(state.round))
-        return state.valuations[rows, state.round.clamp_max(self.rounds - 1)]
+        return state.this_round(state.valuations)
 
     def context(self, state: GameState) -> Int[Tensor, " batch"] | None:
         """Return the current round's contexts, None where the substrate has none."""
-        if not self.contexts:
-            return None
-        rows = torch.arange(len(state.round))
-        return state.contexts[rows, state.round.clamp_max(self.rounds - 1)]
+        return state.this_round(state.contexts) if self.contexts else None
 
     def observe(self, state: GameState) -> Float[Tensor, "batch bidder observation"]:
         """Return what each bidder sees, the parts of `observed` side by side."""
-        return torch.cat([self._observable(name, state) for name in self.observed], dim=2)
+        return self._observations(state)
 
     @torch.no_grad()
     def step(self, state: GameState, bids: Tensor) -> tuple[GameState, Round]:
@@ -241,80 +202,3 @@ class AuctionGame:
             slack = (state.gained - self.roi_targets * state.spent).clamp_min(0).unsqueeze(2)
             bids = torch.minimum(bids, valuations / target + slack / (target * self.num_features * self.exposure_high))
         return bids
-
-    def _checked_observables(self, observe: Sequence[str] | None) -> tuple[str, ...]:
-        budgeted, targeted = self.budgets is not None, self.roi_targets is not None
-        constraints = ("budget",) * budgeted + ("roi_slack",) * targeted
-        names = (*PLAIN_OBSERVATION, *constraints, *(("round",) if constraints else ()))
-        if observe is not None:
-            names = tuple(observe)
-        possible = {*PLAIN_OBSERVATION, "round", *constraints}
-        if not names or len(set(names)) != len(names) or not possible.issuperset(names):
-            raise ValueError(f"observe must name some of {sorted(possible)} once each, got {names}")
-        if not self.contexts:
-            names = tuple(name for name in names if name != "context")
-        if not names:
-            raise ValueError("this substrate has no contexts: observe something else than the context")
-        return names
-
-    def _observable(self, name: str, state: GameState) -> Tensor:
-        batch, n = len(state.round), self.num_bidders
-        match name:
-            case "valuation":
-                seen = self.valuations(state)
-            case "context":
-                rows = torch.arange(batch)
-                now = state.contexts[rows, state.round.clamp_max(self.rounds - 1)]
-                seen = torch.nn.functional.one_hot(now, len(self.contexts)).unsqueeze(1).expand(batch, n, -1)
-            case "last_exposure":
-                seen = state.last_exposure
-            case "last_payment":  # a rule may charge more than bids or pay out: clipped here, never in the reward
-                most = (self.bid_high * self.exposure_high).sum(1)
-                seen = torch.maximum(torch.minimum(state.last_payment, most), -most).unsqueeze(2)
-            case "budget" if self.budgets is not None:
-                seen = (self.budgets - state.spent).clamp_min(0).unsqueeze(2)
-            case "roi_slack" if self.roi_targets is not None:
-                seen = (state.gained - self.roi_targets * state.spent).clamp_min(0).unsqueeze(2)
-            case _:
-                seen = (state.round / self.rounds).view(batch, 1, 1).expand(batch, n, 1)
-        return seen.to(self.dtype)
-
-    def _observation_bounds(self) -> tuple[Tensor, Tensor]:
-        most = (self.bid_high * self.exposure_high).sum(1, keepdim=True)  # (bidder, 1): the dearest round
-        ones = torch.ones(self.num_bidders, 1, dtype=self.dtype)
-        highs = {
-            "valuation": self.bid_high,
-            "context": ones.expand(-1, max(len(self.contexts), 1)),
-            "last_exposure": self.exposure_high,
-            "last_payment": most,
-            "budget": ones if self.budgets is None else self.budgets.unsqueeze(1),
-            "roi_slack": most * self.rounds,
-            "round": ones,
-        }
-        high = torch.cat([highs[name] for name in self.observed], dim=1)
-        low = torch.cat(
-            [-most if name == "last_payment" else torch.zeros_like(highs[name]) for name in self.observed], 1
-        )
-        return low, high
-
-
-def largest_exposure(substrate: Substrate, dtype: torch.dtype = torch.float32) -> Float[Tensor, "bidder feature"]:
-    """Return max_x e_if(x) over the substrate's range and contexts; infinite where the substrate cannot tell.
-
-    A feature called a probability is at most 1 even then. A hair is added for interpolation's rounding.
-    """
-    n, m = substrate.num_bidders, len(substrate.features)
-    certain = [1.0 if name.endswith("probability") else math.inf for name in substrate.features]
-    high = torch.tensor(certain, dtype=dtype).expand(n, m)
-    one_each = torch.eye(n * m, dtype=dtype).view(n * m, n, m)
-    contexts: list[Tensor | None] = [torch.full((n * m,), k) for k in range(len(contexts_of(substrate)))] or [None]
-    try:
-        peaks = [
-            (substrate.exposure(substrate.maximise(one_each, 0.0, context), context) * one_each).sum((1, 2))
-            for context in contexts
-        ]
-    except NotImplementedError:
-        return high.clone()
-    reached = torch.stack(peaks).amax(0).view(n, m)
-    hair = 16 * torch.finfo(dtype).eps
-    return reached * (1 + hair) + hair

@@ -7,7 +7,7 @@ import gymnasium
 import pytest
 
 from auctionsim.envs import SETTINGS
-from auctionsim.envs.game import OBSERVABLES
+from auctionsim.envs.observations import OBSERVABLES
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 
 PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from auctionsim import Outcome
-from auctionsim.envs.game import AuctionGame, GameState, largest_exposure
+from auctionsim.envs.game import AuctionGame, GameState
+from auctionsim.envs.observations import largest_exposure
 from auctionsim.mechanisms import VCG, PayAsBid
 from auctionsim.priors import Exponential, Uniform
 from auctionsim.substrates import Items, Lever, QuadraticSubstrate
