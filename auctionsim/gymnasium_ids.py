@@ -5,6 +5,12 @@ import gymnasium
 SETTING_OF_ID = {
     "auctionsim/NeuronAuction-v0": "neuron-auction",
     "auctionsim/NeuronPayAsBid-v0": "neuron-pay-as-bid",
+    "auctionsim/NeuronMenu-v0": "neuron-menu",
+    "auctionsim/NeuronAffine-v0": "neuron-affine",
+    "auctionsim/NeuronAuctionLive-v0": "neuron-auction-live",
+    "auctionsim/NeuronPayAsBidLive-v0": "neuron-pay-as-bid-live",
+    "auctionsim/NeuronMenuLive-v0": "neuron-menu-live",
+    "auctionsim/NeuronAffineLive-v0": "neuron-affine-live",
     "auctionsim/FirstPrice-v0": "first-price",
     "auctionsim/SecondPrice-v0": "second-price",
     "auctionsim/Crosstalk-v0": "crosstalk",

@@ -1,11 +1,18 @@
 """Which auctions have a name: words that stand for a mechanism, a substrate and priors in a spec or a config."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import resources
 from typing import Any, NamedTuple
 
+from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.envs.game import AuctionGame, Clearing
+from auctionsim.envs.live import Live, live_substrate, packaged_surface
+from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Uniform
-from auctionsim.substrates import Items, QuadraticSubstrate, Substrate
+from auctionsim.substrates import Items, QuadraticSubstrate, ResponseSurface, Substrate
+
+PRIOR = Uniform(0.0, 1.0)
+USER_WEIGHT = 1.0  # of the rules on the packaged surface, money per nat a token
 
 
 class Setting(NamedTuple):
@@ -23,22 +30,48 @@ class Setting(NamedTuple):
 
 
 def neuron_auction() -> Setting:
-    """Return the optimal auction on the packaged surface of two running-shoe brands, U[0, 1]."""
+    """Return the optimal auction on the packaged surface of two brands, U[0, 1]."""
     from auctionsim.mechanisms import VirtualWelfareMaximizer
-    from auctionsim.substrates import ResponseSurface
 
-    surface = ResponseSurface.packaged("running-shoes-2@1").sell("slot_probability")
-    prior = Uniform(0.0, 1.0)
-    return Setting(VirtualWelfareMaximizer(surface, prior, user_weight=1.0), surface, prior)
+    surface = packaged_surface()
+    return Setting(VirtualWelfareMaximizer(surface, PRIOR, USER_WEIGHT), surface, PRIOR)
 
 
 def neuron_pay_as_bid() -> Setting:
     """Return the same surface under pay-as-bid: the untruthful reference."""
     from auctionsim.mechanisms import PayAsBid
-    from auctionsim.substrates import ResponseSurface
 
-    surface = ResponseSurface.packaged("running-shoes-2@1").sell("slot_probability")
-    return Setting(PayAsBid(surface, user_weight=1.0), surface, Uniform(0.0, 1.0))
+    surface = packaged_surface()
+    return Setting(PayAsBid(surface, USER_WEIGHT), surface, PRIOR)
+
+
+def neuron_menu() -> Setting:
+    """Return the same surface under the paper's kind of mechanism: one trained menu a bidder."""
+    surface = packaged_surface()
+    return Setting(shipped_mechanism("menu", surface), surface, PRIOR)
+
+
+def neuron_affine() -> Setting:
+    """Return the same surface under a trained affine maximizer."""
+    surface = packaged_surface()
+    return Setting(shipped_mechanism("affine", surface), surface, PRIOR)
+
+
+def shipped_mechanism(kind: str, surface: ResponseSurface) -> Mechanism:
+    """Return a mechanism that was trained on the packaged surface: "menu" or "affine".
+
+    Raises:
+        ValueError: None ships with this surface.
+    """
+    from auctionsim.mechanisms import load_mechanism
+
+    file = resources.files("auctionsim.data") / "mechanisms" / f"{kind}.{DEFAULT_SURFACE}.safetensors"
+    if not file.is_file():
+        raise ValueError(
+            f"no {kind} ships with {DEFAULT_SURFACE}: python -m auctionsim.experiments.shipped_mechanisms makes it"
+        )
+    with resources.as_file(file) as path:
+        return load_mechanism(path, surface)
 
 
 def first_price() -> Setting:
@@ -74,11 +107,36 @@ def crosstalk_pay_as_bid() -> Setting:
 SETTINGS: dict[str, Callable[[], Setting]] = {
     "neuron-auction": neuron_auction,
     "neuron-pay-as-bid": neuron_pay_as_bid,
+    "neuron-menu": neuron_menu,
+    "neuron-affine": neuron_affine,
     "first-price": first_price,
     "second-price": second_price,
     "crosstalk": crosstalk,
     "crosstalk-pay-as-bid": crosstalk_pay_as_bid,
 }
+LIVE = "-live"  # what is added to the name of a neuron setting to play it on the model
+LIVE_SETTINGS = tuple(name + LIVE for name in SETTINGS if name.startswith("neuron-"))
+
+
+def setting_named(name: str, live: Live | None = None) -> Setting:
+    """Return a named auction.
+
+    Args:
+        name: One of `SETTINGS`, or of `LIVE_SETTINGS`: the same rule, designed on the packaged surface, but exposure
+            and user loss come from the model's own replies.
+        live: How the model is asked; for live settings only.
+    Raises:
+        ValueError: An unknown name, or `live` for a setting without a model.
+        ModelUnavailableError: No such model here.
+    """
+    if name not in SETTINGS and name not in LIVE_SETTINGS:
+        raise ValueError(f"setting must be one of {sorted([*SETTINGS, *LIVE_SETTINGS])}, got {name!r}")
+    if name in SETTINGS:
+        if live is not None:
+            raise ValueError(f"live is for settings on a model, {LIVE_SETTINGS}; {name!r} has none")
+        return SETTINGS[name]()
+    designed = SETTINGS[name.removesuffix(LIVE)]()
+    return designed._replace(substrate=live_substrate(live or Live()))
 
 
 def build_game(
@@ -87,27 +145,29 @@ def build_game(
     mechanism: Clearing | None = None,
     substrate: Substrate | None = None,
     priors: Any = None,
+    live: Live | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AuctionGame:
     """Build a game from a name, or from its parts.
 
     Args:
-        setting: One of `SETTINGS`; None: "neuron-auction".
+        setting: One of `SETTINGS` or `LIVE_SETTINGS`; None: "neuron-auction".
         mechanism: Any mechanism, instead of the named setting (so an id can be made with another mechanism).
         substrate: What the game is played on; None: the mechanism's own.
         priors: None: Uniform(0, 1), or the setting's.
+        live: How a live setting asks its model: a `Live`, or a dict of its fields.
         **options: Of `AuctionGame`.
     Raises:
         ValueError: An unknown name, a substrate without a mechanism, or a mechanism without a substrate.
     """
     if mechanism is None:
-        name = "neuron-auction" if setting is None else setting
-        if name not in SETTINGS:
-            raise ValueError(f"setting must be one of {sorted(SETTINGS)}, got {name!r}")
         if substrate is not None:
             raise ValueError("a substrate needs its mechanism: pass mechanism= too")
-        named = SETTINGS[name]()
+        asked = Live(**live) if isinstance(live, Mapping) else live
+        named = setting_named("neuron-auction" if setting is None else setting, asked)
         return AuctionGame(named.mechanism, named.substrate, named.priors if priors is None else priors, **options)
+    if live is not None:
+        raise ValueError("live belongs to a live setting: pass a mechanism its own substrate")
     ground = getattr(mechanism, "substrate", None) if substrate is None else substrate
     if ground is None:
         raise ValueError("this mechanism names no substrate: pass substrate=, e.g. Items(num_bidders)")

@@ -1,6 +1,13 @@
-"""What ships with the package: measured surfaces, under immutable names with a version (`running-shoes-2@1`)."""
+"""What ships with the package: measured surfaces, under immutable names with a version (`running-shoes-2@1`).
+
+Beside them lie mechanisms trained on the default one, and the neurons that it was measured with:
+`python -m auctionsim.experiments.shipped_mechanisms` makes both.
+"""
 
 from importlib import resources
+
+DEFAULT_SURFACE = "running-shoes-2@1"
+"""The surface behind the environments' ids and the commands' defaults."""
 
 
 def packaged_names() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from auctionsim.substrates.protocol import (
     same_substrate,
 )
 from auctionsim.substrates.quadratic import QuadraticSubstrate
+from auctionsim.substrates.selling import Selling
 from auctionsim.substrates.surface import LeverGrid, ResponseSurface
 from auctionsim.substrates.units import Units
 
@@ -34,6 +35,7 @@ __all__ = [
     "QuadraticSubstrate",
     "Replicate",
     "ResponseSurface",
+    "Selling",
     "Substrate",
     "Units",
     "allocation_shape",

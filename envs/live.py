@@ -1,0 +1,100 @@
+"""What a live-model environment plays on: the packaged surface's brands and levers, on the model itself."""
+
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, NamedTuple
+
+from auctionsim.checks import checked_count
+from auctionsim.data import DEFAULT_SURFACE
+from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.substrates import ResponseSurface
+from auctionsim.substrates.selling import Selling
+
+if TYPE_CHECKING:
+    from auctionsim.language_models import LanguageModel
+    from auctionsim.neurons import BrandNeurons
+
+SOLD = "slot_probability"
+
+
+class Live(NamedTuple):
+    """How a live environment asks its model.
+
+    Attributes:
+        model: "smollm2" (packaged), a hub id, or a folder: the one that the surface was measured on.
+        device: auto, cpu, cuda, …
+        dtype: auto, float32, bfloat16 or float16.
+        prompts_per_context: Held-out prompts of each context.
+        samples: Replies a prompt.
+        max_new_tokens: Of a reply.
+        seed: Of the replies' random numbers.
+    """
+
+    model: str = "smollm2"
+    device: str = "auto"
+    dtype: str = "auto"
+    prompts_per_context: int = 1
+    samples: int = 1
+    max_new_tokens: int = 24
+    seed: int = 0
+
+
+def packaged_surface() -> ResponseSurface:
+    """Return the surface behind the neuron ids, selling the slot probability."""
+    return ResponseSurface.packaged(DEFAULT_SURFACE).sell(SOLD)
+
+
+def live_substrate(live: Live) -> Selling:
+    """Return the surface's game on its model, on prompts that nothing was measured or identified on.
+
+    Raises:
+        ModelUnavailableError: No such model here.
+        ValueError: Another model than the measured one, or no neurons ship with this surface.
+    """
+    from auctionsim.substrates.language_model import LanguageModelSubstrate
+
+    surface = packaged_surface()
+    model = _loaded(live.model, live.device, live.dtype)
+    surface.require_model(model.identity)
+    held_out = build_prompts(surface.provenance["category"]).split("test")
+    count = checked_count(live.prompts_per_context, "prompts_per_context")
+    prompts = PromptSet(held_out.contexts, tuple(some[:count] for some in held_out.prompts))
+    if prompts.contexts != surface.contexts:
+        raise ValueError(f"{DEFAULT_SURFACE} was measured in the contexts {surface.contexts}, not {prompts.contexts}")
+    counts, factors = (grid.values[-1] for grid in surface.grids)
+    whole = LanguageModelSubstrate(
+        model,
+        shipped_neurons(),
+        prompts,
+        num_neurons=int(counts),
+        amplification=factors,
+        samples=live.samples,
+        max_new_tokens=live.max_new_tokens,
+        seed=live.seed,
+    )
+    return Selling(whole, SOLD)
+
+
+def shipped_neurons() -> "BrandNeurons":
+    """Return the neurons that the packaged surface was measured with.
+
+    Raises:
+        ValueError: None ship with it.
+    """
+    from auctionsim.neurons import BrandNeurons
+
+    file = resources.files("auctionsim.data") / "neurons" / f"{DEFAULT_SURFACE}.safetensors"
+    if not file.is_file():
+        raise ValueError(
+            f"no neurons ship with {DEFAULT_SURFACE}: python -m auctionsim.experiments.shipped_mechanisms makes them"
+        )
+    with resources.as_file(file) as path:
+        return BrandNeurons.load(path)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, device: str, dtype: str) -> "LanguageModel":
+    """Load a model once a process: RLlib builds an environment more than once."""
+    from auctionsim.language_models import load_model
+
+    return load_model(model, device, dtype)
