@@ -4,9 +4,11 @@ if __name__ == "agents":
     raise ImportError("import auctionsim.agents: the folder 'agents' is installed under that name")
 
 from auctionsim.agents.best_response import BestResponse
+from auctionsim.agents.closed_forms import RiskAverse, closed_form_equilibrium
 from auctionsim.agents.equilibrium import EquilibriumLearner
 from auctionsim.agents.exponential_weights import ExponentialWeights
 from auctionsim.agents.networks import LearningStep
+from auctionsim.agents.saving import SavedBidders, load_strategies, save_strategies
 from auctionsim.agents.strategies import Shading, Strategy, TableStrategy, Truthful, UniformBids
 
 __all__ = [
@@ -14,9 +16,14 @@ __all__ = [
     "EquilibriumLearner",
     "ExponentialWeights",
     "LearningStep",
+    "RiskAverse",
+    "SavedBidders",
     "Shading",
     "Strategy",
     "TableStrategy",
     "Truthful",
     "UniformBids",
+    "closed_form_equilibrium",
+    "load_strategies",
+    "save_strategies",
 ]

@@ -81,6 +81,18 @@ class NetworkStrategy:
         return bids
 
 
+class CappedStrategy:
+    """A policy's mean as a strategy, capped at the highest bid that its environment allowed."""
+
+    def __init__(self, network: BiddingNetwork) -> None:
+        self.network = network
+        self.inner = NetworkStrategy(network)
+
+    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+        """Return the bids."""
+        return torch.minimum(self.inner(valuations), self.network.high.to(valuations.dtype))
+
+
 class LearningStep(NamedTuple):
     """One report of a learner.
 

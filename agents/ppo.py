@@ -1,18 +1,14 @@
 """How independent PPO bidders learn on RLlib: one small policy each, a learning curve, strategies at the end."""
 
-import contextlib
-import logging
-import os
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
-from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy
+from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningStep
+from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
 
@@ -75,6 +71,8 @@ def train_ppo(
     frozen: Mapping[int, Strategy | None] | None = None,
     settings: PPOSettings | None = None,
     checkpoint: Path | None = None,
+    address: str | None = None,
+    env_runners: int = 0,
 ) -> TrainedBidders:
     """Train one PPO bidder a seat, all at once, each on its own reward.
 
@@ -94,13 +92,18 @@ def train_ppo(
             exploiter: what it earns above its truthful utility is a lower bound on what there is to gain.
         settings: See `PPOSettings`.
         checkpoint: A folder for RLlib's checkpoint, written at the end.
+        address: Of a Ray cluster, such as "auto"; None: a ray that is running, or a small local one.
+        env_runners: Processes that sample beside this one; 0: this one samples.
     Returns:
         Strategies and the learning curve. A ray that was already running is left running.
+    Raises:
+        ValueError: Ray has fewer CPUs than the runners need: RLlib would wait for them without a word.
     """
     checked_count(iterations, "iterations")
     tuned = settings or PPOSettings()
     names = [f"bidder_{i}" for i in range(len(highs))]
-    with ray_running(), global_state_kept():
+    with ray_running(address, cpus=max(env_runners, 1)), global_state_kept():
+        require_cpus(env_runners)
         config = bidder_config(
             env,
             env_config,
@@ -111,6 +114,7 @@ def train_ppo(
             shared=shared,
             frozen=frozen,
             settings=tuned,
+            env_runners=env_runners,
         )
         algorithm = config.build_algo()
         try:
@@ -138,6 +142,7 @@ def bidder_config(
     shared: bool = False,
     frozen: Mapping[int, Strategy | None] | None = None,
     settings: PPOSettings,
+    env_runners: int = 0,
 ) -> Any:
     """Return RLlib's PPOConfig for these bidders; `train_ppo` says what the arguments mean."""
     from ray.rllib.algorithms.ppo import PPOConfig
@@ -173,9 +178,9 @@ def bidder_config(
         .environment(env, env_config={**env_config, "observe": ("valuation",)}, disable_env_checking=True)
         .env_runners(
             env_runner_cls=env_runner,
-            num_env_runners=0,
+            num_env_runners=env_runners,
             num_envs_per_env_runner=settings.episodes,
-            rollout_fragment_length=max(settings.steps // settings.episodes, 1),
+            rollout_fragment_length=max(settings.steps // (settings.episodes * max(env_runners, 1)), 1),
         )
         .learners(num_learners=0, learner_class=BidderLearner)
         .multi_agent(
@@ -199,18 +204,6 @@ def bidder_config(
         .callbacks(LearningCurve)
         .debugging(seed=seed, log_level="ERROR")
     )
-
-
-class CappedStrategy:
-    """A policy's mean as a strategy, capped at the highest bid that its environment allowed."""
-
-    def __init__(self, network: BiddingNetwork) -> None:
-        self.network = network
-        self.inner = NetworkStrategy(network)
-
-    def __call__(self, valuations: torch.Tensor) -> torch.Tensor:
-        """Return the bids (batch, feature)."""
-        return torch.minimum(self.inner(valuations), self.network.high.to(valuations.dtype))
 
 
 class _OwnPolicy:
@@ -259,40 +252,3 @@ def _learning_step(iteration: int, numbers: Sequence[Mapping[str, Any]]) -> Lear
         utility=tuple(float(own["utility"]) for own in numbers),
         bid_ratio=tuple(float(own["bid"]) / float(own["valuation"]) for own in numbers),
     )
-
-
-@contextlib.contextmanager
-def ray_running() -> Iterator[None]:
-    """Start a small local ray if none is running, and stop what was started."""
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    logger = logging.getLogger("ray.rllib")  # it advertises its new API at every start
-    level, ours = logger.level, not ray.is_initialized()
-    if ours:
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if ours:
-            ray.shutdown()
-
-
-@contextlib.contextmanager
-def global_state_kept() -> Iterator[None]:
-    """Put the global state back as it was: RLlib seeds every generator and makes torch deterministic."""
-    python, numpy = random.getstate(), np.random.get_state()
-    strict, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
-        random.setstate(python)
-        np.random.set_state(numpy)

@@ -91,7 +91,8 @@ def runner_rates(setting: str) -> tuple[float, float]:
     """Sample the same policies on the same environment with RLlib's runner and with the natively batched one."""
     from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
-    from auctionsim.agents.ppo import PPOSettings, bidder_config, global_state_kept, ray_running
+    from auctionsim.agents.ppo import PPOSettings, bidder_config
+    from auctionsim.agents.ray_session import global_state_kept, ray_running
     from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
 
     rates = []

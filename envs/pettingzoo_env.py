@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 from pettingzoo import ParallelEnv
+from pettingzoo.env_registry.registration import parallel_registry, register
 
 from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
 from auctionsim.envs.game import GameState
 from auctionsim.envs.settings import build_game
+from auctionsim.gymnasium_ids import SETTING_OF_ID
 
 
 class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # type: ignore[misc]
@@ -94,3 +96,14 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
 def parallel_env(setting: str | None = None, **options: Any) -> NeuronAuctionParallelEnv:
     """Return a PettingZoo parallel environment, see `NeuronAuctionParallelEnv`."""
     return NeuronAuctionParallelEnv(setting, **options)
+
+
+def register_parallel_ids() -> None:
+    """Put every id into PettingZoo's registry of parallel environments; a second call changes nothing."""
+    for name, setting in SETTING_OF_ID.items():
+        if name not in parallel_registry:
+            entry_point = "auctionsim.envs.pettingzoo_env:parallel_env"
+            register("parallel", name, entry_point=entry_point, kwargs={"setting": setting})
+
+
+register_parallel_ids()

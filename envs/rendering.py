@@ -1,5 +1,6 @@
 """What a round looks like: a table in text, bars in a picture, and on a live model the reply that the user gets."""
 
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ COLOURS = {  # of the bars, from the top: after Okabe and Ito, told apart by eve
     "exposure": (0, 158, 115),
     "payment": (213, 94, 0),
 }
-BAR, GAP, WIDTH = 12, 10, 320
+BAR, GAP, LABEL, WIDTH = 13, 10, 180, 500
+WORDS, COLUMNS = 12, 78  # lines of a reply in a picture, and letters in a line
 
 
 class PlayedRound(NamedTuple):
@@ -49,21 +51,51 @@ def text(game: AuctionGame, state: GameState | None, played: PlayedRound | None)
 
 
 def picture(game: AuctionGame, state: GameState | None, played: PlayedRound | None) -> np.ndarray:
-    """Return a (height, width, 3) uint8 picture: per bidder one bar each of `COLOURS`, features summed.
+    """Return a (height, width, 3) uint8 picture: per bidder one labelled bar each of `COLOURS`, features summed.
 
-    A full bar is the largest valuation, or the largest exposure; negative payments show as none.
+    A full bar is the largest valuation, or the largest exposure; negative payments show as none. On a live model the
+    prompt and a reply under the allocation stand below. All pictures of one game have the same size.
+
+    Raises:
+        ModuleNotFoundError: Pillow is not installed.
     """
-    height = game.num_bidders * (len(COLOURS) * BAR + GAP) + GAP
-    canvas = np.full((height, WIDTH, 3), 255, dtype=np.uint8)
+    from PIL import Image, ImageDraw
+
+    block = len(COLOURS) * BAR + GAP
+    speaks = hasattr(game.substrate, "replies")
+    height = game.num_bidders * block + GAP + speaks * (WORDS * BAR + GAP)
+    image = Image.new("RGB", (WIDTH, height), "white")
     if state is None:
-        return canvas
-    shares = _shares(game, state, played)
+        return np.array(image)
+    pen = ImageDraw.Draw(image)
+    shares, amounts = _shares(game, state, played), _amounts(game, state, played)
     for bidder in range(game.num_bidders):
-        top = GAP + bidder * (len(COLOURS) * BAR + GAP)
+        top = GAP + bidder * block
+        pen.text((GAP, top), f"bidder {bidder}", fill="black")
         for place, (name, colour) in enumerate(COLOURS.items()):
-            width = round(float(shares[name][bidder].clamp(0, 1)) * (WIDTH - 2 * GAP))
-            canvas[top + place * BAR : top + (place + 1) * BAR - 2, GAP : GAP + width] = colour
-    return canvas
+            y = top + place * BAR
+            width = round(float(shares[name][bidder].clamp(0, 1)) * (WIDTH - LABEL - 2 * GAP))
+            pen.text((LABEL // 3 + GAP, y), f"{name} {float(amounts[name][bidder]):.3g}", fill="black")
+            if width:
+                pen.rectangle((LABEL + GAP, y, LABEL + GAP + width - 1, y + BAR - 3), fill=colour)
+    if speaks and played is not None:
+        words = _reply(game, played.round.outcome.allocation, game.context(played.before))
+        lines = [line for part in words for line in textwrap.wrap(part.strip(), COLUMNS)]
+        pen.text((GAP, game.num_bidders * block + GAP), "\n".join(lines[:WORDS]), fill="black", spacing=2)
+    return np.array(image)
+
+
+def _amounts(game: AuctionGame, state: GameState, played: PlayedRound | None) -> dict[str, Tensor]:
+    nothing = torch.zeros(game.num_bidders)
+    if played is None:
+        return {"valuation": game.valuations(state)[0].sum(1), **dict.fromkeys(("bid", "exposure", "payment"), nothing)}
+    happened = played.round
+    return {
+        "valuation": game.valuations(played.before)[0].sum(1),
+        "bid": happened.bids[0].sum(1),
+        "exposure": happened.exposure[0].sum(1),
+        "payment": happened.outcome.payments[0],
+    }
 
 
 def _shares(game: AuctionGame, state: GameState, played: PlayedRound | None) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from auctionsim.cli import auctions, neurons, studies, surfaces
+from auctionsim.cli import auctions, bidders, neurons, studies, surfaces
 from auctionsim.cli.options import errors
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ for command in (studies.demo, studies.say, auctions.regret, studies.bench, studi
 app.add_typer(neurons.app, name="neurons")
 app.add_typer(surfaces.app, name="surface")
 app.add_typer(auctions.app, name="auction")
+app.add_typer(bidders.app, name="bidders")
 
 INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
 

@@ -13,11 +13,10 @@ from auctionsim.agents.ppo import (
     PPOSettings,
     TrainedBidders,
     bidder_config,
-    global_state_kept,
     load_bidders,
-    ray_running,
     train_ppo,
 )
+from auctionsim.agents.ray_session import global_state_kept, ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
 from auctionsim.mechanisms import FirstPrice, SecondPrice
 from auctionsim.substrates import Items

@@ -91,11 +91,12 @@ def test_rendering_shows_the_round() -> None:
             assert "bid 0.5" in after
             assert after.count("bidder") == 2
         else:
-            assert before.shape == after.shape == (126, 320, 3)
+            assert before.shape == after.shape == (134, 500, 3)
             assert (before != after).any()
             assert after.dtype == np.uint8
             blue = (after == (0, 114, 178)).all(2).any(0)
             assert blue.sum() == pytest.approx(300 * float(env.game.valuations(env.played.before).max()), abs=1)
+            assert (after[:, :180] < 128).any()  # the labels
     assert NeuronAuctionEnv("crosstalk").render() is None
     with pytest.raises(ValueError, match="render_mode"):
         NeuronAuctionEnv("crosstalk", render_mode="human")

@@ -1,0 +1,97 @@
+"""Commands about bidders: let them learn in an auction, and see what their bids are worth."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from auctionsim.cli.options import Feature, Seed, console
+
+app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
+
+
+@app.command("train")
+def train(
+    out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.")],
+    setting: Annotated[str | None, typer.Argument(help="A named auction, such as first-price or neuron-menu.")] = None,
+    mechanism: Annotated[Path | None, typer.Option(help="A saved mechanism instead of a named auction.")] = None,
+    surface: Annotated[str | None, typer.Option(help="The surface it was designed on.")] = None,
+    feature: Feature = "slot_probability",
+    learner: Annotated[str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.")] = "equilibrium",
+    iterations: Annotated[int | None, typer.Option(min=1, help="Updates [default: the learner's].")] = None,
+    seed: Seed = 0,
+    shared: Annotated[bool, typer.Option(help="ppo: all bidders share a policy.")] = False,
+    exploiter: Annotated[int | None, typer.Option(help="ppo: only this bidder learns, against frozen ones.")] = None,
+    against: Annotated[Path | None, typer.Option(help="ppo: a run whose bidders are the frozen ones.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="ppo: rounds an episode.")] = 16,
+    episodes: Annotated[int, typer.Option(min=1, help="ppo: episodes that step together.")] = 256,
+    steps: Annotated[int, typer.Option(min=1, help="ppo: rounds an update.")] = 8192,
+    env_runners: Annotated[int, typer.Option(min=0, help="ppo: processes that sample, a CPU each.")] = 0,
+    address: Annotated[str | None, typer.Option(help="ppo: a Ray cluster, such as auto or 10.0.0.1:6379.")] = None,
+) -> None:
+    """Let bidders learn, and keep their strategies."""
+    from auctionsim.agents import LearningStep
+    from auctionsim.experiments.bidders import Arena, Training, kept_bidders, learn
+
+    if against is not None and exploiter is None:
+        raise ValueError("--against names the frozen bidders of an --exploiter")
+    arena = Arena(setting, None if mechanism is None else str(mechanism), surface, feature)
+    training = Training(
+        learner=learner,
+        seed=seed,
+        iterations=iterations,
+        shared=shared,
+        exploiter=exploiter,
+        rivals=None if against is None else tuple(kept_bidders(against).strategies),
+        rounds=rounds,
+        episodes=episodes,
+        steps=steps,
+        env_runners=env_runners,
+        address=address,
+    )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(f"{learner}: starting", total=training.updates)
+
+        def show(step: LearningStep) -> None:
+            ratios = " ".join(f"{ratio:.3f}" for ratio in step.bid_ratio)
+            bar.update(task, completed=step.iteration, description=f"{learner}: bid/valuation {ratios}")
+
+        learned = learn(arena, training, out, show)
+    console.print(f"bidders: {learned.file}", soft_wrap=True)
+
+
+@app.command("evaluate")
+def evaluate(
+    bidders: Annotated[Path, typer.Argument(help="A run folder of `bidders train`, or its bidders.safetensors.")],
+    draws: Annotated[int, typer.Option(min=8, help="Auctions drawn.")] = 1 << 14,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file, too.")] = None,
+) -> None:
+    """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
+    from auctionsim.experiments.bidder_evaluation import as_json, tables
+    from auctionsim.experiments.bidder_evaluation import evaluate as evaluated
+    from auctionsim.experiments.bidders import arena_of, kept_bidders
+    from auctionsim.files import write_text
+
+    kept = kept_bidders(bidders)
+    arena = arena_of(kept)
+    with console.status("seeking best replies"):
+        found = evaluated(arena.game(), kept.strategies, draws=draws, seed=seed)
+    title = f"{arena.setting or arena.mechanism}, {kept.record['learner']}, seed {kept.record['seed']}"
+    if arena.is_live:
+        title += "; scored on the surface that the rule was designed on"
+    for table in tables(found, title):
+        console.print(table)
+    if out is not None:
+        write_text(out, json.dumps(as_json(found), indent=2))
+        console.print(f"numbers: {out}", soft_wrap=True)

@@ -1,0 +1,205 @@
+"""Bidders that learn in an auction: which learner, which auction, and a folder from which they come back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auctionsim.agents import (
+    EquilibriumLearner,
+    ExponentialWeights,
+    LearningStep,
+    SavedBidders,
+    Strategy,
+    load_strategies,
+    save_strategies,
+)
+from auctionsim.checks import checked_count
+from auctionsim.envs import AuctionGame, build_game
+from auctionsim.envs.settings import LIVE_SETTINGS
+from auctionsim.mechanisms import load_mechanism
+from auctionsim.substrates import ResponseSurface
+
+LEARNERS = {"equilibrium": 2000, "ppo": 40, "exponential-weights": 500}
+"""The learners, and how many updates each makes unless told otherwise."""
+FILE = "bidders.safetensors"
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Which auction is bid in.
+
+    Attributes:
+        setting: A named auction; None with a mechanism.
+        mechanism: A file that `auction design` wrote.
+        surface: The surface it was designed on: a packaged name or a file.
+        feature: What it sells.
+    """
+
+    setting: str | None = "first-price"
+    mechanism: str | None = None
+    surface: str | None = None
+    feature: str = "slot_probability"
+
+    def environment(self) -> dict[str, Any]:
+        """Return what every environment is made with.
+
+        Raises:
+            ValueError: Neither or both of a setting and a mechanism; a mechanism without its surface.
+        """
+        if (self.setting is None) == (self.mechanism is None):
+            raise ValueError("name either a setting or a mechanism's file")
+        if self.mechanism is None:
+            return {"setting": self.setting}
+        if self.surface is None:
+            raise ValueError("a mechanism needs the surface that it was designed on")
+        named = Path(self.surface).suffix == ".safetensors"
+        surface = (ResponseSurface.load if named else ResponseSurface.packaged)(self.surface).sell(self.feature)
+        return {"mechanism": load_mechanism(self.mechanism, surface), "substrate": surface}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether rounds are played on a language model."""
+        return self.setting in LIVE_SETTINGS
+
+    def game(self) -> AuctionGame:
+        """Return the game; a live setting's on the surface that its rule was designed on."""
+        environment = self.environment()
+        if self.is_live:
+            environment = {"setting": str(self.setting).removesuffix("-live")}
+        return build_game(**environment)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How bidders learn.
+
+    Attributes:
+        learner: One of `LEARNERS`.
+        seed: Of everything that is drawn.
+        iterations: Updates; None: the learner's own number.
+        shared: PPO: all bidders share one policy.
+        exploiter: PPO: the one bidder that learns; the others are frozen at `rivals`.
+        rivals: PPO: one strategy a bidder for the frozen; None: truth.
+        rounds: PPO: rounds an episode.
+        episodes: PPO: episodes that step together.
+        steps: PPO: rounds an update.
+        env_runners: PPO: processes that sample.
+        address: PPO: of a Ray cluster.
+    """
+
+    learner: str = "equilibrium"
+    seed: int = 0
+    iterations: int | None = None
+    shared: bool = False
+    exploiter: int | None = None
+    rivals: tuple[Strategy, ...] | None = None
+    rounds: int = 16
+    episodes: int = 256
+    steps: int = 8192
+    env_runners: int = 0
+    address: str | None = None
+
+    @property
+    def updates(self) -> int:
+        """How many updates are made.
+
+        Raises:
+            ValueError: An unknown learner.
+        """
+        if self.learner not in LEARNERS:
+            raise ValueError(f"learner must be one of {', '.join(LEARNERS)}, got {self.learner!r}")
+        return LEARNERS[self.learner] if self.iterations is None else checked_count(self.iterations, "iterations")
+
+
+class Learned(NamedTuple):
+    """What training gave.
+
+    Attributes:
+        strategies: One a bidder.
+        curve: The learning curve.
+        file: Where they are kept.
+    """
+
+    strategies: list[Strategy]
+    curve: list[LearningStep]
+    file: Path
+
+
+def learn(arena: Arena, training: Training, folder: Path, progress: Callable[[LearningStep], None]) -> Learned:
+    """Let bidders learn, and keep them in a folder: `bidders.safetensors`, and PPO's checkpoint beside it.
+
+    Args:
+        arena: The auction.
+        training: The learner.
+        folder: Made if it is missing; what lies there under these names is replaced.
+        progress: Called as learning goes on.
+    Raises:
+        ValueError: Settings that do not fit; a cluster that is too small.
+    """
+    updates = training.updates
+    curve: list[LearningStep] = []
+
+    def note(step: LearningStep) -> None:
+        curve.append(step)
+        progress(step)
+
+    if training.learner == "ppo":
+        strategies = _learn_by_ppo(arena, training, folder, note)
+    else:
+        if arena.is_live:
+            raise ValueError(f"on a live model bidders learn by ppo, round by round, got {training.learner!r}")
+        game = arena.game()
+        kind = EquilibriumLearner if training.learner == "equilibrium" else ExponentialWeights
+        learner = kind(game.mechanism, game.substrate, game.prior, seed=training.seed)
+        strategies = learner.train(updates, note, report_every=max(updates // 100, 1))
+    record = {
+        "arena": vars(arena),
+        "learner": training.learner,
+        "seed": training.seed,
+        "iterations": updates,
+        "curve": [[step.iteration, list(step.utility), list(step.bid_ratio)] for step in curve],
+    }
+    save_strategies(folder / FILE, strategies, record)
+    return Learned(strategies, curve, folder / FILE)
+
+
+def kept_bidders(folder: Path) -> SavedBidders:
+    """Return the bidders of a run folder, or of the file itself."""
+    return load_strategies(folder if folder.suffix == ".safetensors" else folder / FILE)
+
+
+def arena_of(bidders: SavedBidders) -> Arena:
+    """Return the auction in which they learned."""
+    return Arena(**bidders.record["arena"])
+
+
+def _learn_by_ppo(
+    arena: Arena, training: Training, folder: Path, progress: Callable[[LearningStep], None]
+) -> list[Strategy]:
+    from auctionsim.agents.ppo import PPOSettings, train_ppo
+    from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
+
+    game = arena.game()
+    frozen = None
+    if training.exploiter is not None:
+        if not 0 <= training.exploiter < game.num_bidders:
+            raise ValueError(f"exploiter must be a bidder 0 … {game.num_bidders - 1}, got {training.exploiter}")
+        rivals = training.rivals or (None,) * game.num_bidders
+        frozen = {i: rivals[i] for i in range(game.num_bidders) if i != training.exploiter}
+    trained = train_ppo(
+        register_envs(),
+        {**arena.environment(), "rounds": training.rounds, "with_user_loss": False},
+        game.bid_high.tolist(),
+        seed=training.seed,
+        iterations=training.updates,
+        progress=progress,
+        env_runner=NeuronAuctionEnvRunner,
+        shared=training.shared,
+        frozen=frozen,
+        settings=PPOSettings(episodes=training.episodes, steps=training.steps, minibatch=training.steps),
+        checkpoint=folder / "checkpoint",
+        address=training.address,
+        env_runners=training.env_runners,
+    )
+    return trained.strategies
