@@ -16,7 +16,7 @@ from auctionsim.regret import quasi_linear
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 SIZES = 1 << 12  # quantiles that a prior's mean and spread are taken over
-LAST = 0.04  # what is left of the smoothing at the end
+LAST = 0.2  # what is left of the smoothing at the end: less is noise, for u(b + δ) − u(b − δ) seldom differs
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
 Utility = Callable[[Tensor, Tensor], Tensor]
 
@@ -28,7 +28,7 @@ class EquilibriumLearner:
     valuations, and for every bidder and row compares the utility of bidding δ more and δ less, the others' bids held:
     [u(b + δs) − u(b − δs)] / 2δs, s a random sign a feature, is an unbiased gradient of utility smoothed over ± δ. It
     is handed to the bidder's network as the gradient at its bid. The learning rate falls to a fiftieth on a cosine, δ
-    to a 25th; the weights of the last quarter are averaged. A fixed point is a local equilibrium of the smoothed game:
+    to a fifth; the weights of the last quarter are averaged. A fixed point is a local equilibrium of the smoothed game:
     check it with interim regret.
 
     Args:
@@ -41,7 +41,7 @@ class EquilibriumLearner:
         batch: Auctions an update.
         hidden: Width of the networks.
         learning_rate: Adam's, at the start.
-        smoothing: δ at the start, as a share of each prior's high.
+        smoothing: δ at the start, as a share of each prior's width, √12 standard deviations.
     Source:
         Bichler, Fichtl, Heidekrüger, Kohring, Sutterer (2021), "Learning equilibria in symmetric auction games using
         artificial neural networks". Differs: bids are perturbed, not parameters: 2 auctions a row and bidder.
@@ -60,7 +60,6 @@ class EquilibriumLearner:
         hidden: int = 24,
         learning_rate: float = 3e-2,
         smoothing: float = 0.05,
-        last: float = 0.04,
     ) -> None:
         self.mechanism, self.substrate, self.utility = mechanism, substrate, utility
         self.num_bidders, self.num_features = substrate.num_bidders, len(substrate.features)
@@ -70,7 +69,6 @@ class EquilibriumLearner:
         self.batch = checked_count(batch, "batch")
         self.learning_rate = checked_number(learning_rate, "learning_rate")
         self.smoothing = checked_number(smoothing, "smoothing", 1e-6, 1.0)
-        self.last = last
         self.high: Tensor = self.prior.high.to(torch.float32)
         self.centre, self.width = _centre_and_width(self.prior)
         self.groups = self._checked_groups(groups)
@@ -86,7 +84,7 @@ class EquilibriumLearner:
         return [NetworkStrategy(self.networks[group]) for group in self.groups]
 
     def train(
-        self, iterations: int, progress: Callable[[LearningStep], None] | None = None, *, report_every: int = 50
+        self, iterations: int = 2000, progress: Callable[[LearningStep], None] | None = None, *, report_every: int = 50
     ) -> list[Strategy]:
         """Make `iterations` updates over one whole cosine schedule.
 
@@ -108,7 +106,7 @@ class EquilibriumLearner:
                 group["lr"] = self.learning_rate * left
             valuations = self.prior.sample(self.batch, self.generator, dtype=torch.float32)
             bids = torch.stack([self.networks[g](valuations[:, i]) for i, g in enumerate(self.groups)], dim=1)
-            slopes, utility = self._pseudogradient(valuations, bids.detach(), self.smoothing * max(left, self.last))
+            slopes, utility = self._pseudogradient(valuations, bids.detach(), self.smoothing * max(left, LAST))
             optimizer.zero_grad()
             torch.autograd.backward([bids], [-slopes / self.batch])
             optimizer.step()
