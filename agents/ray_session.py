@@ -47,11 +47,11 @@ def require_cpus(needed: int) -> None:
     Args:
         needed: CPUs of one trial.
     Raises:
-        ValueError: The running ray has fewer.
+        ValueError: The running ray has fewer; or this machine, where none runs yet.
     """
     import ray
 
-    there = ray.cluster_resources().get("CPU", 0.0)
+    there = ray.cluster_resources().get("CPU", 0.0) if ray.is_initialized() else float(os.cpu_count() or 1)
     if needed > there:
         raise ValueError(f"{needed} CPUs are needed, Ray has {there:g}: use fewer env runners, or a larger cluster")
 

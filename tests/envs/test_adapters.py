@@ -17,11 +17,11 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 import auctionsim
 from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game, parallel_env
 from auctionsim.gymnasium_ids import SETTING_OF_ID, register_ids
-from auctionsim.mechanisms import VCG, PayAsBid
+from auctionsim.mechanisms import VCG, MenuAuction, MenuNetwork, PayAsBid
 from auctionsim.priors import Uniform
 from auctionsim.substrates import Items, QuadraticSubstrate
 
-IDS = list(SETTING_OF_ID)
+IDS = [name for name, setting in SETTING_OF_ID.items() if not setting.endswith("-live")]  # those are in test_live.py
 ROUNDS = 3
 
 
@@ -73,11 +73,12 @@ def test_a_row_of_the_vector_is_the_single_environment(name: str) -> None:
             np.testing.assert_array_equal(a[4][key], b[4][key])
 
 
-def test_pettingzoo_and_rllib_play_the_same_game_as_gymnasium() -> None:
+@pytest.mark.parametrize("setting", ["crosstalk", "neuron-menu", "neuron-affine"])
+def test_pettingzoo_and_rllib_play_the_same_game_as_gymnasium(setting: str) -> None:
     from auctionsim.envs import NeuronAuctionMultiAgentEnv
 
     bids = actions(1, ROUNDS, (1,))
-    options: dict[str, Any] = {"setting": "crosstalk", "rounds": ROUNDS}
+    options: dict[str, Any] = {"setting": setting, "rounds": ROUNDS}
     single = NeuronAuctionEnv(**options)
     zoo, rllib = parallel_env(**options), NeuronAuctionMultiAgentEnv(options)
     first, _ = single.reset(seed=5)
@@ -95,6 +96,22 @@ def test_pettingzoo_and_rllib_play_the_same_game_as_gymnasium() -> None:
     assert zoo.agents == []
     assert rllib.agents == ["bidder_0", "bidder_1"]
     assert seen_rllib.keys() == {"bidder_0", "bidder_1"}
+
+
+def test_menus_written_by_a_network_are_the_same_to_rounding() -> None:
+    substrate = QuadraticSubstrate(3)
+    mechanism = MenuAuction(substrate, MenuNetwork(substrate, entries=4, hidden=8, seed=1))
+    vector = NeuronAuctionVectorEnv(5, mechanism=mechanism, rounds=ROUNDS)
+    singles = [NeuronAuctionEnv(mechanism=mechanism, rounds=ROUNDS) for _ in range(5)]
+    seen, _ = vector.reset(seed=2)
+    for row, env in enumerate(singles):
+        np.testing.assert_array_equal(seen[row], env.reset(seed=2 + row)[0])
+    for bids in actions(4, ROUNDS, (5, 1)):
+        seen, rewards, *_ = vector.step(bids)
+        for row, env in enumerate(singles):
+            one = env.step(bids[row])
+            np.testing.assert_allclose(seen[row], one[0], atol=1e-5)
+            assert rewards[row] == pytest.approx(one[1], abs=1e-5)
 
 
 def test_the_batched_rllib_env_is_the_single_one() -> None:
@@ -117,17 +134,33 @@ def test_the_batched_rllib_env_is_the_single_one() -> None:
         assert list(a[3]) == list(b[3])
 
 
-def test_pettingzoo_finds_nothing_to_say() -> None:
-    parallel_api_test(parallel_env("second-price"), num_cycles=40)
-    parallel_seed_test(lambda: parallel_env("second-price"), num_cycles=20)
+@pytest.mark.parametrize("setting", ["second-price", "neuron-menu"])
+def test_pettingzoo_finds_nothing_to_say(setting: str) -> None:
+    parallel_api_test(parallel_env(setting), num_cycles=40)
+    parallel_seed_test(lambda: parallel_env(setting), num_cycles=20)
 
 
-def test_rllib_finds_nothing_to_say() -> None:
+def test_pettingzoo_knows_the_ids() -> None:
+    from pettingzoo.env_registry.registration import make, parallel_registry
+
+    from auctionsim.envs.pettingzoo_env import register_parallel_ids
+
+    register_parallel_ids()  # a second time: no warning
+    assert set(SETTING_OF_ID) <= set(parallel_registry)
+    made, plain = make("parallel", "auctionsim/Crosstalk-v0", rounds=2), parallel_env("crosstalk", rounds=2)
+    for env in (made, plain):
+        env.reset(seed=3)
+    bids = {name: np.full(1, 0.5, np.float32) for name in plain.possible_agents}
+    assert made.step(bids)[1] == plain.step(bids)[1]
+
+
+@pytest.mark.parametrize("setting", ["second-price", "neuron-menu"])
+def test_rllib_finds_nothing_to_say(setting: str) -> None:
     from ray.rllib.utils.pre_checks.env import check_multiagent_environments
 
     from auctionsim.envs import NeuronAuctionMultiAgentEnv
 
-    check_multiagent_environments(NeuronAuctionMultiAgentEnv({"setting": "second-price"}))
+    check_multiagent_environments(NeuronAuctionMultiAgentEnv({"setting": setting}))
 
 
 def test_a_masked_reset_touches_only_its_rows() -> None:

@@ -10,7 +10,8 @@ from auctionsim.envs import SETTINGS
 from auctionsim.envs.observations import OBSERVABLES
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 
-PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+FOLDER = Path(__file__).parents[2] / "docs" / "environments"
+PAGE = FOLDER.with_suffix(".md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -27,7 +28,36 @@ def test_the_page_names_what_there_is() -> None:
         assert gymnasium.spec(name).kwargs == {"setting": setting}
     assert set(SETTING_OF_ID.values()) == set(SETTINGS)
     assert all(f"| `{part}` |" in PAGE for part in OBSERVABLES)
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
+
+
+SECTIONS = ("Creation", "Spaces", "Reward", "End", "Options", "Version history")
+
+
+def test_every_environment_has_a_page_that_tells_its_spaces() -> None:
+    pages = {path.name: path.read_text() for path in FOLDER.glob("*.md")}
+    for text in pages.values():
+        places = [text.index(f"\n## {section}\n") for section in SECTIONS]
+        assert places == sorted(places)
+    for name, setting in SETTING_OF_ID.items():
+        (text,) = [
+            text
+            for text in pages.values()
+            if f'make("{name}")' in text or (setting.endswith("-live") and f"`{name}`" in text and "`live`:" in text)
+        ]
+        if setting.endswith("-live"):
+            continue
+        env = gymnasium.make(name)
+        assert f"Box({env.observation_space.shape[0]},)" in text
+        assert "`Box(0, 1, (1,), float32)`" in text
+        assert env.action_space == gymnasium.spaces.Box(0, 1, (1,))
+        assert f'parallel_env("{setting}")' in text
+        (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+        exec(compile(block, name, "exec"), {})
+
+
+def test_the_loop_earns_what_theory_says() -> None:
+    assert float(run("NormalisedBids")["earned"]) / 1600 == pytest.approx(1 / 12, abs=0.02)  # type: ignore[arg-type]
 
 
 def test_the_learner_finds_half(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 from auctionsim import Outcome
 from auctionsim.envs.game import AuctionGame, GameState
 from auctionsim.envs.observations import largest_exposure
-from auctionsim.mechanisms import VCG, PayAsBid
+from auctionsim.envs.settings import build_game
+from auctionsim.mechanisms import VCG, Menu, MenuAuction, MenuNetwork, PayAsBid
 from auctionsim.priors import Exponential, Uniform
 from auctionsim.substrates import Items, Lever, QuadraticSubstrate
 
@@ -120,6 +121,38 @@ def test_observations_are_this_round_and_the_last(generator: torch.Generator) ->
     assert torch.equal(seen[..., 1], played.outcome.payments)
     assert torch.equal(seen[..., 2:3], played.exposure)
     assert torch.equal(seen[..., 3:], state.valuations[:, 1])
+    assert bool(((seen >= game.observation_low) & (seen <= game.observation_high)).all())
+
+
+def test_a_fixed_menu_is_seen_entry_by_entry(generator: torch.Generator) -> None:
+    offered = Menu(torch.tensor([[[0.5], [1.0]], [[0.25], [0.75]]]), torch.tensor([[0.5, 0.125], [0.0, 0.25]]))
+    game = AuctionGame(
+        MenuAuction(QuadraticSubstrate(2), offered), QuadraticSubstrate(2), Uniform(0, 1), observe=("menu", "valuation")
+    )
+    seen = game.observe(game.draw(3, generator))
+    assert seen.shape == (3, 2, 7)
+    mine = [1.0, 1.0, 0.125, 0.5, 0.5, 0.5]  # by price: lever, exposure at the others' null, price
+    assert torch.equal(seen[:, 0, :6], torch.tensor(mine).expand(3, 6))
+    assert torch.equal(seen[0, 1, :6], torch.tensor([0.25, 0.25, 0.0, 0.75, 0.75, 0.25]))
+    assert bool(((seen >= game.observation_low) & (seen <= game.observation_high)).all())
+    for mechanism in (
+        VCG(QuadraticSubstrate(2)),
+        MenuAuction(QuadraticSubstrate(2), MenuNetwork(QuadraticSubstrate(2), entries=2)),
+    ):
+        with pytest.raises(ValueError, match="fixed before the bids"):
+            AuctionGame(mechanism, QuadraticSubstrate(2), Uniform(0, 1), observe=("menu",))
+
+
+def test_a_menu_is_seen_in_the_rounds_context(generator: torch.Generator) -> None:
+    game = build_game("neuron-menu", observe=("context", "menu"))
+    state = game.draw(16, generator)
+    seen = game.observe(state)
+    for row in range(16):
+        context = int(state.contexts[row, 0])
+        assert int(seen[row, 0, :3].argmax()) == context
+        alone = game.mechanism.offers(torch.zeros(1, 2, 1, dtype=torch.float64), context)
+        torch.testing.assert_close(seen[row, 1, 6::4], alone.prices[0, 1, 1:].float())
+    assert len(state.contexts[:, 0].unique()) > 1
     assert bool(((seen >= game.observation_low) & (seen <= game.observation_high)).all())
 
 
