@@ -105,7 +105,8 @@ def _table_points(prior: Prior) -> Float[Tensor, " point"]:
     levels = torch.linspace(0, 1, POINTS + 1, dtype=torch.float64)
     evenly = prior.low + (prior.finite_high - prior.low) * levels
     likely = prior.quantile(levels[:-1])
-    return torch.cat([evenly, likely]).unique()
+    points = torch.cat([evenly, likely]).sort().values
+    return points[torch.cat([points.new_ones(1), points.diff()]) > 0]
 
 
 def _two_uniforms(given: Product) -> list[Strategy] | None:

@@ -36,7 +36,8 @@ def save_strategies(path: str | os.PathLike[str], strategies: Sequence[Strategy]
     Raises:
         TypeError: A strategy that has no file form, such as a function.
     """
-    kinds, arrays = [], {}
+    kinds: list[dict[str, Any]] = []
+    arrays: dict[str, Tensor] = {}
     for bidder, strategy in enumerate(strategies):
         kind, own = _state_of(strategy)
         kinds.append(kind)

@@ -8,6 +8,7 @@ import pytest
 
 from auctionsim.envs import SETTINGS
 from auctionsim.envs.observations import OBSERVABLES
+from auctionsim.envs.settings import LIVE_SETTINGS
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 
 FOLDER = Path(__file__).parents[2] / "docs" / "environments"
@@ -26,7 +27,7 @@ def test_the_page_names_what_there_is() -> None:
     for name, setting in SETTING_OF_ID.items():
         assert f"| `{name}` | `{setting}` |" in PAGE
         assert gymnasium.spec(name).kwargs == {"setting": setting}
-    assert set(SETTING_OF_ID.values()) == set(SETTINGS)
+    assert set(SETTING_OF_ID.values()) == {*SETTINGS, *LIVE_SETTINGS}
     assert all(f"| `{part}` |" in PAGE for part in OBSERVABLES)
     assert len(BLOCKS) == 4
 
