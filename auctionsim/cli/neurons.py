@@ -25,6 +25,8 @@ app = typer.Typer(help="Brands' neurons.", invoke_without_command=True)
 
 MARKETS = "running shoes:Nike,Adidas;smartphones:Apple,Samsung;charities:UNICEF,Oxfam;coffee:Starbucks,Dunkin"
 
+DEFAULT = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
+
 Markets = Annotated[str, typer.Option(help="CATEGORY:BRAND,BRAND;CATEGORY:BRAND,…")]
 
 
@@ -35,7 +37,7 @@ def neurons(
     brands: Brands = "Nike,Adidas",
     prompts: Prompts = None,
     count: Annotated[int, typer.Option(min=1, help="Neurons a brand.")] = 512,
-    method: Annotated[str, typer.Option(help="Identification method.")] = "path_per_user_harm",
+    method: Annotated[str, typer.Option(help="Identification method.")] = DEFAULT,
     overlap: Annotated[bool, typer.Option(help="Let rivals share neurons: an ablation.")] = False,
     model: Model = "smollm2",
     device: Device = "auto",
@@ -99,6 +101,44 @@ def compare(
         folder=out,
         grid=FrontierSettings(tuple(map(int, numbers(num_neurons))), numbers(amplification), numbers(limits)),
         reply_prompts=reply_prompts,
+        seed=seed,
+    )
+    with console.status("loading the model"):
+        loaded = load_model(model, device, dtype)
+    run(settings, loaded, build_prompts, command_line(), console)
+
+
+TRIPLES = (
+    "running shoes:Nike,Adidas,Puma;smartphones:Apple,Samsung,Google;"
+    "charities:UNICEF,Oxfam,Greenpeace;coffee:Starbucks,Dunkin,Nestle"
+)
+
+
+@app.command("crosstalk")
+def crosstalk(
+    markets: Markets = TRIPLES,
+    num_neurons: Annotated[int, typer.Option(min=1, help="Of an amplified brand.")] = 512,
+    amplification: Annotated[float, typer.Option(help="Of an amplified brand.")] = 1.5,
+    samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and combination.")] = 2,
+    method: Annotated[str, typer.Option(help="Identification method.")] = DEFAULT,
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Run folder; a stopped run goes on from it.")] = Path("runs/crosstalk"),
+) -> None:
+    """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
+    from auctionsim.experiments.crosstalk import CrosstalkSettings, run
+    from auctionsim.language_models import load_model
+    from auctionsim.prompts import build_prompts
+
+    settings = CrosstalkSettings(
+        markets=parse_markets(markets),
+        folder=out,
+        num_neurons=num_neurons,
+        amplification=amplification,
+        samples=samples,
+        method=method,
         seed=seed,
     )
     with console.status("loading the model"):
