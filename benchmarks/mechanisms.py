@@ -1,8 +1,7 @@
-"""How fast auctions clear, and how near learned mechanisms come to the optimum.
+"""How fast auctions clear; how near learned mechanisms come to the optimum is `mechanism_shares.py`.
 
 Rates are auctions a second, bids checked included, the best of some repetitions on all cores torch is given; each has
-as baseline one pass over the same bids that only finds the highest (torch.max), measured in the same run. Ratios are
-objectives of hard choices on the same profiles as the optimal rule's.
+as baseline one pass over the same bids that only finds the highest (torch.max), measured in the same run.
 
     python benchmarks/mechanisms.py
 """
@@ -24,12 +23,9 @@ from auctionsim.mechanisms import (
     SecondPrice,
     ThirdPrice,
     VirtualWelfareMaximizer,
-    train_affine_maximizer,
-    train_menu,
 )
-from auctionsim.mechanisms.training import evaluated
-from auctionsim.priors import Beta, Exponential, Prior, Uniform
-from auctionsim.substrates import QuadraticSubstrate, ResponseSurface, Substrate, is_separable
+from auctionsim.priors import Uniform
+from auctionsim.substrates import QuadraticSubstrate, ResponseSurface
 
 REPETITIONS = 5
 SURFACE = "running-shoes-2@1"
@@ -77,42 +73,10 @@ def rates() -> None:
     line(f"MenuAuction, {SURFACE}, 128 free entries", MenuAuction(surface, Menu(entries, offers.prices)), bids, context)
 
 
-def share(rule: Mechanism, substrate: Substrate, prior: Prior, user_weight: float) -> float:
-    """Return the objective as a share of the optimal rule's on one grid of profiles.
-
-    Where the substrate is separable the objective is a sum over bidders, and the grid's diagonal is enough.
-    """
-    nodes = 20_000 if is_separable(substrate) else 200
-    axis = prior.quantile((torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes)
-    profiles = torch.stack([axis, axis], 1) if is_separable(substrate) else torch.cartesian_prod(axis, axis)
-    profiles = profiles.unsqueeze(2)
-    best = VirtualWelfareMaximizer(substrate, prior, user_weight)
-    ours, theirs = (evaluated(m, substrate, profiles, user_weight, None)[0] for m in (rule, best))
-    return ours / theirs
-
-
-def ratios() -> None:
-    """Print learned objectives as shares of the optimum."""
-    for prior in (Uniform(0, 1), Exponential(1.0), Beta(2, 5)):
-        began = time.perf_counter()
-        rule = train_menu(QuadraticSubstrate(2), prior, 1.0)
-        took = time.perf_counter() - began
-        reached = share(rule, QuadraticSubstrate(2), prior, 1.0)
-        print(f"{f'train_menu, separable quadratic, {prior}':<62}{reached:>8.4f} of the optimum  {took:5.1f} s")
-    for crosstalk in (0.2, 0.5, 1.0):
-        substrate = QuadraticSubstrate(2, crosstalk)
-        began = time.perf_counter()
-        learned = train_affine_maximizer(substrate, Uniform(0, 1), 1.0)
-        took = time.perf_counter() - began
-        reached = share(learned, substrate, Uniform(0, 1), 1.0)
-        print(f"{f'train_affine_maximizer, crosstalk {crosstalk}':<62}{reached:>8.4f} of the optimum  {took:5.1f} s")
-
-
 def main() -> None:
     """Print everything."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     rates()
-    ratios()
 
 
 if __name__ == "__main__":
