@@ -19,14 +19,15 @@ from auctionsim.mechanisms.training import geometric
 from auctionsim.priors import Empirical, Prior, Product
 from auctionsim.substrates.protocol import Substrate
 
-ROUNDS = 4  # between them steps that nobody takes are put where one is missed
-RATES = (0.2, 0.002)  # first and last step size of a round, in shares of the distance between neighbours
+ROUNDS = 8  # between them steps that nobody takes are put where one is missed
+RATES = (0.3, 0.002)  # first and last step size of a round, in shares of the distance between neighbours
 LEAST = 1e-4  # that distance at least, in shares of a lever's range and of a mean valuation
-LATER = 0.5  # the step sizes of a round, as a share of those of the round before
+LATER = 0.8  # the step sizes of a round, as a share of those of the round before
+SAME = 1e-9  # two exposures are the same if they differ by less, in shares of the largest
 NEVER = 1e3  # a threshold that no valuation reaches, in mean valuations at the top quantile
 
 
-class _Ladder(NamedTuple):
+class Ladder(NamedTuple):
     """All bidders' steps, the null not among them.
 
     Attributes:
@@ -73,8 +74,8 @@ class Polish:
             context: Of the slot.
             steps: Gradient steps, spread over the rounds.
         """
-        ladder = self._ladder(menu, context)
-        best, value = ladder, float(self._objective(ladder, context))
+        ladder = self.ladder(menu, context)
+        best, value = ladder, self.objective(ladder, context).item()
         for k in range(ROUNDS):
             ladder = self._filled(best, context)
             rates = (RATES[0] * LATER**k, RATES[1] * LATER**k)
@@ -84,18 +85,18 @@ class Polish:
         return self._priced(best, context)
 
     def _climbed(
-        self, ladder: _Ladder, context: int | None, steps: int, rates: tuple[float, float]
-    ) -> tuple[_Ladder, float]:
+        self, ladder: Ladder, context: int | None, steps: int, rates: tuple[float, float]
+    ) -> tuple[Ladder, float]:
         """Return the best ladder along the way, and its objective."""
         units = self._gaps(ladder)
-        moves = _Ladder(*(torch.zeros_like(part, requires_grad=True) for part in ladder))
+        moves = Ladder(*(torch.zeros_like(part, requires_grad=True) for part in ladder))
         optimiser = torch.optim.Adam(moves, betas=(0.9, 0.99))
         best, value = ladder, -torch.inf
         for step in range(steps + 1):
-            now = self._tied(_moved(ladder, units, moves))
-            objective = self._objective(now, context)
-            if objective.item() > value and self._rises(now, context):
-                best, value = _Ladder(*(part.detach().clone() for part in now)), objective.item()
+            now = self._in_order(_moved(ladder, units, moves), context)
+            objective = self.objective(now, context)
+            if objective.item() > value:
+                best, value = Ladder(*(part.detach().clone() for part in now)), objective.item()
             if step == steps:
                 break
             optimiser.param_groups[0]["lr"] = geometric(*rates, step / steps)
@@ -104,13 +105,13 @@ class Polish:
             optimiser.step()
             with torch.no_grad():  # levers back into their box, thresholds back into order
                 levers, thresholds = _moved(ladder, units, moves)
-                kept = _Ladder(levers.clamp(0, 1), thresholds.clamp_min(0).cummax(1).values)
+                kept = Ladder(levers.clamp(0, 1), thresholds.clamp_min(0).cummax(1).values)
                 for move, start, unit, part in zip(moves, ladder, units, kept, strict=True):
                     move.copy_((part - start) / unit)
         return best, value
 
     @torch.no_grad()
-    def _gaps(self, ladder: _Ladder) -> _Ladder:
+    def _gaps(self, ladder: Ladder) -> Ladder:
         """Return half the distance between each step's neighbours, which is how far it may sensibly move."""
         never = self._never().unsqueeze(1)
         levers = torch.cat([self.null.expand(len(never), 1, -1), ladder.levers], 1)
@@ -119,9 +120,9 @@ class Polish:
         for part in (levers, torch.minimum(thresholds, thresholds.masked_fill(thresholds >= never, 0).amax(1, True))):
             ahead = torch.cat([part[:, 2:], part[:, -1:]], 1)
             gaps.append(((ahead - part[:, :-1]).abs() / 2).clamp_min(LEAST))
-        return _Ladder(*gaps)
+        return Ladder(*gaps)
 
-    def _objective(self, ladder: _Ladder, context: int | None) -> Tensor:
+    def objective(self, ladder: Ladder, context: int | None) -> Tensor:
         """Return the hard choice's expected objective; right where exposures and thresholds rise along the steps."""
         levers, exposures = self._offered(ladder.levers, context)
         thresholds = ladder.thresholds * self.scale.unsqueeze(1)
@@ -134,7 +135,7 @@ class Polish:
         chances = edges[:, :-1] - edges[:, 1:]
         return revenue - self.user_weight * self.losses.expected(levers, chances, self._choices(ladder), context)
 
-    def _choices(self, ladder: _Ladder) -> Int[Tensor, "row bidder"]:
+    def _choices(self, ladder: Ladder) -> Int[Tensor, "row bidder"]:
         return (self.examples.unsqueeze(2) > ladder.thresholds.detach()).sum(2)
 
     def _offered(self, shares: Float[Tensor, "bidder step lever"], context: int | None) -> tuple[Tensor, Tensor]:
@@ -144,18 +145,19 @@ class Polish:
         reference = self.losses.reference
         return levers, entry_exposures(self.substrate, levers.unsqueeze(0), reference, context)[0, :, :, 0]
 
-    @torch.no_grad()
-    def _rises(self, ladder: _Ladder, context: int | None) -> bool:
-        return bool((self._offered(ladder.levers, context)[1].diff(dim=1) >= 0).all())
-
-    def _tied(self, ladder: _Ladder) -> _Ladder:
-        """Let steps that are never taken repeat the last that is."""
+    def _in_order(self, ladder: Ladder, context: int | None) -> Ladder:
+        """Let a step that is never taken, or that gives less than one below it, repeat the best one below."""
         taken = (ladder.thresholds < self._never().unsqueeze(1)).sum(1, keepdim=True)
         source = torch.minimum(torch.arange(ladder.thresholds.shape[1]), (taken - 1).clamp_min(0))
-        return ladder._replace(levers=ladder.levers.gather(1, source.unsqueeze(2).expand_as(ladder.levers)))
+        levers = ladder.levers.gather(1, source.unsqueeze(2).expand_as(ladder.levers))
+        with torch.no_grad():
+            source = self._offered(levers, context)[1].cummax(1).indices
+        levers = torch.cat([self.null.expand(len(levers), 1, -1), levers], 1)
+        levers = levers.gather(1, source.unsqueeze(2).expand_as(levers))
+        return ladder._replace(levers=levers[:, 1:])
 
     @torch.no_grad()
-    def _ladder(self, menu: Menu, context: int | None) -> _Ladder:
+    def ladder(self, menu: Menu, context: int | None) -> Ladder:
         """Return the entries that some bid takes; the places left over repeat the last of them and are never taken."""
         row = Menu(menu.levers.unsqueeze(0), menu.prices.unsqueeze(0))
         offers = priced_offers(self.substrate, row, self.losses.reference, context)
@@ -169,13 +171,13 @@ class Polish:
             if len(steps):
                 levers[i, len(steps) :] = levers[i, len(steps) - 1]
             thresholds[i, : len(bids)] = torch.tensor(bids, dtype=torch.float64) / self.scale[i]
-        return _Ladder(levers, thresholds)
+        return Ladder(levers, thresholds)
 
     def _never(self) -> Float[Tensor, " bidder"]:
         return NEVER * torch.tensor([prior.finite_high for prior in self.priors], dtype=torch.float64) / self.scale
 
     @torch.no_grad()
-    def _filled(self, ladder: _Ladder, context: int | None) -> _Ladder:
+    def _filled(self, ladder: Ladder, context: int | None) -> Ladder:
         """Put steps that nobody takes half-way up the steps that are the highest and most taken.
 
         A new half takes the threshold of the whole, so nothing changes before it is learned further.
@@ -186,6 +188,7 @@ class Polish:
         for i, prior in enumerate(self.priors):
             taken = torch.cat([thresholds[i].diff() > 0, thresholds.new_ones(1, dtype=torch.bool)])
             taken &= prior.cdf(thresholds[i] * self.scale[i]) < 1
+            taken &= exposures[i].diff() > SAME * exposures[i].amax()
             x = torch.cat([self.null.unsqueeze(0), levers[i, taken]])
             e = torch.cat([exposures[i, :1], exposures[i, 1:][taken]])
             t = thresholds[i, taken]
@@ -202,7 +205,7 @@ class Polish:
                 t = torch.cat([t[: place + 1], t[place:]])
             levers[i], thresholds[i] = x[-1], never[i]
             levers[i, : len(t)], thresholds[i, : len(t)] = x[1:], t
-        return _Ladder(levers, thresholds)
+        return Ladder(levers, thresholds)
 
     def _exposure_of(self, share: Float[Tensor, " lever"], bidder: int, context: int | None) -> Tensor:
         everyone = self.null.expand(len(self.priors), 1, -1).clone()
@@ -210,7 +213,7 @@ class Polish:
         return self._offered(everyone, context)[1][bidder, 1]
 
     @torch.no_grad()
-    def _priced(self, ladder: _Ladder, context: int | None) -> Menu:
+    def _priced(self, ladder: Ladder, context: int | None) -> Menu:
         """Return levers and prices; a step that is never taken is sold at the price of the one that it repeats."""
         levers, exposures = self._offered(ladder.levers, context)
         rise = exposures.diff(dim=1)
@@ -218,8 +221,8 @@ class Polish:
         return Menu(levers[:, 1:], (ladder.thresholds * self.scale.unsqueeze(1) * rise).cumsum(1).clamp_min(0))
 
 
-def _moved(ladder: _Ladder, units: _Ladder, moves: _Ladder) -> _Ladder:
-    return _Ladder(*(start + unit * move for start, unit, move in zip(ladder, units, moves, strict=True)))
+def _moved(ladder: Ladder, units: Ladder, moves: Ladder) -> Ladder:
+    return Ladder(*(start + unit * move for start, unit, move in zip(ladder, units, moves, strict=True)))
 
 
 def _survival(prior: Prior, thresholds: Float[Tensor, " step"]) -> Float[Tensor, " step"]:

@@ -41,6 +41,9 @@ def train_menu(
     Each step draws valuations, lets bidder i choose entry k with probability softmax_k β (v_i · e_i(k) − p_ik), and
     follows the gradient of the expected price minus the expected user loss; β grows geometrically. Levers move inside
     their box and prices above 0 by projection. The rule returned chooses hard, and its history is of hard choices.
+    With one feature and priors that have densities, the end is an ascent on the hard choice's own exact objective (see
+    `menu_polishing`), kept if hard evaluation on drawn profiles agrees.
+
     With crosstalk the choice is valued at the others' null, and the loss is that of the joint choice; the result is
     then neither truthful nor individually rational.
 
@@ -49,7 +52,7 @@ def train_menu(
         priors: What valuations are drawn from.
         user_weight: λ ≥ 0, money per unit of user loss.
         entries: How many entries a bidder gets besides the null.
-        steps: Gradient steps (Adam, step sizes falling geometrically to a hundredth).
+        steps: Gradient steps through the soft choice (Adam, step sizes falling geometrically to a hundredth).
         batch: Profiles a step.
         learning_rate: First step size, in shares of a lever's range and of the money scale.
         inverse_temperatures: β at the first and the last step, per bidder's mean value of what it chooses.

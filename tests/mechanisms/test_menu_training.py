@@ -21,7 +21,7 @@ def objective_of_one(rule: MenuAuction, prior: Prior, user_weight: float, nodes:
 
 @pytest.mark.parametrize(
     ("prior", "user_weight"),
-    [(Uniform(0, 1), 1.0), (Exponential(1.0), 2.0), (Beta(2, 5), 3.0)],
+    [(Uniform(0, 1), 1.0), (Exponential(1.0), 2.0), (Exponential(1.0), 16.0), (Beta(2, 5), 3.0)],
     ids=repr,
 )
 def test_the_separable_neuron_menu_reaches_its_optimum(prior: Prior, user_weight: float) -> None:
