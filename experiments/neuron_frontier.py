@@ -38,6 +38,7 @@ class CompareMethodsSettings:
         folder: Run folder; a stopped comparison goes on from it.
         grid: Levers and limits.
         amplification: The highest that is sold, which path methods look at.
+        validation_prompts: Prompts a context on which levers are chosen.
         reply_prompts: Test prompts a context on which replies are sampled for user loss and hits; 0 for none.
         samples: Replies a prompt.
         seed: Of the harm estimate, random scores and replies.
@@ -48,6 +49,7 @@ class CompareMethodsSettings:
     folder: Path
     grid: FrontierSettings = field(default_factory=FrontierSettings)
     amplification: float = 2.0
+    validation_prompts: int = 2
     reply_prompts: int = 2
     samples: int = 1
     seed: int = 0
@@ -194,7 +196,9 @@ class _Market:
 
     def _measure(self, neurons: BrandNeurons, index: int) -> dict[str, Any]:
         grid = self.settings.grid
-        cells = frontier_cells(self.model, neurons, index, grid, self.prompts.split("A"))
+        whole = self.prompts.split("A")
+        few = PromptSet(whole.contexts, tuple(p[: self.settings.validation_prompts] for p in whole.prompts))
+        cells = frontier_cells(self.model, neurons, index, grid, few)
         chosen = choices(self.model, neurons, index, cells, grid, self.prompts.split("test"))
         return {"cells": cells, "choices": chosen}
 
@@ -290,7 +294,8 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
         "methods": list(settings.methods),
         "grid": asdict(settings.grid),
         "amplification": settings.amplification,
-        "replies": [settings.reply_prompts, settings.samples],
+        "prompts_a_context": [settings.validation_prompts, settings.reply_prompts],
+        "samples": settings.samples,
         "seed": settings.seed,
         "model": model.identity,
         "dtype": str(model.dtype),

@@ -99,7 +99,7 @@ def frontier_cells(
 ) -> list[Cell]:
     """Measure one brand's settings on validation prompts and texts.
 
-    For each number of neurons, amplification rises until neutral_kl exceeds twice the highest limit; what lies beyond
+    For each number of neurons, amplification rises until neutral_kl exceeds 1.2 times the highest limit; what lies beyond
     is left out, as no limit admits it.
 
     Raises:
@@ -114,7 +114,7 @@ def frontier_cells(
         some = [(float(count), amplification) for count in open_counts]
         kl = neutral_kl(model, neurons.intervention(settings_of_one(neurons, brand, some)), VALIDATION_TEXTS)
         found += list(zip(some, kl, strict=True))
-        open_counts = [c for c, row in zip(open_counts, kl, strict=True) if row.mean() <= 2 * settings.limits[-1]]
+        open_counts = [c for c, row in zip(open_counts, kl, strict=True) if row.mean() <= 1.2 * settings.limits[-1]]
     probability = slot_means(model, neurons, brand, [setting for setting, _ in found], prompts, progress)
     return [
         Cell(int(count), amplification, p, float(row.mean()), float(row.std() / math.sqrt(len(row))))

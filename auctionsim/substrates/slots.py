@@ -68,18 +68,19 @@ class SlotScorer:
             count = rows.stop - rows.start
             some, begun = change.select(rows).repeat(len(ids)), prefix.select(rows).repeat(len(ids))
             logits = reply_logits(self.model, begun, ids.repeat(count, 1), some)
-            log_p = torch.log_softmax(logits.float(), dim=-1).view(count, len(ids), longest, -1)
+            logits = logits.view(count, len(ids), longest, -1)
             for k, c in enumerate(self.continuations):
-                total[rows, c.stem, c.brand] += self._probability(log_p[:, k], c)
+                total[rows, c.stem, c.brand] += self.probability(logits[:, k], c)
         return total
 
-    def _probability(self, log_p: Float[Tensor, "row position vocabulary"], c: _Continuation) -> Float[Tensor, " row"]:
-        first = len(c.stem_ids)
-        name = torch.tensor(c.name_ids, device=log_p.device)
-        positions = torch.arange(first, first + len(name), device=log_p.device)
-        name_log_p = log_p[:, positions, name].double().sum(1)
-        ends = log_p[:, first + len(name), self.word_ends].double().logsumexp(1)
-        return (name_log_p + ends).exp().clamp_max(1).cpu()  # above 1 only by float32 rounding
+    def probability(self, logits: Float[Tensor, "row position vocabulary"], c: _Continuation) -> Float[Tensor, " row"]:
+        """Return P(name, then a word's end) from logits or log-probabilities after each token of stem and name."""
+        first, name = len(c.stem_ids), torch.tensor(c.name_ids, device=logits.device)
+        read = logits[:, first : first + len(name) + 1].float()
+        total = read.logsumexp(2)
+        said = read[:, torch.arange(len(name), device=logits.device), name].double() - total[:, :-1]
+        ends = read[:, -1].masked_fill(~self.word_ends, -torch.inf).logsumexp(1).double() - total[:, -1]
+        return (said.sum(1) + ends).exp().clamp_max(1).cpu()  # above 1 only by float32 rounding
 
     def _disjoint(self, names: list[list[int]]) -> list[list[int]]:
         """Leave out names whose tokens begin with another name that a word's end follows: they are counted by it."""
