@@ -30,7 +30,8 @@ class ItemRule(Mechanism):
         del context  # items have none
         best, winner = bids.max(dim=1, keepdim=True)  # the first bidder of the highest bid
         wins = torch.zeros_like(bids).scatter_(1, winner, (best >= self.reserve).to(bids.dtype))
-        return Outcome(wins, self.charges(bids, wins).sum(2))
+        charged = self.charges(bids, wins)
+        return Outcome(wins, charged[..., 0] if charged.shape[2] == 1 else charged.sum(2))  # a sum of one is slow
 
     @abstractmethod
     def charges(

@@ -12,6 +12,7 @@ from torch.quasirandom import SobolEngine
 from auctionsim.regret.estimate import Game
 
 SCALES = (0.0, 0.5, 0.9, 1.1, 0.75, 2.0, 0.25, 1.5)  # of the truth: nothing, shading, exaggeration
+FACES = 1 / 32  # share of the filling on each face of the box, where best misreports often lie
 BLOCK = 16  # Sobol points that share a scale; a power of two keeps each block evenly spread
 
 
@@ -69,8 +70,8 @@ def _just(amounts: Tensor) -> float:
 class Candidates:
     """An endless sequence of misreports: the telling ones, then a low-discrepancy filling of each box [0, high].
 
-    The filling is alike for all rows and bidders. Where a row's bids are far below `high`, every second block of
-    points fills [0, 2 · the row's largest bid] instead.
+    The filling is alike for all rows and bidders, and stretched a little so that some of it lies on the box's faces.
+    Where a row's bids are far below `high`, every second block of points fills [0, 2 · the row's largest bid] instead.
 
     Args:
         game: What is misreported in.
@@ -100,4 +101,5 @@ class Candidates:
         unit = self._sobol.draw(count, dtype=torch.float64) if count else torch.zeros(0, like.shape[-1])
         block = (torch.arange(self._filled, self._filled + count, device=like.device) // BLOCK) % 2
         self._filled += count
-        return unit.to(like).view(count, 1, 1, -1) * like[block]
+        onto_faces = ((1 + 2 * FACES) * unit - FACES).clamp(0, 1)
+        return onto_faces.to(like).view(count, 1, 1, -1) * like[block]

@@ -151,7 +151,7 @@ def _stratified_types(prior: Product, count: int, generator: torch.Generator) ->
     order = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device).argsort(0)
     if prior.num_features == 1:  # a bidder's own type is all that matters, so keep them sorted
         order = torch.arange(count, device=generator.device).view(-1, 1, 1).expand(shape)
-    return prior.quantile((order + inside) / count)
+    return prior.quantile((order + inside) / count).to(torch.get_default_dtype())
 
 
 def _score(

@@ -37,7 +37,7 @@ from auctionsim.regret.fixed_menus import fixed_menu_bound
 from auctionsim.regret.search import search
 from auctionsim.substrates.protocol import Substrate
 
-DEFAULT_BUDGET = 256
+DEFAULT_BUDGET = 448  # where the second round of the search ends
 
 
 def ex_post_regret(

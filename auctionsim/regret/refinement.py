@@ -5,6 +5,7 @@ can lower the result. A gradient through a hard mechanism may be wrong (an argma
 lose.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ Score = Callable[
 LEARNING_RATE = 0.03  # of the box's side, decaying to 0 along the way
 NO_GRADIENT = ("requires grad", "inplace operation", "in-place operation", "derivative")
 """What torch says where a mechanism leaves it, overwrites its numbers, or uses what has no derivative."""
-PATTERN_STEP = 1 / 16  # of the box's side, halved whenever no neighbour is better
+GOLDEN = (5**0.5 - 1) / 2
 
 
 class Best(NamedTuple):
@@ -47,19 +48,26 @@ def better_of(best: Best, misreports: Float[Tensor, "misreport batch bidder feat
 
 def is_differentiable(score: Score, bids: Tensor) -> bool:
     """Tell whether a bidder's utility carries a gradient back to its bid."""
-    return _gradient(score, bids) is not None
+    return _gradient(score, bids.unsqueeze(0)) is not None
 
 
-def climb(score: Score, best: Best, high: Float[Tensor, "batch bidder feature"], steps: int, planned: int) -> Best:
-    """Follow the gradient by Adam from the best bids, projected into [0, high], for the first `steps` of `planned`."""
-    position = best.bids / high
+def climb(
+    score: Score,
+    best: Best,
+    starts: Float[Tensor, "start batch bidder feature"],
+    high: Float[Tensor, "batch bidder feature"],
+    steps: int,
+    planned: int,
+) -> Best:
+    """Follow the gradient by Adam from every start, projected into [0, high], for the first `steps` of `planned`."""
+    position = starts / high
     first, second = torch.zeros_like(position), torch.zeros_like(position)
     for step in range(1, steps + 1):
         scored = _gradient(score, position * high)
         if scored is None:
             return best
         utility, gradient = scored
-        best = better_of(best, (position * high).unsqueeze(0), utility.unsqueeze(0))
+        best = better_of(best, position * high, utility)
         slope = gradient * high  # per unit of `position`
         first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope.square()
         direction = (first / (1 - 0.9**step)) / ((second / (1 - 0.99**step)).sqrt() + 1e-12)
@@ -68,27 +76,64 @@ def climb(score: Score, best: Best, high: Float[Tensor, "batch bidder feature"],
     return best
 
 
-def pattern_search(score: Score, best: Best, high: Float[Tensor, "batch bidder feature"], evaluations: int) -> Best:
-    """Try one step up and down in each feature, move to the best, and halve a row's step where none is better."""
+def pattern_search(
+    score: Score, best: Best, high: Float[Tensor, "batch bidder feature"], first_step: float, evaluations: int
+) -> Best:
+    """Try a step both ways along turning axes, and twice the last move; go to the best, or halve a row's step.
+
+    The axes turn by the golden angle each time: on the ridges of piecewise-linear mechanisms a fixed cross finds no way
+    up, though there is one.
+
+    Args:
+        score: What a misreport brings.
+        best: Where to begin.
+        high: Upper ends of the boxes.
+        first_step: Share of a box's side.
+        evaluations: Misreports to score at most.
+    """
     m = high.shape[2]
-    directions = torch.cat([torch.eye(m), -torch.eye(m)]).to(high).view(2 * m, 1, 1, m)
-    step = torch.full_like(best.utility, PATTERN_STEP).unsqueeze(2)
-    for _ in range(evaluations // (2 * m)):
-        around = torch.minimum((best.bids + directions * step * high).clamp_min(0), torch.maximum(high, best.bids))
+    step = torch.full_like(best.utility, first_step).unsqueeze(2)
+    last_move = torch.zeros_like(best.bids)
+    for turn in range(evaluations // pattern_size(m)):
+        axes = _turned_axes(m, turn).to(high)
+        cross = torch.cat([axes, -axes]).view(2 * m, 1, 1, m) * step * high
+        moves = torch.cat([cross, 2 * last_move.unsqueeze(0)])
+        around = torch.minimum((best.bids + moves).clamp_min(0), torch.maximum(high, best.bids))
         with torch.no_grad():
             found = better_of(best, around, score(around))
         improved = (found.utility > best.utility).unsqueeze(2)
         step = torch.where(improved, step, step / 2)
+        last_move = torch.where(improved, found.bids - best.bids, 0.0)
         best = found
     return best
 
 
-def _gradient(score: Score, bids: Tensor) -> tuple[Float[Tensor, "batch bidder"], Tensor] | None:
-    """Return each bidder's utility from its bid and the gradient, or None where the mechanism carries none."""
+def pattern_size(num_features: int) -> int:
+    """Return how many misreports one round of the pattern search tries."""
+    return 2 * num_features + 1
+
+
+def _turned_axes(num_features: int, turn: int) -> Float[Tensor, "feature feature"]:
+    """Return orthonormal axes, turned by `turn` golden angles in the plane of each two neighbouring features."""
+    axes = torch.eye(num_features, dtype=torch.float64)
+    angle = math.pi / 2 * ((turn * GOLDEN) % 1)
+    for k in range(num_features - 1):
+        plane = torch.eye(num_features, dtype=torch.float64)
+        plane[k, k] = plane[k + 1, k + 1] = math.cos(angle)
+        plane[k, k + 1], plane[k + 1, k] = math.sin(angle), -math.sin(angle)
+        axes = axes @ plane
+    return axes
+
+
+def _gradient(score: Score, bids: Tensor) -> tuple[Float[Tensor, "misreport batch bidder"], Tensor] | None:
+    """Return each bidder's utility from each of its bids and the gradients, or None where there are none.
+
+    Bids are (misreport, batch, bidder, feature), and no misreport touches another.
+    """
     with torch.enable_grad():
         variable = bids.detach().clone().requires_grad_(True)
         try:
-            utility = score(variable.unsqueeze(0))[0]
+            utility = score(variable)
             if not utility.requires_grad:
                 return None
             (gradient,) = torch.autograd.grad(utility.sum(), variable, allow_unused=True)

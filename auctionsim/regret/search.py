@@ -1,7 +1,11 @@
 """In which order misreports are tried: one fixed sequence of evaluations, cut off where the budget ends.
 
-Telling misreports, then an even filling of the box, then refinement from the best point so far; rounds of growing size
+Telling misreports, then an even filling of the box, then refinement from the best points so far; rounds of growing size
 repeat this. A larger budget runs the same sequence further, so it never lowers a result.
+
+Refinement follows the gradient, where there is one, from two points: the best so far and the best of the round that
+lies elsewhere, because the highest of a few hundred points often stands on the wrong hill. A pattern search then
+finishes from whatever is best: it needs no gradient and climbs along kinks.
 """
 
 from functools import partial
@@ -15,11 +19,33 @@ from auctionsim.regret.candidates import Candidates
 from auctionsim.regret.estimate import Game, misreport_utilities
 from auctionsim.regret.refinement import Best, Score, better_of, climb, is_differentiable, pattern_search
 
-FIRST_ROUND = (48, 16)  # misreports spread out, then refining ones
-ROUND_GROWTH = 4  # each round ends at 4 times the spending of the one before: 64, 256, 1024 …
-REFINING_SHARE = 1 / 4  # of what a later round spends
-ROWS_A_CALL = 2**14  # auctions handed to a mechanism at once: enough to fill it, few enough for the cache
+ROWS_A_CALL = 2**12  # auctions handed to a mechanism at once: enough to fill it, few enough for the cache
 MISREPORTS_A_CALL = 64
+ELSEWHERE = 0.1  # of the box's side, in some feature
+
+
+class Round(NamedTuple):
+    """How many misreports one round scores.
+
+    Attributes:
+        spread: Telling ones and even filling.
+        along: Steps along the gradient, from each of two starts; they go to the pattern where there is no gradient.
+        around: In the pattern search.
+    """
+
+    spread: int
+    along: int
+    around: int
+
+    @property
+    def total(self) -> int:
+        """Everything that the round scores."""
+        return self.spread + 2 * self.along + self.around
+
+
+FIRST_ROUNDS = (Round(48, 4, 8), Round(208, 24, 128))  # end at 64 and at 448
+LATER_GROWTH = 3  # a later round ends at 4 times the spending of the one before
+LATER_SHARES = (1 / 2, 1 / 12)  # of spreading, and of each start's gradient steps, in a later round
 
 
 class Found(NamedTuple):
@@ -52,31 +78,69 @@ def search(
         best = Best(score(game.reports.unsqueeze(0))[0], game.reports)
     candidates = Candidates(game, high, generator)
     differentiable = is_differentiable(score, game.reports)
-    spread, refine = FIRST_ROUND
-    left, spent = budget, 0
-    while left > 0:
-        best = _spread(score, best, candidates, spread, min(spread, left))
-        allowed = min(refine, max(left - spread, 0))
-        along = refine // 2 if differentiable else 0
-        best = climb(score, best, high, min(along, allowed), along)
-        best = pattern_search(score, best, high, max(allowed - along, 0))
-        left, spent = left - spread - refine, spent + spread + refine
-        refine = int(spent * (ROUND_GROWTH - 1) * REFINING_SHARE)
-        spread = spent * (ROUND_GROWTH - 1) - refine
+    spent, spread, number = 0, 0, 0
+    while spent < budget:
+        plan = planned_round(number, spent)
+        left = budget - spent
+        best, elsewhere = _spread(score, best, candidates, high, plan.spread, min(plan.spread, left))
+        spread += plan.spread
+        left = max(left - plan.spread, 0)
+        if differentiable:
+            starts = torch.stack([best.bids, elsewhere])
+            best = climb(score, best, starts, high, min(plan.along, left // 2), plan.along)
+            left = max(left - 2 * plan.along, 0)
+        around = plan.around if differentiable else plan.around + 2 * plan.along
+        best = pattern_search(score, best, high, 0.5 * spread ** (-1 / high.shape[2]), min(around, left))
+        spent, number = spent + plan.total, number + 1
     return Found(best, f"search: even filling, {'gradient and ' if differentiable else ''}pattern refinement")
 
 
-def _spread(score: Score, best: Best, candidates: Candidates, planned: int, allowed: int) -> Best:
-    """Score the first `allowed` of a round's `planned` candidates.
+def planned_round(number: int, spent: int) -> Round:
+    """Return what round `number` scores when `spent` have been scored before it."""
+    if number < len(FIRST_ROUNDS):
+        return FIRST_ROUNDS[number]
+    total = LATER_GROWTH * spent
+    spread, along = (int(share * total) for share in LATER_SHARES)
+    return Round(spread, along, total - spread - 2 * along)
+
+
+def _spread(
+    score: Score,
+    best: Best,
+    candidates: Candidates,
+    high: Float[Tensor, "batch bidder feature"],
+    planned: int,
+    allowed: int,
+) -> tuple[Best, Float[Tensor, "batch bidder feature"]]:
+    """Score the first `allowed` of a round's `planned` candidates; return also the best of them that lies elsewhere.
 
     A call always gets as many rows as the whole round would give it, so that rounding, which may depend on the number
     of rows, is the same under every budget.
     """
     batch, n, _ = best.bids.shape
     step = min(MISREPORTS_A_CALL, max(1, ROWS_A_CALL // (batch * n)))
+    second = Best(torch.full_like(best.utility, -torch.inf), best.bids)
     for start in range(0, allowed, step):
         misreports = candidates.draw(min(step, planned - start))
         with torch.no_grad():
             scored = score(misreports)
+        known = best
         best = better_of(best, misreports[: allowed - start], scored[: allowed - start])
-    return best
+        contenders = torch.cat([misreports[: allowed - start], known.bids.unsqueeze(0)])
+        worth = torch.cat([scored[: allowed - start], known.utility.unsqueeze(0)])
+        second = _elsewhere(second, best, high, contenders, worth)
+    return best, second.bids
+
+
+def _elsewhere(
+    second: Best,
+    best: Best,
+    high: Float[Tensor, "batch bidder feature"],
+    contenders: Float[Tensor, "misreport batch bidder feature"],
+    worth: Float[Tensor, "misreport batch bidder"],
+) -> Best:
+    """Return the best of the old second and the contenders that are not near the best; the best itself if none is."""
+    far = ((contenders - best.bids).abs() > ELSEWHERE * high).any(3)
+    still = ((second.bids - best.bids).abs() > ELSEWHERE * high).any(2)
+    kept = Best(torch.where(still, second.utility, -torch.inf), torch.where(still.unsqueeze(2), second.bids, best.bids))
+    return better_of(kept, contenders, torch.where(far, worth, -torch.inf))

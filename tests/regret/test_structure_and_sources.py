@@ -79,7 +79,7 @@ class Listed:
 
 
 def loose_and_exact(rule, place, v: Tensor, **settings):
-    searched = ex_post_regret(rule, place, v, use_structure=False, budget=300, **settings)
+    searched = ex_post_regret(rule, place, v, use_structure=False, **settings)
     exact = ex_post_regret(rule, place, v, **settings)
     assert exact.method.startswith("exact")
     assert (exact.lower <= exact.upper).all()
