@@ -10,7 +10,8 @@ others' reports stay put. The box ends at `high`; a gain from bidding beyond it 
 What the numbers are. `lower` is a gain that the mechanism, called with the printed misreport, really pays: never more
 than the regret, whatever the search misses. `upper` is given only where a theorem or an exhaustive list gives it:
 a mechanism's own `dsic_proof` for this substrate (then both are 0 for a truthful bidder), the breakpoints of a
-single-parameter rule (see `breakpoints.py`), or every entry of fixed menus (`fixed_menus.py`).
+single-parameter rule (see `breakpoints.py`), every entry of fixed menus (`fixed_menus.py`), or a promised Lipschitz
+constant (`lipschitz.py`, any number of features).
 
 The search is `search.py`'s: one fixed sequence of evaluations that `budget` cuts off, so a larger budget never lowers a
 result.
@@ -34,10 +35,14 @@ from auctionsim.regret.estimate import (
     summarised,
 )
 from auctionsim.regret.fixed_menus import fixed_menu_bound
+from auctionsim.regret.lipschitz import Rate, lipschitz_supremum, own_bid_rates
+from auctionsim.regret.refinement import Best
 from auctionsim.regret.search import search
 from auctionsim.substrates.protocol import Substrate
 
 DEFAULT_BUDGET = 448  # where the second round of the search ends
+
+DEFAULT_BOUND_BUDGET = 2048
 
 
 def ex_post_regret(
@@ -53,6 +58,8 @@ def ex_post_regret(
     utility: UtilityRule = quasi_linear,
     use_structure: bool = True,
     confidence: float = 0.95,
+    lipschitz: Rate | None = None,
+    bound_budget: int = DEFAULT_BOUND_BUDGET,
 ) -> RegretEstimate:
     """Bound how much each bidder of each row could have gained by another bid.
 
@@ -69,6 +76,10 @@ def ex_post_regret(
         utility: From value and payment to utility; anything but quasi-linear switches proofs off.
         use_structure: False searches even where a proof or an exact answer exists.
         confidence: Of the interval for the mean over rows, right where rows are independent draws.
+        lipschitz: A promise that buys an upper bound where structure gives none: how fast a bidder's utility can change
+            per unit of its own bid in each feature. A number or a tensor that broadcasts to (batch, bidder, feature);
+            default what the mechanism declares as `own_bid_lipschitz(substrate, valuations, context)`, if it does.
+        bound_budget: Misreports scored for that bound, beyond `budget`.
     Returns:
         `lower` ≥ 0 with the misreports that reach it, and `upper` where one is proved.
     Raises:
@@ -82,7 +93,7 @@ def ex_post_regret(
         >>> ex_post_regret(PayAsBid(Items(2)), Items(2), v).lower  # bidder 0 wins just above .25
         tensor([[0.2500, 0.0000]])
     """
-    checked_count(budget, "budget")
+    checked_count(budget, "budget"), checked_count(bound_budget, "bound_budget")
     game = checked_game(mechanism, substrate, valuations, reports, context=context, utility=utility)
     proof = dsic_proof(game) if use_structure else None
     if proof is not None:
@@ -102,11 +113,47 @@ def ex_post_regret(
             confidence=confidence,
         )
     best, method = search(game, box, budget, generator)
+    rates = own_bid_rates(game, lipschitz) if use_structure or lipschitz is not None else None
+    if rates is not None:
+        return _by_cells(
+            game,
+            best,
+            box,
+            rates,
+            budget=budget,
+            bound_budget=bound_budget,
+            method=method,
+            confidence=confidence,
+        )
     lower = (best.utility - reported_utilities(game)).clamp_min(0)
     bound = fixed_menu_bound(game) if use_structure else None
     if bound is not None:
         bound, method = torch.maximum(bound, lower), f"{method}; upper from every entry of the fixed menus"
     return summarised(lower, bound, best.bids, method=method, budget=budget, confidence=confidence)
+
+
+def _by_cells(
+    game: Game,
+    best: Best,
+    box: Tensor,
+    rates: Tensor,
+    *,
+    budget: int,
+    bound_budget: int,
+    method: str,
+    confidence: float,
+) -> RegretEstimate:
+    """Add to a search's best misreports the bound of Lipschitz cells."""
+    best, supremum, scored = lipschitz_supremum(game, best, box, rates, bound_budget)
+    now = reported_utilities(game)
+    return summarised(
+        (best.utility - now).clamp_min(0),
+        (supremum - now).clamp_min(0),
+        best.bids,
+        method=f"{method}; upper from Lipschitz cells",
+        budget=budget + scored,
+        confidence=confidence,
+    )
 
 
 def dsic_proof(game: Game) -> str | None:
