@@ -1,4 +1,4 @@
-"""Upper bounds from Lipschitz cells: never below the certified regret, close where rates are modest, honest if broken."""
+"""Upper bounds from Lipschitz cells: never below the certified regret, close where rates are modest, checked."""
 
 from itertools import pairwise
 
