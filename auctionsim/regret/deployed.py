@@ -55,7 +55,8 @@ def deployed_regret(
     Args:
         mechanism: Designed on `designed_on`; it never sees `deployed_on`.
         designed_on: The substrate in its model of the world.
-        deployed_on: The substrate that pays; same bidders, features and allocations.
+        deployed_on: The substrate that pays; same bidders, features and allocations. A live model is wrapped,
+            `AskedOnce(live, ("slot_probability",))`: it is asked about each distinct allocation once.
         valuations: (batch, bidder, feature), independent draws.
         context: (batch,) or None.
         reports: (batch, bidder, feature), default the truth.

@@ -1,5 +1,6 @@
 """What is auctioned: how an allocation becomes exposure for bidders and loss for the user."""
 
+from auctionsim.substrates.asked_once import AskedOnce
 from auctionsim.substrates.bundles import Bundles
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.lottery import Lottery
@@ -22,6 +23,7 @@ from auctionsim.substrates.surface import LeverGrid, ResponseSurface
 from auctionsim.substrates.units import Units
 
 __all__ = [
+    "AskedOnce",
     "Bundles",
     "FiniteRange",
     "FiniteSubstrate",
