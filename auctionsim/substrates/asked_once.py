@@ -44,7 +44,7 @@ class AskedOnce:
         return len(self._known)
 
     def null_allocation(
-        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return the substrate's null allocation."""
         return self.substrate.null_allocation(batch, dtype=dtype, device=device)
@@ -71,7 +71,7 @@ class AskedOnce:
         checked_context(context, len(allocation), self.contexts)
         where = torch.full((len(allocation), 1), -1) if context is None else context.view(-1, 1)
         rows = torch.cat([allocation.detach().flatten(1).double(), where.to(allocation.device).double()], 1)
-        distinct, which = rows.unique(dim=0, return_inverse=True)
+        distinct, which = torch.unique(rows, dim=0, return_inverse=True)
         keys = [row.numpy().tobytes() for row in distinct.cpu()]
         missing = [k for k, key in enumerate(keys) if key not in self._known]
         if missing:
