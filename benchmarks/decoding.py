@@ -8,7 +8,7 @@ worth measuring. Repetitions are interleaved and medians taken, so that a busy m
 
 The limit is a decode step that does nothing but its matrix products, weight after weight as in the model.
 
-    python benchmarks/decoding.py [--repetitions 3] [--dtype auto] [--batches 50,100,200]
+    python benchmarks/decoding.py [--repetitions 3] [--dtype auto] [--batches 50,100,200] [--tokens 32]
 """
 
 import argparse
@@ -36,7 +36,6 @@ from auctionsim.prompts import build_prompts
 NUM_NEURONS = (0, 64, 128, 256, 512)
 AMPLIFICATION = (1.0, 1.25, 1.5, 1.75, 2.0)
 PROMPTS = 8
-NEW_TOKENS = 32
 TEMPERATURE = 0.7
 WANTED = {"loop": 3.0, "batch": 1.8, "hooks": 0.95}
 
@@ -51,20 +50,22 @@ def cell_scales(model: LanguageModel) -> Tensor:
     return scales.view(-1, model.num_layers, model.num_neurons)
 
 
-def ours(model: LanguageModel, prompts: list[list[int]], scales: Tensor) -> Callable[[], int]:
+def ours(model: LanguageModel, prompts: list[list[int]], scales: Tensor, tokens: int) -> Callable[[], int]:
     """One batch: every prompt's rows one after the other."""
     cells = len(scales)
     change = Intervention(scales.repeat(len(prompts), 1, 1)) if bool((scales != 1).any()) else untouched(model)
-    uniforms = torch.rand(cells * len(prompts), NEW_TOKENS, generator=torch.Generator().manual_seed(0))
+    uniforms = torch.rand(cells * len(prompts), tokens, generator=torch.Generator().manual_seed(0))
 
     def work() -> int:
-        prefix = join([prefill(model, ids, NEW_TOKENS) for ids in prompts]).repeat(cells)
+        prefix = join([prefill(model, ids, tokens) for ids in prompts]).repeat(cells)
         return sample_replies(model, prefix, change, uniforms, temperature=TEMPERATURE).tokens.numel()
 
     return work
 
 
-def theirs(model: LanguageModel, prompts: list[list[int]], scales: Tensor, batch: int | None) -> Callable[[], int]:
+def theirs(
+    model: LanguageModel, prompts: list[list[int]], scales: Tensor, tokens: int, batch: int | None
+) -> Callable[[], int]:
     """`generate`, cell by cell where batch is None, else `batch` rows at a time with a factor a row."""
     longest = max(map(len, prompts))
     ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts], device=model.device)
@@ -86,8 +87,8 @@ def theirs(model: LanguageModel, prompts: list[list[int]], scales: Tensor, batch
                     temperature=TEMPERATURE,
                     top_k=0,
                     top_p=1.0,
-                    min_new_tokens=NEW_TOKENS,
-                    max_new_tokens=NEW_TOKENS,
+                    min_new_tokens=tokens,
+                    max_new_tokens=tokens,
                     pad_token_id=0,
                 )
             total += out[:, longest:].numel()
@@ -155,22 +156,23 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batches", default="50,100,200", help="generate's batch sizes to choose the best from")
+    parser.add_argument("--tokens", type=int, default=32, help="new tokens a row")
     options = parser.parse_args()
     model = ending_ignored(load_model(device=options.device, dtype=options.dtype))
     prompts = [model.chat_ids(prompt) for prompt in build_prompts("running shoes").everything[:PROMPTS]]
     scales = cell_scales(model)
     rows = len(prompts) * len(scales)
-    print(f"{model.identity}, {model.dtype}, {torch.get_num_threads()} threads, {rows} rows of {NEW_TOKENS} tokens")
+    print(f"{model.identity}, {model.dtype}, {torch.get_num_threads()} threads, {rows} rows of {options.tokens} tokens")
     every = {
-        "ours, an intervention a row": ours(model, prompts, scales),
-        "ours, no intervention": ours(model, prompts, torch.ones_like(scales)),
+        "ours, an intervention a row": ours(model, prompts, scales, options.tokens),
+        "ours, no intervention": ours(model, prompts, torch.ones_like(scales), options.tokens),
         "matrix products of a decode step alone": products(model, rows),
-        "generate, cell by cell": theirs(model, prompts, scales, None),
+        "generate, cell by cell": theirs(model, prompts, scales, options.tokens, None),
     }
     rate(every["ours, an intervention a row"])  # warms up
     print(f"peak memory of a process that only samples as we do: {peak_memory(model.device):.2f} GiB, wanted < 3")
     sizes = [int(size) for size in options.batches.split(",")]
-    batches = {f"generate, {size} rows a call": theirs(model, prompts, scales, size) for size in sizes}
+    batches = {f"generate, {size} rows a call": theirs(model, prompts, scales, options.tokens, size) for size in sizes}
     tried = {name: rate(work) for name, work in batches.items()}
     best = max(tried, key=lambda name: tried[name])
     print(", ".join(f"{name}: {value:,.0f} tokens/s" for name, value in tried.items()))

@@ -10,6 +10,7 @@ import transformers
 from test_architecture import FAMILIES, random_network
 from torch import Tensor
 
+from auctionsim.brands import Brand
 from auctionsim.language_models import (
     LanguageModel,
     divergence,
@@ -22,6 +23,7 @@ from auctionsim.language_models import (
     untouched,
 )
 from auctionsim.prompts import build_prompts
+from auctionsim.substrates.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model()
@@ -112,6 +114,19 @@ def test_stepwise_decoding_agrees_with_scoring(family: str) -> None:
     chosen = logits.gather(2, replies.tokens.unsqueeze(2)).squeeze(2)
     behind = logits.max(-1).values - chosen
     assert behind[replies.live].max() < 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_names_are_scored_in_every_family(family: str) -> None:
+    """P(name's one token) · P(a word's end | name) after a stem, by one pass with the library's attention."""
+    model = fake_language_model(network=random_network(family))
+    score, scales = SlotScorer(model, (Brand("Nike"),), ("I would recommend",)), scales_of(model, 3)
+    prompt, (name,) = model.chat_ids(PROMPT), model.text_ids(" Nike")
+    ids = torch.tensor([[*prompt, *model.text_ids("I would recommend"), name]]).expand(3, -1)
+    with scale_neurons(model, scales, first_position=len(prompt) - 1):
+        probabilities = torch.softmax(model.network(ids, use_cache=False).logits[:, -2:].double(), -1)
+    expected = probabilities[:, 0, name] * probabilities[:, 1, score.word_ends].sum(1)
+    torch.testing.assert_close(score(PROMPT, scales)[:, 0, 0], expected, rtol=2e-3, atol=1e-12)
 
 
 def test_a_batch_over_prompts_gives_each_row_what_its_prompt_alone_gives() -> None:

@@ -173,6 +173,13 @@ def test_samples_are_keyed_by_seed_place_and_number() -> None:
         assert LIVE.replies(prompt, LEVERS[row : row + 1], (0, 0), 2).texts == rows[2 * row : 2 * row + 2]
 
 
+def test_a_tiny_nucleus_leaves_the_most_probable_token() -> None:
+    prompt = PROMPTS.prompts[0][0]
+    greedy = substrate(temperature=0.0).replies(prompt, LEVERS, (0, 0), 2).texts
+    assert substrate(top_p=1e-6).replies(prompt, LEVERS, (0, 0), 2).texts == greedy
+    assert LIVE.replies(prompt, LEVERS, (0, 0), 2).texts != greedy
+
+
 def test_overflow_is_refused() -> None:
     half = fake_language_model(end_gain=2.5, dtype=torch.float16)
     neurons = BrandNeurons(**{**vars(some_neurons()), "model": half.identity})
@@ -189,6 +196,7 @@ def test_bad_input_is_refused() -> None:
         ({"amplification": 0.5}, "amplification must be a number in"),
         ({"samples": 0}, "samples must be an integer"),
         ({"temperature": -0.1}, "temperature must be a number"),
+        ({"top_p": 0.0}, r"top_p must lie in \(0, 1\], got 0.0"),
         ({"mode": "freeze"}, "mode must be one of multiply, add, clamp, got 'freeze'"),
         ({"positions": "prompt"}, "positions must be one of reply, all, got 'prompt'"),
     ):
