@@ -14,6 +14,7 @@ import torch
 
 import auctionsim  # noqa: F401  registers the ids
 from auctionsim.envs import AuctionGame, build_game
+from auctionsim.envs.live import packaged_surface
 from auctionsim.mechanisms import Menu, MenuAuction
 from auctionsim.priors import Uniform
 from auctionsim.substrates import ResponseSurface
@@ -119,10 +120,11 @@ def runner_rates(setting: str) -> tuple[float, float]:
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    surface = ResponseSurface.packaged("running-shoes-2@1").sell("slot_probability")
+    surface = packaged_surface()
     rows = [
         ("game, second price", game_rate(build_game("second-price")), 1e6),
         ("game, packaged surface, menu of every node", game_rate(menu_game(surface), 1), 1e5),
+        ("game, packaged surface, the menu that ships", game_rate(build_game("neuron-menu"), 1), 1e5),
         ("game, packaged surface, virtual welfare", game_rate(build_game("neuron-auction"), 1), None),
         ("vector environment, second price, 4096 rows", vector_rate("auctionsim/SecondPrice-v0", 4096), None),
         ("single environment, second price", single_rate("auctionsim/SecondPrice-v0"), None),
