@@ -15,6 +15,8 @@ from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts
 AnyMechanism = Callable[..., Outcome]  # mechanism(bids, context=None) -> Outcome; a Mechanism or any callable like it
 UtilityRule = Callable[[Tensor, Tensor], Tensor]  # (value, payment), any equal shapes, to utility
 
+SAME = 1e-3  # relative; networks round otherwise in batches of other sizes
+
 
 def quasi_linear(value: Tensor, payment: Tensor) -> Tensor:
     """Return value − payment, the utility that every incentive proof of this library is about."""
@@ -98,13 +100,28 @@ def checked_game(
     return Game(mechanism, substrate, valuations.detach(), reports.detach(), context, utility)
 
 
+def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Outcome:
+    """Return the mechanism's outcome.
+
+    Raises:
+        TypeError: It answers with something else.
+    """
+    outcome = mechanism(bids) if context is None else mechanism(bids, context)
+    parts = (getattr(outcome, "allocation", None), getattr(outcome, "payments", None))
+    if not all(isinstance(part, Tensor) for part in parts):
+        raise TypeError(
+            f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {type(outcome).__name__}"
+        )
+    return outcome
+
+
 def utilities(game: Game, bids: Tensor, valuations: Tensor, context: Tensor | None) -> Float[Tensor, "batch bidder"]:
     """Return everybody's utility when `bids` are cleared, rows being independent auctions.
 
     Raises:
         ValueError: The mechanism answers in a shape that does not fit the substrate.
     """
-    outcome = game.mechanism(bids) if context is None else game.mechanism(bids, context)
+    outcome = cleared(game.mechanism, bids, context)
     checked_allocation(outcome.allocation, allocation_shape(game.substrate))
     if outcome.payments.shape != bids.shape[:2] or len(outcome.allocation) != len(bids):
         raise ValueError(
@@ -126,6 +143,27 @@ def reported_utilities(game: Game) -> Float[Tensor, "batch bidder"]:
     if not bool(torch.isfinite(truth).all()):
         raise ValueError("a mechanism must give finite payments and exposures; some utility at the reports is not")
     return truth
+
+
+def check_rows_apart(game: Game) -> None:
+    """Refuse a mechanism whose first auction comes out otherwise in other company, or at another call.
+
+    Every evaluator clears many auctions at once, most of them misreports: a row that reads another has no regret of
+    its own, and of outcomes drawn anew at each call a search would pick the luckiest.
+
+    Raises:
+        ValueError: The first row's utilities differ by more than rounding.
+    """
+    row, context = game.reports[:1], None if game.context is None else game.context[:1].repeat(3)
+    company = torch.cat([row, row / 2, torch.zeros_like(row)])
+    with torch.no_grad():
+        whole = utilities(game, game.reports, game.valuations, game.context)[0]
+        again = utilities(game, company, game.valuations[:1].expand(3, -1, -1), context)[0]
+    if not bool(((whole - again).abs() <= SAME * (1 + whole.abs())).all()) and bool(torch.isfinite(whole).all()):
+        raise ValueError(
+            "an auction must come out the same whatever else is in the batch, and at every call: at the first row's "
+            f"reports utilities are {whole.tolist()} in one call and {again.tolist()} in another"
+        )
 
 
 def misreport_utilities(

@@ -10,8 +10,8 @@ others' reports stay put. The box ends at `high`; a gain from bidding beyond it 
 What the numbers are. `lower` is a gain that the mechanism, called with the printed misreport, really pays: never more
 than the regret, whatever the search misses. `upper` is given only where a theorem or an exhaustive list gives it:
 a mechanism's own `dsic_proof` for this substrate (then both are 0 for a truthful bidder), the breakpoints of a
-single-parameter rule (see `breakpoints.py`), every entry of fixed menus (`fixed_menus.py`), or a promised Lipschitz
-constant (`lipschitz.py`, any number of features).
+single-parameter rule (`breakpoints.py`; `item_by_item.py` for items sold one by one), every entry of fixed menus
+(`fixed_menus.py`), or a promised Lipschitz constant (`lipschitz.py`, any number of features).
 
 The search is `search.py`'s: one fixed sequence of evaluations that `budget` cuts off, so a larger budget never lowers a
 result.
@@ -28,6 +28,7 @@ from auctionsim.regret.estimate import (
     Game,
     RegretEstimate,
     UtilityRule,
+    check_rows_apart,
     checked_game,
     misreport_utilities,
     quasi_linear,
@@ -35,6 +36,7 @@ from auctionsim.regret.estimate import (
     summarised,
 )
 from auctionsim.regret.fixed_menus import fixed_menu_bound
+from auctionsim.regret.item_by_item import items_apart
 from auctionsim.regret.lipschitz import Rate, lipschitz_supremum, own_bid_rates
 from auctionsim.regret.refinement import Best
 from auctionsim.regret.search import search
@@ -83,7 +85,8 @@ def ex_post_regret(
     Returns:
         `lower` ≥ 0 with the misreports that reach it, and `upper` where one is proved.
     Raises:
-        TypeError, ValueError: Bad valuations, reports or context, or outcomes that do not fit the substrate.
+        TypeError, ValueError: Bad valuations, reports or context, outcomes that do not fit the substrate, or rows that
+            touch each other.
     Example:
         >>> from auctionsim.mechanisms import PayAsBid, VCG
         >>> from auctionsim.substrates import Items
@@ -95,23 +98,17 @@ def ex_post_regret(
     """
     checked_count(budget, "budget"), checked_count(bound_budget, "bound_budget")
     game = checked_game(mechanism, substrate, valuations, reports, context=context, utility=utility)
+    check_rows_apart(game)
     proof = dsic_proof(game) if use_structure else None
     if proof is not None:
         return _by_proof(game, proof, confidence)
     box = checked_high(game, high)
-    breakpoints = own_bid_breakpoints(game) if use_structure else None
-    if breakpoints is not None:
-        best, supremum, scored = enumerate_stretches(game, breakpoints, box)
+    enumerated = _enumerated(game, box) if use_structure else None
+    if enumerated is not None:
+        best, supremum, scored, method = enumerated
         now = reported_utilities(game)
         lower, upper = (best.utility - now).clamp_min(0), (supremum - now).clamp_min(0)
-        return summarised(
-            lower,
-            upper,
-            best.bids,
-            method="exact: every breakpoint of the own bid",
-            budget=scored,
-            confidence=confidence,
-        )
+        return summarised(lower, upper, best.bids, method=method, budget=scored, confidence=confidence)
     best, method = search(game, box, budget, generator)
     rates = own_bid_rates(game, lipschitz) if use_structure or lipschitz is not None else None
     if rates is not None:
@@ -130,6 +127,15 @@ def ex_post_regret(
     if bound is not None:
         bound, method = torch.maximum(bound, lower), f"{method}; upper from every entry of the fixed menus"
     return summarised(lower, bound, best.bids, method=method, budget=budget, confidence=confidence)
+
+
+def _enumerated(game: Game, box: Tensor) -> tuple[Best, Tensor, int, str] | None:
+    """Return the best misreport, the supremum, how many were scored and how, where a list leaves nothing to miss."""
+    breakpoints = own_bid_breakpoints(game)
+    if breakpoints is not None:
+        return *enumerate_stretches(game, breakpoints, box), "exact: every breakpoint of the own bid"
+    apart = items_apart(game, box)
+    return None if apart is None else (*apart, "exact: every breakpoint of the own bid, item by item")
 
 
 def _by_cells(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.quasirandom import SobolEngine
 
 from auctionsim.checks import checked_allocation
-from auctionsim.regret.estimate import AnyMechanism, UtilityRule, quasi_linear
+from auctionsim.regret.estimate import AnyMechanism, UtilityRule, cleared, quasi_linear
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 
 ROWS_A_CALL = 2**15
@@ -62,7 +62,7 @@ def received(
         rows = bids.view(-1, n, m)
         context = None if game.context is None else torch.full((len(rows),), game.context, device=rows.device)
         with torch.no_grad():
-            outcome = game.mechanism(rows) if context is None else game.mechanism(rows, context)
+            outcome = cleared(game.mechanism, rows, context)
             checked_allocation(outcome.allocation, allocation_shape(game.substrate))
             exposure = game.substrate.exposure(outcome.allocation, context)[:, bidder]
         yield part, Received(exposure.view(count, draws, m), outcome.payments[:, bidder].view(count, draws))

@@ -18,8 +18,9 @@ from auctionsim.regret.estimate import (
     lone_deviations,
     misreport_utilities,
     quasi_linear,
+    reported_utilities,
 )
-from auctionsim.regret.ex_post import ex_post_regret
+from auctionsim.regret.search import search
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 from auctionsim.testing.sentences import BrokenClaimError, everybody, money, others, vector, worst
 
@@ -85,16 +86,9 @@ def dsic(claim: Claim, case: Case) -> None:
     gain, index = (scored[1:] - scored[0]).max(0)
     misreports = ladder.gather(0, index[None, ..., None].expand(1, *case.bids.shape))[0]
     if float(gain.max()) <= claim.tolerance:  # plain numbers make the better story, so they come first
-        found = ex_post_regret(
-            claim.mechanism,
-            claim.substrate,
-            case.bids,
-            context=case.context,
-            budget=SEARCH_BUDGET,
-            high=2 * claim.high,
-            use_structure=False,
-        )
-        gain, misreports = found.lower, found.best_misreports
+        game = _truthful(claim, case)
+        best, _ = search(game, torch.full_like(case.bids, 2 * claim.high), SEARCH_BUDGET, None)
+        gain, misreports = best.utility - reported_utilities(game), best.bids
     row, i = worst(gain)
     if not float(gain[row, i]) <= claim.tolerance:
         raise BrokenClaimError(

@@ -258,3 +258,39 @@ def test_bad_input_is_refused() -> None:
         ex_post_regret(lambda bids: Outcome(bids.expand(-1, -1, 2), bids[..., 0]), Items(2), v)
     with pytest.raises(ValueError, match="finite payments"):
         ex_post_regret(lambda bids: Outcome(bids, bids[..., 0] / 0), Items(2), v)
+    with pytest.raises(TypeError, match="must return an auctionsim.Outcome"):
+        ex_post_regret(lambda bids: (bids, bids[..., 0]), Items(2), v)
+
+
+def test_rows_that_touch_and_outcomes_drawn_anew_are_refused(generator: torch.Generator) -> None:
+    v = torch.rand(4, 2, 1, generator=generator)
+    honest = VCG(Items(2))
+
+    def by_the_crowd(bids: Tensor) -> Outcome:
+        return Outcome(honest(bids).allocation, honest(bids).payments + bids.mean())
+
+    def by_lot(bids: Tensor) -> Outcome:
+        return Outcome(honest(bids).allocation, torch.rand(bids.shape[:2], generator=generator))
+
+    for mechanism in (by_the_crowd, by_lot):
+        for rows in (v, v[:1]):
+            with pytest.raises(ValueError, match="must come out the same whatever else is in the batch"):
+                ex_post_regret(mechanism, Items(2), rows)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 49, 448])
+def test_odd_mechanisms_are_searched(budget: int, generator: torch.Generator) -> None:
+    """One bidder, one row, parts that are detached, no gradient at all: a price of half the item's worth in bids."""
+    v = torch.rand(1, 1, 2, generator=generator)
+    net = Network(1, 2, seed=3)
+
+    def detached(bids: Tensor, context: Tensor | None = None) -> Outcome:
+        return Outcome(net(bids).allocation.detach(), net(bids).payments)
+
+    known = ex_post_regret(net, Items(1, 2), v, budget=budget)
+    for mechanism in (detached, torch.no_grad()(net.forward), torch.inference_mode()(net.forward)):
+        found = ex_post_regret(mechanism, Items(1, 2), v, budget=budget)
+        assert found.budget == budget
+        assert found.interval is None
+        assert found.lower.shape == (1, 1)
+        assert found.max >= 0.9 * known.max
