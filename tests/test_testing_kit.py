@@ -140,6 +140,45 @@ def test_a_broken_claim_breaks_no_other_claim() -> None:
     )
 
 
+class NoReserve(SecondPrice):
+    """Announces a reserve, charges it, and sells below it: what an ignored reserve does to whoever bids less."""
+
+    def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
+        sold = SecondPrice()(bids)
+        return Outcome(sold.allocation, torch.maximum(sold.payments, self.reserve * sold.allocation.sum(2)))
+
+
+def pay_own_bid(bids: Tensor, context: Tensor | None = None) -> Outcome:
+    sold = SecondPrice()(bids)
+    return Outcome(sold.allocation, (bids * sold.allocation).sum(2))
+
+
+def permuted_rows(bids: Tensor, context: Tensor | None = None) -> Outcome:
+    return Outcome(*(part.roll(1, 0) for part in SecondPrice()(bids)))
+
+
+def soft_choice(bids: Tensor, context: Tensor | None = None) -> Outcome:
+    """The softmax that a network is trained with, left on: shares of the item at the price of a second-price winner."""
+    SecondPrice()(bids)
+    shares = (10 * bids).softmax(1)
+    return Outcome(shares, SecondPrice()(bids).payments.sum(1, keepdim=True) * shares[..., 0])
+
+
+MUTANTS = {
+    "pay-own-bid": (pay_own_bid, "dsic"),
+    "ignored reserve": (NoReserve(reserve=0.5), "individually_rational"),
+    "permuted rows": (permuted_rows, "rows_independent"),
+    "soft choice at test time": (soft_choice, "dsic"),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_mutants_of_second_price_are_caught(mutant: str) -> None:
+    mechanism, name = MUTANTS[mutant]
+    with pytest.raises(BrokenClaimError, match=f"^{name}: "):
+        checks_of(mechanism)[name]()
+
+
 def test_a_mechanism_that_overwrites_its_bids_is_caught() -> None:
     with pytest.raises(BrokenClaimError, match="overwrites its input"):
         checks_of(overwriting)["deterministic"]()

@@ -109,9 +109,8 @@ def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Ou
     outcome = mechanism(bids) if context is None else mechanism(bids, context)
     parts = (getattr(outcome, "allocation", None), getattr(outcome, "payments", None))
     if not all(isinstance(part, Tensor) for part in parts):
-        raise TypeError(
-            f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {type(outcome).__name__}"
-        )
+        kind = type(outcome).__name__
+        raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
     return outcome
 
 
