@@ -102,4 +102,4 @@ class Candidates:
         block = (torch.arange(self._filled, self._filled + count, device=like.device) // BLOCK) % 2
         self._filled += count
         onto_faces = ((1 + 2 * FACES) * unit - FACES).clamp(0, 1)
-        return onto_faces.to(like).view(count, 1, 1, -1) * like[block]
+        return onto_faces.to(like).view(count, 1, 1, like.shape[-1]) * like[block]

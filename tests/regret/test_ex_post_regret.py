@@ -144,6 +144,17 @@ def test_bidders_do_not_touch_each_other_in_a_slow_loop(generator: torch.Generat
     assert found.lower.std() > 0
 
 
+@pytest.mark.parametrize("batch", [300, 5000])
+def test_large_batches_are_searched_a_few_misreports_at_a_time(batch: int, generator: torch.Generator) -> None:
+    """So many rows that not even the telling misreports fit into one call; the first rows are as in a small batch."""
+    place = QuadraticSubstrate(2)
+    v = torch.rand(batch, 2, 1, generator=generator, dtype=torch.float64)
+    found = ex_post_regret(PayAsBid(place, 1.0), place, v, budget=64)
+    few = ex_post_regret(PayAsBid(place, 1.0), place, v[:3], budget=64)
+    torch.testing.assert_close(found.lower[:3], few.lower, rtol=0, atol=1e-9)
+    torch.testing.assert_close(found.lower, v[..., 0] ** 2 / 4, rtol=0, atol=1e-3)
+
+
 @given(seed=st.integers(0, 200), m=st.integers(1, 3), scrambled=st.booleans())
 def test_a_larger_budget_never_lowers_the_result(seed: int, m: int, scrambled: bool) -> None:
     net = Network(2, m, seed)
