@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from auctionsim.cli import auctions, bidders, neurons, studies, surfaces
+from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
 from auctionsim.cli.options import errors
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.add_typer(neurons.app, name="neurons")
 app.add_typer(surfaces.app, name="surface")
 app.add_typer(auctions.app, name="auction")
 app.add_typer(bidders.app, name="bidders")
+app.add_typer(tuning.app, name="tune")
 
 INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
 

@@ -1,0 +1,112 @@
+"""Commands about Ray Tune: a grid of auctions, and the hyperparameters of what learns."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auctionsim.cli.options import (
+    Feature,
+    PriorText,
+    Seed,
+    SurfaceName,
+    command_line,
+    console,
+    numbers,
+    surface_named,
+)
+
+app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
+
+Address = Annotated[
+    str | None, typer.Option(help="A Ray cluster, such as auto or 10.0.0.1:6379 [default: this machine].")
+]
+Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs of a local Ray [default: this machine's].")]
+PerTrial = Annotated[int, typer.Option(min=1, help="CPUs that are set aside for each trial.")]
+Draws = Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")]
+RegretDraws = Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")]
+
+
+@app.command("grid")
+def grid(
+    mechanisms: Annotated[str, typer.Option(help="Commas between.")] = "optimum,affine,menu,vcg,pay-as-bid",
+    prior: Annotated[
+        list[str] | None, typer.Option(help="Valuations, as `auction compare --prior`; several times.")
+    ] = None,
+    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
+    seeds: Annotated[str, typer.Option(help="Commas between.")] = "0,1,2",
+    surface: SurfaceName = "running-shoes-2@1",
+    feature: Feature = "slot_probability",
+    draws: Draws = 4096,
+    regret_draws: RegretDraws = 128,
+    cpus_per_trial: PerTrial = 1,
+    cpus: Cpus = None,
+    address: Address = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/tune-grid-…].")] = None,
+) -> None:
+    """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
+    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.tune_grid import GridSettings, run
+    from auctionsim.experiments.tuning import Cluster
+
+    try:
+        drawn = tuple(int(part) for part in seeds.split(","))
+    except ValueError:
+        raise ValueError(f"seeds are whole numbers with commas between, got {seeds!r}") from None
+    settings = GridSettings(
+        surface=surface,
+        feature=feature,
+        mechanisms=tuple(part.strip() for part in mechanisms.split(",")),
+        priors=tuple(prior or ["uniform:0,1"]),
+        user_weights=numbers(user_weights),
+        seeds=drawn,
+        folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
+        draws=draws,
+        regret_draws=min(regret_draws, draws),
+        cluster=Cluster(cpus_per_trial, cpus, address),
+    )
+    run(settings, surface_named(surface), command_line(), console)
+
+
+@app.command("hyperparameters")
+def hyperparameters(
+    target: Annotated[str, typer.Argument(help="menu or bidders.")],
+    trials: Annotated[int, typer.Option(min=1)] = 24,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of a trial's training [default: 1200].")] = None,
+    surface: SurfaceName = "running-shoes-2@1",
+    feature: Feature = "slot_probability",
+    prior: PriorText = "uniform:0,1",
+    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    setting: Annotated[str, typer.Option(help="bidders: a named auction.")] = "first-price",
+    draws: Draws = 4096,
+    regret_draws: RegretDraws = 128,
+    seed: Seed = 0,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time; 1 is reproducible.")] = None,
+    cpus_per_trial: PerTrial = 1,
+    cpus: Cpus = None,
+    address: Address = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/tune-…].")] = None,
+) -> None:
+    """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
+    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.tune_hyperparameters import TuningSettings, run
+    from auctionsim.experiments.tuning import Cluster
+
+    where = (Path(surface).stem, feature) if target == "menu" else (setting,)
+    settings = TuningSettings(
+        target=target,
+        folder=out or Path("runs") / slug("tune", target, *where, str(seed)),
+        steps=1200 if steps is None else steps,
+        trials=trials,
+        seed=seed,
+        surface=surface,
+        feature=feature,
+        prior=prior,
+        user_weight=user_weight,
+        setting=setting,
+        draws=draws,
+        regret_draws=min(regret_draws, draws),
+        concurrent=concurrent,
+        cluster=Cluster(cpus_per_trial, cpus, address),
+    )
+    run(settings, surface_named(surface) if target == "menu" else None, command_line(), console)

@@ -1,0 +1,245 @@
+"""How a Ray Tune study runs, stops and goes on: one folder, one set of settings, every trial in the table once."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from auctionsim.agents.ray_session import ray_running, require_cpus
+from auctionsim.checks import checked_count
+from auctionsim.experiments.preparation import commit_or_none
+from auctionsim.files import replacing, write_text
+from auctionsim.neurons.brand_neurons import package_versions
+
+TRIALS = "trials"  # Tune's own folder inside the run folder
+CLAIM = "study.json"
+TABLE = "trials.parquet"
+SNAPSHOT_SECONDS = "2"  # how often Tune writes down which trials are finished: what a kill costs beside running trials
+FINISHED = "finished"  # a trial's own word that it came to its end, and was not stopped early
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where trials run.
+
+    Attributes:
+        cpus_per_trial: CPUs that Ray sets aside for each; a trial computes on one thread.
+        cpus: CPUs that a local ray is given; None: those this process may use. A cluster has its own.
+        address: Of a Ray cluster, such as "auto" or "10.0.0.1:6379"; None: this machine. Its nodes need this package,
+            and the run folder must lie where all of them see it.
+    """
+
+    cpus_per_trial: int = 1
+    cpus: int | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        checked_count(self.cpus_per_trial, "cpus_per_trial")
+        if self.cpus is not None:
+            checked_count(self.cpus, "cpus")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is run.
+
+    Attributes:
+        folder: Run folder.
+        settings: Everything that decides the results, for the claim and run.json.
+        trial: (config, **shared) -> None: reports to Tune, lastly with `FINISHED`.
+        shared: What every trial is given besides its config, sent to workers once.
+        space: Tune's parameter space.
+        trials: How many trials there will be.
+        metric: Shown while they run.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    trial: Callable[..., None]
+    shared: Mapping[str, Any]
+    space: Mapping[str, Any]
+    trials: int
+    metric: str
+
+
+def run_study(
+    study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, command: str, console: Console
+) -> list[dict[str, Any]]:
+    """Run every trial that is not finished, and write the table as parquet and CSV beside run.json.
+
+    A study that was stopped, by Ctrl-C or by a kill, goes on with its unfinished trials when it is called again; one
+    that is finished is read from its table. A trial that was running begins anew.
+
+    Args:
+        study: What is run.
+        tune_options: Makes the arguments of `TuneConfig`; called once ray is there, for a new study only.
+        cluster: Where.
+        command: What the user typed, for run.json.
+        console: Where progress is shown.
+    Returns:
+        One record a trial, in the table's order.
+    Raises:
+        ValueError: The folder holds another study; the cluster is too small for one trial.
+        ChildProcessError: Trials failed; the same call tries these again.
+        KeyboardInterrupt: Ctrl-C; the same call goes on.
+    """
+    claim(study.folder, study.settings)
+    if (study.folder / TABLE).exists():
+        return read_table(study.folder)
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", SNAPSHOT_SECONDS)
+    with ray_running(cluster.address, cpus=cluster.cpus or _own_cpus()):
+        require_cpus(cluster.cpus_per_trial)  # Tune would wait for ever, without a word
+        from auctionsim.experiments.tune_progress import progress_shown
+
+        tuner = _tuner(study, tune_options, cluster)
+        with progress_shown(console):
+            results = tuner.fit()
+    records = _records(results, study.trials)
+    _write(study, records, command)
+    return records
+
+
+def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write down what the folder is for, or check that it is for this.
+
+    Raises:
+        ValueError: It is for something else; names the first setting that differs.
+    """
+    path, wanted = folder / CLAIM, json.loads(json.dumps(settings))
+    if not path.exists():
+        write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False))
+        return
+    there = json.loads(path.read_text(encoding="utf-8"))
+    for name in {**there, **wanted}:
+        if there.get(name) != wanted.get(name):
+            raise ValueError(
+                f"{folder} holds a study with {name} {there.get(name)!r}, not {wanted.get(name)!r}: "
+                "name another folder by --out, or remove it"
+            )
+
+
+def read_table(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of a finished study."""
+    import pandas as pd
+
+    table = pd.read_parquet(folder / TABLE)
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a trial adds to its record: which code computed it. A study that goes on may hold several."""
+    versions = {f"version_{name}": version for name, version in package_versions().items()}
+    return {"commit": commit_or_none() or "not from a checkout", **versions}
+
+
+def plain_settings(settings: Any, *left_out: str) -> dict[str, Any]:
+    """Return a settings record as JSON has it, without what does not decide the results."""
+    return {key: value for key, value in asdict(settings).items() if key not in left_out}
+
+
+def distinct(values: Sequence[Any], name: str) -> None:
+    """Refuse an empty list and one that names something twice.
+
+    Raises:
+        ValueError: Says which.
+    """
+    twice = [value for value in values if list(values).count(value) > 1]
+    if twice or not values:
+        raise ValueError(f"{name} must be one or more different values, got {', '.join(map(str, values)) or 'none'}")
+
+
+def _own_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster) -> Any:
+    """Return a new tuner, or the one that goes on."""
+    from ray import tune
+
+    from auctionsim.experiments.tune_progress import TrialProgress
+
+    trainable = tune.with_parameters(study.trial, **study.shared) if study.shared else study.trial
+    trainable = tune.with_resources(trainable, {"cpu": cluster.cpus_per_trial})
+    path = (study.folder / TRIALS).resolve()
+    begun = tune.Tuner.can_restore(str(path)) and any(path.glob("experiment_state-*.json"))
+    if begun:
+        return tune.Tuner.restore(str(path), trainable=trainable, resume_unfinished=True, restart_errored=True)
+    return tune.Tuner(
+        trainable,
+        param_space=dict(study.space),
+        tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=_trial_folder, **tune_options()),
+        run_config=tune.RunConfig(
+            name=TRIALS,
+            storage_path=str(study.folder.resolve()),
+            callbacks=[TrialProgress(study.trials, study.metric)],
+            verbose=0,
+        ),
+    )
+
+
+def _trial_folder(trial: Any) -> str:
+    return str(trial.trial_id)
+
+
+def _records(results: Any, expected: int) -> list[dict[str, Any]]:
+    """Return one flat record a trial.
+
+    Raises:
+        ChildProcessError: Trials failed.
+        KeyboardInterrupt: Some did not run to their end.
+    """
+    if results.num_errors:
+        first = next(result for result in results if result.error is not None)
+        reason = str(first.error).strip().splitlines()[-1]
+        raise ChildProcessError(
+            f"{results.num_errors} of {expected} trials failed, the first with {first.config}: {reason}; "
+            "the same command tries them again"
+        )
+    if results.num_terminated < expected:
+        raise KeyboardInterrupt
+    assert len(results) == expected, f"{len(results)} trials of {expected}"
+    records = []
+    for result in results:
+        own = {name: value for name, value in result.metrics.items() if name not in _TUNES_OWN and name != "config"}
+        plain = {name: value for name, value in own.items() if not name.startswith("config/")}
+        records.append(
+            {**result.config, "trial": result.metrics["trial_id"], **plain, "seconds": result.metrics["time_total_s"]}
+        )
+    return records
+
+
+_TUNES_OWN = frozenset(
+    {
+        "trial_id",
+        "date",
+        "timestamp",
+        "time_this_iter_s",
+        "time_total_s",
+        "time_since_restore",
+        "iterations_since_restore",
+    }
+    | {"done", "pid", "hostname", "node_ip", "training_iteration", "checkpoint_dir_name", "experiment_tag"}
+    | {"should_checkpoint"}
+)
+
+
+def _write(study: Study, records: Sequence[Mapping[str, Any]], command: str) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame(list(records))
+    record = {
+        "command": command,
+        "commit": commit_or_none(),
+        "versions": package_versions(),
+        "settings": study.settings,
+    }
+    write_text(study.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False))
+    write_text(study.folder / "trials.csv", table.to_csv(index=False, lineterminator="\n"))
+    with replacing(study.folder / TABLE) as draft:  # last: it says that the study is finished
+        table.to_parquet(draft)

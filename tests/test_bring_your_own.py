@@ -1,0 +1,57 @@
+"""The code of docs/bring-your-own.md runs as it stands, block after block, and does what the page says."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from auctionsim.substrates import Substrate
+
+PAGE = (Path(__file__).parent.parent / "docs" / "bring-your-own.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, Any]:
+    found: dict[str, Any] = {"__name__": "bring_your_own"}
+    for number, block in enumerate(BLOCKS):
+        exec(compile(block, f"docs/bring-your-own.md, block {number}", "exec"), found)
+    return found
+
+
+def test_a_model_from_a_folder_and_a_feature_on_it(names: dict[str, Any]) -> None:
+    assert names["model"].fingerprint == names["fake"].fingerprint
+    assert isinstance(names["sold"], Substrate)
+    assert names["exposure"].shape == (1, 2, 1)
+    assert names["loss"].tolist() == [0.0]  # the untouched model
+
+
+def test_a_feature_sees_the_beginning_only(names: dict[str, Any]) -> None:
+    live, off = names["live"], names["off"]
+    everything = names["EarlyMention"](live, words=10**6)
+    context = torch.tensor([0])
+    whole = everything.exposure(off, context)
+    assert torch.equal(whole[:, :, 0], live.exposure(off, context)[:, :, 1])  # mention_probability
+    assert bool((names["EarlyMention"](live, words=0).exposure(off, context) == 0).all())
+
+
+def test_a_prior_follows_from_three_functions(names: dict[str, Any]) -> None:
+    prior = names["Triangle"]()
+    assert prior.monopoly_price == pytest.approx(1 / 3, abs=1e-4)
+    draws = prior.sample((20_000,), torch.Generator().manual_seed(0), torch.float64)
+    assert float(draws.mean()) == pytest.approx(1 / 3, abs=0.01)
+    levels = torch.linspace(0, 1, 11, dtype=torch.float64)
+    assert torch.allclose(prior.cdf(prior.quantile(levels)), levels)
+
+
+def test_a_mechanism_charges_its_price(names: dict[str, Any]) -> None:
+    surface = names["surface"]
+    auction = names["TakeItOrLeaveIt"](surface, 0.3)
+    outcome = auction(torch.tensor([[[0.2], [0.29]], [[0.3], [0.0]]], dtype=torch.float64))
+    assert outcome.payments[0].tolist() == [0.0, 0.0]
+    exposure = surface.exposure(outcome.allocation)
+    assert float(outcome.payments[1, 0]) == pytest.approx(0.3 * float(exposure[1, 0, 0]))
+    assert float(outcome.payments[1, 1]) == 0
+    assert names["game"].num_bidders == 2
