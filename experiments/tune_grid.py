@@ -13,7 +13,16 @@ from rich.table import Table
 from auctionsim.comparison import compare, estimate
 from auctionsim.experiments.auctions import KINDS, designed
 from auctionsim.experiments.comparing import tidy
-from auctionsim.experiments.tuning import FINISHED, Cluster, Study, distinct, plain_settings, provenance, run_study
+from auctionsim.experiments.tuning import (
+    FINISHED,
+    Cluster,
+    Study,
+    distinct,
+    plain_settings,
+    provenance,
+    run_study,
+    wide,
+)
 from auctionsim.priors import parse_priors, product
 from auctionsim.report.records import MechanismRow
 from auctionsim.report.wording import estimate as written
@@ -84,7 +93,7 @@ def run(settings: GridSettings, surface: ResponseSurface, command: str, console:
     )
     records = run_study(study, dict, settings.cluster, command, console)
     table = in_order(records, settings)
-    console.print(summary(table, settings))
+    wide(console).print(summary(table, settings))
     console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)
     return table
 

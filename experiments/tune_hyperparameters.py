@@ -22,7 +22,7 @@ from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.auctions import MENU
 from auctionsim.experiments.bidder_evaluation import evaluate
 from auctionsim.experiments.tune_grid import flat
-from auctionsim.experiments.tuning import FINISHED, Cluster, Study, plain_settings, provenance, run_study
+from auctionsim.experiments.tuning import FINISHED, Cluster, Study, plain_settings, provenance, run_study, wide
 from auctionsim.mechanisms import TrainingPoint, train_menu
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 from auctionsim.priors import parse_priors, product
@@ -129,7 +129,7 @@ def run(
     )
     records = run_study(study, lambda: _options(settings), settings.cluster, command, console)
     best_first = sorted(records, key=lambda one: (not _done(one), -one[metric] if mode == "max" else one[metric]))
-    console.print(best_table(best_first, settings))
+    wide(console).print(best_table(best_first, settings))
     console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)
     return best_first
 

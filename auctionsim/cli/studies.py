@@ -75,6 +75,20 @@ def say(
     console.print(f"hits: {hits}; user loss {said.user_loss:.3f} nats a token")
 
 
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders: whatever has a run.json.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page [default: report.html in the folder, or here where there are several]."),
+    ] = None,
+) -> None:
+    """Write one page about one or more runs: their tables, figures and replies, and links to the data."""
+    from auctionsim.report import write_runs_report
+
+    path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    console.print(f"report: {write_runs_report(runs, path)}", soft_wrap=True)
+
+
 def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None) -> None:
     """Run the benchmarks of a checkout; each prints ratios against a baseline of the same run."""
     import runpy

@@ -12,6 +12,7 @@ from auctionsim.report.records import (
     ReplyPair,
     TradeOffPoint,
 )
+from auctionsim.report.runs import write_runs_report
 
 __all__ = [
     "Confirmation",
@@ -25,4 +26,5 @@ __all__ = [
     "TrainingPoint",
     "render",
     "write_report",
+    "write_runs_report",
 ]

@@ -54,7 +54,8 @@
     if (value === undefined) return cell.textContent.trim();
     return value === "" ? -Infinity : Number(value);
   };
-  document.querySelectorAll("table.sortable thead th").forEach((head, column) => {
+  document.querySelectorAll("table.sortable thead th").forEach((head) => {
+    const column = head.cellIndex;
     head.querySelector("button").addEventListener("click", () => {
       const up = head.getAttribute("aria-sort") === "descending";
       head.parentElement.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));

@@ -39,7 +39,7 @@ def render(findings: Findings) -> str:
         ValueError: The neurons, the surface and the brands do not belong together.
     """
     _require_consistent(findings)
-    environment, plotly_js = _template_tools()
+    environment, plotly_js = template_tools()
     boards = _boards(findings)
     figures = {figure.name: _drawn(figure) for board in boards.values() if board for figure in board.figures}
     page: str = environment.get_template("page.html").render(
@@ -79,7 +79,7 @@ def _require_consistent(findings: Findings) -> None:
         raise ValueError(f"sold_neurons must lie in [1, {findings.neurons.max_neurons}], got {findings.sold_neurons}")
 
 
-def _template_tools() -> tuple[Any, str]:
+def template_tools() -> tuple[Any, str]:
     """Return the templates' environment and the source of plotly.js.
 
     Raises:
