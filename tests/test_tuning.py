@@ -124,9 +124,10 @@ def finished_trials(folder: Path) -> int:
     return sum(path.stat().st_size > 0 for path in folder.glob("trials/*/result.json"))
 
 
-@pytest.mark.slow  # ray starts three times
+@pytest.mark.slow  # ray starts twice or three times
 @pytest.mark.timeout(600)
-def test_a_killed_grid_goes_on_and_ends_with_every_trial_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_grid_goes_on_and_ends_with_every_trial_once(how: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "grid"
     running = start(folder, *GRID)
     deadline = time.monotonic() + 240
@@ -134,8 +135,14 @@ def test_a_killed_grid_goes_on_and_ends_with_every_trial_once(tmp_path: Path) ->
         assert running.poll() is None, running.stdout and running.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.communicate()
+    if how == signal.SIGKILL:
+        os.killpg(running.pid, how)
+    else:
+        running.send_signal(how)
+    told, _ = running.communicate(timeout=120)
+    if how == signal.SIGINT:
+        assert running.returncode == 130, told
+        assert "the same command goes on" in told
     before = finished_trials(folder)
     assert 4 <= before < 8
     assert not (folder / "trials.parquet").exists()
@@ -155,6 +162,8 @@ def test_a_killed_grid_goes_on_and_ends_with_every_trial_once(tmp_path: Path) ->
     first = table[(table["mechanism"] == "vcg") & (table["seed"] == 0)].iloc[0]
     assert first["regret_A"] == 0
 
+    if how == signal.SIGINT:
+        return
     written = (folder / "trials.parquet").stat().st_mtime_ns
     third = start(folder, *GRID)
     told, _ = third.communicate(timeout=300)
