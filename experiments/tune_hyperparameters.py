@@ -76,7 +76,7 @@ class TuningSettings:
     draws: int = 4096
     regret_draws: int = 128
     reduction: int = 3
-    grace: int = 4
+    grace: int = 10
     concurrent: int | None = None
     cluster: Cluster = field(default_factory=Cluster)
 

@@ -81,6 +81,8 @@ def hyperparameters(
     draws: Draws = 4096,
     regret_draws: RegretDraws = 128,
     seed: Seed = 0,
+    grace: Annotated[int, typer.Option(min=1, help="Reports before ASHA may stop a trial; menu 42, bidders 22.")] = 10,
+    reduction: Annotated[int, typer.Option(min=2, help="ASHA goes on with one of so many at each rung.")] = 3,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time; 1 is reproducible.")] = None,
     cpus_per_trial: PerTrial = 1,
     cpus: Cpus = None,
@@ -106,6 +108,8 @@ def hyperparameters(
         setting=setting,
         draws=draws,
         regret_draws=min(regret_draws, draws),
+        grace=grace,
+        reduction=reduction,
         concurrent=concurrent,
         cluster=Cluster(cpus_per_trial, cpus, address),
     )
