@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from auctionsim.experiments.preparation import Stages, commit_or_none, kept_neur
 from auctionsim.files import replacing, write_text
 from auctionsim.language_models import load_model
 from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint
+from auctionsim.neurons import BrandNeurons
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.priors import Priors, parse_priors, product
 from auctionsim.prompts import build_prompts, read_prompts
@@ -189,7 +191,10 @@ def _live_model(settings: CompareSettings, surface: ResponseSurface, stages: Sta
         model = load_model(settings.model, settings.device, settings.dtype)
         surface.require_model(model.identity)
     most = max(map(int, measured["num_neurons"]))
-    neurons = kept_neurons(settings.folder, model, brands, prompts, most, measured["seed"], stages)
+    neurons = measured_neurons(settings.surface, known.get("neurons"))
+    if neurons is None:
+        stages.console.print("the surface's own neurons are not here: identified anew for the example replies")
+        neurons = kept_neurons(settings.folder, model, brands, prompts, most, measured["seed"], stages)
     return LanguageModelSubstrate(
         model,
         neurons,
@@ -199,7 +204,28 @@ def _live_model(settings: CompareSettings, surface: ResponseSurface, stages: Sta
         max_new_tokens=measured["max_new_tokens"],
         temperature=measured["temperature"],
         seed=settings.seed,
+        mode=measured.get("mode", "multiply"),
+        positions=measured.get("positions", "reply"),
     )
+
+
+def measured_neurons(surface: str, digest: str | None) -> BrandNeurons | None:
+    """Return the neurons that a surface was measured with: beside its file, or shipped with it; None without them.
+
+    Args:
+        surface: A file, or a packaged surface's name.
+        digest: Of the neurons, by the surface's provenance; others are not taken.
+    """
+    shipped = resources.files("auctionsim.data") / "neurons" / f"{surface}.safetensors"
+    beside = Path(surface).parent / "neurons.safetensors" if Path(surface).suffix == ".safetensors" else None
+    if beside is None and shipped.is_file():
+        with resources.as_file(shipped) as path:
+            found = BrandNeurons.load(path)
+    elif beside is not None and beside.is_file():
+        found = BrandNeurons.load(beside)
+    else:
+        return None
+    return found if digest is None or found.digest == digest else None
 
 
 def menu_table(options: Sequence[MenuOption], title: str) -> Table:
