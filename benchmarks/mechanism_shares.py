@@ -5,13 +5,13 @@ Profiles are a lattice in quantile space (Kronecker's, by the generalised golden
 shifts: each shift gives an unbiased estimate of both objectives, the interval is Student's over the shifts' ratios.
 Regret is searched, not taken from a proof: the largest gain from a misreport over random profiles.
 
-    python benchmarks/mechanism_shares.py [--seeds 3] [--points 16384] [--only TEXT]
+    python benchmarks/mechanism_shares.py [--seeds 3] [--points 8192] [--only TEXT] [--user-weights 0,1,4]
 """
 
 import argparse
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -114,14 +114,14 @@ def timed(train: Callable[[], Mechanism]) -> tuple[Mechanism, float]:
     return rule, time.perf_counter() - began
 
 
-def separable_menus(seeds: int, points: int) -> Iterator[Row]:
-    """Menus on the separable quadratic, at every user weight at which the optimum keeps enough."""
+def separable_menus(seeds: int, points: int, user_weights: Sequence[float]) -> Iterator[Row]:
+    """Menus on the separable quadratic, at every user weight (the first is 0) at which the optimum keeps enough."""
     substrate = QuadraticSubstrate(2)
     for name in ("U[0, 1]", "Exp(1)", "Beta(2, 5)"):
         prior = PRIORS[name]
         drawn = profiles(substrate, prior, points, seed=7)
         free = None
-        for user_weight in USER_WEIGHTS:
+        for user_weight in user_weights:
             theirs = objective(VirtualWelfareMaximizer(substrate, prior, user_weight), substrate, drawn, user_weight)
             free = theirs if free is None else free
             if float(theirs.mean()) < KEPT * float(free.mean()):
@@ -193,14 +193,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each rule")
     parser.add_argument("--points", type=int, default=2**13, help="of the lattice, for each shift")
     parser.add_argument("--only", default="", help="parts whose name holds this: items, menus, crosstalk")
+    swept = ",".join(f"{weight:g}" for weight in USER_WEIGHTS)
+    parser.add_argument("--user-weights", default=swept, help="of the separable menus, 0 the first")
     chosen = parser.parse_args()
+    weights = [float(part) for part in chosen.user_weights.split(",")]
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {SHIFTS} shifts of {chosen.points} points")
     below = total = 0
-    parts = {"items": item_rules, "menus": separable_menus, "crosstalk": crosstalk_rules}
+    parts = {
+        "items": lambda: item_rules(chosen.seeds, chosen.points),
+        "menus": lambda: separable_menus(chosen.seeds, chosen.points, weights),
+        "crosstalk": lambda: crosstalk_rules(chosen.seeds, chosen.points),
+    }
     for name, part in parts.items():
         if chosen.only not in name:
             continue
-        for row in part(chosen.seeds, chosen.points):
+        for row in part():
             low, high = row.interval or (row.value, row.value)
             judged = "" if row.bar is None else f"{'≥' if row.value >= row.bar else 'BELOW'} {row.bar:.4f}"
             print(f"{row.what:<62}{row.value:.5f} [{low:.5f}, {high:.5f}] {judged:<13} {row.more}", flush=True)
