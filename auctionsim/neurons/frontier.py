@@ -99,8 +99,8 @@ def frontier_cells(
 ) -> list[Cell]:
     """Measure one brand's settings on validation prompts and texts.
 
-    For each number of neurons, amplification rises until neutral_kl exceeds 1.2 times the highest limit; what lies beyond
-    is left out, as no limit admits it.
+    For each number of neurons, amplification rises until neutral_kl exceeds 1.2 times the highest limit; what lies
+    beyond is left out, as no limit admits it.
 
     Raises:
         ValueError: More neurons than are ranked.
