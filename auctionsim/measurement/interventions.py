@@ -1,6 +1,7 @@
 """Which joint interventions are measured: every distinct one of a grid, or those of a list, each once."""
 
 import itertools
+import math
 from typing import NamedTuple
 
 import torch
@@ -25,9 +26,9 @@ class Interventions(NamedTuple):
     cells: Tensor
 
     @property
-    def num_neurons(self) -> float:
-        """The most neurons of a brand in any of them."""
-        return float(self.distinct[..., 0].max())
+    def most_neurons(self) -> int:
+        """The most neurons of a brand in any of them, a fraction counted whole."""
+        return math.ceil(float(self.distinct[..., 0].max()))
 
     @property
     def amplification(self) -> float:
@@ -96,13 +97,12 @@ def levels_of(settings: MeasurementSettings) -> list[LeverSetting]:
     ]
 
 
-def levers_of(interventions: Interventions) -> tuple[Lever, Lever]:
-    """Return the levers with the bounds that a list of interventions has, the null included."""
-    bounds = [(float(part.min()), float(part.max())) for part in interventions.distinct.unbind(2)]
-    return (
-        Lever("num_neurons", *bounds[0], NULL.num_neurons),
-        Lever("amplification", *bounds[1], NULL.amplification),
-    )
+def levers_of(allocations: Tensor) -> tuple[Lever, Lever]:
+    """Return the levers with the bounds that listed allocations (entry, bidder, lever) have, the null included."""
+    names, (low, high) = LeverSetting._fields, torch.aminmax(allocations.flatten(0, 1), dim=0)
+    bounds = zip(names, NULL, low.tolist(), high.tolist(), strict=True)
+    levers = [Lever(name, min(least, null), max(most, null), null) for name, null, least, most in bounds]
+    return levers[0], levers[1]
 
 
 def _once(joint: Tensor, sizes: list[int]) -> Interventions:

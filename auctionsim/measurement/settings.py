@@ -32,6 +32,8 @@ class MeasurementSettings:
         temperature: Of sampling.
         seed: Of the replies; replicates draw apart from it.
         rows: Most replies sampled in one batch.
+        mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
+        positions: "reply" or "all", see `LanguageModelSubstrate`.
         half_width: Rounds go on until the interval of every brand's mention probability, in every intervention of a
             shard, is at most this to either side (see `auctionsim.measurement.rounds`). None: one round.
         interval: "wilson" or "jeffreys".
@@ -47,6 +49,8 @@ class MeasurementSettings:
     temperature: float = 0.7
     seed: int = 0
     rows: int = 80
+    mode: str = "multiply"
+    positions: str = "reply"
     half_width: float | None = None
     interval: str = "wilson"
     confidence: float = 0.95
