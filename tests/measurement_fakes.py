@@ -10,10 +10,16 @@ from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Measuring, Unit, UnitResult
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.substrates.intent import Lead
 from auctionsim.testing import fake_language_model
 
 SETTINGS = MeasurementSettings(
-    num_neurons=(0.0, 8.0, 24.0), amplification=(1.0, 3.0), samples=3, max_new_tokens=6, rows=12
+    num_neurons=(0.0, 8.0, 24.0),
+    amplification=(1.0, 3.0),
+    samples=3,
+    max_new_tokens=6,
+    rows=12,
+    leads=(Lead(". You", ("can",)),),  # the fake's tokenizer cuts other words to pieces: many passes
 )
 
 

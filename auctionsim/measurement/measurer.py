@@ -44,6 +44,7 @@ class UnitMeasurer:
                 seed=settings.seed,
                 mode=settings.mode,
                 positions=settings.positions,
+                leads=settings.leads,
             )
             for name in REPLICATES
         }

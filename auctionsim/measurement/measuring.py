@@ -27,7 +27,6 @@ from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit, write_unit
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
 from auctionsim.prompts import STEMS, PromptSet
-from auctionsim.substrates.intent import CALLS
 from auctionsim.substrates.language_model import FEATURES
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES, Replicate
@@ -214,7 +213,6 @@ class Measuring:
             "prompts": self.prompts.digest,
             "stems": list(STEMS),
             "features": list(FEATURES),
-            "calls": {lead: list(words) for lead, words in CALLS.items()},
         }
 
     def _provenance(self, more: Mapping[str, Any] | None) -> dict[str, Any]:

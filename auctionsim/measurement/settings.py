@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.substrates.intent import LEADS, Lead
 from auctionsim.substrates.surface import LeverGrid
 
 
@@ -34,6 +35,7 @@ class MeasurementSettings:
         rows: Most replies sampled in one batch.
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
         positions: "reply" or "all", see `LanguageModelSubstrate`.
+        leads: What `intent` is read off after, see `auctionsim.substrates.intent`.
         half_width: Rounds go on until the interval of every brand's mention probability, in every intervention of a
             shard, is at most this to either side (see `auctionsim.measurement.rounds`). None: one round.
         interval: "wilson" or "jeffreys".
@@ -51,6 +53,7 @@ class MeasurementSettings:
     rows: int = 80
     mode: str = "multiply"
     positions: str = "reply"
+    leads: tuple[Lead, ...] = LEADS
     half_width: float | None = None
     interval: str = "wilson"
     confidence: float = 0.95
@@ -69,6 +72,8 @@ class MeasurementSettings:
                 f"a lever must vary: num_neurons is fixed at {self.num_neurons[0]:g} and amplification "
                 f"at {self.amplification[0]:g}"
             )
+        if not self.leads or not all(lead.text.strip() and lead.calls for lead in self.leads):
+            raise ValueError(f"leads must be one or more texts with calls, got {self.leads}")
         checked_count(self.samples, "samples")
         checked_count(self.max_new_tokens, "max_new_tokens")
         checked_number(self.temperature, "temperature")

@@ -3,7 +3,7 @@
 The paper (arXiv 2605.08326) sells a commercial feature whose definition it does not publish. Ours is a reconstruction:
 
     intent_i = mean over prompts, stems s and leads l of
-               Σ_names P(name, then a word's end | prompt, s) · Σ_{c ∈ CALLS[l]} P(c | prompt, s, name, l)
+               Σ_names P(name, then a word's end | prompt, s) · Σ_{c ∈ calls of l} P(c | prompt, s, name, l)
 
 A *lead* is a neutral beginning of what follows the name, as a stem is of what comes before it: ". You can" calls for an
 action, ". Find out more at" for an address. So intent is the probability that a reply which is led to a name gives the
@@ -25,14 +25,30 @@ from auctionsim.language_models.intervention import Intervention, as_interventio
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.substrates.slots import SlotScorer
 
-CALLS: dict[str, tuple[str, ...]] = {
-    ". You can": (
-        *("buy", "order", "purchase", "shop", "get", "book", "reserve", "rent", "hire", "visit"),
-        *("try", "download", "subscribe", "join", "donate", "support", "contact", "call", "click"),
+
+class Lead(NamedTuple):
+    """What follows a name, and the words after it that count.
+
+    Attributes:
+        text: Neutral; begins with the sign that ends the name's sentence.
+        calls: Words for an action, or beginnings of an address; each follows a space.
+    """
+
+    text: str
+    calls: tuple[str, ...]
+
+
+LEADS = (
+    Lead(
+        ". You can",
+        (
+            *("buy", "order", "purchase", "shop", "get", "book", "reserve", "rent", "hire", "visit"),
+            *("try", "download", "subscribe", "join", "donate", "support", "contact", "call", "click"),
+        ),
     ),
-    ". Find out more at": ("www", "http", "https"),
-}
-"""After each lead, the words that count as a call to action or as the beginning of a link."""
+    Lead(". Find out more at", ("www", "http", "https")),
+)
+"""A call to action, and a link."""
 
 _BYTES = 200_000_000  # of float32 log-probabilities held at once
 
@@ -70,7 +86,7 @@ class CommercialScorer:
         brands: The bidders.
         stems: Neutral beginnings of a reply that call for a name.
         whole_prompt: Interventions touch every token of the prompt, not its last alone.
-        calls: By lead, the words that count after it.
+        leads: What follows a name, and the calls that count after it.
     Raises:
         ValueError: The tokenizer joins a stem with a name, or a lead with what follows it.
     """
@@ -82,11 +98,11 @@ class CommercialScorer:
         stems: tuple[str, ...],
         *,
         whole_prompt: bool = False,
-        calls: dict[str, tuple[str, ...]] = CALLS,
+        leads: tuple[Lead, ...] = LEADS,
     ) -> None:
-        self.model, self.whole_prompt, self.num_leads = model, whole_prompt, len(calls)
+        self.model, self.whole_prompt, self.num_leads = model, whole_prompt, len(leads)
         self.slots = SlotScorer(model, brands, stems, whole_prompt=whole_prompt)
-        self._rows = [row for k in range(len(self.slots.continuations)) for row in self._rows_of(k, stems, calls)]
+        self._rows = [row for k in range(len(self.slots.continuations)) for row in self._rows_of(k, stems, leads)]
         self._longest = max(len(row.ids) for row in self._rows) + 1  # the last is only predicted
 
     def __call__(self, prompt: str, change: Intervention | Float[Tensor, "row layer neuron"]) -> Scores:
@@ -119,14 +135,14 @@ class CommercialScorer:
         logits = reply_logits(self.model, prefix.repeat(len(block)), ids, change.repeat(len(block)))
         return torch.log_softmax(logits.float(), dim=-1).view(change.num_rows, len(block), self._longest, -1)
 
-    def _rows_of(self, index: int, stems: tuple[str, ...], calls: dict[str, tuple[str, ...]]) -> list[_Row]:
+    def _rows_of(self, index: int, stems: tuple[str, ...], leads: tuple[Lead, ...]) -> list[_Row]:
         """Return the fewest rows that hold all but the last token of every call after one name."""
         c = self.slots.continuations[index]
         rows = []
-        for lead, words in calls.items():
-            lead_ids = _after(self.model, stems[c.stem], lead)
+        for lead in leads:
+            lead_ids = _after(self.model, stems[c.stem], lead.text)
             begun = [*c.stem_ids, *c.name_ids, *lead_ids]
-            listed = _disjoint([self.model.continuation_ids(stems[c.stem] + lead, word) for word in words])
+            listed = _disjoint([self.model.continuation_ids(stems[c.stem] + lead.text, word) for word in lead.calls])
             for beginning, own in _by_beginning(listed):
                 rows.append(_Row(index, [*begun, *beginning], len(begun), own, not rows))
         return rows

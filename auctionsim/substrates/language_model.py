@@ -14,7 +14,7 @@ from auctionsim.language_models.loading import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import STEMS, PromptSet
 from auctionsim.quality.repetition import repetition_rate
-from auctionsim.substrates.intent import CommercialScorer, Scores
+from auctionsim.substrates.intent import LEADS, CommercialScorer, Lead, Scores
 from auctionsim.substrates.protocol import Lever
 
 FEATURES = ("slot_probability", "mention_probability", "hits", "intent")
@@ -69,6 +69,7 @@ class LanguageModelSubstrate:
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
         positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
             before; "all" touches the whole prompt, too.
+        leads: What `intent` is read off after.
     Raises:
         ValueError: Neurons of another model, levers out of range, unknown positions, an unknown mode or one that the
             neurons lack the numbers for.
@@ -91,6 +92,7 @@ class LanguageModelSubstrate:
         seed: int = 0,
         mode: str = "multiply",
         positions: str = "reply",
+        leads: tuple[Lead, ...] = LEADS,
     ) -> None:
         if neurons.model.rpartition(":")[2] != model.fingerprint:
             raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
@@ -111,7 +113,7 @@ class LanguageModelSubstrate:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
         self.mode, self.positions = mode, positions
         neurons.intervention(self.null_allocation(1, dtype=torch.float32), mode)  # refuses what it lacks now, not later
-        self._score = CommercialScorer(model, neurons.brands, STEMS, whole_prompt=positions == "all")
+        self._score = CommercialScorer(model, neurons.brands, STEMS, whole_prompt=positions == "all", leads=leads)
 
     def null_allocation(
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
