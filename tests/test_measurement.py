@@ -77,7 +77,11 @@ def test_the_surface_is_a_slow_loop_over_the_stored_replies(done: Measuring) -> 
         which = done.interventions.distinct.tolist().index(levers)
         mine = [r for r in units if r.unit.replicate == name and r.unit.context == context]
         replies = [reply for r in mine for reply in r.replies if reply.intervention == which]
-        slots = [np.mean(r.scored["slot_probability"][which - r.unit.start], axis=0) for r in mine if r.unit.start <= which < r.unit.stop]
+        slots = [
+            np.mean(r.scored["slot_probability"][which - r.unit.start], axis=0)
+            for r in mine
+            if r.unit.start <= which < r.unit.stop
+        ]
         columns: dict[tuple[int, str], list[float]] = {}
         for brand in range(2):
             columns[brand, "slot_probability"] = [float(slot[brand]) for slot in slots]

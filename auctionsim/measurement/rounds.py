@@ -7,16 +7,16 @@ shard stops when the interval of every brand's mention probability under every o
 the same count, and a unit's numbers depend on the plan alone; only whether it is measured at all depends on others.
 
 What stopping by the data does to the numbers. A half-width is smallest where the observed share is near 0 or 1, so a
-shard that by luck looks extreme stops early: means are pushed away from ½. `stopping_row` computes by how much, exactly,
-for the worst case, a shard of one intervention and one brand. With rounds of 16, a half-width of .1 and at most 128
-replies, the mean is off by at most .018, at most .41 of its standard deviation (at true probabilities near .1 and .9; by less
-than .004 between .35 and .65), and the Wilson interval at the end covers in 92 % or more, 95 % on average. A shard of many
-interventions stops by its widest, so most of them are stopped by something else than their own luck.
+shard that by luck looks extreme stops early: means are pushed away from ½. `stopping_row` computes by how much,
+exactly, for the worst case, a shard of one intervention and one brand. With rounds of 16, a half-width of .1 and at
+most 128 replies, the mean is off by at most .018, which is .41 of its standard deviation (at true probabilities near .1
+and .9; by less than .004 between .35 and .65), and the Wilson interval at the end covers in 92 % or more, 95 % on
+average. A shard of many interventions stops by its widest, so most of them are stopped by luck that is not theirs.
 
 The reported standard errors treat the count as if it had been fixed. They remain usable: a bias below half of one, and
-intervals that cover. They are not to be trusted where nearly all replies agree, stopping or not: where all do, they are 0,
-and the interval is what to look at. Features that are scored, not sampled, do not depend on the count. Replicate B stops by
-its own data, so what is scored on B owes nothing to A's luck.
+intervals that cover. They are not to be trusted where nearly all replies agree, stopping or not: where all do they are
+0, and the interval is what to look at. Features that are scored, not sampled, do not depend on the count. Replicate B
+stops by its own data, so what is scored on B owes nothing to A's luck.
 
 Source:
     Wilson (1927), "Probable inference"; Brown, Cai, DasGupta (2001), "Interval estimation for a binomial proportion",

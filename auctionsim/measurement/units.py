@@ -56,7 +56,7 @@ class UnitResult(NamedTuple):
 
     Attributes:
         unit: The piece of work.
-        scored: By feature, [intervention][stem][brand] exact values; empty after the first round, as they do not change.
+        scored: By feature, [intervention][stem][brand] exact values; empty after the first round.
         replies: samples × interventions of them.
     """
 

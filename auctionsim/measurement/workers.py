@@ -35,7 +35,8 @@ class Workers:
     Attributes:
         count: How many, one model each.
         load: Makes the model in a worker; it is pickled, so use a function of an installed package.
-        address: A running Ray cluster's ("auto", "ray://host:10001"); None starts Ray on this machine and stops it after.
+        address: A running Ray cluster's ("auto", "host:6379", "ray://host:10001"); None starts Ray here, and stops it
+            afterwards.
         threads: Of torch, in each worker, and as many CPUs of Ray's.
         gpus: Of Ray's, for each worker.
     """
@@ -123,8 +124,8 @@ def measure(
 def run_on_workers(measuring: Measuring, workers: Workers, report: Report | None = None) -> None:
     """Measure what is missing on Ray workers, storing each unit here as it comes back.
 
-    Units are given out one by one. A worker that dies loses the unit it was at, which another one gets; what came back is
-    a file. After Ctrl-C what had come back is stored, the workers are gone, and the same call goes on.
+    Units are given out one by one. A worker that dies loses the unit it was at, which another one gets; what came back
+    is a file. After Ctrl-C what had come back is stored, the workers are gone, and the same call goes on.
 
     Raises:
         ValueError: A worker refused: it has another model, or its logits overflow.

@@ -5,12 +5,12 @@ The paper (arXiv 2605.08326) sells a commercial feature whose definition it does
     intent_i = mean over prompts, stems s and leads l of
                Σ_names P(name, then a word's end | prompt, s) · Σ_{c ∈ calls of l} P(c | prompt, s, name, l)
 
-A *lead* is a neutral beginning of what follows the name, as a stem is of what comes before it: ". You can" calls for an
-action, ". Find out more at" for an address. So intent is the probability that a reply which is led to a name gives the
-brand's, times the probability that, led on, it tells the user to buy or where to go. Unled, the mass of any fixed list of
-calls and links right after a name is about 10⁻⁶ on SmolLM2: nothing that could be sold. Each factor is a product of the
-model's own conditional probabilities, no sampling; the calls are different token sequences of which none begins with
-another, so that they add up to at most 1, and 0 ≤ intent ≤ slot probability.
+A *lead* is a neutral beginning of what follows the name, as a stem is of what comes before it: ". You can" calls for
+an action, ". Find out more at" for an address. So intent is the probability that a reply which is led to a name gives
+the brand's, times the probability that, led on, it tells the user to buy or where to go. Unled, the mass of any fixed
+list of calls and links right after a name is about 10⁻⁶ on SmolLM2: nothing that could be sold. Each factor is a product
+of the model's own conditional probabilities, no sampling; the calls are different token sequences of which none begins
+with another, so that they add up to at most 1, and 0 ≤ intent ≤ slot probability.
 """
 
 from typing import NamedTuple
