@@ -1,9 +1,9 @@
 """A measurement in a folder: a plan of small units, each stored whole, so that nothing is lost or done twice.
 
 A unit is one prompt of one replicate under a slice of the interventions, in one round. Its file is written once,
-atomically; a measurement that was stopped, by whatever means, goes on with the units that have no file. A unit's numbers
-depend on the plan only, not on the order or the process that measures it (up to the rounding of matrix products, which
-may differ between machines and between numbers of threads).
+atomically; a measurement that was stopped, by whatever means, goes on with the units that have no file. A unit's
+numbers depend on the plan only, not on the order or the process that measures it (up to the rounding of matrix
+products, which may differ between machines and between numbers of threads).
 """
 
 import hashlib

@@ -198,8 +198,8 @@ class _Crew:
         import ray
 
         while self._idle and waiting:
-            worker, unit = self._idle.pop(), waiting.popleft()
-            self._at[worker.measure.remote(unit)] = (worker, unit)
+            worker, given = self._idle.pop(), waiting.popleft()
+            self._at[worker.measure.remote(given)] = (worker, given)
         if not self._at:
             return
         first, _ = ray.wait(list(self._at), num_returns=1, timeout=patience)

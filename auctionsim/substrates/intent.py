@@ -8,9 +8,9 @@ The paper (arXiv 2605.08326) sells a commercial feature whose definition it does
 A *lead* is a neutral beginning of what follows the name, as a stem is of what comes before it: ". You can" calls for
 an action, ". Find out more at" for an address. So intent is the probability that a reply which is led to a name gives
 the brand's, times the probability that, led on, it tells the user to buy or where to go. Unled, the mass of any fixed
-list of calls and links right after a name is about 10⁻⁶ on SmolLM2: nothing that could be sold. Each factor is a product
-of the model's own conditional probabilities, no sampling; the calls are different token sequences of which none begins
-with another, so that they add up to at most 1, and 0 ≤ intent ≤ slot probability.
+list of calls and links right after a name is about 10⁻⁶ on SmolLM2: nothing that could be sold. Each factor is a
+product of the model's own conditional probabilities, no sampling; the calls are different token sequences of which none
+begins with another, so that they add up to at most 1, and 0 ≤ intent ≤ slot probability.
 """
 
 from typing import NamedTuple
@@ -138,7 +138,7 @@ class CommercialScorer:
     def _rows_of(self, index: int, stems: tuple[str, ...], leads: tuple[Lead, ...]) -> list[_Row]:
         """Return the fewest rows that hold all but the last token of every call after one name."""
         c = self.slots.continuations[index]
-        rows = []
+        rows: list[_Row] = []
         for lead in leads:
             lead_ids = _after(self.model, stems[c.stem], lead.text)
             begun = [*c.stem_ids, *c.name_ids, *lead_ids]
