@@ -88,7 +88,7 @@ def test_a_fixed_lever_is_named_in_the_tables(tmp_path: Path) -> None:
     )
     (table,) = measured_tables(measured_named(str(tmp_path / "surface.safetensors")))
     assert "num_neurons 8" in str(table.title)
-    assert [str(column.header) for column in table.columns][0] == "amplification"
+    assert str(table.columns[0].header) == "amplification"
 
 
 def test_the_old_surface_shows_its_three_features() -> None:
@@ -106,7 +106,7 @@ def test_allocations_are_read_from_json(tmp_path: Path) -> None:
     assert Recipe("or,the", allocations_file=path).allocations is not None
     for text in ("{", "[]", "[[1, 2]]", '[[[1, "a"]]]', "[[[1, 2]], [[1, 2], [3, 4]]]", "null"):
         path.write_text(text)
-        with pytest.raises(ValueError, match="list.json"):
+        with pytest.raises(ValueError, match=r"list\.json"):
             read_allocations(path)
     with pytest.raises(ValueError, match="cannot read allocations"):
         read_allocations(tmp_path / "none.json")
