@@ -84,6 +84,7 @@ class Recipe:
             "samples": s.samples,
             "max-new-tokens": s.max_new_tokens,
             "temperature": s.temperature,
+            "top-p": s.top_p,
             "rows": s.rows,
             "mode": s.mode,
             "positions": s.positions,

@@ -41,6 +41,7 @@ class UnitMeasurer:
                 samples=settings.samples,
                 max_new_tokens=settings.max_new_tokens,
                 temperature=settings.temperature,
+                top_p=settings.top_p,
                 seed=settings.seed,
                 mode=settings.mode,
                 positions=settings.positions,

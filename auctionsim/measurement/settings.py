@@ -31,6 +31,7 @@ class MeasurementSettings:
         samples: Replies a prompt and intervention, in each round.
         max_new_tokens: A reply's longest length, tokens.
         temperature: Of sampling.
+        top_p: Of sampling, in (0, 1]; 1 draws from all tokens.
         seed: Of the replies; replicates draw apart from it.
         rows: Most replies sampled in one batch.
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
@@ -49,6 +50,7 @@ class MeasurementSettings:
     samples: int = 4
     max_new_tokens: int = 48
     temperature: float = 0.7
+    top_p: float = 1.0
     seed: int = 0
     rows: int = 80
     mode: str = "multiply"
@@ -77,6 +79,8 @@ class MeasurementSettings:
         checked_count(self.samples, "samples")
         checked_count(self.max_new_tokens, "max_new_tokens")
         checked_number(self.temperature, "temperature")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
         checked_count(self.seed, "seed", 0)
         checked_count(self.rows, "rows")
         self._check_stopping()

@@ -65,6 +65,7 @@ class LanguageModelSubstrate:
         samples: Replies a prompt.
         max_new_tokens: A reply's longest length.
         temperature: Of sampling.
+        top_p: Tokens are drawn from the most probable ones that reach this probability; 1 draws from all.
         seed: Of the uniform numbers.
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
         positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
@@ -89,6 +90,7 @@ class LanguageModelSubstrate:
         samples: int = 4,
         max_new_tokens: int = 48,
         temperature: float = 0.7,
+        top_p: float = 1.0,
         seed: int = 0,
         mode: str = "multiply",
         positions: str = "reply",
@@ -108,6 +110,7 @@ class LanguageModelSubstrate:
         self.samples = checked_count(samples, "samples")
         self.max_new_tokens = checked_count(max_new_tokens, "max_new_tokens")
         self.temperature = checked_number(temperature, "temperature")
+        self.top_p = checked_number(top_p, "top_p", 0.0, 1.0)
         self.seed = checked_count(seed, "seed", 0)
         if positions not in POSITIONS:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
@@ -190,7 +193,9 @@ class LanguageModelSubstrate:
         change = self.neurons.intervention(allocation.float(), self.mode)
         uniforms = torch.stack([self._uniforms(place, first + k) for k in range(samples)]).repeat(len(allocation), 1)
         prefix = self._prefix(prompt, change).repeat(samples)
-        replies = sample_replies(self.model, prefix, change.repeat(samples), uniforms, temperature=self.temperature)
+        replies = sample_replies(
+            self.model, prefix, change.repeat(samples), uniforms, temperature=self.temperature, top_p=self.top_p
+        )
         untouched_prefix = self._prefix(prompt, untouched(self.model, len(allocation))).repeat(samples)
         loss, surprise = self._losses(replies, change.repeat(samples), prefix, untouched_prefix)
         bad = ~(loss.isfinite() & surprise.isfinite())
