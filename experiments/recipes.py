@@ -229,4 +229,4 @@ def read_allocations(path: Path) -> Tensor:
 
 
 def _commas(values: tuple[float, ...]) -> str:
-    return ",".join(f"{value:g}" for value in values)
+    return ",".join(f"{value:g}" if float(f"{value:g}") == value else repr(value) for value in values)

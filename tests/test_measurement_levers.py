@@ -69,7 +69,7 @@ def auctioned(sold: ResponseSurface | MeasuredList) -> None:
         VirtualWelfareMaximizer(sold, prior, 0.5),
         train_affine_maximizer(sold, prior, 0.5, steps=3, batch=32, seed=0),
     ):
-        check_mechanism(mechanism, sold, dsic=True, individually_rational=True)
+        check_mechanism(mechanism, sold, dsic=True, individually_rational=True, examples=8)
 
 
 @pytest.mark.parametrize("brands", [4, 5])

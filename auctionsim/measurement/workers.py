@@ -209,7 +209,7 @@ class _Crew:
             try:
                 result = ray.get(reference)
             except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
+                raise error.cause or error from None
             except ray.exceptions.RayError as error:  # the worker or its machine is gone
                 self._replace(unit, waiting, error)
                 continue
@@ -281,6 +281,9 @@ def _ray(workers: Workers) -> Iterator[None]:
             )
         else:
             ray.init(address=workers.address, log_to_driver=False, logging_level="ERROR")
+            processors = ray.cluster_resources().get("CPU", 0)
+            if processors < workers.threads:
+                raise ValueError(f"a worker of {workers.threads} threads does not fit a cluster of {processors:g} CPUs")
         yield
     finally:
         ray.shutdown()
