@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import auctionsim  # noqa: F401  registers the ids
+from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.envs import AuctionGame, build_game
 from auctionsim.mechanisms import Menu, MenuAuction
 from auctionsim.priors import Uniform
@@ -119,7 +120,7 @@ def runner_rates(setting: str) -> tuple[float, float]:
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    surface = ResponseSurface.packaged("running-shoes-2@1").sell("slot_probability")
+    surface = ResponseSurface.packaged(DEFAULT_SURFACE).sell("slot_probability")
     rows = [
         ("game, second price", game_rate(build_game("second-price")), 1e6),
         ("game, packaged surface, menu of every node", game_rate(menu_game(surface), 1), 1e5),

@@ -10,9 +10,6 @@ from pathlib import Path
 DEFAULT_SURFACE = "running-shoes-2@1"
 """The surface behind the environments' ids and the commands' defaults."""
 
-DEFAULT_SURFACE = "running-shoes-2@1"
-"""The surface behind the environments' ids and the commands' defaults."""
-
 
 def packaged_names() -> tuple[str, ...]:
     """Return the names of the measurements that ship with this auctionsim, sorted."""
