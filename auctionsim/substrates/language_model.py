@@ -50,8 +50,8 @@ class LanguageModelSubstrate:
 
     Levers (num_neurons, amplification) of every brand; features `slot_probability` and `intent` (exact, see
     `auctionsim.substrates.intent`), `mention_probability` (at least one mention in a reply) and `hits` a reply (both
-    sampled). `user_loss` is the mean over replies of the mean
-    over their tokens of KL(π_x ‖ π_0), taken at temperature 1 whatever temperature replies are sampled at.
+    sampled). `user_loss` is the mean over replies of the mean over their tokens of KL(π_x ‖ π_0), taken at temperature
+    1 whatever temperature replies are sampled at.
 
     Replies are sampled from uniform numbers fixed by (seed, context, prompt, sample), the same under every allocation,
     so that a row's numbers do not depend on its batch, and differences between allocations are less noisy.
