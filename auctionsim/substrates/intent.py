@@ -50,7 +50,7 @@ LEADS = (
 )
 """A call to action, and a link."""
 
-_BYTES = 200_000_000  # of float32 log-probabilities held at once
+_BYTES = 200_000_000  # of logits held at once, if they are float32
 
 
 class Scores(NamedTuple):
@@ -117,23 +117,23 @@ class CommercialScorer:
             together = max(1, most // len(block))
             for start in range(0, change.num_rows, together):
                 some = slice(start, min(start + together, change.num_rows))
-                log_p = self._log_probabilities(prefix.select(some), change.select(some), block)
+                logits = self._logits(prefix.select(some), change.select(some), block)
                 for k, row in enumerate(block):
                     c = self.slots.continuations[row.continuation]
                     if row.is_first:
-                        named[some, row.continuation] = self.slots.probability(log_p[:, k], c)
+                        named[some, row.continuation] = self.slots.probability(logits[:, k], c)
                         slot[some, c.stem, c.brand] += named[some, row.continuation]
-                    called = named[some, row.continuation] * _called(log_p[:, k], row)
+                    called = named[some, row.continuation] * _called(logits[:, k], row)
                     intent[some, c.stem, c.brand] += called / self.num_leads
         return Scores(slot, torch.minimum(intent, slot))  # above it only by rounding
 
-    def _log_probabilities(
+    def _logits(
         self, prefix: Prefix, change: Intervention, block: list[_Row]
     ) -> Float[Tensor, "row part position vocabulary"]:
         padded = [row.ids + row.ids[-1:] * (self._longest - len(row.ids)) for row in block]  # causal: never read
         ids = torch.tensor(padded, device=self.model.device).repeat(change.num_rows, 1)
         logits = reply_logits(self.model, prefix.repeat(len(block)), ids, change.repeat(len(block)))
-        return torch.log_softmax(logits.float(), dim=-1).view(change.num_rows, len(block), self._longest, -1)
+        return logits.view(change.num_rows, len(block), self._longest, -1)
 
     def _rows_of(self, index: int, stems: tuple[str, ...], leads: tuple[Lead, ...]) -> list[_Row]:
         """Return the fewest rows that hold all but the last token of every call after one name."""
@@ -148,12 +148,14 @@ class CommercialScorer:
         return rows
 
 
-def _called(log_p: Float[Tensor, "row position vocabulary"], row: _Row) -> Float[Tensor, " row"]:
+def _called(logits: Float[Tensor, "row position vocabulary"], row: _Row) -> Float[Tensor, " row"]:
     """Return the probability of one of a row's calls, given what comes before them."""
-    total = torch.zeros(len(log_p), dtype=torch.float64)
+    read = logits[:, row.start : row.start + max(map(len, row.calls))].float()
+    log_p = read - read.logsumexp(2, keepdim=True)
+    total = torch.zeros(len(logits), dtype=torch.float64)
     for ids in row.calls:
-        positions = torch.arange(row.start, row.start + len(ids), device=log_p.device)
-        total += log_p[:, positions, torch.tensor(ids, device=log_p.device)].double().sum(1).exp().cpu()
+        positions = torch.arange(len(ids), device=logits.device)
+        total += log_p[:, positions, torch.tensor(ids, device=logits.device)].double().sum(1).exp().cpu()
     return total.clamp_max(1)
 
 
