@@ -65,7 +65,7 @@ class LanguageModelSubstrate:
         samples: Replies a prompt.
         max_new_tokens: A reply's longest length.
         temperature: Of sampling.
-        top_p: Tokens are drawn from the most probable ones that reach this probability; 1 draws from all.
+        top_p: In (0, 1]: replies are sampled from each token's nucleus of this probability; 1 leaves every token in.
         seed: Of the uniform numbers.
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
         positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
@@ -110,7 +110,9 @@ class LanguageModelSubstrate:
         self.samples = checked_count(samples, "samples")
         self.max_new_tokens = checked_count(max_new_tokens, "max_new_tokens")
         self.temperature = checked_number(temperature, "temperature")
-        self.top_p = checked_number(top_p, "top_p", 0.0, 1.0)
+        if not 0 < top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
+        self.top_p = float(top_p)
         self.seed = checked_count(seed, "seed", 0)
         if positions not in POSITIONS:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
