@@ -31,11 +31,12 @@ def fake_neurons(model: LanguageModel, brands: str = "or,the|to") -> BrandNeuron
     """Neurons drawn at random: what they do is not the point here."""
     names = parse_brands(brands)
     total = model.num_layers * model.num_neurons
-    ranking = torch.randperm(total, generator=torch.Generator().manual_seed(0))[: len(names) * 32]
+    each = min(32, total // len(names))
+    ranking = torch.randperm(total, generator=torch.Generator().manual_seed(0))[: len(names) * each]
     return BrandNeurons(
         brands=names,
-        ranking=ranking.view(len(names), 32),
-        scores=torch.ones(len(names), 32),
+        ranking=ranking.view(len(names), each),
+        scores=torch.ones(len(names), each),
         attributions=torch.ones(len(names), model.num_layers, model.num_neurons),
         method="random",
         model=model.identity,

@@ -146,7 +146,7 @@ def test_modes_and_positions_reach_the_model(tmp_path: Path) -> None:
     assert isinstance(reply, ResponseSurface)
     assert isinstance(everything, ResponseSurface)
     on = torch.tensor([[[3.0]]], dtype=torch.float64)
-    assert not torch.allclose(reply.exposure(on), everything.exposure(on), rtol=1e-3)
+    assert not torch.allclose(reply.user_loss(on), everything.user_loss(on), rtol=1e-3)
     assert everything.provenance["settings"]["positions"] == "all"
     with pytest.raises(ValueError, match="mode 'clamp' needs the neurons' references"):
         measured(tmp_path / "clamp", 1, replace(settings, mode="clamp"))

@@ -1,5 +1,6 @@
 """Recipes are carried out whole, into files that are never overwritten; the tables read what is there."""
 
+import io
 import json
 import shlex
 from dataclasses import replace
@@ -19,7 +20,7 @@ from auctionsim.measurement import MeasurementSettings
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 SMALL = replace(SETTINGS, samples=2, max_new_tokens=3, rows=64, num_neurons=(0.0, 8.0))
-CONSOLE = Console(file=open("/dev/null", "w"))  # noqa: SIM115
+CONSOLE = Console(file=io.StringIO())
 
 
 def test_packaging_never_overwrites(tmp_path: Path) -> None:
