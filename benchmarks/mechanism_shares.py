@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from auctionsim import metrics
+from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
 from auctionsim.metrics import Interval, mean_interval
 from auctionsim.priors import Beta, Exponential, Mixture, Prior, TruncatedNormal, Uniform, product
@@ -28,7 +29,7 @@ SHIFTS = 12
 SEARCHED = 256  # profiles on which regret is searched
 BUDGET = 128  # misreports a profile and bidder
 FEASIBLE = 10**6  # profiles whose outcomes must be feasible
-SURFACE = "running-shoes-2@1"
+SURFACE = DEFAULT_SURFACE
 BIMODAL = Mixture([TruncatedNormal(0.25, 0.08, 0.0, 1.0), TruncatedNormal(0.75, 0.08, 0.0, 1.0)], [0.6, 0.4])
 PRIORS: dict[str, Prior] = {
     "U[0, 1]": Uniform(0, 1),

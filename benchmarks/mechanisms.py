@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.mechanisms import (
     AffineMaximizer,
     AllPay,
@@ -28,7 +29,7 @@ from auctionsim.priors import Uniform
 from auctionsim.substrates import QuadraticSubstrate, ResponseSurface
 
 REPETITIONS = 5
-SURFACE = "running-shoes-2@1"
+SURFACE = DEFAULT_SURFACE
 
 
 def best_rate(work: Callable[[], object], rows: int) -> float:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import torch
 
+from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.substrates import ResponseSurface
-
-NAME = "running-shoes-2@1"
 
 
 def draw(surface: ResponseSurface, path: Path) -> None:
@@ -49,4 +48,4 @@ def draw(surface: ResponseSurface, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(ResponseSurface.packaged(NAME), Path("docs/images/surface.png"))
+    draw(ResponseSurface.packaged(DEFAULT_SURFACE), Path("docs/images/surface.png"))

@@ -8,17 +8,27 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models import LanguageModel
-from auctionsim.measurement import MeasurementSettings, Measuring
+from auctionsim.measurement import MeasurementSettings, Report, Workers, measure
 from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.identification import identification_steps
 from auctionsim.prompts import PromptSet
-from auctionsim.substrates import ResponseSurface
+from auctionsim.substrates import MeasuredList, ResponseSurface
 
 Tick = Callable[[], None]
+SURFACE_FILE, LIST_FILE = "surface.safetensors", "list.safetensors"
 
 
 class Stages:
@@ -51,13 +61,23 @@ class Stages:
     @contextmanager
     def stage(self, name: str, steps: int) -> Iterator[Tick]:
         """Show a bar for one stage; the tick that is given moves it on by one step."""
-        task = self._progress.add_task(name, total=steps)
+        with self._timed(name, steps) as task:
+            yield lambda: self._progress.advance(task)
+        self._progress.update(task, completed=steps)
+
+    @contextmanager
+    def measuring(self, name: str) -> Iterator[Report]:
+        """Show a bar for a measurement, whose length grows as rounds are opened."""
+        with self._timed(name, None) as task:
+            yield lambda told: self._progress.update(task, completed=told.done, total=told.known)
+
+    @contextmanager
+    def _timed(self, name: str, steps: int | None) -> Iterator[TaskID]:
         began = time.perf_counter()
         try:
-            yield lambda: self._progress.advance(task)
+            yield self._progress.add_task(name, total=steps)
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
-        self._progress.update(task, completed=steps)
 
 
 class PeakMemory:
@@ -135,17 +155,39 @@ def kept_surface(
     settings: MeasurementSettings,
     provenance: Mapping[str, object],
     stages: Stages,
+    *,
+    workers: Workers | None = None,
 ) -> ResponseSurface:
     """Measure what is missing of the folder's surface and return it whole."""
-    measuring = Measuring(folder / "measurement", model, neurons, prompts, settings)
-    units = measuring.units
-    with stages.stage("measuring the surface", len(units)) as tick:
-        for _ in range(len(units) - len(measuring.missing)):
-            tick()
-        measuring.run(tick)
-    surface = measuring.surface(dict(provenance))
-    surface.save(folder / "surface.safetensors")
+    place = folder / "measurement"
+    with stages.measuring("measuring the surface") as report:
+        surface = measure(
+            place, model, neurons, prompts, settings, provenance=provenance, workers=workers, report=report
+        )
+    surface.save(folder / SURFACE_FILE)
     return surface
+
+
+def kept_list(
+    folder: Path,
+    model: LanguageModel,
+    neurons: BrandNeurons,
+    prompts: PromptSet,
+    settings: MeasurementSettings,
+    allocations: Tensor,
+    provenance: Mapping[str, object],
+    stages: Stages,
+    *,
+    workers: Workers | None = None,
+) -> MeasuredList:
+    """Measure what is missing of the folder's list of allocations and return it whole."""
+    place = folder / "measurement"
+    with stages.measuring("measuring the list") as report:
+        measured = measure(
+            place, model, neurons, prompts, settings, allocations, provenance=provenance, workers=workers, report=report
+        )
+    measured.save(folder / LIST_FILE)
+    return measured
 
 
 def commit_or_none() -> str | None:

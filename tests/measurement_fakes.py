@@ -10,10 +10,16 @@ from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Measuring, Unit, UnitResult
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.substrates.intent import Lead
 from auctionsim.testing import fake_language_model
 
 SETTINGS = MeasurementSettings(
-    num_neurons=(0.0, 8.0, 24.0), amplification=(1.0, 3.0), samples=3, max_new_tokens=6, rows=12
+    num_neurons=(0.0, 8.0, 24.0),
+    amplification=(1.0, 3.0),
+    samples=3,
+    max_new_tokens=6,
+    rows=12,
+    leads=(Lead(". You", ("can",)),),  # the fake's tokenizer cuts other words to pieces: many passes
 )
 
 
@@ -25,11 +31,12 @@ def fake_neurons(model: LanguageModel, brands: str = "or,the|to") -> BrandNeuron
     """Neurons drawn at random: what they do is not the point here."""
     names = parse_brands(brands)
     total = model.num_layers * model.num_neurons
-    ranking = torch.randperm(total, generator=torch.Generator().manual_seed(0))[: len(names) * 32]
+    each = min(32, total // len(names))
+    ranking = torch.randperm(total, generator=torch.Generator().manual_seed(0))[: len(names) * each]
     return BrandNeurons(
         brands=names,
-        ranking=ranking.view(len(names), 32),
-        scores=torch.ones(len(names), 32),
+        ranking=ranking.view(len(names), each),
+        scores=torch.ones(len(names), each),
         attributions=torch.ones(len(names), model.num_layers, model.num_neurons),
         method="random",
         model=model.identity,

@@ -14,7 +14,7 @@ import pytest
 import torch
 from measurement_fakes import SETTINGS, fake_model, fake_neurons, fake_prompts, files, measuring, stored
 
-from auctionsim.measurement import MeasurementSettings, Measuring, Unit, UnitResult
+from auctionsim.measurement import MeasurementSettings, Measuring, Progress, Unit, UnitResult
 from auctionsim.prompts import STEMS
 from auctionsim.substrates import ResponseSurface
 
@@ -47,9 +47,9 @@ def counting(folder: Path) -> Counting:
 
 def test_every_intervention_is_measured_once(done: Measuring) -> None:
     """3 × 2 levers a brand are 3 distinct settings, 9 joint ones, where the grid has 36 cells."""
-    assert done.interventions.shape == (9, 2, 2)
-    assert torch.equal(done.interventions[0], torch.tensor([[0.0, 1.0]] * 2, dtype=torch.float64))
-    assert done.interventions.flatten(1).unique(dim=0).shape[0] == 9
+    assert done.interventions.distinct.shape == (9, 2, 2)
+    assert torch.equal(done.interventions.distinct[0], torch.tensor([[0.0, 1.0]] * 2, dtype=torch.float64))
+    assert done.interventions.distinct.flatten(1).unique(dim=0).shape[0] == 9
     seen = [
         (unit.replicate, unit.context, unit.prompt, intervention)
         for unit in done.units
@@ -60,7 +60,7 @@ def test_every_intervention_is_measured_once(done: Measuring) -> None:
     )  # replicates × prompts × interventions; B has one fewer
     for result in done.results():
         assert len(result.replies) == SETTINGS.samples * (result.unit.stop - result.unit.start) <= SETTINGS.rows
-        assert np.shape(result.slots) == (result.unit.stop - result.unit.start, len(STEMS), 2)
+        assert np.shape(result.scored["slot_probability"]) == (result.unit.stop - result.unit.start, len(STEMS), 2)
     assert done.missing == []
 
 
@@ -74,10 +74,14 @@ def test_the_surface_is_a_slow_loop_over_the_stored_replies(done: Measuring) -> 
         for k, a in zip(cell[::2], cell[1::2], strict=True):
             setting = [SETTINGS.num_neurons[k], SETTINGS.amplification[a]]
             levers.append([0.0, 1.0] if setting[0] == 0 or setting[1] == 1 else setting)
-        which = done.interventions.tolist().index(levers)
+        which = done.interventions.distinct.tolist().index(levers)
         mine = [r for r in units if r.unit.replicate == name and r.unit.context == context]
         replies = [reply for r in mine for reply in r.replies if reply.intervention == which]
-        slots = [np.mean(r.slots[which - r.unit.start], axis=0) for r in mine if r.unit.start <= which < r.unit.stop]
+        slots = [
+            np.mean(r.scored["slot_probability"][which - r.unit.start], axis=0)
+            for r in mine
+            if r.unit.start <= which < r.unit.stop
+        ]
         columns: dict[tuple[int, str], list[float]] = {}
         for brand in range(2):
             columns[brand, "slot_probability"] = [float(slot[brand]) for slot in slots]
@@ -123,9 +127,9 @@ def test_an_interrupted_measurement_repeats_nothing(done: Measuring, tmp_path: P
         work.surface()
     again = counting(tmp_path)
     assert len(again.missing) == len(again.units) - 5
-    ticks: list[None] = []
-    again.run(lambda: ticks.append(None))
-    assert len(ticks) == len(again.__dict__["measured"]) == len(again.units) - 5
+    ticks: list[Progress] = []
+    again.run(ticks.append)
+    assert len(ticks) - 1 == len(again.__dict__["measured"]) == len(again.units) - 5
     assert not set(again.__dict__["measured"]) & set(work.__dict__["measured"])
     assert stored(again) == stored(done)  # to the last bit: floats are stored exactly
     assert same(again.surface(), done.surface())
@@ -156,7 +160,8 @@ torch.set_num_threads(1)
 from measurement_fakes import measuring
 work = measuring(Path(sys.argv[1]))
 print(len(work.missing), flush=True)
-work.run(lambda: (print(".", flush=True), time.sleep(float(sys.argv[3]))))
+before = len(work.units) - len(work.missing)
+work.run(lambda told: told.done > before and (print(".", flush=True), time.sleep(float(sys.argv[3]))))
 """
 
 
@@ -193,7 +198,8 @@ def test_kill_9_loses_and_repeats_nothing_and_another_process_finds_the_same(don
         assert theirs == mine
     for unit, result in theirs.items():
         assert [reply.text for reply in result.replies] == [reply.text for reply in mine[unit].replies]
-        np.testing.assert_allclose(result.slots, mine[unit].slots, rtol=1e-4)
+        for name, values in result.scored.items():
+            np.testing.assert_allclose(values, mine[unit].scored[name], rtol=1e-4)
 
 
 def test_units_may_be_measured_in_any_order(done: Measuring, tmp_path: Path) -> None:
@@ -289,7 +295,7 @@ def test_bad_settings_are_refused(change: dict[str, object], message: str) -> No
 
 
 def test_replicates_share_neither_prompts_nor_random_numbers(done: Measuring) -> None:
-    a, b = (done.substrates[name].prompts for name in "AB")
+    a, b = (done.measurer.substrates[name].prompts for name in "AB")
     assert not set(a.everything) & set(b.everything)
     results = stored(done)
     nulls = {

@@ -19,6 +19,7 @@ from auctionsim.cli.options import (
     numbers,
     surface_named,
 )
+from auctionsim.data import DEFAULT_SURFACE
 
 app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 
@@ -27,7 +28,7 @@ app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 def design(
     mechanism: Annotated[str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.")],
     out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).")],
-    surface: SurfaceName = "running-shoes-2@1",
+    surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
@@ -47,7 +48,7 @@ def design(
 
 @app.command("compare")
 def compare(
-    surface: SurfaceName = "running-shoes-2@1",
+    surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,0.5,1,2",
     prior: PriorText = "uniform:0,1",
@@ -90,7 +91,7 @@ def compare(
 
 def regret(
     mechanism: Annotated[Path, typer.Argument(help="A saved mechanism.")],
-    surface: SurfaceName = "running-shoes-2@1",
+    surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     prior: PriorText = "uniform:0,1",
     draws: Annotated[int, typer.Option(min=2, help="Truthful profiles.")] = 512,

@@ -14,13 +14,15 @@ from auctionsim.cli.options import (
     Model,
     Prompts,
     Seed,
-    command_line,
     console,
     numbers,
-    surface_named,
 )
 
 app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
+
+WorkerCount = Annotated[int, typer.Option(min=0, help="Ray workers, one model each; 0 measures in this process.")]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster's address; without, Ray is started here.")]
+Threads = Annotated[int, typer.Option(min=1, help="Of torch, in each worker.")]
 
 
 @app.command("measure")
@@ -31,39 +33,85 @@ def measure(
     prompts: Prompts = None,
     num_neurons: Grid = "0,256,512",
     amplification: Grid = "1,1.5,2",
-    samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting.")] = 4,
+    allocations: Annotated[
+        Path | None,
+        typer.Option(help="JSON file [[[NEURONS, FACTOR], … a brand], … an entry] to measure instead of the grid."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting, in a round.")] = 4,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 48,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 0.7,
+    top_p: Annotated[float, typer.Option(help="Draw from the most probable tokens that reach this.")] = 1.0,
+    rows: Annotated[int, typer.Option(min=1, help="Most replies in a batch.")] = 80,
+    mode: Annotated[str, typer.Option(help="multiply, add or clamp.")] = "multiply",
+    positions: Annotated[str, typer.Option(help="reply or all: which tokens are touched.")] = "reply",
+    half_width: Annotated[
+        float | None, typer.Option(help="Rounds go on until mention probabilities are known so well; none: one round.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="wilson or jeffreys.")] = "wilson",
+    confidence: Annotated[float, typer.Option(help="Of that interval.")] = 0.95,
+    min_replies: Annotated[int, typer.Option(min=16, help="Fewest a setting and context, where rounds go on.")] = 16,
+    max_replies: Annotated[int, typer.Option(min=16, help="Most of them.")] = 128,
     model: Model = "smollm2",
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
+    workers: WorkerCount = 0,
+    address: Address = None,
+    threads: Threads = 1,
 ) -> None:
-    """Measure exposure and user loss over every joint setting of the levers, twice (replicates A and B)."""
-    from auctionsim.brands import parse_brands
-    from auctionsim.experiments.preparation import Stages, commit_or_none, kept_neurons, kept_surface
-    from auctionsim.language_models import load_model
+    """Measure exposure and user loss, twice (replicates A and B): of every joint setting of the levers' grid for 1–3
+    brands, of a list of joint allocations for more. A lever with one value is fixed there.
+    """
+    from auctionsim.experiments.recipes import FanOut, Recipe, carry_out, result_file
     from auctionsim.measurement import MeasurementSettings
-    from auctionsim.prompts import build_prompts, read_prompts
 
-    bidders = parse_brands(brands)
     settings = MeasurementSettings(
-        num_neurons=numbers(num_neurons), amplification=numbers(amplification), samples=samples, seed=seed
+        num_neurons=numbers(num_neurons),
+        amplification=numbers(amplification),
+        samples=samples,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        rows=rows,
+        mode=mode,
+        positions=positions,
+        half_width=half_width,
+        interval=interval,
+        confidence=confidence,
+        min_replies=min_replies,
+        max_replies=max_replies,
     )
-    asked = build_prompts(category) if prompts is None else read_prompts(prompts)
-    asked.split("test")
-    with Stages(console) as stages:
-        with stages.stage("loading the model", 1):
-            loaded = load_model(model, device, dtype)
-        most = int(settings.num_neurons[-1])
-        neurons = kept_neurons(out, loaded, bidders, asked, most, seed, stages)
-        provenance = {"category": category, "command": command_line(), "commit": commit_or_none()}
-        kept_surface(out, loaded, neurons, asked, settings, provenance, stages)
-    console.print(f"surface: {out / 'surface.safetensors'}", soft_wrap=True)
+    recipe = Recipe(brands, category, settings, model, prompts, allocations)
+    carry_out(recipe, out, console, FanOut(device, dtype, workers, address, threads))
+    console.print(f"measured: {result_file(recipe, out)}", soft_wrap=True)
+
+
+@app.command("package")
+def package(
+    names: Annotated[list[str] | None, typer.Argument(help="Which recipes; none: all that are not there yet.")] = None,
+    into: Annotated[Path | None, typer.Option(help="Folder [default: the package's own surfaces].")] = None,
+    runs: Annotated[Path, typer.Option(help="Where they are measured, and gone on from.")] = Path("runs/surfaces"),
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    workers: WorkerCount = 0,
+    address: Address = None,
+    threads: Threads = 1,
+) -> None:
+    """Measure the packaged surfaces' recipes under their new names; a name that is there is never overwritten."""
+    from auctionsim.data import surfaces_folder
+    from auctionsim.experiments.recipes import FanOut
+    from auctionsim.experiments.recipes import package as measure_and_package
+
+    fan_out = FanOut(device, dtype, workers, address, threads)
+    for path in measure_and_package(names or [], into or surfaces_folder(), runs, console, fan_out):
+        console.print(f"packaged: {path}", soft_wrap=True)
 
 
 @app.command("show")
 def show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")]) -> None:
-    """Print what a surface holds: levers, contexts, and every brand alone at each setting."""
-    from auctionsim.experiments.surfaces import single_settings_table
+    """Print what was measured: levers, contexts, and every brand alone at each setting, or every listed allocation."""
+    from auctionsim.experiments.surfaces import measured_named, measured_tables
 
-    for table in single_settings_table(surface_named(name)):
+    for table in measured_tables(measured_named(name)):
         console.print(table)

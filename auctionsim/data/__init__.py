@@ -5,6 +5,7 @@ Beside them lie mechanisms trained on the default one, and the neurons that it w
 """
 
 from importlib import resources
+from pathlib import Path
 
 DEFAULT_SURFACE = "running-shoes-2@1"
 """The surface behind the environments' ids and the commands' defaults."""
@@ -15,3 +16,8 @@ def packaged_names() -> tuple[str, ...]:
     folder = resources.files(__name__) / "surfaces"
     names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
     return tuple(sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors")))
+
+
+def surfaces_folder() -> Path:
+    """Return where the measurements that ship with this auctionsim are, for writing new ones into a checkout."""
+    return Path(str(resources.files(__name__))) / "surfaces"

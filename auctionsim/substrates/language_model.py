@@ -14,10 +14,10 @@ from auctionsim.language_models.loading import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import STEMS, PromptSet
 from auctionsim.quality.repetition import repetition_rate
+from auctionsim.substrates.intent import LEADS, CommercialScorer, Lead, Scores
 from auctionsim.substrates.protocol import Lever
-from auctionsim.substrates.slots import SlotScorer
 
-FEATURES = ("slot_probability", "mention_probability", "hits")
+FEATURES = ("slot_probability", "mention_probability", "hits", "intent")
 POSITIONS = ("reply", "all")
 
 _SCORED_ROWS = 16  # replies whose whole logits are held at once
@@ -48,9 +48,10 @@ class ReplyBatch(NamedTuple):
 class LanguageModelSubstrate:
     """Amplified neurons of a real model; exposure is measured on its replies.
 
-    Levers (num_neurons, amplification) of every brand; features `slot_probability` (exact), `mention_probability` (at
-    least one mention in a reply) and `hits` a reply (both sampled). `user_loss` is the mean over replies of the mean
-    over their tokens of KL(π_x ‖ π_0), taken at temperature 1 whatever temperature replies are sampled at.
+    Levers (num_neurons, amplification) of every brand; features `slot_probability` and `intent` (exact, see
+    `auctionsim.substrates.intent`), `mention_probability` (at least one mention in a reply) and `hits` a reply (both
+    sampled). `user_loss` is the mean over replies of the mean over their tokens of KL(π_x ‖ π_0), taken at temperature
+    1 whatever temperature replies are sampled at.
 
     Replies are sampled from uniform numbers fixed by (seed, context, prompt, sample), the same under every allocation,
     so that a row's numbers do not depend on its batch, and differences between allocations are less noisy.
@@ -69,6 +70,7 @@ class LanguageModelSubstrate:
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
         positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
             before; "all" touches the whole prompt, too.
+        leads: What `intent` is read off after.
     Raises:
         ValueError: Neurons of another model, levers out of range, unknown positions, an unknown mode or one that the
             neurons lack the numbers for.
@@ -92,6 +94,7 @@ class LanguageModelSubstrate:
         seed: int = 0,
         mode: str = "multiply",
         positions: str = "reply",
+        leads: tuple[Lead, ...] = LEADS,
     ) -> None:
         if neurons.model.rpartition(":")[2] != model.fingerprint:
             raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
@@ -115,7 +118,7 @@ class LanguageModelSubstrate:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
         self.mode, self.positions = mode, positions
         neurons.intervention(self.null_allocation(1, dtype=torch.float32), mode)  # refuses what it lacks now, not later
-        self._score_slots = SlotScorer(model, neurons.brands, STEMS, whole_prompt=positions == "all")
+        self._score = CommercialScorer(model, neurons.brands, STEMS, whole_prompt=positions == "all", leads=leads)
 
     def null_allocation(
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
@@ -154,10 +157,10 @@ class LanguageModelSubstrate:
             share = 1 / len(self.contexts) if context is None else 1.0
             for number, prompt in enumerate(self.prompts.prompts[index]):
                 part = share / len(self.prompts.prompts[index])
-                slots = self.slot_probability(prompt, x[rows])
+                scores = self.scores(prompt, x[rows])
                 batch = self.replies(prompt, x[rows], (index, number), self.samples)
                 per_row = _mean_by_row(batch, len(rows))
-                exposure[rows] += part * torch.stack((slots.mean(1), *per_row[:2]), dim=2).to(x)
+                exposure[rows] += part * _features(scores, *per_row[:2]).to(x)
                 loss[rows] += part * per_row[2].to(x)
         return exposure, loss
 
@@ -167,7 +170,11 @@ class LanguageModelSubstrate:
 
     def slot_probability(self, prompt: str, allocation: Tensor) -> Float[Tensor, "row stem brand"]:
         """Score the brands' names after each stem: exact."""
-        return self._score_slots(prompt, self.neurons.intervention(allocation.float(), self.mode))
+        return self.scores(prompt, allocation).slot_probability
+
+    def scores(self, prompt: str, allocation: Tensor) -> Scores:
+        """Score the brands' names after each stem, and what follows them: exact, each (row, stem, brand)."""
+        return self._score(prompt, self.neurons.intervention(allocation.float(), self.mode))
 
     def replies(
         self, prompt: str, allocation: Tensor, place: tuple[int, ...], samples: int, first: int = 0
@@ -238,6 +245,11 @@ class LanguageModelSubstrate:
     def _uniforms(self, place: tuple[int, ...], sample: int) -> Float[Tensor, " position"]:
         generator = np.random.default_rng([self.seed, *place, sample])
         return torch.from_numpy(generator.random(self.max_new_tokens, dtype=np.float32))
+
+
+def _features(scores: Scores, mentioned: Tensor, hits: Tensor) -> Tensor:
+    """Return all features as (row, brand, feature), in the order of `FEATURES`, stems averaged."""
+    return torch.stack((scores.slot_probability.mean(1), mentioned, hits, scores.intent.mean(1)), dim=2)
 
 
 def _mean_by_row(batch: ReplyBatch, rows: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,11 +11,13 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import STEMS, PromptSet
 from auctionsim.quality import repetition_rate
 from auctionsim.substrates import Substrate
+from auctionsim.substrates.intent import Lead
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.protocol import allocation_shape, contexts_of, is_separable
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model(end_gain=2.5)
+LEADS = (Lead(". You", ("can",)),)
 PROMPTS = PromptSet(("ask", "tell"), (("Which shoes?", "What shoes do you like?"), ("Tell me of shoes.",)))
 
 
@@ -36,7 +38,7 @@ def some_neurons() -> BrandNeurons:
 
 
 def substrate(**more: object) -> LanguageModelSubstrate:
-    settings = {"num_neurons": 32, "amplification": 4.0, "samples": 3, "max_new_tokens": 8, **more}
+    settings = {"num_neurons": 32, "amplification": 4.0, "samples": 3, "max_new_tokens": 8, "leads": LEADS, **more}
     return LanguageModelSubstrate(MODEL, some_neurons(), PROMPTS, **settings)  # type: ignore[arg-type]
 
 
@@ -49,7 +51,7 @@ def test_it_is_a_substrate() -> None:
     assert allocation_shape(LIVE) == (2, 2)
     assert contexts_of(LIVE) == ("ask", "tell")
     assert not is_separable(LIVE)
-    assert LIVE.features == ("slot_probability", "mention_probability", "hits")
+    assert LIVE.features == ("slot_probability", "mention_probability", "hits", "intent")
     assert [(lever.name, lever.low, lever.high, lever.null) for lever in LIVE.levers] == [
         ("num_neurons", 0.0, 32.0, 0.0),
         ("amplification", 1.0, 4.0, 1.0),
@@ -63,7 +65,7 @@ def test_it_is_a_substrate() -> None:
 
 def test_observing_averages_prompts_and_contexts() -> None:
     exposure, loss = LIVE.observe(LEVERS)
-    assert exposure.shape == (3, 2, 3)
+    assert exposure.shape == (3, 2, 4)
     assert exposure.dtype == loss.dtype == torch.float64
     apart = [LIVE.observe(LEVERS, torch.full((3,), context)) for context in (0, 1)]
     torch.testing.assert_close(exposure, (apart[0][0] + apart[1][0]) / 2)
@@ -74,13 +76,14 @@ def test_observing_averages_prompts_and_contexts() -> None:
         torch.testing.assert_close(mixed[1][row], apart[context][1][row], rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(LIVE.exposure(LEVERS), exposure)
     torch.testing.assert_close(LIVE.user_loss(LEVERS), loss)
-    slow = torch.zeros(3, 2, 3, dtype=torch.float64)
+    slow = torch.zeros(3, 2, 4, dtype=torch.float64)
     for context, prompts in enumerate(PROMPTS.prompts):
         for number, prompt in enumerate(prompts):
             part = 1 / 2 / len(prompts)
             batch = LIVE.replies(prompt, LEVERS, (context, number), 3)
             hits = batch.hits.view(3, 3, 2)
-            values = (LIVE.slot_probability(prompt, LEVERS).mean(1), (hits > 0).double().mean(1), hits.double().mean(1))
+            slot, intent = (values.mean(1) for values in LIVE.scores(prompt, LEVERS))
+            values = (slot, (hits > 0).double().mean(1), hits.double().mean(1), intent)
             slow += part * torch.stack(values, 2)
     torch.testing.assert_close(exposure, slow)
 

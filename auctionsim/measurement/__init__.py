@@ -1,0 +1,23 @@
+"""How a surface or a list of allocations is measured on a model: planned, resumed, fanned out, gathered."""
+
+from auctionsim.measurement.interventions import levels_of, sparse_allocations
+from auctionsim.measurement.measuring import Measuring, Progress, Report
+from auctionsim.measurement.settings import LeverSetting, MeasurementSettings
+from auctionsim.measurement.units import MeasuredReply, Shard, Unit, UnitResult
+from auctionsim.measurement.workers import Workers, measure
+
+__all__ = [
+    "LeverSetting",
+    "MeasuredReply",
+    "MeasurementSettings",
+    "Measuring",
+    "Progress",
+    "Report",
+    "Shard",
+    "Unit",
+    "UnitResult",
+    "Workers",
+    "levels_of",
+    "measure",
+    "sparse_allocations",
+]

@@ -1,0 +1,77 @@
+"""The part of a measurement that has the model: one unit in, its numbers out, no folder and no memory of others."""
+
+from auctionsim.language_models.loading import LanguageModel
+from auctionsim.measurement.interventions import Interventions
+from auctionsim.measurement.settings import MeasurementSettings
+from auctionsim.measurement.units import MeasuredReply, Unit, UnitResult
+from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.prompts import PromptSet
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.measurements import REPLICATES
+
+
+class UnitMeasurer:
+    """Measures units on one model; a unit's numbers depend on the arguments here and on nothing else.
+
+    Args:
+        model: The language model.
+        neurons: Identified on the same model.
+        prompts: All prompts; replicates A and B are measured on their splits of the same names.
+        settings: The counts.
+        interventions: What is done to the model.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        neurons: BrandNeurons,
+        prompts: PromptSet,
+        settings: MeasurementSettings,
+        interventions: Interventions,
+    ) -> None:
+        self.settings, self.interventions = settings, interventions
+        self.model, self.neurons = model, neurons
+        self.substrates = {
+            name: LanguageModelSubstrate(
+                model,
+                neurons,
+                prompts.split(name),
+                num_neurons=interventions.most_neurons,
+                amplification=interventions.amplification,
+                samples=settings.samples,
+                max_new_tokens=settings.max_new_tokens,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=settings.seed,
+                mode=settings.mode,
+                positions=settings.positions,
+                leads=settings.leads,
+            )
+            for name in REPLICATES
+        }
+
+    def __call__(self, unit: Unit) -> UnitResult:
+        """Measure one unit: sampled replies, and in the first round what is scored exactly."""
+        substrate = self.substrates[unit.replicate]
+        prompt = substrate.prompts.prompts[unit.context][unit.prompt]
+        allocation = self.interventions.distinct[unit.start : unit.stop]
+        place = (REPLICATES.index(unit.replicate), unit.context, unit.prompt)
+        samples = self.settings.samples
+        first = unit.round * samples
+        batch = substrate.replies(prompt, allocation, place, samples, first)
+        replies = [
+            MeasuredReply(
+                intervention=unit.start + row // samples,
+                sample=first + row % samples,
+                text=batch.texts[row],
+                tokens=int(batch.lengths[row]),
+                hits=batch.hits[row].tolist(),
+                mentions=batch.mentions[row].tolist(),
+                user_loss=float(batch.user_loss[row]),
+                surprise=float(batch.surprise[row]),
+                repetition=float(batch.repetition[row]),
+            )
+            for row in range(len(batch.texts))
+        ]
+        scores = {} if unit.round else substrate.scores(prompt, allocation)._asdict()
+        return UnitResult(unit, {name: values.tolist() for name, values in scores.items()}, replies)

@@ -1,0 +1,251 @@
+"""A measurement in a folder: a plan of small units, each stored whole, so that nothing is lost or done twice.
+
+A unit is one prompt of one replicate under a slice of the interventions, in one round. Its file is written once,
+atomically; a measurement that was stopped, by whatever means, goes on with the units that have no file. A unit's
+numbers depend on the plan only, not on the order or the process that measures it (up to the rounding of matrix
+products, which may differ between machines and between numbers of threads).
+"""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from auctionsim.files import write_text
+from auctionsim.language_models.loading import LanguageModel
+from auctionsim.measurement.gathering import gather
+from auctionsim.measurement.interventions import grid_interventions, levers_of, listed_interventions
+from auctionsim.measurement.ledger import Ledger
+from auctionsim.measurement.measurer import UnitMeasurer
+from auctionsim.measurement.settings import MeasurementSettings
+from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit, write_unit
+from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
+from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.substrates.language_model import FEATURES
+from auctionsim.substrates.measured_list import MeasuredList
+from auctionsim.substrates.measurements import REPLICATES, Replicate
+from auctionsim.substrates.surface import ResponseSurface
+
+
+class Progress(NamedTuple):
+    """How far a measurement is; `known` grows as rounds are opened."""
+
+    done: int
+    known: int
+
+
+Report = Callable[[Progress], None]
+
+
+class Measuring:
+    """A measurement of joint interventions, in a folder, done as far as its files say.
+
+    Args:
+        folder: Where plan and units are kept; made if it is not there.
+        model: The language model.
+        neurons: Identified on the same model.
+        prompts: All prompts; replicates A and B are measured on their splits of the same names.
+        settings: The grid and the counts.
+        allocations: A list of joint allocations (entry, bidder, lever), levers (num_neurons, amplification), the null
+            among them, to be measured instead of the settings' grid.
+    Raises:
+        ValueError: The folder holds another plan, or the prompts or neurons do not fit.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: LanguageModel,
+        neurons: BrandNeurons,
+        prompts: PromptSet,
+        settings: MeasurementSettings,
+        allocations: Tensor | None = None,
+    ) -> None:
+        self.folder, self.settings, self.neurons, self.prompts = folder, settings, neurons, prompts
+        brands = len(neurons.brands)
+        self.listed = None if allocations is None else allocations.detach().cpu().double()
+        self.interventions = (
+            grid_interventions(settings, brands) if self.listed is None else listed_interventions(self.listed, brands)
+        )
+        self.measurer = UnitMeasurer(model, neurons, prompts, settings, self.interventions)
+        self.plan = self._plan(model)
+        self.digest = hashlib.sha256(json.dumps(self.plan, sort_keys=True).encode()).hexdigest()[:16]
+        self._claim_folder()
+
+    # Work
+
+    @property
+    def units_folder(self) -> Path:
+        """Where the units' files are."""
+        return self.folder / "units"
+
+    def ledger(self) -> Ledger:
+        """Return what is done and what is to do, read from the files.
+
+        Raises:
+            ValueError: A file is damaged or of another measurement; names it.
+        """
+        shards = [
+            Shard(name, context, start, stop)
+            for name in REPLICATES
+            for context in range(len(self.prompts.contexts))
+            for start, stop in self._slices()
+        ]
+        prompts = {name: tuple(map(len, self.prompts.split(name).prompts)) for name in REPLICATES}
+        return Ledger(shards, prompts, self.settings).read(self.units_folder, self.digest)
+
+    @property
+    def units(self) -> list[Unit]:
+        """All the work that is known of; more may be known when it is done, where counts adapt."""
+        return self.ledger().known
+
+    @property
+    def missing(self) -> list[Unit]:
+        """The known work that has no file yet."""
+        return list(self.ledger().waiting)
+
+    def run(self, report: Report | None = None) -> None:
+        """Measure what is missing, storing each unit as it is done; `report` is called at first and after each.
+
+        Raises:
+            ValueError: A file of an earlier run is damaged: told before anything is measured.
+        """
+        ledger = self.ledger()
+        tell = report or (lambda _: None)
+        tell(Progress(ledger.done, len(ledger.known)))
+        while ledger.waiting:
+            unit = ledger.waiting.popleft()
+            result = read_unit(self.units_folder, unit, self.digest)  # another process may have measured it meanwhile
+            if result is None:
+                result = self.measure_unit(unit)
+                self.store(result)
+            ledger.note(result)
+            tell(Progress(ledger.done, len(ledger.known)))
+
+    def measure_unit(self, unit: Unit) -> UnitResult:
+        """Measure one unit here, without storing it."""
+        return self.measurer(unit)
+
+    def store(self, result: UnitResult) -> None:
+        """Write a unit's file, whole or not at all."""
+        write_unit(self.units_folder, result, self.digest)
+
+    # Results
+
+    def results(self) -> Iterator[UnitResult]:
+        """Yield every stored unit.
+
+        Raises:
+            ValueError: A unit is missing, damaged or of another plan; names the file.
+        """
+        ledger = self.ledger()
+        if ledger.waiting:
+            path = self.units_folder / ledger.waiting[0].file_name
+            raise ValueError(f"{path} is missing: the measurement is not complete, run it again to go on")
+        for unit in ledger.known:
+            result = read_unit(self.units_folder, unit, self.digest)
+            assert result is not None
+            yield result
+
+    def surface(self, provenance: Mapping[str, Any] | None = None) -> ResponseSurface:
+        """Gather the stored units of a grid.
+
+        Raises:
+            ValueError: The measurement is not complete, a file is damaged, or a list was measured.
+        """
+        if self.listed is not None:
+            raise ValueError("a list of allocations was measured: it makes no surface")
+        return ResponseSurface(
+            grids=self.settings.grids,
+            num_bidders=len(self.neurons.brands),
+            features=FEATURES,
+            contexts=self.prompts.contexts,
+            replicates=self._replicates(),
+            provenance=self._provenance(provenance),
+        )
+
+    def measured_list(self, provenance: Mapping[str, Any] | None = None) -> MeasuredList:
+        """Gather the stored units of a list.
+
+        Raises:
+            ValueError: The measurement is not complete, a file is damaged, or a grid was measured.
+        """
+        if self.listed is None:
+            raise ValueError("a grid was measured: it makes no list")
+        return MeasuredList(
+            levers=levers_of(self.listed),
+            allocations=self.listed,
+            features=FEATURES,
+            contexts=self.prompts.contexts,
+            replicates=self._replicates(),
+            provenance=self._provenance(provenance),
+        )
+
+    def _replicates(self) -> dict[str, Replicate]:
+        results = list(self.results())
+        return {
+            name: gather(
+                [result for result in results if result.unit.replicate == name],
+                self.interventions.cells,
+                len(self.prompts.contexts),
+            )
+            for name in REPLICATES
+        }
+
+    # Plan
+
+    def _plan(self, model: LanguageModel) -> dict[str, Any]:
+        settings = json.loads(json.dumps(asdict(self.settings)))
+        if self.listed is not None:  # the grid does not matter
+            settings = {k: v for k, v in settings.items() if k not in ("num_neurons", "amplification")}
+        return {
+            "settings": settings,
+            **({} if self.listed is None else {"allocations": self.listed.tolist()}),
+            "model": model.identity,
+            "dtype": str(model.dtype),
+            "neurons": self.neurons.digest,
+            "prompts": self.prompts.digest,
+            "stems": list(STEMS),
+            "features": list(FEATURES),
+        }
+
+    def _provenance(self, more: Mapping[str, Any] | None) -> dict[str, Any]:
+        fixed = {} if self.listed is not None else self.settings.fixed_levers
+        return {
+            **{name: value for name, value in self.plan.items() if name not in ("allocations", "features")},
+            "fixed_levers": fixed,
+            "brands": [list(brand.names) for brand in self.neurons.brands],
+            "method": self.neurons.method,
+            "versions": package_versions(),
+            **(more or {}),
+        }
+
+    def _slices(self) -> list[tuple[int, int]]:
+        """Cut the interventions into the fewest slices whose replies fit a batch, all of about one length."""
+        count = len(self.interventions.distinct)
+        slices = math.ceil(count / max(1, self.settings.rows // self.settings.samples))
+        ends = [count * k // slices for k in range(slices + 1)]
+        return list(itertools.pairwise(ends))
+
+    def _claim_folder(self) -> None:
+        path = self.folder / "plan.json"
+        if path.exists():
+            try:
+                found = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path} is damaged: {error}") from error
+            if found != self.plan:
+                keys = {*self.plan, *found}
+                differing = sorted(key for key in keys if found.get(key) != self.plan.get(key))
+                raise ValueError(
+                    f"{self.folder} holds another measurement (its {', '.join(differing)} differ): "
+                    "choose another folder or remove it"
+                )
+            return
+        write_text(path, json.dumps(self.plan, indent=2, ensure_ascii=False))

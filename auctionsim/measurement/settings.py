@@ -1,0 +1,126 @@
+"""What is measured and how often: the levers' grid, the counts, and when a measurement has seen enough replies."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from auctionsim.checks import checked_count, checked_number
+from auctionsim.substrates.intent import LEADS, Lead
+from auctionsim.substrates.surface import LeverGrid
+
+
+class LeverSetting(NamedTuple):
+    """What a brand's neurons are set to."""
+
+    num_neurons: float
+    amplification: float
+
+
+NULL = LeverSetting(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class MeasurementSettings:
+    """What is measured, and how often.
+
+    A lever with one value is fixed: it is no lever of the surface, and the provenance names it with its value.
+
+    Attributes:
+        num_neurons: Values of that lever, 0 among them; or one value > 0, at which it is fixed.
+        amplification: Values of that lever, 1 among them; or one value other than 1, at which it is fixed.
+        samples: Replies a prompt and intervention, in each round.
+        max_new_tokens: A reply's longest length, tokens.
+        temperature: Of sampling.
+        top_p: Of sampling, in (0, 1]; 1 draws from all tokens.
+        seed: Of the replies; replicates draw apart from it.
+        rows: Most replies sampled in one batch.
+        mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
+        positions: "reply" or "all", see `LanguageModelSubstrate`.
+        leads: What `intent` is read off after, see `auctionsim.substrates.intent`.
+        half_width: Rounds go on until the interval of every brand's mention probability, in every intervention of a
+            shard, is at most this to either side (see `auctionsim.measurement.rounds`). None: one round.
+        interval: "wilson" or "jeffreys".
+        confidence: Of that interval.
+        min_replies: No shard stops below as many replies an intervention and context; 16 or more where counts adapt.
+        max_replies: No round is begun that would go beyond as many; the first is always measured.
+    """
+
+    num_neurons: tuple[float, ...] = (0.0, 256.0, 512.0)
+    amplification: tuple[float, ...] = (1.0, 1.5, 2.0)
+    samples: int = 4
+    max_new_tokens: int = 48
+    temperature: float = 0.7
+    top_p: float = 1.0
+    seed: int = 0
+    rows: int = 80
+    mode: str = "multiply"
+    positions: str = "reply"
+    leads: tuple[Lead, ...] = LEADS
+    half_width: float | None = None
+    interval: str = "wilson"
+    confidence: float = 0.95
+    min_replies: int = 16
+    max_replies: int = 128
+
+    def __post_init__(self) -> None:
+        for name, values, null in (
+            ("num_neurons", self.num_neurons, NULL.num_neurons),
+            ("amplification", self.amplification, NULL.amplification),
+        ):
+            object.__setattr__(self, name, tuple(map(float, values)))  # 64 and 64.0 are one plan
+            _check_lever(name, values, null)
+        if not self.grids:
+            raise ValueError(
+                f"a lever must vary: num_neurons is fixed at {self.num_neurons[0]:g} and amplification "
+                f"at {self.amplification[0]:g}"
+            )
+        if not self.leads or not all(lead.text.strip() and lead.calls for lead in self.leads):
+            raise ValueError(f"leads must be one or more texts with calls, got {self.leads}")
+        checked_count(self.samples, "samples")
+        checked_count(self.max_new_tokens, "max_new_tokens")
+        checked_number(self.temperature, "temperature")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
+        checked_count(self.seed, "seed", 0)
+        checked_count(self.rows, "rows")
+        self._check_stopping()
+
+    def _check_stopping(self) -> None:
+        if self.interval not in ("wilson", "jeffreys"):
+            raise ValueError(f"interval must be wilson or jeffreys, got {self.interval!r}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence must lie in (0, 1), got {self.confidence!r}")
+        if self.half_width is not None and not 0 < self.half_width < 0.5:
+            raise ValueError(f"half_width must lie in (0, 0.5), got {self.half_width!r}")
+        checked_count(self.min_replies, "min_replies", 16)
+        checked_count(self.max_replies, "max_replies", self.min_replies)
+
+    @property
+    def grids(self) -> tuple[LeverGrid, ...]:
+        """The grids of the levers that vary, as a surface takes them."""
+        both = (
+            LeverGrid("num_neurons", self.num_neurons, NULL.num_neurons),
+            LeverGrid("amplification", self.amplification, NULL.amplification),
+        )
+        return tuple(grid for grid in both if len(grid.values) > 1)
+
+    @property
+    def fixed_levers(self) -> dict[str, float]:
+        """The levers that do not vary, with their values."""
+        both = {"num_neurons": self.num_neurons, "amplification": self.amplification}
+        return {name: values[0] for name, values in both.items() if len(values) == 1}
+
+    @property
+    def most_neurons(self) -> int:
+        """How many neurons a brand's ranking needs."""
+        return math.ceil(self.num_neurons[-1])
+
+
+def _check_lever(name: str, values: tuple[float, ...], null: float) -> None:
+    ascending = all(math.isfinite(v) and v >= 0 for v in values) and list(values) == sorted(set(values))
+    fixed = len(values) == 1 and values[0] != null
+    if not ascending or not values or not (fixed or (len(values) > 1 and null in values)):
+        raise ValueError(
+            f"{name} must be two or more ascending values >= 0 with {null:g} among them, or one other value at which "
+            f"it is fixed, got {values}"
+        )
