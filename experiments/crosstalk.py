@@ -185,8 +185,8 @@ def market_tables(report: MarketReport) -> Iterator[Table]:
         "∂log P(column)/∂log amplification(row)",
     ):
         table.add_column(title)
-    for i, brand in enumerate(report.brands):
-        table.add_row(brand, *(" ".join(f"{v:+.2f}" for v in matrix[i].tolist()) for matrix in report.geometry))
+    for i, name in enumerate(report.brands):
+        table.add_row(name, *(" ".join(f"{v:+.2f}" for v in matrix[i].tolist()) for matrix in report.geometry))
     yield table
     features = list(dict.fromkeys(effect.quantity for effect in report.effects))
     table = Table(title=f"{report.category}: exposure under every combination")

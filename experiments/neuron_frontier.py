@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,9 +189,8 @@ class _Market:
         found, name = {}, self.brands[index].name
         with stages.stage(f"{name}: settings", len(rankings)) as tick:
             for method, neurons in rankings.items():
-                record = self._kept(f"{name}-{method}", lambda n=neurons: self._measure(n, index))
-                chosen = [Choice(*(Cell(*x) if isinstance(x, list) else x for x in row)) for row in record["choices"]]
-                found[method] = ([Cell(*row) for row in record["cells"]], chosen)
+                record = self._kept(f"{name}-{method}", partial(self._measure, neurons, index))
+                found[method] = ([Cell(*row) for row in record["cells"]], [_choice(row) for row in record["choices"]])
                 tick()
         return found
 
@@ -278,6 +278,11 @@ class _Market:
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it and run again to measure it anew") from error
         return record
+
+
+def _choice(row: Sequence[Any]) -> Choice:
+    limit, cell, *measured = row
+    return Choice(limit, None if cell is None else Cell(*cell), *measured)
 
 
 def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: Callable[[str], PromptSet]) -> str:

@@ -15,13 +15,13 @@ class Activity(NamedTuple):
     """Sums over token positions, so that parts can be added.
 
     Attributes:
-        count: (group,) positions.
+        positions: (group,) how many.
         total: (group, layer, neuron) sum of activations.
         squares: (group, layer, neuron) sum of their squares.
         firing: (group, layer, neuron) positions at which the activation is positive.
     """
 
-    count: Float[Tensor, " group"]
+    positions: Float[Tensor, " group"]
     total: Float[Tensor, "group layer neuron"]
     squares: Float[Tensor, "group layer neuron"]
     firing: Float[Tensor, "group layer neuron"]
@@ -29,17 +29,17 @@ class Activity(NamedTuple):
     @property
     def mean(self) -> Float[Tensor, "group layer neuron"]:
         """Mean activation."""
-        return self.total / self.count.view(-1, 1, 1)
+        return self.total / self.positions.view(-1, 1, 1)
 
     @property
     def variance(self) -> Float[Tensor, "group layer neuron"]:
         """Variance of the activation, the sum of squares over the count."""
-        return (self.squares / self.count.view(-1, 1, 1) - self.mean.square()).clamp_min(0)
+        return (self.squares / self.positions.view(-1, 1, 1) - self.mean.square()).clamp_min(0)
 
     @property
     def rate(self) -> Float[Tensor, "group layer neuron"]:
         """Share of positions at which the neuron fires."""
-        return self.firing / self.count.view(-1, 1, 1)
+        return self.firing / self.positions.view(-1, 1, 1)
 
     def plus(self, other: "Activity") -> "Activity":
         """Return the sums over both."""

@@ -53,12 +53,13 @@ def _path_per_user_harm(evidence: Evidence) -> Scores:
 def _mean_difference(evidence: Evidence) -> Scores:
     names, others = evidence.names, evidence.texts
     if len(evidence.brands) == 1:
-        mean, variance, count = others.mean, others.variance, others.count
+        mean, variance, count = others.mean, others.variance, others.positions
     else:
-        sums = [sum_.sum(0, keepdim=True) - sum_ for sum_ in (names.total, names.squares, names.count.view(-1, 1, 1))]
+        every = (names.total, names.squares, names.positions.view(-1, 1, 1))
+        sums = [own.sum(0, keepdim=True) - own for own in every]
         mean = sums[0] / sums[2]
         variance, count = (sums[1] / sums[2] - mean.square()).clamp_min(0), sums[2].flatten()
-    n, m = names.count.view(-1, 1, 1), count.view(-1, 1, 1)
+    n, m = names.positions.view(-1, 1, 1), count.view(-1, 1, 1)
     pooled = (n * names.variance + m * variance) / (n + m - 2).clamp_min(1)
     return (names.mean - mean) / pooled.clamp_min(torch.finfo(torch.float32).tiny).sqrt()
 
@@ -66,7 +67,7 @@ def _mean_difference(evidence: Evidence) -> Scores:
 def _lape(evidence: Evidence) -> Scores:
     rate = torch.cat((evidence.names.rate, evidence.texts.rate))
     share = rate / rate.sum(0, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-    entropy = torch.special.entr(share).sum(0)
+    entropy: torch.Tensor = torch.special.entr(share).sum(0)
     return (math.log(len(rate)) - entropy).clamp_min(0) * rate[: len(evidence.brands)]
 
 
@@ -82,7 +83,8 @@ def _logit_lens(evidence: Evidence) -> Scores:
         ]
     )
     written = [ffn.write_vectors().float() @ directions.T for ffn in model.feed_forwards]  # (neuron, brand) a layer
-    return evidence.slots.activations * torch.stack(written).permute(2, 0, 1).cpu()
+    scores: Scores = evidence.slots.activations * torch.stack(written).permute(2, 0, 1).cpu()
+    return scores
 
 
 def _random(evidence: Evidence) -> Scores:
