@@ -8,7 +8,7 @@ worth measuring. Repetitions are interleaved and medians taken, so that a busy m
 
 The limit is a decode step that does nothing but its matrix products, weight after weight as in the model.
 
-    python benchmarks/decoding.py [--repetitions 3] [--dtype auto] [--batches 50,100,200] [--tokens 32]
+    python benchmarks/decoding.py [--repetitions 3] [--dtype auto] [--batches 25,50,100,200] [--tokens 32]
 """
 
 import argparse
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--batches", default="50,100,200", help="generate's batch sizes to choose the best from")
+    parser.add_argument("--batches", default="25,50,100,200", help="generate's batch sizes to choose the best from")
     parser.add_argument("--tokens", type=int, default=32, help="new tokens a row")
     options = parser.parse_args()
     model = ending_ignored(load_model(device=options.device, dtype=options.dtype))
