@@ -24,6 +24,7 @@ from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Report, Workers, measure
 from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.identification import identification_steps
+from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
@@ -139,8 +140,8 @@ def kept_neurons(
     with stages.stage("finding neurons", steps) as tick:
         if path.exists():
             found = BrandNeurons.load(path)
-            wanted = (model.identity, brands, identifying.digest, count)
-            if (found.model, found.brands, found.prompts_digest, found.max_neurons) == wanted:
+            wanted = (model.identity, brands, identifying.digest, count, DEFAULT_METHOD)
+            if (found.model, found.brands, found.prompts_digest, found.max_neurons, found.method) == wanted:
                 return found
         neurons = identify(model, brands, identifying, num_neurons=count, seed=seed, progress=tick)
         neurons.save(path)
