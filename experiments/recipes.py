@@ -98,10 +98,10 @@ class Recipe:
 
 PACKAGED = {
     "running-shoes-2@2": Recipe(
-        "Nike,Adidas", settings=MeasurementSettings((0.0, 256.0, 512.0), (1.0, 1.25, 1.5, 2.0), samples=6)
+        "Nike,Adidas", settings=MeasurementSettings((0.0, 256.0, 512.0), (1.0, 1.25, 1.5, 2.0), samples=4)
     ),
     "running-shoes-3@1": Recipe(
-        "Nike,Adidas,Puma", settings=MeasurementSettings((0.0, 256.0), (1.0, 1.25, 1.5, 2.0), samples=6)
+        "Nike,Adidas,Puma", settings=MeasurementSettings((0.0, 256.0), (1.0, 1.5, 2.0), samples=4)
     ),
 }
 """The packaged surfaces that this version measures. A name is used once: a better recipe gets the next version.
