@@ -17,15 +17,14 @@ from rich.table import Table
 
 from auctionsim.brands import Brand
 from auctionsim.experiments.preparation import Stages, commit_or_none, slug
+from auctionsim.experiments.subsets import geometry_from, kept_subsets
 from auctionsim.files import replacing, write_text
 from auctionsim.language_models import LanguageModel
-from auctionsim.measurement import MeasurementSettings, measure
+from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons.brand_neurons import package_versions
-from auctionsim.neurons.crosstalk import Geometry, geometry, joint_settings, subsets
-from auctionsim.neurons.evidence import Evidence
-from auctionsim.neurons.identification import identification_steps, rank
+from auctionsim.neurons.crosstalk import Geometry, subsets
 from auctionsim.neurons.methods import DEFAULT_METHOD
-from auctionsim.prompts import NAMING_STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 from auctionsim.substrates import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES
 
@@ -130,29 +129,23 @@ def _market(
     command: str,
     stages: Stages,
 ) -> MarketReport:
-    asked = prompts.split("identify")
-    steps = identification_steps(asked, settings.method, "lape")
-    with stages.stage(f"{category}: neurons", steps) as tick:
-        evidence = Evidence(
-            model,
-            brands,
-            asked,
-            NAMING_STEMS,
-            num_neurons=settings.num_neurons,
-            amplification=2.0,
-            seed=settings.seed,
-            progress=tick,
-        )
-        neurons = rank(evidence, settings.method)
-        found = geometry(evidence, settings.method, neurons, settings.num_neurons)
-    plan = MeasurementSettings(samples=settings.samples, seed=settings.seed)
-    allocations = joint_settings(len(brands), settings.num_neurons, settings.amplification)
+    counts = (0.0, float(settings.num_neurons)), (1.0, settings.amplification)
+    plan = MeasurementSettings(*counts, samples=settings.samples, seed=settings.seed)
     provenance = {"category": category, "command": command, "commit": commit_or_none()}
-    with stages.stage(f"{category}: combinations", 1):
-        folder = settings.folder / slug(category)
-        measured = measure(folder, model, neurons, prompts, plan, allocations, provenance=provenance)
-    names = tuple(brand.name for brand in brands)
-    return MarketReport(category, names, found, tuple(_effects(category, names, measured)))
+    folder = settings.folder / slug(category)
+    return market_report(kept_subsets(folder, model, brands, prompts, plan, settings.method, provenance, stages))
+
+
+def market_report(measured: MeasuredList) -> MarketReport:
+    """Read a market off its measured subsets.
+
+    Raises:
+        ValueError: The list says nothing of its neurons' geometry.
+    """
+    known = measured.provenance
+    names = tuple(names[0] for names in known["brands"])
+    found = geometry_from(known.get("geometry", {}))
+    return MarketReport(known["category"], names, found, tuple(_effects(known["category"], names, measured)))
 
 
 def _effects(category: str, names: tuple[str, ...], measured: MeasuredList) -> Iterator[Effect]:

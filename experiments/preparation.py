@@ -132,18 +132,20 @@ def kept_neurons(
     count: int,
     seed: int,
     stages: Stages,
+    *,
+    method: str = DEFAULT_METHOD,
 ) -> BrandNeurons:
     """Return the folder's neurons if they are these, else identify them and keep them there."""
     path = folder / "neurons.safetensors"
     identifying = prompts.split("identify")
-    steps = identification_steps(identifying)
+    steps = identification_steps(identifying, method)
     with stages.stage("finding neurons", steps) as tick:
         if path.exists():
             found = BrandNeurons.load(path)
-            wanted = (model.identity, brands, identifying.digest, count, DEFAULT_METHOD)
+            wanted = (model.identity, brands, identifying.digest, count, method)
             if (found.model, found.brands, found.prompts_digest, found.max_neurons, found.method) == wanted:
                 return found
-        neurons = identify(model, brands, identifying, num_neurons=count, seed=seed, progress=tick)
+        neurons = identify(model, brands, identifying, method, num_neurons=count, seed=seed, progress=tick)
         neurons.save(path)
     return neurons
 

@@ -22,9 +22,12 @@ from auctionsim.experiments.preparation import (
     kept_neurons,
     kept_surface,
 )
+from auctionsim.experiments.subsets import kept_subsets
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import MeasurementSettings, Workers, levels_of, sparse_allocations
 from auctionsim.measurement.interventions import GRID_BRANDS
+from auctionsim.neurons.crosstalk import joint_settings
+from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet, build_prompts, read_prompts
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
@@ -40,6 +43,9 @@ class Recipe:
         model: "smollm2", a hub id or a folder.
         prompts_file: JSON prompts instead of the templates.
         allocations_file: JSON list of joint allocations instead of the grid.
+        method: Of identification.
+        subsets: Measure every subset of the brands amplified together at the grid's highest levers instead of the
+            grid, and beside it how far apart the brands' neurons are (`geometry` in the provenance).
     """
 
     brands: str
@@ -48,6 +54,12 @@ class Recipe:
     model: str = "smollm2"
     prompts_file: Path | None = None
     allocations_file: Path | None = None
+    method: str = DEFAULT_METHOD
+    subsets: bool = False
+
+    def __post_init__(self) -> None:
+        if self.subsets and self.allocations_file is not None:
+            raise ValueError(f"either subsets are measured or the allocations of {self.allocations_file}, not both")
 
     @property
     def bidders(self) -> tuple[Brand, ...]:
@@ -63,9 +75,11 @@ class Recipe:
 
     @property
     def allocations(self) -> Tensor | None:
-        """The list that is measured instead of the grid: the file's; `sparse_allocations` for more than 3 brands."""
+        """The list that is measured instead of the grid: the file's, every subset, or a sparse one for > 3 brands."""
         if self.allocations_file is not None:
             return read_allocations(self.allocations_file)
+        if self.subsets:
+            return joint_settings(len(self.bidders), self.settings.num_neurons[-1], self.settings.amplification[-1])
         if len(self.bidders) > GRID_BRANDS:
             return sparse_allocations(len(self.bidders), levels_of(self.settings))
         return None
@@ -88,13 +102,17 @@ class Recipe:
             "rows": s.rows,
             "mode": s.mode,
             "positions": s.positions,
+            "method": self.method,
             "seed": s.seed,
         }
+        words += ["--subsets"] if self.subsets else []
         if s.half_width is not None:
             values |= {"half-width": s.half_width, "interval": s.interval, "confidence": s.confidence}
             values |= {"min-replies": s.min_replies, "max-replies": s.max_replies}
         return shlex.join([*words, *(word for name, value in values.items() for word in (f"--{name}", str(value)))])
 
+
+ON_OFF = MeasurementSettings((0.0, 512.0), (1.0, 1.5), samples=2)
 
 PACKAGED = {
     "running-shoes-2@2": Recipe(
@@ -103,6 +121,15 @@ PACKAGED = {
     "running-shoes-3@1": Recipe(
         "Nike,Adidas,Puma", settings=MeasurementSettings((0.0, 256.0), (1.0, 1.5, 2.0), samples=4)
     ),
+    "running-shoes-2-attribution@1": Recipe(  # the grid of running-shoes-2@2, neurons by plain attribution
+        "Nike,Adidas",
+        settings=MeasurementSettings((0.0, 256.0, 512.0), (1.0, 1.25, 1.5, 2.0), samples=4),
+        method="attribution",
+    ),
+    "running-shoes-5-subsets@1": Recipe("Nike,Adidas,Puma,Reebok,Asics", settings=ON_OFF, subsets=True),
+    "smartphones-3-subsets@1": Recipe("Apple,Samsung,Google", "smartphones", ON_OFF, subsets=True),
+    "charities-3-subsets@1": Recipe("UNICEF,Oxfam,Greenpeace", "charities", ON_OFF, subsets=True),
+    "coffee-3-subsets@1": Recipe("Starbucks,Dunkin,Nestle", "coffee", ON_OFF, subsets=True),
 }
 """The packaged surfaces that this version measures. A name is used once: a better recipe gets the next version.
 
@@ -155,9 +182,12 @@ def carry_out(
         if model is None:
             with stages.stage("loading the model", 1):
                 model = load_model(recipe.model, fan_out.device, fan_out.dtype)
-        neurons = kept_neurons(folder, model, bidders, prompts, most, settings.seed, stages)
         provenance = {"category": recipe.category, "command": recipe.command, "commit": commit_or_none()}
         crew = fan_out.crew(recipe.model, model)
+        if recipe.subsets:
+            how = (settings, recipe.method, provenance, stages)
+            return kept_subsets(folder, model, bidders, prompts, *how, workers=crew)
+        neurons = kept_neurons(folder, model, bidders, prompts, most, settings.seed, stages, method=recipe.method)
         if allocations is None:
             return kept_surface(folder, model, neurons, prompts, settings, provenance, stages, workers=crew)
         return kept_list(folder, model, neurons, prompts, settings, allocations, provenance, stages, workers=crew)

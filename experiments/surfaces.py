@@ -6,15 +6,18 @@ import torch
 from rich.table import Table
 
 from auctionsim.comparison import single_settings
+from auctionsim.data import surfaces_folder
 from auctionsim.neurons import BrandNeurons
 from auctionsim.storage import stored_format
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 
 def measured_named(name: str) -> ResponseSurface | MeasuredList:
-    """Return the packaged surface of that name, or the surface or list in a .safetensors file."""
+    """Return the packaged measurement of that name, or the surface or list in a .safetensors file."""
     if not name.endswith(".safetensors"):
-        return ResponseSurface.packaged(name)
+        path = surfaces_folder() / f"{name}.safetensors"
+        is_list = path.is_file() and stored_format(path) == MeasuredList.file_format
+        return MeasuredList.packaged(name) if is_list else ResponseSurface.packaged(name)
     return MeasuredList.load(name) if stored_format(name) == MeasuredList.file_format else ResponseSurface.load(name)
 
 

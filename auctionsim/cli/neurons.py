@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auctionsim.cli.options import (
+    DEFAULT_METHOD,
     Brands,
     Category,
     Device,
     Dtype,
+    Method,
     Model,
     Prompts,
     Seed,
@@ -25,8 +27,6 @@ app = typer.Typer(help="Brands' neurons.", invoke_without_command=True)
 
 MARKETS = "running shoes:Nike,Adidas;smartphones:Apple,Samsung;charities:UNICEF,Oxfam;coffee:Starbucks,Dunkin"
 
-DEFAULT = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
-
 Markets = Annotated[str, typer.Option(help="CATEGORY:BRAND,BRAND;CATEGORY:BRAND,…")]
 
 
@@ -37,7 +37,7 @@ def neurons(
     brands: Brands = "Nike,Adidas",
     prompts: Prompts = None,
     count: Annotated[int, typer.Option(min=1, help="Neurons a brand.")] = 512,
-    method: Annotated[str, typer.Option(help="Identification method.")] = DEFAULT,
+    method: Method = DEFAULT_METHOD,
     overlap: Annotated[bool, typer.Option(help="Let rivals share neurons: an ablation.")] = False,
     model: Model = "smollm2",
     device: Device = "auto",
@@ -120,7 +120,7 @@ def crosstalk(
     num_neurons: Annotated[int, typer.Option(min=1, help="Of an amplified brand.")] = 512,
     amplification: Annotated[float, typer.Option(help="Of an amplified brand.")] = 1.5,
     samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and combination.")] = 2,
-    method: Annotated[str, typer.Option(help="Identification method.")] = DEFAULT,
+    method: Method = DEFAULT_METHOD,
     model: Model = "smollm2",
     device: Device = "auto",
     dtype: Dtype = "auto",

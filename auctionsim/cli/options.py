@@ -31,6 +31,8 @@ PriorText = Annotated[
         "';' between bidders; mixtures as .6*beta:2,8+.4*beta:8,2.",
     ),
 ]
+DEFAULT_METHOD = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
+Method = Annotated[str, typer.Option(help="Identification method.")]
 Feature = Annotated[str, typer.Option(help="What is sold.")]
 
 

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from auctionsim.cli.options import (
+    DEFAULT_METHOD,
     Brands,
     Category,
     Device,
     Dtype,
     Grid,
+    Method,
     Model,
     Prompts,
     Seed,
@@ -44,6 +46,11 @@ def measure(
     rows: Annotated[int, typer.Option(min=1, help="Most replies in a batch.")] = 80,
     mode: Annotated[str, typer.Option(help="multiply, add or clamp.")] = "multiply",
     positions: Annotated[str, typer.Option(help="reply or all: which tokens are touched.")] = "reply",
+    method: Method = DEFAULT_METHOD,
+    subsets: Annotated[
+        bool,
+        typer.Option("--subsets", help="Every subset of the brands at the highest levers instead of the grid."),
+    ] = False,
     half_width: Annotated[
         float | None, typer.Option(help="Rounds go on until mention probabilities are known so well; none: one round.")
     ] = None,
@@ -82,7 +89,7 @@ def measure(
         min_replies=min_replies,
         max_replies=max_replies,
     )
-    recipe = Recipe(brands, category, settings, model, prompts, allocations)
+    recipe = Recipe(brands, category, settings, model, prompts, allocations, method, subsets)
     carry_out(recipe, out, console, FanOut(device, dtype, workers, address, threads))
     console.print(f"measured: {result_file(recipe, out)}", soft_wrap=True)
 

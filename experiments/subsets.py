@@ -1,0 +1,155 @@
+"""A market measured small: every subset of its brands amplified together, and how far apart their neurons are."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from auctionsim.brands import Brand
+from auctionsim.experiments.preparation import Stages, kept_list
+from auctionsim.files import write_text
+from auctionsim.language_models import LanguageModel
+from auctionsim.measurement import MeasurementSettings, Workers
+from auctionsim.neurons import BrandNeurons
+from auctionsim.neurons.crosstalk import Geometry, geometry, joint_settings
+from auctionsim.neurons.evidence import Evidence
+from auctionsim.neurons.identification import identification_steps, rank
+from auctionsim.prompts import NAMING_STEMS, PromptSet
+from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
+from auctionsim.substrates.measurements import Measurement, Replicate
+
+HIGHEST = 2.0  # amplification that the path methods look at, as when neurons are identified to be sold
+
+
+def kept_subsets(
+    folder: Path,
+    model: LanguageModel,
+    brands: tuple[Brand, ...],
+    prompts: PromptSet,
+    settings: MeasurementSettings,
+    method: str,
+    provenance: Mapping[str, object],
+    stages: Stages,
+    *,
+    workers: Workers | None = None,
+) -> MeasuredList:
+    """Measure what is missing of a market's subsets and return the list, `geometry` in its provenance.
+
+    Args:
+        folder: Neurons, geometry and measurement are kept there and found again.
+        model: The language model.
+        brands: Two or more rivals.
+        prompts: All prompts.
+        settings: The counts; amplified brands have the highest levers of its grid.
+        method: Of identification.
+        provenance: What else the list should say of itself.
+        stages: Progress.
+        workers: Ray workers that measure; None measures here.
+    Raises:
+        ValueError: Fewer than two brands, or a folder that holds another measurement.
+    """
+    if len(brands) < 2:
+        raise ValueError(f"subsets are about two or more rivals, got {', '.join(brand.name for brand in brands)}")
+    neurons, found = _kept_geometry(folder, model, brands, prompts, settings, method, stages)
+    allocations = joint_settings(len(brands), settings.num_neurons[-1], settings.amplification[-1])
+    more = {**provenance, "geometry": {name: matrix.tolist() for name, matrix in found._asdict().items()}}
+    return kept_list(folder, model, neurons, prompts, settings, allocations, more, stages, workers=workers)
+
+
+def _kept_geometry(
+    folder: Path,
+    model: LanguageModel,
+    brands: tuple[Brand, ...],
+    prompts: PromptSet,
+    settings: MeasurementSettings,
+    method: str,
+    stages: Stages,
+) -> tuple[BrandNeurons, Geometry]:
+    """Return the folder's neurons and their geometry if they are these, else find both and keep them there."""
+    asked, count = prompts.split("identify"), settings.most_neurons
+    neurons_file, geometry_file = folder / "neurons.safetensors", folder / "geometry.json"
+    with stages.stage("finding neurons", identification_steps(asked, method, "lape")) as tick:
+        if neurons_file.exists() and geometry_file.exists():
+            kept, record = BrandNeurons.load(neurons_file), json.loads(geometry_file.read_text(encoding="utf-8"))
+            wanted = (model.identity, brands, asked.digest, count, method)
+            same = (kept.model, kept.brands, kept.prompts_digest, kept.max_neurons, kept.method) == wanted
+            if same and record.pop("neurons") == kept.digest:
+                return kept, geometry_from(record)
+        evidence = Evidence(
+            model,
+            brands,
+            asked,
+            NAMING_STEMS,
+            num_neurons=count,
+            amplification=HIGHEST,
+            seed=settings.seed,
+            progress=tick,
+        )
+        neurons = rank(evidence, method)
+        found = geometry(evidence, method, neurons, count)
+        neurons.save(neurons_file)
+        matrices = {name: matrix.tolist() for name, matrix in found._asdict().items()}
+        write_text(geometry_file, json.dumps({"neurons": neurons.digest, **matrices}))
+    return neurons, found
+
+
+def geometry_from(record: Mapping[str, object]) -> Geometry:
+    """Read the matrices that a list's provenance holds.
+
+    Raises:
+        ValueError: One is missing.
+    """
+    missing = [name for name in Geometry._fields if name not in record]
+    if missing:
+        raise ValueError(f"no {missing[0]} was kept: these subsets were measured without their neurons' geometry")
+    return Geometry(*(torch.tensor(record[name], dtype=torch.float64) for name in Geometry._fields))
+
+
+def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:
+    """Return some of the brands as a surface of one lever, amplification 1 or the measured one, the others untouched.
+
+    Args:
+        measured: Every subset of its brands, amplified at the same levers.
+        bidders: Which brands, in their new order.
+    Raises:
+        ValueError: A subset is not on the list.
+    """
+    levers = torch.tensor([lever.high for lever in measured.levers], dtype=torch.float64)
+    states = torch.cartesian_prod(*[torch.arange(2)] * len(bidders)).view(-1, len(bidders))
+    wanted = measured.null_allocation(len(states), dtype=torch.float64)
+    for place, bidder in enumerate(bidders):
+        wanted[states[:, place] == 1, bidder] = levers
+    listed = measured.allocations
+    same = (wanted.unsqueeze(1) == listed).flatten(2).all(2)
+    if not bool(same.any(1).all()):
+        raise ValueError("a subset of these brands is not on the list of measured allocations")
+    entries, shape = same.to(torch.uint8).argmax(1), (2,) * len(bidders)
+
+    def cells(item: Measurement, per_bidder: bool) -> Measurement:
+        parts = [part[:, entries] for part in item]
+        if per_bidder:
+            parts = [part[:, :, list(bidders)] for part in parts]
+        return Measurement(*(part.unflatten(1, shape) for part in parts))
+
+    replicates = {
+        name: Replicate(
+            cells(one.features, True),
+            cells(one.user_loss, False),
+            {key: cells(item, item.mean.ndim == 3) for key, item in one.diagnostics.items()},
+        )
+        for name, one in measured.replicates.items()
+    }
+    names = measured.provenance.get("brands", [])
+    return ResponseSurface(
+        grids=[LeverGrid("amplification", (1.0, float(levers[1])), 1.0)],
+        num_bidders=len(bidders),
+        features=measured.measured_features,
+        contexts=measured.contexts,
+        replicates=replicates,
+        provenance={
+            **measured.provenance,
+            "brands": [names[i] for i in bidders] if names else [],
+            "fixed_levers": {"num_neurons": float(levers[0])},
+        },
+    )
