@@ -29,7 +29,7 @@ def draw_trade_off(rows: Sequence[MechanismRow], reference: str, path: Path) -> 
 
     Menus' objectives with payments cut to keep IR, and under best responses, are drawn faint beside the truthful one.
     """
-    figure, axes = _sheet(3, 3, (15, 11))
+    figure, axes = sheet(3, 3, (15, 11))
     names = list(dict.fromkeys(row.mechanism for row in rows))
     for panel, (title, unit, read) in zip(axes.flat, PANELS, strict=True):
         for k, name in enumerate(names):
@@ -55,7 +55,7 @@ def draw_trade_off(rows: Sequence[MechanismRow], reference: str, path: Path) -> 
     axes[1, 1].text(0.02, 0.02, note, transform=axes[1, 1].transAxes, fontsize=7)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(names)), fontsize=8)
-    _saved(figure, path)
+    saved(figure, path)
 
 
 def draw_training(
@@ -66,7 +66,7 @@ def draw_training(
     The dotted line is the optimum on replicate A, on the profiles that the comparison is over.
     """
     names = list(dict.fromkeys(name for name, _ in training))
-    figure, axes = _sheet(1, len(names), (6 * len(names), 4.5))
+    figure, axes = sheet(1, len(names), (6 * len(names), 4.5))
     for panel, name in zip(axes.flat, names, strict=True):
         for k, weight in enumerate(weight for learned, weight in training if learned == name):
             points = training[name, weight]
@@ -83,12 +83,12 @@ def draw_training(
                 panel.axhline(optimum, color=f"C{k}", linestyle=":", linewidth=1)
         panel.set(title=f"{name}, by hard choice", xlabel="step", ylabel="objective, truthful bids")
         panel.legend(fontsize=8)
-    _saved(figure, path)
+    saved(figure, path)
 
 
 def draw_menus(menus: Mapping[float, Sequence[MenuOption]], brands: Sequence[str], path: Path) -> None:
     """Draw each brand's entries: price over exposure, one colour a user weight, the levers written beside."""
-    figure, axes = _sheet(1, len(brands), (6 * len(brands), 4.5))
+    figure, axes = sheet(1, len(brands), (6 * len(brands), 4.5))
     for panel, brand in zip(axes.flat, brands, strict=True):
         for k, (weight, options) in enumerate(menus.items()):
             own = [option for option in options if option.brand == brand]
@@ -102,10 +102,10 @@ def draw_menus(menus: Mapping[float, Sequence[MenuOption]], brands: Sequence[str
         panel.margins(x=0.25)
         panel.set(title=brand, xlabel="exposure, rivals at null", ylabel="price, value units")
         panel.legend(fontsize=8)
-    _saved(figure, path)
+    saved(figure, path)
 
 
-def _sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+def sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -121,7 +121,7 @@ def _line(panel: Any, points: Sequence[tuple[float, float | None]], **style: Any
         panel.plot(*zip(*known, strict=True), **style)
 
 
-def _saved(figure: Any, path: Path) -> None:
+def saved(figure: Any, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     with replacing(path) as draft:

@@ -81,6 +81,11 @@ class Measured(ABC):
         return copy.deepcopy(self._provenance)
 
     @property
+    def digest(self) -> str:
+        """A hash of all that was measured and of its provenance, whatever this view sells."""
+        return self._checksum[:16]
+
+    @property
     def _sold_shape(self) -> tuple[int, int]:
         return self.num_bidders, len(self._sold)
 

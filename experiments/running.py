@@ -1,0 +1,174 @@
+"""What an experiment leaves behind: parts that a stopped run goes on from, tidy tables, figures, a section of prose."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from auctionsim.experiments.preparation import commit_or_none, slug
+from auctionsim.files import replacing, write_text
+from auctionsim.neurons.brand_neurons import package_versions
+
+Row = dict[str, Any]
+SECTION, RECORD = "section.md", "run.json"
+
+
+class Claim(NamedTuple):
+    """One of the paper's claims, as far as an experiment speaks of it.
+
+    Attributes:
+        name: Which: "orthogonality", "strategy-proofness of the menu", "user-utility trade-off", "menu against VCG".
+        verdict: "holds", "holds in part" or "does not hold", by a rule that the evidence names.
+        evidence: The numbers, with intervals and the rule, a sentence or two of markdown.
+    """
+
+    name: str
+    verdict: str
+    evidence: str
+
+
+class Section(NamedTuple):
+    """What a reader should know, all of it computed from the tables.
+
+    Attributes:
+        title: A heading.
+        text: Markdown: what was done, tables, what was found, negative results included.
+        figures: File names of PNGs in the run folder, with captions.
+        claims: What it says of the paper's claims.
+    """
+
+    title: str
+    text: str
+    figures: Mapping[str, str]
+    claims: tuple[Claim, ...] = ()
+
+
+class Run:
+    """A run folder: everything that decides the numbers has one digest, and parts are kept under it.
+
+    Args:
+        folder: Where all is kept; made if it is not there.
+        settings: A frozen dataclass of what decides the numbers; a `folder` field among it does not.
+        inputs: Digests of what is read, such as {"surface": surface.digest}.
+    """
+
+    def __init__(self, folder: Path, settings: Any, inputs: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.settings = {name: value for name, value in asdict(settings).items() if name != "folder"}
+        self.inputs = dict(inputs or {})
+        plan = json.dumps([type(settings).__name__, self.settings, self.inputs], sort_keys=True, default=str)
+        self.digest = hashlib.sha256(plan.encode()).hexdigest()[:16]
+        self._began = time.perf_counter()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder holds this run, whole."""
+        return self.record.get("plan") == self.digest and (self.folder / SECTION).is_file()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What run.json says; empty where there is none.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        path = self.folder / RECORD
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
+
+    def part(self, name: str, make: Callable[[], Sequence[Mapping[str, Any]]]) -> list[Row]:
+        """Return the rows that an earlier run of the same plan kept under this name, else make and keep them.
+
+        Raises:
+            ValueError: The part's file is damaged.
+        """
+        path = self.folder / "parts" / self.digest / f"{slug(name)}.json"
+        if not path.exists():
+            write_text(path, json.dumps([dict(row) for row in make()]))
+        try:
+            return [dict(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
+
+    def table(self, name: str) -> list[Row]:
+        """Return the rows of a table that `finish` wrote."""
+        import pandas as pd
+
+        frame = pd.read_parquet(self.folder / f"{name}.parquet")
+        return [dict(row) for row in frame.to_dict("records")]
+
+    def finish(
+        self, tables: Mapping[str, Sequence[Mapping[str, Any]]], section: Section, *, command: str, console: Console
+    ) -> None:
+        """Write the tables as parquet and CSV, the section, and run.json last of all.
+
+        Args:
+            tables: Tidy rows by file name.
+            section: Its figures are in the folder already.
+            command: What reproduces the run.
+            console: Told where it all is.
+        """
+        import pandas as pd
+
+        for name, rows in tables.items():
+            frame = pd.DataFrame([dict(row) for row in rows])
+            with replacing(self.folder / f"{name}.parquet") as draft:
+                frame.to_parquet(draft)
+            write_text(self.folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+        write_text(self.folder / SECTION, section.text)
+        record = {
+            "command": command,
+            "commit": commit_or_none(),
+            "plan": self.digest,
+            "inputs": self.inputs,
+            "settings": self.settings,
+            "versions": package_versions(),
+            "seconds": round(time.perf_counter() - self._began, 1),
+            "title": section.title,
+            "figures": dict(section.figures),
+            "claims": [claim._asdict() for claim in section.claims],
+        }
+        write_text(self.folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False, default=str))
+        console.print(f"{section.title}: {self.folder}", soft_wrap=True)
+
+
+def kept_section(folder: Path) -> Section:
+    """Read a finished run's section.
+
+    Raises:
+        FileNotFoundError: The run is not finished.
+    """
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    claims = tuple(Claim(**claim) for claim in record["claims"])
+    text = (folder / SECTION).read_text(encoding="utf-8")
+    return Section(record["title"], text, record["figures"], claims)
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return rows of ready text as a markdown table; columns are the first row's, all but the first right-aligned.
+
+    Example:
+        >>> print(markdown_table([{"a": "x", "b": "1"}]))
+        | a | b |
+        | :-- | --: |
+        | x | 1 |
+    """
+    if not rows:
+        return "(no rows)"
+    names = list(rows[0])
+    lines = [names, [":--", *["--:"] * (len(names) - 1)], *([row[name] for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def with_error(mean: float, error: float | None, digits: int = 3) -> str:
+    """Write a mean and its standard error, "0.123 ± 0.004"."""
+    return f"{mean:.{digits}f}" if error is None else f"{mean:.{digits}f} ± {error:.{digits}f}"
