@@ -182,8 +182,8 @@ def prose(settings: MapSettings, surface: ResponseSurface, brands: tuple[str, ..
     known: dict[str, Any] = surface.provenance
     return "\n\n".join(
         (
-            f"Every joint setting of two brands' levers on `{settings.surface}` ({known.get('model', 'unknown model')}), "
-            f"the other brands at null; single-brand ablations are the first row and column of each panel. "
+            f"Every joint setting of two brands' levers on `{settings.surface}`, measured on "
+            f"{known.get('model', 'a model it does not name')}, the other brands at null; single-brand ablations are the first row and column of each panel. "
             f"Means over {len(surface.contexts)} contexts and replicates A and B, ± one standard error; "
             f"draws a cell: {counted}. The strongest setting is {strongest}; the rival is the next brand.",
             markdown_table(rows),
