@@ -180,15 +180,14 @@ def prose(settings: MapSettings, surface: ResponseSurface, brands: tuple[str, ..
     n = {row["quantity"]: row["n"] for row in cells}
     counted = ", ".join(f"{name} {count}" for name, count in n.items())
     known: dict[str, Any] = surface.provenance
-    return "\n\n".join(
-        (
-            f"Every joint setting of two brands' levers on `{settings.surface}`, measured on "
-            f"{known.get('model', 'a model it does not name')}, the other brands at null; single-brand ablations are the first row and column of each panel. "
-            f"Means over {len(surface.contexts)} contexts and replicates A and B, ± one standard error; "
-            f"draws a cell: {counted}. The strongest setting is {strongest}; the rival is the next brand.",
-            markdown_table(rows),
-        )
+    words = (
+        f"Every joint setting of two brands' levers on `{settings.surface}`, measured on",
+        f"{known.get('model', 'a model it does not name')}, the other brands at null; single-brand ablations are the",
+        f"first row and column of each panel. Means over {len(surface.contexts)} contexts and replicates A and B,",
+        f"± one standard error; draws a cell: {counted}. The strongest setting is {strongest}; the rival is the next",
+        "brand.",
     )
+    return f"{' '.join(words)}\n\n{markdown_table(rows)}"
 
 
 def _beside_rival(
