@@ -125,13 +125,21 @@ def crosstalk(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
+    measured: Annotated[
+        str | None, typer.Option(help="Lists with every subset that were measured before, commas between: no model.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Run folder; a stopped run goes on from it.")] = Path("runs/crosstalk"),
 ) -> None:
     """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
-    from auctionsim.experiments.crosstalk import CrosstalkSettings, run
+    from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report
+    from auctionsim.experiments.subsets import subsets_named
     from auctionsim.language_models import load_model
     from auctionsim.prompts import build_prompts
 
+    if measured is not None:
+        kept = KeptMarkets(tuple(name.strip() for name in measured.split(",")), out)
+        report(kept, [subsets_named(name) for name in kept.names], command_line(), console)
+        return
     settings = CrosstalkSettings(
         markets=parse_markets(markets),
         folder=out,
@@ -143,7 +151,7 @@ def crosstalk(
     )
     with console.status("loading the model"):
         loaded = load_model(model, device, dtype)
-    run(settings, loaded, build_prompts, command_line(), console)
+    main(settings, loaded, build_prompts, command_line(), console)
 
 
 def parse_markets(text: str) -> "tuple[tuple[str, tuple[Brand, ...]], ...]":
