@@ -1,10 +1,8 @@
 """The trade-off: every mechanism on one surface over a sweep of user weights, as tables, figures and one run folder."""
 
-import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +15,14 @@ from auctionsim.brands import Brand
 from auctionsim.comparison import compare
 from auctionsim.experiments.auctions import AFFINE, MENU, comparison_tables, rival_mechanisms
 from auctionsim.experiments.comparison_figures import draw_menus, draw_trade_off, draw_training
+from auctionsim.experiments.comparison_section import comparison_section
 from auctionsim.experiments.menu_options import menu_options
-from auctionsim.experiments.preparation import Stages, commit_or_none, kept_neurons
-from auctionsim.files import replacing, write_text
+from auctionsim.experiments.preparation import Stages, kept_neurons
+from auctionsim.experiments.running import Run
+from auctionsim.files import write_text
 from auctionsim.language_models import load_model
 from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint
 from auctionsim.neurons import BrandNeurons
-from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.priors import Priors, parse_priors, product
 from auctionsim.prompts import build_prompts, read_prompts
 from auctionsim.report.records import Estimate, MechanismRow, MenuOption
@@ -92,7 +91,7 @@ class Comparison(NamedTuple):
     brands: tuple[str, ...]
 
 
-def run(settings: CompareSettings, surface: ResponseSurface, command: str, console: Console) -> Comparison:
+def main(settings: CompareSettings, surface: ResponseSurface, command: str, console: Console) -> Comparison:
     """Sweep, print a table a user weight, and write tables and figures into the folder.
 
     Args:
@@ -113,7 +112,7 @@ def run(settings: CompareSettings, surface: ResponseSurface, command: str, conso
         live = _live_model(settings, surface, stages) if settings.replies else None
         found = sweep(settings, sold, priors, live, stages)
         with stages.stage("writing", 1):
-            write(found, settings, command)
+            draw(found, settings.folder)
     paper = console if console.is_terminal else Console(file=console.file, width=max(console.width, WIDTH))
     for user_weight in settings.user_weights:
         rows = [row for row in found.rows if row.user_weight == user_weight]
@@ -121,7 +120,9 @@ def run(settings: CompareSettings, surface: ResponseSurface, command: str, conso
         for table in comparison_tables(rows, title):
             paper.print(table)
         paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
-    console.print(f"comparison: {settings.folder}", soft_wrap=True)
+    said = comparison_section(found.rows, REFERENCE, settings.surface, settings.feature, settings.prior)
+    run = Run(settings.folder, settings, {"surface": surface.digest})
+    run.finish(tables_of(found), said, command=command, console=console)
     return found
 
 
@@ -244,30 +245,23 @@ def menu_table(options: Sequence[MenuOption], title: str) -> Table:
     return table
 
 
-def write(found: Comparison, settings: CompareSettings, command: str) -> None:
-    """Write the tables (CSV, the comparison as parquet too), the figures, the menus with replies, and run.json."""
-    import pandas as pd
+def draw(found: Comparison, folder: Path) -> None:
+    """Write the figures, and the menus with replies as a page."""
+    draw_trade_off(found.rows, REFERENCE, folder / "trade_off.png")
+    draw_training(found.training, found.rows, folder / "training.png")
+    draw_menus(found.menus, found.brands, folder / "menu.png")
+    write_text(folder / "menu.html", _page(found))
 
-    folder = settings.folder
-    table = tidy(found.rows)
-    write_text(folder / "comparison.csv", _csv(table))
-    with replacing(folder / "comparison.parquet") as draft:
-        pd.DataFrame(table).to_parquet(draft)
+
+def tables_of(found: Comparison) -> dict[str, list[dict[str, Any]]]:
+    """Return the tidy tables: the comparison, the menus with replies, the learning curves."""
     options = [{"user_weight": weight, **option._asdict()} for weight, menu in found.menus.items() for option in menu]
-    write_text(folder / "menu.csv", _csv(options))
     history = [
         {"mechanism": name, "user_weight": weight, **point._asdict()}
         for (name, weight), points in found.training.items()
         for point in points
     ]
-    write_text(folder / "training.csv", _csv(history))
-    draw_trade_off(found.rows, REFERENCE, folder / "trade_off.png")
-    draw_training(found.training, found.rows, folder / "training.png")
-    draw_menus(found.menus, found.brands, folder / "menu.png")
-    write_text(folder / "menu.html", _page(found))
-    record: dict[str, Any] = {"command": command, "commit": commit_or_none(), "versions": package_versions()}
-    plain = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings).items()}
-    write_text(folder / "run.json", json.dumps({**record, "settings": plain}, indent=2, ensure_ascii=False))
+    return {"comparison": tidy(found.rows), "menu": options, "training": history}
 
 
 def tidy(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
@@ -282,14 +276,6 @@ def tidy(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
                 record[name] = value
         records.append(record)
     return records
-
-
-def _csv(records: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
 
 
 def _page(found: Comparison) -> str:

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from auctionsim import cli
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM, PAY_AS_BID
-from auctionsim.experiments.comparing import REFERENCE, CompareSettings, Comparison, run
+from auctionsim.experiments.comparing import REFERENCE, CompareSettings, Comparison, main
 from auctionsim.substrates import ResponseSurface
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FILES = {"comparison.csv", "comparison.parquet", "menu.csv", "menu.html", "menu.png", "run.json"}
-FILES |= {"trade_off.png", "training.csv", "training.png"}
+FILES |= {"trade_off.png", "training.csv", "training.parquet", "training.png", "menu.parquet", "section.md"}
 
 
 def compared(surface: ResponseSurface, folder: Path, weights: tuple[float, ...], prior: str) -> tuple[Comparison, str]:
@@ -34,7 +34,7 @@ def compared(surface: ResponseSurface, folder: Path, weights: tuple[float, ...],
         replies=False,
     )
     with (folder / "told.txt").open("w+", encoding="utf-8") as file:
-        found = run(settings, surface, "auctionsim auction compare", Console(file=file))
+        found = main(settings, surface, "auctionsim auction compare", Console(file=file))
         file.seek(0)
         return found, file.read()
 

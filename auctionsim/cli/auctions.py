@@ -65,7 +65,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/compare-…].")] = None,
 ) -> None:
     """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
-    from auctionsim.experiments.comparing import CompareSettings, run
+    from auctionsim.experiments.comparing import CompareSettings, main
     from auctionsim.experiments.preparation import slug
 
     folder = out or Path("runs") / slug("compare", Path(surface).stem, feature, prior, str(seed))
@@ -86,7 +86,7 @@ def compare(
         dtype=dtype,
         prompts_file=prompts,
     )
-    run(settings, surface_named(surface), command_line(), console)
+    main(settings, surface_named(surface), command_line(), console)
 
 
 def regret(
