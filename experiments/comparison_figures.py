@@ -125,5 +125,5 @@ def saved(figure: Any, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     with replacing(path) as draft:
-        figure.savefig(draft, dpi=130, format="png")
+        figure.savefig(draft, dpi=100, format="png")
     plt.close(figure)

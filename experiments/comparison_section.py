@@ -1,12 +1,16 @@
 """What a comparison of mechanisms concludes: its tables, and the paper's menu against VCG by a stated rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from auctionsim.experiments.auctions import MENU
-from auctionsim.experiments.running import Claim, Section, markdown_table
-from auctionsim.report.records import MechanismRow
+from auctionsim.experiments.running import Claim, Section, markdown_table, quoted
+from auctionsim.report.records import MechanismRow, MenuOption
 from auctionsim.report.wording import estimate as written
-from auctionsim.report.wording import number, percent
+from auctionsim.report.wording import number, percent, setting
+
+if TYPE_CHECKING:
+    from auctionsim.experiments.comparing import CompareSettings
 
 VCG_ALONE = "VCG"
 FIGURES = {
@@ -16,21 +20,27 @@ FIGURES = {
 }
 
 
-def comparison_section(rows: Sequence[MechanismRow], reference: str, surface: str, feature: str, prior: str) -> Section:
+def comparison_section(
+    rows: Sequence[MechanismRow],
+    menus: Mapping[float, Sequence[MenuOption]],
+    reference: str,
+    settings: "CompareSettings",
+) -> Section:
     """Return the section of one comparison.
 
     Args:
         rows: Of every user weight, mechanism and replicate.
+        menus: What the paper's menu offers, by user weight.
         reference: The VCG at user weight 0.
-        surface: Its name.
-        feature: What is sold.
-        prior: Valuations.
+        settings: What was compared.
     """
+    surface, feature, prior = settings.surface, settings.feature, settings.prior
     claim = menu_against_vcg(rows, surface)
     parts = [
         f"`{feature}` of `{surface}` is sold; valuations {prior}, truthful bids, mechanisms designed on replicate A; "
         f"means ± standard errors over {rows[0].revenue.n:,} profiles, regret over {rows[0].regret.n:,}. Regret is the "
-        "largest among bidders; the optimum is the best that an honest mechanism can do on the same replicate."
+        "largest among bidders; the optimum is the best that an honest mechanism can do on the same replicate, so that "
+        "only a rule with regret can be above it, under bids that it does not get."
     ]
     for weight in dict.fromkeys(row.user_weight for row in rows):
         for replicate in ("A", "B"):
@@ -39,8 +49,12 @@ def comparison_section(rows: Sequence[MechanismRow], reference: str, surface: st
             parts.append(f"User weight {weight:g}, replicate {replicate} ({where}):")
             parts.append(markdown_table([_line(row) for row in own]))
     parts.append(claim.evidence)
-    names = {"reference": reference, "others": "the VCG beside it has the row's user weight"}
-    parts.append(f"“{names['reference']}” ignores the user; {names['others']}.")
+    parts.append(f"“{reference}” ignores the user; the VCG beside it has the table's user weight.")
+    for weight, options in menus.items():
+        prompt = next((option.prompt for option in options if option.prompt), "")
+        asked = f", with the model's reply to “{quoted(prompt)}”" if prompt else ""
+        parts.append(f"The menu at user weight {weight:g}, rivals at null{asked}:")
+        parts.append(markdown_table([_entry(option, bool(prompt)) for option in options]))
     return Section(f"Mechanisms compared: {surface}, {feature}", "\n\n".join(parts), FIGURES, (claim,))
 
 
@@ -67,6 +81,14 @@ def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
         "regret does not get truthful bids: its revenue is an upper side of the comparison, VCG's is not."
     )
     return Claim("menu against VCG revenue", verdict, evidence)
+
+
+def _entry(option: MenuOption, with_reply: bool) -> dict[str, str]:
+    levers = setting(float(f"{option.num_neurons:.3g}"), float(f"{option.amplification:.3g}"))
+    numbers = (option.price, option.exposure, option.user_loss)
+    line = {"brand": option.brand, "levers": levers}
+    line |= dict(zip(("price", "exposure", "user loss"), (f"{value:.4f}" for value in numbers), strict=True))
+    return {**line, "reply": quoted(option.reply)} if with_reply else line
 
 
 def _line(row: MechanismRow) -> dict[str, str]:

@@ -70,7 +70,7 @@ class DemoSettings:
     user_loss_limit: float = 0.3
 
 
-def run(settings: DemoSettings, command: str, console: Console) -> Path:
+def main(settings: DemoSettings, command: str, console: Console) -> Path:
     """Run every stage and write the report.
 
     Args:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from auctionsim.files import replacing
+from auctionsim.experiments.comparison_figures import saved, sheet
+from auctionsim.experiments.running import Section, markdown_table
 
 if TYPE_CHECKING:
     from auctionsim.experiments.neuron_frontier import FrontierResult, FrontierRow
 
 BASELINE = "attribution"
+FIGURE = "frontier.png"
 SOFTENER = 0.005  # added to both lifts before their ratio is taken: a brand that nothing moves counts as 1
 
 
@@ -31,6 +33,35 @@ def frontier_tables(rows: Sequence["FrontierRow"]) -> Iterator[Table]:
             table.add_row(f"{brand} ({own[0].choice.untouched:.4f})", *(_cell(row) for row in own))
         yield table
     yield _summary_table(rows, methods, limits)
+
+
+def frontier_section(rows: Sequence["FrontierRow"]) -> Section:
+    """Say what each method buys under each limit on harm, brand by brand and in sum."""
+    methods = list(dict.fromkeys(row.method for row in rows))
+    brands = list(dict.fromkeys(row.brand for row in rows))
+    limits = sorted({row.choice.limit for row in rows})
+    parts = [
+        f"{', '.join(brands)}: for each method the levers that raise a brand's slot probability most on validation "
+        "prompts while neutral_kl + 1 standard error stays under the limit; numbers are from test prompts and held-out "
+        f"texts. Lift = max(P − P₀, 0). Per limit: Σ lift · ratio to {BASELINE} · median of "
+        f"(lift + {SOFTENER:g})/(lift of {BASELINE} + {SOFTENER:g}) · worst brand's difference.",
+        markdown_table(
+            [
+                {"method": method, **{f"kl ≤ {limit:g}": _compared(rows, method, limit) for limit in limits}}
+                for method in methods
+            ]
+        ),
+        "Slot probability by brand, and the user's loss in sampled replies (nats a token):",
+    ]
+    for limit in limits:
+        lines = []
+        for brand in brands:
+            own = [row for row in rows if (row.brand, row.choice.limit) == (brand, limit)]
+            cells = {row.method: " · ".join(_cell(row).splitlines()) for row in own}
+            lines.append({f"neutral_kl ≤ {limit:g}": f"{brand} (untouched {own[0].choice.untouched:.4f})", **cells})
+        parts.append(markdown_table(lines))
+    figures = {FIGURE: "Best probability over neutral_kl (above), and test points over the user's loss (below)."}
+    return Section("Neurons: harm-aware against plain", "\n\n".join(parts), figures)
 
 
 def _cell(row: "FrontierRow") -> str:
@@ -101,15 +132,9 @@ def tidy(rows: Sequence["FrontierRow"]) -> list[dict[str, Any]]:
 
 def draw_frontiers(result: "FrontierResult", path: Path) -> None:
     """Draw each brand's best probability so far over neutral_kl (validation), and the test points over user loss."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
     brands = list(dict.fromkeys(row.brand for row in result.rows))
     methods = list(dict.fromkeys(row.method for row in result.rows))
-    size = (4 * len(brands), 7.5)
-    figure, axes = plt.subplots(2, len(brands), figsize=size, layout="constrained", squeeze=False, sharey=True)
+    figure, axes = sheet(2, len(brands), (4 * len(brands), 7.5))
     for column, brand in enumerate(brands):
         for k, method in enumerate(methods):
             style = {"color": f"C{k % 10}", "linestyle": "-" if k < 10 else "--", "label": method}
@@ -129,9 +154,9 @@ def draw_frontiers(result: "FrontierResult", path: Path) -> None:
         row[0].set_ylabel("slot probability")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(methods)), fontsize=8)
-    with replacing(path) as draft:
-        figure.savefig(draft, dpi=110, format="png")
-    plt.close(figure)
+    for panel in axes.flat:
+        panel.set_ylim(0, 1)
+    saved(figure, path)
 
 
 def _staircase(cells: Sequence[Any]) -> tuple[list[float], list[float]]:

@@ -16,11 +16,12 @@ import torch
 from rich.console import Console
 
 from auctionsim.brands import Brand
-from auctionsim.experiments.frontier_report import draw_frontiers, frontier_tables, tidy
-from auctionsim.experiments.preparation import Stages, commit_or_none, slug
-from auctionsim.files import replacing, write_text
+from auctionsim.experiments.frontier_report import FIGURE, draw_frontiers, frontier_section, frontier_tables, tidy
+from auctionsim.experiments.preparation import Stages, slug
+from auctionsim.experiments.running import Run
+from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
-from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
+from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.frontier import Cell, Choice, FrontierSettings, choices, frontier_cells, settings_of_one
 from auctionsim.neurons.identification import identification_steps, rank
@@ -109,7 +110,7 @@ class FrontierResult(NamedTuple):
     cells: Mapping[tuple[str, str], tuple[Cell, ...]]
 
 
-def run(
+def main(
     settings: CompareMethodsSettings,
     model: LanguageModel,
     prompts_of: Callable[[str], PromptSet],
@@ -122,6 +123,7 @@ def run(
         ValueError: The folder holds another comparison, or too few prompts.
     """
     digest = _claim(settings, model, prompts_of)
+    run = Run(settings.folder, settings, {"model": model.identity})
     rows: list[FrontierRow] = []
     cells: dict[tuple[str, str], tuple[Cell, ...]] = {}
     with Stages(console) as stages:
@@ -140,8 +142,9 @@ def run(
     paper = console if console.is_terminal else Console(file=console.file, width=max(console.width, 140))
     for table in frontier_tables(result.rows):
         paper.print(table)
-    _write(settings, result, model, command)
-    console.print(f"comparison: {settings.folder}", soft_wrap=True)
+    draw_frontiers(result, settings.folder / FIGURE)
+    tables = {"frontier": tidy(result.rows), "cells": list(_tidy_cells(result)), "methods": _formulas(settings)}
+    run.finish(tables, frontier_section(result.rows), command=command, console=console)
     return result
 
 
@@ -313,24 +316,10 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _write(settings: CompareMethodsSettings, result: FrontierResult, model: LanguageModel, command: str) -> None:
-    import pandas as pd
-
-    with replacing(settings.folder / "frontier.parquet") as draft:
-        pd.DataFrame(tidy(result.rows)).to_parquet(draft)
-    with replacing(settings.folder / "cells.parquet") as draft:
-        pd.DataFrame(_tidy_cells(result)).to_parquet(draft)
-    draw_frontiers(result, settings.folder / "frontier.png")
-    record = {
-        "command": command,
-        "commit": commit_or_none(),
-        "model": model.identity,
-        "versions": package_versions(),
-        "methods": {
-            name: {"formula": METHODS[name].formula, "source": METHODS[name].source} for name in settings.methods
-        },
-    }
-    write_text(settings.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False))
+def _formulas(settings: CompareMethodsSettings) -> list[dict[str, str]]:
+    return [
+        {"method": name, "formula": METHODS[name].formula, "source": METHODS[name].source} for name in settings.methods
+    ]
 
 
 def _tidy_cells(result: FrontierResult) -> Iterator[dict[str, Any]]:

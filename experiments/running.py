@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -18,11 +19,20 @@ Row = dict[str, Any]
 SECTION, RECORD = "section.md", "run.json"
 
 
+CLAIMS = (
+    "orthogonality",
+    "strategy-proofness of the menu",
+    "user-utility trade-off",
+    "menu against VCG revenue",
+)
+"""The paper's claims that experiments judge, in the order in which results tell of them."""
+
+
 class Claim(NamedTuple):
     """One of the paper's claims, as far as an experiment speaks of it.
 
     Attributes:
-        name: Which: "orthogonality", "strategy-proofness of the menu", "user-utility trade-off", "menu against VCG".
+        name: One of `CLAIMS`.
         verdict: "holds", "holds in part" or "does not hold", by a rule that the evidence names.
         evidence: The numbers, with intervals and the rule, a sentence or two of markdown.
     """
@@ -116,9 +126,14 @@ class Run:
             section: Its figures are in the folder already.
             command: What reproduces the run.
             console: Told where it all is.
+        Raises:
+            ValueError: A claim that is none of the paper's.
         """
         import pandas as pd
 
+        unknown = [claim.name for claim in section.claims if claim.name not in CLAIMS]
+        if unknown:
+            raise ValueError(f"claims are {', '.join(CLAIMS)}, got {unknown[0]!r}")
         for name, rows in tables.items():
             frame = pd.DataFrame([dict(row) for row in rows])
             with replacing(self.folder / f"{name}.parquet") as draft:
@@ -167,6 +182,16 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     names = list(rows[0])
     lines = [names, [":--", *["--:"] * (len(names) - 1)], *([row[name] for name in names] for row in rows)]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def quoted(text: str) -> str:
+    """Return a model's text on one line, every sign that markdown or HTML would take for its own escaped.
+
+    Example:
+        >>> quoted("Buy\\n*Nike*")
+        'Buy \\\\*Nike\\\\*'
+    """
+    return re.sub(r"([\\`*_{}\[\]<>()#+!~&-])", r"\\\1", " ".join(text.split()))
 
 
 def with_error(mean: float, error: float | None, digits: int = 3) -> str:

@@ -1,7 +1,7 @@
 """Mechanism × prior × user weight × seed on one measured surface, each cell one Ray Tune trial, none stopped early."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.table import Table
 from auctionsim.comparison import compare, estimate
 from auctionsim.experiments.auctions import KINDS, designed
 from auctionsim.experiments.comparing import tidy
+from auctionsim.experiments.running import Run, Section, markdown_table
 from auctionsim.experiments.tuning import (
     FINISHED,
     Cluster,
@@ -67,7 +68,7 @@ class GridSettings:
         return list(itertools.product(self.mechanisms, self.priors, self.user_weights, self.seeds))
 
 
-def run(settings: GridSettings, surface: ResponseSurface, command: str, console: Console) -> list[dict[str, Any]]:
+def main(settings: GridSettings, surface: ResponseSurface, command: str, console: Console) -> list[dict[str, Any]]:
     """Run the grid's unfinished trials, print means over seeds, write trials.parquet, trials.csv and run.json.
 
     Args:
@@ -94,7 +95,8 @@ def run(settings: GridSettings, surface: ResponseSurface, command: str, console:
     records = run_study(study, dict, settings.cluster, command, console)
     table = in_order(records, settings)
     wide(console).print(summary(table, settings))
-    console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)
+    run = Run(settings.folder, settings, {"surface": surface.digest})
+    run.finish({}, grid_section(table, settings), command=command, console=console)
     return table
 
 
@@ -196,16 +198,38 @@ def in_order(records: Sequence[Mapping[str, Any]], settings: GridSettings) -> li
 
 def summary(records: Sequence[Mapping[str, Any]], settings: GridSettings) -> Table:
     """Return means over seeds with their standard errors, scored on replicate B, regret on both."""
+    table = Table(title=_title(settings))
+    for name in _HEADS:
+        table.add_column(name, justify="left" if name in ("mechanism", "prior") else "right")
+    for line in _means(records, settings):
+        table.add_row(*line.values())
+    return table
+
+
+def grid_section(records: Sequence[Mapping[str, Any]], settings: GridSettings) -> Section:
+    """Return the grid's means as a section."""
+    text = (
+        f"{len(records)} Ray Tune trials, {_title(settings)}, ± standard errors over seeds; designed on replicate A, "
+        f"suffixes name the replicate that pays.\n\n{markdown_table(list(_means(records, settings)))}"
+    )
+    return Section("Ray Tune: mechanism × prior × user weight × seed", text, {})
+
+
+def _title(settings: GridSettings) -> str:
     seeds = len(settings.seeds)
-    table = Table(title=f"{settings.surface}, {settings.feature}: means over {seeds} seed{'s' * (seeds > 1)}")
-    table.add_column("mechanism")
-    table.add_column("prior")
-    shown = ("revenue_B", "user_loss_B", "objective_B", "objective_share_B", "regret_A", "regret_B", "ir_violation_B")
-    for name in ("user weight", *shown):
-        table.add_column(name.replace("_", " "), justify="right")
+    return f"{settings.surface}, {settings.feature}: means over {seeds} seed{'s' * (seeds > 1)}"
+
+
+_SHOWN = ("revenue_B", "user_loss_B", "objective_B", "objective_share_B", "regret_A", "regret_B", "ir_violation_B")
+_HEADS = ("mechanism", "prior", "user weight", *(name.replace("_", " ") for name in _SHOWN))
+
+
+def _means(records: Sequence[Mapping[str, Any]], settings: GridSettings) -> Iterator[dict[str, str]]:
+    """Yield one line a mechanism, prior and user weight."""
+    seeds = len(settings.seeds)
     for start in range(0, len(records), seeds):
         group = records[start : start + seeds]
-        means = [estimate(torch.tensor([float(row[name]) for row in group], dtype=torch.float64)) for name in shown]
+        means = [estimate(torch.tensor([float(row[name]) for row in group], dtype=torch.float64)) for name in _SHOWN]
         first = group[0]
-        table.add_row(first["mechanism"], first["prior"], f"{first['user_weight']:g}", *map(written, means))
-    return table
+        cells = (first["mechanism"], first["prior"], f"{first['user_weight']:g}", *map(written, means))
+        yield dict(zip(_HEADS, cells, strict=True))

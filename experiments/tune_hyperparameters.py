@@ -96,7 +96,7 @@ class TuningSettings:
         return 2 + (EVALUATIONS if self.target == "menu" else REPORTS)
 
 
-def run(
+def main(
     settings: TuningSettings, surface: ResponseSurface | None, command: str, console: Console
 ) -> list[dict[str, Any]]:
     """Run the unfinished trials, print the best, write trials.parquet, trials.csv and run.json.

@@ -14,7 +14,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (studies.demo, studies.say, auctions.regret, studies.report, studies.bench, studies.doctor):
+for command in (
+    studies.demo,
+    studies.study,
+    studies.say,
+    auctions.regret,
+    studies.report,
+    studies.bench,
+    studies.doctor,
+):
     app.command()(command)
 app.add_typer(neurons.app, name="neurons")
 app.add_typer(surfaces.app, name="surface")

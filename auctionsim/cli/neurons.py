@@ -89,7 +89,7 @@ def compare(
     ),
 ) -> None:
     """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
-    from auctionsim.experiments.neuron_frontier import CompareMethodsSettings, run
+    from auctionsim.experiments.neuron_frontier import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
     from auctionsim.neurons import METHODS
     from auctionsim.neurons.frontier import FrontierSettings
@@ -105,7 +105,7 @@ def compare(
     )
     with console.status("loading the model"):
         loaded = load_model(model, device, dtype)
-    run(settings, loaded, build_prompts, command_line(), console)
+    main(settings, loaded, build_prompts, command_line(), console)
 
 
 TRIPLES = (

@@ -24,7 +24,7 @@ def demo(
 ) -> None:
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
-    from auctionsim.experiments.demo import DemoSettings, run
+    from auctionsim.experiments.demo import DemoSettings, main
     from auctionsim.experiments.preparation import slug
     from auctionsim.measurement import MeasurementSettings
 
@@ -41,7 +41,7 @@ def demo(
         seed=seed,
         measurement=MeasurementSettings(samples=samples, seed=seed),
     )
-    run(settings, command_line(), console)
+    main(settings, command_line(), console)
 
 
 def say(
@@ -73,6 +73,29 @@ def say(
         for b, before, after in zip(boosts, said.hits_untouched, said.hits_boosted, strict=True)
     )
     console.print(f"hits: {hits}; user loss {said.user_loss:.3f} nats a token")
+
+
+def study(
+    out: Annotated[Path, typer.Option(help="Run folder; a stopped study goes on from it.")] = Path("runs/study"),
+    results: Annotated[Path, typer.Option(help="The page that is written.")] = Path("docs/results.md"),
+    remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure the surfaces anew: hours.")] = False,
+    only: Annotated[str | None, typer.Option(help="Stages, commas between; all where none is named.")] = None,
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Ray workers that measure; 0: this process.")] = 0,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+) -> None:
+    """Run every experiment once, reduced; write docs/results.md and one report. From the packaged surfaces."""
+    from auctionsim.experiments.recipes import FanOut
+    from auctionsim.experiments.study import main
+    from auctionsim.experiments.study_surfaces import StudySettings
+
+    chosen = () if only is None else tuple(part.strip() for part in only.split(","))
+    fan_out = FanOut(device, dtype, workers, address)
+    settings = StudySettings(out, results, remeasure, model, fan_out, seed, chosen)
+    main(settings, command_line(), console)
 
 
 def report(

@@ -122,3 +122,19 @@ def show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or
 
     for table in measured_tables(measured_named(name)):
         console.print(table)
+
+
+@app.command("maps")
+def maps(
+    name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")],
+    features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/maps-…].")] = None,
+) -> None:
+    """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
+    from auctionsim.cli.options import command_line, surface_named
+    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.surface_maps import MapSettings, main
+
+    chosen = () if features is None else tuple(part.strip() for part in features.split(","))
+    settings = MapSettings(name, out or Path("runs") / slug("maps", Path(name).stem), chosen)
+    main(settings, surface_named(name), command_line(), console)

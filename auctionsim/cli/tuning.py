@@ -46,7 +46,7 @@ def grid(
 ) -> None:
     """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
     from auctionsim.experiments.preparation import slug
-    from auctionsim.experiments.tune_grid import GridSettings, run
+    from auctionsim.experiments.tune_grid import GridSettings, main
     from auctionsim.experiments.tuning import Cluster
 
     try:
@@ -65,7 +65,7 @@ def grid(
         regret_draws=min(regret_draws, draws),
         cluster=Cluster(cpus_per_trial, cpus, address),
     )
-    run(settings, surface_named(surface), command_line(), console)
+    main(settings, surface_named(surface), command_line(), console)
 
 
 @app.command("hyperparameters")
@@ -91,7 +91,7 @@ def hyperparameters(
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
     from auctionsim.experiments.preparation import slug
-    from auctionsim.experiments.tune_hyperparameters import TuningSettings, run
+    from auctionsim.experiments.tune_hyperparameters import TuningSettings, main
     from auctionsim.experiments.tuning import Cluster
 
     where = (Path(surface).stem, feature) if target == "menu" else (setting,)
@@ -113,4 +113,4 @@ def hyperparameters(
         concurrent=concurrent,
         cluster=Cluster(cpus_per_trial, cpus, address),
     )
-    run(settings, surface_named(surface) if target == "menu" else None, command_line(), console)
+    main(settings, surface_named(surface) if target == "menu" else None, command_line(), console)

@@ -78,6 +78,7 @@ class RunPart(NamedTuple):
     name: str
     command: str
     commit: str
+    section: str
     settings: Mapping[str, object]
     board: Board | None
     pictures: tuple[Picture, ...]
@@ -137,6 +138,7 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         name=folder.resolve().name,
         command=str(record.get("command") or ""),
         commit=str(record.get("commit") or ""),
+        section=_section(folder / "section.md"),
         settings=record["settings"] if isinstance(record.get("settings"), dict) else {},
         board=_trade_off(folder / "comparison.parquet", key),
         pictures=tuple(_picture(found) for found in sorted(folder.glob("*.png"))),
@@ -146,6 +148,21 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         brand_index={brand.name: index for index, brand in enumerate(brands)},
         highlighted=partial(wording.highlighted, brands=brands),
     )
+
+
+def _section(path: Path) -> str:
+    """Return what the run concludes, written in markdown, as HTML in which nothing that it holds is markup of its own.
+
+    Links and pictures are left out: the page asks for nothing.
+    """
+    if not path.is_file():
+        return ""
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
+
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])
+    html = str(reader.render(path.read_text(encoding="utf-8")))
+    return Markup(html.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>"))
 
 
 def _link(path: Path, beside: Path) -> str:

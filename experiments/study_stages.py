@@ -1,0 +1,167 @@
+"""The stages of a study: which experiment, on which measurement, with which reduced settings, by which command."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from auctionsim.experiments.study_surfaces import PAIR, SUBSETS, TRIPLE, StudySettings, Surfaces
+
+SOLD = "slot_probability"
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+
+
+class Stage(NamedTuple):
+    """One experiment of the study.
+
+    Attributes:
+        name: Of its folder.
+        shows: The paper's figures, or what it is about.
+        settings: What the experiment is given: a frozen dataclass with a `folder`.
+        inputs: Digests of what it reads, as the experiment itself names them.
+        command: What runs it alone.
+        go: Runs it: (command) -> anything.
+    """
+
+    name: str
+    shows: str
+    settings: Any
+    inputs: Mapping[str, str]
+    command: str
+    go: Callable[[str], object]
+
+
+def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> dict[str, Callable[[], Stage]]:
+    """Return what makes each stage, by name, in the order of the page; what a stage reads is read when it is made."""
+    here = (settings, surfaces, console)
+    pair = "Figs. 2 and 6: two brands, single-brand ablations, and intent"
+    priced = "Figs. 4, 5 and 9: menus with replies, user weights, training"
+    return {
+        f"maps-{PAIR}": partial(_maps, *here, PAIR, pair),
+        f"maps-{TRIPLE}": partial(_maps, *here, TRIPLE, "Fig. 3: three brands"),
+        "crosstalk": partial(_crosstalk, *here),
+        f"compare-{PAIR}": partial(_comparison, *here, PAIR, priced),
+        f"compare-{TRIPLE}": partial(_comparison, *here, TRIPLE, "Fig. 5 with three brands"),
+        "tune-grid": partial(_grid, *here),
+        "neurons": partial(_frontier, settings, console),
+    }
+
+
+def _maps(study: StudySettings, surfaces: Surfaces, console: Console, name: str, shows: str) -> Stage:
+    from auctionsim.experiments.surface_maps import MapSettings, main
+
+    surface = surfaces.surface(name)
+    settings = MapSettings(surfaces.place(name), study.folder / f"maps-{name}")
+    command = _words("surface", "maps", settings.surface, out=settings.folder)
+    go = partial(_with, main, settings, surface, console)
+    return Stage(settings.folder.name, shows, settings, {"surface": surface.digest}, command, go)
+
+
+def _crosstalk(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.crosstalk import KeptMarkets, report
+
+    measured = [surfaces.subsets(name) for name in SUBSETS]
+    settings = KeptMarkets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
+    command = _words("neurons", "crosstalk", measured=",".join(settings.names), out=settings.folder)
+    inputs = {str(k): one.digest for k, one in enumerate(measured)}
+    shows = "Figs. 7 and 8: many pairs and triples in four categories"
+    return Stage("crosstalk", shows, settings, inputs, command, partial(_with, report, settings, measured, console))
+
+
+def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name: str, shows: str) -> Stage:
+    from auctionsim.experiments.comparing import CompareSettings, main
+
+    surface = surfaces.surface(name)
+    is_pair = name == PAIR
+    here = CompareSettings(
+        surface=surfaces.place(name),
+        feature=SOLD,
+        user_weights=WEIGHTS if is_pair else WEIGHTS[::3],
+        prior="uniform:0,1",
+        folder=study.folder / f"compare-{name}",
+        seed=study.seed,
+        replies=is_pair,
+        model=study.model,
+        device=study.fan_out.device,
+        dtype=study.fan_out.dtype,
+    )
+    options = {"surface": here.surface, "user_weights": _commas(here.user_weights), "seed": here.seed}
+    live = {"model": here.model} if is_pair else {}
+    command = _words("auction", "compare", *([] if is_pair else ["--no-replies"]), **options, **live, out=here.folder)
+    go = partial(_with, main, here, surface, console)
+    return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
+
+
+def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.tune_grid import GridSettings, main
+    from auctionsim.experiments.tuning import Cluster
+
+    surface = surfaces.surface(PAIR)
+    here = GridSettings(
+        surface=surfaces.place(PAIR),
+        feature=SOLD,
+        mechanisms=("optimum", "affine", "menu", "vcg"),
+        priors=("uniform:0,1", "beta:2,5"),
+        user_weights=(1.0,),
+        seeds=(0, 1, 2),
+        folder=study.folder / "tune-grid",
+        cluster=Cluster(address=study.fan_out.address),
+    )
+    options = {"surface": here.surface, "mechanisms": ",".join(here.mechanisms), "user_weights": "1", "seeds": "0,1,2"}
+    priors = [word for prior in here.priors for word in ("--prior", prior)]
+    command = _words("tune", "grid", *priors, **options, out=here.folder)
+    shows = "a Ray Tune grid: mechanism × prior × seed"
+    go = partial(_with, main, here, surface, console)
+    return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
+
+
+def _frontier(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.brands import parse_brands
+    from auctionsim.experiments.neuron_frontier import CompareMethodsSettings, main
+    from auctionsim.language_models import load_model
+    from auctionsim.neurons.frontier import FrontierSettings
+    from auctionsim.neurons.methods import DEFAULT_METHOD
+    from auctionsim.prompts import build_prompts
+
+    model = load_model(study.model, study.fan_out.device, study.fan_out.dtype)
+    here = CompareMethodsSettings(
+        markets=(("running shoes", parse_brands("Nike,Adidas")),),
+        methods=("attribution", "random", DEFAULT_METHOD),
+        folder=study.folder / "neurons",
+        grid=FrontierSettings(limits=(0.01, 0.05)),
+        seed=study.seed,
+    )
+    command = _words(
+        "neurons",
+        "compare",
+        markets="running shoes:Nike,Adidas",
+        methods=",".join(here.methods),
+        limits="0.01,0.05",
+        model=study.model,
+        out=here.folder,
+    )
+    shows = "neurons: lift against harm, plain and harm-aware"
+    go = partial(_with_model, main, here, model, build_prompts, console)
+    return Stage("neurons", shows, here, {"model": model.identity}, command, go)
+
+
+def _with(main: Callable[..., object], settings: Any, measured: Any, console: Console, command: str) -> object:
+    return main(settings, measured, command, console)
+
+
+def _with_model(
+    main: Callable[..., object], settings: Any, model: Any, prompts_of: Any, console: Console, command: str
+) -> object:
+    return main(settings, model, prompts_of, command, console)
+
+
+def _words(*words: str, **options: object) -> str:
+    """Return a command line: words, then options by name."""
+    named = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return shlex.join(["auctionsim", *words, *named])
+
+
+def _commas(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
