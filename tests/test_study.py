@@ -1,0 +1,149 @@
+"""A study runs each stage once, goes on where it stopped, and writes pages that say no more than its runs."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from auctionsim.experiments.results_page import write_results
+from auctionsim.experiments.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
+from auctionsim.experiments.study import carry_out_stages
+from auctionsim.experiments.study_stages import Stage
+from auctionsim.experiments.study_surfaces import StudySettings
+from auctionsim.report import write_runs_report
+
+CONSOLE = Console(file=io.StringIO())
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a stage that is none."""
+
+    folder: Path
+    number: int = 1
+
+
+class Worker:
+    """Stages that count how often they ran; the one called "fails" fails as often as it is told."""
+
+    def __init__(self, folder: Path, failures: int = 0) -> None:
+        self.folder, self.failures, self.ran = folder, failures, []
+        self.verdict, self.number = "holds", 1
+
+    def makers(self) -> dict[str, Callable[[], Stage]]:
+        return {name: partial(self._stage, name) for name in ("first", "fails", "last")}
+
+    def _stage(self, name: str) -> Stage:
+        plan = Plan(self.folder / name, self.number)
+        return Stage(name, f"Fig. of {name}", plan, {"surface": "abc"}, f"auctionsim {name}", partial(self._go, plan))
+
+    def _go(self, plan: Plan, command: str) -> None:
+        name = plan.folder.name
+        run = Run(plan.folder, plan, {"surface": "abc"})
+        rows = run.part("numbers", lambda: self._rows(name))
+        if name == "fails" and self.failures:
+            self.failures -= 1
+            raise KeyboardInterrupt
+        (plan.folder / "figure.png").write_bytes(PNG)
+        claims = (Claim(CLAIMS[0], self.verdict, "12 of 12 pairs."),) if name == "first" else ()
+        text = f"Found {rows[0]['value']} <script>alert(1)</script>."
+        section = Section(f"About {name}", text, {"figure.png": f"Of {name}."}, claims)
+        run.finish({"numbers": rows}, section, command=command, console=CONSOLE)
+
+    def _rows(self, name: str) -> list[dict[str, object]]:
+        self.ran.append(name)
+        return [{"name": name, "value": 0.1 + 0.2, "n": 3}]
+
+
+def test_a_stopped_study_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, failures=1)
+    settings = StudySettings(tmp_path, tmp_path / "results.md")
+    with pytest.raises(KeyboardInterrupt):
+        carry_out_stages(settings, worker.makers(), CONSOLE)
+    assert worker.ran == ["first", "fails"]
+    finished = carry_out_stages(settings, worker.makers(), CONSOLE)
+    assert worker.ran == ["first", "fails", "last"]  # the failed stage's part was kept
+    assert [one.name for one in finished] == ["first", "fails", "last"]
+    assert finished[0].command == "auctionsim first"
+    assert (
+        Run(tmp_path / "fails", Plan(tmp_path / "fails"), {"surface": "abc"}).table("numbers")[0]["value"] == 0.1 + 0.2
+    )
+
+
+def test_other_settings_or_inputs_are_another_run(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    settings = StudySettings(tmp_path, tmp_path / "results.md", only=("last",))
+    carry_out_stages(settings, worker.makers(), CONSOLE)
+    worker.number = 2
+    carry_out_stages(settings, worker.makers(), CONSOLE)
+    assert worker.ran == ["last", "last"]
+    plan = Plan(tmp_path / "last", 2)
+    assert Run(plan.folder, plan, {"surface": "abc"}).is_finished
+    assert not Run(plan.folder, plan, {"surface": "abd"}).is_finished
+    assert (
+        Run(plan.folder, plan).digest == Run(tmp_path / "elsewhere", Plan(tmp_path, 2)).digest
+    )  # folders decide nothing
+
+
+def test_an_unknown_stage_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    settings = StudySettings(tmp_path, tmp_path / "results.md", only=("first", "lost"))
+    with pytest.raises(ValueError, match="no stage is called 'lost'; there are: first, fails, last"):
+        carry_out_stages(settings, worker.makers(), CONSOLE)
+    assert worker.ran == []
+
+
+@pytest.mark.parametrize("verdict", ["holds", "does not hold"])
+def test_the_page_says_what_the_runs_found(verdict: str, tmp_path: Path) -> None:
+    worker = Worker(tmp_path / "runs")
+    worker.verdict = verdict
+    page = tmp_path / "docs" / "results.md"
+    finished = carry_out_stages(StudySettings(tmp_path / "runs", page), worker.makers(), CONSOLE)
+    write_results(page, finished, "smollm2:abc", "auctionsim study")
+    text = page.read_text(encoding="utf-8")
+    assert f"| orthogonality | **{verdict}** | [About first](#about-first) |" in text
+    assert text.count("not judged by these runs") == len(CLAIMS) - 1
+    for name in ("first", "fails", "last"):
+        assert f"![Of {name}.](images/results/{name}-figure.png)" in text
+        assert (page.parent / "images" / "results" / f"{name}-figure.png").read_bytes() == PNG
+        assert f"```\nauctionsim {name}\n```" in text
+
+
+def test_a_section_on_the_report_holds_no_markup_of_its_own(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    carry_out_stages(StudySettings(tmp_path, tmp_path / "results.md", only=("first",)), worker.makers(), CONSOLE)
+    html = write_runs_report([tmp_path / "first"], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<script>alert(1)" not in html
+
+
+def test_claims_are_the_papers(tmp_path: Path) -> None:
+    run = Run(tmp_path, Plan(tmp_path))
+    section = Section("x", "y", {}, (Claim("beauty", "holds", "seen"),))
+    with pytest.raises(ValueError, match="got 'beauty'"):
+        run.finish({}, section, command="", console=CONSOLE)
+    assert not run.is_finished
+
+
+def test_damaged_parts_are_reported(tmp_path: Path) -> None:
+    run = Run(tmp_path, Plan(tmp_path))
+    run.part("a", lambda: [{"x": 1.0}])
+    (path,) = tmp_path.rglob("a.json")
+    path.write_text("[{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"a\.json is damaged"):
+        run.part("a", lambda: [{"x": 1.0}])
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        _ = run.is_finished
+
+
+def test_text_of_models_stays_text() -> None:
+    assert quoted("Buy\n*Nike* <b>x</b> | [a](b)") == r"Buy \*Nike\* \<b\>x\</b\> | \[a\]\(b\)"
+    assert markdown_table([{"a": quoted("x|y"), "b": "1"}]).splitlines()[-1] == r"| x\|y | 1 |"
+    with pytest.raises(FileNotFoundError):
+        kept_section(Path("nowhere"))
