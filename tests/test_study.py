@@ -2,19 +2,23 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
+from auctionsim.experiments.recipes import Recipe
 from auctionsim.experiments.results_page import write_results
 from auctionsim.experiments.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
 from auctionsim.experiments.study import carry_out_stages
 from auctionsim.experiments.study_stages import Stage
-from auctionsim.experiments.study_surfaces import StudySettings
+from auctionsim.experiments.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
+from auctionsim.language_models import LanguageModel
 from auctionsim.report import write_runs_report
+from auctionsim.substrates import MeasuredList, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -147,3 +151,30 @@ def test_text_of_models_stays_text() -> None:
     assert markdown_table([{"a": quoted("x|y"), "b": "1"}]).splitlines()[-1] == r"| x\|y | 1 |"
     with pytest.raises(FileNotFoundError):
         kept_section(Path("nowhere"))
+
+
+def test_a_remeasured_study_reads_what_it_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    few = replace(SETTINGS, samples=2, max_new_tokens=3, rows=64, num_neurons=(0.0, 8.0))
+    recipes = {
+        PAIR: Recipe("or,the", settings=few, method="attribution"),
+        SUBSETS[0]: Recipe("or,the", settings=few, method="attribution", subsets=True),
+    }
+    loaded: list[str] = []
+
+    def load(name: str, *_: object) -> LanguageModel:
+        loaded.append(name)
+        return fake_model()
+
+    monkeypatch.setattr("auctionsim.experiments.study_surfaces.PACKAGED", recipes)
+    monkeypatch.setattr("auctionsim.experiments.recipes.load_model", load)
+    settings = StudySettings(tmp_path, tmp_path / "results.md", remeasure=True, model="another/model")
+    surfaces = Surfaces(settings, CONSOLE)
+    surface, listed = surfaces.surface(PAIR), surfaces.subsets(SUBSETS[0])
+    assert loaded == ["another/model"] * 2
+    assert ResponseSurface.load(surfaces.place(PAIR)) == surface
+    assert MeasuredList.load(surfaces.place(SUBSETS[0])) == listed
+    assert surfaces.surface(PAIR) is surface  # read once
+    assert surfaces.model == fake_model().identity
+    packaged = Surfaces(replace(settings, remeasure=False), CONSOLE)
+    assert packaged.place(PAIR) == PAIR
+    assert packaged.surface(PAIR) == ResponseSurface.packaged(PAIR)
