@@ -114,7 +114,7 @@ class Run:
         import pandas as pd
 
         frame = pd.read_parquet(self.folder / f"{name}.parquet")
-        return [dict(row) for row in frame.to_dict("records")]
+        return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
     def finish(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], section: Section, *, command: str, console: Console

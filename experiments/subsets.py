@@ -139,7 +139,7 @@ def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurfa
         parts = [part[:, entries] for part in item]
         if per_bidder:
             parts = [part[:, :, list(bidders)] for part in parts]
-        return Measurement(*(part.unflatten(1, shape) for part in parts))
+        return Measurement(*(part.reshape(len(part), *shape, *part.shape[2:]) for part in parts))
 
     replicates = {
         name: Replicate(
