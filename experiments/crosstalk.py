@@ -135,4 +135,4 @@ def _market(
     plan = MeasurementSettings(*counts, samples=settings.samples, seed=settings.seed)
     provenance = {"category": category, "command": command, "commit": commit_or_none()}
     folder = settings.folder / slug(category)
-    return market_report(kept_subsets(folder, model, brands, prompts, plan, settings.method, provenance, stages))
+    return kept_subsets(folder, model, brands, prompts, plan, settings.method, provenance, stages)

@@ -11,11 +11,13 @@ import torch
 from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
-from auctionsim.experiments.crosstalk import KeptMarkets, report
+from auctionsim.brands import parse_brands
+from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report
 from auctionsim.experiments.crosstalk_summary import orthogonality
 from auctionsim.experiments.recipes import FanOut, Recipe, carry_out
 from auctionsim.experiments.running import kept_section
 from auctionsim.experiments.subsets import geometry_from, market_of
+from auctionsim.prompts import build_prompts
 from auctionsim.substrates import MeasuredList
 
 CONSOLE = Console(file=io.StringIO())
@@ -101,6 +103,20 @@ def test_a_report_is_made_from_lists_alone(measured: MeasuredList, tmp_path: Pat
     assert [claim.name for claim in section.claims] == ["orthogonality"]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in section.figures)
     assert json.loads((tmp_path / "run.json").read_text())["inputs"] == {"0": measured.digest}
+
+
+def test_markets_are_measured_on_a_model_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "auctionsim.experiments.crosstalk.MeasurementSettings",
+        lambda *_, **counts: replace(RECIPE.settings, seed=counts["seed"]),
+    )
+    markets = (("running shoes", parse_brands("or,the")), ("coffee", parse_brands("to,are")))
+    settings = CrosstalkSettings(markets, tmp_path, num_neurons=8, amplification=3.0, method="attribution")
+    found = main(settings, fake_model(), build_prompts, "pytest", CONSOLE)
+    assert [market.category for market in found] == ["running shoes", "coffee"]
+    assert (tmp_path / "coffee" / "list.safetensors").is_file()
+    assert "2 pairs and 0 triples of rivals in 2 markets" in kept_section(tmp_path).text
+    assert main(settings, fake_model(), build_prompts, "pytest", CONSOLE)[1].effects == found[1].effects
 
 
 @pytest.mark.parametrize(
