@@ -77,8 +77,18 @@ def _pair_row(report: MarketReport, feature: str, brand: str, rival: str) -> Row
     for name, amplified in subsets.items():
         found = report.effect(amplified, brand, feature)
         row |= {name: found.mean, f"{name}_error": found.error}
-    lift = row["own_only"] - row["null"]
-    return {**row, "kept": (row["both"] - row["null"]) / lift if lift > 0 else None}
+    lift = clear_lift(report, feature, brand)
+    return {**row, "kept": None if lift is None else (row["both"] - row["null"]) / lift}
+
+
+def clear_lift(report: MarketReport, feature: str, brand: str) -> float | None:
+    """Return what a brand gains by its own amplification alone, None unless it exceeds two standard errors.
+
+    Shares of a lift that may be nothing say nothing.
+    """
+    null, own = report.effect((), brand, feature), report.effect((brand,), brand, feature)
+    lift = own.mean - null.mean
+    return lift if lift > 2 * math.hypot(null.error, own.error) else None
 
 
 def matrix_rows(reports: Sequence[MarketReport]) -> list[Row]:
@@ -96,9 +106,10 @@ def _kept_in_triples(reports: Sequence[MarketReport], feature: str) -> Iterator[
     for report in reports:
         for names in itertools.combinations(report.brands, 3):
             for brand in names:
-                null, own, every = (report.effect(x, brand, feature).mean for x in ((), (brand,), names))
-                if own > null:
-                    yield (every - null) / (own - null)
+                lift = clear_lift(report, feature, brand)
+                if lift is not None:
+                    null, every = (report.effect(x, brand, feature).mean for x in ((), names))
+                    yield (every - null) / lift
 
 
 def _loss_ratios(reports: Sequence[MarketReport]) -> Iterator[float]:
@@ -136,7 +147,8 @@ def section(reports: Sequence[MarketReport], spreads: dict[str, Spread]) -> Sect
     ]
     paragraphs = (
         f"{pairs} pairs and {triples} triples of rivals in {len(reports)} markets ({markets}); every subset of a "
-        "market's brands amplified at the same levers, means over contexts and replicates A and B.",
+        "market's brands amplified at the same levers, means over contexts and replicates A and B. Shares of a lift are "
+        "taken where the lift exceeds two standard errors.",
         markdown_table(over),
         f"The pairs whose {SOLD} moves most when the rival is amplified too, ± one standard error:",
         markdown_table([_said(row) for row in most]),
