@@ -147,8 +147,8 @@ def section(reports: Sequence[MarketReport], spreads: dict[str, Spread]) -> Sect
     ]
     paragraphs = (
         f"{pairs} pairs and {triples} triples of rivals in {len(reports)} markets ({markets}); every subset of a "
-        "market's brands amplified at the same levers, means over contexts and replicates A and B. Shares of a lift are "
-        "taken where the lift exceeds two standard errors.",
+        "market's brands amplified at the same levers, means over contexts and replicates A and B. Shares of a lift "
+        "are taken where the lift exceeds two standard errors.",
         markdown_table(over),
         f"The pairs whose {SOLD} moves most when the rival is amplified too, ± one standard error:",
         markdown_table([_said(row) for row in most]),
