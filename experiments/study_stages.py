@@ -44,8 +44,14 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "crosstalk": partial(_crosstalk, *here),
         f"compare-{PAIR}": partial(_comparison, *here, PAIR, priced),
         f"compare-{TRIPLE}": partial(_comparison, *here, TRIPLE, "Fig. 5 with three brands"),
-        "tune-grid": partial(_grid, *here),
+        "market-regret": partial(_market_regret, *here),
         "neurons": partial(_frontier, settings, console),
+        "neurons-frontier": partial(_neuron_auctions, *here),
+        "learned-bids": partial(_learned_bids, *here),
+        "more-bidders": partial(_more_bidders, *here),
+        "reply-counts": partial(_reply_counts, *here),
+        "generalisation": partial(_generalisation, *here),
+        "tune-grid": partial(_grid, *here),
     }
 
 
@@ -92,6 +98,83 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
     command = _words("auction", "compare", *([] if is_pair else ["--no-replies"]), **options, **live, out=here.folder)
     go = partial(_with, main, here, surface, console)
     return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
+
+
+def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.market_regret import MarketRegretSettings, main
+
+    lists = {name: surfaces.subsets(name) for name in SUBSETS}
+    grids = {surfaces.place(name): surfaces.surface(name) for name in (PAIR, TRIPLE)}
+    settings = MarketRegretSettings(study.folder / "market-regret")
+    subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
+    command = _words("auction", "market-regret", *subsets, grids=",".join(grids), out=settings.folder)
+    inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
+    shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
+
+    def go(command: str) -> object:
+        return main(settings, lists, grids, command, console)
+
+    return Stage("market-regret", shows, settings, inputs, command, go)
+
+
+def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.neuron_auctions import FrontierSettings, main
+
+    aware, plain = surfaces.surface(PAIR), surfaces.surface(PLAIN)
+    folder = study.folder / "neurons-frontier"
+    settings = FrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
+    options = {"harm_aware": settings.harm_aware, "plain": settings.plain, "seed": study.seed}
+    command = _words("auction", "neurons-frontier", **options, out=folder)
+    inputs = {"harm_aware": aware.digest, "plain": plain.digest}
+    shows = "harm-aware against plain neurons: revenue over the user's loss"
+
+    def go(command: str) -> object:
+        return main(settings, aware, plain, command, console)
+
+    return Stage("neurons-frontier", shows, settings, inputs, command, go)
+
+
+def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.learned_bids import LearnedSettings, main
+
+    surface = surfaces.surface(PAIR)
+    settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids")
+    command = _words("bidders", "study", surface=settings.surface, out=settings.folder)
+    shows = "learned against truthful bidders in every mechanism"
+    go = partial(_with, main, settings, surface, console)
+    return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
+
+
+def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
+
+    measured = surfaces.subsets(SUBSETS[0])
+    settings = MoreBiddersSettings(surfaces.place(SUBSETS[0]), study.folder / "more-bidders", seed=study.seed)
+    command = _words("auction", "more-bidders", settings.measured, seed=study.seed, out=settings.folder)
+    go = partial(_with, main, settings, measured, console)
+    return Stage("more-bidders", "2 to 5 bidders", settings, {"measured": measured.digest}, command, go)
+
+
+def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.reply_counts import ReplyCountSettings, main
+
+    surface = surfaces.surface(PAIR)
+    settings = ReplyCountSettings(surfaces.place(PAIR), study.folder / "reply-counts", seed=study.seed)
+    command = _words("auction", "reply-counts", surface=settings.surface, seed=study.seed, out=settings.folder)
+    go = partial(_with, main, settings, surface, console)
+    inputs = {settings.surface: surface.digest}
+    return Stage("reply-counts", "deployed regret against samples a cell", settings, inputs, command, go)
+
+
+def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.generalisation import GeneralisationSettings, main
+
+    chosen = {surfaces.place(name): surfaces.surface(name) for name in (PAIR, TRIPLE)}
+    settings = GeneralisationSettings(study.folder / "generalisation")
+    command = _words("auction", "generalisation", surfaces=",".join(chosen), out=settings.folder)
+    go = partial(_with, main, settings, chosen, console)
+    inputs = {name: surface.digest for name, surface in chosen.items()}
+    return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
