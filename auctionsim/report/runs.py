@@ -72,6 +72,14 @@ class Card(NamedTuple):
     text: str
 
 
+class Judged(NamedTuple):
+    """A claim, and how it turned out."""
+
+    name: str
+    verdict: str
+    evidence: str
+
+
 class RunPart(NamedTuple):
     """All that the page tells of one run."""
 
@@ -79,6 +87,7 @@ class RunPart(NamedTuple):
     command: str
     commit: str
     section: str
+    claims: tuple[Judged, ...]
     settings: Mapping[str, object]
     board: Board | None
     pictures: tuple[Picture, ...]
@@ -135,10 +144,11 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
     replies = _replies(folder, record)
     brands = _brands(record, replies)
     return RunPart(
-        name=folder.resolve().name,
+        name=str(record.get("title") or folder.resolve().name),
         command=str(record.get("command") or ""),
         commit=str(record.get("commit") or ""),
         section=_section(folder / "section.md"),
+        claims=tuple(Judged(**claim) for claim in record.get("claims", [])),
         settings=record["settings"] if isinstance(record.get("settings"), dict) else {},
         board=_trade_off(folder / "comparison.parquet", key),
         pictures=tuple(_picture(found) for found in sorted(folder.glob("*.png"))),

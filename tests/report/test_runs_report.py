@@ -51,7 +51,12 @@ def comparison(folder: Path) -> Path:
         "command": "auctionsim auction compare --out '<x>'",
         "commit": "abc",
         "settings": {"seed": 0, "x": [1, 2]},
+        "title": "Mechanisms & menus",
+        "claims": [{"name": "orthogonality", "verdict": "holds in part", "evidence": f"9 of 10 pairs. {NASTY}"}],
     }
+    wide = " | ".join(f"a_long_column_name_{k}" for k in range(20))
+    rule = "|".join(["--:"] * 20)
+    (folder / "section.md").write_text(f"Found: {NASTY} [x](http://example.org)\n\n| {wide} |\n|{rule}|\n| {wide} |\n")
     (folder / "run.json").write_text(json.dumps(record))
     return folder
 
