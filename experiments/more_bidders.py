@@ -84,7 +84,7 @@ class Market(NamedTuple):
 
     Attributes:
         rows: One a size, market, user weight, mechanism and replicate, flat as `comparing.tidy` writes them.
-        means: One a size, user weight, mechanism, replicate and number: mean over markets, its standard error, extremes.
+        means: One a size, user weight, mechanism, replicate and number: mean over markets, standard error, extremes.
         seconds: One a size, market, user weight and mechanism: how long its design took, on this machine.
         section: Of the results.
     """
@@ -185,7 +185,8 @@ def designed_rule(settings: MoreBiddersSettings, surface: ResponseSurface, name:
 
 
 def averaged(rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield means over markets. The standard error is that over markets, which share brands; one market's is its draws'."""
+    """Yield means over markets, with the standard error over markets, which share brands; one market's is of draws."""
+    # one market's share of the optimum is a ratio of means and has no error
     keys = ("n", "user_weight", "mechanism", "replicate")
     for key in dict.fromkeys(tuple(row[name] for name in keys) for row in rows):
         own = [row for row in rows if tuple(row[name] for name in keys) == key]
@@ -267,13 +268,16 @@ def menu_claim(settings: MoreBiddersSettings, rows: Sequence[Row]) -> Claim:
     ratio = sum(menu["revenue"] for menu, _ in pairs) / sum(vcg["revenue"] for _, vcg in pairs)
     weights = ", ".join(f"{weight:g}" for weight in settings.user_weights)
     evidence = (
-        f"{len(pairs)} markets and user weights ({weights}), {settings.sizes[0]} to {settings.sizes[-1]} bidders, designed "
-        f"and scored on A: the learned menu's revenue at truthful bids is above VCG's of the same user weight in {told} "
+        f"{len(pairs)} markets and user weights ({weights}), {settings.sizes[0]} to {settings.sizes[-1]} "
+        f"bidders, designed "
+        f"and scored on A: the learned menu's revenue at truthful bids is above VCG's of the same user "
+        f"weight in {told} "
         f"({ratio:.2f} of it on average); its objective when every bidder answers the truthful others best is above "
-        f"VCG's in {lied}. Rule: holds where both are so in all, does not hold where mean truthful revenue is not above, "
+        f"VCG's in {lied}. Rule: holds where both are so in all, does not hold where mean truthful revenue "
+        f"is not above, "
         f"else in part."
     )
-    return Claim("menu against VCG", menu_verdict(rows), evidence)
+    return Claim("menu against VCG revenue", menu_verdict(rows), evidence)
 
 
 def draw(settings: MoreBiddersSettings, means: Sequence[Row], path: Path) -> None:

@@ -89,6 +89,73 @@ def compare(
     main(settings, surface_named(surface), command_line(), console)
 
 
+@app.command("more-bidders")
+def more_bidders(
+    measured: Annotated[
+        str, typer.Argument(help="A packaged list of every subset of its brands, or a file.")
+    ] = "running-shoes-5-subsets@1",
+    feature: Feature = "slot_probability",
+    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
+    sizes: Annotated[str, typer.Option(help="Numbers of bidders, ascending, commas between.")] = "2,3,4,5",
+    most_markets: Annotated[int, typer.Option(min=1, help="Of one size.")] = 5,
+    draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 4096,
+    regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
+    menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 200,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/more-bidders-…].")] = None,
+) -> None:
+    """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
+    from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
+    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.surfaces import measured_named
+    from auctionsim.substrates import MeasuredList
+
+    found = measured_named(measured)
+    if not isinstance(found, MeasuredList):
+        raise ValueError(f"{measured} is a grid: a list of every subset of its brands is needed")
+    settings = MoreBiddersSettings(
+        measured=measured,
+        folder=out or Path("runs") / slug("more-bidders", Path(measured).stem, feature, str(seed)),
+        feature=feature,
+        sizes=tuple(int(size) for size in numbers(sizes)),
+        most_markets=most_markets,
+        user_weights=numbers(user_weights),
+        draws=draws,
+        regret_draws=regret_draws,
+        menu_steps=menu_steps,
+        seed=seed,
+    )
+    main(settings, found, command_line(), console)
+
+
+@app.command("neurons-frontier")
+def neurons_frontier(
+    harm_aware: Annotated[str, typer.Option(help="A surface of neurons by harm.")] = "running-shoes-2@2",
+    plain: Annotated[str, typer.Option(help="One of plain attribution's.")] = "running-shoes-2-attribution@1",
+    feature: Feature = "slot_probability",
+    user_weights: Annotated[str, typer.Option(help="λ, ascending, commas between.")] = "0,0.25,0.5,1,2,4",
+    draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
+    resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/neurons-frontier-…].")] = None,
+) -> None:
+    """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
+    from auctionsim.experiments.neuron_auctions import FrontierSettings, main
+    from auctionsim.experiments.preparation import slug
+
+    settings = FrontierSettings(
+        harm_aware=harm_aware,
+        plain=plain,
+        folder=out or Path("runs") / slug("neurons-frontier", Path(harm_aware).stem, Path(plain).stem, str(seed)),
+        feature=feature,
+        user_weights=numbers(user_weights),
+        draws=draws,
+        resamples=resamples,
+        seed=seed,
+    )
+    main(settings, surface_named(harm_aware), surface_named(plain), command_line(), console)
+
+
 def regret(
     mechanism: Annotated[Path, typer.Argument(help="A saved mechanism.")],
     surface: SurfaceName = DEFAULT_SURFACE,

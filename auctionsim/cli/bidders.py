@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from auctionsim.cli.options import Feature, Seed, console
+from auctionsim.cli.options import Feature, Seed, SurfaceName, command_line, console, numbers, surface_named
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
@@ -95,3 +95,31 @@ def evaluate(
     if out is not None:
         write_text(out, json.dumps(as_json(found), indent=2))
         console.print(f"numbers: {out}", soft_wrap=True)
+
+
+@app.command("study")
+def study(
+    surface: SurfaceName = "running-shoes-2@2",
+    feature: Feature = "slot_probability",
+    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
+    seeds: Annotated[str, typer.Option(help="Repetitions, commas between.")] = "0,1,2",
+    learners: Annotated[str, typer.Option(help="equilibrium, exponential-weights; commas between.")] = "equilibrium",
+    updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
+    rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/learned-bids-…].")] = None,
+) -> None:
+    """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
+    from auctionsim.experiments.learned_bids import LearnedSettings, main
+    from auctionsim.experiments.preparation import slug
+
+    settings = LearnedSettings(
+        surface=surface,
+        folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
+        feature=feature,
+        user_weights=numbers(user_weights),
+        seeds=tuple(int(seed) for seed in numbers(seeds)),
+        learners=tuple(learners.split(",")),
+        updates=updates,
+        rounds=rounds,
+    )
+    main(settings, surface_named(surface), command_line(), console)
