@@ -44,10 +44,10 @@ def play_over_seeds(plays: Sequence[Row], play: str, quantity: str, **key: objec
 def bidders_over_seeds(bidders: Sequence[Row], name: str, **key: object) -> Seeds:
     """Return a bidders' number over seeds. A bid ratio has no interval of its own within a seed."""
     own = [row for row in bidders if all(row[part] == value for part, value in key.items())]
-    first = own[0]
+    first, middle = own[0], float(own[0][name])
     return over_seeds(
         [row[name] for row in own],
-        Interval(first.get(f"{name}_low", first[name]), first.get(f"{name}_high", first[name])),
+        Interval(float(first.get(f"{name}_low", middle)), float(first.get(f"{name}_high", middle))),
     )
 
 

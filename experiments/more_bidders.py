@@ -179,8 +179,8 @@ def designed_rule(settings: MoreBiddersSettings, surface: ResponseSurface, name:
     if name == AFFINE:
         return train_affine_maximizer(surface, PRIOR, weight, steps=settings.affine_steps, seed=settings.seed)
     if name == MENU:
-        shape = {"entries": settings.entries, "steps": settings.menu_steps}
-        return train_menu(surface, PRIOR, weight, **shape, seed=settings.seed)
+        entries, steps = settings.entries, settings.menu_steps
+        return train_menu(surface, PRIOR, weight, entries=entries, steps=steps, seed=settings.seed)
     return VCG(surface, weight) if name == "VCG" else PayAsBid(surface, weight)
 
 

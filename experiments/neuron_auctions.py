@@ -141,7 +141,9 @@ def main(
         (trade_off_claim(settings.user_weights, tables["steps"]),),
     )
     run.finish(tables, section, command=command, console=console)
-    return Frontiers(*(tuple(tables[name]) for name in ("points", "steps", "equal", "singles")), section)
+    return Frontiers(
+        tuple(tables["points"]), tuple(tables["steps"]), tuple(tables["equal"]), tuple(tables["singles"]), section
+    )
 
 
 def surfaces_of(
