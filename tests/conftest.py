@@ -11,6 +11,10 @@ from jaxtyping import install_import_hook
 # Before anything of auctionsim is imported. With the numeric tower: where a float is annotated, an int will do.
 install_import_hook("auctionsim", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import hypothesis
 import pytest
 import torch
@@ -25,3 +29,25 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os
 def generator() -> torch.Generator:
     """A generator of its own for each test."""
     return torch.Generator().manual_seed(0)
+
+
+@contextmanager
+def forward_passes(network: torch.nn.Module) -> Iterator[list[tuple[int, int]]]:
+    """Note the (rows, positions) of every forward pass made inside."""
+    seen: list[tuple[int, int]] = []
+
+    def note(_: torch.nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        ids = inputs[0] if inputs else named["input_ids"]
+        seen.append(tuple(ids.shape))
+
+    handle = network.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@pytest.fixture(name="forward_passes")
+def _forward_passes() -> Any:
+    """`with forward_passes(network) as seen:` notes the (rows, positions) of every forward pass."""
+    return forward_passes

@@ -1,7 +1,16 @@
 """A real language model: loading it, finding its neurons, scaling them, sampling and scoring replies."""
 
 from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
-from auctionsim.language_models.decoding import Prefix, Replies, divergence, join, prefill, reply_logits, sample_replies
+from auctionsim.language_models.decoding import (
+    Prefix,
+    Replies,
+    divergence,
+    join,
+    prefill,
+    prefill_together,
+    reply_logits,
+    sample_replies,
+)
 from auctionsim.language_models.hooks import intervene, read_neurons, scale_neurons
 from auctionsim.language_models.intervention import Intervention, untouched
 from auctionsim.language_models.loading import LanguageModel, ModelUnavailableError, load_model
@@ -19,6 +28,7 @@ __all__ = [
     "join",
     "load_model",
     "prefill",
+    "prefill_together",
     "read_neurons",
     "reply_logits",
     "sample_replies",

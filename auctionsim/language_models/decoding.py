@@ -49,14 +49,14 @@ class Prefix:
 
     def select(self, rows: slice) -> "Prefix":
         """Return some rows; a single row that serves all stays as it is."""
-        return self if self.num_rows == 1 else self._with(self.owner[rows])
+        return self if self.num_rows == 1 else self.serving(self.owner[rows])
 
     def repeat(self, times: int) -> "Prefix":
         """Return every row `times` times, one after the other; a single row serves all as it is."""
-        return self if self.num_rows == 1 else self._with(self.owner.repeat_interleave(times))
+        return self if self.num_rows == 1 else self.serving(self.owner.repeat_interleave(times))
 
-    def _with(self, owner: Tensor) -> "Prefix":
-        """Return the prefix of other rows, without the prompts that none of them goes on from."""
+    def serving(self, owner: Int[Tensor, " row"]) -> "Prefix":
+        """Return the prefix of rows that go on from these prompts, without the prompts that none goes on from."""
         used = torch.bincount(owner, minlength=len(self.lengths)) > 0
         owner = (used.cumsum(0) - 1)[owner]
         if bool(used.all()):
@@ -99,17 +99,45 @@ def prefill(model: LanguageModel, prompt_ids: list[int], room: int, change: Inte
     if len(prompt_ids) < 2:
         raise ValueError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
     rows = 1 if change is None else change.num_rows
-    ids = torch.tensor([prompt_ids[:-1]], device=model.device).expand(rows, -1)
-    every = torch.arange(rows, device=model.device)
-    store = KeyValueStore([], [], torch.zeros_like(every), Grouping.of(every, rows), ids.shape[1])
+    return _prefilled(model, [prompt_ids] * rows, room, change)
+
+
+@torch.inference_mode()
+def prefill_together(
+    model: LanguageModel, prompts: list[list[int]], room: int, change: Intervention | None = None
+) -> Prefix:
+    """Compute several prompts up to their last tokens in one pass, a row of the prefix for each.
+
+    Shorter prompts are padded on the right: what is causal never looks there, and `KeyValueStore` masks it later. A
+    model whose attention is of another kind is refused, as it is by `prefill`.
+
+    Args:
+        model: The language model.
+        prompts: Each prompt's tokens.
+        room: Tokens to come.
+        change: Touches the whole prompts, a row for each; None leaves them as they are.
+    Raises:
+        ValueError: No prompt, fewer than two tokens in one, or a model whose attention cannot be replaced.
+    """
+    if not prompts or min(map(len, prompts)) < 2:
+        raise ValueError(f"prompts need at least 2 tokens each, got {[len(ids) for ids in prompts]}")
+    return _prefilled(model, prompts, room, change)
+
+
+def _prefilled(model: LanguageModel, prompts: list[list[int]], room: int, change: Intervention | None) -> Prefix:
+    longest = max(map(len, prompts)) - 1
+    padded = [ids[:-1] + ids[-1:] * (longest + 1 - len(ids)) for ids in prompts]
+    ids = torch.tensor(padded, device=model.device)
+    every = torch.arange(len(prompts), device=model.device)
+    store = KeyValueStore([], [], torch.zeros_like(every), Grouping.of(every, len(prompts)), longest)
     with attending(model, store), nullcontext() if change is None else intervene(model, change):
         _logits(model, ids, store, keep=1)
     layers = range(len(store.own_keys))
     return Prefix(
         keys=[store.own_keys[layer] for layer in layers],
         values=[store.own_values[layer] for layer in layers],
-        lengths=torch.full((rows,), ids.shape[1], device=model.device),
-        last_tokens=torch.full((rows,), prompt_ids[-1], device=model.device),
+        lengths=torch.tensor([len(ids) - 1 for ids in prompts], device=model.device),
+        last_tokens=torch.tensor([ids[-1] for ids in prompts], device=model.device),
         owner=every,
         room=room,
     )

@@ -103,15 +103,24 @@ class CommercialScorer:
         self.model, self.whole_prompt, self.num_leads = model, whole_prompt, len(leads)
         self.slots = SlotScorer(model, brands, stems, whole_prompt=whole_prompt)
         self._rows = [row for k in range(len(self.slots.continuations)) for row in self._rows_of(k, stems, leads)]
-        self._longest = max(len(row.ids) for row in self._rows) + 1  # the last is only predicted
+        self.longest = max(len(row.ids) for row in self._rows) + 1  # the last is only predicted
 
     def __call__(self, prompt: str, change: Intervention | Float[Tensor, "row layer neuron"]) -> Scores:
         """Return every brand's scores after every stem under each row's intervention."""
         change = as_intervention(change)
-        prefix = prefill(self.model, self.model.chat_ids(prompt), self._longest, change if self.whole_prompt else None)
+        prefix = prefill(self.model, self.model.chat_ids(prompt), self.longest, change if self.whole_prompt else None)
+        return self.after(prefix, change)
+
+    def after(self, prefix: Prefix, change: Intervention) -> Scores:
+        """Return the scores after prompts that are computed already, with room for `longest` tokens.
+
+        Args:
+            prefix: A row for each of the interventions, or one that serves all.
+            change: What is done from each prompt's last token on.
+        """
         slot = torch.zeros(change.num_rows, self.slots.num_stems, self.slots.num_brands, dtype=torch.float64)
         intent, named = torch.zeros_like(slot), slot.new_zeros(change.num_rows, len(self.slots.continuations))
-        most = max(1, _BYTES // (4 * self._longest * self.model.vocabulary_size))
+        most = max(1, _BYTES // (4 * self.longest * self.model.vocabulary_size))
         for first in range(0, len(self._rows), most):
             block = self._rows[first : first + most]
             together = max(1, most // len(block))
@@ -130,10 +139,10 @@ class CommercialScorer:
     def _logits(
         self, prefix: Prefix, change: Intervention, block: list[_Row]
     ) -> Float[Tensor, "row part position vocabulary"]:
-        padded = [row.ids + row.ids[-1:] * (self._longest - len(row.ids)) for row in block]  # causal: never read
+        padded = [row.ids + row.ids[-1:] * (self.longest - len(row.ids)) for row in block]  # causal: never read
         ids = torch.tensor(padded, device=self.model.device).repeat(change.num_rows, 1)
         logits = reply_logits(self.model, prefix.repeat(len(block)), ids, change.repeat(len(block)))
-        return logits.view(change.num_rows, len(block), self._longest, -1)
+        return logits.view(change.num_rows, len(block), self.longest, -1)
 
     def _rows_of(self, index: int, stems: tuple[str, ...], leads: tuple[Lead, ...]) -> list[_Row]:
         """Return the fewest rows that hold all but the last token of every call after one name."""

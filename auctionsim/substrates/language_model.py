@@ -8,7 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
-from auctionsim.language_models.decoding import Prefix, Replies, divergence, prefill, reply_logits, sample_replies
+from auctionsim.language_models.decoding import (
+    Prefix,
+    Replies,
+    divergence,
+    prefill,
+    prefill_together,
+    reply_logits,
+    sample_replies,
+)
 from auctionsim.language_models.intervention import Intervention, untouched
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
@@ -45,6 +53,15 @@ class ReplyBatch(NamedTuple):
     repetition: Tensor
 
 
+class _Question(NamedTuple):
+    """A row of an allocation on one of its context's prompts, and the share of the row's answer that this one is."""
+
+    row: int
+    context: int
+    number: int
+    share: float
+
+
 class LanguageModelSubstrate:
     """Amplified neurons of a real model; exposure is measured on its replies.
 
@@ -71,6 +88,7 @@ class LanguageModelSubstrate:
         positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
             before; "all" touches the whole prompt, too.
         leads: What `intent` is read off after.
+        rows: Replies that `observe` decodes in one batch; more take several.
     Raises:
         ValueError: Neurons of another model, levers out of range, unknown positions, an unknown mode or one that the
             neurons lack the numbers for.
@@ -95,6 +113,7 @@ class LanguageModelSubstrate:
         mode: str = "multiply",
         positions: str = "reply",
         leads: tuple[Lead, ...] = LEADS,
+        rows: int = 128,
     ) -> None:
         if neurons.model.rpartition(":")[2] != model.fingerprint:
             raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
@@ -116,7 +135,7 @@ class LanguageModelSubstrate:
         self.seed = checked_count(seed, "seed", 0)
         if positions not in POSITIONS:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
-        self.mode, self.positions = mode, positions
+        self.mode, self.positions, self.rows = mode, positions, checked_count(rows, "rows")
         neurons.intervention(self.null_allocation(1, dtype=torch.float32), mode)  # refuses what it lacks now, not later
         self._score = CommercialScorer(model, neurons.brands, STEMS, whole_prompt=positions == "all", leads=leads)
 
@@ -145,23 +164,22 @@ class LanguageModelSubstrate:
         return loss
 
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Measure exposure (batch, bidder, feature) and user loss (batch,) at once, one model batch a prompt."""
+        """Measure exposure (batch, bidder, feature) and user loss (batch,) at once.
+
+        All prompts of all rows are one decoding batch, in parts of `rows` replies where there are more.
+        """
         x = checked_allocation(allocation, (self.num_bidders, 2))
         checked_context(context, len(x), self.contexts)
         exposure = x.new_zeros(len(x), self.num_bidders, len(self.features))
         loss = x.new_zeros(len(x))
-        for index in range(len(self.contexts)):
-            rows = torch.arange(len(x)) if context is None else (context == index).nonzero().squeeze(1)
-            if len(rows) == 0:
-                continue
-            share = 1 / len(self.contexts) if context is None else 1.0
-            for number, prompt in enumerate(self.prompts.prompts[index]):
-                part = share / len(self.prompts.prompts[index])
-                scores = self.scores(prompt, x[rows])
-                batch = self.replies(prompt, x[rows], (index, number), self.samples)
-                per_row = _mean_by_row(batch, len(rows))
-                exposure[rows] += part * _features(scores, *per_row[:2]).to(x)
-                loss[rows] += part * per_row[2].to(x)
+        asked, most = self._questions(len(x), context), max(1, self.rows // self.samples)
+        for start in range(0, len(asked), most):
+            some = asked[start : start + most]
+            rows = torch.tensor([question.row for question in some], device=x.device)
+            shares = x.new_tensor([question.share for question in some])
+            features, losses = self._answer(some, x[rows])
+            exposure.index_add_(0, rows, shares.view(-1, 1, 1) * features.to(x))
+            loss.index_add_(0, rows, shares * losses.to(x))
         return exposure, loss
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
@@ -194,12 +212,50 @@ class LanguageModelSubstrate:
         """
         change = self.neurons.intervention(allocation.float(), self.mode)
         uniforms = torch.stack([self._uniforms(place, first + k) for k in range(samples)]).repeat(len(allocation), 1)
-        prefix = self._prefix(prompt, change).repeat(samples)
-        replies = sample_replies(
-            self.model, prefix, change.repeat(samples), uniforms, temperature=self.temperature, top_p=self.top_p
-        )
-        untouched_prefix = self._prefix(prompt, untouched(self.model, len(allocation))).repeat(samples)
-        loss, surprise = self._losses(replies, change.repeat(samples), prefix, untouched_prefix)
+        prefix = self._prefix(prompt, change)
+        untouched_prefix = self._prefix(prompt, untouched(self.model, len(allocation)))
+        return self._replies(allocation, change, uniforms, prefix, untouched_prefix)
+
+    def _questions(self, rows: int, context: Tensor | None) -> list[_Question]:
+        """List what is asked of the model: every prompt of a row's context, of all contexts where it has none."""
+        found = []
+        for index, prompts in enumerate(self.prompts.prompts):
+            there = range(rows) if context is None else (context == index).nonzero().squeeze(1).tolist()
+            share = 1 / len(prompts) / (len(self.contexts) if context is None else 1)
+            found += [_Question(row, index, number, share) for number in range(len(prompts)) for row in there]
+        return found
+
+    def _answer(self, asked: list[_Question], allocation: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (question, bidder, feature) and user loss (question,), all prompts in one batch."""
+        change = self.neurons.intervention(allocation.float(), self.mode)
+        prefix, untouched_prefix = self._prefixes(asked, change)
+        places = [((question.context, question.number), k) for question in asked for k in range(self.samples)]
+        uniforms = torch.stack([self._uniforms(place, sample) for place, sample in places])
+        batch = self._replies(allocation, change, uniforms, prefix, untouched_prefix)
+        mentioned, hits, loss = _mean_by_row(batch, len(asked))
+        return _features(self._score.after(prefix, change), mentioned, hits), loss
+
+    def _prefixes(self, asked: list[_Question], change: Intervention) -> tuple[Prefix, Prefix]:
+        """Compute every question's prompt, as it is under the intervention and untouched, of equal shape."""
+        room = max(self.max_new_tokens, self._score.longest)
+        prompts = [self.prompts.prompts[question.context][question.number] for question in asked]
+        distinct = list(dict.fromkeys(prompts))
+        ids = [self.model.chat_ids(prompt) for prompt in distinct]
+        owner = torch.tensor([distinct.index(prompt) for prompt in prompts], device=self.model.device)
+        if self.positions == "reply":
+            shared = prefill_together(self.model, ids, room).serving(owner)
+            return shared, shared
+        every, still = [ids[k] for k in owner.tolist()], untouched(self.model, len(asked))
+        return prefill_together(self.model, every, room, change), prefill_together(self.model, every, room, still)
+
+    def _replies(
+        self, allocation: Tensor, change: Intervention, uniforms: Tensor, prefix: Prefix, untouched_prefix: Prefix
+    ) -> ReplyBatch:
+        """Sample and judge replies: for each row of the allocation as many as there are rows of uniforms for it."""
+        samples = len(uniforms) // len(allocation)
+        prefix, change = prefix.repeat(samples), change.repeat(samples)
+        replies = sample_replies(self.model, prefix, change, uniforms, temperature=self.temperature, top_p=self.top_p)
+        loss, surprise = self._losses(replies, change, prefix, untouched_prefix.repeat(samples))
         bad = ~(loss.isfinite() & surprise.isfinite())
         if bool(bad.any()):
             levers = allocation[int(bad.nonzero()[0]) // samples].tolist()

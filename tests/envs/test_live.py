@@ -21,7 +21,7 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import Uniform
 from auctionsim.prompts import PromptSet
 from auctionsim.substrates import Selling
-from auctionsim.substrates.language_model import LanguageModelSubstrate, ReplyBatch
+from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model(end_gain=2.5)
@@ -29,17 +29,13 @@ PROMPTS = PromptSet(("ask", "tell"), (("Which shoes?",), ("Tell me of shoes.",))
 
 
 class Counted(LanguageModelSubstrate):
-    """Counts how often it is asked, and how often it lets the model reply."""
+    """Counts how often it is asked."""
 
-    asked = replied = 0
+    asked = 0
 
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.asked += 1
         return super().observe(allocation, context)
-
-    def replies(self, *arguments: Any, **options: Any) -> ReplyBatch:
-        self.replied += 1
-        return super().replies(*arguments, **options)
 
 
 def counted() -> Counted:
@@ -74,15 +70,19 @@ def options(live: Counted) -> dict[str, Any]:
 
 @pytest.mark.parametrize("with_user_loss", [True, False])
 @pytest.mark.parametrize("rows", [1, 7])
-def test_a_vector_step_asks_the_model_once(rows: int, with_user_loss: bool) -> None:
+def test_a_vector_step_asks_the_model_once(rows: int, with_user_loss: bool, forward_passes: Any) -> None:
+    """One call of the substrate, one batch of the model: all rows' replies begin together, whatever their contexts."""
     live = counted()
     env = NeuronAuctionVectorEnv(rows, **options(live), with_user_loss=with_user_loss)
     env.reset(seed=0)
     for _ in range(3):
-        before, batches = live.asked, live.replied
-        env.step(np.full((rows, 1), 0.5, np.float32))
+        before = live.asked
+        with forward_passes(MODEL.network) as seen:
+            env.step(np.full((rows, 1), 0.5, np.float32))
         assert live.asked == before + 1
-        assert live.replied - batches <= len(PROMPTS.everything)  # a batch a prompt, however many rows
+        decoding = [batch for batch, positions in seen if positions == 1]
+        assert decoding[0] == rows * live.samples
+        assert len(decoding) <= live.max_new_tokens
     before = live.asked
     env.step(np.full((rows, 1), 0.5, np.float32))  # every row begins anew
     assert live.asked == before

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models import (
+    Intervention,
     LanguageModel,
     divergence,
     join,
     load_model,
     prefill,
+    prefill_together,
     reply_logits,
     sample_replies,
     scale_neurons,
@@ -86,6 +88,24 @@ def test_greedy_replies_are_those_of_generate_in_every_family(family: str) -> No
         expected = generated(model, ids, 16)
         assert replies.tokens[row, : replies.lengths[row]].tolist() == expected.tolist()
     assert len(set(replies.tokens.flatten().tolist())) > 4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_prompts_prefilled_together_are_those_prefilled_apart(family: str) -> None:
+    """In every family, padding on the right is never seen: untouched, and under an intervention of each own."""
+    model = fake_language_model(network=random_network(family))
+    prompts = [model.chat_ids(PROMPT)[:length] for length in (20, 7, 13)]
+    scales, tokens = scales_of(model, 3), torch.randint(5, 200, (3, 5), generator=torch.Generator().manual_seed(3))
+    for change in (None, Intervention(scales)):
+        together = prefill_together(model, prompts, 9, change)
+        found = reply_logits(model, together, tokens, scales)
+        for row, ids in enumerate(prompts):
+            own = slice(row, row + 1)
+            alone = prefill(model, ids, 9, None if change is None else change.select(own))
+            expected = reply_logits(model, alone, tokens[own], scales[own])
+            torch.testing.assert_close(found[own], expected, rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="at least 2 tokens each, got \\[20, 1\\]"):
+        prefill_together(model, [prompts[0], [5]], 9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,5 +1,7 @@
 """The live model as a substrate: the same numbers as its parts, the null untouched, a row its own."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -76,16 +78,52 @@ def test_observing_averages_prompts_and_contexts() -> None:
         torch.testing.assert_close(mixed[1][row], apart[context][1][row], rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(LIVE.exposure(LEVERS), exposure)
     torch.testing.assert_close(LIVE.user_loss(LEVERS), loss)
-    slow = torch.zeros(3, 2, 4, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("positions", ["reply", "all"])
+def test_one_batch_over_all_prompts_is_a_batch_a_prompt(positions: str) -> None:
+    """The same numbers as `replies` and `scores` give prompt by prompt, to float32, however the batch is cut."""
+    live = substrate(positions=positions)
+    exposure, loss = live.observe(LEVERS)
+    slow, slow_loss = torch.zeros(3, 2, 4, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     for context, prompts in enumerate(PROMPTS.prompts):
         for number, prompt in enumerate(prompts):
             part = 1 / 2 / len(prompts)
-            batch = LIVE.replies(prompt, LEVERS, (context, number), 3)
+            batch = live.replies(prompt, LEVERS, (context, number), 3)
             hits = batch.hits.view(3, 3, 2)
-            slot, intent = (values.mean(1) for values in LIVE.scores(prompt, LEVERS))
+            slot, intent = (values.mean(1) for values in live.scores(prompt, LEVERS))
             values = (slot, (hits > 0).double().mean(1), hits.double().mean(1), intent)
             slow += part * torch.stack(values, 2)
-    torch.testing.assert_close(exposure, slow)
+            slow_loss += part * batch.user_loss.view(3, 3).double().mean(1)
+    torch.testing.assert_close(exposure, slow, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(loss, slow_loss, rtol=1e-3, atol=1e-6)
+    assert loss[0] == 0
+    for rows in (1, 7):  # one question a batch, or two
+        parts = substrate(positions=positions, rows=rows).observe(LEVERS)
+        torch.testing.assert_close(parts[0], exposure, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(parts[1], loss, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("positions", ["reply", "all"])
+def test_all_prompts_of_all_rows_are_decoded_in_one_batch(positions: str, forward_passes: Any) -> None:
+    """Counted on the network: 3 rows × 3 prompts × 3 samples begin together and end with the longest reply."""
+    live = substrate(positions=positions)
+    longest = max(
+        int(live.replies(prompt, LEVERS, (context, number), 3).lengths.max())
+        for context, prompts in enumerate(PROMPTS.prompts)
+        for number, prompt in enumerate(prompts)
+    )
+    with forward_passes(MODEL.network) as seen:
+        live.observe(LEVERS)
+    decoding = [rows for rows, positions in seen if positions == 1]
+    assert decoding[0] == 27
+    assert len(decoding) == longest
+    prefills = 1 if positions == "reply" else 2  # with the intervention and without
+    assert [rows for rows, _ in seen[:prefills]] == [3 if positions == "reply" else 9] * prefills
+    assert seen[prefills][1] == 1
+    with forward_passes(MODEL.network) as seen:
+        substrate(positions=positions, rows=9).observe(LEVERS)  # three batches of nine replies
+    assert [rows for rows, positions in seen if positions == 1].count(9) >= 3
 
 
 def test_the_null_loses_nothing_and_amplifying_does() -> None:
