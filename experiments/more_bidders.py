@@ -85,7 +85,7 @@ class Market(NamedTuple):
     Attributes:
         rows: One a size, market, user weight, mechanism and replicate, flat as `comparing.tidy` writes them.
         means: One a size, user weight, mechanism, replicate and number: mean over markets, standard error, extremes.
-        seconds: One a size, market, user weight and mechanism: how long its design took, on this machine.
+        seconds: One a size, market, user weight and mechanism: CPU seconds of its design, on this machine.
         section: Of the results.
     """
 
@@ -149,14 +149,14 @@ def markets(brands: int, size: int, most: int) -> list[tuple[int, ...]]:
 
 
 def auctioned(settings: MoreBiddersSettings, surface: ResponseSurface, market: str) -> Iterator[Row]:
-    """Yield one market's rows: every mechanism at every weight on both replicates, then how long each design took."""
+    """Yield one market's rows: every mechanism at every weight on both replicates, then the CPU seconds of each design."""
     for weight in settings.user_weights:
         mechanisms: dict[str, Mechanism] = {}
         key = {"n": surface.num_bidders, "market": market}
         for name in MECHANISMS:
-            began = time.perf_counter()
+            began = time.process_time()
             mechanisms[name] = designed_rule(settings, surface, name, weight)
-            seconds = time.perf_counter() - began
+            seconds = time.process_time() - began
             yield {**key, "user_weight": weight, "mechanism": name, "seconds": round(seconds, 3)}
         found = compare(
             mechanisms,
@@ -314,7 +314,7 @@ def prose(settings: MoreBiddersSettings, rows: Sequence[Row], means: Sequence[Ro
     for weight in settings.user_weights:
         parts += [f"**User weight {weight:g}, scored on A (share of the optimum on B, too).**"]
         parts += [markdown_table(list(mean_lines(settings, means, weight))), *findings(settings, means, weight)]
-    parts += ["**Seconds a design takes on this machine, mean over markets and weights.**"]
+    parts += ["**CPU seconds a design takes on this machine, mean over markets and weights.**"]
     parts += [markdown_table(list(second_lines(settings, seconds)))]
     return "\n\n".join(parts)
 
