@@ -149,7 +149,7 @@ def markets(brands: int, size: int, most: int) -> list[tuple[int, ...]]:
 
 
 def auctioned(settings: MoreBiddersSettings, surface: ResponseSurface, market: str) -> Iterator[Row]:
-    """Yield one market's rows: every mechanism at every weight on both replicates, then the CPU seconds of each design."""
+    """Yield one market's rows: every mechanism, weight and replicate, then each design's CPU seconds."""
     for weight in settings.user_weights:
         mechanisms: dict[str, Mechanism] = {}
         key = {"n": surface.num_bidders, "market": market}
