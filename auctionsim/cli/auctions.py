@@ -17,9 +17,13 @@ from auctionsim.cli.options import (
     command_line,
     console,
     numbers,
+    short_name,
     surface_named,
+    whole_numbers,
 )
 from auctionsim.data import DEFAULT_SURFACE
+
+ALL_GRIDS = "running-shoes-2@1,running-shoes-2@2,running-shoes-3@1"
 
 app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 
@@ -154,6 +158,76 @@ def neurons_frontier(
         seed=seed,
     )
     main(settings, surface_named(harm_aware), surface_named(plain), command_line(), console)
+
+
+@app.command("market-regret")
+def market_regret(
+    subsets: Annotated[
+        list[str] | None, typer.Option(help="Lists of measured subsets, packaged or files [default: all packaged].")
+    ] = None,
+    grids: Annotated[str, typer.Option(help="Surfaces that are markets as they are, commas between.")] = ALL_GRIDS,
+    feature: Feature = "slot_probability",
+    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
+    prior: PriorText = "uniform:0,1",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of training and profiles.")] = 2,
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/market-regret"),
+) -> None:
+    """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
+    from auctionsim.data import packaged_names
+    from auctionsim.experiments.market_regret import MarketRegretSettings, main
+    from auctionsim.experiments.subsets import subsets_named
+
+    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=tuple(range(seeds)))
+    names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
+    lists = {short_name(name): subsets_named(name) for name in names}
+    markets = {short_name(name): surface_named(name) for name in filter(None, grids.split(","))}
+    main(settings, lists, markets, command_line(), console)
+
+
+@app.command("reply-counts")
+def reply_counts(
+    surface: SurfaceName = "running-shoes-2@2",
+    features: Annotated[
+        str, typer.Option(help="Sold one after the other, commas between.")
+    ] = "mention_probability,slot_probability",
+    counts: Annotated[str, typer.Option(help="Samples a cell, commas between; all of them come besides.")] = "1,2,4,8",
+    draws: Annotated[int, typer.Option(min=2, help="Thinned surfaces a count.")] = 6,
+    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    prior: PriorText = "uniform:0,1",
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/reply-counts"),
+) -> None:
+    """Deployed regret against samples a cell: designs on fewer of replicate A's samples, paid by the whole of B."""
+    from auctionsim.experiments.reply_counts import ReplyCountSettings, main
+
+    settings = ReplyCountSettings(
+        surface,
+        out,
+        features=tuple(features.split(",")),
+        counts=whole_numbers(counts),
+        draws=draws,
+        prior=prior,
+        user_weight=user_weight,
+        seed=seed,
+    )
+    main(settings, surface_named(surface), command_line(), console)
+
+
+@app.command("generalisation")
+def generalisation(
+    surfaces: Annotated[str, typer.Option(help="Surfaces, commas between.")] = "running-shoes-2@2,running-shoes-3@1",
+    feature: Feature = "slot_probability",
+    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    prior: PriorText = "uniform:0,1",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of training and profiles.")] = 2,
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/generalisation"),
+) -> None:
+    """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
+    from auctionsim.experiments.generalisation import GeneralisationSettings, main
+
+    settings = GeneralisationSettings(out, feature, prior, user_weight, tuple(range(seeds)))
+    named = {short_name(name): surface_named(name) for name in surfaces.split(",")}
+    main(settings, named, command_line(), console)
 
 
 def regret(

@@ -43,6 +43,11 @@ def surface_named(name: str) -> "ResponseSurface":
     return ResponseSurface.load(name) if Path(name).suffix == ".safetensors" else ResponseSurface.packaged(name)
 
 
+def short_name(name: str) -> str:
+    """Return a packaged name as it is, of a file its stem: no path goes into what is written."""
+    return Path(name).stem if Path(name).suffix == ".safetensors" else name
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """Read numbers with commas between.
 
@@ -53,6 +58,18 @@ def numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"several values are written as numbers with commas between, got {text!r}") from None
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between.
+
+    Raises:
+        ValueError: Something else.
+    """
+    found = numbers(text)
+    if not all(number.is_integer() for number in found):
+        raise ValueError(f"whole numbers are wanted, commas between, got {text!r}")
+    return tuple(map(int, found))
 
 
 def command_line() -> str:
