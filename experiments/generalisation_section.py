@@ -32,8 +32,8 @@ def section(
         f"`{settings.feature}` is sold at user weight {settings.user_weight:g}, valuations {settings.prior}, truthful "
         "bids. Mechanisms are designed on A and paid by B, in all contexts and in each by itself; in each also "
         "designed on A's other contexts only, the mechanism not being told where it is (it takes the mean of those it "
-        f"knows). The share is of the optimum that knows B and the context; regret is the largest among bidders; means over "
-        f"{len(settings.seeds)} seeds, ± one standard error, {deployed[0]['n']:,} profiles, "
+        f"knows). The share is of the optimum that knows B and the context; regret is the largest among bidders; "
+        f"means over {len(settings.seeds)} seeds, ± one standard error, {deployed[0]['n']:,} profiles, "
         f"{deployed[0]['regret_n']:,} for regret.",
     ]
     for name in surfaces:

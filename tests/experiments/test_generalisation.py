@@ -1,4 +1,4 @@
-"""Across prompts: agreement with known answers, contexts really left out, rows kept, verdicts that can go either way."""
+"""Across prompts: agreement with known answers, contexts left out, rows kept, verdicts that can go either way."""
 
 import io
 from pathlib import Path
