@@ -20,8 +20,9 @@ def section(settings: "ReplyCountSettings", rows: Sequence[Row], figures: Mappin
         f"Mechanisms for `{settings.surface}` are designed on what replicate A would have said with fewer samples a "
         f"cell, and paid by the whole of B: valuations {settings.prior}, user weight {settings.user_weight:g}, "
         f"truthful bids, {settings.draws} draws a count (one at the measured n, which is A itself), "
-        f"{settings.profiles:,} profiles a draw, {settings.regret_draws:,} of them for regret, the largest among bidders. The "
-        "user's loss is as measured at every count. ± is one standard error over draws and profiles, not over what another B would pay."
+        f"{settings.profiles:,} profiles a draw, {settings.regret_draws:,} of them for regret, the "
+        "largest among bidders. The user's loss is as measured at every count. ± is one standard error over draws and "
+        "profiles, not over what another B would pay."
     ]
     for feature in dict.fromkeys(row["feature"] for row in rows):
         own = [row for row in rows if row["feature"] == feature]

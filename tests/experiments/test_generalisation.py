@@ -71,15 +71,19 @@ def test_agreement_has_known_answers() -> None:
 
 
 def test_noise_of_the_stated_size_has_a_ratio_of_one() -> None:
-    surface, generator = shifted(fake_surface(2), 1.0, 0.0, 0.05), torch.Generator().manual_seed(0)
-    cells = cells_of(surface)
-    b = surface.replicates["B"]
-    noise = torch.randn(len(cells.canonical), 2, generator=generator, dtype=torch.float64)[cells.canonical]
-    mean = b.features.mean.clone()
-    mean[..., 1] = (mean[..., 1] + 0.05 * 2**0.5 * noise.view(*cells.shape, 2)).clamp_min(0)
-    noisy = with_replicates(surface, {**surface.replicates, "B": b._replace(features=b.features._replace(mean=mean))})
-    ratios = [row["ratio"] for row in agreement(noisy) if row["quantity"] == "hits"]
-    assert ratios == pytest.approx([1.0] * 3, rel=0.35)
+    surface, generator = shifted(fake_surface(2), 1.0, 0.5, 0.05), torch.Generator().manual_seed(0)
+    cells, a = cells_of(surface), surface.replicates["A"]
+    ratios = []
+    for _ in range(10):  # 50 numbers a draw: a ratio spreads by a fifth, their mean by a sixteenth
+        noise = torch.randn(len(cells.canonical), 2, generator=generator, dtype=torch.float64)[cells.canonical]
+        mean = a.features.mean.clone()
+        mean[..., 1] = mean[..., 1] + 0.5  # far from 0, where nothing is cut
+        moved = mean.clone()
+        moved[..., 1] += 0.05 * 2**0.5 * noise.view(*cells.shape, 2)
+        pair = {name: a._replace(features=a.features._replace(mean=m)) for name, m in (("A", mean), ("B", moved))}
+        rows = agreement(with_replicates(surface, pair))
+        ratios.append(next(row["ratio"] for row in rows if row["quantity"] == "hits"))
+    assert sum(ratios) / len(ratios) == pytest.approx(1.0, abs=0.2)
 
 
 def test_a_surface_of_fewer_contexts_says_the_same_in_them() -> None:
