@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
 from auctionsim.experiments.generalisation_section import draw, section
 from auctionsim.experiments.replicate_agreement import agreement
 from auctionsim.experiments.running import Row, Run, Section
-from auctionsim.experiments.scoring import best_objective, drawn_truth, pooled, scored
+from auctionsim.experiments.scoring import best_objective, drawn_truth, pooled, rivals, scored
 from auctionsim.experiments.sub_surfaces import in_contexts
-from auctionsim.mechanisms import VCG, Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
+from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Priors, parse_priors
 from auctionsim.substrates import ResponseSurface
 
@@ -150,14 +149,16 @@ def _seed_rows(
 def _designed(
     settings: GeneralisationSettings, view: ResponseSurface, priors: Priors, seed: int
 ) -> dict[str, Mechanism]:
-    weight = settings.user_weight
-    shape = {"entries": settings.entries, "steps": settings.menu_steps, "batch": settings.menu_batch}
-    return {
-        OPTIMUM: VirtualWelfareMaximizer(view, priors, weight),
-        AFFINE: train_affine_maximizer(view, priors, weight, steps=settings.affine_steps, seed=seed),
-        MENU: train_menu(view, priors, weight, seed=seed, **shape),
-        "VCG": VCG(view, weight),
-    }
+    return rivals(
+        view,
+        priors,
+        settings.user_weight,
+        seed=seed,
+        entries=settings.entries,
+        menu_steps=settings.menu_steps,
+        menu_batch=settings.menu_batch,
+        affine_steps=settings.affine_steps,
+    )
 
 
 def _scored(

@@ -111,4 +111,4 @@ def _spearman(pairs: np.ndarray) -> float | None:
     ranks = stats.rankdata(pairs, axis=1)
     if pairs.shape[1] < 2 or bool((ranks == ranks[:, :1]).all(1).any()):
         return None
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
+from auctionsim.experiments.auctions import OPTIMUM
 from auctionsim.experiments.comparing import brand_names
 from auctionsim.experiments.market_crosstalk import crosstalk
 from auctionsim.experiments.market_regret_section import draw, section
 from auctionsim.experiments.running import Row, Run, Section
-from auctionsim.experiments.scoring import best_objective, drawn_truth, is_sold, pooled, ratio, scored
+from auctionsim.experiments.scoring import best_objective, drawn_truth, is_sold, pooled, ratio, rivals, scored
 from auctionsim.experiments.subsets import market_of
-from auctionsim.mechanisms import VCG, Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
+from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Priors, parse_priors
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
@@ -224,13 +224,13 @@ def _mechanisms(
     *,
     is_grid: bool,
 ) -> dict[str, Mechanism]:
-    entries, steps = (
-        (settings.grid_entries, settings.grid_menu_steps) if is_grid else (settings.entries, settings.menu_steps)
+    return rivals(
+        view,
+        priors,
+        user_weight,
+        seed=seed,
+        entries=settings.grid_entries if is_grid else settings.entries,
+        menu_steps=settings.grid_menu_steps if is_grid else settings.menu_steps,
+        menu_batch=settings.menu_batch,
+        affine_steps=settings.affine_steps,
     )
-    shape = {"entries": entries, "steps": steps, "batch": settings.menu_batch}
-    return {
-        OPTIMUM: VirtualWelfareMaximizer(view, priors, user_weight),
-        AFFINE: train_affine_maximizer(view, priors, user_weight, steps=settings.affine_steps, seed=seed),
-        MENU: train_menu(view, priors, user_weight, seed=seed, **shape),
-        "VCG": VCG(view, user_weight),
-    }

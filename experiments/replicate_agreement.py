@@ -54,7 +54,7 @@ def _quantity(surface: ResponseSurface, replicate: str, quantity: str) -> Measur
 def _agreement(a: np.ndarray, a_error: np.ndarray, b: np.ndarray, b_error: np.ndarray) -> Row:
     ordered = None
     if np.ptp(a) > 0 and np.ptp(b) > 0:
-        ordered = float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
+        ordered = float(np.asarray(np.corrcoef(stats.rankdata(a), stats.rankdata(b)))[0, 1])
     spread = float(((a - a.mean()) ** 2).sum())
     squared, allowed = float(((b - a) ** 2).mean()), float((a_error**2 + b_error**2).mean())
     return {

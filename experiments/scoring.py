@@ -11,8 +11,9 @@ from torch import Tensor
 
 from auctionsim import metrics
 from auctionsim.comparison import estimate
+from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
 from auctionsim.experiments.running import Row
-from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
+from auctionsim.mechanisms import VCG, Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors, product
 from auctionsim.regret import ex_post_regret
@@ -47,6 +48,37 @@ def drawn_truth(
     if contexts is None:
         return Truth(valuations, None)
     return Truth(valuations, torch.tensor(contexts)[torch.randint(len(contexts), (draws,), generator=generator)])
+
+
+def rivals(
+    view: ResponseSurface,
+    priors: Priors,
+    user_weight: float,
+    *,
+    seed: int,
+    entries: int,
+    menu_steps: int,
+    menu_batch: int,
+    affine_steps: int,
+) -> dict[str, Mechanism]:
+    """Return the optimum, the affine maximizer, the menu and VCG, designed on the view.
+
+    Args:
+        view: Sells one feature.
+        priors: What valuations are drawn from.
+        user_weight: λ.
+        seed: Of what is learned.
+        entries: Of the menu.
+        menu_steps: Of its training.
+        menu_batch: Profiles a step of it.
+        affine_steps: Of the affine maximizer's training.
+    """
+    return {
+        OPTIMUM: VirtualWelfareMaximizer(view, priors, user_weight),
+        AFFINE: train_affine_maximizer(view, priors, user_weight, steps=affine_steps, seed=seed),
+        MENU: train_menu(view, priors, user_weight, seed=seed, entries=entries, steps=menu_steps, batch=menu_batch),
+        "VCG": VCG(view, user_weight),
+    }
 
 
 def objective(

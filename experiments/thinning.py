@@ -22,7 +22,7 @@ def measured_counts(surface: ResponseSurface, feature: str, counts: Sequence[int
     """
     surface.sell(feature)
     place = surface.measured_features.index(feature)
-    found = surface.replicates["A"].features.n[..., place].unique().tolist()
+    found = sorted(set(surface.replicates["A"].features.n[..., place].flatten().tolist()))
     if len(found) > 1:
         raise ValueError(f"cells must have the same n to be thinned out alike, {feature} has {found}")
     most = int(found[0])
