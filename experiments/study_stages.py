@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from auctionsim.experiments.study_surfaces import PAIR, SUBSETS, TRIPLE, StudySettings, Surfaces
+from auctionsim.experiments.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
 
 SOLD = "slot_probability"
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
