@@ -35,6 +35,7 @@ MECHANISMS = (OPTIMUM, AFFINE, MENU, "VCG", PAY_AS_BID)
 ITEMS = ("one item, Myerson", "one item, second price")
 NUMBERS = ("revenue", "user_loss", "objective", "objective_share", "bidder_utility", "regret", "ir_violation")
 PANELS = ("revenue", "user_loss", "objective_share", "regret")
+NOTHING = 1e-9  # of money: an optimum below it is rounding
 CLEAR = 2.0  # standard errors from which on a change over n has a direction
 
 
@@ -191,6 +192,9 @@ def averaged(rows: Sequence[Row]) -> Iterator[Row]:
     for key in dict.fromkeys(tuple(row[name] for name in keys) for row in rows):
         own = [row for row in rows if tuple(row[name] for name in keys) == key]
         for number in NUMBERS:
+            if number == "objective_share":
+                yield from share_of_sums(rows, own, dict(zip(keys, key, strict=True)))
+                continue
             values = [float(row[number]) for row in own if row[number] is not None]
             if not values:
                 continue
@@ -208,6 +212,32 @@ def averaged(rows: Sequence[Row]) -> Iterator[Row]:
                 "high": max(values),
                 "markets": len(values),
             }
+
+
+def share_of_sums(rows: Sequence[Row], own: Sequence[Row], key: Row) -> Iterator[Row]:
+    """Yield one mechanism's Σ objective / Σ optimum over markets; in some markets the optimum is to sell nothing.
+
+    The standard error is the ratio's, by its residuals over markets; extremes are over markets whose optimum is not 0.
+    """
+    same = ("n", "market", "user_weight", "replicate")
+    best = [
+        max(
+            row["objective"] / row["objective_share"]
+            for row in rows
+            if row["objective_share"] and all(row[name] == one[name] for name in same)
+        )
+        if any(row["objective_share"] and all(row[name] == one[name] for name in same) for row in rows)
+        else 0.0
+        for one in own
+    ]
+    if sum(best) <= NOTHING:
+        return
+    share = sum(row["objective"] for row in own) / sum(best)
+    residuals = [row["objective"] - share * optimum for row, optimum in zip(own, best, strict=True)]
+    error = statistics.stdev(residuals) * math.sqrt(len(own)) / sum(best) if len(own) > 1 else None
+    each = [row["objective"] / optimum for row, optimum in zip(own, best, strict=True) if optimum > NOTHING]
+    ends = {"low": min(each), "high": max(each), "markets": len(own)}
+    yield {**key, "number": "objective_share", "mean": share, "standard_error": error, **ends}
 
 
 def item_means(sizes: Sequence[int]) -> Iterator[Row]:

@@ -95,6 +95,17 @@ def test_means_are_over_markets() -> None:
     assert alone["standard_error"] == 0.5
 
 
+def test_a_market_with_nothing_to_sell_does_not_blow_up_the_share() -> None:
+    same: Row = {**dict.fromkeys(NUMBERS), "n": 2, "user_weight": 0.0, "mechanism": "x", "replicate": "A"}
+    rows = [
+        {**same, "market": "good", "objective": 1.0, "objective_share": 0.5},
+        {**same, "market": "idle", "objective": 0.5, "objective_share": 0.5e17},
+    ]
+    (share,) = (row for row in averaged(rows) if row["number"] == "objective_share")
+    assert share["mean"] == pytest.approx(0.75)  # 1.5 of 2
+    assert (share["low"], share["high"]) == (0.5, 0.5)
+
+
 def test_one_items_revenue_is_the_closed_form() -> None:
     rows = {(row["mechanism"], row["n"]): row["mean"] for row in item_means((1, 2, 3))}
     assert [rows[ITEMS[0], n] for n in (1, 2, 3)] == pytest.approx([1 / 4, 5 / 12, 17 / 32])
