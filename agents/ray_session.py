@@ -14,6 +14,9 @@ import torch
 def ray_running(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
     """Join the cluster at an address, or start a small local ray if none is running; leave or stop it at the end.
 
+    A local ray's workers run at this process's niceness unless RAY_worker_niceness says otherwise: at Ray's own 15 they
+    hardly run beside anything else. A cluster keeps what it was started with.
+
     Args:
         address: Of a cluster, "auto" for the one of this machine; None: whatever is running, else a local one.
         cpus: What a local one is given.
@@ -22,6 +25,7 @@ def ray_running(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     logger = logging.getLogger("ray.rllib")  # it advertises its new API at every start

@@ -14,7 +14,7 @@ import torch
 from auctionsim.agents.ppo import train_ppo
 from auctionsim.agents.ray_session import ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, build_game, register_envs
-from auctionsim.experiments.bidder_evaluation import evaluate
+from auctionsim.experiments.bidder_evaluation import score_bids
 
 TRUTHFUL = ("second-price", "crosstalk", "neuron-affine", "neuron-auction")
 EQUILIBRIUM = ("first-price",)
@@ -47,9 +47,9 @@ def row(setting: str, seed: int, shared: bool) -> None:
         shared=shared,
     )
     wall, cpu = time.perf_counter() - began, time.process_time() - used
-    found = evaluate(game, trained.strategies, draws=1 << 13)
     if setting in TRUTHFUL:
-        lost = max(100 * score.lost_by_bids.value / score.truthful_utility.value for score in found.bidders)
+        scores = score_bids(game, trained.strategies, draws=1 << 16)
+        lost = max(100 * score.lost_by_bids.value / score.truthful_utility.value for score in scores)
         result = f"loses {lost:6.2f} % of its truthful utility, wanted <= 2"
     else:
         v = torch.linspace(0, 1, 1001).unsqueeze(1)

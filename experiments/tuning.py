@@ -94,7 +94,6 @@ def run_study(
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", SNAPSHOT_SECONDS)
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Tune's own marks trials that Ctrl-C stopped as finished
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output is never quiet
-    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets trials starve beside anything else that runs
     with ray_running(cluster.address, cpus=cluster.cpus or _own_cpus()):
         require_cpus(cluster.cpus_per_trial)  # Tune would wait for ever, without a word
         from auctionsim.experiments.tune_progress import progress_shown

@@ -83,3 +83,14 @@ def test_boosts() -> None:
     assert (other.brand.name, other.num_neurons, other.amplification) == ("New Balance", 10.5, 1.25)
     with pytest.raises(ValueError, match="boosted once"):
         parse_boosts(["Nike=1x2", "nike=2x2"])
+
+
+@pytest.mark.model
+def test_doctor_prints_the_dtype_that_loads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("doctor", monkeypatch=monkeypatch) == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert [word for word in words if word in ("float32", "bfloat16", "float16")] == [
+        str(loading.load_model().dtype).removeprefix("torch.")
+    ]

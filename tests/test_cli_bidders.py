@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -36,6 +37,17 @@ def test_bidders_are_trained_kept_and_scored(
     assert kept.record["curve"][-1][0] == 150
     v = torch.linspace(0, 1, 101).unsqueeze(1)
     assert float((kept.strategies[0](v) - v / 2).abs().mean()) < 0.03
+    made = json.loads((folder / "run.json").read_text())
+    assert made["command"].startswith("auctionsim bidders train first-price")
+    assert made["settings"]["iterations"] == 150
+    assert "episodes" not in made["settings"], "PPO's alone"
+    assert "torch" in made["versions"]
+    curve = pd.read_parquet(folder / "learning.parquet")
+    assert list(curve.columns) == ["iteration", "bidder", "utility", "bid_ratio"]
+    assert len(curve) == 2 * len(kept.record["curve"])
+    last = curve[curve.iteration == 150]
+    assert list(last.bid_ratio) == pytest.approx(kept.record["curve"][-1][2])
+    assert (folder / "learning.png").read_bytes().startswith(b"\x89PNG")
     numbers = tmp_path / "numbers.json"
     words = ("bidders", "evaluate", str(folder), "--draws", "2048", "--out", str(numbers))
     assert run(*words, monkeypatch=monkeypatch) == 0
@@ -43,6 +55,15 @@ def test_bidders_are_trained_kept_and_scored(
     found = json.loads(numbers.read_text())
     assert found["bidders"][0]["from_equilibrium"] < 0.03
     assert [play["name"] for play in found["plays"]] == ["learned", "truth", "equilibrium"]
+    words = ("bidders", "evaluate", str(folder), "--draws", "2048", "--out", str(folder))
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    assert json.loads((folder / "evaluation.json").read_text()) == found
+    plays = pd.read_parquet(folder / "evaluation_plays.parquet")
+    assert list(plays.revenue) == [play["revenue"]["value"] for play in found["plays"]]
+    assert run("report", str(folder), monkeypatch=monkeypatch) == 0
+    page = (folder / "report.html").read_text()
+    for shown in ("learning", "evaluation bidders", "bid ratio", "data:image/png", "auctionsim bidders train"):
+        assert shown in page
 
 
 def test_a_saved_mechanism_is_an_arena_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

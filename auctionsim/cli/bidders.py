@@ -1,6 +1,5 @@
 """Commands about bidders: let them learn in an auction, and see what their bids are worth."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -31,8 +30,9 @@ def train(
     env_runners: Annotated[int, typer.Option(min=0, help="ppo: processes that sample, a CPU each.")] = 0,
     address: Annotated[str | None, typer.Option(help="ppo: a Ray cluster, such as auto or 10.0.0.1:6379.")] = None,
 ) -> None:
-    """Let bidders learn, and keep their strategies."""
+    """Let bidders learn; keep their strategies, the learning curve and how they were made."""
     from auctionsim.agents import LearningStep
+    from auctionsim.experiments.bidder_runs import write_run
     from auctionsim.experiments.bidders import Arena, Training, kept_bidders, learn
 
     if against is not None and exploiter is None:
@@ -67,6 +67,7 @@ def train(
             bar.update(task, completed=step.iteration, description=f"{learner}: bid/valuation {ratios}")
 
         learned = learn(arena, training, out, show)
+    write_run(out, arena, training, learned, against=against, command=command_line())
     console.print(f"bidders: {learned.file}", soft_wrap=True)
 
 
@@ -75,13 +76,13 @@ def evaluate(
     bidders: Annotated[Path, typer.Argument(help="A run folder of `bidders train`, or its bidders.safetensors.")],
     draws: Annotated[int, typer.Option(min=8, help="Auctions drawn.")] = 1 << 14,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file, too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers, too: to a .json file, or into a folder.")] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
-    from auctionsim.experiments.bidder_evaluation import as_json, tables
     from auctionsim.experiments.bidder_evaluation import evaluate as evaluated
+    from auctionsim.experiments.bidder_evaluation import tables
+    from auctionsim.experiments.bidder_runs import write_evaluation
     from auctionsim.experiments.bidders import arena_of, kept_bidders
-    from auctionsim.files import write_text
 
     kept = kept_bidders(bidders)
     arena = arena_of(kept)
@@ -93,8 +94,7 @@ def evaluate(
     for table in tables(found, title):
         console.print(table)
     if out is not None:
-        write_text(out, json.dumps(as_json(found), indent=2))
-        console.print(f"numbers: {out}", soft_wrap=True)
+        console.print(f"numbers: {write_evaluation(out, found)}", soft_wrap=True)
 
 
 @app.command("study")

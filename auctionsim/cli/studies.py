@@ -130,19 +130,17 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all whe
 
 
 def doctor() -> None:
-    """Print versions, the model found, device and dtype."""
+    """Print versions, the device, and the packaged model as it loads here, its dtype included."""
     import platform
 
-    from auctionsim.language_models.loading import choose_device, choose_dtype, load_model, packaged_gguf_or_none
+    from auctionsim.language_models.loading import choose_device, load_model, packaged_gguf_or_none
     from auctionsim.neurons.brand_neurons import package_versions
 
-    device = choose_device("auto")
     table = Table(show_header=False)
     table.add_row("python", platform.python_version())
     for name, version in package_versions().items():
         table.add_row(name, version)
-    table.add_row("device", str(device))
-    table.add_row("dtype", str(choose_dtype("auto", device)).removeprefix("torch."))
+    table.add_row("device", str(choose_device("auto")))
     gguf = packaged_gguf_or_none()
     table.add_row("packaged model", "not installed" if gguf is None else str(gguf))
     console.print(table)
