@@ -39,6 +39,7 @@ def section(
     for name in surfaces:
         parts += [f"`{name}`:", markdown_table([_said(row) for row in deployed if row["surface"] == name])]
         parts.append(" ".join(lost_by_context([row for row in deployed if row["surface"] == name])))
+    parts.append(above_optimum(deployed))
     return Section("Generalisation across prompts", "\n\n".join(parts), figures)
 
 
@@ -79,6 +80,18 @@ def lost_by_context(deployed: Sequence[Row]) -> list[str]:
             f"worse by more than its interval in {len(worse)} of {len(both)} contexts, better in {len(better)}."
         )
     return sentences
+
+
+def above_optimum(deployed: Sequence[Row]) -> str:
+    """Say where a truthful objective is above the honest optimum, and whether participation is broken there."""
+    known = [row for row in deployed if row["share"] is not None]
+    over = [row for row in known if row["share_low"] > 1]
+    broken = [row for row in over if row["ir_violation_low"] > 0]
+    return (
+        f"The share is above 1 by its interval in {len(over)} of {len(known)} rows, and in {len(broken)} of these the "
+        "IR violation is above 0 by its interval: a design that charges for exposure which B does not give has a "
+        "truthful objective that no bidder would go on paying, and is no better for it."
+    )
 
 
 def _by_context(rows: Sequence[Row], *, known: bool) -> dict[str, Row]:

@@ -19,7 +19,7 @@ from auctionsim.experiments.generalisation import (
     deployed_rows,
     main,
 )
-from auctionsim.experiments.generalisation_section import explained, lost_by_context
+from auctionsim.experiments.generalisation_section import above_optimum, explained, lost_by_context
 from auctionsim.experiments.replicate_agreement import agreement
 from auctionsim.experiments.running import Row, kept_section
 from auctionsim.experiments.sub_surfaces import cells_of, in_contexts, with_replicates
@@ -147,6 +147,16 @@ def test_verdicts_follow_their_rules() -> None:
     assert "in 0 of 1 contexts, better in 1" in told
     (told,) = [text for text in lost_by_context(deployed(0.9, 0.89)) if text.startswith(MENU)]
     assert "in 0 of 1 contexts, better in 0" in told
+
+
+def test_shares_above_the_optimum_are_counted_with_what_they_break() -> None:
+    rows: list[Row] = [
+        {"share": 1.2, "share_low": 1.1, "ir_violation_low": 0.01},
+        {"share": 1.2, "share_low": 1.1, "ir_violation_low": 0.0},
+        {"share": 1.02, "share_low": 0.9, "ir_violation_low": 0.01},
+        {"share": None, "share_low": None, "ir_violation_low": 0.01},
+    ]
+    assert "in 2 of 3 rows, and in 1 of these" in above_optimum(rows)
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
