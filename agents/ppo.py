@@ -12,6 +12,8 @@ from auctionsim.agents.ray_session import global_state_kept, ray_running, requir
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
 
+ITERATIONS = 40  # updates unless told otherwise
+
 
 @dataclass(frozen=True)
 class PPOSettings:
@@ -64,7 +66,7 @@ def train_ppo(
     highs: Sequence[Sequence[float]],
     *,
     seed: int,
-    iterations: int = 40,
+    iterations: int = ITERATIONS,
     progress: Callable[[LearningStep], None] | None = None,
     env_runner: type | None = None,
     shared: bool = False,

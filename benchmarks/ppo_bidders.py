@@ -3,7 +3,7 @@
 On truthful mechanisms: the share of the truthful utility that a bidder loses by its learned bids, the others' learned
 too (wanted ≤ 2 %). At first price: the mean distance of the learned bids from the equilibrium (wanted ≤ .05).
 
-    python benchmarks/ppo_bidders.py [--seeds 1] [--only SETTING] [--shared]
+    python benchmarks/ppo_bidders.py [--seeds 1] [--only SETTING] [--shared] [--iterations N]
 """
 
 import argparse
@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from auctionsim.agents.ppo import train_ppo
+from auctionsim.agents.ppo import ITERATIONS, train_ppo
 from auctionsim.agents.ray_session import ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, build_game, register_envs
 from auctionsim.experiments.bidder_evaluation import score_bids
@@ -26,15 +26,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", default="")
     parser.add_argument("--shared", action="store_true")
+    parser.add_argument("--iterations", type=int, default=ITERATIONS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with ray_running():
         for setting in (*TRUTHFUL, *EQUILIBRIUM):
             for seed in range(options.seeds) if options.only in setting else ():
-                row(setting, seed, options.shared)
+                row(setting, seed, options.shared, options.iterations)
 
 
-def row(setting: str, seed: int, shared: bool) -> None:
+def row(setting: str, seed: int, shared: bool, iterations: int) -> None:
     """Train once and print one row."""
     game = build_game(setting)
     began, used = time.perf_counter(), time.process_time()
@@ -43,6 +44,7 @@ def row(setting: str, seed: int, shared: bool) -> None:
         {"setting": setting, "with_user_loss": False},
         game.bid_high.tolist(),
         seed=seed,
+        iterations=iterations,
         env_runner=NeuronAuctionEnvRunner,
         shared=shared,
     )

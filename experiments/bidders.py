@@ -14,13 +14,14 @@ from auctionsim.agents import (
     load_strategies,
     save_strategies,
 )
+from auctionsim.agents.ppo import ITERATIONS
 from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame, build_game
 from auctionsim.envs.settings import LIVE_SETTINGS
 from auctionsim.mechanisms import load_mechanism
 from auctionsim.substrates import ResponseSurface
 
-LEARNERS = {"equilibrium": 2000, "ppo": 40, "exponential-weights": 500}
+LEARNERS = {"equilibrium": 2000, "ppo": ITERATIONS, "exponential-weights": 500}
 """The learners, and how many updates each makes unless told otherwise."""
 FILE = "bidders.safetensors"
 
