@@ -44,7 +44,7 @@ lint: install
 	$(BIN)/ruff check .
 
 types: install   # on an installed copy, where agents, envs and experiments have their installed names
-	@rm -rf $(VENV)/typed && $(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/typed .
+	@rm -rf $(VENV)/typed build && $(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/typed .
 	MYPYPATH=$(VENV)/typed $(BIN)/mypy -p auctionsim
 
 bench: install

@@ -8,9 +8,9 @@ from typing import Any
 from auctionsim.agents import LearningStep
 from auctionsim.experiments.bidder_evaluation import Evaluation, Mean, as_json
 from auctionsim.experiments.bidders import Arena, Learned, Training
-from auctionsim.experiments.comparison_figures import saved, sheet
-from auctionsim.experiments.preparation import commit_or_none
-from auctionsim.experiments.running import RECORD
+from auctionsim.experiments.sections.comparison_figures import saved, sheet
+from auctionsim.experiments.support.preparation import commit_or_none
+from auctionsim.experiments.support.running import RECORD
 from auctionsim.files import replacing, write_text
 from auctionsim.neurons.brand_neurons import package_versions
 

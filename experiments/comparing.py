@@ -14,11 +14,11 @@ from rich.table import Table
 from auctionsim.brands import Brand
 from auctionsim.comparison import compare
 from auctionsim.experiments.auctions import AFFINE, MENU, comparison_tables, rival_mechanisms
-from auctionsim.experiments.comparison_figures import draw_menus, draw_trade_off, draw_training
-from auctionsim.experiments.comparison_section import comparison_section
-from auctionsim.experiments.menu_options import menu_options
-from auctionsim.experiments.preparation import Stages, kept_neurons
-from auctionsim.experiments.running import Run
+from auctionsim.experiments.sections.comparison import comparison_section
+from auctionsim.experiments.sections.comparison_figures import draw_menus, draw_trade_off, draw_training
+from auctionsim.experiments.support.menu_options import menu_options
+from auctionsim.experiments.support.preparation import Stages, kept_neurons
+from auctionsim.experiments.support.running import Run
 from auctionsim.files import write_text
 from auctionsim.language_models import load_model
 from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint

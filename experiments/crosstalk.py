@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from auctionsim.brands import Brand
-from auctionsim.experiments.crosstalk_summary import (
+from auctionsim.experiments.sections.crosstalk import (
     draw_markets,
     matrix_rows,
     pair_rows,
@@ -19,10 +19,10 @@ from auctionsim.experiments.crosstalk_summary import (
     summary,
     summary_table,
 )
-from auctionsim.experiments.market_reports import MarketReport, market_report, market_tables
-from auctionsim.experiments.preparation import Stages, commit_or_none, slug
-from auctionsim.experiments.running import Run
-from auctionsim.experiments.subsets import kept_subsets
+from auctionsim.experiments.support.market_reports import MarketReport, market_report, market_tables
+from auctionsim.experiments.support.preparation import Stages, commit_or_none, slug
+from auctionsim.experiments.support.running import Run
+from auctionsim.experiments.support.subsets import kept_subsets
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons.methods import DEFAULT_METHOD

@@ -12,8 +12,15 @@ from rich.console import Console
 from auctionsim.brands import Brand
 from auctionsim.comparison import best_single_setting, compare, estimate, trade_off
 from auctionsim.experiments.auctions import MENU, OPTIMUM, PAY_AS_BID, PRIOR, rival_mechanisms
-from auctionsim.experiments.menu_options import menu_options
-from auctionsim.experiments.preparation import PeakMemory, Stages, Tick, commit_or_none, kept_neurons, kept_surface
+from auctionsim.experiments.support.menu_options import menu_options
+from auctionsim.experiments.support.preparation import (
+    PeakMemory,
+    Stages,
+    Tick,
+    commit_or_none,
+    kept_neurons,
+    kept_surface,
+)
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import MeasurementSettings

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from auctionsim.experiments.generalisation_section import draw, section
-from auctionsim.experiments.replicate_agreement import agreement
-from auctionsim.experiments.running import Row, Run, Section
-from auctionsim.experiments.scoring import best_objective, drawn_truth, pooled, rivals, scored
-from auctionsim.experiments.sub_surfaces import in_contexts
+from auctionsim.experiments.sections.generalisation import draw, section
+from auctionsim.experiments.support.replicate_agreement import agreement
+from auctionsim.experiments.support.running import Row, Run, Section
+from auctionsim.experiments.support.scoring import best_objective, drawn_truth, pooled, rivals, scored
+from auctionsim.experiments.support.sub_surfaces import in_contexts
 from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Priors, parse_priors
 from auctionsim.substrates import ResponseSurface

@@ -18,8 +18,8 @@ from auctionsim.comparison import estimate
 from auctionsim.envs import AuctionGame
 from auctionsim.experiments.auctions import PRIOR, rival_mechanisms
 from auctionsim.experiments.bidder_evaluation import Mean, evaluate
-from auctionsim.experiments.learned_bids_section import QUANTITIES, draw, menu_claim, prose
-from auctionsim.experiments.running import Row, Run, Section
+from auctionsim.experiments.sections.learned_bids import QUANTITIES, draw, menu_claim, prose
+from auctionsim.experiments.support.running import Row, Run, Section
 from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, SecondPrice
 from auctionsim.metrics import Interval
 from auctionsim.substrates import Items, Lottery, ResponseSurface

@@ -16,11 +16,11 @@ from rich.console import Console
 
 from auctionsim.experiments.auctions import OPTIMUM
 from auctionsim.experiments.comparing import brand_names
-from auctionsim.experiments.market_crosstalk import crosstalk
-from auctionsim.experiments.market_regret_section import draw, section
-from auctionsim.experiments.running import Row, Run, Section
-from auctionsim.experiments.scoring import best_objective, drawn_truth, is_sold, pooled, ratio, rivals, scored
-from auctionsim.experiments.subsets import market_of
+from auctionsim.experiments.sections.market_regret import draw, section
+from auctionsim.experiments.support.market_crosstalk import crosstalk
+from auctionsim.experiments.support.running import Row, Run, Section
+from auctionsim.experiments.support.scoring import best_objective, drawn_truth, is_sold, pooled, ratio, rivals, scored
+from auctionsim.experiments.support.subsets import market_of
 from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Priors, parse_priors
 from auctionsim.substrates import MeasuredList, ResponseSurface

@@ -17,8 +17,8 @@ from auctionsim import metrics
 from auctionsim.comparison import draw_profiles, single_settings
 from auctionsim.experiments.auctions import AFFINE, OPTIMUM, PRIOR
 from auctionsim.experiments.comparing import brand_names
-from auctionsim.experiments.neuron_auctions_section import KINDS, draw_frontiers, draw_singles, prose, trade_off_claim
-from auctionsim.experiments.running import Row, Run, Section
+from auctionsim.experiments.sections.neuron_auctions import KINDS, draw_frontiers, draw_singles, prose, trade_off_claim
+from auctionsim.experiments.support.running import Row, Run, Section
 from auctionsim.experiments.surface_maps import said
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer, train_affine_maximizer
 from auctionsim.substrates import ResponseSurface

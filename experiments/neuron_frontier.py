@@ -16,9 +16,15 @@ import torch
 from rich.console import Console
 
 from auctionsim.brands import Brand
-from auctionsim.experiments.frontier_report import FIGURE, draw_frontiers, frontier_section, frontier_tables, tidy
-from auctionsim.experiments.preparation import Stages, slug
-from auctionsim.experiments.running import Run
+from auctionsim.experiments.sections.neuron_frontier import (
+    FIGURE,
+    draw_frontiers,
+    frontier_section,
+    frontier_tables,
+    tidy,
+)
+from auctionsim.experiments.support.preparation import Stages, slug
+from auctionsim.experiments.support.running import Run
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons

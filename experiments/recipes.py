@@ -13,7 +13,7 @@ from torch import Tensor
 
 from auctionsim.brands import Brand, parse_brands
 from auctionsim.data import packaged_names
-from auctionsim.experiments.preparation import (
+from auctionsim.experiments.support.preparation import (
     LIST_FILE,
     SURFACE_FILE,
     Stages,
@@ -22,7 +22,7 @@ from auctionsim.experiments.preparation import (
     kept_neurons,
     kept_surface,
 )
-from auctionsim.experiments.subsets import kept_subsets
+from auctionsim.experiments.support.subsets import kept_subsets
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import MeasurementSettings, Workers, levels_of, sparse_allocations
 from auctionsim.measurement.interventions import GRID_BRANDS

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
-from auctionsim.experiments.reply_counts_section import draw, section
-from auctionsim.experiments.running import Row, Run, Section
-from auctionsim.experiments.scoring import best_objective, drawn_truth, pooled, rivals, scored
-from auctionsim.experiments.thinning import measured_counts, thinned
+from auctionsim.experiments.sections.reply_counts import draw, section
+from auctionsim.experiments.support.running import Row, Run, Section
+from auctionsim.experiments.support.scoring import best_objective, drawn_truth, pooled, rivals, scored
+from auctionsim.experiments.support.thinning import measured_counts, thinned
 from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Priors, parse_priors
 from auctionsim.substrates import ResponseSurface

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from auctionsim.experiments.results_page import Finished, write_results
-from auctionsim.experiments.running import Run, kept_section
-from auctionsim.experiments.study_stages import Stage, planned
-from auctionsim.experiments.study_surfaces import StudySettings, Surfaces
+from auctionsim.experiments.sections.results_page import Finished, write_results
+from auctionsim.experiments.support.running import Run, kept_section
+from auctionsim.experiments.support.study_stages import Stage, planned
+from auctionsim.experiments.support.study_surfaces import StudySettings, Surfaces
 from auctionsim.report import write_runs_report
 
 

@@ -14,8 +14,8 @@ import torch
 from rich.console import Console
 
 from auctionsim.experiments.comparing import brand_names
-from auctionsim.experiments.comparison_figures import saved, sheet
-from auctionsim.experiments.running import Row, Run, Section, markdown_table, with_error
+from auctionsim.experiments.sections.comparison_figures import saved, sheet
+from auctionsim.experiments.support.running import Row, Run, Section, markdown_table, with_error
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from auctionsim.comparison import compare, estimate
 from auctionsim.experiments.auctions import KINDS, designed
 from auctionsim.experiments.comparing import tidy
-from auctionsim.experiments.running import Run, Section, markdown_table
-from auctionsim.experiments.tuning import (
+from auctionsim.experiments.support.running import Run, Section, markdown_table
+from auctionsim.experiments.support.tuning import (
     FINISHED,
     Cluster,
     Study,

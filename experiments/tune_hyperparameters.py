@@ -21,8 +21,8 @@ from auctionsim.comparison import compare
 from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.auctions import MENU
 from auctionsim.experiments.bidder_evaluation import evaluate
+from auctionsim.experiments.support.tuning import FINISHED, Cluster, Study, plain_settings, provenance, run_study, wide
 from auctionsim.experiments.tune_grid import flat
-from auctionsim.experiments.tuning import FINISHED, Cluster, Study, plain_settings, provenance, run_study, wide
 from auctionsim.mechanisms import TrainingPoint, train_menu
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 from auctionsim.priors import parse_priors, product

@@ -24,8 +24,8 @@ from auctionsim.experiments.learned_bids import (
     measured_lottery,
     play_rows,
 )
-from auctionsim.experiments.learned_bids_section import QUANTITIES, Seeds, moved, over_seeds, play_over_seeds, verdict
-from auctionsim.experiments.running import Row, kept_section
+from auctionsim.experiments.sections.learned_bids import QUANTITIES, Seeds, moved, over_seeds, play_over_seeds, verdict
+from auctionsim.experiments.support.running import Row, kept_section
 from auctionsim.metrics import Interval
 
 CONSOLE = Console(file=io.StringIO())

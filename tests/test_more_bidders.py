@@ -12,19 +12,9 @@ from rich.console import Console
 
 from auctionsim import cli
 from auctionsim.experiments.auctions import MENU, OPTIMUM, PAY_AS_BID
-from auctionsim.experiments.more_bidders import (
-    ITEMS,
-    MECHANISMS,
-    NUMBERS,
-    MoreBiddersSettings,
-    averaged,
-    direction,
-    item_means,
-    main,
-    markets,
-    menu_verdict,
-)
-from auctionsim.experiments.running import Row, kept_section
+from auctionsim.experiments.more_bidders import MoreBiddersSettings, averaged, item_means, main, markets
+from auctionsim.experiments.sections.more_bidders import ITEMS, MECHANISMS, NUMBERS, direction, menu_verdict
+from auctionsim.experiments.support.running import Row, kept_section
 from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.substrates import MeasuredList
 

@@ -24,8 +24,8 @@ from auctionsim.experiments.neuron_auctions import (
     on_frontier,
     played,
 )
-from auctionsim.experiments.neuron_auctions_section import KINDS, standing, trade_off_verdict
-from auctionsim.experiments.running import kept_section
+from auctionsim.experiments.sections.neuron_auctions import KINDS, standing, trade_off_verdict
+from auctionsim.experiments.support.running import kept_section
 from auctionsim.mechanisms import VirtualWelfareMaximizer
 
 CONSOLE = Console(file=io.StringIO())

@@ -11,11 +11,11 @@ from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
 from auctionsim.experiments.recipes import Recipe
-from auctionsim.experiments.results_page import write_results
-from auctionsim.experiments.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
+from auctionsim.experiments.sections.results_page import write_results
 from auctionsim.experiments.study import carry_out_stages
-from auctionsim.experiments.study_stages import Stage
-from auctionsim.experiments.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
+from auctionsim.experiments.support.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
+from auctionsim.experiments.support.study_stages import Stage
+from auctionsim.experiments.support.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
 from auctionsim.language_models import LanguageModel
 from auctionsim.report import write_runs_report
 from auctionsim.substrates import MeasuredList, ResponseSurface
@@ -165,7 +165,7 @@ def test_a_remeasured_study_reads_what_it_measured(monkeypatch: pytest.MonkeyPat
         loaded.append(name)
         return fake_model()
 
-    monkeypatch.setattr("auctionsim.experiments.study_surfaces.PACKAGED", recipes)
+    monkeypatch.setattr("auctionsim.experiments.support.study_surfaces.PACKAGED", recipes)
     monkeypatch.setattr("auctionsim.experiments.recipes.load_model", load)
     settings = StudySettings(tmp_path, tmp_path / "results.md", remeasure=True, model="another/model")
     surfaces = Surfaces(settings, CONSOLE)

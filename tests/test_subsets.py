@@ -13,10 +13,10 @@ from rich.console import Console
 
 from auctionsim.brands import parse_brands
 from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report
-from auctionsim.experiments.crosstalk_summary import orthogonality
 from auctionsim.experiments.recipes import FanOut, Recipe, carry_out
-from auctionsim.experiments.running import kept_section
-from auctionsim.experiments.subsets import geometry_from, market_of
+from auctionsim.experiments.sections.crosstalk import orthogonality
+from auctionsim.experiments.support.running import kept_section
+from auctionsim.experiments.support.subsets import geometry_from, market_of
 from auctionsim.prompts import build_prompts
 from auctionsim.substrates import MeasuredList
 

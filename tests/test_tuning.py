@@ -12,9 +12,9 @@ import pytest
 from measured_fakes import fake_surface
 
 from auctionsim import cli
+from auctionsim.experiments.support.tuning import FINISHED, claim
 from auctionsim.experiments.tune_grid import AXES, GridSettings, in_order, score
 from auctionsim.experiments.tune_hyperparameters import REPORTS, TuningSettings, bidder_score, menu_score
-from auctionsim.experiments.tuning import FINISHED, claim
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 
 SMALL = ("--user-weights", "1", "--draws", "64", "--regret-draws", "4", "--cpus", "1")

@@ -70,7 +70,7 @@ def compare(
 ) -> None:
     """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
     from auctionsim.experiments.comparing import CompareSettings, main
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
 
     folder = out or Path("runs") / slug("compare", Path(surface).stem, feature, prior, str(seed))
     settings = CompareSettings(
@@ -110,7 +110,7 @@ def more_bidders(
 ) -> None:
     """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
     from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
     from auctionsim.experiments.surfaces import measured_named
     from auctionsim.substrates import MeasuredList
 
@@ -145,7 +145,7 @@ def neurons_frontier(
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
     from auctionsim.experiments.neuron_auctions import FrontierSettings, main
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
 
     settings = FrontierSettings(
         harm_aware=harm_aware,
@@ -175,7 +175,7 @@ def market_regret(
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
     from auctionsim.experiments.market_regret import MarketRegretSettings, main
-    from auctionsim.experiments.subsets import subsets_named
+    from auctionsim.experiments.support.subsets import subsets_named
 
     settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=tuple(range(seeds)))
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets

@@ -110,7 +110,7 @@ def study(
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.learned_bids import LearnedSettings, main
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
 
     settings = LearnedSettings(
         surface=surface,

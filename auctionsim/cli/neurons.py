@@ -49,7 +49,7 @@ def neurons(
     if context.invoked_subcommand is not None:
         return
     from auctionsim.brands import parse_brands
-    from auctionsim.experiments.preparation import Stages
+    from auctionsim.experiments.support.preparation import Stages
     from auctionsim.experiments.surfaces import neurons_table
     from auctionsim.language_models import load_model
     from auctionsim.neurons import identify
@@ -132,7 +132,7 @@ def crosstalk(
 ) -> None:
     """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
     from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report
-    from auctionsim.experiments.subsets import subsets_named
+    from auctionsim.experiments.support.subsets import subsets_named
     from auctionsim.language_models import load_model
     from auctionsim.prompts import build_prompts
 

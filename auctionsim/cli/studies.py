@@ -25,7 +25,7 @@ def demo(
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
     from auctionsim.experiments.demo import DemoSettings, main
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
     from auctionsim.measurement import MeasurementSettings
 
     bidders = parse_brands(brands)
@@ -90,7 +90,7 @@ def study(
     """Run every experiment once, reduced; write docs/results.md and one report. From the packaged surfaces."""
     from auctionsim.experiments.recipes import FanOut
     from auctionsim.experiments.study import main
-    from auctionsim.experiments.study_surfaces import StudySettings
+    from auctionsim.experiments.support.study_surfaces import StudySettings
 
     chosen = () if only is None else tuple(part.strip() for part in only.split(","))
     fan_out = FanOut(device, dtype, workers, address)

@@ -132,7 +132,7 @@ def maps(
 ) -> None:
     """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
     from auctionsim.cli.options import command_line, surface_named
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
     from auctionsim.experiments.surface_maps import MapSettings, main
 
     chosen = () if features is None else tuple(part.strip() for part in features.split(","))

@@ -45,9 +45,9 @@ def grid(
     out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/tune-grid-…].")] = None,
 ) -> None:
     """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.support.tuning import Cluster
     from auctionsim.experiments.tune_grid import GridSettings, main
-    from auctionsim.experiments.tuning import Cluster
 
     try:
         drawn = tuple(int(part) for part in seeds.split(","))
@@ -90,9 +90,9 @@ def hyperparameters(
     out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/tune-…].")] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
-    from auctionsim.experiments.preparation import slug
+    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.support.tuning import Cluster
     from auctionsim.experiments.tune_hyperparameters import TuningSettings, main
-    from auctionsim.experiments.tuning import Cluster
 
     where = (Path(surface).stem, feature) if target == "menu" else (setting,)
     settings = TuningSettings(

@@ -19,10 +19,10 @@ from auctionsim.experiments.generalisation import (
     deployed_rows,
     main,
 )
-from auctionsim.experiments.generalisation_section import above_optimum, explained, lost_by_context
-from auctionsim.experiments.replicate_agreement import agreement
-from auctionsim.experiments.running import Row, kept_section
-from auctionsim.experiments.sub_surfaces import cells_of, in_contexts, with_replicates
+from auctionsim.experiments.sections.generalisation import above_optimum, explained, lost_by_context
+from auctionsim.experiments.support.replicate_agreement import agreement
+from auctionsim.experiments.support.running import Row, kept_section
+from auctionsim.experiments.support.sub_surfaces import cells_of, in_contexts, with_replicates
 from auctionsim.substrates import Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())

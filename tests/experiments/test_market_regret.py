@@ -11,12 +11,12 @@ from measured_fakes import CONTEXTS, FEATURES, LEVERS, fake_replicates, fake_sur
 from rich.console import Console
 
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.market_crosstalk import crosstalk, rank_correlation
 from auctionsim.experiments.market_regret import FIGURE, MarketRegretSettings, main
-from auctionsim.experiments.market_regret_section import strategy_proofness
-from auctionsim.experiments.running import Row, kept_section
-from auctionsim.experiments.scoring import pooled, ratio
-from auctionsim.experiments.subsets import market_of
+from auctionsim.experiments.sections.market_regret import strategy_proofness
+from auctionsim.experiments.support.market_crosstalk import crosstalk, rank_correlation
+from auctionsim.experiments.support.running import Row, kept_section
+from auctionsim.experiments.support.scoring import pooled, ratio
+from auctionsim.experiments.support.subsets import market_of
 from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.substrates import MeasuredList, Measurement, ResponseSurface
 

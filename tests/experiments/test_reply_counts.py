@@ -13,10 +13,10 @@ from rich.console import Console
 
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
 from auctionsim.experiments.reply_counts import FIGURE, ReplyCountSettings, count_rows, main
-from auctionsim.experiments.reply_counts_section import trend
-from auctionsim.experiments.running import Row, kept_section
-from auctionsim.experiments.sub_surfaces import cells_of
-from auctionsim.experiments.thinning import measured_counts, thinned
+from auctionsim.experiments.sections.reply_counts import trend
+from auctionsim.experiments.support.running import Row, kept_section
+from auctionsim.experiments.support.sub_surfaces import cells_of
+from auctionsim.experiments.support.thinning import measured_counts, thinned
 from auctionsim.substrates import Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())

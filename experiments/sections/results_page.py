@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from auctionsim.experiments.preparation import slug
-from auctionsim.experiments.running import CLAIMS, Claim, Section, markdown_table
+from auctionsim.experiments.support.preparation import slug
+from auctionsim.experiments.support.running import CLAIMS, Claim, Section, markdown_table
 from auctionsim.files import replacing, write_text
 
 

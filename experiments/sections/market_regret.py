@@ -6,10 +6,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.comparison_figures import MARKS, saved, sheet
-from auctionsim.experiments.market_crosstalk import RankCorrelation, rank_correlation
-from auctionsim.experiments.running import Claim, Row, Section, markdown_table, with_error
-from auctionsim.experiments.scoring import NORMAL
+from auctionsim.experiments.sections.comparison_figures import MARKS, saved, sheet
+from auctionsim.experiments.support.market_crosstalk import RankCorrelation, rank_correlation
+from auctionsim.experiments.support.running import Claim, Row, Section, markdown_table, with_error
+from auctionsim.experiments.support.scoring import NORMAL
 from auctionsim.report.wording import NOTHING, percent
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from auctionsim.agents.ray_session import ray_running, require_cpus
 from auctionsim.checks import checked_count
-from auctionsim.experiments.preparation import commit_or_none
+from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import replacing, write_text
 from auctionsim.neurons.brand_neurons import package_versions
 
@@ -96,7 +96,7 @@ def run_study(
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output is never quiet
     with ray_running(cluster.address, cpus=cluster.cpus or _own_cpus()):
         require_cpus(cluster.cpus_per_trial)  # Tune would wait for ever, without a word
-        from auctionsim.experiments.tune_progress import progress_shown
+        from auctionsim.experiments.support.tune_progress import progress_shown
 
         tuner = _tuner(study, tune_options, cluster)
         with progress_shown(console):
@@ -170,7 +170,7 @@ def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster:
     """Return a new tuner, or the one that goes on."""
     from ray import tune
 
-    from auctionsim.experiments.tune_progress import TrialProgress
+    from auctionsim.experiments.support.tune_progress import TrialProgress
 
     trainable = tune.with_parameters(study.trial, **study.shared) if study.shared else study.trial
     trainable = tune.with_resources(trainable, {"cpu": cluster.cpus_per_trial})

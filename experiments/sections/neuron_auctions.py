@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from auctionsim.experiments.auctions import AFFINE, OPTIMUM
-from auctionsim.experiments.comparison_figures import saved, sheet
-from auctionsim.experiments.running import Claim, Row, markdown_table, with_error
+from auctionsim.experiments.sections.comparison_figures import saved, sheet
+from auctionsim.experiments.support.running import Claim, Row, markdown_table, with_error
 from auctionsim.substrates.measurements import REPLICATES
 
 KINDS = ("revenue at equal user loss", "user loss at equal revenue")

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import stats
 from torch import Tensor
 
-from auctionsim.experiments.running import Row
-from auctionsim.experiments.sub_surfaces import cells_of
+from auctionsim.experiments.support.running import Row
+from auctionsim.experiments.support.sub_surfaces import cells_of
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import Measurement
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from auctionsim.experiments.sub_surfaces import cells_of, on_distinct, with_replicates
+from auctionsim.experiments.support.sub_surfaces import cells_of, on_distinct, with_replicates
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import Measurement
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from rich.table import Table
 
-from auctionsim.experiments.subsets import geometry_from
+from auctionsim.experiments.support.subsets import geometry_from
 from auctionsim.neurons.crosstalk import Geometry, subsets
 from auctionsim.substrates import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from auctionsim.experiments.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
+from auctionsim.experiments.support.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
 
 SOLD = "slot_probability"
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -178,8 +178,8 @@ def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) 
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.support.tuning import Cluster
     from auctionsim.experiments.tune_grid import GridSettings, main
-    from auctionsim.experiments.tuning import Cluster
 
     surface = surfaces.surface(PAIR)
     here = GridSettings(

@@ -6,9 +6,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.comparison_figures import saved, sheet
-from auctionsim.experiments.running import Row, Section, markdown_table, with_error
-from auctionsim.experiments.scoring import NORMAL
+from auctionsim.experiments.sections.comparison_figures import saved, sheet
+from auctionsim.experiments.support.running import Row, Section, markdown_table, with_error
+from auctionsim.experiments.support.scoring import NORMAL
 from auctionsim.report.wording import NOTHING, number, percent
 
 if TYPE_CHECKING:

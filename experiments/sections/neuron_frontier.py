@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from auctionsim.experiments.comparison_figures import saved, sheet
-from auctionsim.experiments.running import Section, markdown_table
+from auctionsim.experiments.sections.comparison_figures import saved, sheet
+from auctionsim.experiments.support.running import Section, markdown_table
 
 if TYPE_CHECKING:
     from auctionsim.experiments.neuron_frontier import FrontierResult, FrontierRow

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from auctionsim.experiments.preparation import commit_or_none, slug
+from auctionsim.experiments.support.preparation import commit_or_none, slug
 from auctionsim.files import replacing, write_text
 from auctionsim.neurons.brand_neurons import package_versions
 

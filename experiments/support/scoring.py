@@ -12,7 +12,7 @@ from torch import Tensor
 from auctionsim import metrics
 from auctionsim.comparison import estimate
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.running import Row
+from auctionsim.experiments.support.running import Row
 from auctionsim.mechanisms import VCG, Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors, product

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from auctionsim.brands import Brand
-from auctionsim.experiments.preparation import Stages, kept_list
+from auctionsim.experiments.support.preparation import Stages, kept_list
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Workers

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from auctionsim.experiments.comparison_figures import saved, sheet
-from auctionsim.experiments.market_reports import MarketReport
-from auctionsim.experiments.running import Claim, Row, Section, markdown_table, with_error
+from auctionsim.experiments.sections.comparison_figures import saved, sheet
+from auctionsim.experiments.support.market_reports import MarketReport
+from auctionsim.experiments.support.running import Claim, Row, Section, markdown_table, with_error
 
 ORTHOGONAL = 0.1  # |cosine| of what two sets write, up to which they count as nearly orthogonal
 SEPARABLE = (0.9, 1.1)  # share of a lift that is kept, within which a rival counts as without effect

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 
 from auctionsim.experiments.auctions import MENU, PAY_AS_BID
-from auctionsim.experiments.comparison_figures import MARKS, saved, sheet
-from auctionsim.experiments.running import Claim, Row, markdown_table
+from auctionsim.experiments.sections.comparison_figures import MARKS, saved, sheet
+from auctionsim.experiments.support.running import Claim, Row, markdown_table
 from auctionsim.metrics import Interval, mean_interval
 
 QUANTITIES = ("revenue", "user_loss", "objective", "bidder_utility", "welfare")

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auctionsim.experiments.comparison_figures import MARKS, saved, sheet
-from auctionsim.experiments.running import Row, Section, markdown_table, with_error
-from auctionsim.experiments.scoring import NORMAL
-from auctionsim.experiments.thinning import SUBSAMPLED
+from auctionsim.experiments.sections.comparison_figures import MARKS, saved, sheet
+from auctionsim.experiments.support.running import Row, Section, markdown_table, with_error
+from auctionsim.experiments.support.scoring import NORMAL
+from auctionsim.experiments.support.thinning import SUBSAMPLED
 from auctionsim.report.wording import NOTHING
 
 if TYPE_CHECKING:

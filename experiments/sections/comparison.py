@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from auctionsim.experiments.auctions import MENU
-from auctionsim.experiments.running import Claim, Section, markdown_table, quoted
+from auctionsim.experiments.support.running import Claim, Section, markdown_table, quoted
 from auctionsim.report.records import MechanismRow, MenuOption
 from auctionsim.report.wording import estimate as written
 from auctionsim.report.wording import number, percent, setting

@@ -1,0 +1,1 @@
+"""What several experiments share: run folders that go on where they stopped, markets, scoring, the study's stages."""
