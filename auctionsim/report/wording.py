@@ -14,6 +14,7 @@ MEANINGS = {
     "hits": "sentences of a sampled reply that mention the brand",
     "intent": "the probability that a sampled reply mentions the brand with commercial intent",
 }
+ROUNDING = 1e-9  # of a share: what float64 leaves of 0
 PALETTE = 8  # brand colours of the style sheet
 
 
@@ -55,6 +56,8 @@ def percent(value: float | None) -> str:
     """Write a share as a percentage, whole where it is large; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NOTHING
+    if abs(value) < ROUNDING:
+        return "0 %"
     return f"{number(100 * value) if abs(value) < 0.1 else f'{100 * value:.1f}'.replace('-', '−')} %"
 
 
