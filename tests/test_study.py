@@ -147,7 +147,7 @@ def test_damaged_parts_are_reported(tmp_path: Path) -> None:
 
 
 def test_text_of_models_stays_text() -> None:
-    assert quoted("Buy\n*Nike* <b>x</b> | [a](b)") == r"Buy \*Nike\* \<b\>x\</b\> | \[a\]\(b\)"
+    assert quoted("Buy\n*Nike* <b>x</b> | [a](b)") == r"Buy \*Nike\* \<b\>x\</b\> | \[a\](b)"
     assert markdown_table([{"a": quoted("x|y"), "b": "1"}]).splitlines()[-1] == r"| x\|y | 1 |"
     with pytest.raises(FileNotFoundError):
         kept_section(Path("nowhere"))

@@ -95,10 +95,10 @@ def _compared(rows: Sequence["FrontierRow"], method: str, limit: float) -> str:
     own, base = lifts(rows, method, limit), lifts(rows, BASELINE, limit)
     if not base:
         return f"{sum(own):.3f}"
-    ratio = sum(own) / sum(base) if sum(base) else float("inf")
+    ratio = f"{sum(own) / sum(base):.1f}" if sum(base) else "–"
     median = statistics.median((a + SOFTENER) / (b + SOFTENER) for a, b in zip(own, base, strict=True))
     worst = min(a - b for a, b in zip(own, base, strict=True))
-    return f"{sum(own):.3f} · {ratio:.1f} · {median:.1f} · {worst:+.3f}"
+    return f"{sum(own):.3f} · {ratio} · {median:.1f} · {worst:+.3f}"
 
 
 def _ceiling(rows: Sequence["FrontierRow"], limit: float) -> str:

@@ -191,7 +191,7 @@ def quoted(text: str) -> str:
         >>> quoted("Buy\\n*Nike*")
         'Buy \\\\*Nike\\\\*'
     """
-    return re.sub(r"([\\`*_{}\[\]<>()#+!~&-])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>&~])", r"\\\1", " ".join(text.split()))
 
 
 def with_error(mean: float, error: float | None, digits: int = 3) -> str:
