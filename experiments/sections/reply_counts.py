@@ -22,8 +22,8 @@ def section(settings: "ReplyCountSettings", rows: Sequence[Row], figures: Mappin
         f"truthful bids, {settings.draws} draws a count (one at the measured n, which is A itself), "
         f"{settings.profiles:,} profiles a draw, {settings.regret_draws:,} of them for regret, the "
         "largest among bidders. The user's loss is as measured at every count. ± is one standard error over draws and "
-        "profiles, not over what another B would pay. A share above 1 is no gain: on B these rules are neither truthful "
-        "nor individually rational, and the IR violation beside it is what they charge for exposure that is not there."
+        "profiles, not over what another B would pay. A share above 1 is no gain: on B these rules are neither "
+        "truthful nor individually rational; the IR violation is what they charge for exposure that is not there."
     ]
     for feature in dict.fromkeys(row["feature"] for row in rows):
         own = [row for row in rows if row["feature"] == feature]
