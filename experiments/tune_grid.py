@@ -83,6 +83,7 @@ def main(settings: GridSettings, surface: ResponseSurface, command: str, console
     """
     sold = surface.sell(settings.feature)
     _check(settings, sold)
+    run = Run(settings.folder, settings, {"surface": surface.digest})
     study = Study(
         settings.folder,
         plain_settings(settings, "folder", "cluster"),
@@ -95,7 +96,6 @@ def main(settings: GridSettings, surface: ResponseSurface, command: str, console
     records = run_study(study, dict, settings.cluster, command, console)
     table = in_order(records, settings)
     wide(console).print(summary(table, settings))
-    run = Run(settings.folder, settings, {"surface": surface.digest})
     run.finish({}, grid_section(table, settings), command=command, console=console)
     return table
 

@@ -1,20 +1,23 @@
 """A study runs each stage once, goes on where it stopped, and writes pages that say no more than its runs."""
 
 import io
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+import typer
 from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
+from auctionsim.cli import app
 from auctionsim.experiments.recipes import Recipe
 from auctionsim.experiments.sections.results_page import write_results
 from auctionsim.experiments.study import carry_out_stages
 from auctionsim.experiments.support.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
-from auctionsim.experiments.support.study_stages import Stage
+from auctionsim.experiments.support.study_stages import Stage, planned
 from auctionsim.experiments.support.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
 from auctionsim.language_models import LanguageModel
 from auctionsim.report import write_runs_report
@@ -178,3 +181,22 @@ def test_a_remeasured_study_reads_what_it_measured(monkeypatch: pytest.MonkeyPat
     packaged = Surfaces(replace(settings, remeasure=False), CONSOLE)
     assert packaged.place(PAIR) == PAIR
     assert packaged.surface(PAIR) == ResponseSurface.packaged(PAIR)
+
+
+@pytest.mark.model
+def test_every_stage_has_a_folder_of_its_name_and_a_command_that_is_one(tmp_path: Path) -> None:
+    settings = StudySettings(tmp_path, tmp_path / "results.md")
+    made = {name: make() for name, make in planned(settings, Surfaces(settings, CONSOLE), CONSOLE).items()}
+    for name, stage in made.items():
+        assert stage.name == stage.settings.folder.name == name
+        command, args = typer.main.get_command(app), shlex.split(stage.command)[1:]
+        context = command.make_context("auctionsim", list(args), resilient_parsing=True)
+        while hasattr(command, "resolve_command"):
+            word, found, args = command.resolve_command(context, list(args))
+            assert found is not None, stage.command
+            command = found
+            whole = not hasattr(command, "resolve_command")
+            context = command.make_context(word, list(args), parent=context, resilient_parsing=not whole)
+        assert Path(context.params["out"]) == stage.settings.folder
+    digests = {Run(stage.settings.folder, stage.settings, stage.inputs).digest for stage in made.values()}
+    assert len(digests) == len(made)
