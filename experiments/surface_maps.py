@@ -93,7 +93,7 @@ def quantity_cells(surface: ResponseSurface, brands: tuple[str, ...], quantity: 
             index = surface.measured_features.index(quantity)
             mean = torch.stack([view.exposure(allocation)[..., index] for view in views]).mean(0)
             error = torch.stack([one.exposure[..., index].square() for one in errors]).sum(0).sqrt() / len(views)
-        draws = cell_draws(surface, quantity)
+        draws = surface.fewest_draws(quantity)
         for row, picked in enumerate(grid):
             for column in range(mean.shape[1]):
                 yield {
@@ -106,16 +106,6 @@ def quantity_cells(surface: ResponseSurface, brands: tuple[str, ...], quantity: 
                     "standard_error": float(error[row, column]),
                     "n": draws,
                 }
-
-
-def cell_draws(surface: ResponseSurface, quantity: str) -> int:
-    """Return the fewest draws (prompts or replies) that a cell's mean is over, contexts and replicates together."""
-    fewest = 0
-    for one in surface.replicates.values():
-        item = one.user_loss if quantity == "user_loss" else one.features
-        n = item.n if quantity == "user_loss" else item.n[..., surface.measured_features.index(quantity)]
-        fewest += int(n.flatten(1).amin(1).sum())
-    return fewest
 
 
 def lever_settings(surface: ResponseSurface) -> torch.Tensor:
@@ -144,16 +134,18 @@ def draw(cells: list[Row], title: str, path: Path, written: int) -> None:
     for panel, (pair, brand) in zip(axes.flat, panels, strict=True):
         own = [row for row in cells if (row["pair"], row["brand"]) == (pair, brand)]
         down, across = (list(dict.fromkeys(row[name] for row in own)) for name in ("down", "across"))
-        values = np.full((len(down), len(across)), np.nan)
+        values, errors = np.full((2, len(down), len(across)), np.nan)
         for row in own:
-            values[down.index(row["down"]), across.index(row["across"])] = row["mean"]
+            place = down.index(row["down"]), across.index(row["across"])
+            values[place], errors[place] = row["mean"], row["standard_error"]
         image = panel.imshow(values, vmin=0, vmax=highest, cmap="viridis", aspect="auto")
         for i, j in itertools.product(range(len(down)), range(len(across))):
             if max(values.shape) <= written and np.isfinite(values[i, j]):
                 shade = "white" if values[i, j] < 0.6 * highest else "black"
-                panel.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=7, color=shade)
+                said_here = f"{values[i, j]:.2f}\n±{errors[i, j]:.2f}"
+                panel.text(j, i, said_here, ha="center", va="center", fontsize=6, color=shade)
         first, second = pair.split(", ")
-        panel.set(title=brand, ylabel=first, xlabel=second)
+        panel.set(title=f"{brand} (n = {own[0]['n']} a cell)", ylabel=first, xlabel=second)
         panel.set_xticks(range(len(across)), across, rotation=60, fontsize=7)
         panel.set_yticks(range(len(down)), down, fontsize=7)
         figure.colorbar(image, ax=panel, shrink=0.8)

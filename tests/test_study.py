@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
@@ -19,6 +20,8 @@ from auctionsim.experiments.study import carry_out_stages
 from auctionsim.experiments.support.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
 from auctionsim.experiments.support.study_stages import Stage, planned
 from auctionsim.experiments.support.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
+from auctionsim.experiments.surface_maps import MapSettings
+from auctionsim.experiments.surface_maps import main as draw_maps
 from auctionsim.language_models import LanguageModel
 from auctionsim.report import write_runs_report
 from auctionsim.substrates import MeasuredList, ResponseSurface
@@ -200,3 +203,19 @@ def test_every_stage_has_a_folder_of_its_name_and_a_command_that_is_one(tmp_path
         assert Path(context.params["out"]) == stage.settings.folder
     digests = {Run(stage.settings.folder, stage.settings, stage.inputs).digest for stage in made.values()}
     assert len(digests) == len(made)
+
+
+def test_maps_show_every_cell_with_its_error_and_n(tmp_path: Path) -> None:
+    surface = ResponseSurface.packaged(PAIR)
+    found = draw_maps(MapSettings(PAIR, tmp_path, features=("hits",)), surface, "pytest", CONSOLE)
+    settings = 1 + 2 * 3  # off, and the grid's two counts × three amplifications
+    assert len(found.cells) == settings**2 * (2 + 1)  # both brands' hits and the user's loss
+    assert {row["n"] for row in found.cells if row["quantity"] == "hits"} == {surface.fewest_draws("hits")}
+    assert all(row["standard_error"] >= 0 for row in found.cells)
+    cell = next(row for row in found.cells if (row["down"], row["across"], row["brand"]) == ("512×2", "off", "Nike"))
+    alone = surface.null_allocation(1, dtype=torch.float64)
+    alone[0, 0] = torch.tensor([512.0, 2.0])
+    means = [surface.sell("hits").replicate(name).exposure(alone)[0, 0, 0] for name in "AB"]
+    assert cell["mean"] == pytest.approx(float(sum(means)) / 2)
+    with pytest.raises(ValueError, match="quantity must be user_loss or one of"):
+        surface.fewest_draws("beauty")

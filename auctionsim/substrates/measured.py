@@ -145,6 +145,24 @@ class Measured(ABC):
     def __hash__(self) -> int:
         return hash(self._identity)
 
+    def fewest_draws(self, quantity: str) -> int:
+        """Return the fewest prompts or replies that the mean of an allocation over contexts and replicates is over.
+
+        Args:
+            quantity: A measured feature, or "user_loss".
+        Raises:
+            ValueError: Neither.
+        """
+        if quantity not in (*self.measured_features, "user_loss"):
+            raise ValueError(f"quantity must be user_loss or one of {self.measured_features}, got {quantity!r}")
+        counts = []
+        for one in self.replicates.values():
+            if quantity == "user_loss":
+                counts.append(one.user_loss.n)
+            else:
+                counts.append(one.features.n[..., self.measured_features.index(quantity)])
+        return sum(int(n.flatten(1).amin(1).sum()) for n in counts)
+
     def require_model(self, identity: str) -> None:
         """Refuse a model that is not the one that was measured.
 

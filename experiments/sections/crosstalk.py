@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from auctionsim.experiments.sections.comparison_figures import saved, sheet
-from auctionsim.experiments.support.market_reports import MarketReport
+from auctionsim.experiments.support.market_reports import Effect, MarketReport
 from auctionsim.experiments.support.running import Claim, Row, Section, markdown_table, with_error
 
 ORTHOGONAL = 0.1  # |cosine| of what two sets write, up to which they count as nearly orthogonal
@@ -76,7 +76,7 @@ def _pair_row(report: MarketReport, feature: str, brand: str, rival: str) -> Row
     subsets = {"null": (), "own_only": (brand,), "rival_only": (rival,), "both": both}
     for name, amplified in subsets.items():
         found = report.effect(amplified, brand, feature)
-        row |= {name: found.mean, f"{name}_error": found.error}
+        row |= {name: found.mean, f"{name}_error": found.error, "n": found.n}
     lift = clear_lift(report, feature, brand)
     return {**row, "kept": None if lift is None else (row["both"] - row["null"]) / lift}
 
@@ -209,15 +209,18 @@ def draw_markets(reports: Sequence[MarketReport], folder: Path) -> None:
 
 
 def _draw_matrix(panel: Any, report: MarketReport, quantity: str) -> None:
-    values, is_cosine = _matrix(report, quantity), quantity in MATRICES
+    values, errors = _matrix(report, quantity)
+    is_cosine = quantity in MATRICES
     panel.imshow(values, cmap="RdBu" if is_cosine else "viridis", vmin=-1 if is_cosine else 0, vmax=1)
     for i, j in itertools.product(range(len(values)), repeat=2):
         is_dark = abs(values[i][j]) > 0.6 if is_cosine else values[i][j] < 0.6
         shade = "white" if is_dark else "black"
-        panel.text(j, i, f"{values[i][j]:.2f}", ha="center", va="center", fontsize=8, color=shade)
+        said = f"{values[i][j]:.2f}" if is_cosine else f"{values[i][j]:.2f}\n±{errors[i][j]:.2f}"
+        panel.text(j, i, said, ha="center", va="center", fontsize=7, color=shade)
     panel.set_xticks(range(len(values)), report.brands, rotation=45, fontsize=8)
     panel.set_yticks(range(len(values)), report.brands, fontsize=8)
-    panel.set_title(f"{report.category}: {TITLES[quantity]}", fontsize=9)
+    drawn = "" if is_cosine else f" (n = {report.effect((), report.brands[0], SOLD).n})"
+    panel.set_title(f"{report.category}: {TITLES[quantity]}{drawn}", fontsize=8)
 
 
 FIGURES = {"pairs.png": ("both", "rival_only"), "geometry.png": ("write_cosine", "attribution_cosine")}
@@ -229,14 +232,15 @@ TITLES = {
 }
 
 
-def _matrix(report: MarketReport, quantity: str) -> list[list[float]]:
+def _matrix(report: MarketReport, quantity: str) -> tuple[list[list[float]], list[list[float]]]:
+    """Return a matrix over brands and its standard errors; those of a cosine are not known."""
     if quantity in MATRICES:
-        return [[float(value) for value in row] for row in getattr(report.geometry, quantity).tolist()]
-    values = []
-    for a in report.brands:
-        line = []
-        for b in report.brands:
-            amplified = (b,) if quantity == "rival_only" else tuple(n for n in report.brands if n in (a, b))
-            line.append(report.effect(amplified, a, SOLD).mean)
-        values.append(line)
-    return values
+        exact = [[float(value) for value in row] for row in getattr(report.geometry, quantity).tolist()]
+        return exact, []
+    found = [[_amplified(report, a, b, quantity) for b in report.brands] for a in report.brands]
+    return [[one.mean for one in row] for row in found], [[one.error for one in row] for row in found]
+
+
+def _amplified(report: MarketReport, brand: str, other: str, quantity: str) -> Effect:
+    amplified = (other,) if quantity == "rival_only" else tuple(n for n in report.brands if n in (brand, other))
+    return report.effect(amplified, brand, SOLD)

@@ -22,6 +22,7 @@ class Effect(NamedTuple):
         quantity: A feature, or user_loss.
         mean: Over contexts and both replicates.
         error: Its standard error.
+        n: Fewest prompts or replies behind such a mean.
     """
 
     category: str
@@ -30,6 +31,7 @@ class Effect(NamedTuple):
     quantity: str
     mean: float
     error: float
+    n: int
 
 
 class MarketReport(NamedTuple):
@@ -74,13 +76,15 @@ def _effects(category: str, names: tuple[str, ...], measured: MeasuredList) -> I
     spread = [view.standard_error(listed) for view in views]
     exposure_error = torch.stack([error.exposure.square() for error in spread]).sum(0).sqrt() / len(views)
     loss_error = torch.stack([error.user_loss.square() for error in spread]).sum(0).sqrt() / len(views)
+    draws = {quantity: measured.fewest_draws(quantity) for quantity in (*measured.measured_features, "user_loss")}
     for row, on in enumerate(active.tolist()):
         amplified = tuple(name for name, is_on in zip(names, on, strict=True) if is_on)
         for k, feature in enumerate(measured.measured_features):
             for i, name in enumerate(names):
                 values = float(exposure[row, i, k]), float(exposure_error[row, i, k])
-                yield Effect(category, amplified, name, feature, *values)
-        yield Effect(category, amplified, None, "user_loss", float(loss[row]), float(loss_error[row]))
+                yield Effect(category, amplified, name, feature, *values, draws[feature])
+        lost = float(loss[row]), float(loss_error[row])
+        yield Effect(category, amplified, None, "user_loss", *lost, draws["user_loss"])
 
 
 def market_tables(report: MarketReport) -> Iterator[Table]:
