@@ -85,7 +85,7 @@ def train_ppo(
         env: Name of a multi-agent env registered with Ray, bidders named bidder_0, bidder_1, …
         env_config: What it is made with; "observe" is set to the valuation.
         highs: (bidder, feature) highest bids: the env's action spaces.
-        seed: Of Ray, the envs and the networks. The same seed gives the same bidders under the same PYTHONHASHSEED.
+        seed: Of Ray, the envs and the networks. The same seed gives the same bidders on the same machine.
         iterations: Updates.
         progress: Called after each.
         env_runner: RLlib runner class, e.g. a natively batched one; None: RLlib's own.
@@ -186,7 +186,7 @@ def bidder_config(
         )
         .learners(num_learners=0, learner_class=BidderLearner)
         .multi_agent(
-            policies=set(specs),
+            policies=list(specs),  # a set would make training depend on how Python hashes strings
             policies_to_train=learning,
             policy_mapping_fn=_SharedPolicy() if shared else _OwnPolicy(),
         )
@@ -202,6 +202,7 @@ def bidder_config(
             entropy_coeff=0.0,
             vf_clip_param=float("inf"),
             grad_clip=1.0,
+            shuffle_batch_per_epoch=settings.minibatch < settings.steps,
         )
         .callbacks(LearningCurve)
         .debugging(seed=seed, log_level="ERROR")
