@@ -21,8 +21,8 @@ $(STAMP): pyproject.toml requirements.lock
 demo: install
 	$(BIN)/auctionsim demo $(ARGS)
 
-study: install   # every experiment once, from the packaged surfaces; `make study ARGS=--remeasure` measures them anew
-	$(BIN)/auctionsim study $(ARGS)
+study: install   # every experiment once, from the packaged surfaces, on one thread: two on a busy core wait for each other
+	OMP_NUM_THREADS=1 $(BIN)/auctionsim study $(ARGS)
 
 surfaces: install   # hours; new names only: `make surfaces SURFACES=running-shoes-3@1 ARGS='--workers 2'`
 	$(BIN)/auctionsim surface package $(SURFACES) $(ARGS)
