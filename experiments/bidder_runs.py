@@ -10,8 +10,8 @@ from auctionsim.experiments.bidder_evaluation import Evaluation, Mean, as_json
 from auctionsim.experiments.bidders import Arena, Learned, Training
 from auctionsim.experiments.sections.comparison_figures import saved, sheet
 from auctionsim.experiments.support.preparation import commit_or_none
-from auctionsim.experiments.support.running import RECORD
-from auctionsim.files import replacing, write_text
+from auctionsim.experiments.support.running import RECORD, write_table
+from auctionsim.files import write_text
 from auctionsim.neurons.brand_neurons import package_versions
 
 _PPO_ONLY = ("shared", "exploiter", "rounds", "episodes", "steps", "env_runners", "address")
@@ -30,7 +30,7 @@ def write_run(
         against: The run whose bidders were the frozen ones, if there was one.
         command: What the user typed.
     """
-    _write_table(folder / "learning.parquet", curve_rows(learned.curve))
+    write_table(folder / "learning.parquet", curve_rows(learned.curve))
     _draw(learned.curve, f"{arena.setting or arena.mechanism}: {training.learner}, seed {training.seed}", folder)
     record = {
         "command": command,
@@ -74,8 +74,8 @@ def write_evaluation(out: Path, found: Evaluation) -> Path:
     if out.suffix == ".json":
         write_text(out, json.dumps(as_json(found), indent=2))
         return out
-    _write_table(out / "evaluation_bidders.parquet", [_flat({"bidder": i}, s) for i, s in enumerate(found.bidders)])
-    _write_table(out / "evaluation_plays.parquet", [_flat({}, play) for play in found.plays])
+    write_table(out / "evaluation_bidders.parquet", [_flat({"bidder": i}, s) for i, s in enumerate(found.bidders)])
+    write_table(out / "evaluation_plays.parquet", [_flat({}, play) for play in found.plays])
     return write_evaluation(out / "evaluation.json", found)
 
 
@@ -87,15 +87,6 @@ def _flat(row: dict[str, Any], score: Any) -> dict[str, Any]:
         else:
             row[name] = value
     return row
-
-
-def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    import pandas as pd
-
-    frame = pd.DataFrame(list(rows))
-    with replacing(path) as draft:
-        frame.to_parquet(draft)
-    write_text(path.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
 
 
 def _draw(curve: Sequence[LearningStep], title: str, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """What one brand's amplification does to another's exposure: angles, shared neurons, joint against single effects.
 
-Every market (a category and two or three rivals) is identified by itself; then null, each brand alone and every
+Every market (a category and two or more rivals) is identified by itself; then null, each brand alone and every
 combination are measured on replicates A and B, with standard errors.
 """
 

@@ -22,6 +22,7 @@ from auctionsim.experiments.sections.learned_bids import QUANTITIES, draw, menu_
 from auctionsim.experiments.support.running import Row, Run, Section
 from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, SecondPrice
 from auctionsim.metrics import Interval
+from auctionsim.priors import product
 from auctionsim.substrates import Items, Lottery, ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.protocol import Substrate, contexts_of
@@ -233,9 +234,7 @@ def play_rows(
 ) -> Iterator[Row]:
     """Yield what truthful and learned play give on the same valuations and contexts, and the paired change."""
     generator = torch.Generator().manual_seed(EVALUATED + int(key["seed"]))
-    n = place.num_bidders
-    valuations = torch.rand(draws, n, 1, generator=generator, dtype=torch.float64)
-    valuations = torch.stack([PRIOR.quantile(valuations[:, i]) for i in range(n)], 1)
+    valuations = product(PRIOR, place.num_bidders).sample(draws, generator, torch.float64)
     names = contexts_of(place)
     context = torch.randint(len(names), (draws,), generator=generator) if names else None
     bids = torch.stack([play(valuations[:, i]) for i, play in enumerate(strategies)], 1)
@@ -280,7 +279,8 @@ def opening(settings: LearnedSettings) -> str:
         f"{settings.draws} "
         f"auctions a seed; [95 % intervals over seeds]. Learners: {', '.join(settings.learners)}. "
         f"Exploitability is what "
-        f"the average bidder gains by its best reply. The KL tilt (temperature {settings.temperature:g}) sells "
+        f"the average bidder gains by its best reply; truth's is 0, and not searched for, where a proof of "
+        f"strategy-proofness covers the rule. The KL tilt (temperature {settings.temperature:g}) sells "
         f"distributions over the measured interventions; its reference gives the untouched model "
         f"{settings.untouched:g}. "
         f"Items have no user."

@@ -19,6 +19,7 @@ from auctionsim.mechanisms import Mechanism, save_mechanism, train_affine_maximi
 from auctionsim.substrates import ResponseSurface
 
 SEED = 0
+WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@2")  # surfaces that example replies are shown under
 DATA = Path(str(resources.files("auctionsim.data")))
 
 
@@ -39,9 +40,12 @@ def save_mechanisms(folder: Path) -> list[Path]:
     return paths
 
 
-def save_neurons(folder: Path) -> Path:
-    """Identify the brands' neurons as it was done for the surface, and write them: SURFACE.safetensors.
+def save_neurons(folder: Path, name: str) -> Path:
+    """Identify the brands' neurons as it was done for a packaged surface, and write them: SURFACE.safetensors.
 
+    Args:
+        folder: Where the file goes.
+        name: Of the surface.
     Raises:
         ValueError: The neurons found are not those that the surface was measured with.
     """
@@ -49,13 +53,13 @@ def save_neurons(folder: Path) -> Path:
     from auctionsim.neurons import identify
     from auctionsim.prompts import build_prompts
 
-    surface = packaged_surface()
+    surface = ResponseSurface.packaged(name)
     how = surface.provenance
     model = load_model(how["model"].rpartition(":")[0])
     surface.require_model(model.identity)
     prompts = build_prompts(how["category"])
     if prompts.digest != how["prompts"]:
-        raise ValueError(f"{DEFAULT_SURFACE} was measured on other prompts than this version's: its neurons differ")
+        raise ValueError(f"{name} was measured on other prompts than this version's: its neurons differ")
     brands = parse_brands(",".join("|".join(names) for names in how["brands"]))
     most = int(surface.grids[0].values[-1])
     neurons = identify(
@@ -67,10 +71,8 @@ def save_neurons(folder: Path) -> Path:
         seed=how["settings"]["seed"],
     )
     if neurons.digest != how["neurons"]:
-        raise ValueError(
-            f"found the neurons {neurons.digest}, but {DEFAULT_SURFACE} was measured with {how['neurons']}"
-        )
-    path = folder / f"{DEFAULT_SURFACE}.safetensors"
+        raise ValueError(f"found the neurons {neurons.digest}, but {name} was measured with {how['neurons']}")
+    path = folder / f"{name}.safetensors"
     neurons.save(path)
     return path
 
@@ -82,8 +84,8 @@ def main(
     """Make the files."""
     for path in save_mechanisms(out / "mechanisms"):
         typer.echo(path)
-    if neurons:
-        typer.echo(save_neurons(out / "neurons"))
+    for name in WITH_NEURONS if neurons else ():
+        typer.echo(save_neurons(out / "neurons", name))
 
 
 if __name__ == "__main__":

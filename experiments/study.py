@@ -47,7 +47,8 @@ def main(settings: StudySettings, command: str, console: Console) -> Study:
     surfaces = Surfaces(settings, console)
     made = carry_out_stages(settings, planned(settings, surfaces, console), console)
     report = write_runs_report([one.folder for one in made], settings.folder / "report.html")
-    results = write_results(settings.results, made, surfaces.model, command)
+    page = settings.folder / settings.results.name if settings.only else settings.results  # some stages are no page
+    results = write_results(page, made, surfaces.model, command)
     console.print(f"results: {results}\nreport: {report}", soft_wrap=True)
     return Study(results, report, made)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from auctionsim import cli
+from auctionsim.cli.options import by_name
 from auctionsim.experiments.say import parse_boosts
 from auctionsim.language_models import loading
 
@@ -94,3 +95,10 @@ def test_doctor_prints_the_dtype_that_loads(
     assert [word for word in words if word in ("float32", "bfloat16", "float16")] == [
         str(loading.load_model().dtype).removeprefix("torch.")
     ]
+
+
+def test_measurements_are_named_without_a_path_and_none_is_lost(tmp_path: Path) -> None:
+    paths = [str(tmp_path / folder / "surface.safetensors") for folder in ("first", "second")]
+    assert by_name(["shoes@1", *paths], len) == {"shoes@1": 7, "first": len(paths[0]), "second": len(paths[1])}
+    with pytest.raises(ValueError, match="two measurements are called 'first'"):
+        by_name([paths[0], str(tmp_path / "first.safetensors")], len)

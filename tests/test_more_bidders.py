@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from measured_fakes import CONTEXTS, FEATURES, LEVERS, PROVENANCE, fake_replicates
+from measured_fakes import fake_subsets
 from rich.console import Console
 
 from auctionsim import cli
@@ -15,22 +15,8 @@ from auctionsim.experiments.auctions import MENU, OPTIMUM, PAY_AS_BID
 from auctionsim.experiments.more_bidders import MoreBiddersSettings, averaged, item_means, main, markets
 from auctionsim.experiments.sections.more_bidders import ITEMS, MECHANISMS, NUMBERS, direction, menu_verdict
 from auctionsim.experiments.support.running import Row, kept_section
-from auctionsim.neurons.crosstalk import joint_settings
-from auctionsim.substrates import MeasuredList
 
 CONSOLE = Console(file=io.StringIO())
-
-
-def fake_subsets(brands: int = 3) -> MeasuredList:
-    allocations = joint_settings(brands, 256.0, 3.0)
-    return MeasuredList(
-        levers=LEVERS,
-        allocations=allocations,
-        features=FEATURES,
-        contexts=CONTEXTS,
-        replicates=fake_replicates(allocations, (len(allocations),)),
-        provenance={**PROVENANCE, "brands": PROVENANCE["brands"][:brands]},
-    )
 
 
 def small(folder: Path) -> MoreBiddersSettings:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import typer
@@ -14,9 +15,11 @@ from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
 from auctionsim.cli import app
+from auctionsim.cli.options import whole_numbers
 from auctionsim.experiments.recipes import Recipe
 from auctionsim.experiments.sections.results_page import write_results
 from auctionsim.experiments.study import carry_out_stages
+from auctionsim.experiments.study import main as study
 from auctionsim.experiments.support.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
 from auctionsim.experiments.support.study_stages import Stage, planned
 from auctionsim.experiments.support.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
@@ -80,9 +83,7 @@ def test_a_stopped_study_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
     assert worker.ran == ["first", "fails", "last"]  # the failed stage's part was kept
     assert [one.name for one in finished] == ["first", "fails", "last"]
     assert finished[0].command == "auctionsim first"
-    assert (
-        Run(tmp_path / "fails", Plan(tmp_path / "fails"), {"surface": "abc"}).table("numbers")[0]["value"] == 0.1 + 0.2
-    )
+    assert pd.read_parquet(tmp_path / "fails" / "numbers.parquet")["value"].tolist() == [0.1 + 0.2]
 
 
 def test_other_settings_or_inputs_are_another_run(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_a_remeasured_study_reads_what_it_measured(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.model
 def test_every_stage_has_a_folder_of_its_name_and_a_command_that_is_one(tmp_path: Path) -> None:
-    settings = StudySettings(tmp_path, tmp_path / "results.md")
+    settings = StudySettings(tmp_path, tmp_path / "results.md", seed=7)
     made = {name: make() for name, make in planned(settings, Surfaces(settings, CONSOLE), CONSOLE).items()}
     for name, stage in made.items():
         assert stage.name == stage.settings.folder.name == name
@@ -201,6 +202,12 @@ def test_every_stage_has_a_folder_of_its_name_and_a_command_that_is_one(tmp_path
             whole = not hasattr(command, "resolve_command")
             context = command.make_context(word, list(args), parent=context, resilient_parsing=not whole)
         assert Path(context.params["out"]) == stage.settings.folder
+        seeds = stage.settings.__dict__.get("seeds", (stage.settings.__dict__.get("seed", 7),))
+        assert seeds[0] == 7, f"{name} does not take the study's seed"
+        if "seeds" in context.params:
+            assert whole_numbers(context.params["seeds"]) == stage.settings.seeds
+        elif "seed" in context.params and "seed" in stage.settings.__dict__:
+            assert context.params["seed"] == 7
     digests = {Run(stage.settings.folder, stage.settings, stage.inputs).digest for stage in made.values()}
     assert len(digests) == len(made)
 
@@ -219,3 +226,18 @@ def test_maps_show_every_cell_with_its_error_and_n(tmp_path: Path) -> None:
     assert cell["mean"] == pytest.approx(float(sum(means)) / 2)
     with pytest.raises(ValueError, match="quantity must be user_loss or one of"):
         surface.fewest_draws("beauty")
+
+
+def test_some_stages_alone_leave_the_page_of_all_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "results.md"
+    some = StudySettings(tmp_path / "run", page, only=(f"maps-{PAIR}",))
+    found = study(some, "auctionsim study", CONSOLE)
+    assert not page.exists()
+    assert found.results == tmp_path / "run" / "results.md"
+    assert "not judged by these runs" in found.results.read_text(encoding="utf-8")
+
+
+def test_what_a_damaged_run_claims_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"claims": ["x"]}', encoding="utf-8")
+    with pytest.raises(ValueError, match="its claims must be a list of objects"):
+        write_runs_report([tmp_path], tmp_path / "report.html")

@@ -57,6 +57,13 @@ def test_the_same_folder_gives_the_same_list(measured: MeasuredList, tmp_path: P
     torch.testing.assert_close(again.replicates["A"].features.mean, measured.replicates["A"].features.mean)
 
 
+def test_a_damaged_geometry_is_named(tmp_path: Path) -> None:
+    carry_out(RECIPE, tmp_path, CONSOLE, FanOut(), model=fake_model())
+    (tmp_path / "geometry.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"geometry\.json is damaged"):
+        carry_out(RECIPE, tmp_path, CONSOLE, FanOut(), model=fake_model())
+
+
 def test_some_brands_are_a_surface_of_their_own(measured: MeasuredList) -> None:
     surface = market_of(measured, (2, 0)).sell("slot_probability").replicate("B")
     assert surface.provenance["brands"] == [["to"], ["or"]]

@@ -14,10 +14,10 @@ from auctionsim.cli.options import (
     Prompts,
     Seed,
     SurfaceName,
+    by_name,
     command_line,
     console,
     numbers,
-    short_name,
     surface_named,
     whole_numbers,
 )
@@ -121,7 +121,7 @@ def more_bidders(
         measured=measured,
         folder=out or Path("runs") / slug("more-bidders", Path(measured).stem, feature, str(seed)),
         feature=feature,
-        sizes=tuple(int(size) for size in numbers(sizes)),
+        sizes=whole_numbers(sizes),
         most_markets=most_markets,
         user_weights=numbers(user_weights),
         draws=draws,
@@ -169,7 +169,7 @@ def market_regret(
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     prior: PriorText = "uniform:0,1",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of training and profiles.")] = 2,
+    seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/market-regret"),
 ) -> None:
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
@@ -177,10 +177,10 @@ def market_regret(
     from auctionsim.experiments.market_regret import MarketRegretSettings, main
     from auctionsim.experiments.support.subsets import subsets_named
 
-    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=tuple(range(seeds)))
+    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=whole_numbers(seeds))
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
-    lists = {short_name(name): subsets_named(name) for name in names}
-    markets = {short_name(name): surface_named(name) for name in filter(None, grids.split(","))}
+    lists = by_name(names, subsets_named)
+    markets = by_name(filter(None, grids.split(",")), surface_named)
     main(settings, lists, markets, command_line(), console)
 
 
@@ -219,14 +219,14 @@ def generalisation(
     feature: Feature = "slot_probability",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of training and profiles.")] = 2,
+    seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/generalisation"),
 ) -> None:
     """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
     from auctionsim.experiments.generalisation import GeneralisationSettings, main
 
-    settings = GeneralisationSettings(out, feature, prior, user_weight, tuple(range(seeds)))
-    named = {short_name(name): surface_named(name) for name in surfaces.split(",")}
+    settings = GeneralisationSettings(out, feature, prior, user_weight, whole_numbers(seeds))
+    named = by_name(surfaces.split(","), surface_named)
     main(settings, named, command_line(), console)
 
 

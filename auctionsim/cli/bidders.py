@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from auctionsim.cli.options import Feature, Seed, SurfaceName, command_line, console, numbers, surface_named
+from auctionsim.cli.options import (
+    Feature,
+    Seed,
+    SurfaceName,
+    command_line,
+    console,
+    numbers,
+    surface_named,
+    whole_numbers,
+)
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
@@ -117,7 +126,7 @@ def study(
         folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
         feature=feature,
         user_weights=numbers(user_weights),
-        seeds=tuple(int(seed) for seed in numbers(seeds)),
+        seeds=whole_numbers(seeds),
         learners=tuple(learners.split(",")),
         updates=updates,
         rounds=rounds,

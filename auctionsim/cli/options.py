@@ -2,14 +2,17 @@
 
 import shlex
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
     from auctionsim.substrates import ResponseSurface
+
+_T = TypeVar("_T")
 
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
@@ -43,9 +46,23 @@ def surface_named(name: str) -> "ResponseSurface":
     return ResponseSurface.load(name) if Path(name).suffix == ".safetensors" else ResponseSurface.packaged(name)
 
 
-def short_name(name: str) -> str:
-    """Return a packaged name as it is, of a file its stem: no path goes into what is written."""
-    return Path(name).stem if Path(name).suffix == ".safetensors" else name
+def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
+    """Load measurements, each under its packaged name or, for a file, a name without a path.
+
+    A run folder's surface.safetensors or list.safetensors is called by its folder.
+
+    Raises:
+        ValueError: Two have the same name: one would be lost.
+    """
+    found: dict[str, _T] = {}
+    for name in names:
+        path = Path(name)
+        is_file = path.suffix == ".safetensors"
+        short = (path.resolve().parent.name if path.stem in ("surface", "list") else path.stem) if is_file else name
+        if short in found:
+            raise ValueError(f"two measurements are called {short!r}: rename one of the files")
+        found[short] = load(name)
+    return found
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -77,7 +77,9 @@ def say(
 
 def study(
     out: Annotated[Path, typer.Option(help="Run folder; a stopped study goes on from it.")] = Path("runs/study"),
-    results: Annotated[Path, typer.Option(help="The page that is written.")] = Path("docs/results.md"),
+    results: Annotated[
+        Path, typer.Option(help="The page that is written; with --only, one of its name in the folder.")
+    ] = Path("docs/results.md"),
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure the surfaces anew: hours.")] = False,
     only: Annotated[str | None, typer.Option(help="Stages, commas between; all where none is named.")] = None,
     model: Model = "smollm2",

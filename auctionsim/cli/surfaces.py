@@ -16,8 +16,10 @@ from auctionsim.cli.options import (
     Model,
     Prompts,
     Seed,
+    command_line,
     console,
     numbers,
+    surface_named,
 )
 
 app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
@@ -131,7 +133,6 @@ def maps(
     out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/maps-…].")] = None,
 ) -> None:
     """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
-    from auctionsim.cli.options import command_line, surface_named
     from auctionsim.experiments.support.preparation import slug
     from auctionsim.experiments.surface_maps import MapSettings, main
 

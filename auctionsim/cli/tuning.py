@@ -14,6 +14,7 @@ from auctionsim.cli.options import (
     console,
     numbers,
     surface_named,
+    whole_numbers,
 )
 
 app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
@@ -49,17 +50,13 @@ def grid(
     from auctionsim.experiments.support.tuning import Cluster
     from auctionsim.experiments.tune_grid import GridSettings, main
 
-    try:
-        drawn = tuple(int(part) for part in seeds.split(","))
-    except ValueError:
-        raise ValueError(f"seeds are whole numbers with commas between, got {seeds!r}") from None
     settings = GridSettings(
         surface=surface,
         feature=feature,
         mechanisms=tuple(part.strip() for part in mechanisms.split(",")),
         priors=tuple(prior or ["uniform:0,1"]),
         user_weights=numbers(user_weights),
-        seeds=drawn,
+        seeds=whole_numbers(seeds),
         folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
         draws=draws,
         regret_draws=min(regret_draws, draws),

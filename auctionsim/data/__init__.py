@@ -1,6 +1,6 @@
 """What ships with the package: measured surfaces, under immutable names with a version (`running-shoes-2@1`).
 
-Beside them lie mechanisms trained on the default one, and the neurons that it was measured with:
+Beside them lie mechanisms trained on the default one, and the neurons that some were measured with:
 `python -m auctionsim.experiments.shipped_mechanisms` makes both.
 """
 

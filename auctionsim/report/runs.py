@@ -148,7 +148,7 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         command=str(record.get("command") or ""),
         commit=str(record.get("commit") or ""),
         section=_section(folder / "section.md"),
-        claims=tuple(Judged(**claim) for claim in record.get("claims", [])),
+        claims=tuple(Judged(*(str(claim.get(name, "")) for name in Judged._fields)) for claim in _claims(path, record)),
         settings=record["settings"] if isinstance(record.get("settings"), dict) else {},
         board=_trade_off(folder / "comparison.parquet", key),
         pictures=tuple(_picture(found) for found in sorted(folder.glob("*.png"))),
@@ -158,6 +158,13 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         brand_index={brand.name: index for index, brand in enumerate(brands)},
         highlighted=partial(wording.highlighted, brands=brands),
     )
+
+
+def _claims(path: Path, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    claims = record.get("claims", [])
+    if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
+        raise ValueError(f"{path} holds no run: its claims must be a list of objects")
+    return claims
 
 
 def _section(path: Path) -> str:

@@ -78,7 +78,7 @@ def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
     evidence = (
         f"Truthful revenue on replicate B of `{surface}`: {shown}. Rule: the claim holds where the menu's revenue is "
         "higher by more than two standard errors at every user weight, in part where it is so at some. A menu that has "
-        "regret does not get truthful bids: its revenue is an upper side of the comparison, VCG's is not."
+        "regret does not get truthful bids, so this flatters it; VCG gets them."
     )
     return Claim("menu against VCG revenue", verdict, evidence)
 

@@ -109,13 +109,6 @@ class Run:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
-    def table(self, name: str) -> list[Row]:
-        """Return the rows of a table that `finish` wrote."""
-        import pandas as pd
-
-        frame = pd.read_parquet(self.folder / f"{name}.parquet")
-        return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-
     def finish(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], section: Section, *, command: str, console: Console
     ) -> None:
@@ -129,16 +122,11 @@ class Run:
         Raises:
             ValueError: A claim that is none of the paper's.
         """
-        import pandas as pd
-
         unknown = [claim.name for claim in section.claims if claim.name not in CLAIMS]
         if unknown:
             raise ValueError(f"claims are {', '.join(CLAIMS)}, got {unknown[0]!r}")
         for name, rows in tables.items():
-            frame = pd.DataFrame([dict(row) for row in rows])
-            with replacing(self.folder / f"{name}.parquet") as draft:
-                frame.to_parquet(draft)
-            write_text(self.folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+            write_table(self.folder / f"{name}.parquet", rows)
         write_text(self.folder / SECTION, section.text)
         record = {
             "command": command,
@@ -154,6 +142,16 @@ class Run:
         }
         write_text(self.folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False, default=str))
         console.print(f"{section.title}: {self.folder}", soft_wrap=True)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write tidy rows as parquet, and as CSV beside it."""
+    import pandas as pd
+
+    frame = pd.DataFrame([dict(row) for row in rows])
+    with replacing(path) as draft:
+        frame.to_parquet(draft)
+    write_text(path.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
 
 
 def kept_section(folder: Path) -> Section:

@@ -104,10 +104,13 @@ def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -
     from auctionsim.experiments.market_regret import MarketRegretSettings, main
 
     lists = {name: surfaces.subsets(name) for name in SUBSETS}
-    grids = {surfaces.place(name): surfaces.surface(name) for name in (PAIR, TRIPLE)}
-    settings = MarketRegretSettings(study.folder / "market-regret")
+    grids = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
+    places = ",".join(map(surfaces.place, grids))
+    seeds = (study.seed, study.seed + 1)
+    settings = MarketRegretSettings(study.folder / "market-regret", seeds=seeds)
     subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
-    command = _words("auction", "market-regret", *subsets, grids=",".join(grids), out=settings.folder)
+    options = {"grids": places, "seeds": _commas(seeds)}
+    command = _words("auction", "market-regret", *subsets, **options, out=settings.folder)
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
 
@@ -138,8 +141,9 @@ def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) ->
     from auctionsim.experiments.learned_bids import LearnedSettings, main
 
     surface = surfaces.surface(PAIR)
-    settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids")
-    command = _words("bidders", "study", surface=settings.surface, out=settings.folder)
+    seeds = tuple(range(study.seed, study.seed + 3))
+    settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
+    command = _words("bidders", "study", surface=settings.surface, seeds=_commas(seeds), out=settings.folder)
     shows = "learned against truthful bidders in every mechanism"
     go = partial(_with, main, settings, surface, console)
     return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
@@ -169,9 +173,12 @@ def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) ->
 def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
     from auctionsim.experiments.generalisation import GeneralisationSettings, main
 
-    chosen = {surfaces.place(name): surfaces.surface(name) for name in (PAIR, TRIPLE)}
-    settings = GeneralisationSettings(study.folder / "generalisation")
-    command = _words("auction", "generalisation", surfaces=",".join(chosen), out=settings.folder)
+    chosen = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
+    places = ",".join(map(surfaces.place, chosen))
+    seeds = (study.seed, study.seed + 1)
+    settings = GeneralisationSettings(study.folder / "generalisation", seeds=seeds)
+    options = {"surfaces": places, "seeds": _commas(seeds)}
+    command = _words("auction", "generalisation", **options, out=settings.folder)
     go = partial(_with, main, settings, chosen, console)
     inputs = {name: surface.digest for name, surface in chosen.items()}
     return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
@@ -188,11 +195,16 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
         mechanisms=("optimum", "affine", "menu", "vcg"),
         priors=("uniform:0,1", "beta:2,5"),
         user_weights=(1.0,),
-        seeds=(0, 1, 2),
+        seeds=tuple(range(study.seed, study.seed + 3)),
         folder=study.folder / "tune-grid",
         cluster=Cluster(address=study.fan_out.address),
     )
-    options = {"surface": here.surface, "mechanisms": ",".join(here.mechanisms), "user_weights": "1", "seeds": "0,1,2"}
+    options = {
+        "surface": here.surface,
+        "mechanisms": ",".join(here.mechanisms),
+        "user_weights": "1",
+        "seeds": _commas(here.seeds),
+    }
     priors = [word for prior in here.priors for word in ("--prior", prior)]
     command = _words("tune", "grid", *priors, **options, out=here.folder)
     shows = "a Ray Tune grid: mechanism × prior × seed"
@@ -223,6 +235,7 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
         methods=",".join(here.methods),
         limits="0.01,0.05",
         model=study.model,
+        seed=study.seed,
         out=here.folder,
     )
     shows = "neurons: lift against harm, plain and harm-aware"

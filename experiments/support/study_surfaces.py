@@ -24,7 +24,7 @@ class StudySettings:
 
     Attributes:
         folder: A folder for every stage lies in it.
-        results: The page that is written.
+        results: The page that is written; with `only` some stages a page of that name in the folder, instead.
         remeasure: Measure the surfaces anew, on `model`, instead of reading the packaged ones.
         model: "smollm2", a hub id or a folder: of remeasured surfaces, and of what asks the live model.
         fan_out: Who measures.

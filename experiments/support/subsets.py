@@ -71,10 +71,10 @@ def _kept_geometry(
     neurons_file, geometry_file = folder / "neurons.safetensors", folder / "geometry.json"
     with stages.stage("finding neurons", identification_steps(asked, method, "lape")) as tick:
         if neurons_file.exists() and geometry_file.exists():
-            kept, record = BrandNeurons.load(neurons_file), json.loads(geometry_file.read_text(encoding="utf-8"))
+            kept, record = BrandNeurons.load(neurons_file), _read_geometry(geometry_file)
             wanted = (model.identity, brands, asked.digest, count, method)
             same = (kept.model, kept.brands, kept.prompts_digest, kept.max_neurons, kept.method) == wanted
-            if same and record.pop("neurons") == kept.digest:
+            if same and record.get("neurons") == kept.digest:
                 return kept, geometry_from(record)
         evidence = Evidence(
             model,
@@ -92,6 +92,13 @@ def _kept_geometry(
         matrices = {name: matrix.tolist() for name, matrix in found._asdict().items()}
         write_text(geometry_file, json.dumps({"neurons": neurons.digest, **matrices}))
     return neurons, found
+
+
+def _read_geometry(path: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
 
 def geometry_from(record: Mapping[str, object]) -> Geometry:

@@ -1,5 +1,8 @@
 """PPO bidders on RLlib: they learn, they come back from a checkpoint, and no phantom row is learned from."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,3 +141,29 @@ def test_plain_rllib_trains_on_the_registered_env_too() -> None:
     )
     assert len(result.curve) == 2
     assert FirstPrice()(torch.ones(1, 2, 1)).payments.sum() == 1
+
+
+LEARN = """
+import torch
+from auctionsim.agents.ppo import PPOSettings, train_ppo
+from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
+torch.set_num_threads(1)
+small = PPOSettings(episodes=64, steps=1024, minibatch=1024, epochs=4)
+config = {"setting": "second-price", "with_user_loss": False}
+learned = train_ppo(
+    register_envs(), config, [[1.0], [1.0]], seed=0, iterations=3, env_runner=NeuronAuctionEnvRunner, settings=small
+)
+valuations = torch.linspace(0, 1, 9).unsqueeze(1)
+print("bids", [strategy(valuations).flatten().tolist() for strategy in learned.strategies])
+"""
+
+
+def test_a_seed_gives_the_same_bidders_however_python_hashes() -> None:
+    told = []
+    for number in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": number, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", LEARN]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        told.append([line for line in done.stdout.splitlines() if line.startswith("bids")])
+    assert told[0]
+    assert told[0] == told[1]

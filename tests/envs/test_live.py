@@ -1,5 +1,6 @@
 """The live model behind an environment: asked once a step, paid by the rule, earned by what really happened."""
 
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from torch import Tensor
 from auctionsim import Outcome
 from auctionsim.brands import parse_brands
 from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game
-from auctionsim.envs.live import packaged_surface, shipped_neurons
+from auctionsim.envs.live import packaged_surface
 from auctionsim.envs.settings import shipped_mechanism
+from auctionsim.experiments.shipped_mechanisms import WITH_NEURONS
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 from auctionsim.mechanisms import load_mechanism
 from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import Uniform
 from auctionsim.prompts import PromptSet
-from auctionsim.substrates import Selling
+from auctionsim.substrates import ResponseSurface, Selling
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.testing import fake_language_model
 
@@ -185,8 +187,11 @@ def test_bidders_train_on_the_packaged_model() -> None:
     assert all(np.isfinite(step.utility).all() for step in trained.curve)
 
 
-def test_the_neurons_that_ship_are_those_that_were_measured() -> None:
-    neurons, surface = shipped_neurons(), packaged_surface()
+@pytest.mark.parametrize("name", WITH_NEURONS)
+def test_the_neurons_that_ship_are_those_that_were_measured(name: str) -> None:
+    surface = ResponseSurface.packaged(name)
+    with resources.as_file(resources.files("auctionsim.data") / "neurons" / f"{name}.safetensors") as path:
+        neurons = BrandNeurons.load(path)
     assert neurons.digest == surface.provenance["neurons"]
     assert [list(brand.names) for brand in neurons.brands] == surface.provenance["brands"]
     surface.require_model(neurons.model)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from measured_fakes import CONTEXTS, FEATURES, LEVERS, fake_replicates, fake_surface
+from measured_fakes import CONTEXTS, FEATURES, LEVERS, fake_subsets, fake_surface
 from rich.console import Console
 
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
@@ -17,23 +17,10 @@ from auctionsim.experiments.support.market_crosstalk import crosstalk, rank_corr
 from auctionsim.experiments.support.running import Row, kept_section
 from auctionsim.experiments.support.scoring import pooled, ratio
 from auctionsim.experiments.support.subsets import market_of
-from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.substrates import MeasuredList, Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())
 MARKETS = 3 + 1  # the pairs of three brands, and a grid
-
-
-def subsets(num_bidders: int = 3) -> MeasuredList:
-    allocations = joint_settings(num_bidders, 256.0, 3.0).double()
-    return MeasuredList(
-        levers=LEVERS,
-        allocations=allocations,
-        features=FEATURES,
-        contexts=CONTEXTS,
-        replicates=fake_replicates(allocations, (len(allocations),)),
-        provenance={"brands": ["Nike", "Adidas", "Puma"]},
-    )
 
 
 def small(folder: Path) -> MarketRegretSettings:
@@ -58,7 +45,7 @@ def small(folder: Path) -> MarketRegretSettings:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Row, ...]]:
     folder = tmp_path_factory.mktemp("run")
-    found = main(small(folder), {"shoes": subsets()}, {"grid": fake_surface(2)}, "pytest", CONSOLE)
+    found = main(small(folder), {"shoes": fake_subsets()}, {"grid": fake_surface(2)}, "pytest", CONSOLE)
     return folder, found.rows
 
 
@@ -88,7 +75,7 @@ def test_kept_markets_are_not_computed_again_and_a_fresh_run_agrees(
 ) -> None:
     folder, rows = run
     kept = {path: path.stat().st_mtime_ns for path in (folder / "parts").rglob("*.json")}
-    again = main(small(folder), {"shoes": subsets()}, {}, "pytest", CONSOLE)  # one source fewer: the others stay
+    again = main(small(folder), {"shoes": fake_subsets()}, {}, "pytest", CONSOLE)  # one source fewer: the others stay
     assert again.rows == rows[: 3 * 2 * 4]
     assert {path: path.stat().st_mtime_ns for path in (folder / "parts").rglob("*.json")} == kept
     fresh = main(small(tmp_path), {}, {"grid": fake_surface(2)}, "pytest", CONSOLE)
@@ -97,7 +84,7 @@ def test_kept_markets_are_not_computed_again_and_a_fresh_run_agrees(
 
 def made(mean: torch.Tensor, error: float) -> ResponseSurface:
     """Return the pair (0, 1) of a list whose slot probabilities (entry, bidder) are given in every context."""
-    listed = subsets(2)
+    listed = fake_subsets(2)
     replicates = {}
     for name, one in listed.replicates.items():
         features = one.features.mean.clone()
@@ -109,7 +96,7 @@ def made(mean: torch.Tensor, error: float) -> ResponseSurface:
 
 
 def test_crosstalk_is_what_rivals_move_of_what_is_for_sale() -> None:
-    listed = subsets(2).allocations[:, :, 1] > 1
+    listed = fake_subsets(2).allocations[:, :, 1] > 1
     null, both = ~listed.any(1), listed.all(1)
     mean = torch.where(listed, 0.5, 0.1).double()
     assert crosstalk(made(mean, 0.01)).value == pytest.approx(0.0, abs=1e-12)
@@ -128,7 +115,7 @@ def test_crosstalk_is_what_rivals_move_of_what_is_for_sale() -> None:
 
 
 def test_the_standard_error_of_crosstalk_is_what_noise_does_to_it() -> None:
-    listed = subsets(2).allocations[:, :, 1] > 1
+    listed = fake_subsets(2).allocations[:, :, 1] > 1
     mean = torch.where(listed, 0.5, 0.1).double()
     mean[listed.all(1)] = torch.tensor([0.3, 0.7]).double()
     generator = torch.Generator().manual_seed(0)

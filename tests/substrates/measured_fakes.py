@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.substrates import Lever, LeverGrid, MeasuredList, Measurement, Replicate, ResponseSurface
 from auctionsim.substrates.measurements import at_null
 
@@ -62,6 +63,19 @@ def fake_replicates(
         )
 
     return {"A": replicate(), "B": replicate()}
+
+
+def fake_subsets(num_brands: int = 3) -> MeasuredList:
+    """Return every subset of the brands amplified, the others at null."""
+    allocations = joint_settings(num_brands, NEURONS.values[-1], AMPLIFICATION.values[-1])
+    return MeasuredList(
+        levers=LEVERS,
+        allocations=allocations,
+        features=FEATURES,
+        contexts=CONTEXTS,
+        replicates=fake_replicates(allocations, (len(allocations),)),
+        provenance={**PROVENANCE, "brands": PROVENANCE["brands"][:num_brands]},
+    )
 
 
 def fake_surface(
