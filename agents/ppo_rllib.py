@@ -20,6 +20,26 @@ from torch import Tensor, nn
 from auctionsim.agents.networks import BiddingNetwork
 
 
+class _Capped(torch.autograd.Function):
+    """min(bid, high); a bid above high is moved by gradients that lower it, and by no others.
+
+    The auction clips all bids above high to the same. A mean that got far above would feel nothing and stay there, and
+    a wide spread draws it there: the higher the mean, the surer the highest bid.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, bids: Tensor, high: Tensor) -> Tensor:
+        """Return the lower of both, elementwise."""
+        ctx.save_for_backward(bids > high)
+        return torch.minimum(bids, high)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the loss's gradient in the bids: a positive one lowers them."""
+        (above,) = ctx.saved_tensors
+        return torch.where(above, gradient.clamp_min(0.0), gradient), None
+
+
 class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
     """A Gaussian around a `BiddingNetwork`'s bid, and a small value network.
 
@@ -42,7 +62,8 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         share = batch[Columns.OBS] / self.bidding.high
-        mean = 2 * self.bidding(batch[Columns.OBS]) / self.bidding.high - 1
+        bids = _Capped.apply(self.bidding(batch[Columns.OBS]), self.bidding.high)  # type: ignore[no-untyped-call]
+        mean = 2 * bids / self.bidding.high - 1
         spread = 2 * self.spread * (0.05 + 0.95 * share)
         return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, spread.log()], dim=-1)}
 

@@ -2,6 +2,7 @@
 
 import io
 import shlex
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -139,6 +140,15 @@ def test_claims_are_the_papers(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="got 'beauty'"):
         run.finish({}, section, command="", console=CONSOLE)
     assert not run.is_finished
+
+
+def test_a_run_takes_the_time_of_all_its_parts(tmp_path: Path) -> None:
+    """Of those too that an earlier run of the same plan made and kept."""
+    Run(tmp_path, Plan(tmp_path)).part("slow", lambda: [{"x": time.sleep(0.3)}])
+    run = Run(tmp_path, Plan(tmp_path))
+    assert run.part("slow", list) == [{"x": None}]
+    run.finish({}, Section("x", "y", {}), command="", console=CONSOLE)
+    assert 0.3 <= run.record["seconds"] < 5
 
 
 def test_damaged_parts_are_reported(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ class Finished(NamedTuple):
         shows: The paper's figures, or what it is about.
         command: What reproduces it.
         commit: Of the code that computed it.
-        seconds: How long it took, measurements that were kept before not counted.
+        seconds: How long it took, parts that an earlier run kept included, measurements that it kept not.
         section: What it says.
         folder: Where its figures are.
     """

@@ -73,7 +73,7 @@ class Run:
         self.inputs = dict(inputs or {})
         plan = json.dumps([type(settings).__name__, self.settings, self.inputs], sort_keys=True, default=str)
         self.digest = hashlib.sha256(plan.encode()).hexdigest()[:16]
-        self._began = time.perf_counter()
+        self._began, self._before = time.perf_counter(), 0.0
 
     @property
     def is_finished(self) -> bool:
@@ -102,12 +102,18 @@ class Run:
             ValueError: The part's file is damaged.
         """
         path = self.folder / "parts" / self.digest / f"{slug(name)}.json"
-        if not path.exists():
-            write_text(path, json.dumps([dict(row) for row in make()]))
+        was_there = path.exists()
+        if not was_there:
+            began = time.perf_counter()
+            rows = [dict(row) for row in make()]
+            write_text(path, json.dumps({"seconds": time.perf_counter() - began, "rows": rows}))
         try:
-            return [dict(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-        except (ValueError, TypeError) as error:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            rows, seconds = [dict(row) for row in kept["rows"]], float(kept["seconds"])
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
+        self._before += seconds if was_there else 0.0
+        return rows
 
     def finish(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], section: Section, *, command: str, console: Console
@@ -135,7 +141,7 @@ class Run:
             "inputs": self.inputs,
             "settings": self.settings,
             "versions": package_versions(),
-            "seconds": round(time.perf_counter() - self._began, 1),
+            "seconds": round(self._before + time.perf_counter() - self._began, 1),
             "title": section.title,
             "figures": dict(section.figures),
             "claims": [claim._asdict() for claim in section.claims],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from gymnasium.spaces import Box
 from torch import Tensor
 
 from auctionsim.agents import Shading
@@ -60,7 +61,7 @@ def lost_against_truth(strategy: Any, bidder: int) -> float:
 def test_second_price_bidders_come_to_tell_the_truth_and_are_kept(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     steps = []
-    result = trained("second-price", seed=0, iterations=40, progress=steps.append, checkpoint=tmp_path / "bidders")
+    result = trained("second-price", seed=0, iterations=60, progress=steps.append, checkpoint=tmp_path / "bidders")
     assert torch.equal(before, torch.random.get_rng_state())
     assert not torch.are_deterministic_algorithms_enabled()
     assert steps == result.curve
@@ -91,6 +92,36 @@ def test_an_exploiter_answers_frozen_bidders() -> None:
     assert result.curve[0].bid_ratio[1] == pytest.approx(0.25, abs=1e-4)
     with pytest.raises(ValueError, match="leave one"):
         trained("first-price", seed=0, frozen={0: None, 1: None})
+
+
+def test_bids_above_the_highest_can_only_come_down() -> None:
+    """Where all bids are clipped to the same, a mean that is pushed further up would never come back."""
+    from auctionsim.agents.ppo_rllib import BiddingModule
+
+    module = BiddingModule(
+        observation_space=Box(0, 1, (1,)),
+        action_space=Box(0, 1, (1,)),
+        model_config={
+            "high": [1.0],
+            "hidden": 4,
+            "start": 2.0,
+            "spread": 0.1,
+            "last_spread": 0.1,
+            "rows": 1,
+            "seed": 0,
+        },
+    )
+    v = torch.tensor([[0.9], [0.1]])  # at first the bids are about 1.8 and .2
+    for sign, moved in ((1, [True, True]), (-1, [False, True])):
+        mean = module.forward_train({"obs": v})["action_dist_inputs"][:, 0]
+        assert mean[0].item() == 1.0  # in RLlib's units: the highest bid
+        for row in range(2):
+            module.zero_grad()
+            (sign * mean[row]).backward(retain_graph=True)
+            gradients = [p.grad for p in module.bidding.parameters() if p.grad is not None]
+            assert any(bool((gradient != 0).any()) for gradient in gradients) == moved[row]
+    with pytest.raises(ValueError, match="annealed is a share"):
+        trained("first-price", seed=0, settings=PPOSettings(annealed=0.0))
 
 
 def test_both_runners_sample_the_same_kind_of_episode_and_the_learner_drops_the_phantom_row() -> None:
