@@ -12,7 +12,7 @@ MEANINGS = {
     "slot_probability": "the probability that a reply begun with a neutral stem goes on with the brand’s name",
     "mention_probability": "the probability that a sampled reply mentions the brand",
     "hits": "sentences of a sampled reply that mention the brand",
-    "intent": "the probability that a sampled reply mentions the brand with commercial intent",
+    "intent": "the probability that a reply, led to a name, gives the brand’s and, led on, calls for an action or link",
 }
 ROUNDING = 1e-9  # of a share: what float64 leaves of 0
 PALETTE = 8  # brand colours of the style sheet
