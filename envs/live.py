@@ -71,6 +71,7 @@ def live_substrate(live: Live) -> Selling:
         samples=live.samples,
         max_new_tokens=live.max_new_tokens,
         seed=live.seed,
+        leads=(),  # intent is not sold, and scoring it is a third of a step
     )
     return Selling(whole, SOLD)
 

@@ -86,7 +86,7 @@ class CommercialScorer:
         brands: The bidders.
         stems: Neutral beginnings of a reply that call for a name.
         whole_prompt: Interventions touch every token of the prompt, not its last alone.
-        leads: What follows a name, and the calls that count after it.
+        leads: What follows a name, and the calls that count after it; none: intent is 0, and costs nothing.
     Raises:
         ValueError: The tokenizer joins a stem with a name, or a lead with what follows it.
     """
@@ -132,8 +132,9 @@ class CommercialScorer:
                     if row.is_first:
                         named[some, row.continuation] = self.slots.probability(logits[:, k], c)
                         slot[some, c.stem, c.brand] += named[some, row.continuation]
-                    called = named[some, row.continuation] * _called(logits[:, k], row)
-                    intent[some, c.stem, c.brand] += called / self.num_leads
+                    if row.calls:
+                        called = named[some, row.continuation] * _called(logits[:, k], row)
+                        intent[some, c.stem, c.brand] += called / self.num_leads
         return Scores(slot, torch.minimum(intent, slot))  # above it only by rounding
 
     def _logits(
@@ -154,7 +155,8 @@ class CommercialScorer:
             listed = _disjoint([self.model.continuation_ids(stems[c.stem] + lead.text, word) for word in lead.calls])
             for beginning, own in _by_beginning(listed):
                 rows.append(_Row(index, [*begun, *beginning], len(begun), own, not rows))
-        return rows
+        named = [*c.stem_ids, *c.name_ids]
+        return rows or [_Row(index, named, len(named), [], is_first=True)]
 
 
 def _called(logits: Float[Tensor, "row position vocabulary"], row: _Row) -> Float[Tensor, " row"]:

@@ -87,14 +87,13 @@ class LanguageModelSubstrate:
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
         positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
             before; "all" touches the whole prompt, too.
-        leads: What `intent` is read off after.
+        leads: What `intent` is read off after; none: `intent` is not measured, and is no feature.
         rows: Replies that `observe` decodes in one batch; more take several.
     Raises:
         ValueError: Neurons of another model, levers out of range, unknown positions, an unknown mode or one that the
             neurons lack the numbers for.
     """
 
-    features = FEATURES
     separable = False
 
     def __init__(
@@ -121,6 +120,7 @@ class LanguageModelSubstrate:
             raise ValueError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
         self.model, self.neurons, self.prompts = model, neurons, prompts
         self.contexts = prompts.contexts
+        self.features = tuple(name for name in FEATURES if leads or name != "intent")
         self.num_bidders = len(neurons.brands)
         self.levers = (
             Lever("num_neurons", 0.0, float(num_neurons), 0.0),
@@ -233,7 +233,7 @@ class LanguageModelSubstrate:
         uniforms = torch.stack([self._uniforms(place, sample) for place, sample in places])
         batch = self._replies(allocation, change, uniforms, prefix, untouched_prefix)
         mentioned, hits, loss = _mean_by_row(batch, len(asked))
-        return _features(self._score.after(prefix, change), mentioned, hits), loss
+        return _features(self._score.after(prefix, change), mentioned, hits)[..., : len(self.features)], loss
 
     def _prefixes(self, asked: list[_Question], change: Intervention) -> tuple[Prefix, Prefix]:
         """Compute every question's prompt, as it is under the intervention and untouched, of equal shape."""

@@ -60,6 +60,9 @@ def test_the_slot_is_the_same_as_scored_alone() -> None:
     found = CommercialScorer(MODEL, BRANDS, STEMS, leads=FEW)(PROMPT, scales)
     alone = SlotScorer(MODEL, BRANDS, STEMS)(PROMPT, scales)
     torch.testing.assert_close(found.slot_probability, alone, rtol=1e-4, atol=0)
+    without = CommercialScorer(MODEL, BRANDS, STEMS, leads=())(PROMPT, scales)
+    torch.testing.assert_close(without.slot_probability, alone, rtol=1e-4, atol=0)
+    assert not without.intent.any()
 
 
 @pytest.mark.parametrize("leads", [FEW, LEADS], ids=["few", "ours"])

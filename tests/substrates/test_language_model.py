@@ -104,6 +104,15 @@ def test_one_batch_over_all_prompts_is_a_batch_a_prompt(positions: str) -> None:
         torch.testing.assert_close(parts[1], loss, rtol=1e-3, atol=1e-6)
 
 
+def test_without_leads_intent_is_no_feature_and_the_rest_is_the_same() -> None:
+    without = substrate(leads=())
+    assert without.features == ("slot_probability", "mention_probability", "hits")
+    exposure, loss = without.observe(LEVERS)
+    every, same_loss = LIVE.observe(LEVERS)
+    torch.testing.assert_close(exposure, every[..., :3], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(loss, same_loss, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("positions", ["reply", "all"])
 def test_all_prompts_of_all_rows_are_decoded_in_one_batch(positions: str, forward_passes: Any) -> None:
     """Counted on the network: 3 rows × 3 prompts × 3 samples begin together and end with the longest reply."""
