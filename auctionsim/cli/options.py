@@ -83,10 +83,10 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: Something else.
     """
-    found = numbers(text)
-    if not all(number.is_integer() for number in found):
-        raise ValueError(f"whole numbers are wanted, commas between, got {text!r}")
-    return tuple(map(int, found))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"whole numbers are wanted, commas between, got {text!r}") from None
 
 
 def command_line() -> str:
