@@ -147,10 +147,17 @@ def test_a_stopped_grid_goes_on_and_ends_with_every_trial_once(how: signal.Signa
     before = finished_trials(folder)
     assert 4 <= before < 8
     assert not (folder / "trials.parquet").exists()
+    begun = {path.parent.name for path in folder.glob("trials/*/params.json")}
+    if how == signal.SIGKILL:  # as it may be in the middle of Tune's copying
+        (state,) = folder.glob("trials/basic-variant-state-*.json")
+        state.write_bytes(b"")
 
     again = start(folder, *GRID)
     told, _ = again.communicate(timeout=300)
     assert again.returncode == 0, told
+    assert ("cut off by a kill" in told) == (how == signal.SIGKILL)
+    assert {path.parent.name for path in folder.glob("trials/*/params.json")} >= begun
+    assert finished_trials(folder) == 8
     table = pd.read_parquet(folder / "trials.parquet")
     assert len(table) == 8
     assert not table.duplicated(list(AXES)).any()
@@ -190,3 +197,16 @@ def test_too_few_cpus_are_said_and_asha_keeps_every_trial(tmp_path: Path) -> Non
     assert table["learning_rate"].nunique() == 5
     assert table["finished"].any()
     assert table.loc[table["finished"], "exploitability_high"].notna().all()
+
+
+def test_damaged_state_without_a_kept_one_is_taken_away(tmp_path: Path) -> None:
+    """Nothing was finished then, so the study begins anew; whole state is left as it is."""
+    from auctionsim.experiments.support.tune_state import mend
+
+    whole = tmp_path / "experiment_state-1.json"
+    whole.write_text("{}")
+    assert mend(tmp_path) == []
+    assert whole.exists()
+    (tmp_path / "tuner.pkl").write_bytes(b"\x80")
+    assert mend(tmp_path) == ["tuner.pkl"]
+    assert not list(tmp_path.iterdir())

@@ -98,7 +98,7 @@ def run_study(
         require_cpus(cluster.cpus_per_trial)  # Tune would wait for ever, without a word
         from auctionsim.experiments.support.tune_progress import progress_shown
 
-        tuner = _tuner(study, tune_options, cluster)
+        tuner = _tuner(study, tune_options, cluster, console)
         with progress_shown(console):
             results = tuner.fit()
     records = _records(results, study.trials)
@@ -166,15 +166,21 @@ def _own_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster) -> Any:
+def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, console: Console) -> Any:
     """Return a new tuner, or the one that goes on."""
     from ray import tune
 
     from auctionsim.experiments.support.tune_progress import TrialProgress
+    from auctionsim.experiments.support.tune_state import StateKept, mend
 
     trainable = tune.with_parameters(study.trial, **study.shared) if study.shared else study.trial
     trainable = tune.with_resources(trainable, {"cpu": cluster.cpus_per_trial})
     path = (study.folder / TRIALS).resolve()
+    damaged = mend(path)
+    if damaged:
+        console.print(
+            f"{', '.join(damaged)} in {path}: cut off by a kill; going on from the state before", soft_wrap=True
+        )
     begun = tune.Tuner.can_restore(str(path)) and any(path.glob("experiment_state-*.json"))
     if begun:
         return tune.Tuner.restore(str(path), trainable=trainable, resume_unfinished=True, restart_errored=True)
@@ -185,7 +191,7 @@ def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster:
         run_config=tune.RunConfig(
             name=TRIALS,
             storage_path=str(study.folder.resolve()),
-            callbacks=[TrialProgress(study.trials, study.metric)],
+            callbacks=[TrialProgress(study.trials, study.metric), StateKept()],
             verbose=0,
         ),
     )
