@@ -1,10 +1,12 @@
 """Studies on Ray Tune: every trial once whatever happens on the way, what does not fit refused before ray starts."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -199,14 +201,32 @@ def test_too_few_cpus_are_said_and_asha_keeps_every_trial(tmp_path: Path) -> Non
     assert table.loc[table["finished"], "exploitability_high"].notna().all()
 
 
-def test_damaged_state_without_a_kept_one_is_taken_away(tmp_path: Path) -> None:
-    """Nothing was finished then, so the study begins anew; whole state is left as it is."""
-    from auctionsim.experiments.support.tune_state import mend
+def test_damaged_state_is_put_back_or_begun_anew_and_nothing_found_is_lost(tmp_path: Path) -> None:
+    from auctionsim.experiments.support.tune_state import KEPT, mend
 
-    whole = tmp_path / "experiment_state-1.json"
+    whole, tuner = tmp_path / "experiment_state-1.json", tmp_path / "tuner.pkl"
     whole.write_text("{}")
+    tuner.write_bytes(pickle.dumps([1.0, "two"]))
     assert mend(tmp_path) == []
     assert whole.exists()
-    (tmp_path / "tuner.pkl").write_bytes(b"\x80")
-    assert mend(tmp_path) == ["tuner.pkl"]
-    assert not list(tmp_path.iterdir())
+    with zipfile.ZipFile(tmp_path / KEPT, "w") as archive:
+        archive.write(whole, whole.name)
+        archive.write(tuner, tuner.name)
+    later = tmp_path / "searcher-state-2.pkl"
+    later.write_bytes(pickle.dumps("abc")[:-1])
+    tuner.write_bytes(tuner.read_bytes()[:9])
+    assert sorted(mend(tmp_path)) == [later.name, tuner.name]
+    assert pickle.loads(tuner.read_bytes()) == [1.0, "two"]
+    assert whole.read_text() == "{}"
+    assert not later.exists()
+    (tmp_path / KEPT).unlink()
+    whole.write_text("{")
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "result.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"experiment_state-1\.json is damaged, and no state was kept"):
+        mend(tmp_path)
+    assert tuner.exists()
+    (tmp_path / "trial" / "result.json").write_text("")
+    assert mend(tmp_path) == [whole.name]
+    assert not tuner.exists()
+    assert not whole.exists()

@@ -88,7 +88,7 @@ class CommercialScorer:
         whole_prompt: Interventions touch every token of the prompt, not its last alone.
         leads: What follows a name, and the calls that count after it; none: intent is 0, and costs nothing.
     Raises:
-        ValueError: The tokenizer joins a stem with a name, or a lead with what follows it.
+        ValueError: The tokenizer joins a stem with a name, or a lead with what follows it; a lead without calls.
     """
 
     def __init__(
@@ -100,6 +100,8 @@ class CommercialScorer:
         whole_prompt: bool = False,
         leads: tuple[Lead, ...] = LEADS,
     ) -> None:
+        if not all(lead.calls for lead in leads):
+            raise ValueError(f"a lead needs calls, or intent would be 0 after it; got {leads}")
         self.model, self.whole_prompt, self.num_leads = model, whole_prompt, len(leads)
         self.slots = SlotScorer(model, brands, stems, whole_prompt=whole_prompt)
         self._rows = [row for k in range(len(self.slots.continuations)) for row in self._rows_of(k, stems, leads)]

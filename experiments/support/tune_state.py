@@ -1,16 +1,16 @@
-"""How what Tune knows of its trials survives a kill: one file that is whole at any moment. Importing this loads ray.
+"""How what Tune knows of its trials survives a kill: one file, whole at any moment. Importing this loads ray.
 
 Tune writes its state into a folder of its own and copies it, over the last copy, into the study's. A kill in the middle
 of that leaves a copy that is empty or cut off, and the one before is gone. So the state is kept once more.
 """
 
 import json
+import pickletools
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ray.cloudpickle
 from ray.tune import Callback
 
 from auctionsim.files import replacing
@@ -50,24 +50,31 @@ class StateKept(Callback):  # type: ignore[misc]
 
 
 def mend(folder: Path) -> list[str]:
-    """Put back the state that was kept where a kill has damaged Tune's own.
+    """Put back the state that was kept where a kill has damaged Tune's own; whole state is left as it is.
 
-    Where none was kept nothing was finished either: then the damaged state is removed, and the study begins anew.
+    Where none was kept and no trial has reported anything, the damaged state is removed: the study begins anew.
 
     Args:
         folder: Tune's own.
     Returns:
         Names of the files that were damaged.
+    Raises:
+        ValueError: State is damaged, none was kept, but trials have reported: what they found must not be lost.
     """
     files = [*_states_in(folder), *folder.glob(_TUNERS)]
     damaged = [path.name for path in files if not _is_whole(path)]
     if not damaged:
         return []
-    for path in files:
-        path.unlink()
+    kept: list[str] = []
     if (folder / KEPT).is_file():
         with zipfile.ZipFile(folder / KEPT) as archive:
-            archive.extractall(folder)
+            archive.extractall(folder)  # first: a kill in the middle leaves something damaged, and this is done again
+            kept = archive.namelist()
+    elif any(path.stat().st_size for path in folder.glob("*/result.json")):
+        raise ValueError(f"{folder / damaged[0]} is damaged, and no state was kept: name another folder by --out")
+    for path in files:
+        if path.name not in kept:
+            path.unlink()
     return damaged
 
 
@@ -76,13 +83,14 @@ def _states_in(folder: Path) -> list[Path]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Tell whether it can be read: Tune's pickles are called .json, too."""
+    """Tell whether it was written to its end: Tune's pickles (some are called .json) end with a mark."""
     content = path.read_bytes()
     try:
         if path.match(_STATES[0]):
             json.loads(content)
         else:
-            ray.cloudpickle.loads(content)
-    except Exception:  # noqa: BLE001 - unpickling raises whatever it likes
+            for _ in pickletools.genops(content):  # nothing is imported or built
+                pass
+    except ValueError:
         return False
     return True

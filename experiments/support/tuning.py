@@ -171,16 +171,15 @@ def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster:
     from ray import tune
 
     from auctionsim.experiments.support.tune_progress import TrialProgress
-    from auctionsim.experiments.support.tune_state import StateKept, mend
+    from auctionsim.experiments.support.tune_state import KEPT, StateKept, mend
 
     trainable = tune.with_parameters(study.trial, **study.shared) if study.shared else study.trial
     trainable = tune.with_resources(trainable, {"cpu": cluster.cpus_per_trial})
     path = (study.folder / TRIALS).resolve()
     damaged = mend(path)
     if damaged:
-        console.print(
-            f"{', '.join(damaged)} in {path}: cut off by a kill; going on from the state before", soft_wrap=True
-        )
+        then = "going on from the state before" if (path / KEPT).exists() else "nothing was finished, beginning anew"
+        console.print(f"{', '.join(damaged)} in {path}: cut off by a kill; {then}", soft_wrap=True)
     begun = tune.Tuner.can_restore(str(path)) and any(path.glob("experiment_state-*.json"))
     if begun:
         return tune.Tuner.restore(str(path), trainable=trainable, resume_unfinished=True, restart_errored=True)

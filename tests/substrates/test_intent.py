@@ -63,6 +63,8 @@ def test_the_slot_is_the_same_as_scored_alone() -> None:
     without = CommercialScorer(MODEL, BRANDS, STEMS, leads=())(PROMPT, scales)
     torch.testing.assert_close(without.slot_probability, alone, rtol=1e-4, atol=0)
     assert not without.intent.any()
+    with pytest.raises(ValueError, match="a lead needs calls"):
+        CommercialScorer(MODEL, BRANDS, STEMS, leads=(*FEW, Lead(". So", ())))
 
 
 @pytest.mark.parametrize("leads", [FEW, LEADS], ids=["few", "ours"])
