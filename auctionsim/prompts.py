@@ -3,29 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-SPLITS = ("identify", "A", "B", "test")
-
-STEMS = (
-    "I would recommend",
-    "The best choice is",
-    "My first pick would be",
-    "A name you can trust is",
-)
-"""Neutral beginnings of a reply that call for a name; `slot_probability` is read off after each."""
-
-NAMING_STEMS = (
-    *STEMS[:2],
-    "Popular brands include",
-    "Some well-known names are",
-    "This is why many people turn to brands like",
-    "Here are some of the best options:\n\n1.",
-    "There are several to choose from, such as",
-    "Companies such as",
-)
-"""Places where free replies bring up names; neurons are identified after each."""
+from auctionsim.stems import SPLITS, STEMS, Stem, checked_stems
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "request": (
@@ -88,15 +69,17 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts by context.
+    """Prompts by context, and the stems after which names are scored in replies to them.
 
     Attributes:
         contexts: Names of the public contexts.
-        prompts: One tuple of prompts a context.
+        prompts: One tuple of prompts per context.
+        stems: Beginnings of a reply; a split has its own.
     """
 
     contexts: tuple[str, ...]
     prompts: tuple[tuple[str, ...], ...]
+    stems: tuple[Stem, ...] = STEMS
 
     def __post_init__(self) -> None:
         if not self.contexts or len(self.contexts) != len(self.prompts):
@@ -108,6 +91,7 @@ class PromptSet:
                 raise ValueError(f"a prompt in context {context!r} is blank")
         if len(set(self.contexts)) < len(self.contexts):
             raise ValueError(f"contexts must differ, got {self.contexts}")
+        checked_stems(self.stems)
         counts = Counter(self.everything)
         if len(counts) < counts.total():
             raise ValueError(f"the prompt {counts.most_common(1)[0][0]!r} is there twice: splits would not be disjoint")
@@ -118,10 +102,11 @@ class PromptSet:
         return tuple(prompt for prompts in self.prompts for prompt in prompts)
 
     def split(self, name: str) -> "PromptSet":
-        """Return one of the four disjoint splits: every fourth prompt of each context.
+        """Return one of the four disjoint splits: every fourth prompt of each context, and the split's own stems.
 
         Raises:
-            ValueError: An unknown split, or a context with fewer than eight prompts: a standard error takes two.
+            ValueError: An unknown split, one without stems, or a context with fewer than eight prompts: a standard
+                error takes two.
         """
         if name not in SPLITS:
             raise ValueError(f"split must be one of {SPLITS}, got {name!r}")
@@ -132,12 +117,24 @@ class PromptSet:
                     f"context {context!r} has {len(prompts)} prompts: {2 * len(SPLITS)} or more are needed, "
                     f"two for each of the disjoint splits {', '.join(SPLITS)}"
                 )
-        return PromptSet(self.contexts, tuple(prompts[start :: len(SPLITS)] for prompts in self.prompts))
+        stems = tuple(stem for stem in self.stems if stem.split == name)
+        if not stems:
+            raise ValueError(f"no stem serves the split {name!r}: names could not be scored on stems of its own")
+        return replace(self, prompts=tuple(prompts[start :: len(SPLITS)] for prompts in self.prompts), stems=stems)
+
+    def first(self, count: int) -> "PromptSet":
+        """Return the first `count` prompts of each context, with the same stems."""
+        return replace(self, prompts=tuple(prompts[:count] for prompts in self.prompts))
+
+    @property
+    def stem_texts(self) -> tuple[str, ...]:
+        """The stems' texts."""
+        return tuple(stem.text for stem in self.stems)
 
     @property
     def digest(self) -> str:
-        """16 hex digits that change with any prompt."""
-        return hashlib.sha256(json.dumps([self.contexts, self.prompts]).encode()).hexdigest()[:16]
+        """16 hex digits that change with any prompt and any stem."""
+        return hashlib.sha256(json.dumps([self.contexts, self.prompts, self.stems]).encode()).hexdigest()[:16]
 
 
 def build_prompts(category: str) -> PromptSet:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from auctionsim.checks import checked_count
 from auctionsim.data import DEFAULT_SURFACE
-from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.prompts import build_prompts
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.selling import Selling
 
@@ -58,7 +58,7 @@ def live_substrate(live: Live) -> Selling:
     surface.require_model(model.identity)
     held_out = build_prompts(surface.provenance["category"]).split("test")
     count = checked_count(live.prompts_per_context, "prompts_per_context")
-    prompts = PromptSet(held_out.contexts, tuple(some[:count] for some in held_out.prompts))
+    prompts = held_out.first(count)
     if prompts.contexts != surface.contexts:
         raise ValueError(f"{DEFAULT_SURFACE} was measured in the contexts {surface.contexts}, not {prompts.contexts}")
     counts, factors = (grid.values[-1] for grid in surface.grids)

@@ -32,7 +32,7 @@ from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.frontier import Cell, Choice, FrontierSettings, choices, frontier_cells, settings_of_one
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import METHODS
-from auctionsim.prompts import NAMING_STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
 
@@ -181,7 +181,7 @@ class _Market:
                 self.model,
                 self.brands,
                 asked,
-                NAMING_STEMS,
+                asked.stem_texts,
                 num_neurons=self.settings.grid.num_neurons[-1],
                 amplification=self.settings.amplification,
                 seed=self.settings.seed,
@@ -205,8 +205,7 @@ class _Market:
 
     def _measure(self, neurons: BrandNeurons, index: int) -> dict[str, Any]:
         grid = self.settings.grid
-        whole = self.prompts.split("A")
-        few = PromptSet(whole.contexts, tuple(p[: self.settings.validation_prompts] for p in whole.prompts))
+        few = self.prompts.split("A").first(self.settings.validation_prompts)
         cells = frontier_cells(self.model, neurons, index, grid, few)
         chosen = choices(self.model, neurons, index, cells, grid, self.prompts.split("test"))
         return {"cells": cells, "choices": chosen}

@@ -12,9 +12,10 @@ from rich.console import Console
 from torch import Tensor
 
 from auctionsim.brands import Brand, parse_brands
-from auctionsim.data import packaged_names
+from auctionsim.data import packaged_names, replies_beside
 from auctionsim.experiments.support.preparation import (
     LIST_FILE,
+    MEASUREMENT,
     SURFACE_FILE,
     Stages,
     commit_or_none,
@@ -23,8 +24,9 @@ from auctionsim.experiments.support.preparation import (
     kept_surface,
 )
 from auctionsim.experiments.support.subsets import kept_subsets
+from auctionsim.files import write_bytes
 from auctionsim.language_models import LanguageModel, load_model
-from auctionsim.measurement import MeasurementSettings, Workers, levels_of, sparse_allocations
+from auctionsim.measurement import REPLIES_FILE, MeasurementSettings, Workers, levels_of, sparse_allocations
 from auctionsim.measurement.interventions import GRID_BRANDS
 from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.neurons.methods import DEFAULT_METHOD
@@ -114,26 +116,24 @@ class Recipe:
 
 ON_OFF = MeasurementSettings((0.0, 512.0), (1.0, 1.5), samples=2)
 
+GRID = MeasurementSettings((0.0, 256.0, 512.0), (1.0, 1.25, 1.5, 2.0), samples=4)
+
 PACKAGED = {
-    "running-shoes-2@2": Recipe(
-        "Nike,Adidas", settings=MeasurementSettings((0.0, 256.0, 512.0), (1.0, 1.25, 1.5, 2.0), samples=4)
-    ),
-    "running-shoes-3@1": Recipe(
+    "running-shoes-2@3": Recipe("Nike,Adidas", settings=GRID),
+    "running-shoes-3@2": Recipe(
         "Nike,Adidas,Puma", settings=MeasurementSettings((0.0, 256.0), (1.0, 1.5, 2.0), samples=4)
     ),
-    "running-shoes-2-attribution@1": Recipe(  # the grid of running-shoes-2@2, neurons by plain attribution
-        "Nike,Adidas",
-        settings=MeasurementSettings((0.0, 256.0, 512.0), (1.0, 1.25, 1.5, 2.0), samples=4),
-        method="attribution",
-    ),
-    "running-shoes-5-subsets@1": Recipe("Nike,Adidas,Puma,Reebok,Asics", settings=ON_OFF, subsets=True),
-    "smartphones-3-subsets@1": Recipe("Apple,Samsung,Google", "smartphones", ON_OFF, subsets=True),
-    "charities-3-subsets@1": Recipe("UNICEF,Oxfam,Greenpeace", "charities", ON_OFF, subsets=True),
-    "coffee-3-subsets@1": Recipe("Starbucks,Dunkin,Nestle", "coffee", ON_OFF, subsets=True),
+    "running-shoes-2-attribution@2": Recipe("Nike,Adidas", settings=GRID, method="attribution"),
+    "running-shoes-5-subsets@2": Recipe("Nike,Adidas,Puma,Reebok,Asics", settings=ON_OFF, subsets=True),
+    "smartphones-3-subsets@2": Recipe("Apple,Samsung,Google", "smartphones", ON_OFF, subsets=True),
+    "charities-3-subsets@2": Recipe("UNICEF,Oxfam,Greenpeace", "charities", ON_OFF, subsets=True),
+    "coffee-3-subsets@2": Recipe("Starbucks,Dunkin,Nestle", "coffee", ON_OFF, subsets=True),
 }
 """The packaged surfaces that this version measures. A name is used once: a better recipe gets the next version.
 
-running-shoes-2@1 was measured by an earlier version, without `intent`; its command is in its provenance.
+Earlier versions of these names ship, too: all of them were scored on the same four stems in both replicates, and lost
+some .001 nats a token to bfloat16 at every intervention; running-shoes-2@1 is without `intent`. Their commands are in
+their provenance.
 """
 
 
@@ -238,6 +238,8 @@ def package(
         path = into / f"{name}.safetensors"
         if path.exists():
             raise ValueError(f"{path} has appeared meanwhile: it is left as it is")
+        replies = runs / name / MEASUREMENT / REPLIES_FILE
+        write_bytes(replies_beside(path), replies.read_bytes())  # first: a surface that is there has its replies
         measured.save(path)
         written.append(path)
     return written

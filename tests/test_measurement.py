@@ -15,7 +15,7 @@ import torch
 from measurement_fakes import SETTINGS, fake_model, fake_neurons, fake_prompts, files, measuring, stored
 
 from auctionsim.measurement import MeasurementSettings, Measuring, Progress, Unit, UnitResult
-from auctionsim.prompts import STEMS
+from auctionsim.stems import STEMS
 from auctionsim.substrates import ResponseSurface
 
 
@@ -59,8 +59,9 @@ def test_every_intervention_is_measured_once(done: Measuring) -> None:
         len(set(seen)) == len(seen) == 2 * (2 + 2 + 1) * 9 - 9
     )  # replicates × prompts × interventions; B has one fewer
     for result in done.results():
+        stems = sum(stem.split == result.unit.replicate for stem in STEMS)
         assert len(result.replies) == SETTINGS.samples * (result.unit.stop - result.unit.start) <= SETTINGS.rows
-        assert np.shape(result.scored["slot_probability"]) == (result.unit.stop - result.unit.start, len(STEMS), 2)
+        assert np.shape(result.scored["slot_probability"]) == (result.unit.stop - result.unit.start, stems, 2)
     assert done.missing == []
 
 

@@ -8,7 +8,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from auctionsim.prompts import SPLITS, STEMS, TEMPLATES, PromptSet, build_prompts, read_prompts
+from auctionsim.prompts import TEMPLATES, PromptSet, build_prompts, read_prompts
+from auctionsim.stems import KINDS, SPLITS, Stem
 
 
 @given(st.lists(st.integers(8, 21), min_size=1, max_size=4))
@@ -34,7 +35,6 @@ def test_templates_make_prompts_for_any_category(category: str) -> None:
     assert len(set(prompts.everything)) == 48
     assert all(category in prompt and "{" not in prompt for prompt in prompts.everything)
     assert [len(prompts.split(name).everything) for name in SPLITS] == [12] * 4
-    assert len(set(STEMS)) == len(STEMS) >= 2
 
 
 @pytest.mark.parametrize("category", ["", "  ", "{0}", "a\nb", "{category}"])
@@ -99,3 +99,40 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         make()
         with pytest.raises(ValueError, match=r"cannot read prompts from .*prompts\.json"):
             read_prompts(path)
+
+
+def test_every_split_has_stems_of_its_own_of_either_kind() -> None:
+    prompts = build_prompts("running shoes")
+    parts = [prompts.split(name) for name in SPLITS]
+    texts = [stem.text for part in parts for stem in part.stems]
+    assert sorted(texts) == sorted(prompts.stem_texts)
+    assert len({" ".join(text.lower().split()) for text in texts}) == len(texts)
+    for part in parts:
+        kinds = [stem.kind for stem in part.stems]
+        assert all(kinds.count(kind) == len(kinds) / len(KINDS) >= 2 for kind in KINDS)
+    assert prompts.split("A").first(2).stems == prompts.split("A").stems
+
+
+def test_stems_of_ones_own_are_split_by_what_they_say() -> None:
+    mine = tuple(Stem(f"Stem {name}", "calling", name) for name in SPLITS)
+    whole = PromptSet(("a",), (tuple(f"prompt {k}" for k in range(8)),), mine)
+    assert [whole.split(name).stem_texts for name in SPLITS] == [(f"Stem {name}",) for name in SPLITS]
+    assert whole.digest != PromptSet(whole.contexts, whole.prompts).digest
+    lacking = PromptSet(whole.contexts, whole.prompts, mine[:3])
+    with pytest.raises(ValueError, match="no stem serves the split 'test'"):
+        lacking.split("test")
+
+
+@pytest.mark.parametrize(
+    ("stems", "message"),
+    [
+        ((), "needs one stem or more"),
+        ((Stem(" ", "calling", "A"),), "a stem is text, one of calling, passing"),
+        ((Stem("I like", "loud", "A"),), "a stem is text, one of calling, passing"),
+        ((Stem("I like", "calling", "C"),), "one of the splits identify, A, B, test"),
+        ((Stem("I like", "calling", "A"), Stem("I  like", "passing", "B")), "the stem 'I like' is there twice"),
+    ],
+)
+def test_stems_that_break_a_rule_are_refused(stems: tuple[Stem, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PromptSet(("a",), (("x",),), stems)

@@ -1,6 +1,7 @@
 """What ships with the package: measured surfaces, under immutable names with a version (`running-shoes-2@1`).
 
-Beside them lie mechanisms trained on the default one, and the neurons that some were measured with:
+The replies behind a surface lie beside it (`auctionsim.measurement.read_replies`); those of its first versions were not
+kept. There are also mechanisms trained on the default one, and the neurons that some were measured with:
 `python -m auctionsim.experiments.shipped_mechanisms` makes both.
 """
 
@@ -21,3 +22,8 @@ def packaged_names() -> tuple[str, ...]:
 def surfaces_folder() -> Path:
     """Return where the measurements that ship with this auctionsim are, for writing new ones into a checkout."""
     return Path(str(resources.files(__name__))) / "surfaces"
+
+
+def replies_beside(surface: Path) -> Path:
+    """Return where the replies behind a measurement's file are kept, beside it."""
+    return surface.with_name(surface.name.removesuffix(".safetensors") + ".replies.jsonl.gz")

@@ -12,7 +12,7 @@ from auctionsim.substrates.measurements import Measurement, Replicate
 _BY_REPLY = ("user_loss", "surprise", "repetition")
 
 
-def gather(results: Sequence[UnitResult], cells: Tensor, contexts: int) -> Replicate:
+def gather(results: Sequence[UnitResult], cells: Tensor, contexts: int, kinds: Sequence[str]) -> Replicate:
     """Average one replicate's units.
 
     Scored features are averaged over stems first, so that prompts are their draws. Replies count one by one: the error
@@ -22,9 +22,10 @@ def gather(results: Sequence[UnitResult], cells: Tensor, contexts: int) -> Repli
         results: All units of the replicate.
         cells: (…), which intervention each cell is.
         contexts: How many there are.
+        kinds: Of each stem after which names were scored; slot probability is kept by kind, too, as a diagnostic.
     """
     count = int(cells.max()) + 1
-    scored = _scored(results, contexts, count)
+    scored = _scored(results, contexts, count, kinds)
     drawn = _drawn(results, contexts, count)
     k, brands = len(_BY_REPLY), (drawn.shape[-1] - len(_BY_REPLY)) // 2
     by_reply = _summary(drawn.flatten(2, 3))
@@ -33,24 +34,38 @@ def gather(results: Sequence[UnitResult], cells: Tensor, contexts: int) -> Repli
     parts["mention_probability"] = _columns(by_reply, slice(k + brands, None))
     features = [torch.stack(column, dim=-1) for column in zip(*(parts[name] for name in FEATURES), strict=True)]
     loss, surprise, repetition = (_columns(by_reply, column) for column in range(k))
+    by_kind = {slots_by_kind(kind): parts[slots_by_kind(kind)] for kind in dict.fromkeys(kinds)}
+    beside = {"surprise": surprise, "repetition_rate": repetition, **by_kind}
     return Replicate(
         features=_in_cells(Measurement(*features), cells),
         user_loss=_in_cells(loss, cells),
-        diagnostics={"surprise": _in_cells(surprise, cells), "repetition_rate": _in_cells(repetition, cells)},
+        diagnostics={name: _in_cells(item, cells) for name, item in beside.items()},
     )
 
 
-def _scored(results: Sequence[UnitResult], contexts: int, count: int) -> dict[str, Tensor]:
-    """Return every scored feature as (context, intervention, prompt, brand), NaN where a context has fewer prompts."""
+def slots_by_kind(kind: str) -> str:
+    """Return the name of the diagnostic that holds slot probability after one kind of stem."""
+    return f"{kind}_slot_probability"
+
+
+def _scored(results: Sequence[UnitResult], contexts: int, count: int, kinds: Sequence[str]) -> dict[str, Tensor]:
+    """Return every scored feature as (context, intervention, prompt, brand), NaN where a context has fewer prompts.
+
+    Slot probability is there three times: over all stems, and over those of either kind.
+    """
     first = [result for result in results if result.scored]
     prompts = max(result.unit.prompt for result in first) + 1
     table: dict[str, Tensor] = {}
     for result in first:
         unit = result.unit
-        for name, values in result.scored.items():
-            by_stem = torch.tensor(values, dtype=torch.float64)
-            empty = torch.full((contexts, count, prompts, by_stem.shape[2]), torch.nan, dtype=torch.float64)
-            table.setdefault(name, empty)[unit.context, unit.start : unit.stop, unit.prompt] = by_stem.mean(1)
+        by_stem = {name: torch.tensor(values, dtype=torch.float64) for name, values in result.scored.items()}
+        means = {name: values.mean(1) for name, values in by_stem.items()}
+        for kind in dict.fromkeys(kinds):
+            some = torch.tensor([own == kind for own in kinds])
+            means[slots_by_kind(kind)] = by_stem["slot_probability"][:, some].mean(1)
+        for name, mean in means.items():
+            empty = torch.full((contexts, count, prompts, mean.shape[1]), torch.nan, dtype=torch.float64)
+            table.setdefault(name, empty)[unit.context, unit.start : unit.stop, unit.prompt] = mean
     return table
 
 

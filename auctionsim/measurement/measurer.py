@@ -10,6 +10,11 @@ from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.measurements import REPLICATES
 
 
+def place_of(unit: Unit) -> tuple[int, int, int]:
+    """Return what keys a unit's random numbers beside the seed and the sample: replicate, context, prompt."""
+    return REPLICATES.index(unit.replicate), unit.context, unit.prompt
+
+
 class UnitMeasurer:
     """Measures units on one model; a unit's numbers depend on the arguments here and on nothing else.
 
@@ -55,7 +60,7 @@ class UnitMeasurer:
         substrate = self.substrates[unit.replicate]
         prompt = substrate.prompts.prompts[unit.context][unit.prompt]
         allocation = self.interventions.distinct[unit.start : unit.stop]
-        place = (REPLICATES.index(unit.replicate), unit.context, unit.prompt)
+        place = place_of(unit)
         samples = self.settings.samples
         first = unit.round * samples
         batch = substrate.replies(prompt, allocation, place, samples, first)
@@ -64,7 +69,7 @@ class UnitMeasurer:
                 intervention=unit.start + row // samples,
                 sample=first + row % samples,
                 text=batch.texts[row],
-                tokens=int(batch.lengths[row]),
+                token_ids=batch.token_ids[row],
                 hits=batch.hits[row].tolist(),
                 mentions=batch.mentions[row].tolist(),
                 user_loss=float(batch.user_loss[row]),

@@ -21,12 +21,13 @@ from auctionsim.files import write_text
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.measurement.gathering import gather
 from auctionsim.measurement.interventions import grid_interventions, levers_of, listed_interventions
+from auctionsim.measurement.kept_replies import kept_replies, write_replies
 from auctionsim.measurement.ledger import Ledger
 from auctionsim.measurement.measurer import UnitMeasurer
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit, write_unit
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
-from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 from auctionsim.substrates.language_model import FEATURES
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES, Replicate
@@ -194,9 +195,25 @@ class Measuring:
                 [result for result in results if result.unit.replicate == name],
                 self.interventions.cells,
                 len(self.prompts.contexts),
+                [stem.kind for stem in self.prompts.split(name).stems],
             )
             for name in REPLICATES
         }
+
+    def keep_replies(self, path: Path) -> None:
+        """Write every stored reply to one compressed file, see `auctionsim.measurement.kept_replies`.
+
+        Raises:
+            ValueError: The measurement is not complete, or a file is damaged.
+        """
+        record = {
+            **{name: value for name, value in self.plan.items() if name not in ("allocations", "features", "stems")},
+            "brands": [list(brand.names) for brand in self.neurons.brands],
+            "contexts": list(self.prompts.contexts),
+            "prompts": {name: [list(some) for some in self.prompts.split(name).prompts] for name in REPLICATES},
+            "interventions": self.interventions.distinct.tolist(),
+        }
+        write_replies(path, record, (reply for result in self.results() for reply in kept_replies(result)))
 
     # Plan
 
@@ -211,7 +228,8 @@ class Measuring:
             "dtype": str(model.dtype),
             "neurons": self.neurons.digest,
             "prompts": self.prompts.digest,
-            "stems": list(STEMS),
+            "stems": {name: [stem.text for stem in self.prompts.split(name).stems] for name in REPLICATES},
+            "user_loss_dtype": "float32",
             "features": list(FEATURES),
         }
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from auctionsim.files import write_text
 
-_FORMAT = "auctionsim measurement unit 3"
+_FORMAT = "auctionsim measurement unit 4"
 
 
 class Shard(NamedTuple):
@@ -43,7 +43,7 @@ class MeasuredReply(NamedTuple):
     intervention: int
     sample: int
     text: str
-    tokens: int
+    token_ids: list[int]
     hits: list[int]
     mentions: list[int]
     user_loss: float

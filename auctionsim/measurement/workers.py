@@ -24,6 +24,9 @@ from auctionsim.prompts import PromptSet
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.surface import ResponseSurface
 
+REPLIES_FILE = "replies.jsonl.gz"
+"""Where `measure` leaves all replies, in its folder."""
+
 _DEATHS = 3  # of workers over one unit, before it is given up
 _PATIENCE = 1.0  # seconds between looks at the workers
 
@@ -97,7 +100,7 @@ def measure(
     """Measure what is missing in a folder, and return the whole.
 
     Args:
-        folder: Plan and units are kept there; the same call goes on from it.
+        folder: Plan and units are kept there, and in the end all replies in one file; the same call goes on from it.
         model: The language model; with workers it is only asked who it is.
         neurons: Identified on the same model.
         prompts: All prompts; replicates A and B are measured on their splits of the same names.
@@ -118,6 +121,7 @@ def measure(
         measuring.run(report)
     else:
         run_on_workers(measuring, workers, report)
+    measuring.keep_replies(folder / REPLIES_FILE)
     return measuring.surface(provenance) if allocations is None else measuring.measured_list(provenance)
 
 

@@ -38,7 +38,7 @@ class Evidence:
         model: The language model.
         brands: The bidders; rivals of one another.
         prompts: What replies are begun to.
-        stems: Beginnings of a reply that call for a name.
+        stems: Beginnings of a reply after which names are looked for.
         num_neurons: Neurons a brand that will be sold: the path amplifies as many.
         amplification: The highest that will be sold: the path ends there.
         seed: Of the tokens drawn to estimate harm, and of random scores.

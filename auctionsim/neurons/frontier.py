@@ -15,7 +15,7 @@ from auctionsim.language_models.loading import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.harm import neutral_kl
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
-from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 from auctionsim.substrates.slots import SlotScorer
 
 
@@ -131,7 +131,7 @@ def slot_means(
     progress: Callable[[], None] | None = None,
 ) -> list[float]:
     """Return a brand's slot probability at each setting of its levers, mean over prompts and stems."""
-    score = SlotScorer(model, (neurons.brands[brand],), STEMS)
+    score = SlotScorer(model, (neurons.brands[brand],), prompts.stem_texts)
     change = neurons.intervention(settings_of_one(neurons, brand, settings))
     total = torch.zeros(len(settings), dtype=torch.float64)
     for prompt in prompts.everything:

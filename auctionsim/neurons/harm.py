@@ -77,17 +77,20 @@ def _fisher(
 def neutral_kl(model: LanguageModel, change: Intervention, texts: Sequence[str]) -> Float[Tensor, "row text"]:
     """Return what interventions do to neutral text: KL(π_x ‖ π_0), exact over the vocabulary, in nats a token.
 
-    Teacher-forced, every position of the text touched, averaged over the text's tokens. It ranks neurons; it is not
-    the auction's user loss.
+    Teacher-forced, every position of the text touched, averaged over the text's tokens; computed in float32, and
+    exactly 0 at the null. It ranks neurons; it is not the auction's user loss.
     """
+    model = model.in_float32
     values = torch.zeros(change.num_rows, len(texts))
+    moved = (~change.null).nonzero().squeeze(1)
+    if not len(moved):
+        return values
     for column, text in enumerate(texts):
         ids = _text_ids(model, text)
         reference = model.network(ids).logits
-        for start in range(0, change.num_rows, _ROWS):
-            rows = slice(start, min(start + _ROWS, change.num_rows))
+        for rows in moved.split(_ROWS):  # type: ignore[no-untyped-call]
             with intervene(model, change.select(rows)):
-                logits = model.network(ids.expand(rows.stop - start, -1)).logits
+                logits = model.network(ids.expand(len(rows), -1)).logits
             values[rows, column] = divergence(logits, reference).mean(1).cpu()
     return values
 

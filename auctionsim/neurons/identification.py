@@ -10,7 +10,7 @@ from auctionsim.neurons.assignment import assign_disjoint, assign_overlapping
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.methods import DEFAULT_METHOD, METHODS, Method
-from auctionsim.prompts import NAMING_STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 
 
 def identify(
@@ -22,7 +22,7 @@ def identify(
     num_neurons: int = 512,
     amplification: float = 2.0,
     seed: int = 0,
-    stems: tuple[str, ...] = NAMING_STEMS,
+    stems: tuple[str, ...] | None = None,
     overlap: bool = False,
     progress: Callable[[], None] | None = None,
 ) -> BrandNeurons:
@@ -36,7 +36,7 @@ def identify(
         num_neurons: Neurons a brand.
         amplification: The highest that will be sold, > 1; the path methods look at what happens up to it.
         seed: Of the tokens drawn to estimate harm, and of random scores.
-        stems: Beginnings of a reply that call for a name.
+        stems: Beginnings of a reply; None takes those of the prompts, which no other split has.
         overlap: Let rivals have the same neurons: an ablation.
         progress: Called after each of `identification_steps(prompts, method)` steps.
     Returns:
@@ -49,7 +49,7 @@ def identify(
         model,
         brands,
         prompts,
-        stems,
+        prompts.stem_texts if stems is None else stems,
         num_neurons=num_neurons,
         amplification=amplification,
         seed=seed,

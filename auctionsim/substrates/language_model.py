@@ -8,34 +8,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
-from auctionsim.language_models.decoding import (
-    Prefix,
-    Replies,
-    divergence,
-    prefill,
-    prefill_together,
-    reply_logits,
-    sample_replies,
-)
-from auctionsim.language_models.intervention import Intervention, untouched
+from auctionsim.language_models.decoding import sample_replies
+from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
-from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 from auctionsim.quality.repetition import repetition_rate
 from auctionsim.substrates.intent import LEADS, CommercialScorer, Lead, Scores
 from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.reply_losses import BegunReplies, begin, reply_losses
 
 FEATURES = ("slot_probability", "mention_probability", "hits", "intent")
 POSITIONS = ("reply", "all")
-
-_SCORED_ROWS = 16  # replies whose whole logits are held at once
 
 
 class ReplyBatch(NamedTuple):
     """Sampled replies to one prompt and what they are worth.
 
     Attributes:
-        texts: One a row.
+        texts: One per row.
+        token_ids: One list per row, of the reply's own tokens.
         lengths: (row,) tokens.
         hits: (row, brand) sentences that mention the brand.
         mentions: (row, brand) mentions, repeated ones included.
@@ -45,6 +37,7 @@ class ReplyBatch(NamedTuple):
     """
 
     texts: list[str]
+    token_ids: list[list[int]]
     lengths: Tensor
     hits: Tensor
     mentions: Tensor
@@ -67,8 +60,9 @@ class LanguageModelSubstrate:
 
     Levers (num_neurons, amplification) of every brand; features `slot_probability` and `intent` (exact, see
     `auctionsim.substrates.intent`), `mention_probability` (at least one mention in a reply) and `hits` a reply (both
-    sampled). `user_loss` is the mean over replies of the mean over their tokens of KL(π_x ‖ π_0), taken at temperature
-    1 whatever temperature replies are sampled at.
+    sampled). Names are scored after the prompt set's stems. `user_loss` is the mean over replies of the mean over their
+    tokens of KL(π_x ‖ π_0), taken at temperature 1 whatever temperature replies are sampled at, computed in float32
+    whatever dtype they are sampled in, and exactly 0 at the null.
 
     Replies are sampled from uniform numbers fixed by (seed, context, prompt, sample), the same under every allocation,
     so that a row's numbers do not depend on its batch, and differences between allocations are less noisy.
@@ -76,7 +70,7 @@ class LanguageModelSubstrate:
     Args:
         model: The language model.
         neurons: Ranked, disjoint neurons of the brands, identified on the same model.
-        prompts: What users ask, by context.
+        prompts: What users ask, by context, and the stems.
         num_neurons: Highest value of that lever.
         amplification: Highest value of that lever.
         samples: Replies a prompt.
@@ -137,7 +131,9 @@ class LanguageModelSubstrate:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
         self.mode, self.positions, self.rows = mode, positions, checked_count(rows, "rows")
         neurons.intervention(self.null_allocation(1, dtype=torch.float32), mode)  # refuses what it lacks now, not later
-        self._score = CommercialScorer(model, neurons.brands, STEMS, whole_prompt=positions == "all", leads=leads)
+        self._score = CommercialScorer(
+            model, neurons.brands, prompts.stem_texts, whole_prompt=positions == "all", leads=leads
+        )
 
     def null_allocation(
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
@@ -212,9 +208,12 @@ class LanguageModelSubstrate:
         """
         change = self.neurons.intervention(allocation.float(), self.mode)
         uniforms = torch.stack([self._uniforms(place, first + k) for k in range(samples)]).repeat(len(allocation), 1)
-        prefix = self._prefix(prompt, change)
-        untouched_prefix = self._prefix(prompt, untouched(self.model, len(allocation)))
-        return self._replies(allocation, change, uniforms, prefix, untouched_prefix)
+        ids = [self.model.chat_ids(prompt)]
+        if self.positions == "all":
+            begun = begin(self.model, ids * len(allocation), self.max_new_tokens, change)
+        else:
+            begun = begin(self.model, ids, self.max_new_tokens)
+        return self._replies(allocation, change, uniforms, begun)
 
     def _questions(self, rows: int, context: Tensor | None) -> list[_Question]:
         """List what is asked of the model: every prompt of a row's context, of all contexts where it has none."""
@@ -228,42 +227,42 @@ class LanguageModelSubstrate:
     def _answer(self, asked: list[_Question], allocation: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (question, bidder, feature) and user loss (question,), all prompts in one batch."""
         change = self.neurons.intervention(allocation.float(), self.mode)
-        prefix, untouched_prefix = self._prefixes(asked, change)
+        begun = self._prefixes(asked, change)
         places = [((question.context, question.number), k) for question in asked for k in range(self.samples)]
         uniforms = torch.stack([self._uniforms(place, sample) for place, sample in places])
-        batch = self._replies(allocation, change, uniforms, prefix, untouched_prefix)
+        batch = self._replies(allocation, change, uniforms, begun)
         mentioned, hits, loss = _mean_by_row(batch, len(asked))
-        return _features(self._score.after(prefix, change), mentioned, hits)[..., : len(self.features)], loss
+        return _features(self._score.after(begun.sampled, change), mentioned, hits)[..., : len(self.features)], loss
 
-    def _prefixes(self, asked: list[_Question], change: Intervention) -> tuple[Prefix, Prefix]:
-        """Compute every question's prompt, as it is under the intervention and untouched, of equal shape."""
+    def _prefixes(self, asked: list[_Question], change: Intervention) -> BegunReplies:
+        """Compute every question's prompt."""
         room = max(self.max_new_tokens, self._score.longest)
         prompts = [self.prompts.prompts[question.context][question.number] for question in asked]
         distinct = list(dict.fromkeys(prompts))
         ids = [self.model.chat_ids(prompt) for prompt in distinct]
         owner = torch.tensor([distinct.index(prompt) for prompt in prompts], device=self.model.device)
-        if self.positions == "reply":
-            shared = prefill_together(self.model, ids, room).serving(owner)
-            return shared, shared
-        every, still = [ids[k] for k in owner.tolist()], untouched(self.model, len(asked))
-        return prefill_together(self.model, every, room, change), prefill_together(self.model, every, room, still)
+        if self.positions == "all":
+            return begin(self.model, [ids[k] for k in owner.tolist()], room, change)
+        return begin(self.model, ids, room).serving(owner)
 
-    def _replies(
-        self, allocation: Tensor, change: Intervention, uniforms: Tensor, prefix: Prefix, untouched_prefix: Prefix
-    ) -> ReplyBatch:
+    def _replies(self, allocation: Tensor, change: Intervention, uniforms: Tensor, begun: BegunReplies) -> ReplyBatch:
         """Sample and judge replies: for each row of the allocation as many as there are rows of uniforms for it."""
         samples = len(uniforms) // len(allocation)
-        prefix, change = prefix.repeat(samples), change.repeat(samples)
-        replies = sample_replies(self.model, prefix, change, uniforms, temperature=self.temperature, top_p=self.top_p)
-        loss, surprise = self._losses(replies, change, prefix, untouched_prefix.repeat(samples))
-        bad = ~(loss.isfinite() & surprise.isfinite())
+        begun, change = begun.repeat(samples), change.repeat(samples)
+        replies = sample_replies(
+            self.model, begun.sampled, change, uniforms, temperature=self.temperature, top_p=self.top_p
+        )
+        loss, surprise = reply_losses(self.model, replies, change, begun)
+        bad = ~(replies.finite.cpu() & loss.isfinite() & surprise.isfinite())
         if bool(bad.any()):
             levers = allocation[int(bad.nonzero()[0]) // samples].tolist()
             raise ValueError(f"the model's logits are not finite in {self.model.dtype} at levers {levers} a bidder")
-        texts = [self.model.text(row[:length]) for row, length in zip(replies.tokens, replies.lengths, strict=True)]
+        ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths.tolist(), strict=True)]
+        texts = [self.model.text(row) for row in ids]
         brands = self.neurons.brands
         return ReplyBatch(
             texts=texts,
+            token_ids=ids,
             lengths=replies.lengths.cpu(),
             hits=torch.tensor([[brand.hits(text) for brand in brands] for text in texts]),
             mentions=torch.tensor([[brand.mentions(text) for brand in brands] for text in texts]),
@@ -271,32 +270,6 @@ class LanguageModelSubstrate:
             surprise=surprise,
             repetition=torch.tensor([repetition_rate(text) for text in texts]),
         )
-
-    def _prefix(self, prompt: str, change: Intervention) -> Prefix:
-        """Compute a prompt: one row for all, or one a row of the intervention where that touches the whole prompt."""
-        whole = change if self.positions == "all" else None
-        return prefill(self.model, self.model.chat_ids(prompt), self.max_new_tokens, whole)
-
-    def _losses(
-        self, replies: Replies, change: Intervention, prefix: Prefix, untouched_prefix: Prefix
-    ) -> tuple[Tensor, Tensor]:
-        """Return each reply's mean KL(π_x ‖ π_0) and mean −log π_0 over its tokens, by two passes of equal shape."""
-        null, still = change.null, untouched(self.model)
-        losses, surprises = [], []
-        for start in range(0, change.num_rows, _SCORED_ROWS):
-            rows = slice(start, start + _SCORED_ROWS)
-            tokens, live = replies.tokens[rows], replies.live[rows]
-            reference = reply_logits(self.model, untouched_prefix.select(rows), tokens, still)
-            surprise = -torch.log_softmax(reference.float(), -1).gather(2, tokens.unsqueeze(2)).squeeze(2)
-            if bool(null[rows].all()):
-                loss = torch.zeros_like(surprise)
-            else:
-                moved = reply_logits(self.model, prefix.select(rows), tokens, change.select(rows))
-                loss = divergence(moved, reference)
-            count = live.sum(1)
-            losses.append((loss * live).sum(1) / count)
-            surprises.append((surprise * live).sum(1) / count)
-        return torch.cat(losses).cpu(), torch.cat(surprises).cpu()
 
     def _uniforms(self, place: tuple[int, ...], sample: int) -> Float[Tensor, " position"]:
         generator = np.random.default_rng([self.seed, *place, sample])

@@ -7,7 +7,7 @@ from torch import nn
 
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.loading import LanguageModel, fingerprint
-from auctionsim.prompts import STEMS, TEMPLATES
+from auctionsim.prompts import TEMPLATES
 
 END = "<|im_end|>"
 WHOLE_NAMES = ("Nike", "Puma")
@@ -17,6 +17,7 @@ _CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+_BEGINNINGS = ("I would recommend", "The best choice is", "My first pick would be", "A name you can trust is")
 _WIDTH = 32
 
 
@@ -38,7 +39,7 @@ def fake_tokenizer(vocabulary: int = 512) -> Any:
         show_progress=False,
     )
     names = [f" {name}" * 100 for name in WHOLE_NAMES]
-    corpus = [*names, *STEMS, *(text for templates in TEMPLATES.values() for text in templates)]
+    corpus = [*names, *_BEGINNINGS, *(text for templates in TEMPLATES.values() for text in templates)]
     tokenizer.train_from_iterator(corpus, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -30,6 +30,7 @@ from auctionsim.substrates import MeasuredList, ResponseSurface
 
 Tick = Callable[[], None]
 SURFACE_FILE, LIST_FILE = "surface.safetensors", "list.safetensors"
+MEASUREMENT = "measurement"  # folder of the units and the replies
 
 
 class Stages:
@@ -162,7 +163,7 @@ def kept_surface(
     workers: Workers | None = None,
 ) -> ResponseSurface:
     """Measure what is missing of the folder's surface and return it whole."""
-    place = folder / "measurement"
+    place = folder / MEASUREMENT
     with stages.measuring("measuring the surface") as report:
         surface = measure(
             place, model, neurons, prompts, settings, provenance=provenance, workers=workers, report=report
@@ -184,7 +185,7 @@ def kept_list(
     workers: Workers | None = None,
 ) -> MeasuredList:
     """Measure what is missing of the folder's list of allocations and return it whole."""
-    place = folder / "measurement"
+    place = folder / MEASUREMENT
     with stages.measuring("measuring the list") as report:
         measured = measure(
             place, model, neurons, prompts, settings, allocations, provenance=provenance, workers=workers, report=report

@@ -15,7 +15,7 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.neurons.crosstalk import Geometry, geometry, joint_settings
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import identification_steps, rank
-from auctionsim.prompts import NAMING_STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement, Replicate
 
@@ -80,7 +80,7 @@ def _kept_geometry(
             model,
             brands,
             asked,
-            NAMING_STEMS,
+            asked.stem_texts,
             num_neurons=count,
             amplification=HIGHEST,
             seed=settings.seed,

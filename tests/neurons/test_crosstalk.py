@@ -9,9 +9,10 @@ from auctionsim.neurons.crosstalk import geometry, joint_settings, subsets
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import rank
 from auctionsim.neurons.sensitivity import slot_sensitivity
-from auctionsim.prompts import STEMS, PromptSet, build_prompts
+from auctionsim.prompts import PromptSet, build_prompts
 
 BRANDS = parse_brands("Nike,Puma")
+STEMS = ("I would recommend", "The best choice is", "Popular brands include", "You might like")
 MODEL = planted_model()
 PROMPTS = PromptSet(("request",), (build_prompts("running shoes").everything[:2],))
 EVIDENCE = Evidence(MODEL, BRANDS, PROMPTS, STEMS, num_neurons=PER_BRAND, amplification=2.0, seed=0)

@@ -18,25 +18,28 @@ from auctionsim.neurons.frontier import (
     settings_of_one,
 )
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
-from auctionsim.prompts import STEMS, PromptSet, build_prompts
+from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.stems import STEMS as EVERY_STEM
 from auctionsim.substrates.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 BRANDS = parse_brands("Nike,Puma")
+CHOSEN = tuple(stem for stem in EVERY_STEM if stem.split == "A")
+OTHER = tuple(stem for stem in EVERY_STEM if stem.split == "test")
 MODEL = fake_language_model()
-PROMPTS = PromptSet(("request",), (build_prompts("running shoes").everything[:2],))
-TESTED = PromptSet(("request",), (build_prompts("running shoes").everything[2:4],))
+PROMPTS = PromptSet(("request",), (build_prompts("running shoes").everything[:2],), CHOSEN)
+TESTED = PromptSet(("request",), (build_prompts("running shoes").everything[2:4],), OTHER)
 GRID = FrontierSettings((4, 16), (1.5, 3.0, 6.0), (0.01, 0.2))
 
 
 @pytest.fixture(scope="module")
 def neurons() -> BrandNeurons:
-    return identify(MODEL, BRANDS, PROMPTS, "attribution", num_neurons=16, stems=STEMS)
+    return identify(MODEL, BRANDS, PROMPTS, "attribution", num_neurons=16)
 
 
 def test_a_cell_is_the_brand_alone_at_its_levers(neurons: BrandNeurons) -> None:
     cells = frontier_cells(MODEL, neurons, 1, GRID, PROMPTS)
-    score = SlotScorer(MODEL, BRANDS, STEMS)
+    score = SlotScorer(MODEL, BRANDS, PROMPTS.stem_texts)
     for cell in cells:
         levers = torch.tensor([[[0.0, 1.0], [float(cell.num_neurons), cell.amplification]]])
         change = neurons.intervention(levers)
@@ -68,7 +71,7 @@ def test_the_best_cell_stays_under_its_limit_by_a_standard_error() -> None:
 def test_choices_are_reported_on_other_prompts_and_texts(neurons: BrandNeurons) -> None:
     cells = [Cell(16, 3.0, 0.5, 0.0, 0.0), Cell(4, 6.0, 0.9, 0.1, 0.0)]
     low, high = choices(MODEL, neurons, 0, cells, GRID, TESTED)
-    score = SlotScorer(MODEL, BRANDS, STEMS)
+    score = SlotScorer(MODEL, BRANDS, TESTED.stem_texts)
     levers = settings_of_one(neurons, 0, [(0.0, 1.0), (16.0, 3.0), (4.0, 6.0)])
     change = neurons.intervention(levers)
     expected = torch.stack([score(prompt, change)[:, :, 0].mean(1) for prompt in TESTED.everything]).mean(0)

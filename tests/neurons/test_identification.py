@@ -18,11 +18,12 @@ from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import contrast
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, RANKING_TEXTS, VALIDATION_TEXTS
 from auctionsim.neurons.sensitivity import slot_sensitivity
-from auctionsim.prompts import STEMS, PromptSet, build_prompts
+from auctionsim.prompts import PromptSet, build_prompts
 from auctionsim.substrates.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 BRANDS = parse_brands("Nike,Puma")
+STEMS = ("I would recommend", "The best choice is", "Popular brands include", "You might like")
 PROMPTS = PromptSet(("request",), (build_prompts("running shoes").everything[:2],))
 PLANTED = planted_model()
 

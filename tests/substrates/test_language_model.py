@@ -10,8 +10,9 @@ from torch import Tensor
 from auctionsim.brands import parse_brands
 from auctionsim.language_models import intervene, prefill, reply_logits, sample_replies
 from auctionsim.neurons import BrandNeurons
-from auctionsim.prompts import STEMS, PromptSet
+from auctionsim.prompts import PromptSet
 from auctionsim.quality import repetition_rate
+from auctionsim.stems import STEMS
 from auctionsim.substrates import Substrate
 from auctionsim.substrates.intent import Lead
 from auctionsim.substrates.language_model import LanguageModelSubstrate
@@ -20,7 +21,8 @@ from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model(end_gain=2.5)
 LEADS = (Lead(". You", ("can",)),)
-PROMPTS = PromptSet(("ask", "tell"), (("Which shoes?", "What shoes do you like?"), ("Tell me of shoes.",)))
+FOUR = tuple(stem for stem in STEMS if stem.split == "A")
+PROMPTS = PromptSet(("ask", "tell"), (("Which shoes?", "What shoes do you like?"), ("Tell me of shoes.",)), FOUR)
 
 
 def some_neurons() -> BrandNeurons:
@@ -271,5 +273,5 @@ def test_repetition_rate(text: str, rate: float) -> None:
 
 def test_stems_are_scored_each() -> None:
     slots: Tensor = LIVE.slot_probability(PROMPTS.prompts[0][0], LEVERS)
-    assert slots.shape == (3, len(STEMS), 2)
+    assert slots.shape == (3, len(FOUR), 2)
     assert ((slots > 0) & (slots < 1)).all()
