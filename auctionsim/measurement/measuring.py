@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from auctionsim.brands import MENTION_RULE
 from auctionsim.files import write_text
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.measurement.gathering import gather
@@ -213,6 +214,7 @@ class Measuring:
             "prompts": self.prompts.digest,
             "stems": list(STEMS),
             "features": list(FEATURES),
+            "mentions": MENTION_RULE,
         }
 
     def _provenance(self, more: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -220,7 +222,7 @@ class Measuring:
         return {
             **{name: value for name, value in self.plan.items() if name not in ("allocations", "features")},
             "fixed_levers": fixed,
-            "brands": [list(brand.names) for brand in self.neurons.brands],
+            "brands": [brand.written for brand in self.neurons.brands],
             "method": self.neurons.method,
             "versions": package_versions(),
             **(more or {}),
