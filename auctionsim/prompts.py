@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from auctionsim.prompt_files import prompts_by_context
+from auctionsim.spelling import invisible_apart
 from auctionsim.stems import SPLITS, STEMS, Stem, checked_stems
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -89,12 +91,19 @@ class PromptSet:
                 raise ValueError(f"the prompt set is empty in context {context!r}")
             if any(not prompt.strip() for prompt in prompts):
                 raise ValueError(f"a prompt in context {context!r} is blank")
+<<<<<<< HEAD
         if len(set(self.contexts)) < len(self.contexts):
             raise ValueError(f"contexts must differ, got {self.contexts}")
         checked_stems(self.stems)
         counts = Counter(self.everything)
+=======
+        if len(set(map(invisible_apart, self.contexts))) < len(self.contexts):
+            raise ValueError(f"contexts must differ by more than white space, got {self.contexts}")
+        counts = Counter(map(invisible_apart, self.everything))
+>>>>>>> 9fa4e73
         if len(counts) < counts.total():
-            raise ValueError(f"the prompt {counts.most_common(1)[0][0]!r} is there twice: splits would not be disjoint")
+            twice = counts.most_common(1)[0][0]
+            raise ValueError(f"the prompt {twice!r} is there twice, white space apart: splits would not be disjoint")
 
     @property
     def everything(self) -> tuple[str, ...]:
@@ -149,19 +158,14 @@ def build_prompts(category: str) -> PromptSet:
     return PromptSet(contexts, tuple(tuple(t.format(category=category) for t in TEMPLATES[c]) for c in contexts))
 
 
-def read_prompts(path: Path) -> PromptSet:
-    """Read prompts from a JSON file: {"context": ["prompt", …], …}.
+def read_prompts(path: str | os.PathLike[str]) -> PromptSet:
+    """Read prompts from a file: JSON, JSON lines, CSV or a plain list, as `auctionsim.prompt_files` says.
 
     Raises:
-        ValueError: The file is missing, no JSON, or not of that form.
+        ValueError: The file is missing, unreadable or of another form, or its prompts are no set.
     """
+    by_context = prompts_by_context(path)
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return PromptSet(tuple(by_context), tuple(map(tuple, by_context.values())))
+    except ValueError as error:
         raise ValueError(f"cannot read prompts from {path}: {error}") from error
-    fits = isinstance(loaded, dict) and all(
-        isinstance(prompts, list) and all(isinstance(prompt, str) for prompt in prompts) for prompts in loaded.values()
-    )
-    if not fits:
-        raise ValueError(f'{path} must hold {{"context": ["prompt", …], …}}')
-    return PromptSet(tuple(loaded), tuple(tuple(prompts) for prompts in loaded.values()))

@@ -181,7 +181,7 @@ def _live_model(settings: CompareSettings, surface: ResponseSurface, stages: Sta
     """
     known = surface.provenance
     try:
-        brands = tuple(Brand(names[0], tuple(names[1:])) for names in known["brands"])
+        brands = tuple(Brand.read(names) for names in known["brands"])
         category, measured = known["category"], known["settings"]
     except KeyError as missing:
         raise ValueError(

@@ -260,7 +260,7 @@ def _on_each(tick: Tick) -> Callable[[object], None]:
 
 def _plain(settings: DemoSettings) -> dict[str, object]:
     record = asdict(settings)
-    record["brands"] = [list(brand.names) for brand in settings.brands]
+    record["brands"] = [brand.written for brand in settings.brands]
     record["folder"] = settings.folder.name
     record["prompts_file"] = None if settings.prompts_file is None else settings.prompts_file.name
     return record

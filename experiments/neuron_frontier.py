@@ -302,7 +302,7 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     for category, _ in settings.markets:
         prompts_of(category).split("test")
     plan = {
-        "markets": [[category, [list(b.names) for b in brands]] for category, brands in settings.markets],
+        "markets": [[category, [b.written for b in brands]] for category, brands in settings.markets],
         "prompts": [prompts_of(category).digest for category, _ in settings.markets],
         "methods": list(settings.methods),
         "grid": asdict(settings.grid),

@@ -41,7 +41,7 @@ def parse_boosts(texts: list[str]) -> tuple[Boost, ...]:
         found = re.fullmatch(r"(.+)=(\d+(?:\.\d+)?)[x×](\d+(?:\.\d+)?)", text.strip())
         if found is None:
             raise ValueError(f"a boost is written BRAND=NEURONSxFACTOR, as in Nike=64x2, got {text!r}")
-        boosts.append(Boost(Brand(found[1].strip()), float(found[2]), float(found[3])))
+        boosts.append(Boost(Brand.read([found[1].strip()]), float(found[2]), float(found[3])))
     names = [boost.brand.name.lower() for boost in boosts]
     if not boosts or len(set(names)) < len(names):
         raise ValueError(f"each brand is boosted once, got {', '.join(texts) or 'none'}")

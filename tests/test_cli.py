@@ -102,3 +102,22 @@ def test_measurements_are_named_without_a_path_and_none_is_lost(tmp_path: Path) 
     assert by_name(["shoes@1", *paths], len) == {"shoes@1": 7, "first": len(paths[0]), "second": len(paths[1])}
     with pytest.raises(ValueError, match="two measurements are called 'first'"):
         by_name([paths[0], str(tmp_path / "first.safetensors")], len)
+
+
+def test_a_brand_that_is_a_common_word_is_noted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The note is a line on the error stream, before anything long; nothing is noted of what is written NAME:case."""
+    for words in (
+        ("demo", "--brands", "Apple"),
+        ("say", "Hello", "--boost", "Apple=1x2", "--model", "/no/such/model"),
+    ):
+        assert run(*words, monkeypatch=monkeypatch) == 2
+        note, error = capsys.readouterr().err.splitlines()
+        assert note == (
+            "note: Apple is also a common word, and every use counts as a mention; Apple:case counts that spelling only"
+        )
+        assert error.startswith("error: ")
+        marked = [word.replace("Apple", "Apple:case") for word in words]
+        assert run(*marked, monkeypatch=monkeypatch) == 2
+        assert "note" not in capsys.readouterr().err

@@ -85,12 +85,112 @@ def test_a_file_of_prompts_is_read(tmp_path: Path) -> None:
     assert read_prompts(path) == PromptSet(("ask", "tell"), (("Käse?", "Tee?"), ("…",)))
 
 
-@pytest.mark.parametrize("text", ['["x"]', '{"a": "x"}', '{"a": [1]}', '{"a": [["x"]]}', "3", "null"])
+FORMS = [
+    '{"a": "x"}',
+    '{"a": [1]}',
+    '{"a": [["x"]]}',
+    "3",
+    "null",
+    "",
+    "{}",
+    "[]",
+    "[3]",
+    '[{"prompt": "x", "id": "7"}]',
+]
+
+
+@pytest.mark.parametrize("text", FORMS)
 def test_files_of_another_form_are_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "prompts.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r'prompts\.json must hold \{"context": \["prompt", …\], …\}'):
         read_prompts(path)
+
+
+TWO = PromptSet(("ask", "tell"), (("Käse, Tee?", "Nur Tee?"), ("…",)))
+LINES = """{"context": "ask", "prompt": "Käse, Tee?"}\n{"prompt": "…", "context": "tell"}\n
+{"context":"ask","prompt":"Nur Tee?"}"""
+CSV = 'context,prompt\r\nask,"Käse, Tee?"\r\n\r\ntell,…\r\nask,Nur Tee?\r\n'
+OBJECT = json.dumps({"ask": list(TWO.prompts[0]), "tell": ["…"]}, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("prompts.json", OBJECT),
+        ("prompts", f"\n{OBJECT}"),
+        ("prompts.json", f"[{LINES.replace(chr(10) * 2, chr(10)).replace(chr(10), ',')}]"),
+        ("prompts.json", LINES),
+        ("prompts.jsonl", LINES.replace("\n", "\r\n")),
+        ("prompts.ndjson", LINES),
+        ("prompts.csv", CSV),
+        ("prompts.CSV", 'Prompt ;context\n"Käse, Tee?";ask\n…;tell\nNur Tee?;ask'),
+        ("prompts.tsv", "context\tprompt\nask\tKäse, Tee?\ntell\t…\nask\tNur Tee?"),
+    ],
+)
+def test_files_of_every_form_and_encoding_are_read(name: str, text: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    assert read_prompts(path) == TWO
+    assert read_prompts(str(path)) == TWO
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.json", '["Käse, Tee?", "…"]'),
+        ("list.jsonl", '"Käse, Tee?"\n{"prompt": "…"}'),
+        ("list.txt", "\ufeffKäse, Tee?\r\n\r\n  …  \r\n"),
+        ("list.csv", 'prompt\n"Käse, Tee?"\n…\n'),
+    ],
+)
+def test_prompts_without_a_context_are_one(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert read_prompts(path) == PromptSet(("prompts",), (("Käse, Tee?", "…"),))
+
+
+REFUSED = [
+    ("a.json", '{"a": ["x"], "b": ["y"], "a": ["z"]}', "the key 'a' is there twice"),
+    ("a.jsonl", '{"prompt": "x", "prompt": "y"}', "the key 'prompt' is there twice"),
+    ("a.jsonl", '{"prompt": "x"}\n{"prompt":', "line 2 is no JSON"),
+    ("a.json", '{"a": ["x  y"], "b": ["x\u00a0y "]}', "the prompt 'x y' is there twice"),
+    ("a.txt", "Caf\u00e9?\nCafe\u0301?", "is there twice"),
+    ("a.txt", "Tee?\nTe\u200be?", "is there twice"),
+    ("a.json", '{"a": ["x"], " a": ["y"]}', "contexts must differ"),
+    ("a.json", '{"a": ["x", " "]}', "is blank"),
+    ("a.json", '{" ": ["x"]}', "name is blank"),
+    ("a.json", '{"a": ["\\ud800"]}', "surrogate"),
+    ("a.json", "[" * 100_000, "nested too deeply"),
+    ("a.json", '{"a": ["x"]}' + " " * 16_000_000, "longer than 16 MB"),
+    ("a.csv", "context,prompt\na,x\nb\n", "line 3 has 1 cells, its header 2"),
+    ("a.csv", 'context,prompt\na,"x\n', "unexpected end of data"),
+    ("a.csv", "context,prompt\na," + "x" * 200_000, "field larger"),
+    ("a.csv", "question\nx", r"must hold .* its header is 'question'"),
+    ("a.csv", "prompt,prompt\nx,y", "must hold"),
+    ("a.py", "import os", "must hold .* ends in '.py'"),
+    ("a.txt", "a\0b", "not text"),
+    ("a.txt", " \n", "must hold .* it is empty"),
+    ("a.json", "K\xe4se".encode("latin-1"), "not text in UTF-8 or UTF-16"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "message"), REFUSED)
+def test_hostile_files_are_refused_in_one_line(name: str, text: str | bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=message) as caught:
+        read_prompts(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600 + len(str(path))
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, Path("/dev/zero"), tmp_path / "none.json"):
+        with pytest.raises(ValueError, match=r"cannot read prompts from .*: (it is no regular|there is no such) file"):
+            read_prompts(path)
 
 
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:

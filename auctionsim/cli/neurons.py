@@ -17,6 +17,7 @@ from auctionsim.cli.options import (
     Seed,
     command_line,
     console,
+    note_common_words,
     numbers,
 )
 
@@ -95,8 +96,10 @@ def compare(
     from auctionsim.neurons.frontier import FrontierSettings
     from auctionsim.prompts import build_prompts
 
+    parsed = parse_markets(markets)
+    note_common_words(brand for _, brands in parsed for brand in brands)
     settings = CompareMethodsSettings(
-        markets=parse_markets(markets),
+        markets=parsed,
         methods=tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(",")),
         folder=out,
         grid=FrontierSettings(tuple(map(int, numbers(num_neurons))), numbers(amplification), numbers(limits)),

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
+    from auctionsim.brands import Brand
     from auctionsim.substrates import ResponseSurface
 
 _T = TypeVar("_T")
@@ -17,13 +19,44 @@ _T = TypeVar("_T")
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
+
+def noted_brands(text: str) -> str:
+    """Return a line of brands as it is; say beside it which of them are common words too."""
+    from auctionsim.brands import parse_brands
+
+    note_common_words(parse_brands(text))
+    return text
+
+
+def note_common_words(brands: "Iterable[Brand]") -> None:
+    """Print a note, on the error stream, if a brand is a common word that counts in any case."""
+    from auctionsim.common_words import note_on
+
+    note = note_on(brands)
+    if note is not None:
+        errors.print(f"note: {escape(note)}")
+
+
 Category = Annotated[str, typer.Option(help="What the brands sell; fills the prompt templates.")]
-Brands = Annotated[str, typer.Option(help="Rival brands, NAME,NAME; aliases after |, as in 'Coca-Cola|Coke,Pepsi'.")]
+Brands = Annotated[
+    str,
+    typer.Option(
+        help="Rival brands, NAME,NAME; aliases after |, as in 'Coca-Cola|Coke,Pepsi'; NAME:case counts in that "
+        "spelling only, as in 'Apple:case|iPhone,Samsung'.",
+        callback=noted_brands,
+    ),
+]
 Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face id, or a folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
-Prompts = Annotated[Path | None, typer.Option(help='JSON file {"context": ["prompt", …]} instead of the templates.')]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        help='File of prompts instead of the templates: JSON {"context": ["prompt", …]}, JSON lines or CSV with '
+        "context and prompt, or text with one prompt a line."
+    ),
+]
 Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
 SurfaceName = Annotated[str, typer.Option("--surface", help="A packaged surface's name, or a .safetensors file.")]
 PriorText = Annotated[

@@ -8,7 +8,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from auctionsim.cli.options import Brands, Category, Device, Dtype, Model, Prompts, Seed, command_line, console
+from auctionsim.cli.options import (
+    Brands,
+    Category,
+    Device,
+    Dtype,
+    Model,
+    Prompts,
+    Seed,
+    command_line,
+    console,
+    note_common_words,
+)
 
 
 def demo(
@@ -59,6 +70,7 @@ def say(
     from auctionsim.experiments.say import parse_boosts, say_twice
 
     boosts = parse_boosts(boost)
+    note_common_words(one.brand for one in boosts)
     with console.status("asking the model"):
         said = say_twice(
             prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from auctionsim.brands import MENTION_RULE
 from auctionsim.files import write_text
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.measurement.gathering import gather
@@ -231,6 +232,7 @@ class Measuring:
             "stems": {name: [stem.text for stem in self.prompts.split(name).stems] for name in REPLICATES},
             "user_loss_dtype": "float32",
             "features": list(FEATURES),
+            "mentions": MENTION_RULE,
         }
 
     def _provenance(self, more: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -238,7 +240,7 @@ class Measuring:
         return {
             **{name: value for name, value in self.plan.items() if name not in ("allocations", "features")},
             "fixed_levers": fixed,
-            "brands": [list(brand.names) for brand in self.neurons.brands],
+            "brands": [brand.written for brand in self.neurons.brands],
             "method": self.neurons.method,
             "versions": package_versions(),
             **(more or {}),

@@ -162,7 +162,7 @@ class BrandNeurons:
             ValueError: The file is truncated, corrupt, foreign or of a later version.
         """
         record, arrays = read_stored(path, _FORMAT, _VERSION)
-        brands = tuple(Brand(names[0], tuple(names[1:])) for names in record.pop("brands"))
+        brands = tuple(Brand.read(names) for names in record.pop("brands"))
         found = (arrays["ranking"], arrays["scores"], arrays["attributions"])
         return cls(brands, *found, **record, signs=arrays.get("signs"), references=arrays.get("references"))
 
@@ -172,7 +172,7 @@ class BrandNeurons:
 
     def _stored(self) -> Stored:
         record = {
-            "brands": [list(brand.names) for brand in self.brands],
+            "brands": [brand.written for brand in self.brands],
             "method": self.method,
             "model": self.model,
             "prompts_digest": self.prompts_digest,

@@ -281,4 +281,4 @@ def _brands(record: Mapping[str, Any], replies: Mapping[str, tuple[Card, ...]]) 
     named = [(one,) if isinstance(one, str) else tuple(map(str, one)) for one in listed]
     if not named:
         named = [(name,) for name in dict.fromkeys(c.brand for cards in replies.values() for c in cards if c.brand)]
-    return tuple(Brand(names[0], names[1:]) for names in named)
+    return tuple(Brand.read(names) for names in named)

@@ -114,7 +114,7 @@ def highlighted(text: str, brands: Sequence[Brand]) -> str:
     """
     from markupsafe import Markup, escape
 
-    found = [(*match.span(), index) for index, brand in enumerate(brands) for match in brand.pattern.finditer(text)]
+    found = [(*span, index) for index, brand in enumerate(brands) for span in brand.spans(text)]
     pieces, end = [], 0
     for start, stop, index in sorted(found, key=lambda mention: (mention[0], -mention[1])):
         if start < end:

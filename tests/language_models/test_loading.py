@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from auctionsim.experiments.common_words import LIST, words_of
 from auctionsim.language_models import LanguageModel, ModelUnavailableError, load_model
 from auctionsim.language_models.loading import cache_folder, choose_device, choose_dtype, fingerprint, packaged_folder
 from auctionsim.testing import fake_language_model
@@ -130,3 +131,10 @@ def test_smollm2_is_dequantised_once_and_then_read(monkeypatch: pytest.MonkeyPat
     assert second.dtype == torch.bfloat16
     assert first.chat_ids("Hi")[-1] == first.text_ids("\n")[0]
     assert "<|im_end|>" in first.tokenizer.convert_ids_to_tokens(list(first.end_ids))
+
+
+@pytest.mark.model
+def test_the_common_words_that_ship_are_made_by_their_command() -> None:
+    vocabulary = load_model("smollm2", device="cpu").tokenizer.get_vocab()
+    assert words_of(vocabulary) == LIST.read_text(encoding="utf-8").split()
+    assert words_of(["Ġapple", "Ġ", "apple", "ĠApple", "Ġa", "Ġon", "Ġc3", "Ġon"]) == ["apple", "on", "on"]
