@@ -10,7 +10,7 @@ from auctionsim.sentence_ends import sentence_ends
 from auctionsim.spelling import NamePattern, fold
 
 _NAME = re.compile(r"^[^\s,|=<>][^,|=<>\n]*$")
-_LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)[^()]*\)")  # Markdown: what is read, and where it leads
+_LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*+)[^()]*+\)")  # Markdown: what is read, and where it leads
 _AS_WRITTEN = ":case"
 
 MENTION_RULE = 2

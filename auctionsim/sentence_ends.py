@@ -4,10 +4,11 @@ import re
 
 from auctionsim.spelling import SPACELESS
 
-_CLOSERS = r"""(?:["'”’»›)\]}*_~`」』）】》〉]|\[\d+\])*"""  # quotation marks, brackets, emphasis, footnotes
+_CLOSERS = r"""(?:["'”’»›)\]}*_~`」』）】》〉]|\[\d+\])*+"""  # quotation marks, brackets, emphasis, footnotes
 _STOPS = "。！？｡．؟۔।॥։\u037e።။།។"  # of scripts that need no space after them
 _END = re.compile(
-    rf"[.!?…‽]+{_CLOSERS}(?=\s|\u200b|$)|[!?…‽]+{_CLOSERS}(?=[{SPACELESS}])|[{_STOPS}]+{_CLOSERS}|[\n\u2028\u2029]+"
+    rf"(?<![.!?…‽])(?:[.!?…‽]++{_CLOSERS}(?=\s|\u200b|$)|[!?…‽]++{_CLOSERS}(?=[{SPACELESS}]))"
+    rf"|[{_STOPS}]++{_CLOSERS}|[\n\u2028\u2029]+"
 )
 _WORD_BEFORE = re.compile(r"(?<![^\W_])(?:[^\W\d_]+\.)*[^\W\d_]+$")
 _TITLES = """mr mrs ms mx dr prof st mt vs approx ca cf viz fig figs vol pp eq gen gov sen rep rev hon capt col sgt lt
