@@ -91,16 +91,10 @@ class PromptSet:
                 raise ValueError(f"the prompt set is empty in context {context!r}")
             if any(not prompt.strip() for prompt in prompts):
                 raise ValueError(f"a prompt in context {context!r} is blank")
-<<<<<<< HEAD
-        if len(set(self.contexts)) < len(self.contexts):
-            raise ValueError(f"contexts must differ, got {self.contexts}")
-        checked_stems(self.stems)
-        counts = Counter(self.everything)
-=======
         if len(set(map(invisible_apart, self.contexts))) < len(self.contexts):
             raise ValueError(f"contexts must differ by more than white space, got {self.contexts}")
+        checked_stems(self.stems)
         counts = Counter(map(invisible_apart, self.everything))
->>>>>>> 9fa4e73
         if len(counts) < counts.total():
             twice = counts.most_common(1)[0][0]
             raise ValueError(f"the prompt {twice!r} is there twice, white space apart: splits would not be disjoint")

@@ -7,6 +7,8 @@ again.
 
 from typing import NamedTuple
 
+from auctionsim.spelling import invisible_apart
+
 SPLITS = ("identify", "A", "B", "test")
 
 CALLING, PASSING = KINDS = ("calling", "passing")
@@ -84,7 +86,7 @@ def checked_stems(stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
             raise ValueError(
                 f"a stem is text, one of {', '.join(KINDS)}, and one of the splits {', '.join(SPLITS)}; got {stem}"
             )
-    texts = [" ".join(stem.text.split()) for stem in stems]
+    texts = [invisible_apart(stem.text).casefold() for stem in stems]
     twice = next((text for k, text in enumerate(texts) if text in texts[:k]), None)
     if twice is not None:
         raise ValueError(f"the stem {twice!r} is there twice: splits would not be disjoint")

@@ -230,7 +230,7 @@ def test_stems_of_ones_own_are_split_by_what_they_say() -> None:
         ((Stem(" ", "calling", "A"),), "a stem is text, one of calling, passing"),
         ((Stem("I like", "loud", "A"),), "a stem is text, one of calling, passing"),
         ((Stem("I like", "calling", "C"),), "one of the splits identify, A, B, test"),
-        ((Stem("I like", "calling", "A"), Stem("I  like", "passing", "B")), "the stem 'I like' is there twice"),
+        ((Stem("I like", "calling", "A"), Stem("I  like", "passing", "B")), "the stem 'i like' is there twice"),
     ],
 )
 def test_stems_that_break_a_rule_are_refused(stems: tuple[Stem, ...], message: str) -> None:
