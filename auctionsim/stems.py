@@ -1,7 +1,7 @@
 """After which beginnings of a reply a brand's name is scored: two kinds, split as prompts are.
 
-How likely a name is depends on what comes before it as much as on the neurons. So no stem serves twice: neurons are
-identified on some, mechanisms designed on others (A), scored on others (B), and what was chosen is tested on others
+How likely a name is depends on what comes before it as much as on the neurons. So no stem serves two splits: neurons
+are identified on some, mechanisms designed on others (A), scored on others (B), and what was chosen is tested on others
 again.
 """
 
@@ -46,6 +46,14 @@ _TEXTS: dict[str, dict[str, tuple[str, ...]]] = {
             "Quite a few people start with",
             "It is worth comparing this with",
             "Online you will often see",
+            "Have you ever tried",
+            "You can find good ones from",
+            "My friends and I all use",
+            "It might be an idea to try",
+            "One thing to consider is",
+            "The ones I have at home are from",
+            "If you are on a budget, think of",
+            "She told me about",
         ),
     },
     "A": {
@@ -70,7 +78,8 @@ _TEXTS: dict[str, dict[str, tuple[str, ...]]] = {
 STEMS: tuple[Stem, ...] = tuple(
     Stem(text, kind, split) for split in SPLITS for kind in KINDS for text in _TEXTS[split][kind]
 )
-"""All of them. Each split has as many of either kind, so that a mean over its stems weighs both alike."""
+"""All of them. Splits that are scored have as many of either kind, so that a mean over their stems weighs both alike;
+for identification there are more passing ones, which are harder to reach."""
 
 
 def checked_stems(stems: tuple[Stem, ...]) -> tuple[Stem, ...]:

@@ -207,9 +207,10 @@ def test_every_split_has_stems_of_its_own_of_either_kind() -> None:
     texts = [stem.text for part in parts for stem in part.stems]
     assert sorted(texts) == sorted(prompts.stem_texts)
     assert len({" ".join(text.lower().split()) for text in texts}) == len(texts)
-    for part in parts:
-        kinds = [stem.kind for stem in part.stems]
-        assert all(kinds.count(kind) == len(kinds) / len(KINDS) >= 2 for kind in KINDS)
+    for name, part in zip(SPLITS, parts, strict=True):
+        counts = [sum(stem.kind == kind for stem in part.stems) for kind in KINDS]
+        assert min(counts) >= 2
+        assert name == "identify" or len(set(counts)) == 1
     assert prompts.split("A").first(2).stems == prompts.split("A").stems
 
 

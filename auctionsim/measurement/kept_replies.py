@@ -100,11 +100,13 @@ def _parsed(lines: io.BufferedReader) -> KeptReplies:
     head = json.loads(first)
     if not isinstance(head, dict) or head.get("format") != _FORMAT or not isinstance(head.get("record"), dict):
         raise ValueError(f"is no file of {_FORMAT}")
-    if head["version"] != _VERSION:
-        raise ValueError(f"is of version {head['version']}; this auctionsim reads version {_VERSION}")
+    if head.get("version") != _VERSION:
+        raise ValueError(f"is of version {head.get('version')}; this auctionsim reads version {_VERSION}")
+    if type(head.get("replies")) is not int:
+        raise ValueError(f"must say how many replies it holds, got {str(head.get('replies'))[:80]}")
     digest.update(first)
     found = []
-    for _ in range(int(head["replies"])):
+    for _ in range(head["replies"]):
         line = _line(lines)
         digest.update(b"\n" + line)
         found.append(_checked(json.loads(line)))

@@ -1,6 +1,7 @@
 """What identification methods look at: each kind of evidence gathered from the model once, when a method first asks."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TypeVar
 
@@ -27,8 +28,11 @@ HARM_FLOOR = 0.03
 INTEGRAL_POINTS = 4
 """Midpoints at which integrated gradients are taken."""
 
-PATH_POINTS = 8
+PATH_POINTS = 16
 """Amplifications along the path, a prompt at each."""
+
+STEMS_AT_ONCE = 10
+"""Stems after which one prompt's reply is looked at; of more, prompts take turns."""
 
 
 class Evidence:
@@ -38,7 +42,8 @@ class Evidence:
         model: The language model.
         brands: The bidders; rivals of one another.
         prompts: What replies are begun to.
-        stems: Beginnings of a reply after which names are looked for.
+        stems: Beginnings of a reply after which names are looked for; of more than `STEMS_AT_ONCE` each prompt sees a
+            part, in turn: what a brand's name has in common after many beginnings carries over to others.
         num_neurons: Neurons a brand that will be sold: the path amplifies as many.
         amplification: The highest that will be sold: the path ends there.
         seed: Of the tokens drawn to estimate harm, and of random scores.
@@ -88,7 +93,8 @@ class Evidence:
     @cached_property
     def slots(self) -> SlotSensitivity:
         """First-order effects in the untouched model: the mean over prompts."""
-        return _mean([self._ticked(slot_sensitivity(self.model, self.brands, p, self.stems)) for p in self.prompts])
+        parts = [slot_sensitivity(self.model, self.brands, p, self._part(k)) for k, p in self._counted()]
+        return _mean(parts)
 
     @property
     def effects(self) -> Scores:
@@ -109,8 +115,8 @@ class Evidence:
         for point in range(INTEGRAL_POINTS):
             level = (point + 0.5) / INTEGRAL_POINTS
             change = Intervention(torch.full((1, self.model.num_layers, self.model.num_neurons), level))
-            for prompt in self.prompts:
-                total += self._ticked(slot_sensitivity(self.model, self.brands, prompt, self.stems, change)).effects
+            for number, prompt in self._counted():
+                total += slot_sensitivity(self.model, self.brands, prompt, self._part(number), change).effects
         return total / (INTEGRAL_POINTS * len(self.prompts))
 
     @cached_property
@@ -156,10 +162,22 @@ class Evidence:
             best = scores.topk(min(self.num_neurons, scores.shape[1]), dim=1).indices
             level = 1 + (self.amplification - 1) * point / PATH_POINTS
             scales = torch.ones_like(found[0]).flatten(1).scatter_(1, best, level).view_as(found[0])
-            prompt = self.prompts[(point - 1) % len(self.prompts)]
-            slope = slot_sensitivity(self.model, self.brands, prompt, self.stems, Intervention(scales), log_odds=True)
+            turn, number = divmod(point - 1, len(self.prompts))
+            prompt, stems = self.prompts[number], self._part(number + turn)
+            slope = slot_sensitivity(self.model, self.brands, prompt, stems, Intervention(scales), log_odds=True)
             found.append(self._ticked(slope).effects)
         return torch.stack(found).mean(0)
+
+    def _part(self, number: int) -> tuple[str, ...]:
+        """Return the stems that the prompt of this number meets."""
+        parts = math.ceil(len(self.stems) / STEMS_AT_ONCE)
+        return self.stems[number % parts :: parts]
+
+    def _counted(self) -> Iterator[tuple[int, str]]:
+        """Yield the prompts with their numbers, and tick after each."""
+        for number, prompt in enumerate(self.prompts):
+            yield number, prompt
+            self._tick()
 
     def _ticked(self, result: _T) -> _T:
         self._tick()
