@@ -289,8 +289,10 @@ class _Market:
 
 
 def _choice(row: Sequence[Any]) -> Choice:
-    limit, cell, *measured = row
-    return Choice(limit, None if cell is None else Cell(*cell), *measured)
+    limit, cell, untouched, probability, kl, kinds = row
+    chosen = None if cell is None else Cell(*cell)
+    by_kind = {kind: (float(before), float(after)) for kind, (before, after) in kinds.items()}
+    return Choice(limit, chosen, untouched, probability, kl, by_kind)
 
 
 def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: Callable[[str], PromptSet]) -> str:

@@ -19,7 +19,7 @@ from auctionsim.mechanisms import Mechanism, save_mechanism, train_affine_maximi
 from auctionsim.substrates import ResponseSurface
 
 SEED = 0
-WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@2")  # surfaces that example replies are shown under
+WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@3")  # surfaces that example replies are shown under
 DATA = Path(str(resources.files("auctionsim.data")))
 
 

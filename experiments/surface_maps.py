@@ -1,6 +1,6 @@
 """Joint heat maps of a measured surface (the paper's Figs. 2, 3 and 6): each brand's exposure over two brands' levers.
 
-auctionsim surface maps running-shoes-2@2 --out runs/maps
+auctionsim surface maps running-shoes-2@3 --out runs/maps
 """
 
 import itertools
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from auctionsim.experiments.comparing import brand_names
 from auctionsim.experiments.sections.comparison_figures import saved, sheet
+from auctionsim.experiments.sections.stem_kinds import stem_kinds_prose
 from auctionsim.experiments.support.running import Row, Run, Section, markdown_table, with_error
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
@@ -179,7 +180,8 @@ def prose(settings: MapSettings, surface: ResponseSurface, brands: tuple[str, ..
         f"± one standard error; draws a cell: {counted}. The strongest setting is {strongest}; the rival is the next",
         "brand.",
     )
-    return f"{' '.join(words)}\n\n{markdown_table(rows)}"
+    parts = [" ".join(words), markdown_table(rows), stem_kinds_prose(surface, brands, strongest)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _beside_rival(

@@ -15,7 +15,7 @@ import torch
 from measurement_fakes import SETTINGS, fake_model, fake_neurons, fake_prompts, files, measuring, stored
 
 from auctionsim.measurement import MeasurementSettings, Measuring, Progress, Unit, UnitResult
-from auctionsim.stems import STEMS
+from auctionsim.stems import KINDS, STEMS
 from auctionsim.substrates import ResponseSurface
 
 
@@ -94,6 +94,16 @@ def test_the_surface_is_a_slow_loop_over_the_stored_replies(done: Measuring) -> 
             agrees(values, *(float(part[place]) for part in measured.features))
         place = (context, *cell)
         agrees([reply.user_loss for reply in replies], *(float(part[place]) for part in measured.user_loss))
+        for kind in KINDS:
+            some = [s for s, stem in enumerate(x for x in STEMS if x.split == name) if stem.kind == kind]
+            for brand in range(2):
+                means = [
+                    np.mean([r.scored["slot_probability"][which - r.unit.start][s][brand] for s in some])
+                    for r in mine
+                    if r.unit.start <= which < r.unit.stop
+                ]
+                parts = measured.diagnostics[f"{kind}_slot_probability"]
+                agrees([float(mean) for mean in means], *(float(part[(*place, brand)]) for part in parts))
         for key, attribute in (("surprise", "surprise"), ("repetition_rate", "repetition")):
             parts = measured.diagnostics[key]
             agrees([getattr(reply, attribute) for reply in replies], *(float(part[place]) for part in parts))

@@ -23,7 +23,7 @@ from auctionsim.cli.options import (
 )
 from auctionsim.data import DEFAULT_SURFACE
 
-ALL_GRIDS = "running-shoes-2@1,running-shoes-2@2,running-shoes-3@1"
+ALL_GRIDS = "running-shoes-2@1,running-shoes-2@3,running-shoes-3@2"
 
 app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 
@@ -97,7 +97,7 @@ def compare(
 def more_bidders(
     measured: Annotated[
         str, typer.Argument(help="A packaged list of every subset of its brands, or a file.")
-    ] = "running-shoes-5-subsets@1",
+    ] = "running-shoes-5-subsets@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     sizes: Annotated[str, typer.Option(help="Numbers of bidders, ascending, commas between.")] = "2,3,4,5",
@@ -134,8 +134,8 @@ def more_bidders(
 
 @app.command("neurons-frontier")
 def neurons_frontier(
-    harm_aware: Annotated[str, typer.Option(help="A surface of neurons by harm.")] = "running-shoes-2@2",
-    plain: Annotated[str, typer.Option(help="One of plain attribution's.")] = "running-shoes-2-attribution@1",
+    harm_aware: Annotated[str, typer.Option(help="A surface of neurons by harm.")] = "running-shoes-2@3",
+    plain: Annotated[str, typer.Option(help="One of plain attribution's.")] = "running-shoes-2-attribution@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, ascending, commas between.")] = "0,0.25,0.5,1,2,4",
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
@@ -186,7 +186,7 @@ def market_regret(
 
 @app.command("reply-counts")
 def reply_counts(
-    surface: SurfaceName = "running-shoes-2@2",
+    surface: SurfaceName = "running-shoes-2@3",
     features: Annotated[
         str, typer.Option(help="Sold one after the other, commas between.")
     ] = "mention_probability,slot_probability",
@@ -215,7 +215,7 @@ def reply_counts(
 
 @app.command("generalisation")
 def generalisation(
-    surfaces: Annotated[str, typer.Option(help="Surfaces, commas between.")] = "running-shoes-2@2,running-shoes-3@1",
+    surfaces: Annotated[str, typer.Option(help="Surfaces, commas between.")] = "running-shoes-2@3,running-shoes-3@2",
     feature: Feature = "slot_probability",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",

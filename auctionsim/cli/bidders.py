@@ -108,7 +108,7 @@ def evaluate(
 
 @app.command("study")
 def study(
-    surface: SurfaceName = "running-shoes-2@2",
+    surface: SurfaceName = "running-shoes-2@3",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     seeds: Annotated[str, typer.Option(help="Repetitions, commas between.")] = "0,1,2",

@@ -4,11 +4,13 @@ Levers are chosen on validation prompts and texts; what is reported is measured 
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.language_models.loading import LanguageModel
@@ -16,6 +18,7 @@ from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.harm import neutral_kl
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
 from auctionsim.prompts import PromptSet
+from auctionsim.stems import KINDS
 from auctionsim.substrates.slots import SlotScorer
 
 
@@ -68,6 +71,7 @@ class Choice(NamedTuple):
         untouched: Slot probability on test prompts at null.
         probability: The same under the chosen levers.
         neutral_kl: On held-out texts.
+        kinds: By kind of stem, slot probability on test prompts at null and under the chosen levers.
     """
 
     limit: float
@@ -75,11 +79,17 @@ class Choice(NamedTuple):
     untouched: float
     probability: float
     neutral_kl: float
+    kinds: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
     @property
     def lift(self) -> float:
         """max(P − P₀, 0)."""
         return max(self.probability - self.untouched, 0.0)
+
+    def lift_after(self, kind: str) -> float:
+        """The same after stems of one kind."""
+        untouched, probability = self.kinds[kind]
+        return max(probability - untouched, 0.0)
 
 
 def settings_of_one(neurons: BrandNeurons, brand: int, settings: Sequence[tuple[float, float]]) -> Tensor:
@@ -131,14 +141,26 @@ def slot_means(
     progress: Callable[[], None] | None = None,
 ) -> list[float]:
     """Return a brand's slot probability at each setting of its levers, mean over prompts and stems."""
+    return slots_by_stem(model, neurons, brand, settings, prompts, progress).mean(1).tolist()
+
+
+def slots_by_stem(
+    model: LanguageModel,
+    neurons: BrandNeurons,
+    brand: int,
+    settings: Sequence[tuple[float, float]],
+    prompts: PromptSet,
+    progress: Callable[[], None] | None = None,
+) -> Float[Tensor, "setting stem"]:
+    """Return a brand's slot probability at each setting of its levers after each stem, mean over prompts, float64."""
     score = SlotScorer(model, (neurons.brands[brand],), prompts.stem_texts)
     change = neurons.intervention(settings_of_one(neurons, brand, settings))
-    total = torch.zeros(len(settings), dtype=torch.float64)
+    total = torch.zeros(len(settings), len(prompts.stems), dtype=torch.float64)
     for prompt in prompts.everything:
-        total += score(prompt, change).mean((1, 2))
+        total += score(prompt, change)[..., 0]
         if progress is not None:
             progress()
-    return [float(value) for value in total / len(prompts.everything)]
+    return total / len(prompts.everything)
 
 
 def best_under(cells: Iterable[Cell], limit: float) -> Cell | None:
@@ -159,10 +181,14 @@ def choices(
     picked = [best_under(cells, limit) for limit in settings.limits]
     distinct = list(dict.fromkeys(cell for cell in picked if cell is not None))
     levers = [(0.0, 1.0), *((float(cell.num_neurons), cell.amplification) for cell in distinct)]
-    probability = slot_means(model, neurons, brand, levers, prompts)
+    by_stem = slots_by_stem(model, neurons, brand, levers, prompts)
+    probability = by_stem.mean(1).tolist()
+    masks = {kind: torch.tensor([stem.kind == kind for stem in prompts.stems]) for kind in KINDS}
+    by_kind = {kind: by_stem[:, mask].mean(1).tolist() for kind, mask in masks.items() if bool(mask.any())}
     kl = neutral_kl(model, neurons.intervention(settings_of_one(neurons, brand, levers)), HELD_OUT_TEXTS).mean(1)
     results = []
     for limit, cell in zip(settings.limits, picked, strict=True):
         row = 0 if cell is None else 1 + distinct.index(cell)
-        results.append(Choice(limit, cell, probability[0], probability[row], float(kl[row])))
+        kinds = {kind: (own[0], own[row]) for kind, own in by_kind.items()}
+        results.append(Choice(limit, cell, probability[0], probability[row], float(kl[row]), kinds))
     return results

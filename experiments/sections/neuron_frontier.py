@@ -9,6 +9,7 @@ from rich.table import Table
 
 from auctionsim.experiments.sections.comparison_figures import saved, sheet
 from auctionsim.experiments.support.running import Section, markdown_table
+from auctionsim.stems import KINDS
 
 if TYPE_CHECKING:
     from auctionsim.experiments.neuron_frontier import FrontierResult, FrontierRow
@@ -51,6 +52,7 @@ def frontier_section(rows: Sequence["FrontierRow"]) -> Section:
                 for method in methods
             ]
         ),
+        *_by_kind(rows, methods, limits),
         "Slot probability by brand, and the user's loss in sampled replies (nats a token):",
     ]
     for limit in limits:
@@ -62,6 +64,25 @@ def frontier_section(rows: Sequence["FrontierRow"]) -> Section:
         parts.append(markdown_table(lines))
     figures = {FIGURE: "Best probability over neutral_kl (above), and test points over the user's loss (below)."}
     return Section("Neurons: harm-aware against plain", "\n\n".join(parts), figures)
+
+
+def _by_kind(rows: Sequence["FrontierRow"], methods: Sequence[str], limits: Sequence[float]) -> Iterator[str]:
+    """Yield a sentence and the sums of lifts after each kind of stem, where rows have both."""
+    kinds = [kind for kind in KINDS if all(kind in row.choice.kinds for row in rows)]
+    if len(kinds) < 2:
+        return
+    yield (
+        "Names are scored after stems that neurons were not identified on and levers not chosen on. Σ lift after "
+        f"{' · '.join(kinds)} stems (a calling stem asks for a name, a passing one may go on in many ways):"
+    )
+
+    def sums(method: str, limit: float) -> str:
+        own = [row.choice for row in rows if (row.method, row.choice.limit) == (method, limit)]
+        return " · ".join(f"{sum(choice.lift_after(kind) for choice in own):.3f}" for kind in kinds)
+
+    yield markdown_table(
+        [{"method": method, **{f"kl ≤ {limit:g}": sums(method, limit) for limit in limits}} for method in methods]
+    )
 
 
 def _cell(row: "FrontierRow") -> str:
@@ -121,7 +142,9 @@ def tidy(rows: Sequence["FrontierRow"]) -> list[dict[str, Any]]:
     records = []
     for row in rows:
         choice = row.choice._asdict() | {"lift": row.choice.lift}
-        cell = choice.pop("chosen")
+        cell, kinds = choice.pop("chosen"), choice.pop("kinds")
+        for kind, (untouched, probability) in kinds.items():
+            choice |= {f"{kind}_untouched": untouched, f"{kind}_probability": probability}
         levers = {"num_neurons": cell and cell.num_neurons, "amplification": cell and cell.amplification}
         replies = row.reply._asdict() if row.reply else {}
         records.append(

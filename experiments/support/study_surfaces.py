@@ -9,12 +9,12 @@ from auctionsim.experiments.recipes import PACKAGED, FanOut, Recipe, carry_out
 from auctionsim.experiments.surfaces import measured_named
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
-PAIR, PLAIN, TRIPLE = "running-shoes-2@2", "running-shoes-2-attribution@1", "running-shoes-3@1"
+PAIR, PLAIN, TRIPLE = "running-shoes-2@3", "running-shoes-2-attribution@2", "running-shoes-3@2"
 SUBSETS = (
-    "running-shoes-5-subsets@1",
-    "smartphones-3-subsets@1",
-    "charities-3-subsets@1",
-    "coffee-3-subsets@1",
+    "running-shoes-5-subsets@2",
+    "smartphones-3-subsets@2",
+    "charities-3-subsets@2",
+    "coffee-3-subsets@2",
 )
 
 
