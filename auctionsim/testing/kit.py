@@ -12,9 +12,9 @@ from auctionsim.substrates.protocol import Substrate, contexts_of
 from auctionsim.testing import laws
 from auctionsim.testing.laws import Case, Claim
 from auctionsim.testing.sentences import BrokenClaimError
-from auctionsim.testing.strategies import Draw, bids
+from auctionsim.testing.strategies import Draw, bids, loose_bids
 
-GRIDS = (4, 32)  # quarters tie; what happens only between them needs finer steps. A case shrinks to the first
+GRIDS = (4, 32)  # quarters tie, 32nds lie between them; others lie on no grid. A case shrinks to the first
 Law = Callable[[Claim, Case], None]
 
 
@@ -28,6 +28,7 @@ class Check:
         claim: What is checked, and how exactly.
         examples: How many cases are drawn.
         dtype: Of the drawn bids.
+        deeper: What looks at cases of its own once the law holds, so that plain counterexamples come first.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Check:
     claim: Claim
     examples: int
     dtype: torch.dtype
+    deeper: Law | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -45,6 +47,11 @@ class Check:
         Raises:
             BrokenClaimError: With the counterexample as a sentence.
         """
+        for law in (self.law, self.deeper):
+            if law is not None:
+                self._hold_to(law)
+
+    def _hold_to(self, law: Law) -> None:
         place = self.claim.substrate
 
         @hypothesis.settings(
@@ -57,7 +64,7 @@ class Check:
         )
         @hypothesis.given(_cases(place, self.claim.high, self.dtype))
         def holds(case: Case) -> None:
-            self.law(self.claim, case)
+            law(self.claim, case)
 
         try:
             holds()
@@ -92,7 +99,8 @@ def mechanism_checks(
         anonymous: Claim that names do not matter, up to ties.
         nonnegative_payments: Claim that nobody is paid.
         skip: Names of checks to leave out.
-        tolerance: Money or exposure that counts as rounding; raise it for networks (1e-5) and approximate rules.
+        tolerance: What counts as rounding, as a share of the amounts at stake (`high` times exposure); raise it for
+            networks (1e-5) and approximate rules.
         high: Scale of the money drawn: valuations go up to 1.5 times it, misreports to twice it.
         examples: Cases drawn for each check.
         dtype: Of the drawn bids.
@@ -123,7 +131,8 @@ def mechanism_checks(
         raise ValueError(f"skip names no check: {sorted(unknown)}; there are {list(wanted)}")
     claim = Claim(mechanism, substrate, tolerance, high)
     chosen = [name for name, claimed in wanted.items() if claimed and name not in skip]
-    return tuple(Check(name, getattr(laws, name), claim, examples, dtype) for name in chosen)
+    deeper = {"dsic": laws.dsic_of_every_type}
+    return tuple(Check(name, getattr(laws, name), claim, examples, dtype, deeper.get(name)) for name in chosen)
 
 
 def check_mechanism(
@@ -169,8 +178,12 @@ def check_mechanism(
 
 @st.composite
 def _cases(draw: Draw, substrate: Substrate, high: float, dtype: torch.dtype) -> Case:
-    grid = draw(st.sampled_from(GRIDS))
-    drawn = draw(bids(substrate.num_bidders, len(substrate.features), high=high, grid=grid, dtype=dtype))
+    sizes = (substrate.num_bidders, len(substrate.features))
+    grid = draw(st.sampled_from((*GRIDS, None)))
+    if grid is None:
+        drawn = draw(loose_bids(*sizes, high=high, dtype=dtype))
+    else:
+        drawn = draw(bids(*sizes, high=high, grid=grid, dtype=dtype))
     count = len(contexts_of(substrate))
     if not count or draw(st.booleans()):
         return Case(drawn, None)

@@ -1,6 +1,7 @@
 """The laws a mechanism is checked against: each looks at one drawn case and says what is broken, in one sentence.
 
-A law is a function (claim, case) that raises `BrokenClaimError`. Bids are on a grid; see `strategies.py`.
+A law is a function (claim, case) that raises `BrokenClaimError`. What counts as rounding is a share of the amounts at
+stake: of the drawn money times what a unit of it buys.
 """
 
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from auctionsim.regret.estimate import (
 )
 from auctionsim.regret.search import search
 from auctionsim.substrates.protocol import Substrate, allocation_shape
+from auctionsim.testing.deviations import Deviation, best_deviation
 from auctionsim.testing.sentences import BrokenClaimError, everybody, money, others, vector, worst
 
 SEARCH_BUDGET = 48  # misreports beyond the grid, for each bidder of each case
@@ -33,7 +35,7 @@ class Claim(NamedTuple):
     Attributes:
         mechanism: Any callable bids, context → outcome.
         substrate: What its allocations are carried out on.
-        tolerance: Money or exposure that counts as rounding.
+        tolerance: Share of the amounts at stake that counts as rounding.
         high: Scale of the drawn money.
     """
 
@@ -45,6 +47,17 @@ class Claim(NamedTuple):
     def clear(self, case: "Case") -> Outcome:
         """Clear the case's bids."""
         return _clear(self.mechanism, case.bids, case.context)
+
+    def rounding(self, case: "Case") -> float:
+        """Return the money that counts as rounding in a case, so that a mechanism is judged alike in every currency.
+
+        It is `tolerance` times `high` for each unit of exposure that anybody gets, one at least, and what the dtype
+        loses of the payments' digits.
+        """
+        outcome = self.clear(case)
+        unit = max(1.0, float(self.substrate.exposure(outcome.allocation, case.context).abs().max()))
+        lost = 16 * torch.finfo(outcome.payments.dtype).eps * float(outcome.payments.abs().max())
+        return self.tolerance * self.high * unit + lost
 
 
 class Case(NamedTuple):
@@ -80,20 +93,29 @@ def feasible(claim: Claim, case: Case) -> None:
 
 def dsic(claim: Claim, case: Case) -> None:
     """No bidder gains by any bid other than its valuation, whatever the others bid."""
-    ladder = _eighths(claim, case, most=16)
+    ladder, rounding = _eighths(claim, case, most=16), claim.rounding(case)
     with torch.no_grad():
         scored = misreport_utilities(_truthful(claim, case), torch.cat([case.bids.unsqueeze(0), ladder]))
     gain, index = (scored[1:] - scored[0]).max(0)
     misreports = ladder.gather(0, index[None, ..., None].expand(1, *case.bids.shape))[0]
-    if float(gain.max()) <= claim.tolerance:  # plain numbers make the better story, so they come first
+    if float(gain.max()) <= rounding:  # plain numbers make the better story, so they come first
         game = _truthful(claim, case)
         best, _ = search(game, torch.full_like(case.bids, 2 * claim.high), SEARCH_BUDGET, None)
         gain, misreports = best.utility - reported_utilities(game), best.bids
-    row, i = worst(gain)
-    if not float(gain[row, i]) <= claim.tolerance:
+    _refuse_gain(Deviation(gain, case.bids, misreports), case, rounding)
+
+
+def dsic_of_every_type(claim: Claim, case: Case) -> None:
+    """No type of a bidder gains by the bid of another, whatever the others bid; types are those beside jumps too."""
+    _refuse_gain(best_deviation(*claim[:2], *case, claim.high), case, claim.rounding(case))
+
+
+def _refuse_gain(found: Deviation, case: Case, rounding: float) -> None:
+    row, i = worst(found.gain)
+    if not float(found.gain[row, i]) <= rounding:
         raise BrokenClaimError(
-            f"bidder {i} with valuation {vector(case.bids[row, i])} gains {money(gain[row, i])} by bidding "
-            f"{vector(misreports[row, i])}{others(case.bids, i, case.context, row)}"
+            f"bidder {i} with valuation {vector(found.truth[row, i])} gains {money(found.gain[row, i])} by bidding "
+            f"{vector(found.misreport[row, i])}{others(case.bids, i, case.context, row)}"
         )
 
 
@@ -102,7 +124,7 @@ def individually_rational(claim: Claim, case: Case) -> None:
     outcome = claim.clear(case)
     loss = -utility(outcome, claim.substrate, case.bids, case.context)
     row, i = worst(loss)
-    if not float(loss[row, i]) <= claim.tolerance:
+    if not float(loss[row, i]) <= claim.rounding(case):
         paid = outcome.payments[row, i]
         raise BrokenClaimError(
             f"bidder {i} with valuation {vector(case.bids[row, i])} loses {money(loss[row, i])} by bidding it: it pays "
@@ -117,7 +139,7 @@ def opt_out(claim: Claim, case: Case) -> None:
         nothing, truth = misreport_utilities(_truthful(claim, case), pair)
     gain = nothing - truth
     row, i = worst(gain)
-    if not float(gain[row, i]) <= claim.tolerance:
+    if not float(gain[row, i]) <= claim.rounding(case):
         raise BrokenClaimError(
             f"bidder {i} with valuation {vector(case.bids[row, i])} is {money(gain[row, i])} better off bidding 0 than "
             f"the truth{others(case.bids, i, case.context, row)}"
@@ -136,7 +158,7 @@ def monotone_exposure(claim: Claim, case: Case) -> None:
     change = (step * (exposures.unsqueeze(1) - exposures.unsqueeze(0))).sum(4)  # (bid, other bid, batch, bidder)
     a, b, row, i = worst(-change)
     a, b = max(a, b), min(a, b)  # told upwards; the change is the same either way
-    if not float(change[a, b, row, i]) >= -claim.tolerance:
+    if not float(change[a, b, row, i]) >= -claim.rounding(case):
         raise BrokenClaimError(
             f"bidder {i}'s exposure goes from {vector(exposures[b, row, i])} to {vector(exposures[a, row, i])} as its "
             f"bid goes from {vector(ladder[b, row, i])} to {vector(ladder[a, row, i])}"
@@ -148,7 +170,7 @@ def payments_nonnegative(claim: Claim, case: Case) -> None:
     """Nobody is paid."""
     payments = claim.clear(case).payments
     row, i = worst(-payments)
-    if not float(payments[row, i]) >= -claim.tolerance:
+    if not float(payments[row, i]) >= -claim.rounding(case):
         raise BrokenClaimError(
             f"{everybody(case.bids, row, case.context)} make bidder {i} pay {money(payments[row, i])}: it is paid"
         )
@@ -164,10 +186,10 @@ def anonymous(claim: Claim, case: Case) -> None:
     plain = claim.clear(Case(untied, case.context))
     turned = claim.clear(Case(untied.roll(1, 1), case.context))
     exposed = claim.substrate.exposure(plain.allocation, case.context).roll(1, 1)
-    differs = (claim.substrate.exposure(turned.allocation, case.context) - exposed).abs().sum(2)
+    differs = (claim.substrate.exposure(turned.allocation, case.context) - exposed).abs().sum(2) * claim.high
     differs = differs + (turned.payments - plain.payments.roll(1, 1)).abs()
     row, i = worst(differs)
-    if not float(differs[row, i]) <= claim.tolerance:
+    if not float(differs[row, i]) <= claim.rounding(case):
         was = (i - 1) % case.bids.shape[1]
         raise BrokenClaimError(
             f"with {everybody(untied, row, case.context)}, bidder {was} pays {money(plain.payments[row, was])} for "
@@ -180,12 +202,14 @@ def anonymous(claim: Claim, case: Case) -> None:
 def rows_independent(claim: Claim, case: Case) -> None:
     """An auction's outcome does not depend on which other auctions are cleared beside it."""
     together = claim.clear(case)
+    levers = claim.tolerance * max(1.0, float(together.allocation.abs().max()))
+    most = (levers, claim.rounding(case))
     for row in range(len(case.bids)):
         context = None if case.context is None else case.context[row : row + 1]
         alone = _clear(claim.mechanism, case.bids[row : row + 1], context)
-        for name, one, all_ in zip(Outcome._fields, alone, together, strict=True):
+        for name, one, all_, rounding in zip(Outcome._fields, alone, together, most, strict=True):
             gap = float((one[0] - all_[row]).abs().max())
-            if not gap <= claim.tolerance:
+            if not gap <= rounding:
                 raise BrokenClaimError(
                     f"{everybody(case.bids, row, case.context)} cleared alone and beside {len(case.bids) - 1} other "
                     f"auctions give {name} that differ by {money(gap)}"

@@ -9,9 +9,10 @@ class BrokenClaimError(AssertionError):
 
 
 def money(amount: float | Tensor) -> str:
-    """Return two decimals where they are exact, four digits where not: 0.40, 0.1235, 1.2e-05."""
+    """Return two decimals where they are exact, nine digits at most where not: 0.40, 0.1235, 1.2e-05."""
     value = float(amount)
-    return f"{value:.2f}" if abs(value - round(value, 2)) < 1e-9 else f"{value:.4g}"
+    is_plain = value == 0 or abs(value) >= 0.01
+    return f"{value:.2f}" if is_plain and abs(value - round(value, 2)) < 1e-9 else f"{value:.9g}"
 
 
 def vector(amounts: Tensor) -> str:

@@ -1,5 +1,7 @@
 """What property tests are drawn from: money on a coarse grid, so that ties are common and float arithmetic is exact.
 
+What happens off every grid, beside a tie or where amounts differ by orders of magnitude is drawn by `loose_bids`.
+
 Hypothesis strategies. Every size that is not given is drawn from 1 to 4, so that axes differ in size; everything
 shrinks to fewer rows and to zeros.
 """
@@ -16,6 +18,8 @@ from auctionsim.priors import Beta, Empirical, Exponential, Mixture, Prior, Trun
 from auctionsim.substrates import Items, QuadraticSubstrate, Substrate
 
 GRID = 4  # steps in one unit of money: quarters
+OFF_GRID = 104_729  # a prime: hardly any of its multiples lies on a grid that a mechanism could round to
+SMALLEST = 7  # decimal places of what sets near-ties apart, and of the smallest bids
 Size = int | None
 Draw = Callable[..., Any]  # Hypothesis draws from a strategy
 
@@ -52,6 +56,34 @@ def bids(
     shape = tuple(draw(st.integers(1, 4)) if size is None else size for size in (batch, num_bidders, num_features))
     drawn: Tensor = draw(_steps(shape, grid + grid // 2, grid, dtype))
     return drawn * high
+
+
+@st.composite
+def loose_bids(
+    draw: Draw,
+    num_bidders: Size = None,
+    num_features: Size = None,
+    batch: Size = None,
+    *,
+    high: float = 1.0,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """Draw (batch, bidder, feature) bids up to 3/2 times `high` that lie on no grid: anywhere, nearly tied, or tiny.
+
+    Nearly tied are quarters, each moved by 0 or by some 10⁻² … 10⁻⁷ of `high`; tiny are quarters divided by powers of
+    ten, another one for each bidder.
+    """
+    shape = tuple(draw(st.integers(1, 4)) if size is None else size for size in (batch, num_bidders, num_features))
+    kind = draw(st.sampled_from(("anywhere", "nearly tied", "tiny")))
+    if kind == "anywhere":
+        anywhere: Tensor = draw(_steps(shape, OFF_GRID + OFF_GRID // 2, OFF_GRID, dtype))
+        return anywhere * high
+    quarters: Tensor = draw(_steps(shape, GRID + GRID // 2, GRID, dtype))
+    places: Tensor = draw(_steps(shape, SMALLEST, 1, dtype))
+    if kind == "tiny":
+        return quarters * 10**-places * high
+    moved = (quarters + torch.where(places < 2, torch.zeros_like(places), 10**-places)).clamp_max(1.5)
+    return moved * high
 
 
 @st.composite
