@@ -15,12 +15,15 @@ class FeedForward:
         down_projection: The linear module whose input is the neurons' activations, whose output joins the residual.
         num_neurons: Width of that input.
         width: Width of the residual stream.
+        flattened: Its activations come as (row · position, neuron), not as (row, position, neuron); what a pass shows
+            (`checking.observed`).
     """
 
     layer: int
     down_projection: nn.Module
     num_neurons: int
     width: int
+    flattened: bool = False
 
     @property
     def hook_point(self) -> str:
@@ -56,7 +59,10 @@ def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
         found.append(max(candidates, key=lambda fit: fit.num_neurons))
     if len({fit.num_neurons for fit in found}) > 1:
         sizes = Counter(fit.num_neurons for fit in found)
-        raise ValueError(f"layers of different widths are not supported, found {dict(sizes)} neurons a layer")
+        raise ValueError(
+            f"{type(network).__name__} has layers of different widths, which are not supported: found {dict(sizes)} "
+            "neurons a layer"
+        )
     return tuple(found)
 
 

@@ -1,0 +1,215 @@
+"""Whether a model is decoded right here: found out by a few short passes when it is loaded, not while it is used.
+
+Structure cannot tell whether attention of our own, keys kept once a prompt and hooks on the feed-forward layers give
+what the model's own forward pass gives. Numbers can: two prompts of different lengths are decoded under interventions
+of each own, and scored through the library's cache, and both must equal one uncached pass with the library's attention.
+They are equal where they differ by no more than the arithmetic does: by at most `MARGIN` times what moving every
+neuron's factor by one unit in its last place does to the same logits.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from auctionsim.language_models.architecture import FeedForward
+from auctionsim.language_models.attention import check_attention
+from auctionsim.language_models.chat import check_tokenizer
+from auctionsim.language_models.decoding import growing_cache, prefill_together, reply_logits
+from auctionsim.language_models.hooks import intervene, read_neurons
+from auctionsim.language_models.intervention import Intervention
+from auctionsim.language_models.model import LanguageModel
+
+MARGIN = 8.0
+"""How many times the effect of one unit in the last place counts as rounding."""
+
+_TEXTS = ("Which running shoes would you choose for a long run, and why?", "I would like a warm and dry place to stay.")
+_TOKENS = 7
+_LENGTHS = (4, 3)  # of the two prompts
+_REPLY = (1, 2)  # tokens of the two passes after them
+_WINDOW = 3  # sliding windows are as narrow as this meanwhile, so that short texts leave them
+_SPREAD = 0.5  # factors are drawn from 1 to 1 + this
+_REFUSALS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ImportError)
+
+
+def checked(model: LanguageModel) -> LanguageModel:
+    """Return the model with its feed-forward layers as a pass shows them, once it is known to be decoded right.
+
+    Raises:
+        ValueError: It cannot be decoded here; one line names its class and the reason.
+    """
+    network: Any = model.network
+    try:
+        if network.get_output_embeddings() is None:
+            raise ValueError("it has no output embedding")
+        rows = min(network.get_input_embeddings().weight.shape[0], model.vocabulary_size)
+        check_tokenizer(model.tokenizer, rows, thinking=model.thinking, system=model.system)
+        check_attention(network)
+        model = replace(model, feed_forwards=_observed(model))
+        with _narrow_windows(network):
+            _check_logits(model)
+    except torch.OutOfMemoryError:
+        raise
+    except _REFUSALS as error:
+        raise ValueError(f"{type(network).__name__} cannot be decoded here: {_reason(error)}") from error
+    return model
+
+
+@torch.inference_mode()
+def _observed(model: LanguageModel) -> tuple[FeedForward, ...]:
+    """Return the feed-forward layers, marked as flattened where a pass shows it.
+
+    Raises:
+        ValueError: A layer runs several times in a pass, or never, or does not see every token.
+    """
+    ids = _ids(model)[:, :2]
+    shapes: list[list[tuple[int, ...]]] = [[] for _ in model.feed_forwards]
+    handles = [
+        ffn.down_projection.register_forward_pre_hook(lambda module, inputs, k=k: shapes[k].append(tuple(inputs[0].shape)))
+        for k, ffn in enumerate(model.feed_forwards)
+    ]
+    try:
+        model.network(ids, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    found = []
+    for ffn, seen in zip(model.feed_forwards, shapes, strict=True):
+        if len(seen) != 1:
+            raise ValueError(f"the feed-forward layer of block {ffn.layer} runs {len(seen)} times in a pass")
+        flat = (ids.numel(), ffn.num_neurons)
+        if seen[0] not in ((*ids.shape, ffn.num_neurons), flat):
+            raise ValueError(
+                f"the feed-forward layer of block {ffn.layer} gets activations of shape {seen[0]} for {tuple(ids.shape)} "
+                "tokens: not every token passes it once"
+            )
+        found.append(replace(ffn, flattened=seen[0] == flat))
+    return tuple(found)
+
+
+class _Reference(NamedTuple):
+    """What an uncached pass with the library's attention gives after the two prompts.
+
+    Attributes:
+        logits: Under interventions, (row, position, vocabulary), in float32.
+        rounding: How far the first row's go, root mean square, when every factor moves by one unit in its last place;
+            at least that unit of the logits themselves.
+    """
+
+    logits: Tensor
+    rounding: float
+
+    def distance(self, found: Tensor, row: int | slice = slice(None)) -> float:
+        """Return how far logits are from these, root mean square, in units of rounding."""
+        logits = self.logits[row]
+        finite = logits.isfinite()
+        if not bool((found.isfinite() == finite).all()):
+            return float("inf")
+        return _size((found.float() - logits)[finite]) / self.rounding
+
+
+def _check_logits(model: LanguageModel) -> None:
+    """Compare decoding, and scoring through the library's cache, with one uncached pass.
+
+    Raises:
+        ValueError: One of them differs by more than rounding.
+    """
+    ids, change = _ids(model), _change(model)
+    reference = _reference(model, ids, change)
+    far = reference.distance(_decoded(model, ids, change))
+    if not far <= MARGIN:
+        raise ValueError(f"its logits are not those of a full pass ({far:.0f} times what rounding does)")
+    far = reference.distance(_scored(model, ids[0], change.select(slice(0, 1))), 0)
+    if not far <= MARGIN:
+        raise ValueError(f"transformers' cache gives other logits than a full pass ({far:.0f} times what rounding does)")
+
+
+@torch.inference_mode()
+def _reference(model: LanguageModel, ids: Int[Tensor, "row position"], change: Intervention) -> _Reference:
+    scale, step = change.scale.to(model.dtype), torch.finfo(model.dtype).eps
+    signs = torch.rand(scale[0].shape, generator=torch.Generator().manual_seed(1)).sub_(0.5).sign_().to(scale)
+    with intervene(model, Intervention(torch.cat((scale, scale[:1] * (1 + step * signs))))):
+        logits = model.network(torch.cat((ids, ids[:1])), use_cache=False).logits.float()
+    count = sum(_REPLY)
+    spans = [slice(length - 1, length - 1 + count) for length in _LENGTHS]
+    expected = torch.stack([logits[k, span] for k, span in enumerate(spans)])
+    finite = expected[0].isfinite()
+    if not bool(finite.any(-1).all()):
+        raise ValueError("its logits are not finite")
+    least = step * _size(expected[0][finite]) + torch.finfo(torch.float32).tiny
+    return _Reference(expected, max(least, _size((logits[2, spans[0]] - expected[0])[finite])))
+
+
+@torch.inference_mode()
+def _decoded(
+    model: LanguageModel, ids: Int[Tensor, "row position"], change: Intervention
+) -> Float[Tensor, "row position vocabulary"]:
+    """Return the logits after both prompts, decoded in one batch."""
+    count = sum(_REPLY)
+    prompts = [ids[k, :length].tolist() for k, length in enumerate(_LENGTHS)]
+    tokens = torch.stack([ids[k, length : length + count] for k, length in enumerate(_LENGTHS)])
+    prefix = prefill_together(model, prompts, count, change)
+    return reply_logits(model, prefix, tokens, change, pieces=_REPLY)
+
+
+def _scored(
+    model: LanguageModel, ids: Int[Tensor, " position"], change: Intervention
+) -> Float[Tensor, "position vocabulary"]:
+    """Return the logits after the first prompt through the library's cache, with gradients to every neuron.
+
+    Raises:
+        ValueError: A gradient is not finite.
+    """
+    prompt, count = ids[: _LENGTHS[0]], sum(_REPLY)
+    rest = ids[_LENGTHS[0] - 1 :][:count].unsqueeze(0)
+    with intervene(model, change):
+        cache = growing_cache(model, prompt.tolist(), 1)
+        with torch.enable_grad(), read_neurons(model, gradients=True) as read:
+            logits = model.network(rest, past_key_values=cache, use_cache=True).logits
+            score = torch.log_softmax(logits.float(), -1).gather(2, ids[_LENGTHS[0] :][:count].view(1, -1, 1)).sum()
+            gradients = torch.autograd.grad(score, list(read.values()))
+    if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+        raise ValueError("the gradient of its logits is not finite")
+    return logits.detach()[0]
+
+
+def _ids(model: LanguageModel) -> Int[Tensor, "row position"]:
+    texts = [model.text_ids(text) or [0] for text in _TEXTS]
+    rows = [(ids * _TOKENS)[:_TOKENS] for ids in texts]
+    return torch.tensor(rows, device=model.device)
+
+
+def _change(model: LanguageModel) -> Intervention:
+    shape = (2, model.num_layers, model.num_neurons)
+    return Intervention(1 + _SPREAD * torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(model.device))
+
+
+def _size(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())
+
+
+@contextmanager
+def _narrow_windows(network: nn.Module) -> Iterator[None]:
+    """Make sliding windows narrow, in the network's modules and their configurations, and wide again afterwards."""
+    owners: dict[int, Any] = {}
+    for module in network.modules():
+        config = getattr(module, "config", None)
+        owners |= {id(owner): owner for owner in (module, config) if owner is not None}
+    wide = [(o, w) for o in owners.values() if type(w := vars(o).get("sliding_window")) is int and w > _WINDOW]
+    try:
+        for owner, _ in wide:
+            owner.sliding_window = _WINDOW
+        yield
+    finally:
+        for owner, window in wide:
+            owner.sliding_window = window
+
+
+def _reason(error: BaseException) -> str:
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    line = line.rpartition(" cannot be decoded here: ")[2]
+    return line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
