@@ -75,7 +75,7 @@ def start_ids(tokenizer: Any) -> list[int]:
 
 
 def end_ids(tokenizer: Any, network: nn.Module) -> tuple[int, ...]:
-    """Return the tokens that end a reply: the generation config's, the tokenizer's, and what the template ends turns with."""
+    """Return the tokens that end a reply: the generation config's, the tokenizer's, the template's end of a turn."""
     settings = getattr(network, "generation_config", None)
     configured = getattr(settings, "eos_token_id", None)
     if configured is None:
@@ -197,7 +197,10 @@ def _refuse_turn_end(prompt: str, before: str, after: str, control: set[str]) ->
 
 
 def _no_control(text: str, present: list[str]) -> str:
-    what = ", ".join(dict.fromkeys(repr(token) for token in present)) or "text that this tokenizer reads as a control token"
+    what = (
+        ", ".join(dict.fromkeys(repr(token) for token in present))
+        or "text that this tokenizer reads as a control token"
+    )
     return f"{_shown(text)} contains {what}: a prompt is plain text, without control tokens"
 
 

@@ -69,7 +69,7 @@ def _observed(model: LanguageModel) -> tuple[FeedForward, ...]:
     ids = _ids(model)[:, :2]
     shapes: list[list[tuple[int, ...]]] = [[] for _ in model.feed_forwards]
     handles = [
-        ffn.down_projection.register_forward_pre_hook(lambda module, inputs, k=k: shapes[k].append(tuple(inputs[0].shape)))
+        ffn.down_projection.register_forward_pre_hook(lambda _, inputs, k=k: shapes[k].append(tuple(inputs[0].shape)))
         for k, ffn in enumerate(model.feed_forwards)
     ]
     try:
@@ -84,8 +84,8 @@ def _observed(model: LanguageModel) -> tuple[FeedForward, ...]:
         flat = (ids.numel(), ffn.num_neurons)
         if seen[0] not in ((*ids.shape, ffn.num_neurons), flat):
             raise ValueError(
-                f"the feed-forward layer of block {ffn.layer} gets activations of shape {seen[0]} for {tuple(ids.shape)} "
-                "tokens: not every token passes it once"
+                f"the feed-forward layer of block {ffn.layer} gets activations of shape {seen[0]} for "
+                f"{tuple(ids.shape)} tokens: not every token passes it once"
             )
         found.append(replace(ffn, flattened=seen[0] == flat))
     return tuple(found)
@@ -125,7 +125,9 @@ def _check_logits(model: LanguageModel) -> None:
         raise ValueError(f"its logits are not those of a full pass ({far:.0f} times what rounding does)")
     far = reference.distance(_scored(model, ids[0], change.select(slice(0, 1))), 0)
     if not far <= MARGIN:
-        raise ValueError(f"transformers' cache gives other logits than a full pass ({far:.0f} times what rounding does)")
+        raise ValueError(
+            f"transformers' cache gives other logits than a full pass ({far:.0f} times what rounding does)"
+        )
 
 
 @torch.inference_mode()
@@ -147,7 +149,7 @@ def _reference(model: LanguageModel, ids: Int[Tensor, "row position"], change: I
 @torch.inference_mode()
 def _decoded(
     model: LanguageModel, ids: Int[Tensor, "row position"], change: Intervention
-) -> Float[Tensor, "row position vocabulary"]:
+) -> Float[Tensor, "row reply vocabulary"]:
     """Return the logits after both prompts, decoded in one batch."""
     count = sum(_REPLY)
     prompts = [ids[k, :length].tolist() for k, length in enumerate(_LENGTHS)]
@@ -158,7 +160,7 @@ def _decoded(
 
 def _scored(
     model: LanguageModel, ids: Int[Tensor, " position"], change: Intervention
-) -> Float[Tensor, "position vocabulary"]:
+) -> Float[Tensor, "reply vocabulary"]:
     """Return the logits after the first prompt through the library's cache, with gradients to every neuron.
 
     Raises:

@@ -170,7 +170,7 @@ def _hooked(
                 name = ffn.hook_point
                 handles.append(
                     ffn.down_projection.register_forward_pre_hook(
-                        lambda module, inputs, name=name: pass_through(name, inputs)
+                        lambda _, inputs, name=name: pass_through(name, inputs)
                     )
                 )
         yield

@@ -102,5 +102,5 @@ class LanguageModel:
 
     @property
     def end_ids(self) -> tuple[int, ...]:
-        """The tokens that end a reply: the generation config's, the tokenizer's, and the chat template's end of a turn."""
+        """The tokens that end a reply: the generation config's, the tokenizer's, the chat template's end of a turn."""
         return end_ids(self.tokenizer, self.network)

@@ -66,7 +66,7 @@ def decoding_error(model: LanguageModel, seed: int = 0) -> DecodingError:
 @torch.no_grad()
 def _full_pass(
     model: LanguageModel, prompt: list[int], tokens: Int[Tensor, " position"], scales: Tensor
-) -> Float[Tensor, "position vocabulary"]:
+) -> Float[Tensor, "reply vocabulary"]:
     """Return the definition: one pass over prompt and reply, touched from the prompt's last token on."""
     ids = torch.tensor([[*prompt, *tokens[:-1].tolist()]], device=model.device)
     with scale_neurons(model, scales, first_position=len(prompt) - 1):
@@ -77,7 +77,7 @@ def _full_pass(
 @torch.no_grad()
 def _cached_pass(
     model: LanguageModel, prompt: list[int], tokens: Int[Tensor, " position"], scales: Tensor
-) -> Float[Tensor, "position vocabulary"]:
+) -> Float[Tensor, "reply vocabulary"]:
     cache = growing_cache(model, prompt, 1)
     ids = torch.tensor([[prompt[-1], *tokens[:-1].tolist()]], device=model.device)
     with intervene(model, Intervention(scales)):

@@ -48,33 +48,39 @@ _LISTS = ("intermediate_size", "eos_token_id")  # one a layer, or several
 _LAYER_TYPES = ("layer_types", "layers_block_type")
 _EVERY_HEAD = {"num_key_value_heads": 4}  # latent attention
 _ROTATION = {"rope_type": "default", "rope_theta": 1e4}
-_LATENT = (
-    "axk1 axk2 bailing_hybrid deepseek_v3 deepseek_v32 dots3_note_text glm4_moe_lite glm_moe_dsa kimi_linear "
-    "longcat_flash minicpm3 youtu"
-).split()
+_LATENT = [
+    "axk1", "axk2", "bailing_hybrid", "deepseek_v3", "deepseek_v32", "dots3_note_text", "glm4_moe_lite", "glm_moe_dsa",
+    "kimi_linear", "longcat_flash", "minicpm3", "youtu",
+]  # fmt: skip
 _SHARED = {"num_kv_shared_layers": 2, "layer_types": ["sliding_attention", "full_attention"] * 2}
 _INDEXER = {
-    "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8, "indexer_compress_ratio": 2,
-    "hc_lowrank": 8, "ngram_vocab_size_base": 64, "split_ngram_parts": 2, "ple_embed_dim": 32,
+    "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8,
+    "indexer_compress_ratio": 2, "hc_lowrank": 8, "ngram_vocab_size_base": 64,
+    "split_ngram_parts": 2, "ple_embed_dim": 32,
 }  # fmt: skip
 _MORE: dict[str, dict[str, Any]] = {
     **dict.fromkeys(_LATENT, _EVERY_HEAD),
     "cohere_compass_text": {"rope_parameters": dict.fromkeys(("full_attention", "sliding_attention"), _ROTATION)},
-    "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 1e4}, "ffn_config": {"ffn_hidden_size": 48, "hidden_size": 32}},
-    "deepseek_v2": {**_EVERY_HEAD, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1},
-    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 1e4},
+        "ffn_config": {"ffn_hidden_size": 48, "hidden_size": 32},
+    },
+    "deepseek_v2": {**_EVERY_HEAD, "first_k_dense_replace": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1},
+    "dots1": {"first_k_dense_replace": 1, "n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "dots3_note": {"text_config": _EVERY_HEAD},
     "falcon_h1": {"mamba_d_ssm": 64},
     "gemma3n_text": {**_SHARED, "activation_sparsity_pattern": [0.5, 0.0] * 2},
     "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0}},
     "gemma4_unified_assistant": {"text_config": {"hidden_size_per_layer_input": 0}},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "lfm2": {"layer_types": ["full_attention", "conv"] * 2},
     "lfm2_moe": {"layer_types": ["full_attention", "conv"] * 2},
     "mamba2": {"num_heads": 8},
     "qwen4_exp": {"text_config": _INDEXER},
     "qwen4_exp_text": _INDEXER,
     "reformer": {
-        "axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 16], "attn_layers": ["local", "lsh"] * 2, "num_buckets": 4
+        "axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 16], "attn_layers": ["local", "lsh"] * 2,
+        "num_buckets": 4,
     },
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
     "zaya": {"num_experts_per_tok": 1},
@@ -121,12 +127,16 @@ def _small(family: Any, more: dict[str, Any], default: Any = None) -> Any:
     if default is None:
         default = family() if not parts else _default(family)
     given = default.to_dict()
-    sizes: dict[str, Any] = {name: size for name, size in _SIZES.items() if name in given and _is_size(name, given[name])}
+    sizes: dict[str, Any] = {
+        name: size for name, size in _SIZES.items() if name in given and _is_size(name, given[name])
+    }
     for name in family.sub_configs:
         part = getattr(default, name, None)
         if hasattr(part, "to_dict"):
             small = _small(type(part), parts.get(name, {}), part).to_dict()
-            sizes[name] = {key: value for key, value in small.items() if key != "per_layer_config"}  # made from the rest
+            sizes[name] = {
+                key: value for key, value in small.items() if key != "per_layer_config"
+            }  # made from the rest
     for name in _LAYER_TYPES:
         kinds = list(dict.fromkeys(given.get(name) or ()))
         if len(kinds) > 1 and name not in plain:
