@@ -61,7 +61,8 @@ def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
     if len({fit.num_neurons for fit in found}) > 1:
         sizes = Counter(fit.num_neurons for fit in found)
         raise ValueError(
-            f"{type(network).__name__}: layers of different widths are not supported, found {dict(sizes)} neurons a layer"
+            f"{type(network).__name__}: layers of different widths are not supported, found {dict(sizes)} neurons a "
+            "layer"
         )
     return tuple(found)
 

@@ -4,7 +4,7 @@ A configuration is the architecture's own with its sizes made small, and its kin
 layers hold each kind. Weights are large enough that every part moves the logits.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -15,7 +15,9 @@ _SIZES: dict[str, int] = {
     **dict.fromkeys(
         ("hidden_size", "d_model", "n_embd", "dim", "emb_dim", "embed_dim", "embedding_size", "word_embed_proj_dim"), 32
     ),
-    **dict.fromkeys(("input_embedding_size", "output_embedding_size", "lru_width", "hidden_size_global"), 32),
+    **dict.fromkeys(
+        ("input_embedding_size", "output_embedding_size", "lru_width", "hidden_size_global", "out_hidden_size"), 32
+    ),
     **dict.fromkeys(
         ("intermediate_size", "n_inner", "ffn_dim", "d_ff", "dff", "d_inner", "decoder_ffn_dim", "encoder_ffn_dim"), 48
     ),
@@ -45,6 +47,15 @@ _SIZES: dict[str, int] = {
 }
 _OPTIONAL = ("num_key_value_heads", "head_dim", "pad_token_id", "bos_token_id", "eos_token_id", "sliding_window")
 _LISTS = ("intermediate_size", "eos_token_id")  # one a layer, or several
+
+
+class _Part(NamedTuple):
+    """A part of a configuration that is made small by itself, and what is set in it beside its sizes."""
+
+    kind: str
+    more: dict[str, Any]
+
+
 _LAYER_TYPES = ("layer_types", "layers_block_type")
 _EVERY_HEAD = {"num_key_value_heads": 4}  # latent attention
 _ROTATION = {"rope_type": "default", "rope_theta": 1e4}
@@ -53,6 +64,7 @@ _LATENT = [
     "kimi_linear", "longcat_flash", "minicpm3", "youtu",
 ]  # fmt: skip
 _SHARED = {"num_kv_shared_layers": 2, "layer_types": ["sliding_attention", "full_attention"] * 2}
+_NO_LAYER_INPUT = {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}
 _INDEXER = {
     "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8,
     "indexer_compress_ratio": 2, "hc_lowrank": 8, "ngram_vocab_size_base": 64,
@@ -67,16 +79,16 @@ _MORE: dict[str, dict[str, Any]] = {
     },
     "deepseek_v2": {**_EVERY_HEAD, "first_k_dense_replace": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1},
     "dots1": {"first_k_dense_replace": 1, "n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
-    "dots3_note": {"text_config": _EVERY_HEAD},
+    "dots3_note": {"text_config": _Part("dots3_note_text", _EVERY_HEAD)},
     "falcon_h1": {"mamba_d_ssm": 64},
     "gemma3n_text": {**_SHARED, "activation_sparsity_pattern": [0.5, 0.0] * 2},
-    "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0}},
-    "gemma4_unified_assistant": {"text_config": {"hidden_size_per_layer_input": 0}},
+    "gemma4_assistant": {"text_config": _Part("gemma4_text", _NO_LAYER_INPUT)},
+    "gemma4_unified_assistant": {"text_config": _Part("gemma4_unified_text", _NO_LAYER_INPUT)},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "lfm2": {"layer_types": ["full_attention", "conv"] * 2},
     "lfm2_moe": {"layer_types": ["full_attention", "conv"] * 2},
     "mamba2": {"num_heads": 8},
-    "qwen4_exp": {"text_config": _INDEXER},
+    "qwen4_exp": {"text_config": _Part("qwen4_exp_text", _INDEXER)},
     "qwen4_exp_text": _INDEXER,
     "reformer": {
         "axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 16], "attn_layers": ["local", "lsh"] * 2,
@@ -121,11 +133,20 @@ def tiny_network(kind: str, seed: int = 0) -> nn.Module:
 
 
 def _small(family: Any, more: dict[str, Any], default: Any = None) -> Any:
-    """Return a configuration with small sizes; `more` is set beside them, also in its parts."""
-    parts = {name: value for name, value in more.items() if isinstance(value, dict) and name in family.sub_configs}
+    """Return a configuration with small sizes, `more` set beside them; a part may be named with settings of its own."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    parts = {
+        name: _small(CONFIG_MAPPING[value.kind], value.more).to_dict()
+        for name, value in more.items()
+        if isinstance(value, _Part)
+    }
     plain = {name: value for name, value in more.items() if name not in parts}
     if default is None:
-        default = family() if not parts else _default(family)
+        try:
+            default = family()
+        except ValueError:  # its own default part does not fit
+            default = family(**parts)
     given = default.to_dict()
     sizes: dict[str, Any] = {
         name: size for name, size in _SIZES.items() if name in given and _is_size(name, given[name])
@@ -133,10 +154,8 @@ def _small(family: Any, more: dict[str, Any], default: Any = None) -> Any:
     for name in family.sub_configs:
         part = getattr(default, name, None)
         if hasattr(part, "to_dict"):
-            small = _small(type(part), parts.get(name, {}), part).to_dict()
-            sizes[name] = {
-                key: value for key, value in small.items() if key != "per_layer_config"
-            }  # made from the rest
+            sizes[name] = _small(type(part), {}, part).to_dict()
+    sizes |= parts
     for name in _LAYER_TYPES:
         kinds = list(dict.fromkeys(given.get(name) or ()))
         if len(kinds) > 1 and name not in plain:
@@ -145,13 +164,6 @@ def _small(family: Any, more: dict[str, Any], default: Any = None) -> Any:
             except (ValueError, TypeError, KeyError, IndexError, AttributeError):
                 continue  # the architecture chooses the kinds itself
     return family(**{**sizes, **plain})
-
-
-def _default(family: Any) -> Any:
-    try:
-        return family()
-    except ValueError:  # a default part does not fit: it is made by itself
-        return family(**{name: {} for name in family.sub_configs})
 
 
 def _is_size(name: str, value: object) -> bool:
