@@ -4,7 +4,8 @@ Structure cannot tell whether attention of our own, keys kept once a prompt and 
 what the model's own forward pass gives. Numbers can: two prompts of different lengths are decoded under interventions
 of each own, and scored through the library's cache, and both must equal one uncached pass with the library's attention.
 They are equal where they differ by no more than the arithmetic does: by at most `MARGIN` times what moving every
-neuron's factor by one unit in its last place does to the same logits.
+neuron's factor by one unit in its last place does to the same logits. Where a router of experts stands at a tie,
+rounding makes a jump: who fails is drawn anew, with other tokens and factors, and refused after `DRAWS` failures.
 """
 
 from collections.abc import Iterator
@@ -24,8 +25,17 @@ from auctionsim.language_models.hooks import intervene, read_neurons
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 
-MARGIN = 8.0
-"""How many times the effect of one unit in the last place counts as rounding."""
+MARGIN = {torch.float64: 8.0, torch.float32: 8.0, torch.float16: 3.0, torch.bfloat16: 3.0}
+"""How many times the effect of one unit in the last place counts as rounding.
+
+Measured on 70 architectures, two draws each, with AVX-512, AVX2 and neither: at most 3.9 in float32, where the order of
+sums counts too, and 1.4 in both halves.
+"""
+
+_COARSEST = 300.0, 0.15  # units in the last place, or share of the logits, above which rounding is no rounding
+
+DRAWS = 3
+"""Draws of tokens and factors that must all fail before a model is refused for its numbers."""
 
 _TEXTS = ("Which running shoes would you choose for a long run, and why?", "I would like a warm and dry place to stay.")
 _TOKENS = 7
@@ -66,7 +76,7 @@ def _observed(model: LanguageModel) -> tuple[FeedForward, ...]:
     Raises:
         ValueError: A layer runs several times in a pass, or never, or does not see every token.
     """
-    ids = _ids(model)[:, :2]
+    ids = _ids(model, 0)[:, :2]
     shapes: list[list[tuple[int, ...]]] = [[] for _ in model.feed_forwards]
     handles = [
         ffn.down_projection.register_forward_pre_hook(lambda _, inputs, k=k: shapes[k].append(tuple(inputs[0].shape)))
@@ -116,18 +126,21 @@ def _check_logits(model: LanguageModel) -> None:
     """Compare decoding, and scoring through the library's cache, with one uncached pass.
 
     Raises:
-        ValueError: One of them differs by more than rounding.
+        ValueError: One of them differs by more than rounding, in every draw.
     """
-    ids, change = _ids(model), _change(model)
-    reference = _reference(model, ids, change)
-    far = reference.distance(_decoded(model, ids, change))
-    if not far <= MARGIN:
-        raise ValueError(f"its logits are not those of a full pass ({far:.0f} times what rounding does)")
-    far = reference.distance(_scored(model, ids[0], change.select(slice(0, 1))), 0)
-    if not far <= MARGIN:
-        raise ValueError(
-            f"transformers' cache gives other logits than a full pass ({far:.0f} times what rounding does)"
-        )
+    margin = MARGIN.get(model.dtype, 8.0)
+    for draw in range(DRAWS):
+        ids, change = _ids(model, draw), _change(model, draw)
+        reference = _reference(model, ids, change)
+        decoded = reference.distance(_decoded(model, ids, change))
+        if not decoded <= margin:
+            reason = f"its logits are not those of a full pass ({decoded:.0f} times what rounding does)"
+            continue
+        cached = reference.distance(_scored(model, ids[0], change.select(slice(0, 1))), 0)
+        if cached <= margin:
+            return
+        reason = f"transformers' cache gives other logits than a full pass ({cached:.0f} times what rounding does)"
+    raise ValueError(reason)
 
 
 @torch.inference_mode()
@@ -142,8 +155,10 @@ def _reference(model: LanguageModel, ids: Int[Tensor, "row position"], change: I
     finite = expected[0].isfinite()
     if not bool(finite.any(-1).all()):
         raise ValueError("its logits are not finite")
-    least = step * _size(expected[0][finite]) + torch.finfo(torch.float32).tiny
-    return _Reference(expected, max(least, _size((logits[2, spans[0]] - expected[0])[finite])))
+    size, units = _size(expected[0][finite]), _size((logits[2, spans[0]] - expected[0])[finite])
+    if units > min(_COARSEST[0] * step, _COARSEST[1]) * size:
+        raise ValueError("interventions of one row reach other rows, or its logits are chaotic")
+    return _Reference(expected, max(units, step * size + torch.finfo(torch.float32).tiny))
 
 
 @torch.inference_mode()
@@ -179,15 +194,15 @@ def _scored(
     return logits.detach()[0]
 
 
-def _ids(model: LanguageModel) -> Int[Tensor, "row position"]:
+def _ids(model: LanguageModel, draw: int) -> Int[Tensor, "row position"]:
     texts = [model.text_ids(text) or [0] for text in _TEXTS]
-    rows = [(ids * _TOKENS)[:_TOKENS] for ids in texts]
+    rows = [(ids[draw % len(ids) :] + ids * _TOKENS)[:_TOKENS] for ids in texts]
     return torch.tensor(rows, device=model.device)
 
 
-def _change(model: LanguageModel) -> Intervention:
+def _change(model: LanguageModel, draw: int) -> Intervention:
     shape = (2, model.num_layers, model.num_neurons)
-    return Intervention(1 + _SPREAD * torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(model.device))
+    return Intervention(1 + _SPREAD * torch.rand(shape, generator=torch.Generator().manual_seed(draw)).to(model.device))
 
 
 def _size(values: Tensor) -> float:

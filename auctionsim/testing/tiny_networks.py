@@ -153,7 +153,7 @@ def _small(family: Any, more: dict[str, Any], default: Any = None) -> Any:
     }
     for name in family.sub_configs:
         part = getattr(default, name, None)
-        if hasattr(part, "to_dict"):
+        if hasattr(part, "to_dict") and name not in parts:
             sizes[name] = _small(type(part), {}, part).to_dict()
     sizes |= parts
     for name in _LAYER_TYPES:
