@@ -95,7 +95,8 @@ def prefill(model: LanguageModel, prompt_ids: list[int], room: int, change: Inte
         change: Touches the whole prompt, a row of the prefix for each of its rows; None leaves it as it is, and one row
             serves all.
     Raises:
-        ValueError: Fewer than two prompt tokens, or a model whose attention cannot be replaced.
+        ValueError: Fewer than two prompt tokens, more than the model's context holds, or a model whose attention cannot
+            be replaced.
     """
     if len(prompt_ids) < 2:
         raise ValueError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
@@ -118,7 +119,8 @@ def prefill_together(
         room: Tokens to come.
         change: Touches the whole prompts, a row for each; None leaves them as they are.
     Raises:
-        ValueError: No prompt, fewer than two tokens in one, or a model whose attention cannot be replaced.
+        ValueError: No prompt, fewer than two tokens in one, more than the model's context holds, or a model whose
+            attention cannot be replaced.
     """
     if not prompts or min(map(len, prompts)) < 2:
         raise ValueError(f"prompts need at least 2 tokens each, got {[len(ids) for ids in prompts]}")
@@ -127,6 +129,10 @@ def prefill_together(
 
 def _prefilled(model: LanguageModel, prompts: list[list[int]], room: int, change: Intervention | None) -> Prefix:
     longest = max(map(len, prompts)) - 1
+    if model.context_length is not None and longest + 1 + room > model.context_length:
+        raise ValueError(
+            f"a prompt of {longest + 1} tokens and {room} after it exceed the model's context of {model.context_length}"
+        )
     padded = [ids[:-1] + ids[-1:] * (longest + 1 - len(ids)) for ids in prompts]
     ids = torch.tensor(padded, device=model.device)
     every = torch.arange(len(prompts), device=model.device)

@@ -60,6 +60,14 @@ class LanguageModel:
         return int(self.network.get_output_embeddings().weight.shape[0])  # type: ignore[operator]
 
     @property
+    def context_length(self) -> int | None:
+        """Positions that the network has, None where its configuration names no number."""
+        config: Any = getattr(self.network, "config", None)
+        text = config.get_text_config() if hasattr(config, "get_text_config") else config
+        positions = getattr(text, "max_position_embeddings", None)
+        return positions if isinstance(positions, int) and positions > 0 else None
+
+    @property
     def identity(self) -> str:
         """Name and fingerprint in one string, for provenance; with how prompts are framed where that was chosen."""
         thinking = "+thinking" if self.thinking else ""

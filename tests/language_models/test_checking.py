@@ -118,7 +118,7 @@ def chunked(network: Any) -> None:
 REASONS = {
     blind: r"its logits are not those of a full pass \(\d+ times what rounding does\)",
     convolved: r"its logits are not those of a full pass",
-    reordered: r"interventions of one row reach other rows",
+    reordered: r"its logits are not those of a full pass",
     chosen: r"the feed-forward layer of block 1 gets activations of shape \(2, 48\) for \(2, 2\) tokens",
     looped: r"the feed-forward layer of block 0 runs 2 times in a pass",
     skipped: r"the feed-forward layer of block 1 runs 0 times in a pass",

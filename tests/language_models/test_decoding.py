@@ -306,6 +306,14 @@ def test_several_end_tokens_end() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="a prompt needs at least 2 tokens, got 1"):
         prefill(MODEL, [5], 4)
+    for family in ("GPT2", "Llama"):  # learned positions and rotated ones
+        model = fake_language_model(network=random_network(family))
+        context = {"GPT2": 1024, "Llama": 2048}[family]
+        prefill(model, [5] * (context - 4), 4)
+        with pytest.raises(
+            ValueError, match=f"a prompt of {context - 3} tokens and 4 after it exceed the model's context"
+        ):
+            prefill(model, [5] * (context - 3), 4)
     prefix = prefill(MODEL, MODEL.chat_ids(PROMPT), 4)
     with pytest.raises(ValueError, match="a reply of 5 tokens does not fit: the prefix has room for 4"):
         sample_replies(MODEL, prefix, scales_of(MODEL, 1), uniforms_of(1, 5))
