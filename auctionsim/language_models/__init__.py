@@ -13,7 +13,8 @@ from auctionsim.language_models.decoding import (
 )
 from auctionsim.language_models.hooks import intervene, read_neurons, scale_neurons
 from auctionsim.language_models.intervention import Intervention, untouched
-from auctionsim.language_models.loading import LanguageModel, ModelUnavailableError, load_model
+from auctionsim.language_models.loading import ModelUnavailableError, assembled, load_model
+from auctionsim.language_models.model import LanguageModel
 
 __all__ = [
     "FeedForward",
@@ -22,6 +23,7 @@ __all__ = [
     "ModelUnavailableError",
     "Prefix",
     "Replies",
+    "assembled",
     "divergence",
     "find_feed_forwards",
     "intervene",

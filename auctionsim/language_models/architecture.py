@@ -1,6 +1,7 @@
 """Where a model's feed-forward neurons are, found from the structure of its modules, not from their class names."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -15,12 +16,15 @@ class FeedForward:
         down_projection: The linear module whose input is the neurons' activations, whose output joins the residual.
         num_neurons: Width of that input.
         width: Width of the residual stream.
+        flattened: Its activations come as (row · position, neuron), not as (row, position, neuron); what a pass shows
+            (`checking.observed`).
     """
 
     layer: int
     down_projection: nn.Module
     num_neurons: int
     width: int
+    flattened: bool = False
 
     @property
     def hook_point(self) -> str:
@@ -36,15 +40,15 @@ class FeedForward:
 def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
     """Find the feed-forward network of every block.
 
-    The blocks are the longest list of modules of one class. Within a block, a feed-forward network is the submodule
-    that owns exactly one projection m → width and whose one or two other projections all go width → m (or 2m, gate
-    and up fused); attention owns projections of other shapes. Plain and gated networks both fit.
+    The blocks are the largest list of modules of one class near the token embedding. Within a block, a feed-forward
+    network is the submodule that owns exactly one projection m → width and whose one or two other projections all go
+    width → m (or 2m, gate and up fused); attention owns projections of other shapes. Plain and gated networks both fit.
 
     Raises:
         ValueError: No list of blocks, or a block where no feed-forward network is recognised.
     """
-    blocks = _blocks(network)
     width = _residual_width(network)
+    blocks = _blocks(network)
     found = []
     for layer, block in enumerate(blocks):
         candidates = [fit for module in block.modules() if (fit := _as_feed_forward(layer, module, width)) is not None]
@@ -56,22 +60,41 @@ def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
         found.append(max(candidates, key=lambda fit: fit.num_neurons))
     if len({fit.num_neurons for fit in found}) > 1:
         sizes = Counter(fit.num_neurons for fit in found)
-        raise ValueError(f"layers of different widths are not supported, found {dict(sizes)} neurons a layer")
+        raise ValueError(
+            f"{type(network).__name__}: layers of different widths are not supported, found {dict(sizes)} neurons a "
+            "layer"
+        )
     return tuple(found)
 
 
 def _blocks(network: nn.Module) -> nn.ModuleList:
-    lists = [
+    """Return the list of blocks nearest to the token embedding: beside it, else beneath the module that holds both."""
+    for ancestor in _ancestors_of_embedding(network):
+        for lists in (_lists(ancestor.children()), _lists(ancestor.modules())):
+            if lists:
+                return max(lists, key=lambda blocks: sum(1 for _ in blocks[0].modules()) * len(blocks))
+    raise ValueError(
+        f"{type(network).__name__} has no list of transformer blocks of one class: no feed-forward layer recognised"
+    )
+
+
+def _lists(modules: Iterable[nn.Module]) -> list[nn.ModuleList]:
+    """Return the lists of blocks of one class that hold projections."""
+    return [
         module
-        for module in network.modules()
-        if isinstance(module, nn.ModuleList) and len(module) and len({type(block) for block in module}) == 1
+        for module in modules
+        if isinstance(module, nn.ModuleList)
+        and len({type(block) for block in module}) == 1
+        and any(_shape(part) for part in module[0].modules())
     ]
-    lists = [blocks for blocks in lists if any(_shape(module) for module in blocks[0].modules())]
-    if not lists:
-        raise ValueError(
-            f"{type(network).__name__} has no list of transformer blocks: no feed-forward layer recognised"
-        )
-    return max(lists, key=lambda blocks: sum(1 for _ in blocks[0].modules()) * len(blocks))
+
+
+def _ancestors_of_embedding(network: nn.Module) -> list[nn.Module]:
+    """Return the modules that hold the token embedding, innermost first; the network alone where none is found."""
+    embedding = network.get_input_embeddings()  # type: ignore[operator]
+    name = next((name for name, module in network.named_modules() if module is embedding), "")
+    parts = name.split(".")[:-1]
+    return [network.get_submodule(".".join(parts[:depth])) for depth in range(len(parts), -1, -1)]
 
 
 def _residual_width(network: nn.Module) -> int:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 
 _NAME = "auctionsim_shared_prompts"
 _LAYERS = {"full_attention", "sliding_attention"}  # what `KeyValueStore.attend` knows how to mask
@@ -69,15 +69,18 @@ class Grouping:
 
 @dataclass
 class KeyValueStore:
-    """Keys and values of one batch, in every layer: a living state, appended to by forward passes.
+    """Keys and values of one batch, of every call of attention: a living state, appended to by forward passes.
+
+    Calls are told apart by their order in a pass, not by their layer: a layer may attend twice.
 
     Attributes:
-        prompt_keys: A (prompt, head, position, width) tensor a layer, short prompts padded on the right.
+        prompt_keys: A (prompt, head, position, width) tensor a call, short prompts padded on the right.
         prompt_values: The same of the values.
         lengths: (prompt,) tokens of each prompt.
         grouping: Which rows share which prompt.
         room: Tokens a row may append.
         filled: Tokens that each row has appended.
+        calls: Calls of attention in the pass under way.
     """
 
     prompt_keys: list[Tensor]
@@ -86,6 +89,7 @@ class KeyValueStore:
     grouping: Grouping
     room: int
     filled: int = 0
+    calls: int = 0
     own_keys: dict[int, Tensor] = field(default_factory=dict)
     own_values: dict[int, Tensor] = field(default_factory=dict)
     _masks: dict[int | None, Tensor | None] = field(default_factory=dict)
@@ -97,8 +101,16 @@ class KeyValueStore:
         return start.unsqueeze(1) + torch.arange(count, device=device)
 
     def advance(self, count: int) -> None:
-        """Count the tokens that a finished pass has appended in every layer."""
+        """Count the tokens that a finished pass has appended in every call.
+
+        Raises:
+            ValueError: The pass made more or fewer calls of attention than the ones before it.
+        """
+        before = len(self.prompt_keys or self.own_keys)
+        if self.calls != before:
+            raise ValueError(f"a pass called attention {self.calls} times, the ones before it {before} times")
         self.filled += count
+        self.calls = 0
         self._masks.clear()
 
     def keep(self, rows: Tensor) -> None:
@@ -113,7 +125,6 @@ class KeyValueStore:
 
     def attend(
         self,
-        layer: int,
         query: Tensor,
         key: Tensor,
         value: Tensor,
@@ -121,10 +132,9 @@ class KeyValueStore:
         window: int | None = None,
         softcap: float | None = None,
     ) -> Tensor:
-        """Append one layer's new keys and values and return what the new tokens read.
+        """Append one call's new keys and values and return what the new tokens read.
 
         Args:
-            layer: Index of the layer.
             query: (row, query head, token, width).
             key: (row, head, token, width); query heads share them in consecutive groups.
             value: (row, head, token, width).
@@ -135,45 +145,47 @@ class KeyValueStore:
             (row, token, query head, width), in the query's dtype.
         """
         rows, query_heads, tokens, width = query.shape
-        heads = key.shape[1]
-        keys, values = self._append(layer, key, value)
+        heads, call = key.shape[1], self.calls
+        self.calls += 1
+        keys, values = self._append(call, key, value)
         wide = (query.to(keys.dtype) * scaling).reshape(rows, heads, -1, width)  # (row, head, group · token, width)
-        scores = self._scores(layer, wide, keys)
+        scores = self._scores(call, wide, keys)
         if softcap is not None:
             scores = (scores / softcap).tanh_() * softcap
         mask = self._mask(tokens, window)
         if mask is not None:
             scores.view(rows, heads, -1, tokens, scores.shape[-1]).add_(mask)
-        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(keys.dtype)
-        read = self._read(layer, weights, values).reshape(rows, query_heads, tokens, -1)
-        return read.transpose(1, 2).to(query.dtype)
+        exact = torch.promote_types(scores.dtype, torch.float32)
+        weights = torch.softmax(scores, dim=-1, dtype=exact).to(keys.dtype)
+        read = self._read(call, weights, values).reshape(rows, query_heads, tokens, -1)
+        return read.transpose(1, 2).contiguous().to(query.dtype)
 
-    def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    def _append(self, call: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         rows, heads, tokens, width = key.shape
         kind = torch.float32 if key.device.type == "cpu" and key.dtype != torch.float64 else key.dtype
-        if layer not in self.own_keys:
-            self.own_keys[layer] = torch.empty(rows, heads, self.room, width, dtype=kind, device=key.device)
-            self.own_values[layer] = torch.empty(rows, heads, self.room, value.shape[-1], dtype=kind, device=key.device)
-        keys, values, end = self.own_keys[layer], self.own_values[layer], self.filled + tokens
+        if call not in self.own_keys:
+            self.own_keys[call] = torch.empty(rows, heads, self.room, width, dtype=kind, device=key.device)
+            self.own_values[call] = torch.empty(rows, heads, self.room, value.shape[-1], dtype=kind, device=key.device)
+        keys, values, end = self.own_keys[call], self.own_values[call], self.filled + tokens
         keys[:, :, self.filled : end] = key
         values[:, :, self.filled : end] = value
         return keys[:, :, :end], values[:, :, :end]
 
-    def _scores(self, layer: int, query: Tensor, keys: Tensor) -> Tensor:
+    def _scores(self, call: int, query: Tensor, keys: Tensor) -> Tensor:
         """Return (row, head, group · token, prompt position + own position)."""
         own = torch.matmul(query, keys.transpose(2, 3))
         if not self.prompt_keys:
             return own
-        shared = self.prompt_keys[layer].flatten(0, 1).transpose(1, 2)
+        shared = self.prompt_keys[call].flatten(0, 1).transpose(1, 2)
         prompt = self.grouping.scatter(torch.bmm(self.grouping.gather(query), shared), query.shape[1])
         return torch.cat((prompt, own), dim=3)
 
-    def _read(self, layer: int, weights: Tensor, values: Tensor) -> Tensor:
+    def _read(self, call: int, weights: Tensor, values: Tensor) -> Tensor:
         """Return (row, head, group · token, width)."""
         own = torch.matmul(weights[..., weights.shape[3] - values.shape[2] :], values)
         if not self.prompt_values:
             return own
-        shared = self.prompt_values[layer].flatten(0, 1)
+        shared = self.prompt_values[call].flatten(0, 1)
         grouped = self.grouping.gather(weights[..., : shared.shape[1]])
         return own + self.grouping.scatter(torch.bmm(grouped, shared), weights.shape[1])
 
@@ -230,13 +242,13 @@ def attending(model: LanguageModel, store: KeyValueStore) -> Iterator[None]:
             config._attn_implementation = name
 
 
-def can_attend(network: nn.Module) -> bool:
-    """Tell whether a network's attention can be replaced by ours."""
-    try:
-        _replaceable_configs(network)
-    except ValueError:
-        return False
-    return True
+def check_attention(network: nn.Module) -> None:
+    """Refuse a network whose attention cannot be replaced by ours.
+
+    Raises:
+        ValueError: The reason, in one line.
+    """
+    _replaceable_configs(network)
 
 
 def _replaceable_configs(network: nn.Module) -> list[Any]:
@@ -273,5 +285,4 @@ def _attention(
         what = ", ".join(unknown) or "a mask or dropout"
         raise ValueError(f"{type(module).__name__} cannot be decoded here: its attention takes {what}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    store, layer = _ACTIVE.get(), int(module.layer_idx)  # type: ignore[arg-type]
-    return store.attend(layer, query, key, value, scale, sliding_window, softcap), None
+    return _ACTIVE.get().attend(query, key, value, scale, sliding_window, softcap), None

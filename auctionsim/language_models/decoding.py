@@ -5,6 +5,7 @@ computed and kept once for all rows that share them. From the prompt's last toke
 row's own intervention.
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from auctionsim.language_models.attention import Grouping, KeyValueStore, attending
 from auctionsim.language_models.hooks import intervene
 from auctionsim.language_models.intervention import Intervention, as_intervention
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.language_models.sampling import choose_tokens
 
 _ROWS = 64  # distributions compared at once
@@ -27,7 +28,7 @@ class Prefix:
     """Prompts, computed up to their last tokens, and which row of a batch goes on from which.
 
     Attributes:
-        keys: A (prompt, head, position, width) tensor a layer, short prompts padded on the right.
+        keys: A (prompt, head, position, width) tensor a call of attention, short prompts padded on the right.
         values: The same of the values.
         lengths: (prompt,) tokens before the last.
         last_tokens: (prompt,) each prompt's last token, the first that interventions touch.
@@ -97,7 +98,8 @@ def prefill(model: LanguageModel, prompt_ids: list[int], room: int, change: Inte
         change: Touches the whole prompt, a row of the prefix for each of its rows; None leaves it as it is, and one row
             serves all.
     Raises:
-        ValueError: Fewer than two prompt tokens, or a model whose attention cannot be replaced.
+        ValueError: Fewer than two prompt tokens, more than the model's context holds, or a model whose attention cannot
+            be replaced.
     """
     if len(prompt_ids) < 2:
         raise ValueError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
@@ -120,7 +122,8 @@ def prefill_together(
         room: Tokens to come.
         change: Touches the whole prompts, a row for each; None leaves them as they are.
     Raises:
-        ValueError: No prompt, fewer than two tokens in one, or a model whose attention cannot be replaced.
+        ValueError: No prompt, fewer than two tokens in one, more than the model's context holds, or a model whose
+            attention cannot be replaced.
     """
     if not prompts or min(map(len, prompts)) < 2:
         raise ValueError(f"prompts need at least 2 tokens each, got {[len(ids) for ids in prompts]}")
@@ -129,16 +132,20 @@ def prefill_together(
 
 def _prefilled(model: LanguageModel, prompts: list[list[int]], room: int, change: Intervention | None) -> Prefix:
     longest = max(map(len, prompts)) - 1
+    if model.context_length is not None and longest + 1 + room > model.context_length:
+        raise ValueError(
+            f"a prompt of {longest + 1} tokens and {room} after it exceed the model's context of {model.context_length}"
+        )
     padded = [ids[:-1] + ids[-1:] * (longest + 1 - len(ids)) for ids in prompts]
     ids = torch.tensor(padded, device=model.device)
     every = torch.arange(len(prompts), device=model.device)
     store = KeyValueStore([], [], torch.zeros_like(every), Grouping.of(every, len(prompts)), longest)
     with attending(model, store), nullcontext() if change is None else intervene(model, change):
         _logits(model, ids, store, keep=1)
-    layers = range(len(store.own_keys))
+    calls = range(len(store.own_keys))
     return Prefix(
-        keys=[store.own_keys[layer] for layer in layers],
-        values=[store.own_values[layer] for layer in layers],
+        keys=[store.own_keys[call] for call in calls],
+        values=[store.own_values[call] for call in calls],
         lengths=torch.tensor([len(ids) - 1 for ids in prompts], device=model.device),
         last_tokens=torch.tensor([ids[-1] for ids in prompts], device=model.device),
         owner=every,
@@ -252,15 +259,20 @@ def reply_logits(
     prefix: Prefix,
     tokens: Int[Tensor, "row position"],
     change: Intervention | Tensor,
+    *,
+    pieces: Sequence[int] | None = None,
 ) -> Float[Tensor, "row position vocabulary"]:
-    """Return the logits that predict each of `tokens` in turn, all positions in one pass, in the model's dtype.
+    """Return the logits that predict each of `tokens` in turn, in the model's dtype.
 
-    `change` is an intervention or a tensor (row, layer, neuron) of factors; one row serves all.
+    `change` is an intervention or a tensor (row, layer, neuron) of factors; one row serves all. All positions go
+    through one pass; `pieces` cuts them into passes of so many tokens each.
     """
     store, first = _begin(prefix, *tokens.shape)
     ids = torch.cat((first, tokens[:, :-1].to(model.device)), dim=1)
     with attending(model, store), intervene(model, as_intervention(change)):
-        return _logits(model, ids, store)
+        if pieces is None:
+            return _logits(model, ids, store)
+        return torch.cat([_logits(model, piece, store) for piece in ids.split(list(pieces), dim=1)], dim=1)
 
 
 def divergence(logits: Tensor, reference: Tensor) -> Tensor:

