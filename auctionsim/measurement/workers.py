@@ -257,7 +257,7 @@ class _Crew:
 
 
 def _who(model: LanguageModel) -> str:
-    return f"{model.fingerprint} in {model.dtype}"
+    return f"{model.identity.rpartition(':')[2]} in {model.dtype}"
 
 
 @contextlib.contextmanager

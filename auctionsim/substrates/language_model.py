@@ -108,7 +108,7 @@ class LanguageModelSubstrate:
         leads: tuple[Lead, ...] = LEADS,
         rows: int = 128,
     ) -> None:
-        if neurons.model.rpartition(":")[2] != model.fingerprint:
+        if neurons.model.rpartition(":")[2] != model.identity.rpartition(":")[2]:
             raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
         if not 1 <= num_neurons <= neurons.max_neurons:
             raise ValueError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
