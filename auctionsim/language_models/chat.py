@@ -187,13 +187,11 @@ def _refuse_turn_end(prompt: str, before: str, after: str, control: set[str]) ->
     split = "|".join(re.escape(text) for text in sorted(control, key=len, reverse=True) if text)
     pieces = re.split(split, after) if split else [after]
     for piece in pieces:
-        words = piece.strip()
-        if not re.search(r"[^\w\s]", words):
-            continue
-        first = words.splitlines()[0].strip()
-        at_line = piece[: len(piece) - len(piece.lstrip())].endswith("\n")
-        if (f"\n{first}" if at_line else first) in before[-1:] + prompt:
-            raise ValueError(f"the prompt {_shown(prompt)} contains {first!r}, which ends a turn in this model's frame")
+        for number, line in enumerate(piece.split("\n")):
+            words = line.strip()
+            marked = re.search(r"[^\w\s]", words) is not None
+            if marked and (f"\n{words}" if number else words) in before[-1:] + prompt:
+                raise ValueError(f"the prompt {_shown(prompt)} contains {words!r}, which ends its turn in this frame")
 
 
 def _no_control(text: str, present: list[str]) -> str:

@@ -200,7 +200,7 @@ def _scored(
     with intervene(model, change):
         cache = growing_cache(model, prompt.tolist(), 1)
         with torch.enable_grad(), read_neurons(model, gradients=True) as read:
-            logits = model.network(rest, past_key_values=cache, use_cache=True).logits
+            logits: Tensor = model.network(rest, past_key_values=cache, use_cache=True).logits
             score = torch.log_softmax(logits.float(), -1).gather(2, ids[_LENGTHS[0] :][:count].view(1, -1, 1)).sum()
             gradients = torch.autograd.grad(score, list(read.values()))
     if not all(bool(gradient.isfinite().all()) for gradient in gradients):
@@ -241,6 +241,6 @@ def _narrow_windows(network: nn.Module) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     line = line.rpartition(" cannot be decoded here: ")[2]
     return line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"

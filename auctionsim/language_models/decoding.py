@@ -272,7 +272,7 @@ def reply_logits(
     with attending(model, store), intervene(model, as_intervention(change)):
         if pieces is None:
             return _logits(model, ids, store)
-        return torch.cat([_logits(model, piece, store) for piece in ids.split(list(pieces), dim=1)], dim=1)
+        return torch.cat([_logits(model, piece, store) for piece in torch.split(ids, list(pieces), dim=1)], dim=1)
 
 
 def divergence(logits: Tensor, reference: Tensor) -> Tensor:

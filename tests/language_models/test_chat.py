@@ -64,7 +64,14 @@ def test_a_template_says_itself_whether_there_is_a_start_token(begins: bool) -> 
 
 
 def test_ordinary_prompts_are_framed_as_transformers_frames_them() -> None:
-    for template in (CHATML, PLAIN_TURNS, ALPACA, NO_SYSTEM, {"default": CHATML, "tool_use": ALPACA}):
+    for template in (
+        CHATML,
+        CHATML + "<think>\n\n</think>\n\n",
+        PLAIN_TURNS,
+        ALPACA,
+        NO_SYSTEM,
+        {"default": CHATML, "tool_use": ALPACA},
+    ):
         model = framed_by(template)
         for prompt in ("Which shoes?", "a < b, {x: 1}, [see] <3 \n\n Käse?", "The assistant's user: model, system"):
             message = [{"role": "user", "content": prompt}]
