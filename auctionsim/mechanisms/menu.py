@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim.claims import claimed
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.offers import Menu, MenuWriter, Offers, Thresholds, chosen_entries
 from auctionsim.mechanisms.protocol import Mechanism
@@ -80,7 +81,7 @@ class MenuAuction(Mechanism):
 
         Fixed menus cannot; a writer of menus must say so itself, by an attribute `ignores_own_bid` that is True.
         """
-        blind = self.is_fixed or getattr(self.menus, "ignores_own_bid", False) is True
+        blind = self.is_fixed or claimed(self.menus, "ignores_own_bid") is True
         if blind and same_substrate(self.substrate, substrate) and is_separable(substrate):
             return "taxation principle: each bidder gets its favourite from a menu that its bid does not move"
         return None
