@@ -21,7 +21,50 @@ from collections.abc import Collection
 from typing import Any
 
 HARMLESS = frozenset(
-    ["__init__", "__post_init__", "__new__", "__init_subclass__", "__class_getitem__", "__subclasshook__", "__doc__", "__module__", "__qualname__", "__annotations__", "__annotate__", "__dict__", "__weakref__", "__slots__", "__match_args__", "__orig_bases__", "__parameters__", "__type_params__", "__abstractmethods__", "_abc_impl", "__firstlineno__", "__static_attributes__", "__dataclass_fields__", "__dataclass_params__", "__replace__", "__setattr__", "__delattr__", "__repr__", "__str__", "__format__", "__eq__", "__ne__", "__hash__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__", "__sizeof__", "__dir__", "__getattr__"]
+    [
+        "__init__",
+        "__post_init__",
+        "__new__",
+        "__init_subclass__",
+        "__class_getitem__",
+        "__subclasshook__",
+        "__doc__",
+        "__module__",
+        "__qualname__",
+        "__annotations__",
+        "__annotate__",
+        "__dict__",
+        "__weakref__",
+        "__slots__",
+        "__match_args__",
+        "__orig_bases__",
+        "__parameters__",
+        "__type_params__",
+        "__abstractmethods__",
+        "_abc_impl",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__replace__",
+        "__setattr__",
+        "__delattr__",
+        "__repr__",
+        "__str__",
+        "__format__",
+        "__eq__",
+        "__ne__",
+        "__hash__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__getstate__",
+        "__setstate__",
+        "__copy__",
+        "__deepcopy__",
+        "__sizeof__",
+        "__dir__",
+        "__getattr__",
+    ]
 )
 """What a subclass may have of its own without a change to what it does."""
 

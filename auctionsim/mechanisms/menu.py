@@ -49,7 +49,9 @@ class MenuAuction(Mechanism):
         check_menus_fit(substrate)
         self.range: Substrate = substrate
         null = substrate.null_allocation(1, dtype=torch.float64)[0]
-        self.reference = null if reference is None else _checked_reference(reference.to(torch.float64, copy=True), substrate)
+        self.reference = (
+            null if reference is None else _checked_reference(reference.to(torch.float64, copy=True), substrate)
+        )
         self.menus = menus if not isinstance(menus, Menu) else _checked_menu(menus, substrate)
         self.history: tuple[TrainingPoint, ...] = ()
         self._tables: list[Offers] | None = None if not isinstance(self.menus, Menu) else self._slots(self.menus)

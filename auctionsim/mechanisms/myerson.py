@@ -82,10 +82,11 @@ def integral_by_steps(
     intercepts: Float[Tensor, "row entry"],
     choose: Callable[[Tensor], Tensor],
 ) -> Float[Tensor, " row"]:
-    """Return ∫_a^b e(φ(s)) ds, a being where the curve starts, by walking up the staircase e(y) of the lines y · slope + intercept.
+    """Return ∫_a^b e(φ(s)) ds, a being where the curve starts, by walking up the staircase e(y).
 
-    Where φ stays at a level y for a stretch of bids and lines tie at y, the exposure on that stretch is what the rule
-    really chooses there, ties and rounding included.
+    The staircase is the slope of the upper envelope of the lines y · slope + intercept. Where φ stays at a level y for
+    a stretch of bids and lines tie at y, the exposure on that stretch is what the rule really chooses there, ties and
+    rounding included.
 
     Args:
         curve: The bidder's φ.
@@ -99,7 +100,7 @@ def integral_by_steps(
     rows = torch.arange(len(bids), device=bids.device)
     y = curve.phis[0].expand_as(bids)
     line = choose(y)
-    total, done = torch.zeros_like(bids), curve.values[0].expand_as(bids)  # the integral up to bid `done`
+    total, done = torch.zeros_like(bids), curve.values[0].expand_as(bids)  # the integral up to `done`
     while bool((done < bids).any()):
         now, base = slopes[line].unsqueeze(1), intercepts[rows, line].unsqueeze(1)
         steeper = slopes > now

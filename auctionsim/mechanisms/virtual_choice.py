@@ -167,7 +167,7 @@ class BoxChoice:
     def _best(
         self, phi: Float[Tensor, "row bidder"], below: Bool[Tensor, "row bidder"]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the allocation, its value without bidders at −∞, and its exposure, a bounded number of rows at once."""
+        """Return the allocation, its value without bidders at −∞, and its exposure, a bounded number of rows a call."""
         pairs = zip(phi.split(MOST_ROWS), below.split(MOST_ROWS), strict=True)  # type: ignore[no-untyped-call]
         allocations, values, exposures = zip(*(self._part(*pair) for pair in pairs), strict=True)
         return torch.cat(allocations), torch.cat(values), torch.cat(exposures)

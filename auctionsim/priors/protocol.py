@@ -20,6 +20,7 @@ from auctionsim.priors.ironing import (
     rounded_down,
     started_at_zero,
 )
+from auctionsim.priors.likeness import same_attributes
 
 CLOSED_FORMS = ("_raw_virtual_value", "regular", "curve", "virtual_value", "atoms")  # claims of a class of priors
 CUT = 1 - 2.0**-24  # an unbounded prior ends at this quantile wherever a finite bound is needed
@@ -198,42 +199,10 @@ class Prior(ABC):
         return f"{type(self).__name__}({', '.join(map(repr, self.parameters))})"
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return False
-        mine, theirs = _held(self), _held(other)
-        return mine.keys() == theirs.keys() and all(_alike(mine[name], theirs[name]) for name in mine)
+        return type(other) is type(self) and same_attributes(self, other)
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.low, self.high))
-
-
-def _held(prior: object) -> dict[str, Any]:
-    """Return a prior's attributes, without what it computed once and kept."""
-    kept = {name for kind in type(prior).__mro__ for name, part in vars(kind).items() if _is_cached(part)}
-    return {name: value for name, value in vars(prior).items() if name not in kept}
-
-
-def _is_cached(part: object) -> bool:
-    return isinstance(part, cached_property)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Tell whether two attributes are the same, arrays entry by entry; what cannot be compared is not."""
-    if one is other:
-        return True
-    if isinstance(one, Tensor | np.ndarray):
-        same = type(one) is type(other) and one.shape == other.shape and one.dtype == other.dtype
-        return same and bool((one == other).all())
-    if type(one) is not type(other):
-        return isinstance(one, int | float) and isinstance(other, int | float) and one == other
-    if isinstance(one, tuple | list):
-        return len(one) == len(other) and all(_alike(*pair) for pair in zip(one, other, strict=True))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
-    try:
-        return bool(one == other)
-    except (TypeError, ValueError, RuntimeError):
-        return False
 
 
 def through_scipy(function: Callable[..., Any], *arguments: float | Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class MeasuredSubstrate(Measured):
         return columns.allocations[chosen]
 
     def finite_range(self, context: Tensor | None = None) -> FiniteRange:
-        """Return a copy of all distinct interventions and what each gives, float64: a multilinear optimum is one of them."""
+        """Return copies of all distinct interventions and what each gives: multilinear optima are among them."""
         checked_context(context, 0 if context is None else len(context), self.contexts)
         device = torch.device("cpu") if context is None else context.device
         columns = self._columns(torch.empty(0, dtype=torch.float64, device=device))

@@ -126,8 +126,8 @@ def is_separable(substrate: Substrate) -> bool:
 def maximises_exactly(substrate: Substrate) -> bool:
     """Tell whether the substrate's maximum is an exact argmax over a range fixed in advance, as proofs need it.
 
-    Its own `finite_range` and `maximise` say so, unless a class below theirs replaced the exposure, the loss or anything
-    else that they were written for. A view may answer for what it shows, as `maximises_exactly`.
+    Its own `finite_range` and `maximise` say so, unless a class below theirs replaced the exposure, the loss or
+    anything else that they were written for. A view may answer for what it shows, as `maximises_exactly`.
     """
     answer = claimed(substrate, "maximises_exactly")
     if answer is not None:

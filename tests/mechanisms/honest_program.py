@@ -23,7 +23,12 @@ class Types(NamedTuple):
 
 
 def best_honest_objective(
-    bidders: Sequence[Types], exposures: Tensor, user_losses: Tensor, user_weight: float, *, in_expectation: bool = False
+    bidders: Sequence[Types],
+    exposures: Tensor,
+    user_losses: Tensor,
+    user_weight: float,
+    *,
+    in_expectation: bool = False,
 ) -> float:
     """Return the largest E[Σ t − user_weight · L] of any honest mechanism that draws from the list.
 

@@ -1,6 +1,5 @@
 """The printed optimum against a linear program over all honest mechanisms, and what supports above 0 change."""
 
-import pytest
 import torch
 from finite_list import FiniteList
 from honest_program import Types, best_honest_objective, types_of
