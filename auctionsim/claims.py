@@ -17,7 +17,6 @@ a search where a proof would have done; being careless costs a number that is wr
 
 import types
 from collections import Counter
-from collections.abc import Collection
 from typing import Any
 
 HARMLESS = frozenset(
@@ -68,26 +67,23 @@ HARMLESS = frozenset(
 )
 """What a subclass may have of its own without a change to what it does."""
 
+CLAIMS = ("dsic_proof", "own_bid_breakpoints", "own_bid_lipschitz")
+"""What a mechanism may say of itself for evaluators to believe. None of them voids another."""
 
-def claimed(owner: object, name: str, *, apart_from: Collection[str] = ()) -> Any | None:
-    """Return the attribute `name` if `owner` claims it and the claim is in force, else None.
 
-    Args:
-        owner: Any object.
-        name: Of the claim.
-        apart_from: Names whose replacement leaves the claim as it is: other claims.
-    """
+def claimed(owner: object, name: str) -> Any | None:
+    """Return the attribute `name` if `owner` claims it and the claim is in force, else None."""
     if name in _own(owner):
         return _own(owner)[name]
-    if not in_force(type(owner), name, apart_from=apart_from) or _replaced_on(owner, apart_from):
+    if not in_force(type(owner), name) or _replaced_on(owner):
         return None
     return getattr(owner, name, None)
 
 
-def in_force(kind: type, name: str, *, apart_from: Collection[str] = ()) -> bool:
+def in_force(kind: type, name: str) -> bool:
     """Tell whether a class has `name`, and nothing replaced below the class that it comes from."""
     source = source_of(kind, name)
-    return source is not None and not _replaced_below(kind, source, apart_from)
+    return source is not None and not _replaced_below(kind, source)
 
 
 def source_of(kind: type, name: str) -> type | None:
@@ -98,27 +94,27 @@ def source_of(kind: type, name: str) -> type | None:
 def behaves_as(owner: object, *kinds: type) -> bool:
     """Tell whether an object is of one of these classes and does what that class does: nothing of it is replaced."""
     return any(
-        isinstance(owner, kind) and not _replaced_below(type(owner), kind, ()) and not _replaced_on(owner, ())
+        isinstance(owner, kind) and not _replaced_below(type(owner), kind) and not _replaced_on(owner)
         for kind in kinds
     )
 
 
-def _replaced_below(kind: type, source: type, apart_from: Collection[str]) -> bool:
+def _replaced_below(kind: type, source: type) -> bool:
     """Tell whether a class between `kind` and `source` replaces what `source` has, of its own or from its bases."""
     if source not in kind.__mro__:
         return True
     place = kind.__mro__.index(source)
-    had = {name for one in kind.__mro__[place:] for name in vars(one)} - HARMLESS - set(apart_from)
+    had = {name for one in kind.__mro__[place:] for name in vars(one)} - HARMLESS.union(CLAIMS)
     written = Counter(name for one in kind.__mro__[:place] for name in vars(one) if name in had)
     left_open: frozenset[str] = getattr(source, "__abstractmethods__", frozenset())
     return any(times > (name in left_open) for name, times in written.items())
 
 
-def _replaced_on(owner: object, apart_from: Collection[str]) -> bool:
+def _replaced_on(owner: object) -> bool:
     """Tell whether an attribute of the object itself stands before a method of its class."""
     methods = types.FunctionType | staticmethod | classmethod
     for name in _own(owner):
-        source = None if name in HARMLESS or name in apart_from else source_of(type(owner), name)
+        source = None if name in HARMLESS or name in CLAIMS else source_of(type(owner), name)
         if source is not None and isinstance(vars(source)[name], methods):
             return True
     return False

@@ -6,12 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_context
-from auctionsim.claims import claimed, in_force, source_of
+from auctionsim.claims import CLAIMS, claimed, in_force, source_of
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, contexts_of
-
-CLAIMS = ("dsic_proof", "own_bid_breakpoints", "own_bid_lipschitz")
-"""What a mechanism may say of itself for evaluators to believe; none voids another."""
 
 
 class Mechanism(ABC):
@@ -31,7 +28,7 @@ class Mechanism(ABC):
         super().__init_subclass__(**more)
         for name in CLAIMS:
             source = source_of(cls, name)
-            if source not in (None, Mechanism) and not in_force(cls, name, apart_from=CLAIMS):
+            if source not in (None, Mechanism) and not in_force(cls, name):
                 setattr(cls, name, _nothing)
 
     def __init__(self, num_bidders: int | None, num_features: int | None, substrate: Substrate | None = None) -> None:
@@ -65,14 +62,9 @@ class Mechanism(ABC):
         return None
 
 
-def mechanism_claim(mechanism: object, name: str) -> Any | None:
-    """Return one of a mechanism's `CLAIMS` if it is in force, else None. Any callable may be a mechanism."""
-    return claimed(mechanism, name, apart_from=CLAIMS)
-
-
 def dsic_proof_of(mechanism: object, substrate: Substrate) -> str | None:
     """Return why truth is dominant when exposure is `substrate`'s, or None where nothing in force proves it."""
-    proves = mechanism_claim(mechanism, "dsic_proof")
+    proves = claimed(mechanism, "dsic_proof")
     reason: str | None = None if proves is None else proves(substrate)
     return reason
 

@@ -99,8 +99,8 @@ def test_a_numerical_virtual_value_reaches_its_optimum_to_1e6() -> None:
 @pytest.mark.parametrize("below_support", ["threat", "ignored"])
 def test_payments_equal_the_integral_of_exposure(below_support: BelowSupport) -> None:
     """Every way of integrating against a Riemann sum over single auctions."""
-    steps = 8000
-    for prior in PRIORS:
+    steps = 3000
+    for prior in PRIORS if below_support == "threat" else [p for p in PRIORS if p.low > 0]:
         for substrate in (quarter_list(3, bidders=2, entries=9), Items(2), QuadraticSubstrate(2, 0.5)):
             rule = VirtualWelfareMaximizer(substrate, prior, 0.25, below_support=below_support)
             start = prior.support_low if below_support == "threat" else 0.0
