@@ -10,11 +10,13 @@ from torch import Tensor
 
 from auctionsim.agents.strategies import Strategy, TableStrategy, Truthful
 from auctionsim.checks import checked_number
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms import AllPay, FirstPrice, NearestBid, ThirdPrice
+from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.priors import Prior, Product, Uniform, product
 from auctionsim.regret import quasi_linear
 from auctionsim.substrates import Bundles, Items
-from auctionsim.substrates.protocol import Substrate
+from auctionsim.substrates.protocol import Substrate, same_substrate
 
 POINTS = 1 << 13  # of a table, evenly and at equally likely valuations each
 Utility = Callable[[Tensor, Tensor], Tensor]
@@ -64,17 +66,16 @@ def closed_form_equilibrium(
     n = substrate.num_bidders
     given = product(priors, n, len(substrate.features))
     if utility is quasi_linear:
-        proof = getattr(mechanism, "dsic_proof", None)
-        if isinstance(mechanism, NearestBid) and substrate == Bundles.llg():
+        if behaves_as(mechanism, NearestBid) and same_substrate(substrate, Bundles.llg()):
             return _nearest_bid(given)
-        if proof is not None and proof(substrate) is not None:
+        if dsic_proof_of(mechanism, substrate) is not None:
             return [Truthful()] * n
-    if not isinstance(substrate, Items) or substrate.num_items != 1 or getattr(mechanism, "reserve", 1.0) != 0:
+    if not behaves_as(substrate, Items) or len(substrate.features) != 1 or getattr(mechanism, "reserve", 1.0) != 0:
         return None
     if len(set(given.marginals)) == 1:
         found = _symmetric(mechanism, given.marginal(0), n, utility)
         return None if found is None else [found] * n
-    if type(mechanism) is FirstPrice and n == 2 and utility is quasi_linear:
+    if behaves_as(mechanism, FirstPrice) and n == 2 and utility is quasi_linear:
         return _two_uniforms(given)
     return None
 
@@ -84,17 +85,17 @@ def _symmetric(mechanism: Any, prior: Prior, n: int, utility: Utility) -> Strate
     if n < 2 or exponent is None:
         return None
     v = _table_points(prior)
-    if type(mechanism) is FirstPrice:
+    if behaves_as(mechanism, FirstPrice):
         wins = prior.cdf(v) ** ((n - 1) / exponent)
         lost = torch.cumulative_trapezoid(wins, v)
         return TableStrategy(v, torch.cat([v[:1], v[1:] - torch.where(wins[1:] > 0, lost / wins[1:], 0.0)]))
     if exponent != 1:
         return None
-    if type(mechanism) is AllPay:
+    if behaves_as(mechanism, AllPay):
         wins = prior.cdf(v) ** (n - 1)
         area = torch.cat([v.new_zeros(1), torch.cumulative_trapezoid(wins, v)])
         return TableStrategy(v, (v * wins - area).clamp_min(0))
-    if type(mechanism) is ThirdPrice and n > 2:
+    if behaves_as(mechanism, ThirdPrice) and n > 2:
         density, below = prior.pdf(v), prior.cdf(v)
         bids = v + torch.where(below > 0, below / density, 0.0) / (n - 2)
         return TableStrategy(v, bids) if bool(bids.isfinite().all() and (bids.diff() >= 0).all()) else None

@@ -21,6 +21,7 @@ from auctionsim.experiments.bidder_evaluation import Mean, evaluate
 from auctionsim.experiments.sections.learned_bids import QUANTITIES, draw, menu_claim, prose
 from auctionsim.experiments.support.running import Row, Run, Section
 from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, SecondPrice
+from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.priors import product
 from auctionsim.substrates import Items, Lottery, ResponseSurface
@@ -191,7 +192,7 @@ def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed
     game = AuctionGame(auction.mechanism, auction.substrate, PRIOR, rounds=1, dtype=torch.float64)
     n = auction.substrate.num_bidders
     draws = settings.deviation_draws
-    if auction.mechanism.dsic_proof(auction.substrate) is None:
+    if dsic_proof_of(auction.mechanism, auction.substrate) is None:
         honest = evaluate(game, [Truthful()] * n, draws=draws, seed=EVALUATED + seed).exploitability
     else:
         honest = Mean(0.0, Interval(0.0, 0.0))  # proved

@@ -105,6 +105,10 @@ BROKEN = {
         r"cleared alone and beside \d other auctions give payments that differ by",
     ),
     "deterministic": (Moody(), r"bids 0\.00, 0\.00 cleared twice give payments that differ by 1\.00"),
+    "own_memory": (
+        Broken(lambda b, o: Outcome(o.allocation, b[..., 0])),
+        r"the payments \(0\.00, 0\.00\) become \(2\.00, 2\.00\) when bids",
+    ),
     "refuses_bad_input": (gullible, r"a NaN bid is cleared instead of refused"),
 }
 
@@ -184,6 +188,36 @@ def test_a_mechanism_that_overwrites_its_bids_is_caught() -> None:
         checks_of(overwriting)["deterministic"]()
 
 
+NOBODY, FREE = torch.zeros(1, 2, 1, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+
+
+class Remembering:
+    """Gives out the outcome that it gave before, where the bids are the same."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Outcome] = {}
+
+    def __call__(self, bids: Tensor, context: Tensor | None = None) -> Outcome:
+        return self.known.setdefault(bids.numpy().tobytes(), VCG(PLACE)(bids))
+
+
+SHARING = {
+    "the bids, as what is allocated": Broken(lambda b, o: Outcome(b, o.payments)),
+    "the bids, one row of them": Broken(lambda b, o: Outcome(o.allocation, b.view(len(b), 2)[:, :2])),
+    "its own null": lambda bids, context=None: Outcome(NOBODY, FREE.clone()) if len(bids) == 1 else VCG(PLACE)(bids),
+    "its own prices": lambda bids, context=None: Outcome(0 * bids, FREE) if len(bids) == 1 else VCG(PLACE)(bids),
+    "one row for all": lambda bids, context=None: Outcome(NOBODY.expand(len(bids), -1, -1), 0 * bids[..., 0]),
+    "an outcome given before": Remembering(),
+}
+
+
+@pytest.mark.parametrize("what", SHARING)
+def test_shared_memory_is_caught(what: str) -> None:
+    with pytest.raises(BrokenClaimError, match=r"^own_memory: .*memory"):
+        checks_of(SHARING[what])["own_memory"]()
+    assert float(NOBODY.abs().sum() + FREE.abs().sum()) == 0  # what it shares is put back
+
+
 @pytest.mark.parametrize(
     ("mechanism", "place"),
     [
@@ -200,7 +234,14 @@ def test_honest_mechanisms_pass(mechanism, place: Substrate) -> None:
 def test_unclaimed_properties_are_not_asked_for() -> None:
     check_mechanism(FirstPrice(), Items(3), dsic=False, individually_rational=True)
     names = {check.name for check in mechanism_checks(FirstPrice(), Items(3), dsic=False, individually_rational=False)}
-    assert names == {"feasible", "payments_nonnegative", "rows_independent", "deterministic", "refuses_bad_input"}
+    assert names == {
+        "feasible",
+        "payments_nonnegative",
+        "rows_independent",
+        "deterministic",
+        "own_memory",
+        "refuses_bad_input",
+    }
 
 
 def test_what_happens_only_between_quarters_is_found() -> None:

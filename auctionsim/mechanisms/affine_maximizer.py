@@ -43,10 +43,10 @@ class AffineMaximizer(Mechanism):
     ) -> None:
         super().__init__(substrate.num_bidders, len(substrate.features), substrate)
         self.range: Substrate = substrate
-        self.allocations = allocations.detach().double()
+        self.allocations = allocations.detach().to(torch.float64, copy=True)
         n, entries, slots = substrate.num_bidders, len(allocations), len(contexts_of(substrate)) + 1
         weights = torch.ones(n) if weights is None else weights
-        self.weights, boosts = weights.detach().double(), boosts.detach().double()
+        self.weights, boosts = (given.detach().to(torch.float64, copy=True) for given in (weights, boosts))
         if entries == 0 or allocations.shape[1:] != allocation_shape(substrate):
             raise ValueError(
                 f"allocations must have shape (entry, {', '.join(map(str, allocation_shape(substrate)))}), "

@@ -13,7 +13,7 @@ from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
 from auctionsim.substrates.items import Items
-from auctionsim.substrates.protocol import FiniteSubstrate, Substrate, contexts_of
+from auctionsim.substrates.protocol import Substrate, contexts_of, is_finite
 
 EVALUATIONS = 40  # points of the training history
 LAST = 0.01  # the last step size, as a share of the first
@@ -79,7 +79,7 @@ def train_affine_maximizer(
     movable = _is_movable(substrate)
     moving = learn_allocations
     if moving is None:
-        moving = movable and not isinstance(substrate, FiniteSubstrate | Items)
+        moving = movable and not (is_finite(substrate) or isinstance(substrate, Items))
     if moving and not movable:
         raise ValueError(f"{type(substrate).__name__} has no box of levers in which allocations could move")
     start = fits if from_virtual_values else None

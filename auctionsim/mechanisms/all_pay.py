@@ -25,4 +25,4 @@ class AllPay(ItemRule):
     ) -> Float[Tensor, "batch bidder item"]:
         """Return every admitted bid."""
         del wins
-        return torch.where(bids >= self.reserve, bids, torch.zeros_like(bids)) if self.reserve else bids
+        return torch.where(bids >= self.reserve, bids, torch.zeros_like(bids)) if self.reserve else bids.clone()

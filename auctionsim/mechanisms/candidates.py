@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from auctionsim.claims import behaves_as
 from auctionsim.substrates.items import Items
-from auctionsim.substrates.protocol import FiniteSubstrate, Substrate, contexts_of
+from auctionsim.substrates.protocol import Substrate, contexts_of, is_finite
 
 MOST_CELLS = 2**23  # rows × entries scored at once
 
@@ -28,7 +29,7 @@ class Candidates(NamedTuple):
     allowed: Tensor
 
     def scores(
-        self, weights: Float[Tensor, "row bidder feature"], constants: Float[Tensor, " entry"]
+        self, weights: Float[Tensor, "row bidder feature"], constants: Float[Tensor, "*row entry"]
     ) -> Float[Tensor, "row entry"]:
         """Return Σ weights · exposure + constant, −inf where not allowed.
 
@@ -41,6 +42,23 @@ class Candidates(NamedTuple):
             for f in range(weights.shape[2]):
                 total = total + weights[:, i, f, None] * self.exposures[:, i, f]
         return total
+
+
+def least_exposed(
+    exposures: Float[Tensor, "entry bidder"],
+    bidders: Bool[Tensor, "row bidder"],
+    allowed: Bool[Tensor, " entry"] | None = None,
+) -> Bool[Tensor, "row entry"]:
+    """Tell which entries, of those allowed, give the marked bidders the least exposure between them.
+
+    Where none is marked these are all.
+    """
+    burden = exposures.new_zeros(len(bidders), len(exposures))
+    for i in range(bidders.shape[1]):
+        burden = burden + torch.where(bidders[:, i, None], exposures[:, i], 0.0)
+    if allowed is not None:
+        burden = torch.where(allowed, burden, torch.inf)
+    return burden == burden.amin(1, keepdim=True)
 
 
 def candidates_of(
@@ -56,11 +74,11 @@ def candidates_of(
     Raises:
         TypeError: It has no finite range.
     """
-    if isinstance(substrate, FiniteSubstrate):
+    if is_finite(substrate):
         index = None if context is None else torch.tensor([context], device=device)
-        found = substrate.finite_range(index)
+        found = substrate.finite_range(index)  # type: ignore[attr-defined]
         allocations, exposures, losses = found.allocations, found.exposures[0], found.user_losses[0]
-    elif isinstance(substrate, Items) and substrate.num_items == 1:
+    elif _is_one_item(substrate):
         n = substrate.num_bidders
         allocations = torch.cat([torch.zeros(1, n, 1), torch.eye(n).unsqueeze(2)])
         exposures, losses = allocations, torch.zeros(n + 1)
@@ -75,7 +93,11 @@ def candidates_of(
 
 def has_candidates(substrate: Substrate) -> bool:
     """Tell whether `candidates_of` works."""
-    return isinstance(substrate, FiniteSubstrate) or (isinstance(substrate, Items) and substrate.num_items == 1)
+    return is_finite(substrate) or _is_one_item(substrate)
+
+
+def _is_one_item(substrate: Substrate) -> bool:
+    return behaves_as(substrate, Items) and len(substrate.features) == 1
 
 
 def context_groups(substrate: Substrate, context: Tensor | None, batch: int) -> list[tuple[int | None, Tensor]]:

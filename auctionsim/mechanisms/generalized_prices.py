@@ -5,9 +5,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_number
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.positions import Positions
+from auctionsim.substrates.protocol import Substrate, same_substrate
 
 
 class GeneralizedSecondPrice(Mechanism):
@@ -42,9 +44,10 @@ class GeneralizedSecondPrice(Mechanism):
         following = torch.cat([order.values[:, 1:], torch.zeros_like(order.values[:, :1])], 1)
         return torch.zeros_like(bids).scatter_(1, order.indices, following).clamp_min(self.reserve)
 
-    def dsic_proof(self, substrate: object) -> str | None:
+    def dsic_proof(self, substrate: Substrate) -> str | None:
         """With one position it is Vickrey's auction."""
-        if substrate == self.positions and len(self.positions.click_rates) == 1:
+        alike = same_substrate(self.positions, substrate) and behaves_as(substrate, Positions)
+        if alike and len(self.positions.click_rates) == 1:
             return "Vickrey: one position, and the price does not depend on the winner's bid"
         return None
 
@@ -63,7 +66,7 @@ class GeneralizedFirstPrice(GeneralizedSecondPrice):
         """Return the bidder's own bid."""
         return bids
 
-    def dsic_proof(self, substrate: object) -> str | None:
+    def dsic_proof(self, substrate: Substrate) -> str | None:
         """Never."""
         del substrate
         return None

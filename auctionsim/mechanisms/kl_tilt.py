@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_number
+from auctionsim.claims import behaves_as, claimed
 from auctionsim.mechanisms.divergences import Divergence, ReverseKL
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
@@ -59,7 +60,10 @@ class KLTilt(Mechanism):
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Groves's theorem over all distributions, where exposure is what it was designed on."""
-        return "Groves: exact argmax over all distributions" if same_substrate(self.substrate, substrate) else None
+        exact = behaves_as(self.lottery, Lottery) and claimed(self.divergence, "tilt") is not None
+        if exact and same_substrate(self.lottery, substrate):
+            return "Groves: exact argmax over all distributions"
+        return None
 
     def _tilt(self, rewards: Float[Tensor, "batch reply"]) -> Tensor:
         return self.divergence.tilt(rewards, self.temperature, self.lottery.reference.to(rewards.device))

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim.claims import claimed
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.offers import Menu, MenuWriter, Offers, Thresholds, chosen_entries
 from auctionsim.mechanisms.protocol import Mechanism
@@ -48,7 +49,9 @@ class MenuAuction(Mechanism):
         check_menus_fit(substrate)
         self.range: Substrate = substrate
         null = substrate.null_allocation(1, dtype=torch.float64)[0]
-        self.reference = null if reference is None else _checked_reference(reference.double(), substrate)
+        self.reference = (
+            null if reference is None else _checked_reference(reference.to(torch.float64, copy=True), substrate)
+        )
         self.menus = menus if not isinstance(menus, Menu) else _checked_menu(menus, substrate)
         self.history: tuple[TrainingPoint, ...] = ()
         self._tables: list[Offers] | None = None if not isinstance(self.menus, Menu) else self._slots(self.menus)
@@ -68,7 +71,7 @@ class MenuAuction(Mechanism):
 
     def offers(self, bids: Tensor, context: int | None = None) -> Offers:
         """Return what is offered to each bidder at these bids, (1 or batch, …): fixed menus are the same for all."""
-        return self._offers(bids, context)
+        return Offers(*(part.clone() for part in self._offers(bids, context)))
 
     @property
     def is_fixed(self) -> bool:
@@ -80,7 +83,7 @@ class MenuAuction(Mechanism):
 
         Fixed menus cannot; a writer of menus must say so itself, by an attribute `ignores_own_bid` that is True.
         """
-        blind = self.is_fixed or getattr(self.menus, "ignores_own_bid", False) is True
+        blind = self.is_fixed or claimed(self.menus, "ignores_own_bid") is True
         if blind and same_substrate(self.substrate, substrate) and is_separable(substrate):
             return "taxation principle: each bidder gets its favourite from a menu that its bid does not move"
         return None
@@ -202,7 +205,7 @@ def _checked_reference(reference: Tensor, substrate: Substrate) -> Tensor:
 
 def _checked_menu(menu: Menu, substrate: Substrate) -> Menu:
     """Return the menu in float64 with a slot axis."""
-    levers, prices = menu.levers.detach().double(), menu.prices.detach().double()
+    levers, prices = (part.detach().to(torch.float64, copy=True) for part in menu)
     if levers.ndim == 3:
         levers, prices = levers.unsqueeze(0), prices.unsqueeze(0)
     slots = len(contexts_of(substrate)) + 1

@@ -1,4 +1,4 @@
-"""The integral in Myerson's payment, ∫_0^b e(φ(s)) ds, exact for a piecewise linear virtual value φ.
+"""The integral in Myerson's payment, ∫_a^b e(φ(s)) ds, exact for a piecewise linear virtual value φ that starts at a.
 
 Two ways. W(y) = max_x [y e_i(x) + R(x)] is convex with W' = e_i, so over a stretch where φ is linear and rising the
 integral is ΔW/Δφ times its length, and where φ is flat it is e_i times its length: one maximum a knot. On a list of
@@ -29,14 +29,14 @@ def integral_by_envelope(
     value_at_bid: Float[Tensor, " row"],
     exposure_at_bid: Float[Tensor, " row"],
 ) -> Float[Tensor, " row"]:
-    """Return ∫_0^b e(φ(s)) ds by differences of W.
+    """Return ∫_a^b e(φ(s)) ds by differences of W, a being where the curve starts.
 
     Where e is the same at two knots it is the same between them, so of many knots only those are evaluated between
     which it moves.
 
     Args:
         curve: The bidder's φ.
-        bids: b, float64, ≥ 0.
+        bids: b ≥ a, float64.
         solve: The maximum with the bidder's φ replaced, all else as it was.
         value_at_bid: W(φ(b)).
         exposure_at_bid: e(φ(b)).
@@ -82,14 +82,15 @@ def integral_by_steps(
     intercepts: Float[Tensor, "row entry"],
     choose: Callable[[Tensor], Tensor],
 ) -> Float[Tensor, " row"]:
-    """Return ∫_0^b e(φ(s)) ds by walking up the staircase e(y) of the lines y · slope + intercept.
+    """Return ∫_a^b e(φ(s)) ds, a being where the curve starts, by walking up the staircase e(y).
 
-    Where φ stays at a level y for a stretch of bids and lines tie at y, the exposure on that stretch is what the rule
-    really chooses there, ties and rounding included.
+    The staircase is the slope of the upper envelope of the lines y · slope + intercept. Where φ stays at a level y for
+    a stretch of bids and lines tie at y, the exposure on that stretch is what the rule really chooses there, ties and
+    rounding included.
 
     Args:
         curve: The bidder's φ.
-        bids: b, float64, ≥ 0.
+        bids: b ≥ a, float64.
         slopes: e_i of each entry.
         intercepts: R of each entry, −inf where it may not be chosen.
         choose: The rule's own choice at the bidder's φ (row,): entry indices (row,).
@@ -99,7 +100,7 @@ def integral_by_steps(
     rows = torch.arange(len(bids), device=bids.device)
     y = curve.phis[0].expand_as(bids)
     line = choose(y)
-    total, done = torch.zeros_like(bids), torch.zeros_like(bids)  # the integral up to bid `done`
+    total, done = torch.zeros_like(bids), curve.values[0].expand_as(bids)  # the integral up to `done`
     while bool((done < bids).any()):
         now, base = slopes[line].unsqueeze(1), intercepts[rows, line].unsqueeze(1)
         steeper = slopes > now

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_number
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.items import Items
@@ -39,4 +40,4 @@ class PostedPrice(Mechanism):
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """No bid moves a price or the order, where exposure is the allocation."""
-        return "posted prices: no bid moves a price" if isinstance(substrate, Items) else None
+        return "posted prices: no bid moves a price" if behaves_as(substrate, Items) else None

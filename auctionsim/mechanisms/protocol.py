@@ -1,10 +1,12 @@
 """What every mechanism promises: bids in, an outcome out, bad bids refused, and which incentive claims are proved."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_context
+from auctionsim.claims import CLAIMS, claimed, in_force, source_of
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
@@ -13,13 +15,21 @@ class Mechanism(ABC):
     """A direct mechanism: `mechanism(bids, context)` clears one auction per row.
 
     Subclasses write `clear`, a function of valid bids whose rows do not touch each other, and, where they have a
-    proof, `dsic_proof`.
+    proof, `dsic_proof`. A proof is about the rule of the class that gives it: a subclass that replaces `clear`, or
+    anything else that its base has, does not inherit it and may give its own (`auctionsim.claims`).
 
     Args:
         num_bidders: Size of the bidder axis that bids must have; None where any number will do.
         num_features: Size of the feature axis that bids must have; None where any number will do.
         substrate: What it allocates on; None for item rules, whose allocations fit `Items(num_bidders, num_features)`.
     """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        for name in CLAIMS:
+            source = source_of(cls, name)
+            if source not in (None, Mechanism) and not in_force(cls, name):
+                setattr(cls, name, _nothing)
 
     def __init__(self, num_bidders: int | None, num_features: int | None, substrate: Substrate | None = None) -> None:
         self.num_bidders = num_bidders
@@ -50,6 +60,18 @@ class Mechanism(ABC):
         """Return why truth is a dominant strategy when exposure is `substrate`'s, or None without a proof."""
         del substrate
         return None
+
+
+def dsic_proof_of(mechanism: object, substrate: Substrate) -> str | None:
+    """Return why truth is dominant when exposure is `substrate`'s, or None where nothing in force proves it."""
+    proves = claimed(mechanism, "dsic_proof")
+    reason: str | None = None if proves is None else proves(substrate)
+    return reason
+
+
+def _nothing(self: Mechanism, *given: Any) -> None:
+    """Claim nothing: the rule is not the one that the inherited claim was about."""
+    del self, given
 
 
 def _check_bids(bids: Tensor, num_bidders: int | None, num_features: int | None) -> None:

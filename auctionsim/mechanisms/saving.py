@@ -31,6 +31,13 @@ from auctionsim.priors import Prior
 from auctionsim.storage import Stored, read_stored, write_stored
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
+_PRIORS: tuple[type[Prior], ...] = (
+    prior_kinds.Uniform,
+    prior_kinds.Exponential,
+    prior_kinds.Beta,
+    prior_kinds.TruncatedNormal,
+    prior_kinds.Empirical,
+)
 FORMAT = "auctionsim/mechanism"
 VERSION = 1
 NETWORK = "network."  # how its tensors are called in the file
@@ -134,7 +141,7 @@ def _state_of(mechanism: Mechanism) -> State:
     if kind.__name__ not in _MAKE or kind.__module__.split(".")[0] != "auctionsim":
         raise TypeError(f"{kind.__name__} has no file form")
     settings: dict[str, Any] = {}
-    for name in ("reserve", "user_weight", "no_suppression", "temperature"):
+    for name in ("reserve", "user_weight", "no_suppression", "below_support", "temperature"):
         if hasattr(mechanism, name):
             settings[name] = getattr(mechanism, name)
     arrays: dict[str, Tensor] = {}
@@ -163,6 +170,13 @@ def _state_of(mechanism: Mechanism) -> State:
 
 
 def _prior_out(prior: Prior) -> dict[str, Any]:
+    """Return a prior's kind and parameters as JSON.
+
+    Raises:
+        TypeError: A prior of somebody's own, of which only its class knows what it was made with.
+    """
+    if type(prior) not in (*_PRIORS, prior_kinds.Mixture):
+        raise TypeError(f"a prior of the kind {type(prior).__name__} has no file form")
     if isinstance(prior, prior_kinds.Mixture):
         parts = [_prior_out(component) for component in prior.components]
         return {"kind": "Mixture", "parameters": [parts, list(prior.weights)]}
@@ -171,15 +185,12 @@ def _prior_out(prior: Prior) -> dict[str, Any]:
 
 
 def _prior_in(record: dict[str, Any]) -> Prior:
-    kinds: dict[str, Callable[..., Prior]] = {
-        kind.__name__: kind
-        for kind in (prior_kinds.Uniform, prior_kinds.Exponential, prior_kinds.Beta, prior_kinds.TruncatedNormal)
-    }
+    kinds: dict[str, Callable[..., Prior]] = {kind.__name__: kind for kind in _PRIORS}
     parameters = record["parameters"]
     if record["kind"] == "Mixture":
         return prior_kinds.Mixture([_prior_in(part) for part in parameters[0]], parameters[1])
     if record["kind"] == "Empirical":
-        return prior_kinds.Empirical(parameters[0])
+        return prior_kinds.Empirical(*parameters)
     return kinds[record["kind"]](*(torch.inf if value is None else value for value in parameters))
 
 
@@ -226,7 +237,13 @@ def _affine(state: State, substrate: Substrate | None) -> Mechanism:
 def _virtual(state: State, substrate: Substrate | None) -> Mechanism:
     s = state.settings
     priors = [[_prior_in(prior) for prior in row] for row in s["priors"]]
-    return VirtualWelfareMaximizer(_given(substrate), priors, s["user_weight"], no_suppression=s["no_suppression"])
+    return VirtualWelfareMaximizer(
+        _given(substrate),
+        priors,
+        s["user_weight"],
+        no_suppression=s["no_suppression"],
+        below_support=s.get("below_support", "ignored"),  # what files meant that do not say
+    )
 
 
 def _posted(state: State, substrate: Substrate | None) -> Mechanism:

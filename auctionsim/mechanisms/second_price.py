@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.item_rule import ItemRule
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate
@@ -33,4 +34,4 @@ class SecondPrice(ItemRule):
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Vickrey's argument, item by item, where exposure is the allocation."""
-        return "Vickrey: the price does not depend on the winner's bid" if isinstance(substrate, Items) else None
+        return "Vickrey: the price does not depend on the winner's bid" if behaves_as(substrate, Items) else None

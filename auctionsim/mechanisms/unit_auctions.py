@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
-from auctionsim.substrates.protocol import Substrate
+from auctionsim.substrates.protocol import Substrate, same_substrate
 from auctionsim.substrates.units import Units
 
 
@@ -100,6 +101,6 @@ class VickreyUnits(UnitAuction):
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """None: it holds for falling marginal values only, which valuations need not have."""
-        if substrate == self.units and self.units.num_units == 1:
+        if same_substrate(self.units, substrate) and behaves_as(substrate, Units) and self.units.num_units == 1:
             return "Vickrey: one unit, and the price does not depend on the winner's bid"
         return None

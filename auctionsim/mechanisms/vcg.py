@@ -6,7 +6,7 @@ from torch import Tensor
 from auctionsim.checks import checked_number
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
-from auctionsim.substrates.protocol import Substrate, same_substrate
+from auctionsim.substrates.protocol import Substrate, maximises_exactly, same_substrate
 
 
 class VCG(Mechanism):
@@ -48,4 +48,6 @@ class VCG(Mechanism):
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Groves's theorem, where exposure is what it was designed on."""
-        return "Groves: exact argmax over a fixed range" if same_substrate(self.substrate, substrate) else None
+        if same_substrate(self.range, substrate) and maximises_exactly(self.range):
+            return "Groves: exact argmax over a fixed range"
+        return None

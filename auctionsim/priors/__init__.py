@@ -5,9 +5,10 @@ from auctionsim.priors.ironing import VirtualValueCurve
 from auctionsim.priors.parametric import Beta, Exponential, TruncatedNormal, Uniform
 from auctionsim.priors.parsing import parse_priors
 from auctionsim.priors.product import Priors, Product, product
-from auctionsim.priors.protocol import Prior
+from auctionsim.priors.protocol import Atoms, Prior
 
 __all__ = [
+    "Atoms",
     "Beta",
     "Empirical",
     "Exponential",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_number
 from auctionsim.priors.ironing import VirtualValueCurve, distinct, hull_slopes, started_at_zero
-from auctionsim.priors.protocol import Prior, as_float64, in_dtype_of
+from auctionsim.priors.protocol import Atoms, Prior, as_float64, in_dtype_of
 
 
 class Mixture(Prior):
@@ -52,25 +52,52 @@ class Mixture(Prior):
 
 
 class Empirical(Prior):
-    """The distribution of given samples, each equally likely; virtual values are ironed exactly."""
+    """The distribution of given samples, equally likely or weighted; virtual values are ironed exactly.
 
-    def __init__(self, samples: Tensor | Sequence[float]) -> None:
-        values = torch.as_tensor(samples, dtype=torch.float64).detach().flatten().sort().values
+    It is also how a prior on finitely many values is written: the virtual value at value k is
+    v_k − (v_{k+1} − v_k) P(V > v_k) / P(V = v_k), ironed.
+
+    Args:
+        samples: Finite, ≥ 0, in any order; equal ones count as often as they come.
+        weights: ≥ 0, one a sample, in proportion to its probability; None for all alike.
+    """
+
+    def __init__(self, samples: Tensor | Sequence[float], weights: Tensor | Sequence[float] | None = None) -> None:
+        values = torch.as_tensor(samples, dtype=torch.float64).detach().flatten()
         if not len(values) or not bool((torch.isfinite(values) & (values >= 0)).all()):
             raise ValueError("an empirical prior needs at least one sample, all finite and >= 0")
-        self._samples = values
-        self._support = distinct(values)
-        super().__init__(float(values[0]), float(values[-1]), float(values.mean()), (tuple(values.tolist()),))
+        values, order = values.sort(stable=True)
+        counts = _checked_weights(weights, len(values))[order]
+        self._support = distinct(values[counts > 0])
+        place = torch.searchsorted(self._support, values).clamp_max(len(self._support) - 1)
+        self._counts = torch.zeros_like(self._support).index_add(0, place, counts)
+        parameters = (tuple(values.tolist()),)
+        super().__init__(
+            float(self._support[0]),
+            float(self._support[-1]),
+            float((self._support * self._counts).sum() / self._counts.sum()),
+            parameters if weights is None else (*parameters, tuple(counts.tolist())),
+        )
+
+    @property
+    def atoms(self) -> Atoms:
+        """The different samples and how likely each is."""
+        return Atoms(self._support.clone(), self._counts / self._counts.sum())
+
+    @cached_property
+    def _reached(self) -> Tensor:
+        """P(V ≤ v) at each value, the last exactly 1."""
+        reached = self._counts.cumsum(0)
+        return reached / reached[-1]
 
     def _cdf(self, v: Tensor) -> Tensor:
-        return torch.searchsorted(self._samples, v, right=True).double() / len(self._samples)
+        return torch.cat([self._reached.new_zeros(1), self._reached])[torch.searchsorted(self._support, v, right=True)]
 
     def _pdf(self, v: Tensor) -> Tensor:
         raise NotImplementedError("an empirical prior has no density")
 
     def _quantile(self, q: Tensor) -> Tensor:
-        place = torch.ceil(q * len(self._samples)).long() - 1
-        return self._samples[place.clamp(0, len(self._samples) - 1)]
+        return self._support[torch.searchsorted(self._reached, q).clamp_max(len(self._support) - 1)]
 
     def virtual_value(self, v: Tensor | float) -> Tensor:
         """Return the slope of the ironed revenue curve at the largest support point ≤ v; min(φ(low), 0) below all."""
@@ -79,8 +106,25 @@ class Empirical(Prior):
     @cached_property
     def curve(self) -> VirtualValueCurve:
         """A staircase with a step at every support point."""
-        at_least = 1 - torch.searchsorted(self._samples, self._support).double() / len(self._samples)
+        at_least = self._counts.flip(0).cumsum(0).flip(0) / self._counts.sum()
         slopes = hull_slopes(self._support, at_least).slopes
         values = self._support.repeat_interleave(2)
         phis = torch.stack([torch.cat([slopes[:1].clamp_max(0), slopes[:-1]]), slopes], 1).flatten()
         return started_at_zero(VirtualValueCurve(values, phis))
+
+
+def _checked_weights(weights: Tensor | Sequence[float] | None, count: int) -> Tensor:
+    """Return how much each sample counts: (sample,).
+
+    Raises:
+        ValueError: Not one weight a sample, one below 0 or not finite, or none above 0.
+    """
+    if weights is None:
+        return torch.ones(count, dtype=torch.float64)
+    counts = torch.as_tensor(weights, dtype=torch.float64).detach().flatten()
+    if len(counts) != count or not bool((torch.isfinite(counts) & (counts >= 0)).all()) or not float(counts.sum()) > 0:
+        raise ValueError(
+            f"an empirical prior needs one weight a sample, finite and >= 0, some above 0: "
+            f"{count} samples, weights {weights!r}"
+        )
+    return counts

@@ -14,8 +14,9 @@ FLOOR = 100.0  # a virtual value is never below −FLOOR times the largest valua
 class VirtualValueCurve(NamedTuple):
     """An ironed virtual value φ as knots, linear in between, with slope 1 above the last one.
 
-    Both columns are nondecreasing float64; the first value is 0. Where two knots share a value φ jumps and takes the
-    upper one (it is continuous from the right), so {v : φ(v) ≥ y} always has a smallest element, `inverse(y)`.
+    Both columns are nondecreasing float64; nothing is said of values below the first, which is 0 for a prior's whole
+    curve. Where two knots share a value φ jumps and takes the upper one (it is continuous from the right), so
+    {v : φ(v) ≥ y} always has a smallest element, `inverse(y)`.
 
     Attributes:
         values: (knot,) valuations.
@@ -26,7 +27,7 @@ class VirtualValueCurve(NamedTuple):
     phis: Tensor
 
     def evaluate(self, valuations: Tensor) -> Tensor:
-        """Return φ(v), float64, for v ≥ 0 of any shape.
+        """Return φ(v), float64, for v of any shape, none below the first knot.
 
         Knots are rounded down to the precision of `valuations`, so that a support point drawn in float32 counts as
         that point and not as a value just below it.
@@ -37,7 +38,7 @@ class VirtualValueCurve(NamedTuple):
         return phis[k] + (v - values[k]) * self._steepness(values, phis)[k]
 
     def inverse(self, levels: Tensor, *, beyond: bool = False) -> Tensor:
-        """Return inf{v ≥ 0 : φ(v) ≥ y}, or, `beyond`, inf{v ≥ 0 : φ(v) > y}; float64, for y of any shape."""
+        """Return inf{v : φ(v) ≥ y}, or, `beyond`, inf{v : φ(v) > y}, among v from the first knot on; float64."""
         values, phis = self.values.to(levels.device), self.phis.to(levels.device)
         y = levels.double()
         k = torch.searchsorted(phis, y.detach().contiguous(), right=beyond)  # the first knot with φ ≥ y, or φ > y
@@ -53,6 +54,11 @@ class VirtualValueCurve(NamedTuple):
         """Return the φ that whole intervals of valuations share, increasing."""
         level = (self.phis.diff() == 0) & (self.values.diff() > 0)
         return distinct(self.phis[:-1][level])
+
+    def above(self, start: float) -> "VirtualValueCurve":
+        """Return the curve on v ≥ start alone, `start` being the value of a knot."""
+        first = int(torch.searchsorted(self.values, self.values.new_tensor(start), right=True)) - 1
+        return VirtualValueCurve(self.values[first:], self.phis[first:])
 
     def at_precision(self, dtype: torch.dtype, device: torch.device) -> "VirtualValueCurve":
         """Return the curve whose values are rounded down to `dtype`, still held in float64."""

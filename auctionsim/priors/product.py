@@ -1,5 +1,6 @@
 """Independent valuations of several bidders and features: what a `priors` argument means."""
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -57,6 +58,20 @@ class Product:
             for i, row in enumerate(self.marginals)
         ]
         return torch.stack(columns, 1)
+
+    def profiles(self, most: int) -> tuple[Tensor, Tensor] | None:
+        """Return all valuations (profile, bidder, feature) and their probabilities (profile,), float64.
+
+        None where a marginal is no list of values, or where there are more than `most` profiles.
+        """
+        lists = [prior.atoms for row in self.marginals for prior in row]
+        atoms = [one for one in lists if one is not None]
+        if len(atoms) < len(lists) or math.prod(len(one.values) for one in atoms) > most:
+            return None
+        values = torch.cartesian_prod(*(one.values for one in atoms))
+        chances = torch.cartesian_prod(*(one.probabilities for one in atoms))
+        shape = (-1, self.num_bidders, self.num_features)
+        return values.view(shape), chances.view(-1, len(atoms)).prod(1)
 
     @staticmethod
     def _column(prior: Prior, levels: Tensor, dtype: torch.dtype) -> Tensor:

@@ -4,12 +4,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from auctionsim.claims import in_force, source_of
 from auctionsim.priors.ironing import (
     HullSlopes,
     VirtualValueCurve,
@@ -19,22 +20,46 @@ from auctionsim.priors.ironing import (
     rounded_down,
     started_at_zero,
 )
+from auctionsim.priors.likeness import same_attributes
 
+CLOSED_FORMS = ("_raw_virtual_value", "regular", "curve", "virtual_value", "atoms")  # claims of a class of priors
 CUT = 1 - 2.0**-24  # an unbounded prior ends at this quantile wherever a finite bound is needed
+
+
+class Atoms(NamedTuple):
+    """A distribution on finitely many numbers.
+
+    Attributes:
+        values: (atom,) increasing, float64.
+        probabilities: (atom,) positive, summing to 1.
+    """
+
+    values: Tensor
+    probabilities: Tensor
 
 
 class Prior(ABC):
     """A distribution of one valuation, one number ≥ 0.
 
-    Two priors of the same kind and parameters are equal. All functions work elementwise on tensors of any shape (or a
-    number), compute in float64, and answer in the argument's dtype.
+    Two priors are equal where they are of the same class and hold the same: parameters and every attribute of one's
+    own. All functions work elementwise on tensors of any shape (or a number), compute in float64, and answer in the
+    argument's dtype.
+
+    A subclass that changes the distribution of a prior with closed forms (`curve`, `regular`, virtual values) loses
+    them, unless it writes its own: they are then computed from its functions.
 
     Attributes:
-        low: The smallest valuation.
+        low: No valuation is smaller.
         high: The largest valuation, perhaps infinite.
         mean: The expected valuation.
-        parameters: What it was made with, in the constructor's order.
+        parameters: What it was made with, in the constructor's order; they are shown by `repr`.
     """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        for name in CLOSED_FORMS:
+            if source_of(cls, name) is not Prior and not in_force(cls, name):
+                setattr(cls, name, vars(Prior)[name])
 
     def __init__(self, low: float, high: float, mean: float, parameters: tuple[Any, ...]) -> None:
         self.low, self.high, self.mean, self.parameters = low, high, mean, parameters
@@ -56,6 +81,33 @@ class Prior(ABC):
         density, survival = self._pdf(v), 1 - self._cdf(v)
         ratio = torch.where(survival > 0, survival / density.clamp_min(1e-300), 0.0)
         return torch.where((density > 0) | (survival <= 0), v - ratio, -torch.inf)
+
+    @property
+    def atoms(self) -> Atoms | None:
+        """The values and their probabilities, where the prior is a list of them; else None."""
+        return None
+
+    @property
+    def support_low(self) -> float:
+        """Where the support starts: no valuation lies below it, and some lie as near to it as one likes.
+
+        It is `low` unless the distribution function says that nothing lies between `low` and a larger number.
+        """
+        return self._start[0]
+
+    @cached_property
+    def _start(self) -> tuple[float, float]:
+        """The last number below which nothing lies, and the first one with something at it or below."""
+
+        def empty(v: float) -> bool:
+            return float(self._cdf(torch.tensor([v], dtype=torch.float64))) <= 0
+
+        below, reached = self.low, self.finite_high
+        if not (empty(below) and empty(below + 2.0**-52 * max(1.0, reached)) and below < reached):
+            return below, below
+        while below < (middle := below + (reached - below) / 2) < reached:
+            below, reached = (middle, reached) if empty(middle) else (below, middle)
+        return below, reached
 
     @property
     def regular(self) -> bool:
@@ -97,16 +149,17 @@ class Prior(ABC):
     def virtual_value(self, v: Tensor | float) -> Tensor:
         """Return the ironed virtual value φ, nondecreasing on all v ≥ 0.
 
-        On the support: v − (1 − F)/f, ironed in quantile space. Below it min(φ(low), 0), so that a bidder outside the
-        support never wins what it should not; above it v. E[max(φ(V), 0)] is the revenue of the best posted price.
+        On the support: v − (1 − F)/f, ironed in quantile space, and constant over its gaps; above it v. Below it
+        min(φ(support_low), 0), which leaves whoever bids there what it would get if ignored; no valuation lies there,
+        and a mechanism is free to choose otherwise. E[max(φ(V), 0)] is the revenue of the best posted price.
         """
         x = as_float64(v)
-        inside = x.clamp(self.low, self.high)
+        inside = x.clamp(self._start[1], self.high)
         phi = self._raw_virtual_value(inside)
         if not self.regular:
             phi = self._hull.iron(inside, phi)
         phi = torch.where(x >= self.high, x, phi)
-        return in_dtype_of(torch.where(x < self.low, phi.clamp_max(0), phi), v)
+        return in_dtype_of(torch.where(x < self.support_low, phi.clamp_max(0), phi), v)
 
     @cached_property
     def curve(self) -> VirtualValueCurve:
@@ -125,30 +178,31 @@ class Prior(ABC):
     @property
     def monopoly_price(self) -> float:
         """The lowest revenue-maximal price for one bidder: where φ reaches 0."""
-        return max(float(self.curve.inverse(torch.zeros(1))), self.low)
+        return max(float(self.curve.inverse(torch.zeros(1))), self.support_low)
 
     @cached_property
     def _hull(self) -> HullSlopes:
         """Bounds of the ironed virtual value, from a fine grid in both valuations and quantiles."""
         quantiles = self._quantile(torch.linspace(0, CUT, 8193, dtype=torch.float64))
-        evenly = torch.linspace(self.low, self.finite_high, 8193, dtype=torch.float64)
-        values = distinct(torch.cat([evenly, quantiles, self._landmarks()]))
+        evenly = torch.linspace(self._start[1], self.finite_high, 8193, dtype=torch.float64)
+        values = distinct(torch.cat([evenly, quantiles, self._landmarks()]).clamp_min(self._start[1]))
         survival = 1 - self._cdf(values)
         return hull_slopes(values[survival > 0], survival[survival > 0])
 
     def _landmarks(self) -> Tensor:
-        """Return where the density may jump or be extreme: increasing, from low to the finite high."""
+        """Return where the density may jump or be extreme: increasing, from the support's start to the finite high."""
         spread = self._quantile(torch.linspace(0, CUT, 33, dtype=torch.float64))
-        return distinct(torch.cat([spread, spread.new_tensor([self.low, self.finite_high])]))
+        ends = spread.new_tensor([self.support_low, self.finite_high])
+        return distinct(torch.cat([spread.clamp_min(self.support_low), ends]))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.parameters))})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, Prior) and other.parameters == self.parameters
+        return type(other) is type(self) and same_attributes(self, other)
 
     def __hash__(self) -> int:
-        return hash((type(self).__name__, self.parameters))
+        return hash((type(self).__name__, self.low, self.high))
 
 
 def through_scipy(function: Callable[..., Any], *arguments: float | Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import claimed
 from auctionsim.regret.estimate import Game, misreport_utilities, quasi_linear, reported_utilities
 from auctionsim.regret.known_breakpoints import known_breakpoints
 from auctionsim.regret.refinement import Best, better_of
@@ -26,7 +27,7 @@ def own_bid_breakpoints(game: Game) -> Float[Tensor, "batch bidder breakpoint"] 
     """Return the breakpoints at these reports, or None where none are known."""
     if game.valuations.shape[2] != 1 or game.utility is not quasi_linear:
         return None
-    declares = getattr(game.mechanism, "own_bid_breakpoints", None)
+    declares = claimed(game.mechanism, "own_bid_breakpoints")
     declared: Tensor | None = None if declares is None else declares(game.reports, game.context)
     return known_breakpoints(game) if declared is None else declared
 

@@ -28,6 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_count
+from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.priors import Priors, Product, product
 from auctionsim.regret.confidence import bernstein_reach, bounded_mean_interval, checked_miss
@@ -242,11 +243,7 @@ def _type_reach(mean: Float[Tensor, "type bidder"], num_features: int, confidenc
 
 
 def _proof(game: InterimGame) -> str | None:
-    proves = getattr(game.mechanism, "dsic_proof", None)
-    if proves is None or game.utility is not quasi_linear:
-        return None
-    reason: str | None = proves(game.substrate)
-    return reason
+    return dsic_proof_of(game.mechanism, game.substrate) if game.utility is quasi_linear else None
 
 
 def _with_proof(

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_count
+from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
 from auctionsim.regret.candidates import checked_high
 from auctionsim.regret.estimate import (
@@ -164,11 +165,7 @@ def _by_cells(
 
 def dsic_proof(game: Game) -> str | None:
     """Return the mechanism's reason why truth is dominant here, if it has one and utility is quasi-linear."""
-    proves = getattr(game.mechanism, "dsic_proof", None)
-    if proves is None or game.utility is not quasi_linear:
-        return None
-    reason: str | None = proves(game.substrate)
-    return reason
+    return dsic_proof_of(game.mechanism, game.substrate) if game.utility is quasi_linear else None
 
 
 def _by_proof(game: Game, proof: str, confidence: float) -> RegretEstimate:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.regret.confidence import uniform_band
@@ -27,9 +28,11 @@ MOST_CELLS = 2**22
 
 def sells_one_item_at_first_price(mechanism: AnyMechanism, substrate: Substrate) -> bool:
     """Tell whether this is the rule that the bound is about."""
-    if not isinstance(substrate, Items) or substrate.num_items != 1:
+    if not behaves_as(substrate, Items) or len(substrate.features) != 1:
         return False
-    return isinstance(mechanism, FirstPrice) or (isinstance(mechanism, PayAsBid) and mechanism.substrate == substrate)
+    if behaves_as(mechanism, FirstPrice):
+        return True
+    return isinstance(mechanism, PayAsBid) and behaves_as(mechanism, PayAsBid) and mechanism.range == substrate
 
 
 def first_price_bound(

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.menu import MenuAuction, Offers
 from auctionsim.regret.estimate import Game, quasi_linear, reported_utilities
@@ -23,7 +24,7 @@ from auctionsim.regret.estimate import Game, quasi_linear, reported_utilities
 def fixed_menu_bound(game: Game) -> Float[Tensor, "batch bidder"] | None:
     """Return the bound, or None where menus are not fixed or utility is not quasi-linear."""
     rule: Any = game.mechanism
-    if type(rule) is not MenuAuction or not rule.is_fixed or game.utility is not quasi_linear:
+    if not behaves_as(rule, MenuAuction) or not rule.is_fixed or game.utility is not quasi_linear:
         return None
     with torch.no_grad():
         outcome = rule(game.reports, game.context)

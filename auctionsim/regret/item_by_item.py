@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
@@ -26,7 +27,13 @@ def items_apart(
     """Return the best misreport, the supremum of utility and how many misreports were scored, or None elsewhere."""
     rule = _one_item_rule(game.mechanism)
     place = game.substrate
-    if rule is None or type(place) is not Items or place.num_items == 1 or game.utility is not quasi_linear:
+    if (
+        rule is None
+        or not isinstance(place, Items)
+        or not behaves_as(place, Items)
+        or place.num_items == 1
+        or game.utility is not quasi_linear
+    ):
         return None
     bids, supremum, scored = [], torch.zeros_like(game.valuations[..., 0]), 1
     for j in range(place.num_items):
@@ -52,9 +59,9 @@ def items_apart(
 
 
 def _one_item_rule(mechanism: AnyMechanism) -> AnyMechanism | None:
-    """Return the rule for one item of these, or None: only these very classes, a subclass may do anything."""
-    if type(mechanism) in (FirstPrice, SecondPrice, ThirdPrice, AllPay):
+    """Return the rule for one item of these, or None: a subclass that replaces anything may do anything."""
+    if behaves_as(mechanism, FirstPrice, SecondPrice, ThirdPrice, AllPay):
         return mechanism
-    if type(mechanism) is PayAsBid and type(mechanism.range) is Items:
+    if isinstance(mechanism, PayAsBid) and behaves_as(mechanism, PayAsBid) and behaves_as(mechanism.range, Items):
         return PayAsBid(Items(mechanism.range.num_bidders))
     return None

@@ -8,7 +8,7 @@
   φ reaches and leaves it.
 - `MenuAuction` with fixed menus: the thresholds between i's own entries; the others' choices do not depend on b_i.
 
-Only these very classes: a subclass may do anything.
+Only where the rule and its range do what these classes do: a subclass that replaces anything may do anything.
 """
 
 from typing import Any, TypeAlias
@@ -17,19 +17,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.all_pay import AllPay
-from auctionsim.mechanisms.candidates import candidates_of, context_groups, has_candidates
+from auctionsim.mechanisms.candidates import candidates_of, context_groups, has_candidates, least_exposed
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.vcg import VCG
+from auctionsim.mechanisms.virtual_choice import Weighed
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
 from auctionsim.priors import VirtualValueCurve
 from auctionsim.regret.estimate import Game
 from auctionsim.substrates.items import Items
+from auctionsim.substrates.protocol import maximises_exactly
 
 MOST_CELLS = 2**22  # row × entry at once
 ListRule: TypeAlias = VCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
@@ -38,15 +41,15 @@ ListRule: TypeAlias = VCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
 def known_breakpoints(game: Game) -> Tensor | None:
     """Return (batch, bidder, breakpoint), filled up with infinity, or None for a rule that is not known."""
     rule: Any = game.mechanism
-    if type(rule) in (FirstPrice, SecondPrice, ThirdPrice, AllPay):  # one feature: one item
+    if behaves_as(rule, FirstPrice, SecondPrice, ThirdPrice, AllPay):  # one feature: one item
         return _rivals(game.reports, float(rule.reserve))
-    if type(rule) is MenuAuction:
+    if behaves_as(rule, MenuAuction):
         return _menu_thresholds(rule, game) if rule.is_fixed else None
-    if type(rule) is AffineMaximizer:
+    if behaves_as(rule, AffineMaximizer):
         return _range_vertices(rule, game)
-    if type(rule) in (VCG, PayAsBid, VirtualWelfareMaximizer):
+    if behaves_as(rule, VCG, PayAsBid, VirtualWelfareMaximizer) and maximises_exactly(rule.range):
         if isinstance(rule.range, Items):
-            return _rivals(game.reports, 0.0) if type(rule) is PayAsBid else None
+            return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
         return _range_vertices(rule, game) if has_candidates(rule.range) else None
     return None
 
@@ -73,18 +76,21 @@ def _menu_thresholds(rule: MenuAuction, game: Game) -> Tensor:
 def _range_vertices(rule: ListRule, game: Game) -> Tensor:
     bids = game.reports.squeeze(2)
     curves = None
-    weights = bids.double()
+    weights, below = bids.double(), torch.zeros_like(bids, dtype=torch.bool)
     if isinstance(rule, VirtualWelfareMaximizer):
-        marginals = [rule.priors.marginal(i) for i in range(bids.shape[1])]
-        curves = [prior.curve.at_precision(bids.dtype, bids.device) for prior in marginals]
-        weights = torch.stack([curve.evaluate(bids[:, i]) for i, curve in enumerate(curves)], 1)
+        curves = rule.curves(bids)
+        _, weights, below = Weighed.of(curves, weights)
     found: list[tuple[Tensor, Tensor]] = []
     for which, rows in context_groups(rule.range, game.context, len(bids)):
         slopes, constants = _lines(rule, which, bids.device)
         worth = weights[rows].unsqueeze(1) * slopes  # (row, entry, bidder)
         columns = []
         for i in range(bids.shape[1]):
-            vertices = envelope_vertices(slopes[:, i], worth.sum(2) - worth[:, :, i] + constants)
+            others = worth.sum(2) - worth[:, :, i] + constants
+            threatened = below[rows].index_fill(1, torch.tensor([i], device=bids.device), value=False)
+            if bool(threatened.any()):  # only what gives them the least is chosen from
+                others = torch.where(least_exposed(slopes, threatened), others, -torch.inf)
+            vertices = envelope_vertices(slopes[:, i], others)
             columns.append(vertices if curves is None else _bids_at(curves[i], vertices))
         found.append((rows, _side_by_side(columns).movedim(0, 1)))
     return _gathered(found, len(bids))
@@ -105,10 +111,11 @@ def _lines(
 
 
 def _bids_at(curve: VirtualValueCurve, levels: Float[Tensor, "row vertex"]) -> Float[Tensor, "row vertices"]:
-    """Return the bids at which φ reaches each level and at which it leaves it."""
+    """Return the bids at which φ reaches each level and at which it leaves it, and where the curve starts."""
     finite = levels.clamp(float(curve.phis[0]) - 1, torch.finfo(torch.float64).max / 4)
     reached = [curve.inverse(finite), curve.inverse(finite, beyond=True)]
-    return torch.cat([torch.where(levels < torch.inf, bid, torch.inf) for bid in reached], 1)
+    bids = [torch.where(levels < torch.inf, bid, torch.inf) for bid in reached]
+    return torch.cat([*bids, curve.values[:1].expand(len(levels), 1)], 1)
 
 
 def envelope_vertices(
@@ -116,7 +123,8 @@ def envelope_vertices(
 ) -> Float[Tensor, "row vertex"]:
     """Return where the upper envelope of the lines w · slope + intercept turns, in order, filled up with infinity.
 
-    Walks up from the flattest line: the next one is the steeper line that is crossed first, the steepest of equals.
+    Walks up from the flattest line: the next one is the steeper line that is crossed first, the steepest of equals. A
+    line whose intercept is −inf is none.
     """
     rows = max(1, MOST_CELLS // len(slopes))
     parts = [_walk(slopes, part) for part in torch.split(intercepts, rows)]
@@ -124,8 +132,8 @@ def envelope_vertices(
 
 
 def _walk(slopes: Float[Tensor, " entry"], intercepts: Float[Tensor, "row entry"]) -> Float[Tensor, "row vertex"]:
-    slope = slopes.min().expand(len(intercepts))
-    height = torch.where(slopes == slopes.min(), intercepts, -torch.inf).amax(1)
+    slope = torch.where(intercepts > -torch.inf, slopes, torch.inf).amin(1)
+    height = torch.where(slopes == slope.unsqueeze(1), intercepts, -torch.inf).amax(1)
     turns: list[Tensor] = []
     while True:
         run = slopes - slope.unsqueeze(1)

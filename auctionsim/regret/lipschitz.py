@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import claimed
 from auctionsim.regret.estimate import Game, misreport_utilities
 from auctionsim.regret.refinement import Best, better_of
 
@@ -55,7 +56,7 @@ def own_bid_rates(game: Game, lipschitz: Rate | None) -> Float[Tensor, "batch bi
         ValueError: Not finite and ≥ 0, or a shape that does not broadcast to (batch, bidder, feature).
     """
     if lipschitz is None:
-        declares = getattr(game.mechanism, "own_bid_lipschitz", None)
+        declares = claimed(game.mechanism, "own_bid_lipschitz")
         lipschitz = None if declares is None else declares(game.substrate, game.valuations, game.context)
     if lipschitz is None:
         return None

@@ -14,7 +14,9 @@ from auctionsim.substrates.protocol import (
     Substrate,
     allocation_shape,
     contexts_of,
+    is_finite,
     is_separable,
+    maximises_exactly,
     same_substrate,
 )
 from auctionsim.substrates.quadratic import QuadraticSubstrate
@@ -42,6 +44,8 @@ __all__ = [
     "Units",
     "allocation_shape",
     "contexts_of",
+    "is_finite",
     "is_separable",
+    "maximises_exactly",
     "same_substrate",
 ]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_context
-from auctionsim.substrates.protocol import Lever, Substrate, allocation_shape, contexts_of
+from auctionsim.claims import claimed
+from auctionsim.substrates.protocol import Lever, Substrate, allocation_shape, contexts_of, maximises_exactly
 
 Answer = tuple[Tensor, Tensor]  # exposure (bidder, feature) and user loss ()
 
@@ -37,6 +38,11 @@ class AskedOnce:
         self.contexts: tuple[str, ...] = contexts_of(substrate)
         self._places = torch.tensor([known.index(name) for name in chosen])
         self._known: dict[bytes, Answer] = {}
+
+    @property
+    def maximises_exactly(self) -> bool:
+        """Whether the substrate does."""
+        return maximises_exactly(self.substrate)
 
     @property
     def asked(self) -> int:
@@ -82,7 +88,7 @@ class AskedOnce:
     def _ask(self, rows: Tensor, keys: list[bytes], like: Tensor, *, asks_context: bool) -> None:
         allocation = rows[:, :-1].view(-1, *allocation_shape(self.substrate)).to(like)
         context = rows[:, -1].long() if asks_context else None
-        observe = getattr(self.substrate, "observe", None)
+        observe = claimed(self.substrate, "observe")
         if observe is None:
             exposure = self.substrate.exposure(allocation, context)
             loss = self.substrate.user_loss(allocation, context)

@@ -30,6 +30,7 @@ class Bundles:
     contexts = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "wanted", tuple(tuple(bundle) for bundle in self.wanted))
         if not 1 <= len(self.wanted) <= 16 or not all(self.wanted):
             raise ValueError(f"wanted must list a bundle of at least one item for 1 to 16 bidders, got {self.wanted!r}")
 
@@ -61,9 +62,9 @@ class Bundles:
         return ((x == 0) | (x == 1)).all(1) & (x @ self._demand(x) <= 1).all(1)
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the allocation itself: (batch, bidder, 1)."""
+        """Return a copy of the allocation: (batch, bidder, 1)."""
         checked_context(context, len(allocation), self.contexts)
-        return self._checked(allocation)
+        return self._checked(allocation).clone()
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Return zeros (batch,)."""
@@ -80,7 +81,7 @@ class Bundles:
         for k, winners in enumerate(sets):
             x[k, list(winners)] = 1
         x = x[self.feasible(x)]
-        return FiniteRange(x, x.unsqueeze(0), torch.zeros(1, len(x)))
+        return FiniteRange(x, x.clone().unsqueeze(0), torch.zeros(1, len(x)))
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Return the best set of winners by enumeration."""

@@ -61,9 +61,9 @@ class Items:
         return (x >= 0).flatten(1).all(1) & (x.sum(1) <= 1 + slack).all(1)
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the allocation itself: (batch, bidder, item)."""
+        """Return a copy of the allocation: (batch, bidder, item)."""
         checked_context(context, len(allocation), self.contexts)
-        return checked_allocation(allocation, (self.num_bidders, self.num_items))
+        return checked_allocation(allocation, (self.num_bidders, self.num_items)).clone()
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Return zeros (batch,)."""

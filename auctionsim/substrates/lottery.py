@@ -11,7 +11,7 @@ class Lottery:
     """Replies y with exposures e_i(y) and user losses L(y); an allocation is a distribution q over them.
 
     e_i(q) = E_q e_i(y) and L(q) = E_q L(y). The null is the reference distribution, what the untouched model says. No
-    lever is a bidder's own.
+    lever is a bidder's own. The numbers are copied: changing what it was made from does not change it.
 
     Args:
         exposures: (reply, bidder, feature), finite, ≥ 0.
@@ -34,10 +34,12 @@ class Lottery:
             if not bool((torch.isfinite(numbers) & (numbers >= 0)).all()):
                 raise ValueError(f"{name} must be finite and >= 0")
         reference = torch.full((replies,), 1 / replies) if reference is None else reference
-        reference = reference.double()
+        reference = reference.detach().double()
         if reference.shape != (replies,) or not bool((reference >= 0).all()) or abs(float(reference.sum()) - 1) > 1e-6:
             raise ValueError(f"reference must be {replies} probabilities that sum to 1, got {reference.tolist()}")
-        self.exposures, self.user_losses = exposures.double(), user_losses.double()
+        self.exposures, self.user_losses = (
+            numbers.detach().to(torch.float64, copy=True) for numbers in (exposures, user_losses)
+        )
         self.reference = reference / reference.sum()
         self.num_bidders = exposures.shape[1]
         self.features = tuple(f"feature_{k}" for k in range(exposures.shape[2]))

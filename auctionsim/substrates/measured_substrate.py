@@ -105,14 +105,14 @@ class MeasuredSubstrate(Measured):
         return columns.allocations[chosen]
 
     def finite_range(self, context: Tensor | None = None) -> FiniteRange:
-        """Return all distinct interventions and what each gives, in float64: a multilinear optimum is one of them."""
+        """Return copies of all distinct interventions and what each gives: multilinear optima are among them."""
         checked_context(context, 0 if context is None else len(context), self.contexts)
         device = torch.device("cpu") if context is None else context.device
         columns = self._columns(torch.empty(0, dtype=torch.float64, device=device))
         values = columns.entries[:, -1:] if context is None else columns.entries[:, context.long()]
-        values = values.movedim(0, 2)  # (batch, entry, quantity)
+        values = values.movedim(0, 2).clone()  # (batch, entry, quantity)
         exposures = values[..., :-1].reshape(*values.shape[:2], *self._sold_shape)
-        return FiniteRange(columns.allocations, exposures, values[..., -1])
+        return FiniteRange(columns.allocations.clone(), exposures, values[..., -1])
 
     def standard_error(self, allocation: Tensor, context: Tensor | None = None) -> StandardError:
         """Return the standard error of `exposure` and `user_loss`, (batch, bidder, feature) and (batch,).

@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from auctionsim.claims import claimed, in_force, source_of
+
 
 class Lever(NamedTuple):
     """One continuous control that a bidder can be given.
@@ -112,12 +114,33 @@ def contexts_of(substrate: Substrate) -> tuple[str, ...]:
 
 
 def is_separable(substrate: Substrate) -> bool:
-    """Tell whether the substrate says that no bidder's levers touch another.
+    """Tell whether the substrate claims that no bidder's levers touch another, and the claim is in force.
 
     Separable: each bidder's exposure depends on its own levers only, the loss is a sum over bidders, and any
-    combination of feasible levers is feasible together. A substrate that says nothing is taken to have crosstalk.
+    combination of feasible levers is feasible together. A substrate that says nothing is taken to have crosstalk, and
+    so is one that inherits the claim but not the exposure that it was made for (see `auctionsim.claims`).
     """
-    return bool(getattr(substrate, "separable", False))
+    return bool(claimed(substrate, "separable"))
+
+
+def maximises_exactly(substrate: Substrate) -> bool:
+    """Tell whether the substrate's maximum is an exact argmax over a range fixed in advance, as proofs need it.
+
+    Its own `finite_range` and `maximise` say so, unless a class below theirs replaced the exposure, the loss or
+    anything else that they were written for. A view may answer for what it shows, as `maximises_exactly`.
+    """
+    answer = claimed(substrate, "maximises_exactly")
+    if answer is not None:
+        return bool(answer)
+    needed = ("maximise", "finite_range") if is_finite(substrate) else ("maximise",)
+    return all(claimed(substrate, name) is not None for name in needed)
+
+
+def is_finite(substrate: Substrate) -> bool:
+    """Tell whether the substrate has a `finite_range` of its own, not one that a wrapper passes on."""
+    if "finite_range" in getattr(substrate, "__dict__", {}):
+        return True
+    return source_of(type(substrate), "finite_range") is not None
 
 
 def allocation_shape(substrate: Substrate) -> tuple[int, ...]:
@@ -126,5 +149,11 @@ def allocation_shape(substrate: Substrate) -> tuple[int, ...]:
 
 
 def same_substrate(one: Substrate | None, other: Substrate | None) -> bool:
-    """Tell whether two substrates give the same numbers: the same object, or equal by their own comparison."""
-    return one is not None and (one is other or bool(one == other))
+    """Tell whether two substrates give the same numbers: the same object, or equal by a comparison of their own.
+
+    A subclass that changes what it inherits is not compared by the inherited `__eq__`, which does not know of the
+    change.
+    """
+    if one is None or other is None:
+        return False
+    return one is other or (in_force(type(one), "__eq__") and bool(one == other))

@@ -61,9 +61,9 @@ class Units:
         return ((x == 0) | (x == 1)).flatten(1).all(1) & ordered & (x.sum((1, 2)) <= self.num_units)
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the allocation itself: (batch, bidder, unit)."""
+        """Return a copy of the allocation: (batch, bidder, unit)."""
         checked_context(context, len(allocation), self.contexts)
-        return self._checked(allocation)
+        return self._checked(allocation).clone()
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Return zeros (batch,)."""

@@ -88,7 +88,7 @@ def mechanism_checks(
 ) -> tuple[Check, ...]:
     """Return the checks that a mechanism's claims call for, to be run one by one.
 
-    Always: feasible, rows_independent, deterministic, refuses_bad_input. With `dsic`: dsic, opt_out and
+    Always: feasible, rows_independent, deterministic, own_memory, refuses_bad_input. With `dsic`: dsic, opt_out and
     monotone_exposure, which truthfulness implies. The rest as claimed.
 
     Args:
@@ -124,6 +124,7 @@ def mechanism_checks(
         "anonymous": anonymous,
         "rows_independent": True,
         "deterministic": True,
+        "own_memory": True,
         "refuses_bad_input": True,
     }
     unknown = set(skip) - set(wanted)

@@ -231,6 +231,43 @@ def deterministic(claim: Claim, case: Case) -> None:
             )
 
 
+def own_memory(claim: Claim, case: Case) -> None:
+    """The outcome shares memory with nobody: neither the bids, nor the mechanism's own numbers, nor its other rows."""
+    bids = case.bids.clone()
+    outcome = _clear(claim.mechanism, bids, case.context)
+    kept = _copied(outcome)
+    bids.add_(1 + claim.high)
+    _compare_memory(kept, outcome, f"when bids {vector(case.bids)} are overwritten by {vector(bids)}")
+    if not _alike(kept, _clear(claim.mechanism, case.bids.clone(), case.context)):
+        return  # it draws: that is another law's
+    with torch.no_grad():
+        for name, part in outcome._asdict().items():
+            try:
+                part.add_(1)
+            except RuntimeError as error:  # "more than one element … refers to a single memory location"
+                raise BrokenClaimError(f"the {name} cannot be overwritten, its parts share memory: {error}") from None
+        again = _copied(_clear(claim.mechanism, case.bids.clone(), case.context))
+        for part, was in zip(outcome, kept, strict=True):
+            part.copy_(was)  # what the mechanism shares is put back
+    _compare_memory(kept, again, f"of bids {vector(case.bids)} when an earlier outcome of theirs has been overwritten")
+
+
+def _copied(outcome: Outcome) -> Outcome:
+    return Outcome(*(part.clone() for part in outcome))
+
+
+def _alike(one: Outcome, other: Outcome) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(torch.allclose(*pair, rtol=0, atol=0, equal_nan=True) for pair in pairs)
+
+
+def _compare_memory(kept: Outcome, now: Outcome, when: str) -> None:
+    if not _alike(kept, now):
+        parts = zip(Outcome._fields, kept, now, strict=True)
+        name, was, is_now = next(part for part in parts if not torch.equal(part[1], part[2]))
+        raise BrokenClaimError(f"the {name} {vector(was)} become {vector(is_now)} {when}: the memory is shared")
+
+
 def refuses_bad_input(claim: Claim, case: Case) -> None:
     """NaN, infinite and negative bids, whole numbers and a missing axis raise ValueError or TypeError."""
     broken = {"a NaN bid": torch.nan, "an infinite bid": torch.inf, "a negative bid": -claim.high}

@@ -165,7 +165,8 @@ def test_virtual_surplus_and_loss_fall_profile_by_profile(
         n = substrate.num_bidders
         surplus, loss = None, None
         for user_weight in sorted(k / 16 for k in sixteenths):
-            chosen = m.VirtualWelfareMaximizer(substrate, prior, user_weight)(bids[:, :n]).allocation
+            rule = m.VirtualWelfareMaximizer(substrate, prior, user_weight, below_support="ignored")
+            chosen = rule(bids[:, :n]).allocation
             now = (phi[:, :n] * substrate.exposure(chosen)).sum((1, 2)), substrate.user_loss(chosen)
             if surplus is not None and loss is not None:
                 assert bool((now[0] <= surplus + 1e-9).all())

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from auctionsim.mechanisms import SecondPrice, VirtualWelfareMaximizer
-from auctionsim.mechanisms import virtual_welfare as module
+from auctionsim.mechanisms import virtual_choice as module
+from auctionsim.mechanisms.virtual_welfare import BelowSupport
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, Prior, TruncatedNormal, Uniform
 from auctionsim.substrates import Items, QuadraticSubstrate, Substrate
 
@@ -95,23 +96,45 @@ def test_a_numerical_virtual_value_reaches_its_optimum_to_1e6() -> None:
     assert torch.allclose(integral, area[place.clamp_min(0)], atol=1e-5)
 
 
-def test_payments_equal_the_integral_of_exposure() -> None:
+@pytest.mark.parametrize("below_support", ["threat", "ignored"])
+def test_payments_equal_the_integral_of_exposure(below_support: BelowSupport) -> None:
     """Every way of integrating against a Riemann sum over single auctions."""
-    for prior in PRIORS:
+    steps = 3000
+    for prior in PRIORS if below_support == "threat" else [p for p in PRIORS if p.low > 0]:
         for substrate in (quarter_list(3, bidders=2, entries=9), Items(2), QuadraticSubstrate(2, 0.5)):
-            rule = VirtualWelfareMaximizer(substrate, prior, 0.25)
-            rival = torch.tensor([0.3, 0.7, 1.6], dtype=torch.float64)
-            steps = 8000
-            own = (torch.arange(steps, dtype=torch.float64) + 0.5) * 1.9 / steps
-            for other in rival:
+            rule = VirtualWelfareMaximizer(substrate, prior, 0.25, below_support=below_support)
+            start = prior.support_low if below_support == "threat" else 0.0
+            own = start + (torch.arange(steps, dtype=torch.float64) + 0.5) * (1.9 - start) / steps
+            for other in torch.tensor([0.3, 0.7, 1.6], dtype=torch.float64).clamp_min(start).split(1):
                 profiles = torch.stack([own, other.expand(steps)], 1).unsqueeze(2)
-                chosen = substrate.maximise(prior.curve.evaluate(profiles), 0.25)
-                exposure = substrate.exposure(chosen)[:, 0, 0]
+                exposure = substrate.exposure(substrate.maximise(prior.curve.evaluate(profiles), 0.25))[:, 0, 0]
                 end = torch.tensor([[[1.9], [float(other)]]], dtype=torch.float64)
                 outcome = rule(end)
-                riemann = float(exposure.mean()) * 1.9
+                riemann = float(exposure.mean()) * (1.9 - start)
                 paid = 1.9 * float(substrate.exposure(outcome.allocation)[0, 0, 0]) - riemann
                 assert float(outcome.payments[0, 0]) == pytest.approx(paid, abs=2e-3), (prior, substrate)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 3), st.sampled_from(PRIORS))
+def test_the_exposure_is_that_of_virtual_welfare(seed: int, bidders: int, prior: Prior) -> None:
+    """In the support a slow argmax of Σ φ e − λ L; below it the least exposure first, then that argmax among ties."""
+    substrate = quarter_list(seed, bidders=bidders, entries=6)
+    bids = torch.randint(0, 9, (5, bidders, 1), generator=torch.Generator().manual_seed(seed)).double() / 4
+    allocation = VirtualWelfareMaximizer(substrate, prior, 0.25)(bids).allocation
+    entries = substrate.finite_range()
+    for row in range(len(bids)):
+        below = [float(b) < prior.support_low for b in bids[row]]
+        order = []
+        for k in range(entries.user_losses.shape[1]):
+            e = [float(x) for x in entries.exposures[0, k, :, 0]]
+            virtual = prior.curve.evaluate(bids[row, :, 0]).tolist()
+            phi = [0.0 if low else p for low, p in zip(below, virtual, strict=True)]
+            burden = sum(x for x, low in zip(e, below, strict=True) if low)
+            worth = sum(p * x for p, x in zip(phi, e, strict=True)) - 0.25 * float(entries.user_losses[0, k])
+            order.append((-burden, worth))
+        chosen = order[int(allocation[row, 0, 0])]
+        assert chosen[0] == max(order)[0]
+        assert chosen[1] >= max(order)[1] - 1e-9
 
 
 @settings(max_examples=20)
@@ -132,9 +155,13 @@ def test_walk_and_envelope_agree(seed: int, bidders: int, entries: int, user_wei
 
 
 def honest_and_best_lie(
-    rule: VirtualWelfareMaximizer, substrate: Substrate, context: Tensor | None = None, highest: int = 8
+    rule: VirtualWelfareMaximizer,
+    substrate: Substrate,
+    context: Tensor | None = None,
+    highest: int = 8,
+    lowest: float = 0.0,
 ) -> tuple[float, float]:
-    """Return the worst truthful utility and the best gain from any lie, over all profiles in quarters."""
+    """Return the worst truthful utility from `lowest` on and the best gain from any lie, over profiles in quarters."""
     n = substrate.num_bidders
     bids = grid(n, highest)
     outcome = rule(bids, None if context is None else context.expand(len(bids)))
@@ -148,7 +175,8 @@ def honest_and_best_lie(
         utility = valuation * e - t  # (valuation, report, others…)
         honest = torch.diagonal(utility, dim1=0, dim2=1).movedim(-1, 0)
         gain = max(gain, float((utility.amax(1) - honest).max()))
-        worst = min(worst, float(honest.min()))
+        types = valuation.flatten() >= lowest
+        worst = min(worst, float(honest[types].min())) if bool(types.any()) else worst
     return worst, gain
 
 
@@ -160,13 +188,24 @@ def honest_and_best_lie(
     st.sampled_from([0.0, 0.25, 1.0]),
     st.sampled_from(PRIORS),
     st.booleans(),
+    st.sampled_from(["threat", "ignored"]),
 )
 def test_no_lie_pays_on_any_list(
-    seed: int, bidders: int, entries: int, user_weight: float, prior: Prior, no_suppression: bool
+    seed: int,
+    bidders: int,
+    entries: int,
+    user_weight: float,
+    prior: Prior,
+    no_suppression: bool,
+    below_support: BelowSupport,
 ) -> None:
+    """Truth is dominant among all bids; types have u ≥ 0, and where the ignored keep theirs every valuation has."""
     substrate = quarter_list(seed, bidders=bidders, entries=entries)
-    rule = VirtualWelfareMaximizer(substrate, prior, user_weight, no_suppression=no_suppression)
-    worst, gain = honest_and_best_lie(rule, substrate)
+    rule = VirtualWelfareMaximizer(
+        substrate, prior, user_weight, no_suppression=no_suppression, below_support=below_support
+    )
+    lowest = prior.low if below_support == "threat" else 0.0
+    worst, gain = honest_and_best_lie(rule, substrate, lowest=lowest)
     assert worst >= -1e-9
     assert gain <= 1e-9
 
@@ -174,6 +213,7 @@ def test_no_lie_pays_on_any_list(
 @pytest.mark.parametrize("crosstalk", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("prior", PRIORS, ids=lambda p: type(p).__name__ + str(p.mean)[:4])
 def test_no_lie_pays_on_the_quadratic_or_on_items(prior: Prior, crosstalk: float) -> None:
+    """Somebody can always be given nothing there, so u ≥ 0 at every valuation, in the support or not."""
     for substrate in (QuadraticSubstrate(2, crosstalk), Items(2)):
         worst, gain = honest_and_best_lie(VirtualWelfareMaximizer(substrate, prior, 0.5), substrate)
         assert worst >= -1e-9
@@ -225,7 +265,8 @@ def test_virtual_surplus_and_loss_fall_with_the_user_weight(seed: int, prior: Pr
     phi = prior.curve.evaluate(bids)
     before = None
     for user_weight in (0.0, 0.25, 0.75, 2.0, 1e9):
-        chosen = VirtualWelfareMaximizer(substrate, prior, user_weight)(bids).allocation
+        rule = VirtualWelfareMaximizer(substrate, prior, user_weight, below_support="ignored")
+        chosen = rule(bids).allocation
         now = (phi * substrate.exposure(chosen)).sum((1, 2)), substrate.user_loss(chosen)
         if before is not None:
             assert bool((now[0] <= before[0] + 1e-9).all())
