@@ -20,7 +20,7 @@ def computed_in_float32(network: nn.Module) -> Any:
         network: In any floating dtype; it is left as it is.
     """
     twin = copy.deepcopy(network).float()
-    if next(twin.parameters()).device.type == "cpu" and torch.backends.mkldnn.is_available():
+    if next(twin.parameters()).device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         for module in twin.modules():
             if type(module) is nn.Linear:
                 module.__class__ = OneDnnLinear

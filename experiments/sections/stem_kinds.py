@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import torch
-
 from auctionsim.experiments.support.running import markdown_table, with_error
 from auctionsim.measurement.gathering import slots_by_kind
 from auctionsim.stems import KINDS
@@ -43,10 +41,9 @@ def _rows(surface: ResponseSurface, brands: Sequence[str]) -> Iterator[dict[str,
 
 def _alone(surface: ResponseSurface, item: Measurement, bidder: int, place: int) -> tuple[float, float]:
     """Return mean over contexts and error with one bidder's levers all at one end, the others' at null."""
-    index = []
+    mean, error = item.mean[..., bidder], item.standard_error[..., bidder]
     for other in range(surface.num_bidders):
-        for grid in surface.grids:
-            index.append(place if other == bidder else grid.values.index(grid.null))
-    at = (slice(None), *index, bidder)
-    errors: torch.Tensor = item.standard_error[at]
-    return float(item.mean[at].mean()), float(errors.square().sum().sqrt() / len(errors))
+        for grid in surface.grids:  # the first axis behind the context is always the next lever
+            at = place if other == bidder else grid.values.index(grid.null)
+            mean, error = mean[:, at], error[:, at]
+    return float(mean.mean()), float(error.square().sum().sqrt() / len(error))
