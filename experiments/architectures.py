@@ -26,8 +26,8 @@ Of the {all} causal architectures of transformers {transformers}, **{decodes} de
 they are loaded**, and {not_built} are not built by transformers alone. None decodes wrongly in silence, none breaks in
 the middle.
 
-Written by `python -m auctionsim.experiments.architectures` in {seconds} seconds of one core, with torch {torch}. Every architecture
-is made tiny and random from its default configuration, with each of its kinds of layers, and loaded. What loads is
+Written by `python -m auctionsim.experiments.architectures` in {seconds} seconds of one core, with torch {torch}.
+Every architecture is made tiny and random from its default configuration, with each of its kinds of layers, and loaded. What loads is
 decoded: prompts of 13 and 7 tokens in one batch of three rows, an intervention of each row's own, 12 greedy tokens,
 past a sliding window of 8. The logits that score a reply, its greedy tokens, and the logits through the library's
 cache, by which neurons are found, equal an uncached pass with the library's attention to {limit} of their standard
