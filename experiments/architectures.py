@@ -26,12 +26,12 @@ Of the {all} causal architectures of transformers {transformers}, **{decodes} de
 they are loaded**, and {not_built} are not built by transformers alone. None decodes wrongly in silence, none breaks in
 the middle.
 
-Written by `python -m auctionsim.experiments.architectures` in {seconds} seconds, with torch {torch}. Every architecture
-is made tiny and random from its default configuration, with each of its kinds of layers, and loaded. What loads is
-decoded: prompts of 13 and 7 tokens in one batch of three rows, an intervention of each row's own, 12 greedy tokens,
-past a sliding window of 8. The logits that score a reply, its greedy tokens, and the logits through the library's
-cache, by which neurons are found, equal an uncached pass with the library's attention to {limit} of their standard
-deviation (most of them to 1e-12 in float64, which torch does not have for experts multiplied in groups).
+Written by `python -m auctionsim.experiments.architectures` in {seconds} seconds of one core, with torch {torch}.
+Every architecture is made tiny and random from its default configuration, with each of its kinds of layers, and loaded.
+What loads is decoded: prompts of 13 and 7 tokens in one batch of three rows, an intervention of each row's own,
+12 greedy tokens, past a sliding window of 8. The logits that score a reply, its greedy tokens, and those through the
+library's cache, by which neurons are found, equal an uncached pass with the library's attention to {limit} of their
+standard deviation (most of them to 1e-12 in float64, which torch does not have for experts multiplied in groups).
 
 **Your model is checked in the same way each time it is loaded**, with its own weights, dtype and device: a few short
 passes must be equal within the rounding of its arithmetic, or one line says what is wrong
@@ -129,12 +129,12 @@ def main(path: Path = Path("docs/models.md")) -> None:
     Raises:
         SystemExit: One decodes wrongly; nothing is written.
     """
-    began = time.perf_counter()
+    began = time.process_time()
     found = judge_all()
     wrong = [f"{row.kind}: {row.detail} (difference {row.error})" for row in found if row.verdict == "wrong"]
     if wrong:
         raise SystemExit("\n".join(wrong))
-    write_text(path, page(found, time.perf_counter() - began))
+    write_text(path, page(found, time.process_time() - began))
 
 
 def _error(model: LanguageModel) -> float:

@@ -78,11 +78,12 @@ def _full_pass(
 def _cached_pass(
     model: LanguageModel, prompt: list[int], tokens: Int[Tensor, " position"], scales: Tensor
 ) -> Float[Tensor, "reply vocabulary"]:
-    cache = growing_cache(model, prompt, 1)
-    ids = torch.tensor([[prompt[-1], *tokens[:-1].tolist()]], device=model.device)
-    with intervene(model, Intervention(scales)):
+    """Return the same through the library's cache, in the second row of a batch whose first row is untouched."""
+    cache = growing_cache(model, prompt, 2)
+    ids = torch.tensor([[prompt[-1], *tokens[:-1].tolist()]] * 2, device=model.device)
+    with intervene(model, Intervention(torch.cat((torch.ones_like(scales), scales)))):
         logits: Tensor = model.network(ids, past_key_values=cache, use_cache=True).logits
-    return logits[0]
+    return logits[1]
 
 
 def _largest(difference: Tensor) -> float:
