@@ -9,35 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from auctionsim.regret.bid_range import just
 from auctionsim.regret.estimate import Game
 
 SCALES = (0.0, 0.5, 0.9, 1.1, 0.75, 2.0, 0.25, 1.5)  # of the truth: nothing, shading, exaggeration
 FACES = 1 / 32  # share of the filling on each face of the box, where best misreports often lie
 BLOCK = 16  # Sobol points that share a scale; a power of two keeps each block evenly spread
-
-
-def default_high(game: Game) -> Float[Tensor, "batch 1 1"]:
-    """Return how far up each row is searched: 1, or just above the row's own valuations and reports if that is more."""
-    largest = torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
-    return (largest * (1 + _just(largest))).clamp_min(1.0)
-
-
-def checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batch bidder feature"]:
-    """Return the upper ends of the boxes to search, by default `default_high`'s.
-
-    Raises:
-        ValueError: Not finite and positive, or a shape that does not broadcast.
-    """
-    if high is None:
-        return default_high(game).expand_as(game.valuations)
-    box = torch.as_tensor(high, dtype=game.valuations.dtype, device=game.valuations.device)
-    try:
-        box = box.expand_as(game.valuations)
-    except RuntimeError as error:
-        raise ValueError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
-    if not bool((torch.isfinite(box) & (box > 0)).all()):
-        raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
-    return box
 
 
 def telling_misreports(
@@ -49,7 +26,7 @@ def telling_misreports(
     None exceeds `high`.
     """
     truth, reports = game.valuations, game.reports
-    tiny = _just(truth)
+    tiny = just(truth)
     rivals = [reports.roll(shift, 1) for shift in range(1, truth.shape[1])]
     whole = [truth * scale for scale in SCALES]
     whole += [rival * (1 + tiny) for rival in rivals] + [rival * (1 + 1e-3) for rival in rivals]
@@ -60,11 +37,6 @@ def telling_misreports(
     one_feature = torch.eye(truth.shape[2], dtype=torch.bool, device=truth.device).view(-1, 1, 1, 1, truth.shape[2])
     single = torch.where(one_feature, torch.stack([torch.zeros_like(truth), high, *whole[8 : 8 + len(rivals)]]), truth)
     return torch.minimum(torch.cat([everything, single.flatten(0, 1)]), high)
-
-
-def _just(amounts: Tensor) -> float:
-    """A relative step that a comparison of sums of a few amounts still sees."""
-    return 16 * torch.finfo(amounts.dtype).eps
 
 
 class Candidates:

@@ -60,7 +60,8 @@ def climb(
     planned: int,
 ) -> Best:
     """Follow the gradient by Adam from every start, projected into [0, high], for the first `steps` of `planned`."""
-    position = starts / high
+    position = torch.where(high > 0, starts / high, 0.0)
+    sides = torch.where(high > 0, high / high.amax(2, keepdim=True), 0.0)
     first, second = torch.zeros_like(position), torch.zeros_like(position)
     for step in range(1, steps + 1):
         scored = _gradient(score, position * high)
@@ -68,9 +69,10 @@ def climb(
             return best
         utility, gradient = scored
         best = better_of(best, position * high, utility)
-        slope = gradient * high  # per unit of `position`
+        slope = gradient * sides  # per unit of `position`, in units of exposure: no currency is left in it
         first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope.square()
-        direction = (first / (1 - 0.9**step)) / ((second / (1 - 0.99**step)).sqrt() + 1e-12)
+        size = (second / (1 - 0.99**step)).sqrt()
+        direction = torch.where(size > 0, (first / (1 - 0.9**step)) / size, 0.0)
         rate = LEARNING_RATE * (1 - (step - 1) / planned)
         position = (position + rate * direction).clamp(0, 1)
     return best
