@@ -1,4 +1,4 @@
-"""Which misreports are tried before any refinement: telling ones first, then an even filling of the whole box.
+"""Which misreports are tried before any refinement: telling ones, where bids meet, then an even filling of the box.
 
 One sequence per row, of any length, whose beginning never changes: a larger budget only adds to it. What a row is
 tried with depends on that row alone, never on the rest of the batch.
@@ -11,9 +11,12 @@ from torch.quasirandom import SobolEngine
 
 from auctionsim.regret.bid_range import just
 from auctionsim.regret.estimate import Game
+from auctionsim.regret.meetings import meeting_points
 
 SCALES = (0.0, 0.5, 0.9, 1.1, 0.75, 2.0, 0.25, 1.5)  # of the truth: nothing, shading, exaggeration
 FACES = 1 / 32  # share of the filling on each face of the box, where best misreports often lie
+FIRST_MEETINGS, MEETINGS = 14, 128  # where bids meet: at once, and by the end of the second round
+FIRST = 48  # misreports before the rest of the meeting points
 BLOCK = 16  # Sobol points that share a scale; a power of two keeps each block evenly spread
 
 
@@ -40,7 +43,7 @@ def telling_misreports(
 
 
 class Candidates:
-    """An endless sequence of misreports: the telling ones, then a low-discrepancy filling of each box [0, high].
+    """An endless sequence of misreports: the telling ones, where bids meet, a low-discrepancy filling of each box.
 
     The filling is alike for all rows and bidders, and stretched a little so that some of it lies on the box's faces.
     Where a row's bids are far below `high`, every second block of points fills [0, 2 · the row's largest bid] instead.
@@ -55,7 +58,9 @@ class Candidates:
         self, game: Game, high: Float[Tensor, "batch bidder feature"], generator: torch.Generator | None
     ) -> None:
         near = 2 * torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
-        self._telling = telling_misreports(game, high)
+        meetings = meeting_points(game, high, MEETINGS)
+        self._telling = torch.cat([telling_misreports(game, high), meetings[:FIRST_MEETINGS]])
+        self._later, self._drawn = meetings[FIRST_MEETINGS:], 0
         self._scales = torch.stack([high, torch.minimum(high, torch.where(near > 0, near, high))])
         seed = None
         if generator is not None:
@@ -65,6 +70,14 @@ class Candidates:
 
     def draw(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
         """Return the next `count` misreports."""
+        parts = [self._taken(min(count, FIRST - self._drawn))] if self._drawn < FIRST else []
+        if self._drawn + count > FIRST:  # the first misreports are over: the rest of the meeting points comes in
+            self._telling, self._later = torch.cat([self._telling, self._later]), self._later[:0]
+            parts.append(self._taken(count - sum(map(len, parts))))
+        self._drawn += count
+        return torch.cat(parts)
+
+    def _taken(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
         told, self._telling = self._telling[:count], self._telling[count:]
         return torch.cat([told, self._fill(count - len(told))])
 

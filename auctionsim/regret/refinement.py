@@ -84,7 +84,8 @@ def pattern_search(
     """Try a step both ways along turning axes, and twice the last move; go to the best, or halve a row's step.
 
     The axes turn by the golden angle each time: on the ridges of piecewise-linear mechanisms a fixed cross finds no way
-    up, though there is one.
+    up, though there is one. Every third time one of them
+    goes up in all features at once; its step is kept apart, for a bid may have to move in all or not at all.
 
     Args:
         score: What a misreport brings.
@@ -94,17 +95,18 @@ def pattern_search(
         evaluations: Misreports to score at most.
     """
     m = high.shape[2]
-    step = torch.full_like(best.utility, first_step).unsqueeze(2)
+    steps = torch.full_like(best.utility, first_step).unsqueeze(2).repeat(2, 1, 1, 1)  # of turned and of mirrored axes
     last_move = torch.zeros_like(best.bids)
     for turn in range(evaluations // pattern_size(m)):
-        axes = _turned_axes(m, turn).to(high)
+        mirrored = turn % 3 == 1 and m > 1
+        axes, step = _axes(m, turn, mirrored=mirrored).to(high), steps[int(mirrored)]
         cross = torch.cat([axes, -axes]).view(2 * m, 1, 1, m) * step * high
         moves = torch.cat([cross, 2 * last_move.unsqueeze(0)])
         around = torch.minimum((best.bids + moves).clamp_min(0), torch.maximum(high, best.bids))
         with torch.no_grad():
             found = better_of(best, around, score(around))
         improved = (found.utility > best.utility).unsqueeze(2)
-        step = torch.where(improved, step, step / 2)
+        steps[int(mirrored)] = torch.where(improved, step, step / 2)
         last_move = torch.where(improved, found.bids - best.bids, 0.0)
         best = found
     return best
@@ -115,9 +117,15 @@ def pattern_size(num_features: int) -> int:
     return 2 * num_features + 1
 
 
-def _turned_axes(num_features: int, turn: int) -> Float[Tensor, "feature feature"]:
-    """Return orthonormal axes, turned by `turn` golden angles in the plane of each two neighbouring features."""
+def _axes(num_features: int, turn: int, *, mirrored: bool) -> Float[Tensor, "feature feature"]:
+    """Return orthonormal axes, turned by `turn` golden angles in the plane of each two neighbouring features.
+
+    Mirrored ones have the diagonal for their first axis.
+    """
     axes = torch.eye(num_features, dtype=torch.float64)
+    if mirrored:
+        normal = axes[0] - num_features**-0.5
+        return axes - 2 * torch.outer(normal, normal) / normal.square().sum()
     angle = math.pi / 2 * ((turn * GOLDEN) % 1)
     for k in range(num_features - 1):
         plane = torch.eye(num_features, dtype=torch.float64)
