@@ -24,7 +24,7 @@ demo: install
 study: install   # every experiment once, from the packaged surfaces, on one thread: two on a busy core wait for each other
 	OMP_NUM_THREADS=1 $(BIN)/auctionsim study $(ARGS)
 
-surfaces: install   # hours; new names only: `make surfaces SURFACES=running-shoes-3@1 ARGS='--workers 2'`
+surfaces: install   # hours; new names only: `make surfaces SURFACES=running-shoes-3@2 ARGS='--workers 2'`
 	$(BIN)/auctionsim surface package $(SURFACES) $(ARGS)
 
 test: install   # a worker a core, one thread each: two threads on a busy core wait for each other

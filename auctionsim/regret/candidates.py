@@ -1,4 +1,4 @@
-"""Which misreports are tried before any refinement: telling ones first, then an even filling of the whole box.
+"""Which misreports are tried before any refinement: telling ones, where bids meet, then an even filling of the box.
 
 One sequence per row, of any length, whose beginning never changes: a larger budget only adds to it. What a row is
 tried with depends on that row alone, never on the rest of the batch.
@@ -9,35 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from auctionsim.regret.bid_range import just
 from auctionsim.regret.estimate import Game
+from auctionsim.regret.meetings import meeting_points
 
 SCALES = (0.0, 0.5, 0.9, 1.1, 0.75, 2.0, 0.25, 1.5)  # of the truth: nothing, shading, exaggeration
 FACES = 1 / 32  # share of the filling on each face of the box, where best misreports often lie
+FIRST_MEETINGS, MEETINGS = 14, 128  # where bids meet: at once, and by the end of the second round
+FIRST = 48  # misreports before the rest of the meeting points
 BLOCK = 16  # Sobol points that share a scale; a power of two keeps each block evenly spread
-
-
-def default_high(game: Game) -> Float[Tensor, "batch 1 1"]:
-    """Return how far up each row is searched: 1, or just above the row's own valuations and reports if that is more."""
-    largest = torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
-    return (largest * (1 + _just(largest))).clamp_min(1.0)
-
-
-def checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batch bidder feature"]:
-    """Return the upper ends of the boxes to search, by default `default_high`'s.
-
-    Raises:
-        ValueError: Not finite and positive, or a shape that does not broadcast.
-    """
-    if high is None:
-        return default_high(game).expand_as(game.valuations)
-    box = torch.as_tensor(high, dtype=game.valuations.dtype, device=game.valuations.device)
-    try:
-        box = box.expand_as(game.valuations)
-    except RuntimeError as error:
-        raise ValueError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
-    if not bool((torch.isfinite(box) & (box > 0)).all()):
-        raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
-    return box
 
 
 def telling_misreports(
@@ -49,7 +29,7 @@ def telling_misreports(
     None exceeds `high`.
     """
     truth, reports = game.valuations, game.reports
-    tiny = _just(truth)
+    tiny = just(truth)
     rivals = [reports.roll(shift, 1) for shift in range(1, truth.shape[1])]
     whole = [truth * scale for scale in SCALES]
     whole += [rival * (1 + tiny) for rival in rivals] + [rival * (1 + 1e-3) for rival in rivals]
@@ -62,13 +42,8 @@ def telling_misreports(
     return torch.minimum(torch.cat([everything, single.flatten(0, 1)]), high)
 
 
-def _just(amounts: Tensor) -> float:
-    """A relative step that a comparison of sums of a few amounts still sees."""
-    return 16 * torch.finfo(amounts.dtype).eps
-
-
 class Candidates:
-    """An endless sequence of misreports: the telling ones, then a low-discrepancy filling of each box [0, high].
+    """An endless sequence of misreports: the telling ones, where bids meet, a low-discrepancy filling of each box.
 
     The filling is alike for all rows and bidders, and stretched a little so that some of it lies on the box's faces.
     Where a row's bids are far below `high`, every second block of points fills [0, 2 · the row's largest bid] instead.
@@ -83,7 +58,9 @@ class Candidates:
         self, game: Game, high: Float[Tensor, "batch bidder feature"], generator: torch.Generator | None
     ) -> None:
         near = 2 * torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
-        self._telling = telling_misreports(game, high)
+        meetings = meeting_points(game, high, MEETINGS)
+        self._telling = torch.cat([telling_misreports(game, high), meetings[:FIRST_MEETINGS]])
+        self._later, self._drawn = meetings[FIRST_MEETINGS:], 0
         self._scales = torch.stack([high, torch.minimum(high, torch.where(near > 0, near, high))])
         seed = None
         if generator is not None:
@@ -93,6 +70,14 @@ class Candidates:
 
     def draw(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
         """Return the next `count` misreports."""
+        parts = [self._taken(min(count, FIRST - self._drawn))] if self._drawn < FIRST else []
+        if self._drawn + count > FIRST:  # the first misreports are over: the rest of the meeting points comes in
+            self._telling, self._later = torch.cat([self._telling, self._later]), self._later[:0]
+            parts.append(self._taken(count - sum(map(len, parts))))
+        self._drawn += count
+        return torch.cat(parts)
+
+    def _taken(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
         told, self._telling = self._telling[:count], self._telling[count:]
         return torch.cat([told, self._fill(count - len(told))])
 

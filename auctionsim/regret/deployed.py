@@ -6,8 +6,10 @@ surface); bidders get what `deployed_on` pays (replicate B, or the live model). 
     gap = mean regret when paid by `deployed_on` − mean regret when paid by `designed_on`.
 
 A rule that is exactly truthful on its own model has regret 0 there, so its gap is the incentive that estimation error
-opens. Assumption: rows are independent draws of valuations; the interval is about them (paired, Student). It is
-conditional on the two substrates: what another replicate would give is not in it.
+opens. Assumption: rows are independent draws of valuations; the interval is about them, paired. It is `betting.py`'s, a
+row's difference lying between minus the largest gain that is possible where the mechanism was designed and plus the
+largest where it is used: rare gains that no row shows are covered. It is conditional on the two substrates: what
+another replicate would give is not in it.
 """
 
 from typing import NamedTuple
@@ -15,7 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from auctionsim.metrics import Interval, mean_interval
+from auctionsim.metrics import Interval
+from auctionsim.regret.betting import betting_interval
 from auctionsim.regret.estimate import AnyMechanism, RegretEstimate
 from auctionsim.regret.ex_post import DEFAULT_BUDGET, ex_post_regret
 from auctionsim.substrates.protocol import Substrate, allocation_shape
@@ -28,7 +31,7 @@ class DeployedRegret(NamedTuple):
         designed: Ex-post regret where exposure is what the mechanism assumed.
         deployed: Ex-post regret where exposure is paid by the other substrate.
         gap: Mean of deployed.lower − designed.lower, in money.
-        interval: For the gap over draws of valuations; None for one row.
+        interval: For the gap over draws of valuations; None for one row, and where one of the two has none.
     """
 
     designed: RegretEstimate
@@ -87,5 +90,9 @@ def deployed_regret(
         for place in (designed_on, deployed_on)
     )
     rows = (deployed.lower - designed.lower).mean(1)
-    interval = mean_interval(rows, confidence) if len(rows) > 1 else None
+    interval = None
+    if designed.largest_gain is not None and deployed.largest_gain is not None:
+        low = -designed.largest_gain
+        ends = betting_interval(rows - low, deployed.largest_gain - low, confidence)
+        interval = Interval(ends.low + low, ends.high + low)
     return DeployedRegret(designed, deployed, float(rows.mean()), interval)

@@ -8,14 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_amounts, checked_context
-from auctionsim.metrics import Interval, mean_interval
+from auctionsim.metrics import Interval
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
 AnyMechanism = Callable[..., Outcome]  # mechanism(bids, context=None) -> Outcome; a Mechanism or any callable like it
 UtilityRule = Callable[[Tensor, Tensor], Tensor]  # (value, payment), any equal shapes, to utility
-
-SAME = 1e-3  # relative; networks round otherwise in batches of other sizes
 
 
 def quasi_linear(value: Tensor, payment: Tensor) -> Tensor:
@@ -37,6 +35,10 @@ class RegretEstimate(NamedTuple):
         method: How the numbers came about, in one sentence; "proof: …" where regret is 0 by theorem.
         budget: Misreports scored through the mechanism, per row and bidder.
         pointwise: Ex interim only: (2, batch, bidder), the two ends of an interval for each entry of `lower`.
+        bids_up_to: (batch, bidder, feature), the largest misreport considered, in money: `upper`, and "exact" in
+            `method`, are about bids up to there. Infinite where a theorem or a list covers every bid ≥ 0.
+        largest_gain: Ex post only: what `interval` takes for the most that one bidder can gain in any row, drawn or
+            not; None where there is no interval.
     """
 
     lower: Tensor
@@ -48,6 +50,8 @@ class RegretEstimate(NamedTuple):
     method: str
     budget: int
     pointwise: Tensor | None = None
+    bids_up_to: Tensor | None = None
+    largest_gain: float | None = None
 
 
 class Game(NamedTuple):
@@ -114,8 +118,10 @@ def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Ou
     return outcome
 
 
-def utilities(game: Game, bids: Tensor, valuations: Tensor, context: Tensor | None) -> Float[Tensor, "batch bidder"]:
-    """Return everybody's utility when `bids` are cleared, rows being independent auctions.
+def cleared_money(
+    game: Game, bids: Tensor, valuations: Tensor, context: Tensor | None
+) -> tuple[Float[Tensor, "batch bidder"], Float[Tensor, "batch bidder"]]:
+    """Return everybody's value v · e and payment when `bids` are cleared, rows being independent auctions.
 
     Raises:
         ValueError: The mechanism answers in a shape that does not fit the substrate.
@@ -127,8 +133,12 @@ def utilities(game: Game, bids: Tensor, valuations: Tensor, context: Tensor | No
             f"a mechanism must answer {tuple(bids.shape[:2])} bids with as many payments and allocation rows, "
             f"got {tuple(outcome.payments.shape)} and {len(outcome.allocation)}"
         )
-    value = (valuations * game.substrate.exposure(outcome.allocation, context)).sum(2)
-    return game.utility(value, outcome.payments)
+    return (valuations * game.substrate.exposure(outcome.allocation, context)).sum(2), outcome.payments
+
+
+def utilities(game: Game, bids: Tensor, valuations: Tensor, context: Tensor | None) -> Float[Tensor, "batch bidder"]:
+    """Return everybody's utility when `bids` are cleared; see `cleared_money`."""
+    return game.utility(*cleared_money(game, bids, valuations, context))
 
 
 def reported_utilities(game: Game) -> Float[Tensor, "batch bidder"]:
@@ -142,27 +152,6 @@ def reported_utilities(game: Game) -> Float[Tensor, "batch bidder"]:
     if not bool(torch.isfinite(truth).all()):
         raise ValueError("a mechanism must give finite payments and exposures; some utility at the reports is not")
     return truth
-
-
-def check_rows_apart(game: Game) -> None:
-    """Refuse a mechanism whose first auction comes out otherwise in other company, or at another call.
-
-    Every evaluator clears many auctions at once, most of them misreports: a row that reads another has no regret of
-    its own, and of outcomes drawn anew at each call a search would pick the luckiest.
-
-    Raises:
-        ValueError: The first row's utilities differ by more than rounding.
-    """
-    row, context = game.reports[:1], None if game.context is None else game.context[:1].repeat(3)
-    company = torch.cat([row, row / 2, torch.zeros_like(row)])
-    with torch.no_grad():
-        whole = utilities(game, game.reports, game.valuations, game.context)[0]
-        again = utilities(game, company, game.valuations[:1].expand(3, -1, -1), context)[0]
-    if not bool(((whole - again).abs() <= SAME * (1 + whole.abs())).all()) and bool(torch.isfinite(whole).all()):
-        raise ValueError(
-            "an auction must come out the same whatever else is in the batch, and at every call: at the first row's "
-            f"reports utilities are {whole.tolist()} in one call and {again.tolist()} in another"
-        )
 
 
 def misreport_utilities(
@@ -190,14 +179,3 @@ def lone_deviations(
     bids = torch.where(deviates, misreports.unsqueeze(3), reports.unsqueeze(1))  # …, deviator, bidder, feature
     repeated = None if context is None else context.view(1, batch, 1).expand(count, batch, n).reshape(-1)
     return bids.reshape(-1, n, m), repeated
-
-
-def summarised(
-    lower: Tensor, upper: Tensor | None, best_misreports: Tensor, *, method: str, budget: int, confidence: float
-) -> RegretEstimate:
-    """Return an ex-post estimate, its interval that of the mean over independent rows (Student; None for one row)."""
-    rows = lower.mean(1)
-    interval = mean_interval(rows, confidence) if len(rows) > 1 else None
-    return RegretEstimate(
-        lower, upper, best_misreports, float(lower.mean()), float(lower.max()), interval, method, budget
-    )

@@ -5,7 +5,9 @@ Estimand. With reports r (truth unless given), valuations v, and u_i(b; v_i) = u
     regret_i = sup over b_i in [0, high] of u_i(b_i, r_{-i}; v_i) − u_i(r_i, r_{-i}; v_i) ≥ 0.
 
 Assumptions: the mechanism is a deterministic function of bids and context whose rows do not touch each other. The
-others' reports stay put. The box ends at `high`; a gain from bidding beyond it is not looked for.
+others' reports stay put. The box ends at `high` (`bid_range.py` says where by default); a gain from bidding beyond it
+is not looked for, and `bids_up_to` of the answer says where it ends. Every number scales with the currency: valuations
+and the mechanism's own amounts times c give c times the regret.
 
 What the numbers are. `lower` is a gain that the mechanism, called with the printed misreport, really pays: never more
 than the regret, whatever the search misses. `upper` is given only where a theorem or an exhaustive list gives it:
@@ -22,25 +24,26 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.mechanisms.protocol import dsic_proof_of
+from auctionsim.metrics import Interval
 from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
-from auctionsim.regret.candidates import checked_high
+from auctionsim.regret.bid_range import checked_high
+from auctionsim.regret.determinism import check_again, check_rows_apart
 from auctionsim.regret.estimate import (
     AnyMechanism,
     Game,
     RegretEstimate,
     UtilityRule,
-    check_rows_apart,
     checked_game,
     misreport_utilities,
     quasi_linear,
     reported_utilities,
-    summarised,
 )
 from auctionsim.regret.fixed_menus import fixed_menu_bound
 from auctionsim.regret.item_by_item import items_apart
 from auctionsim.regret.lipschitz import Rate, lipschitz_supremum, own_bid_rates
 from auctionsim.regret.refinement import Best
 from auctionsim.regret.search import search
+from auctionsim.regret.summary import everywhere, summarised
 from auctionsim.substrates.protocol import Substrate
 
 DEFAULT_BUDGET = 448  # where the second round of the search ends
@@ -75,10 +78,13 @@ def ex_post_regret(
         budget: Misreports scored through the mechanism for each row and bidder.
         generator: Scrambles the even filling; None is deterministic.
         high: Largest misreport considered: a number or a tensor that broadcasts to (batch, bidder, feature). Default:
-            the largest of 1 and the row's valuations and reports.
+            what the mechanism's own `priors` can hold (or the row's own largest number where that is more); twice the
+            largest of the row's valuations and reports for a mechanism without priors. Pass it for a learned mechanism:
+            beyond the bids that it was trained on it may do anything.
         utility: From value and payment to utility; anything but quasi-linear switches proofs off.
         use_structure: False searches even where a proof or an exact answer exists.
-        confidence: Of the interval for the mean over rows, right where rows are independent draws.
+        confidence: Of the interval for the mean over rows, right where rows are independent draws that gain at most
+            `largest_gain`, which the answer states.
         lipschitz: A promise that buys an upper bound where structure gives none: how fast a bidder's utility can change
             per unit of its own bid in each feature. A number or a tensor that broadcasts to (batch, bidder, feature);
             default what the mechanism declares as `own_bid_lipschitz(substrate, valuations, context)`, if it does.
@@ -86,8 +92,8 @@ def ex_post_regret(
     Returns:
         `lower` ≥ 0 with the misreports that reach it, and `upper` where one is proved.
     Raises:
-        TypeError, ValueError: Bad valuations, reports or context, outcomes that do not fit the substrate, or rows that
-            touch each other.
+        TypeError, ValueError: Bad valuations, reports or context, outcomes that do not fit the substrate, rows that
+            touch each other, or a rule that draws: one that answers the same bids otherwise at another call.
     Example:
         >>> from auctionsim.mechanisms import PayAsBid, VCG
         >>> from auctionsim.substrates import Items
@@ -100,16 +106,19 @@ def ex_post_regret(
     checked_count(budget, "budget"), checked_count(bound_budget, "bound_budget")
     game = checked_game(mechanism, substrate, valuations, reports, context=context, utility=utility)
     check_rows_apart(game)
+    box = checked_high(game, high)
     proof = dsic_proof(game) if use_structure else None
     if proof is not None:
-        return _by_proof(game, proof, confidence)
-    box = checked_high(game, high)
+        return _by_proof(game, proof, box, confidence)
     enumerated = _enumerated(game, box) if use_structure else None
     if enumerated is not None:
         best, supremum, scored, method = enumerated
+        check_again(game, best)
         now = reported_utilities(game)
         lower, upper = (best.utility - now).clamp_min(0), (supremum - now).clamp_min(0)
-        return summarised(lower, upper, best.bids, method=method, budget=scored, confidence=confidence)
+        return summarised(
+            game, lower, upper, best.bids, method=method, budget=scored, confidence=confidence, high=box
+        )
     best, method = search(game, box, budget, generator)
     rates = own_bid_rates(game, lipschitz) if use_structure or lipschitz is not None else None
     if rates is not None:
@@ -123,11 +132,23 @@ def ex_post_regret(
             method=method,
             confidence=confidence,
         )
+    check_again(game, best)
     lower = (best.utility - reported_utilities(game)).clamp_min(0)
-    bound = fixed_menu_bound(game) if use_structure else None
+    bound, reach = fixed_menu_bound(game) if use_structure else None, box
     if bound is not None:
         bound, method = torch.maximum(bound, lower), f"{method}; upper from every entry of the fixed menus"
-    return summarised(lower, bound, best.bids, method=method, budget=budget, confidence=confidence)
+        reach = everywhere(game)  # whatever is reported, one of the entries is had
+    return summarised(
+        game,
+        lower,
+        bound,
+        best.bids,
+        method=method,
+        budget=budget,
+        confidence=confidence,
+        high=box,
+        bids_up_to=reach,
+    )
 
 
 def _enumerated(game: Game, box: Tensor) -> tuple[Best, Tensor, int, str] | None:
@@ -152,14 +173,17 @@ def _by_cells(
 ) -> RegretEstimate:
     """Add to a search's best misreports the bound of Lipschitz cells."""
     best, supremum, scored = lipschitz_supremum(game, best, box, rates, bound_budget)
+    check_again(game, best)
     now = reported_utilities(game)
     return summarised(
+        game,
         (best.utility - now).clamp_min(0),
         (supremum - now).clamp_min(0),
         best.bids,
         method=f"{method}; upper from Lipschitz cells",
         budget=budget + scored,
         confidence=confidence,
+        high=box,
     )
 
 
@@ -168,13 +192,27 @@ def dsic_proof(game: Game) -> str | None:
     return dsic_proof_of(game.mechanism, game.substrate) if game.utility is quasi_linear else None
 
 
-def _by_proof(game: Game, proof: str, confidence: float) -> RegretEstimate:
+def _by_proof(game: Game, proof: str, box: Tensor, confidence: float) -> RegretEstimate:
     """Truth is a best response to anything, so regret is what truth would bring over the report: one evaluation."""
     zero = torch.zeros_like(game.valuations[..., 0])
-    gain = zero
-    if not torch.equal(game.reports, game.valuations):
-        with torch.no_grad():
-            truth = misreport_utilities(game, game.valuations.unsqueeze(0))[0]
-        own = (game.reports == game.valuations).all(2)
-        gain = torch.where(own, zero, (truth - reported_utilities(game)).clamp_min(0))
-    return summarised(gain, gain, game.valuations, method=f"proof: {proof}", budget=1, confidence=confidence)
+    method, everything = f"proof: {proof}", everywhere(game)
+    if torch.equal(game.reports, game.valuations):  # 0 in every row that could be drawn
+        nothing = Interval(0.0, 0.0)
+        return RegretEstimate(
+            zero, zero, game.valuations, 0.0, 0.0, nothing, method, 1, bids_up_to=everything, largest_gain=0.0
+        )
+    with torch.no_grad():
+        truth = misreport_utilities(game, game.valuations.unsqueeze(0))[0]
+    own = (game.reports == game.valuations).all(2)
+    gain = torch.where(own, zero, (truth - reported_utilities(game)).clamp_min(0))
+    return summarised(
+        game,
+        gain,
+        gain,
+        game.valuations,
+        method=method,
+        budget=1,
+        confidence=confidence,
+        high=box,
+        bids_up_to=everything,
+    )

@@ -90,18 +90,23 @@ def lipschitz_supremum(
     spent = 1
     best = better_of(best, cells.centres, cells.utility)
     slack = CLOSE * (rates * high).sum(2)
+    amount = ((rates + 1) * high).sum(2)  # of the order of values and payments, whose rounding utility inherits
     while True:
         bounds = cells.utility + (rates * cells.halves).sum(3)
         count = min(CUTS_A_CALL, len(bounds), (budget - spent) // 2)
         if count < 1 or not bool((bounds.amax(0) > best.utility + slack).any()):
             return best, torch.maximum(bounds.amax(0), best.utility), spent
-        cells, children = _cut(score, cells, bounds.topk(count, dim=0).indices, rates)
+        cells, children = _cut(score, cells, bounds.topk(count, dim=0).indices, rates, amount)
         best = better_of(best, children.centres, children.utility)
         spent += 2 * count
 
 
 def _cut(
-    score: partial[Tensor], cells: Cells, chosen: Tensor, rates: Float[Tensor, "batch bidder feature"]
+    score: partial[Tensor],
+    cells: Cells,
+    chosen: Tensor,
+    rates: Float[Tensor, "batch bidder feature"],
+    amount: Float[Tensor, "batch bidder"],
 ) -> tuple[Cells, Cells]:
     """Cut the chosen cells in three across the side that matters most; return all cells, and the two thirds added."""
     deep = chosen.unsqueeze(3).expand(-1, -1, -1, rates.shape[2])
@@ -112,16 +117,17 @@ def _cut(
     around = torch.cat([centres - shift, centres + shift]).clamp_min(0)
     with torch.no_grad():
         found = score(around)
-    _check_promise(utility.repeat(2, 1, 1), found, (rates * shift).sum(3).repeat(2, 1, 1))
+    _check_promise(utility.repeat(2, 1, 1), found, (rates * shift).sum(3).repeat(2, 1, 1), amount)
     added = Cells(around, thirds.repeat(2, 1, 1, 1), found)
     kept = Cells(cells.centres, cells.halves.scatter(0, deep, thirds), cells.utility)
     return Cells(*(torch.cat(pair) for pair in zip(kept, added, strict=True))), added
 
 
-def _check_promise(here: Tensor, there: Tensor, allowed: Tensor) -> None:
+def _check_promise(here: Tensor, there: Tensor, allowed: Tensor, amount: Tensor) -> None:
+    """Refuse a move of utility that the rate does not allow, by more than rounding of such amounts of money."""
     moved = (there - here).abs()
     rounding = 1e-5 if here.dtype == torch.float32 else 1e-9
-    excess = moved - allowed - rounding * (1 + here.abs() + there.abs())
+    excess = moved - allowed - rounding * (allowed + here.abs() + there.abs() + amount)
     if not bool((excess <= 0).all()):
         worst = int(excess.nan_to_num(nan=torch.inf).argmax())
         raise ValueError(

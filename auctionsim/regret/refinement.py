@@ -60,7 +60,8 @@ def climb(
     planned: int,
 ) -> Best:
     """Follow the gradient by Adam from every start, projected into [0, high], for the first `steps` of `planned`."""
-    position = starts / high
+    position = torch.where(high > 0, starts / high, 0.0)
+    sides = torch.where(high > 0, high / high.amax(2, keepdim=True), 0.0)
     first, second = torch.zeros_like(position), torch.zeros_like(position)
     for step in range(1, steps + 1):
         scored = _gradient(score, position * high)
@@ -68,9 +69,10 @@ def climb(
             return best
         utility, gradient = scored
         best = better_of(best, position * high, utility)
-        slope = gradient * high  # per unit of `position`
+        slope = gradient * sides  # per unit of `position`, in units of exposure: no currency is left in it
         first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope.square()
-        direction = (first / (1 - 0.9**step)) / ((second / (1 - 0.99**step)).sqrt() + 1e-12)
+        size = (second / (1 - 0.99**step)).sqrt()
+        direction = torch.where(size > 0, (first / (1 - 0.9**step)) / size, 0.0)
         rate = LEARNING_RATE * (1 - (step - 1) / planned)
         position = (position + rate * direction).clamp(0, 1)
     return best
@@ -82,7 +84,8 @@ def pattern_search(
     """Try a step both ways along turning axes, and twice the last move; go to the best, or halve a row's step.
 
     The axes turn by the golden angle each time: on the ridges of piecewise-linear mechanisms a fixed cross finds no way
-    up, though there is one.
+    up, though there is one. Every third time one of them
+    goes up in all features at once; its step is kept apart, for a bid may have to move in all or not at all.
 
     Args:
         score: What a misreport brings.
@@ -92,17 +95,18 @@ def pattern_search(
         evaluations: Misreports to score at most.
     """
     m = high.shape[2]
-    step = torch.full_like(best.utility, first_step).unsqueeze(2)
+    steps = torch.full_like(best.utility, first_step).unsqueeze(2).repeat(2, 1, 1, 1)  # of turned and of mirrored axes
     last_move = torch.zeros_like(best.bids)
     for turn in range(evaluations // pattern_size(m)):
-        axes = _turned_axes(m, turn).to(high)
+        mirrored = turn % 3 == 1 and m > 1
+        axes, step = _axes(m, turn, mirrored=mirrored).to(high), steps[int(mirrored)]
         cross = torch.cat([axes, -axes]).view(2 * m, 1, 1, m) * step * high
         moves = torch.cat([cross, 2 * last_move.unsqueeze(0)])
         around = torch.minimum((best.bids + moves).clamp_min(0), torch.maximum(high, best.bids))
         with torch.no_grad():
             found = better_of(best, around, score(around))
         improved = (found.utility > best.utility).unsqueeze(2)
-        step = torch.where(improved, step, step / 2)
+        steps[int(mirrored)] = torch.where(improved, step, step / 2)
         last_move = torch.where(improved, found.bids - best.bids, 0.0)
         best = found
     return best
@@ -113,9 +117,15 @@ def pattern_size(num_features: int) -> int:
     return 2 * num_features + 1
 
 
-def _turned_axes(num_features: int, turn: int) -> Float[Tensor, "feature feature"]:
-    """Return orthonormal axes, turned by `turn` golden angles in the plane of each two neighbouring features."""
+def _axes(num_features: int, turn: int, *, mirrored: bool) -> Float[Tensor, "feature feature"]:
+    """Return orthonormal axes, turned by `turn` golden angles in the plane of each two neighbouring features.
+
+    Mirrored ones have the diagonal for their first axis.
+    """
     axes = torch.eye(num_features, dtype=torch.float64)
+    if mirrored:
+        normal = axes[0] - num_features**-0.5
+        return axes - 2 * torch.outer(normal, normal) / normal.square().sum()
     angle = math.pi / 2 * ((turn * GOLDEN) % 1)
     for k in range(num_features - 1):
         plane = torch.eye(num_features, dtype=torch.float64)

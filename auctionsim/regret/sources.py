@@ -23,7 +23,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.outcome import Outcome
-from auctionsim.regret.candidates import checked_high
+from auctionsim.regret.bid_range import checked_high
 from auctionsim.regret.estimate import (
     AnyMechanism,
     Game,
@@ -32,10 +32,10 @@ from auctionsim.regret.estimate import (
     lone_deviations,
     quasi_linear,
     reported_utilities,
-    summarised,
 )
 from auctionsim.regret.ex_post import DEFAULT_BUDGET, ex_post_regret
 from auctionsim.regret.search import search
+from auctionsim.regret.summary import summarised
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 
 
@@ -106,7 +106,9 @@ def menu_regret_sources(
         )
         lower = (best.utility - reported_utilities(game)).clamp_min(0)
         told = f"{method}; {name}"
-        parts.append(summarised(lower, None, best.bids, method=told, budget=budget, confidence=confidence))
+        parts.append(
+            summarised(game, lower, None, best.bids, method=told, budget=budget, confidence=confidence, high=box)
+        )
     return RegretSources(total, *parts)
 
 

@@ -1,0 +1,72 @@
+"""Over which bids regret is looked for: up to `high`, to what the mechanism's priors can hold, or a multiple of the row.
+
+A bound on bids is money, so it scales with the currency: no number here stands for an amount. A row's bound depends on
+that row and the mechanism alone, never on the rest of the batch. A row of zeros, under a mechanism that knows no prior,
+has no scale at all: only the bid 0 is considered there, and `RegretEstimate.bids_up_to` says 0.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.priors import Prior, Product
+from auctionsim.regret.estimate import Game
+
+MULTIPLE = 2.0  # of the row's largest valuation or report, where nothing else says what bids can be
+
+
+def default_high(game: Game) -> Float[Tensor, "batch 1 1"]:
+    """Return how far up each row is searched where the caller does not say.
+
+    The largest valuation of the mechanism's own `priors`, and just above the row's own numbers where these are more;
+    `MULTIPLE` times the row's largest valuation or report for a mechanism without priors.
+    """
+    largest = torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
+    known = prior_high(game.mechanism)
+    if known is None:
+        return MULTIPLE * largest
+    return (largest * (1 + just(largest))).clamp_min(known)
+
+
+def checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batch bidder feature"]:
+    """Return the upper ends of the boxes to search, by default `default_high`'s.
+
+    Raises:
+        ValueError: Not finite and positive, or a shape that does not broadcast.
+    """
+    if high is None:
+        return default_high(game).expand_as(game.valuations)
+    box = torch.as_tensor(high, dtype=game.valuations.dtype, device=game.valuations.device)
+    try:
+        box = box.expand_as(game.valuations)
+    except RuntimeError as error:
+        raise ValueError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
+    if not bool((torch.isfinite(box) & (box > 0)).all()):
+        raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
+    return box
+
+
+def prior_high(mechanism: Any) -> float | None:
+    """Return the largest valuation that the mechanism's own `priors` can hold, or None where it names none."""
+    ends = [end for end in _ends(getattr(mechanism, "priors", None)) if math.isfinite(end) and end > 0]
+    return max(ends) if ends else None
+
+
+def _ends(priors: object) -> Iterator[float]:
+    """Yield the upper end of every prior in a `priors` argument, however nested; nothing for anything else."""
+    if isinstance(priors, Product):
+        yield float(priors.high.max())
+    elif isinstance(priors, Prior):
+        yield priors.finite_high
+    elif isinstance(priors, list | tuple):
+        for entry in priors:
+            yield from _ends(entry)
+
+
+def just(amounts: Tensor) -> float:
+    """Return a relative step that a comparison of sums of a few amounts still sees."""
+    return 16 * torch.finfo(amounts.dtype).eps

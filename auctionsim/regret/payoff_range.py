@@ -1,0 +1,64 @@
+"""What a bidder can get at most: bounds on exposure that a substrate states, and on gains that follow from them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.regret.estimate import Game, cleared
+from auctionsim.substrates.items import Items
+from auctionsim.substrates.positions import Positions
+from auctionsim.substrates.protocol import FiniteSubstrate, Substrate, contexts_of
+from auctionsim.substrates.quadratic import QuadraticSubstrate
+from auctionsim.substrates.units import Units
+
+UNIT = (Items, Units, QuadraticSubstrate)  # exposure in [0, 1] by definition
+
+
+def exposure_range(substrate: Substrate) -> Float[Tensor, "two bidder feature"] | None:
+    """Return the smallest and the largest exposure of every bidder and feature, or None where none are stated.
+
+    Stated by a finite range, of which every allocation is a mixture, or by definition for the classical substrates.
+    Only the class that defines `exposure` is believed: a subclass that overrides it may pay anything.
+    """
+    n, m = substrate.num_bidders, len(substrate.features)
+    if type(substrate) in UNIT:
+        return torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1).expand(2, n, m)
+    if type(substrate) is Positions:
+        ends = [0.0, max(substrate.click_rates)]
+        return torch.tensor(ends, dtype=torch.float64).view(2, 1, 1).expand(2, n, m)
+    if not _states_range(substrate):
+        return None
+    assert isinstance(substrate, FiniteSubstrate)
+    count = len(contexts_of(substrate))
+    ranges = [substrate.finite_range()]
+    if count:
+        ranges.append(substrate.finite_range(torch.arange(count)))
+    listed = torch.cat([found.exposures.reshape(-1, n, m).double() for found in ranges])
+    return torch.stack([listed.amin(0), listed.amax(0)])
+
+
+def _states_range(substrate: Substrate) -> bool:
+    """Tell whether the class itself lists its range, and no subclass of that class pays otherwise."""
+    kinds = type(substrate).__mro__
+    lists = next((kind for kind in kinds if "finite_range" in vars(kind)), None)
+    pays = next((kind for kind in kinds if "exposure" in vars(kind)), None)
+    return lists is not None and pays is not None and (lists is pays or issubclass(lists, pays))
+
+
+def largest_gain(game: Game, high: Float[Tensor, "batch bidder feature"]) -> float:
+    """Return what a bidder of any row can gain, averaged over bidders, if nobody is paid and nobody loses by the truth.
+
+    Then a gain is at most the value of all the exposure there is: Σ_f high_f · e_f, high the largest bid considered in
+    any row, e_f the largest exposure that the substrate states (classical ones, grids, lists) or, where it states none, the
+    larger of 1 and what is paid at the reports. Reports that are not the truth may lose as much again.
+    """
+    stated = exposure_range(game.substrate)
+    if stated is None:
+        with torch.no_grad():
+            outcome = cleared(game.mechanism, game.reports, game.context)
+            seen = game.substrate.exposure(outcome.allocation, game.context).amax(0).double()
+        most = seen.clamp_min(1.0)
+    else:
+        most = stated[1].to(high.device)
+    worth = float((high.amax((0, 1)).double() * most).sum(1).mean())
+    return worth if game.reports is game.valuations or torch.equal(game.reports, game.valuations) else 2 * worth
