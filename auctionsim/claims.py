@@ -94,8 +94,7 @@ def source_of(kind: type, name: str) -> type | None:
 def behaves_as(owner: object, *kinds: type) -> bool:
     """Tell whether an object is of one of these classes and does what that class does: nothing of it is replaced."""
     return any(
-        isinstance(owner, kind) and not _replaced_below(type(owner), kind) and not _replaced_on(owner)
-        for kind in kinds
+        isinstance(owner, kind) and not _replaced_below(type(owner), kind) and not _replaced_on(owner) for kind in kinds
     )
 
 
