@@ -159,7 +159,7 @@ def test_a_window_of_another_width_is_found_beyond_its_width() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_what_decodes_right_is_not_refused(dtype: torch.dtype) -> None:
     """Several random models; in float32 they are exact too."""
-    for seed in range(6):
+    for seed in range(3):
         for family in ("Llama", "GPT2", "Gemma2"):
             model = assembled(family, random_network(family, seed).to(dtype), TOKENIZER)
             if dtype == torch.float32:
@@ -193,7 +193,7 @@ def test_smollm2_is_checked_and_damage_to_it_is_found_in_bfloat16() -> None:
     """A trained model of thirty layers, in the arithmetic where rounding is largest."""
     transformers.logging.set_verbosity_error()
     model = load_model("smollm2", device="cpu", dtype="bfloat16")
-    for damage in (blind, convolved, two_way):
+    for damage in (blind, convolved):
         network = copy.deepcopy(model.network)
         damage(network)
         with pytest.raises(ValueError, match="its logits are not those of a full pass"):
