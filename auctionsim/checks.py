@@ -97,3 +97,15 @@ def checked_number(
     if math.isnan(number) or not low <= number <= high or (math.isinf(number) and not infinite):
         raise ValueError(f"{what} must be a number in [{low}, {high}], got {value!r}")
     return number
+
+
+def checked_positive(value: float, what: str) -> float:
+    """Return `value` as a float if it is finite and > 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{what} must be finite and > 0, got {value!r}")
+    return number

@@ -1,7 +1,8 @@
 """How mechanisms compare on one measured surface: the same profiles, the optimum, regret and IR beside them.
 
 Mechanisms are designed on replicate A and scored on A and on B. On B nothing that was designed on A is proved any more:
-its regret there is the incentive gap that measurement error opens.
+its regret there is the incentive gap that measurement error opens. Every regret is over bids up to the largest valuation
+that the priors can hold, whatever the mechanism knows of them; what counts as rounding is a share of that.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,9 @@ from auctionsim.regret import ex_post_regret
 from auctionsim.report.records import Estimate, MechanismRow, TradeOffPoint
 from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.surface import ResponseSurface
+
+ROUNDING = 1e-9  # of the largest bid: what float64 leaves of 0
+REACHED = 1e-6  # of the largest bid: how near a supremum is approached
 
 MakeMechanisms = Callable[[ResponseSurface, float], Mapping[str, Mechanism]]
 """From a surface to design on and a user weight to named mechanisms."""
@@ -63,13 +67,14 @@ def compare(
     """
     rows = []
     profiles = draw_profiles(surface, priors, draws, seed)
+    high = largest_bid(surface, priors)
     for name in REPLICATES:
         scored = surface.replicate(name)
         best = VirtualWelfareMaximizer(scored, priors, user_weight)
         optimum = _objective(best(*profiles), scored, profiles, user_weight)
         for label, mechanism in mechanisms.items():
-            row = _row(label, name, mechanism, scored, profiles, user_weight, float(optimum.mean()))
-            rows.append(_with_regret(row, mechanism, scored, profiles.first(regret_draws), regret_budget))
+            row = _row(label, name, mechanism, scored, profiles, user_weight, float(optimum.mean()), high)
+            rows.append(_with_regret(row, mechanism, scored, profiles.first(regret_draws), regret_budget, high))
             if progress is not None:
                 progress()
     return rows
@@ -111,6 +116,11 @@ def draw_profiles(surface: ResponseSurface, priors: Priors, draws: int, seed: in
     return _Profiles(valuations, torch.randint(len(surface.contexts), (draws,), generator=generator))
 
 
+def largest_bid(surface: ResponseSurface, priors: Priors) -> float:
+    """Return up to which bid regret is looked for: the largest valuation that the priors can hold."""
+    return float(product(priors, surface.num_bidders, len(surface.features)).high.max())
+
+
 def estimate(samples: Tensor) -> Estimate:
     """Return mean and standard error of independent draws."""
     error = float(samples.std() / len(samples) ** 0.5) if len(samples) > 1 else None
@@ -129,13 +139,14 @@ def _row(
     profiles: _Profiles,
     user_weight: float,
     optimum: float,
+    high: float,
 ) -> MechanismRow:
     outcome = mechanism(*profiles)
     objective = estimate(_objective(outcome, scored, profiles, user_weight))
     utility = metrics.utility(outcome, scored, *profiles)
     value = utility + outcome.payments
     cut = outcome._replace(payments=torch.minimum(outcome.payments, value))
-    broken = bool((utility < -1e-9).any())
+    broken = bool((utility < -ROUNDING * high).any())
     return MechanismRow(
         mechanism=label,
         replicate=replicate,
@@ -157,14 +168,14 @@ def _row(
 
 
 def _with_regret(
-    row: MechanismRow, mechanism: Mechanism, scored: ResponseSurface, few: _Profiles, budget: int
+    row: MechanismRow, mechanism: Mechanism, scored: ResponseSurface, few: _Profiles, budget: int, high: float
 ) -> MechanismRow:
     """Add regret, and the objective when every bidder answers the truthful others best."""
-    regret = ex_post_regret(mechanism, scored, few.valuations, context=few.context, budget=budget)
+    regret = ex_post_regret(mechanism, scored, few.valuations, context=few.context, budget=budget, high=high)
     gap = None if regret.upper is None else float((regret.upper - regret.lower).abs().max())
-    exact = gap is not None and gap <= 1e-6  # a supremum just above a breakpoint is approached, not reached
+    exact = gap is not None and gap <= REACHED * high  # a supremum just above a breakpoint is approached, not reached
     play = None
-    if regret.max > 1e-9:
+    if regret.max > ROUNDING * high:
         outcome = mechanism(regret.best_misreports.to(few.valuations), few.context)
         play = float(_objective(outcome, scored, few, row.user_weight).mean())
     return row._replace(

@@ -1,13 +1,13 @@
 """Symmetric learned auctions: attention over bidders and items, or exchangeable layers, trained as RegretNet is.
 
 Both networks treat bidders alike and items alike. Shares of an item are a softmax over the bidders and nobody; a bidder
-pays a share of what it bid for what it gets, so nobody loses by the truth. Training maximises revenue minus an augmented
-Lagrangian of regret, which a few gradient steps from random misreports estimate: what these do not see stays.
+pays a share of what it bid for what it gets, so nobody loses by the truth. Training maximises revenue minus an
+augmented Lagrangian of regret, which a few gradient steps from random misreports estimate: what these do not see stays.
 
 Sources:
     Dütting et al. (2019), "Optimal auctions through deep learning" (RegretNet: losses, payments).
     Ivanov et al. (2022), "Optimal-er auctions through attention" (RegretFormer). Ours is smaller.
-    Rahme et al. (2021), "A permutation-equivariant neural network architecture for auction design" (exchangeable layers).
+    Rahme et al. (2021), "A permutation-equivariant neural network architecture for auction design" (exchangeable).
 """
 
 from typing import NamedTuple
@@ -28,13 +28,13 @@ class Exchangeable(nn.Module):
         super().__init__()
         self.mix = nn.Linear(4 * inputs, outputs)
 
-    def forward(
-        self, x: Float[Tensor, "batch bidder item inputs"]
-    ) -> Float[Tensor, "batch bidder item outputs"]:
+    def forward(self, x: Float[Tensor, "batch bidder item inputs"]) -> Float[Tensor, "batch bidder item outputs"]:
         """Return the next layer's features, before any nonlinearity."""
         over_items, over_bidders = x.mean(2, keepdim=True), x.mean(1, keepdim=True)
         everything = over_items.mean(1, keepdim=True)
-        mixed: Tensor = self.mix(torch.cat([x, *(part.expand_as(x) for part in (over_items, over_bidders, everything))], 3))
+        mixed: Tensor = self.mix(
+            torch.cat([x, *(part.expand_as(x) for part in (over_items, over_bidders, everything))], 3)
+        )
         return mixed
 
 

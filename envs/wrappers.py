@@ -95,6 +95,7 @@ class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
             reports=inner.played.round.bids,
             budget=self._budget,
             utility=game.utility,
+            high=game.bid_high,  # what the environment lets a bidder bid
         )
         return observation, reward, over, cut, {**info, "regret": float(found.lower[0, inner.seat.learner])}
 

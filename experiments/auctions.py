@@ -1,12 +1,13 @@
 """Every mechanism on one measured surface, as tables to read in a terminal."""
 
+import math
 import time
 from collections.abc import Sequence
 
 from rich.table import Table
 
 from auctionsim import metrics
-from auctionsim.comparison import draw_profiles, estimate
+from auctionsim.comparison import draw_profiles, estimate, largest_bid
 from auctionsim.mechanisms import (
     VCG,
     Mechanism,
@@ -16,7 +17,7 @@ from auctionsim.mechanisms import (
     train_menu,
 )
 from auctionsim.priors import Priors, Uniform
-from auctionsim.regret import ex_post_regret
+from auctionsim.regret import RegretEstimate, ex_post_regret
 from auctionsim.report.records import Estimate, MechanismRow
 from auctionsim.substrates import ResponseSurface
 
@@ -89,7 +90,10 @@ def regret_table(
         table.add_column(f"paid by replicate {name}", justify="right")
         scored = surface.replicate(name)
         began = time.perf_counter()
-        found = ex_post_regret(mechanism, scored, profiles.valuations, context=profiles.context, budget=budget)
+        high = largest_bid(surface, priors)
+        found = ex_post_regret(
+            mechanism, scored, profiles.valuations, context=profiles.context, budget=budget, high=high
+        )
         seconds = time.perf_counter() - began
         worst = found.lower.amax(1)
         revenue = float(metrics.revenue(mechanism(*profiles), scored, *profiles).mean())
@@ -100,6 +104,7 @@ def regret_table(
                 f"{float(worst.max()):.5f}",
                 "none proved" if found.upper is None else f"{float(found.upper.amax(1).mean()):.5f}",
                 "–" if revenue <= 0 else f"{float(worst.mean()) / revenue:.4f}",
+                _reach(found),
                 str(found.budget),
                 f"{seconds:.2f}",
                 found.method,
@@ -111,6 +116,7 @@ def regret_table(
         "max",
         "upper bound of the mean",
         "mean / revenue",
+        "over bids up to",
         "misreports",
         "seconds",
         "how",
@@ -118,6 +124,13 @@ def regret_table(
     for title, *values in zip(titles, *columns, strict=True):
         table.add_row(title, *values)
     return table
+
+
+def _reach(found: RegretEstimate) -> str:
+    """Return over which bids the numbers hold."""
+    assert found.bids_up_to is not None
+    highest = float(found.bids_up_to.max())
+    return "any" if highest == math.inf else f"{highest:.4g}"
 
 
 def comparison_tables(rows: Sequence[MechanismRow], title: str) -> tuple[Table, Table]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from auctionsim.comparison import largest_bid
 from auctionsim.experiments.sections.generalisation import draw, section
 from auctionsim.experiments.support.replicate_agreement import agreement
 from auctionsim.experiments.support.running import Row, Run, Section
@@ -173,4 +174,7 @@ def _scored(
     best = best_objective(paid_by, priors, truth, settings.user_weight)
     sizes = {"regret_draws": settings.regret_draws, "regret_budget": settings.regret_budget}
     for name, mechanism in mechanisms.items():
-        yield name, scored(mechanism, paid_by, truth, settings.user_weight, best, **sizes)
+        yield (
+            name,
+            scored(mechanism, paid_by, truth, settings.user_weight, best, **sizes, high=largest_bid(paid_by, priors)),
+        )

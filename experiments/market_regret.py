@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from auctionsim.comparison import largest_bid
 from auctionsim.experiments.auctions import OPTIMUM
 from auctionsim.experiments.comparing import brand_names
 from auctionsim.experiments.sections.market_regret import draw, section
@@ -202,6 +203,7 @@ def _mechanism_rows(
                 best,
                 regret_draws=settings.regret_draws,
                 regret_budget=settings.regret_budget,
+                high=largest_bid(view, priors),
             )
             by_mechanism.setdefault(name, []).append(row)
     optimum = pooled(by_mechanism[OPTIMUM])

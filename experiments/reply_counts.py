@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
+from auctionsim.comparison import largest_bid
 from auctionsim.experiments.sections.reply_counts import draw, section
 from auctionsim.experiments.support.running import Row, Run, Section
 from auctionsim.experiments.support.scoring import best_objective, drawn_truth, pooled, rivals, scored
@@ -134,7 +135,7 @@ def _draw_rows(
     best = best_objective(on_b, priors, truth, settings.user_weight)
     for name, mechanism in _designed(settings, sold.replicate("A"), priors, seed).items():
         sizes = {"regret_draws": settings.regret_draws, "regret_budget": settings.regret_budget}
-        yield name, scored(mechanism, on_b, truth, settings.user_weight, best, **sizes)
+        yield name, scored(mechanism, on_b, truth, settings.user_weight, best, **sizes, high=largest_bid(on_b, priors))
 
 
 def _designed(settings: ReplyCountSettings, view: ResponseSurface, priors: Priors, seed: int) -> dict[str, Mechanism]:

@@ -44,9 +44,7 @@ class _Rows(NamedTuple):
 
     def at(self, index: Tensor) -> "_Rows":
         """Return some of them, in the order of `index`."""
-        return _Rows(
-            self.bids[index], self.valuations[index], None if self.context is None else self.context[index]
-        )
+        return _Rows(self.bids[index], self.valuations[index], None if self.context is None else self.context[index])
 
 
 def check_rows_apart(game: Game) -> None:

@@ -15,46 +15,42 @@ than the strategy. Scoring on the draws that chose it, or fresh draws for each b
 
 Intervals reach from below the score on the second half to above the best score on the first, which is biased up as the
 other is biased down, each end by an empirical Bernstein bound (see `confidence.py`) in which utilities range over what
-was seen and 0; regret being ≥ 0, so is the upper end. They leave out what lies between the bids tried, and are
-*estimated*. `upper` is *certified*, and given in three cases: a `dsic_proof` for truthful bidders (0); a `dsic_proof`
-for others (truth is the best response, so nothing is searched); one item at first price, by a uniform band around the
-distribution of the highest rival bid.
-"""
+was seen and 0; regret being ≥ 0, so is the upper end. They leave out what lies between the bids tried and what a rival
+that was not drawn would do, and are *estimated*. `upper` is *certified* with the stated confidence, and given in three
+cases: a `dsic_proof` for truthful bidders (0); a `dsic_proof` for others (truth is the best response, so nothing is
+searched) on a substrate that states its exposures; one item at first price, by a uniform band around the distribution
+of the highest rival bid. It is never below `lower`, an estimate that may lie above the truth by chance.
 
-from typing import NamedTuple
+Under a proof the gain of the truth v over a report s is in every draw
+
+    0 ≤ u(v) − u(s) ≤ Σ_f (v_f − s_f) (e_f(v) − e_f(s)) ≤ Σ_f |v_f − s_f| Δ_f,      Δ_f the range of the exposure,
+
+for a bidder of valuation s would not rather report v. So its range is known from the substrate alone, whatever rivals
+were drawn, and a rival that matters once in 5,000 is allowed for.
+"""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_amounts, checked_count
+from auctionsim.checks import checked_amounts, checked_count, checked_positive
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.priors import Priors, Product, product
-from auctionsim.regret.confidence import bernstein_reach, bounded_mean_interval, checked_miss
-from auctionsim.regret.estimate import AnyMechanism, RegretEstimate, UtilityRule, quasi_linear
+from auctionsim.regret.confidence import checked_miss
+from auctionsim.regret.determinism import check_rows_apart
+from auctionsim.regret.estimate import AnyMechanism, Game, RegretEstimate, UtilityRule, quasi_linear
 from auctionsim.regret.first_price import first_price_bound, sells_one_item_at_first_price
-from auctionsim.regret.interim_game import InterimGame, expected_utilities, received, trial_bids
+from auctionsim.regret.interim_game import InterimGame, expected_utilities, trial_bids
+from auctionsim.regret.interim_scores import Scored, scored_gains
+from auctionsim.regret.payoff_range import exposure_range
 from auctionsim.regret.strategies import Strategies, played, strategy_list
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 DEFAULT_DRAWS = 2**12
 DEFAULT_BUDGET = 256
 DEFAULT_TYPES = 64
-
-
-class _Scored(NamedTuple):
-    """Gains of chosen deviations on the scoring draws.
-
-    Attributes:
-        mean: (type, bidder).
-        reach: (type, bidder), half widths of their intervals.
-        average: Interval for the average over types and bidders.
-    """
-
-    mean: Tensor
-    reach: Tensor
-    average: Interval
+CHECKED = 256  # drawn profiles on which the rule is held to answer alike at every call
 
 
 def ex_interim_regret(
@@ -91,14 +87,15 @@ def ex_interim_regret(
         reports: (batch, bidder, feature), what bidders submit at `valuations` instead of their strategy's bid.
         budget: Bids among which a bidder's best response is chosen.
         types: Valuations drawn where none are given.
-        high: Largest deviation considered; default the largest valuation or report there is.
+        high: Largest deviation considered; default the largest valuation of the priors, doubled until it holds the
+            type's own valuation and report.
         utility: From value and payment to utility; anything but quasi-linear switches proofs and bounds off.
         use_structure: False searches even where a proof or a bound exists.
     Returns:
         `lower` the estimates, `pointwise` their intervals, `interval` that of the mean (over draws; over the types
         too where these were drawn), `upper` as said above.
     Raises:
-        TypeError, ValueError: Bad valuations, priors, strategies or numbers.
+        TypeError, ValueError: Bad valuations, priors, strategies or numbers, or a rule that draws.
     Example:
         >>> from auctionsim.mechanisms import FirstPrice
         >>> from auctionsim.priors import Uniform
@@ -125,24 +122,60 @@ def ex_interim_regret(
     if own.shape != v.shape:
         raise ValueError(f"reports must match valuations: {tuple(own.shape)} against {tuple(v.shape)}")
     profiles = played(plays, prior.sample(draws, source, dtype=v.dtype))
+    _check_rule(game, profiles[:CHECKED])
     proof = _proof(game) if use_structure else None
     if proof is not None:
         return _with_proof(game, v, own, profiles, proof=proof, confidence=confidence, given=given)
     choosing, scoring = profiles[: draws // 2], profiles[draws // 2 :]
-    box = torch.maximum(prior.high.amax(0).to(v), torch.stack([v, own]).amax((0, 1, 2)))
-    box = box if high is None else torch.full_like(box, high)
+    box = _boxes(prior, v, own, high)
     best = torch.empty_like(v)
     for i in range(n):
-        trials = trial_bids(choosing, i, box, budget, source)
-        best[:, i] = trials[expected_utilities(game, i, v[:, i], trials, choosing).argmax(1)]
-    chosen, scored = (_score(game, v, own, best, half, confidence=confidence) for half in (choosing, scoring))
+        seed = int(torch.randint(2**31 - 1, (1,), generator=source, device=source.device))
+        for rows in _alike(box[:, i]):
+            trials = trial_bids(choosing, i, box[rows[0], i], budget, torch.Generator().manual_seed(seed))
+            best[rows, i] = trials[expected_utilities(game, i, v[rows, i], trials, choosing).argmax(1)]
+    chosen, scored = (scored_gains(game, v, own, best, half, confidence=confidence) for half in (choosing, scoring))
     upper = None
     if use_structure and utility is quasi_linear and sells_one_item_at_first_price(mechanism, substrate):
         upper = first_price_bound(mechanism, v, own, profiles, confidence)
     method = f"estimated: best of {budget} bids on {draws // 2} draws, scored on {draws - draws // 2} others" + (
         "; upper by a uniform band" if upper is not None else ""
     )
-    return _summary(scored, chosen, upper, best, method=method, budget=budget, confidence=confidence, given=given)
+    found = _summary(scored, chosen, upper, best, method=method, budget=budget, confidence=confidence, given=given)
+    reach = box if upper is None else torch.full_like(box, torch.inf)  # the band is about every bid
+    return _consistent(found._replace(bids_up_to=reach))
+
+
+def _boxes(prior: Product, valuations: Tensor, own: Tensor, high: float | None) -> Float[Tensor, "type bidder feature"]:
+    """Return how far up each type's deviations are searched: a matter of the priors and that type alone."""
+    if high is not None:
+        return torch.full_like(valuations, checked_positive(high, "high"))
+    base = prior.high.amax(0).to(valuations).expand_as(valuations)
+    largest = torch.maximum(valuations, own)
+    doublings = torch.log2((largest / base).clamp_min(1.0)).ceil()
+    return torch.where(base > 0, base * torch.exp2(doublings), largest)
+
+
+def _alike(boxes: Float[Tensor, "type feature"]) -> list[Tensor]:
+    """Return the rows of each distinct box."""
+    _, which = boxes.unique(dim=0, return_inverse=True)
+    return [(which == k).nonzero().squeeze(1) for k in range(int(which.max()) + 1)]
+
+
+def _check_rule(game: InterimGame, profiles: Float[Tensor, "draw bidder feature"]) -> None:
+    """Refuse a rule that answers the same bids otherwise at another call or in other company."""
+    context = None if game.context is None else torch.full((len(profiles),), game.context, device=profiles.device)
+    check_rows_apart(Game(game.mechanism, game.substrate, profiles, profiles, context, game.utility))
+
+
+def _consistent(found: RegretEstimate) -> RegretEstimate:
+    """Return the estimate with `upper` at least `lower`, or without it where the search itself refutes it."""
+    assert found.pointwise is not None
+    if found.upper is None:
+        return found
+    if bool((found.pointwise[0] > found.upper).any()):
+        return found._replace(upper=None, method=f"{found.method}; upper withdrawn: a deviation gains more")
+    return found._replace(upper=torch.maximum(found.upper, found.lower))
 
 
 def _stratified_types(prior: Product, count: int, generator: torch.Generator) -> Float[Tensor, "type bidder feature"]:
@@ -155,49 +188,9 @@ def _stratified_types(prior: Product, count: int, generator: torch.Generator) ->
     return prior.quantile((order + inside) / count).to(torch.get_default_dtype())
 
 
-def _score(
-    game: InterimGame,
-    valuations: Float[Tensor, "type bidder feature"],
-    own: Float[Tensor, "type bidder feature"],
-    best: Float[Tensor, "type bidder feature"],
-    profiles: Float[Tensor, "draw bidder feature"],
-    *,
-    confidence: float,
-) -> _Scored:
-    """Score `best` against `own` on common draws."""
-    count, n, _ = valuations.shape
-    mean, variance, span = (torch.zeros(count, n, dtype=torch.float64, device=own.device) for _ in range(3))
-    differs = (best != own).any(2)
-    per_draw = torch.zeros(len(profiles), dtype=torch.float64, device=own.device)
-    for i in range(n):
-        deviating, staying = (received(game, i, bids[:, i], profiles) for bids in (best, own))
-        for (part, there), (_, here) in zip(deviating, staying, strict=True):
-            worth = valuations[part, i].unsqueeze(1)
-            then = game.utility((worth * there.exposure).sum(2), there.payment)
-            now = game.utility((worth * here.exposure).sum(2), here.payment)
-            gain = (then - now).double()
-            mean[part, i], variance[part, i] = gain.mean(1), gain.var(1)
-            span[part, i] = torch.where(differs[part, i], (_span(then) + _span(now)).double(), 0.0)
-            per_draw += gain.sum(0) / (count * n)
-    reach = bernstein_reach(variance, span, len(profiles), confidence)
-    return _Scored(mean, reach, bounded_mean_interval(per_draw, confidence, max(float(span.mean()), _seen(per_draw))))
-
-
-def _span(utility: Float[Tensor, "type draw"]) -> Float[Tensor, " type"]:
-    """Return the length of the range of a bid's utility: what was seen, and 0, what whoever gets nothing has.
-
-    A bid that won in every draw may still lose; the range of the gains seen would miss that.
-    """
-    return utility.amax(1).clamp_min(0) - utility.amin(1).clamp_max(0)
-
-
-def _seen(samples: Tensor) -> float:
-    return float(samples.max() - samples.min())
-
-
 def _summary(
-    scored: _Scored,
-    chosen: _Scored,
+    scored: Scored,
+    chosen: Scored,
     upper: Tensor | None,
     best: Tensor,
     *,
@@ -256,12 +249,32 @@ def _with_proof(
     confidence: float,
     given: bool,
 ) -> RegretEstimate:
-    """Truth is the best response, so all draws score it, and each interval's upper end bounds the regret itself."""
-    scored = _score(game, valuations, own, valuations, profiles, confidence=confidence)
-    upper = scored.mean + scored.reach
-    return _summary(
-        scored, scored, upper, valuations, method=f"proof: {proof}", budget=1, confidence=confidence, given=given
+    """Truth is the best response, so all draws score it; where the range of its gain is known, so is a certain end."""
+    spans = _proved_spans(game.substrate, valuations, own)
+    scored = scored_gains(game, valuations, own, valuations, profiles, confidence=confidence, spans=spans)
+    upper, method = scored.mean + scored.reach, f"proof: {proof}"
+    if spans is None and not torch.equal(valuations, own):
+        method += "; intervals estimated: the substrate states no range of exposure, so no upper end is certified"
+    found = _summary(
+        scored,
+        scored,
+        upper if spans is not None else torch.zeros_like(scored.mean) if torch.equal(valuations, own) else None,
+        valuations,
+        method=method,
+        budget=1,
+        confidence=confidence,
+        given=given,
     )
+    return _consistent(found._replace(bids_up_to=torch.full_like(valuations, torch.inf)))
+
+
+def _proved_spans(substrate: Substrate, valuations: Tensor, own: Tensor) -> Float[Tensor, "type bidder"] | None:
+    """Return Σ_f |v_f − s_f| Δ_f, the most that truth gains over a report where truth is dominant; None if unstated."""
+    stated = exposure_range(substrate)
+    if stated is None:
+        return None
+    ranges = (stated[1] - stated[0]).to(valuations.device)
+    return ((valuations - own).abs().double() * ranges).sum(2)
 
 
 def _checked_context(context: int | None, substrate: Substrate) -> int | None:

@@ -25,8 +25,8 @@ from torch import Tensor
 from auctionsim.checks import checked_count
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
-from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
 from auctionsim.regret.bid_range import checked_high
+from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
 from auctionsim.regret.determinism import check_again, check_rows_apart
 from auctionsim.regret.estimate import (
     AnyMechanism,
@@ -116,9 +116,7 @@ def ex_post_regret(
         check_again(game, best)
         now = reported_utilities(game)
         lower, upper = (best.utility - now).clamp_min(0), (supremum - now).clamp_min(0)
-        return summarised(
-            game, lower, upper, best.bids, method=method, budget=scored, confidence=confidence, high=box
-        )
+        return summarised(game, lower, upper, best.bids, method=method, budget=scored, confidence=confidence, high=box)
     best, method = search(game, box, budget, generator)
     rates = own_bid_rates(game, lipschitz) if use_structure or lipschitz is not None else None
     if rates is not None:

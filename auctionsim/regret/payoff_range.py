@@ -49,8 +49,8 @@ def largest_gain(game: Game, high: Float[Tensor, "batch bidder feature"]) -> flo
     """Return what a bidder of any row can gain, averaged over bidders, if nobody is paid and nobody loses by the truth.
 
     Then a gain is at most the value of all the exposure there is: Σ_f high_f · e_f, high the largest bid considered in
-    any row, e_f the largest exposure that the substrate states (classical ones, grids, lists) or, where it states none, the
-    larger of 1 and what is paid at the reports. Reports that are not the truth may lose as much again.
+    any row, e_f the largest exposure that the substrate states (classical ones, grids, lists) or, where it states none,
+    the larger of 1 and what is paid at the reports. Reports that are not the truth may lose as much again.
     """
     stated = exposure_range(game.substrate)
     if stated is None:

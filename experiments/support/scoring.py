@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim import metrics
-from auctionsim.comparison import estimate
+from auctionsim.comparison import REACHED, estimate
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
 from auctionsim.experiments.support.running import Row
 from auctionsim.mechanisms import VCG, Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
@@ -106,6 +106,7 @@ def scored(
     *,
     regret_draws: int,
     regret_budget: int,
+    high: float | None = None,
 ) -> Row:
     """Return a mechanism's means over truthful profiles and their standard errors, paid by `scored_on`.
 
@@ -121,11 +122,12 @@ def scored(
         best: `best_objective` on the same profiles.
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried where regret is searched.
+        high: Largest misreport considered; default `ex_post_regret`'s.
     """
     outcome = mechanism(*truth)
     brought = objective(outcome, scored_on, truth, user_weight)
     few = truth.first(regret_draws)
-    regret = ex_post_regret(mechanism, scored_on, few.valuations, context=few.context, budget=regret_budget)
+    regret = ex_post_regret(mechanism, scored_on, few.valuations, context=few.context, budget=regret_budget, high=high)
     gap = None if regret.upper is None else float((regret.upper - regret.lower).abs().max())
     samples = {
         "revenue": metrics.revenue(outcome, scored_on, *truth),
@@ -143,7 +145,10 @@ def scored(
         share = float(brought.mean() / best.mean())
         residual = estimate((brought - share * best) / best.mean())
         row |= {"share": share, "share_standard_error": residual.standard_error}
-    is_exact = gap is not None and gap <= 1e-6  # a supremum just above a breakpoint is approached, not reached
+    scale = float(few.valuations.max())
+    is_exact = (
+        gap is not None and gap <= REACHED * scale
+    )  # a supremum just above a breakpoint is approached, not reached
     row |= {"regret_is": "exact" if is_exact else "lower bound", "regret_max": regret.max}
     return row | {"n": len(brought), "regret_n": len(few.valuations)}
 
