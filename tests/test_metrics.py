@@ -66,6 +66,25 @@ def test_participation_gain_counts_suppressed_organic_exposure() -> None:
     assert metrics.ir_violation(outcome, Organic(), torch.ones(1, 2, 1)).tolist() == [[0.0, 0.0]]
 
 
+class Seasonal(Organic):
+    """The same in two contexts: unpaid exposure is twice as large in the second, and three halves of it on average."""
+
+    contexts = ("winter", "summer")
+
+    def exposure(self, allocation, context=None):
+        factor = torch.tensor([1.0, 2.0, 1.5])[torch.full((len(allocation),), 2) if context is None else context]
+        return factor.view(-1, 1, 1) * super().exposure(allocation)
+
+
+def test_participation_gain_is_against_the_null_of_the_same_context() -> None:
+    """Bidder 0 loses an unpaid half, which is worth 1/2, 1 and 3/4; bidder 1 gains what it gets."""
+    x, context = torch.tensor([[[0.0], [1.0]]]).repeat(2, 1, 1), torch.tensor([0, 1])
+    outcome, v = Outcome(x, torch.zeros(2, 2)), torch.tensor([[[1.0], [0.25]]]).repeat(2, 1, 1)
+    assert metrics.participation_gain(outcome, Seasonal(), v, context).tolist() == [[-0.5, 0.25], [-1.0, 0.5]]
+    assert metrics.participation_gain(outcome, Seasonal(), v, context.flip(0)).tolist() == [[-1.0, 0.5], [-0.5, 0.25]]
+    assert metrics.participation_gain(outcome, Seasonal(), v).tolist() == [[-0.75, 0.375]] * 2
+
+
 def test_values_sum_over_features() -> None:
     outcome = Outcome(torch.tensor([[[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]]]), torch.tensor([[0.25, 0.0]]))
     v = torch.tensor([[[0.25, 1.0, 0.5], [0.5, 0.25, 1.0]]])

@@ -226,6 +226,9 @@ def test_same_generator_same_draws() -> None:
         (lambda: Mixture([Empirical([1.0])]), "need densities"),
         (lambda: Empirical([]), "at least one sample"),
         (lambda: Empirical([math.nan]), "at least one sample"),
+        (lambda: Empirical([1.0, 2.0], [1.0]), "one weight a sample"),
+        (lambda: Empirical([1.0, 2.0], [0.0, 0.0]), "some above 0"),
+        (lambda: Empirical([1.0, 2.0], [1.0, -1.0]), "finite and >= 0"),
         (lambda: Uniform().quantile(1.5), r"q in \[0, 1\]"),
         (lambda: product([Uniform()], 2), "2 bidders, got 1"),
         (lambda: product([[Uniform()], [Uniform()]], 2, 2), "2 features, got 1"),
@@ -269,3 +272,107 @@ def test_priors_are_read_from_one_line(text: str, prior: Prior | list[Prior]) ->
 def test_what_is_no_prior_is_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         parse_priors(text)
+
+
+class Power(Prior):
+    """F(v) = vᵏ on [0, 1], made as docs/bring-your-own.md shows."""
+
+    def __init__(self, exponent: float | torch.Tensor, reported: tuple[float, ...] = ()) -> None:
+        super().__init__(0.0, 1.0, 0.5, reported)
+        self.exponent = exponent
+
+    def _cdf(self, v: torch.Tensor) -> torch.Tensor:
+        return v**self.exponent
+
+    def _pdf(self, v: torch.Tensor) -> torch.Tensor:
+        return self.exponent * v ** (self.exponent - 1)
+
+    def _quantile(self, q: torch.Tensor) -> torch.Tensor:
+        return q ** (1 / self.exponent)
+
+
+@pytest.mark.parametrize("reported", [(), (0.5,)])
+def test_priors_of_ones_own_are_told_apart_by_what_they_hold(reported: tuple[float, ...]) -> None:
+    """Whatever the parameters say: equality, hashing, products, and what was computed before makes no difference."""
+    flat, steep = Power(1.0, reported), Power(8.0, reported)
+    assert flat != steep
+    assert flat == Power(1.0, reported)
+    assert hash(flat) == hash(Power(1.0, reported))
+    assert len({flat, steep, Power(8.0, reported)}) == 2
+    assert float(flat.curve.evaluate(torch.tensor([0.75], dtype=torch.float64))) == pytest.approx(0.5)
+    assert flat == Power(1.0, reported)  # the curve that one of them has computed by now is no difference
+    assert flat != Power(1.0, (*reported, 1.0))
+    assert product([flat, steep], 2) != product([flat, flat], 2)
+    means = product([flat, steep], 2).quantile(levels().view(-1, 1, 1).expand(-1, 2, 1)).flatten(1).mean(0)
+    assert means.tolist() == pytest.approx([1 / 2, 8 / 9], abs=1e-4)
+    by_tensor = [Power(torch.tensor(k, dtype=torch.float64), reported) for k in (1.0, 8.0, 8.0)]
+    assert [one == by_tensor[1] for one in by_tensor] == [False, True, True]
+    mixed = [Mixture([one, Uniform()]) for one in (flat, steep, Power(8.0, reported))]
+    assert [one == mixed[1] for one in mixed] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "priors",
+    [
+        [Uniform(0, 1), Uniform(0, 2), Uniform(1, 2)],
+        [Exponential(1.0), Exponential(2.0), Exponential(1.0)],
+        [Empirical([1.0, 2.0]), Empirical([1.0, 2.0], [1.0, 3.0]), Empirical([1.0, 4.0])],
+        [Beta(2, 5), Beta(5, 2), Beta(2, 5, 0, 2)],
+    ],
+    ids=lambda priors: type(priors[0]).__name__,
+)
+def test_several_priors_of_one_class_are_drawn_each_by_itself(priors: list[Prior]) -> None:
+    column = levels(200)
+    drawn = product(priors, 3).quantile(column.view(-1, 1, 1).expand(-1, 3, 1), torch.float64)
+    for i, prior in enumerate(priors):
+        assert torch.equal(drawn[:, i, 0], prior.quantile(column))
+    by_feature = product([priors], 1, 3).quantile(column.view(-1, 1, 1).expand(-1, 1, 3), torch.float64)
+    assert torch.equal(by_feature[:, 0], drawn[:, :, 0])
+
+
+def test_a_subclass_with_another_distribution_has_no_closed_form_of_the_old_one() -> None:
+    class Squared(Uniform):
+        """F(v) = v², with the virtual value (3v² − 1) / 2v."""
+
+        def _cdf(self, v: torch.Tensor) -> torch.Tensor:
+            return v**2
+
+        def _pdf(self, v: torch.Tensor) -> torch.Tensor:
+            return 2 * v
+
+        def _quantile(self, q: torch.Tensor) -> torch.Tensor:
+            return q.sqrt()
+
+    class Unit(Uniform):
+        """The same, with fewer words."""
+
+        def __init__(self) -> None:
+            super().__init__(0.0, 1.0)
+
+    v = torch.tensor([0.5, 0.75, 0.9], dtype=torch.float64)
+    expected = (3 * v * v - 1) / (2 * v)
+    assert torch.allclose(Squared().virtual_value(v), expected, atol=1e-4)
+    assert torch.allclose(Squared().curve.evaluate(v), expected, atol=1e-4)
+    assert Squared().monopoly_price == pytest.approx(3**-0.5, abs=1e-4)
+    assert torch.equal(Unit().curve.evaluate(v), 2 * v - 1)
+    assert Squared() != Uniform(0, 1)
+
+
+def test_weighted_samples_are_a_prior_on_finitely_many_values() -> None:
+    """By hand: P(1) = .2, P(2) = .3, P(3) = .5; φ(v_k) = v_k − (v_{k+1} − v_k) P(V > v_k) / P(v_k) = −3, 1/3, 3."""
+    prior = Empirical([3.0, 1.0, 2.0, 7.0], [5.0, 2.0, 3.0, 0.0])
+    assert (prior.low, prior.high, prior.mean) == (1.0, 3.0, pytest.approx(2.3))
+    assert [part.tolist() for part in prior.atoms] == [[1.0, 2.0, 3.0], pytest.approx([0.2, 0.3, 0.5])]
+    at = torch.tensor([1.0, 2.0, 2.5, 3.0], dtype=torch.float64)
+    assert torch.allclose(prior.virtual_value(at), torch.tensor([-3.0, 1 / 3, 1 / 3, 3.0], dtype=torch.float64))
+    assert prior.cdf(at).tolist() == pytest.approx([0.2, 0.5, 0.5, 1.0])
+    assert prior.quantile(torch.tensor([0.0, 0.2, 0.21, 0.5, 1.0], dtype=torch.float64)).tolist() == [1, 1, 2, 2, 3]
+    assert prior == Empirical([1.0, 2.0, 3.0, 7.0], [2.0, 3.0, 5.0, 0.0])
+    assert Empirical([1.0, 2.0, 2.0]).virtual_value(at).tolist() == Empirical([1, 2], [1, 2]).virtual_value(at).tolist()
+    listed = product([prior, Empirical([0.0, 4.0])], 2).profiles(6)
+    assert listed is not None
+    assert listed[0].shape == (6, 2, 1)
+    assert float((listed[1] * listed[0][:, 0, 0]).sum()) == pytest.approx(2.3)
+    assert float((listed[1] * listed[0][:, 1, 0]).sum()) == pytest.approx(2.0)
+    assert product([prior, Empirical([0.0, 4.0])], 2).profiles(5) is None
+    assert product([prior, Uniform()], 2).profiles(100) is None

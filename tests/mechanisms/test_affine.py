@@ -68,6 +68,31 @@ def test_rows_do_not_touch(seed: int, bidders: int) -> None:
         assert torch.equal(alone.allocation[0], together.allocation[k])
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_context_and_none_has_its_list_and_its_boosts(seed: int) -> None:
+    """By a slow loop: context c reads row c of exposures and boosts, no context the average and the last row."""
+    rule = random_rule(seed, bidders=2, entries=5, contexts=2)
+    assert len(rule.boosts) == 3
+    shared = AffineMaximizer(rule.range, rule.allocations, rule.boosts[1], rule.weights)
+    bids = quarter_bids(seed, 8, 2, 1)
+    for mechanism in (rule, shared):
+        for context in (0, 1, None):
+            told = None if context is None else torch.full((len(bids),), context)
+            outcome = mechanism(bids, told)
+            boosts = mechanism.boosts[-1 if context is None or len(mechanism.boosts) == 1 else context]
+            listed = None if context is None else torch.full((5,), context)
+            exposure = rule.range.exposure(rule.allocations, listed)[:, :, 0]
+            for row in range(len(bids)):
+                worth = exposure * rule.weights * bids[row, :, 0]  # (entry, bidder)
+                totals = worth.sum(1) + boosts
+                k = int(outcome.allocation[row, 0, 0])
+                assert k == int(totals.argmax())
+                for i in range(2):
+                    others = totals - worth[:, i]
+                    expected = float((others.max() - others[k]) / rule.weights[i])
+                    assert float(outcome.payments[row, i]) == pytest.approx(expected, abs=1e-12)
+
+
 @given(st.integers(0, 10**6), st.sampled_from([0.25, 1.0]), st.sampled_from([Uniform(0, 1), Exponential(0.5)]))
 def test_the_learnable_oracle_is_the_optimum(seed: int, user_weight: float, prior: Prior) -> None:
     """Uniform: w = 1 and λ = −½(Σ e + user_weight · L). Exponential: λ = −(Σ mean · e + user_weight · L)."""

@@ -7,7 +7,9 @@ import torch
 from finite_list import quarter_list
 
 from auctionsim import mechanisms as m
+from auctionsim.mechanisms.saving import FORMAT, VERSION
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, TruncatedNormal, Uniform
+from auctionsim.storage import read_stored, write_stored
 from auctionsim.substrates import Bundles, Lottery, Positions, QuadraticSubstrate, Substrate, Units
 
 LIST = quarter_list(3, bidders=2, entries=6, contexts=2)
@@ -17,6 +19,7 @@ MANY = [
     [Uniform(0, 1), Mixture([TruncatedNormal(0.3, 0.1, 0, 1), Beta(2, 5)], [0.3, 0.7])],
     [Exponential(0.5), Empirical([0.1, 0.2, 0.7])],
 ]
+ABOVE = [Uniform(0.25, 0.5), Empirical([0.3, 0.4, 0.9], [1.0, 2.0, 0.5])]
 MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
     (m.FirstPrice(0.1), None),
     (m.SecondPrice(0.25), None),
@@ -28,6 +31,8 @@ MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
     (m.PayAsBid(LIST, 0.25), LIST),
     (m.VirtualWelfareMaximizer(LIST, MANY[0], 0.25, no_suppression=True), LIST),
     (m.VirtualWelfareMaximizer(LIST, MANY[1], 0.25), LIST),
+    (m.VirtualWelfareMaximizer(LIST, ABOVE, 0.25), LIST),
+    (m.VirtualWelfareMaximizer(LIST, ABOVE, 0.25, below_support="ignored"), LIST),
     (m.MenuAuction(QuadraticSubstrate(2, 0.5), MENU, reference=torch.ones(2, 1)), QuadraticSubstrate(2, 0.5)),
     (m.MenuAuction(QuadraticSubstrate(2), m.MenuNetwork(QuadraticSubstrate(2), entries=3)), QuadraticSubstrate(2)),
     (m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.randn(3, 6), torch.tensor([1.0, 0.5])), LIST),
@@ -113,4 +118,24 @@ def test_what_has_no_file_form_is_refused_before_anything_is_written(tmp_path: P
     for rule in (written, Own()):
         with pytest.raises(TypeError, match="no file form"):
             m.save_mechanism(rule, tmp_path / "rule")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_file_says_what_a_bid_below_the_support_gets(tmp_path: Path) -> None:
+    """A file from before the two were told apart meant that the ignored keep theirs."""
+    rules = [m.VirtualWelfareMaximizer(LIST, ABOVE, 0.25, below_support=word) for word in ("threat", "ignored")]
+    for rule in rules:
+        m.save_mechanism(rule, tmp_path / rule.below_support)
+        assert m.load_mechanism(tmp_path / rule.below_support, LIST) == rule
+    stored = read_stored(tmp_path / "ignored", FORMAT, VERSION)
+    del stored.record["settings"]["below_support"]
+    write_stored(tmp_path / "old", stored, FORMAT, VERSION)
+    assert m.load_mechanism(tmp_path / "old", LIST) == rules[1]
+
+
+def test_priors_of_ones_own_have_no_file_form(tmp_path: Path) -> None:
+    own = type("Uniform", (Uniform,), {"__module__": "elsewhere"})(0.0, 1.0)
+    for prior in (own, Mixture([Uniform(0, 1), own])):
+        with pytest.raises(TypeError, match="a prior of the kind Uniform has no file form"):
+            m.save_mechanism(m.VirtualWelfareMaximizer(LIST, prior), tmp_path / "rule")
     assert not list(tmp_path.iterdir())
