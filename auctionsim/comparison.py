@@ -1,8 +1,8 @@
 """How mechanisms compare on one measured surface: the same profiles, the optimum, regret and IR beside them.
 
 Mechanisms are designed on replicate A and scored on A and on B. On B nothing that was designed on A is proved any more:
-its regret there is the incentive gap that measurement error opens. Every regret is over bids up to the largest valuation
-that the priors can hold, whatever the mechanism knows of them; what counts as rounding is a share of that.
+its regret there is the incentive gap that measurement error opens. Every regret is over bids up to the largest
+valuation that the priors can hold, whatever the mechanism knows of them; what counts as rounding is a share of that.
 """
 
 from collections.abc import Callable, Iterator, Mapping

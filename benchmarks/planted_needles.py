@@ -11,8 +11,6 @@ from auctionsim.outcome import Outcome
 Target = Callable[[Tensor], Tensor]
 """From bids (batch, bidder, item) to the point at which each bidder is paid back (batch, bidder, item)."""
 
-OFFSETS = (0.004, 0.008, 0.012, 0.02)
-
 
 def next_rival(bids: Tensor) -> Tensor:
     """The next bidder's bid, as it is."""
@@ -42,8 +40,6 @@ class Rebate:
         target: Must not depend on the own bid, so that the needle stays where it is.
         width: Half the needle's base, money.
         size: Most that is paid, money.
-        mixed: Whether the first item's target is replaced by the bidder's valuation, as `truth` gives it.
-        truth: (batch, bidder, item) valuations, for `mixed`; rows are found by the rivals' bids.
     """
 
     def __init__(self, rule: Callable[[Tensor], Outcome], target: Target, width: float, size: float = 0.5) -> None:

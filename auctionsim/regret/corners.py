@@ -102,6 +102,7 @@ def corner_regret(
         method=f"corners of {cells} cells; {found.method}",
         budget=budget,
         pointwise=pointwise,
+        bids_up_to=None if found.bids_up_to is None else found.bids_up_to.view(2, cells, n, 1).amin(0),
     )
 
 

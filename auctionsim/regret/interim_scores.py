@@ -35,7 +35,7 @@ def scored_gains(
     confidence: float,
     spans: Float[Tensor, "type bidder"] | None = None,
 ) -> Scored:
-    """Score `best` against `own` on common draws; gains range over `spans`, or over what is seen where none is known."""
+    """Score `best` against `own` on common draws; gains range over `spans`, or over what is seen."""
     count, n, _ = valuations.shape
     mean, variance, span = (torch.zeros(count, n, dtype=torch.float64, device=own.device) for _ in range(3))
     differs = (best != own).any(2)

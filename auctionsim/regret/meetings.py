@@ -4,8 +4,8 @@ Attention compares bids, so a symmetric network may change within a thousandth o
 rival's: as it is, with items exchanged, or in some items only. An even filling misses such needles.
 
 One list per row, in an order that never changes, what is likelier first. Each point is made of numbers in the row (its
-valuations and reports) and steps that are shares of its largest, so it scales with the currency and no other row enters it.
-With many bidders and items there are more meeting points than a search has evaluations for: the list ends at `most`.
+valuations and reports) and steps that are shares of its largest, so it scales with the currency and no other row
+enters it. With many bidders and items there are more meeting points than a search has evaluations for: the list ends at `most`.
 """
 
 import itertools
@@ -47,7 +47,7 @@ def meeting_points(
 def _reordered(bids: list[Tensor]) -> Iterator[Tensor]:
     """Yield bids with their items in other orders, exchanges of two before turns of all, every bid in each."""
     m = bids[0].shape[2] if bids else 1
-    turns = sorted(itertools.islice(itertools.permutations(range(m)), 1, 721), key=lambda order: _moved(order))
+    turns = sorted(itertools.islice(itertools.permutations(range(m)), 1, 721), key=_moved)
     for order in turns[:ORDERS]:
         for bid in bids:
             yield bid[..., list(order)]

@@ -84,8 +84,8 @@ def pattern_search(
     """Try a step both ways along turning axes, and twice the last move; go to the best, or halve a row's step.
 
     The axes turn by the golden angle each time: on the ridges of piecewise-linear mechanisms a fixed cross finds no way
-    up, though there is one. Every third time one of them
-    goes up in all features at once; its step is kept apart, for a bid may have to move in all or not at all.
+    up, though there is one. Every third time one of them goes up in all features at once; its step is kept apart, for a
+    bid may have to move in all or not at all.
 
     Args:
         score: What a misreport brings.
