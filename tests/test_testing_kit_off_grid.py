@@ -162,7 +162,10 @@ def test_deviations_are_what_they_say(bids: Tensor, pays_own: bool) -> None:
             outcome = rule(reports)
             worth.append((found.truth[:, i] * outcome.allocation[:, i]).sum(1) - outcome.payments[:, i])
         torch.testing.assert_close(worth[1] - worth[0], found.gain[:, i], rtol=0, atol=1e-12)
-    assert float(found.gain.min()) > 0.4 if pays_own else float(found.gain.max()) < 1e-12
+    if pays_own:  # the highest type that is judged, 6, needs only to bid a little above the rival
+        assert (found.gain >= 6.0 - bids[..., 0].flip(1) - 1e-4).all()
+    else:
+        assert float(found.gain.max()) < 1e-12
 
 
 @given(loose_bids(batch=3, high=2.0))

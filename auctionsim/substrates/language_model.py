@@ -131,6 +131,8 @@ class LanguageModelSubstrate:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
         self.mode, self.positions, self.rows = mode, positions, checked_count(rows, "rows")
         neurons.intervention(self.null_allocation(1, dtype=torch.float32), mode)  # refuses what it lacks now, not later
+        for prompt in prompts.everything:
+            model.chat_ids(prompt)  # a prompt that cannot be framed is refused before anything is measured
         self._score = CommercialScorer(
             model, neurons.brands, prompts.stem_texts, whole_prompt=positions == "all", leads=leads
         )
