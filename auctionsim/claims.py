@@ -111,7 +111,7 @@ def _replaced_below(kind: type, source: type) -> bool:
 
 def _replaced_on(owner: object) -> bool:
     """Tell whether an attribute of the object itself stands before a method of its class."""
-    methods = types.FunctionType | staticmethod | classmethod
+    methods = (types.FunctionType, staticmethod, classmethod)
     for name in _own(owner):
         source = None if name in HARMLESS or name in CLAIMS else source_of(type(owner), name)
         if source is not None and isinstance(vars(source)[name], methods):

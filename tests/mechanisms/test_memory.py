@@ -106,10 +106,6 @@ def test_exposures_are_not_the_allocation() -> None:
         allocation = place.null_allocation(1)
         place.exposure(allocation).add_(1)
         assert float(allocation.abs().sum()) == 0
-    wanted = [[0], [1], [0, 1]]
-    bundles = Bundles(wanted)  # type: ignore[arg-type]
-    wanted[0].append(1)
-    assert bundles == Bundles.llg()
     samples = torch.tensor([2.0, 1.0], dtype=F64)
     prior = Empirical(samples)
     samples.zero_()
