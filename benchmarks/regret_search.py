@@ -1,12 +1,12 @@
 """What the default search finds of the best known regret: symmetric learned auctions, and needles that are planted.
 
-Learned: networks of `symmetric_auctions.py`, trained here by seed. The best known gain of each profile and bidder is the
-largest of three: the default search, the same search with a budget 40 times as large, and plain pattern searches of
+Learned: networks of `symmetric_auctions.py`, trained here by seed. The best known gain of each profile and bidder is
+the largest of three: the default search, the same search with a budget 40 times as large, and plain pattern searches of
 about 300 evaluations from each place where bids meet (rivals' bids as they are and with items in any order, the own bid
 with items in any order).
 
-Planted: a rebate near a point made of rivals' bids, on a second price and on the learned networks; what the search finds
-of the gain at that very point, which another misreport may beat (shares above 100 %).
+Planted: a rebate near a point made of rivals' bids, on a second price; what the search finds of the gain at that very
+point, which another misreport may beat (shares above 100 %).
 
     python -m benchmarks.regret_search [--steps 1500] [--profiles 48] [--quick]
 """
@@ -121,12 +121,10 @@ def main() -> None:
     print("planted on a second price:", "; ".join(TARGETS))
     for bidders, items in itertools.product((2, 3, 4), (1, 2, 3)):
         for width in (0.02, 0.005):
-            print(planted(lambda bids: SecondPrice()(bids), bidders, items, width), flush=True)
+            print(planted(SecondPrice(), bidders, items, width), flush=True)
     if chosen.quick:
         return
-    print(
-        f"\n{'network':30s} {'default':>9s} {'pattern':>9s} {'40 times':>9s} {'known':>9s} {'share':>8s} {'seconds':>8s}"
-    )
+    print(f"\n{'network':30s} {'default':>9s} {'pattern':>9s} {'40 times':>9s} {'known':>9s} {'share':>8s} {'s':>8s}")
     for recipe in RECIPES:
         print(learned(recipe, chosen.steps, chosen.profiles), flush=True)
 

@@ -1,4 +1,4 @@
-"""The search looks where bids meet: needles that an even filling misses, on a second price and on a symmetric network."""
+"""The search looks where bids meet: needles that an even filling misses, on a second price and on attention."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ TARGETS = {
 @pytest.mark.parametrize("width", [0.02, 0.005])
 @pytest.mark.parametrize(("n", "m"), [(2, 1), (2, 2), (3, 2), (2, 3), (4, 2)])
 def test_rebates_where_bids_meet_are_found(n: int, m: int, width: float) -> None:
-    for base in (lambda bids: SecondPrice()(bids), attention):
+    for base in (SecondPrice(), attention):
         for name, target in TARGETS.items():
 
             def rule(bids: Tensor, context: Tensor | None = None, base=base, target=target) -> Outcome:
