@@ -5,7 +5,8 @@ rival's: as it is, with items exchanged, or in some items only. An even filling 
 
 One list per row, in an order that never changes, what is likelier first. Each point is made of numbers in the row (its
 valuations and reports) and steps that are shares of its largest, so it scales with the currency and no other row
-enters it. With many bidders and items there are more meeting points than a search has evaluations for: the list ends at `most`.
+enters it. With many bidders and items there are more meeting points than a search has evaluations for: the list ends at
+`most`.
 """
 
 import itertools

@@ -82,7 +82,13 @@ def test_the_last_edge_belongs_to_the_last_cell_and_edges_may_be_the_supports_ow
 def test_the_worse_corner_is_told_with_its_misreport() -> None:
     """First price, own and rival bid 0 in the only cell: at value 1 a bid just above 0 wins, at 0 nothing gains."""
     found = corner_regret(
-        FirstPrice(), Items(2), Uniform(0, 1), torch.tensor([0.0, 1.0]), torch.zeros(1, 2), draws=64, generator=seeded(0)
+        FirstPrice(),
+        Items(2),
+        Uniform(0, 1),
+        torch.tensor([0.0, 1.0]),
+        torch.zeros(1, 2),
+        draws=64,
+        generator=seeded(0),
     )
     loser = int(found.lower[0].argmax())
     assert float(found.lower[0, loser]) > 0.99

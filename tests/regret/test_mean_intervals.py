@@ -1,4 +1,4 @@
-"""Intervals for the mean over rows: right when gains are rare or large, exactly 0 under a proof, silent about one row."""
+"""Intervals for the mean over rows: right when gains are rare or large, exactly 0 under a proof."""
 
 import pytest
 import torch
@@ -112,7 +112,7 @@ def test_ranges_of_exposure_are_stated_or_not() -> None:
 
 
 def test_a_rare_rival_is_allowed_for_under_a_proof() -> None:
-    """One rival bids .8 once in 5,000, else 0: bidding .9 at a value of .2 then costs .6. 2,048 draws rarely show it."""
+    """A rival bids .8 once in 5,000, else 0: bidding .9 at a value of .2 then costs .6; few samples show it."""
     rival = Empirical([0.0] * 4999 + [0.8])
     v = torch.full((1, 2, 1), 0.2, dtype=torch.float64)
     held = 0
