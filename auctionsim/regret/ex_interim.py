@@ -158,7 +158,7 @@ def _boxes(prior: Product, valuations: Tensor, own: Tensor, high: float | None) 
 
 def _alike(boxes: Float[Tensor, "type feature"]) -> list[Tensor]:
     """Return the rows of each distinct box."""
-    _, which = boxes.unique(dim=0, return_inverse=True)
+    _, which = torch.unique(boxes, dim=0, return_inverse=True)
     return [(which == k).nonzero().squeeze(1) for k in range(int(which.max()) + 1)]
 
 

@@ -125,7 +125,8 @@ def _axes(num_features: int, turn: int, *, mirrored: bool) -> Float[Tensor, "fea
     axes = torch.eye(num_features, dtype=torch.float64)
     if mirrored:
         normal = axes[0] - num_features**-0.5
-        return axes - 2 * torch.outer(normal, normal) / normal.square().sum()
+        reflected: Tensor = axes - 2 * torch.outer(normal, normal) / normal.square().sum()
+        return reflected
     angle = math.pi / 2 * ((turn * GOLDEN) % 1)
     for k in range(num_features - 1):
         plane = torch.eye(num_features, dtype=torch.float64)

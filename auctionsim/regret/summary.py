@@ -39,7 +39,7 @@ def summarised(
         bids_up_to: Over which misreports `upper` and "exact" hold; default `high`.
     """
     rows = lower.mean(1)
-    most: float | None = largest_gain(game, high)
+    most = largest_gain(game, high)
     interval: Interval | None = None
     if len(rows) > 1 and float(rows.max()) > most:
         method += f"; no interval: a row gains {float(rows.max()):.4g}, its bids are worth {most:.4g} at most"
