@@ -169,8 +169,8 @@ class VirtualWelfareMaximizer(Mechanism):
         objective = revenue - self.user_weight * loss
         sampled = nodes is None and listed is None
         interval = mean_interval(objective.view(2, -1).mean(0)) if sampled else None
-        mean = [float((weights * part).sum()) for part in (objective, revenue, loss)]
-        return Optimum(mean[0], mean[1], mean[2], interval, self.below_support)
+        means = [float((weights * part).sum()) for part in (objective, revenue, loss)]
+        return Optimum(means[0], means[1], means[2], interval, self.below_support)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether the other is this rule: the same choices and payments for the same reason."""
