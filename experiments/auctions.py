@@ -83,12 +83,15 @@ def regret_table(
 ) -> Table:
     """Return the ex-post regret of a mechanism on both replicates: the largest among bidders, a profile."""
     profiles = draw_profiles(surface, priors, draws, seed)
-    table = Table(title=f"{type(mechanism).__name__} on {', '.join(surface.features)}, {draws} truthful profiles")
+    name = type(mechanism).__name__
+    if isinstance(mechanism, VirtualWelfareMaximizer):
+        name += f" (bids below the support: {mechanism.below_support})"
+    table = Table(title=f"{name} on {', '.join(surface.features)}, {draws} truthful profiles")
     table.add_column("largest regret among bidders")
     columns = []
-    for name in ("A", "B"):
-        table.add_column(f"paid by replicate {name}", justify="right")
-        scored = surface.replicate(name)
+    for replicate in ("A", "B"):
+        table.add_column(f"paid by replicate {replicate}", justify="right")
+        scored = surface.replicate(replicate)
         began = time.perf_counter()
         high = largest_bid(surface, priors)
         found = ex_post_regret(

@@ -39,8 +39,9 @@ def comparison_section(
     parts = [
         f"`{feature}` of `{surface}` is sold; valuations {prior}, truthful bids, mechanisms designed on replicate A; "
         f"means ± standard errors over {rows[0].revenue.n:,} profiles, regret over {rows[0].regret.n:,}. Regret is the "
-        "largest among bidders; the optimum is the best that an honest mechanism can do on the same replicate, so that "
-        "only a rule with regret can be above it, under bids that it does not get."
+        "largest among bidders; the optimum is the best that a mechanism can do on the same replicate in which truth "
+        "is dominant and every type of the prior gets u ≥ 0 (a bid below the support is threatened), so that only a "
+        "rule with regret can be above it, under bids that it does not get."
     ]
     for weight in dict.fromkeys(row.user_weight for row in rows):
         for replicate in ("A", "B"):

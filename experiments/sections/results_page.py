@@ -47,7 +47,10 @@ def write_results(path: Path, finished: Sequence[Finished], model: str, command:
         f"Written by `{command}` from the data of its runs; nothing here is typed by hand. The model is `{model}`; all "
         "numbers are about it, and about the prompts, brands and scoring of this project, which reconstruct the "
         "paper's (its own are not public). ± is one standard error. Every table is also a parquet and a CSV file in "
-        "the run's folder, with the number of draws behind each mean.",
+        "the run's folder, with the number of draws behind each mean. The *optimum*, here and in every share of it, is "
+        "among mechanisms in which truth is dominant and every type of the prior gets u ≥ 0; what bids below a prior's "
+        "support would get is the designer's threat (decision 15). Slots are scored on stems that differ between "
+        "identification, A and B; losses are computed in float32 (docs/measuring.md).",
         "## The paper's claims on this model",
         markdown_table(_claims(finished)),
         *_evidence(finished),
