@@ -62,7 +62,7 @@ def test_searched_rules_and_the_parts_of_a_menu(unit: float) -> None:
 
     for scaled, plain in zip(found(unit), found(1.0), strict=True):
         torch.testing.assert_close(scaled / unit, plain, rtol=1e-4, atol=1e-6)
-        assert plain.max() > 0.001
+    assert min(float(plain.max()) for plain in found(1.0)[:4]) > 0.001  # a fixed menu has no influence, the last part
 
 
 @pytest.mark.parametrize("unit", CURRENCIES)
