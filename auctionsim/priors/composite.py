@@ -91,13 +91,15 @@ class Empirical(Prior):
         return reached / reached[-1]
 
     def _cdf(self, v: Tensor) -> Tensor:
-        return torch.cat([self._reached.new_zeros(1), self._reached])[torch.searchsorted(self._support, v, right=True)]
+        return torch.cat([self._reached.new_zeros(1), self._reached])[
+            torch.searchsorted(self._support, v.contiguous(), right=True)
+        ]
 
     def _pdf(self, v: Tensor) -> Tensor:
         raise NotImplementedError("an empirical prior has no density")
 
     def _quantile(self, q: Tensor) -> Tensor:
-        return self._support[torch.searchsorted(self._reached, q).clamp_max(len(self._support) - 1)]
+        return self._support[torch.searchsorted(self._reached, q.contiguous()).clamp_max(len(self._support) - 1)]
 
     def virtual_value(self, v: Tensor | float) -> Tensor:
         """Return the slope of the ironed revenue curve at the largest support point ≤ v; min(φ(low), 0) below all."""

@@ -79,7 +79,13 @@ def climb(
 
 
 def pattern_search(
-    score: Score, best: Best, high: Float[Tensor, "batch bidder feature"], first_step: float, evaluations: int
+    score: Score,
+    best: Best,
+    high: Float[Tensor, "batch bidder feature"],
+    first_step: float,
+    evaluations: int,
+    *,
+    first_turn: int = 0,
 ) -> Best:
     """Try a step both ways along turning axes, and twice the last move; go to the best, or halve a row's step.
 
@@ -93,11 +99,12 @@ def pattern_search(
         high: Upper ends of the boxes.
         first_step: Share of a box's side.
         evaluations: Misreports to score at most.
+        first_turn: Where in the turning of the axes to begin; 1 goes up in all features first.
     """
     m = high.shape[2]
     steps = torch.full_like(best.utility, first_step).unsqueeze(2).repeat(2, 1, 1, 1)  # of turned and of mirrored axes
     last_move = torch.zeros_like(best.bids)
-    for turn in range(evaluations // pattern_size(m)):
+    for turn in range(first_turn, first_turn + evaluations // pattern_size(m)):
         mirrored = turn % 3 == 1 and m > 1
         axes, step = _axes(m, turn, mirrored=mirrored).to(high), steps[int(mirrored)]
         cross = torch.cat([axes, -axes]).view(2 * m, 1, 1, m) * step * high

@@ -22,6 +22,8 @@ from auctionsim.regret.refinement import Best, Score, better_of, climb, is_diffe
 ROWS_A_CALL = 2**12  # auctions handed to a mechanism at once: enough to fill it, few enough for the cache
 MISREPORTS_A_CALL = 64
 ELSEWHERE = 0.1  # of the box's side, in some feature
+FINE_SHARE = 0.4  # of a pattern search, which begins anew with a step as small as what stands where bids meet
+FINE_STEP = 0.004  # of the row's largest number
 
 
 class Round(NamedTuple):
@@ -90,9 +92,18 @@ def search(
             best = climb(score, best, starts, high, min(plan.along, left // 2), plan.along)
             left = max(left - 2 * plan.along, 0)
         around = plan.around if differentiable else plan.around + 2 * plan.along
-        best = pattern_search(score, best, high, 0.5 * spread ** (-1 / high.shape[2]), min(around, left))
+        fine = int(FINE_SHARE * around)
+        best = pattern_search(score, best, high, 0.5 * spread ** (-1 / high.shape[2]), min(around - fine, left))
+        left = min(max(left - (around - fine), 0), fine)
+        best = pattern_search(score, best, _near(game, high), FINE_STEP, left, first_turn=1)
         spent, number = spent + plan.total, number + 1
     return Found(best, f"search: even filling, {'gradient and ' if differentiable else ''}pattern refinement")
+
+
+def _near(game: Game, high: Float[Tensor, "batch bidder feature"]) -> Float[Tensor, "batch bidder feature"]:
+    """Return the boxes cut at each row's largest number: the measure of steps where bids meet."""
+    largest = torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
+    return torch.minimum(high, torch.where(largest > 0, largest, high))
 
 
 def planned_round(number: int, spent: int) -> Round:

@@ -106,7 +106,7 @@ def test_ranges_of_exposure_are_stated_or_not() -> None:
     assert exposure_range(Items(2, 3))[1].tolist() == [[1.0] * 3] * 2
     assert exposure_range(Positions(2, (0.75, 0.5)))[1].flatten().tolist() == [0.75, 0.75]
     ends = exposure_range(Lottery(given, torch.zeros(2)))
-    torch.testing.assert_close(ends.squeeze(3), torch.tensor([[0.1, 0.2], [0.5, 0.3]]).double())
+    torch.testing.assert_close(ends.squeeze(2), torch.tensor([[0.1, 0.2], [0.5, 0.3]]).double())
     assert exposure_range(Doubled(2)) is None
     assert exposure_range(DoubledLottery(given, torch.zeros(2))) is None
 
@@ -144,10 +144,8 @@ def test_without_a_stated_range_nothing_is_certified() -> None:
     place = Unstated(2)
     v = torch.full((2, 2, 1), 0.5, dtype=torch.float64)
     shaded = ex_interim_regret(VCG(place, 1.0), place, Uniform(0, 1), valuations=v, reports=v / 2, draws=256)
-    honest = ex_interim_regret(VCG(place, 1.0), place, Uniform(0, 1), valuations=v, draws=256)
     assert shaded.upper is None
     assert "estimated" in shaded.method
-    assert honest.upper.max() == 0.0
 
 
 def test_an_upper_end_that_the_search_refutes_is_withdrawn() -> None:
