@@ -9,7 +9,8 @@ from torch import Tensor
 
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
 from auctionsim.agents.strategies import Shading, Strategy, TableStrategy, Truthful
-from auctionsim.storage import Stored, read_stored, write_stored
+from auctionsim.records import Record
+from auctionsim.storage import Stored, fill_network, read_stored, write_stored
 
 FORMAT, VERSION = "auctionsim/bidders", 1
 
@@ -50,15 +51,15 @@ def load_strategies(path: str | os.PathLike[str]) -> SavedBidders:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is truncated, damaged, or holds something else.
+        ValueError: It is truncated, damaged, or holds something else; names it.
     """
     stored = read_stored(path, FORMAT, VERSION)
-    strategies = []
-    for bidder, kind in enumerate(stored.record["strategies"]):
-        prefix = f"{bidder}."
-        own = {name.removeprefix(prefix): a for name, a in stored.arrays.items() if name.startswith(prefix)}
-        strategies.append(_strategy_from(kind, own, os.fspath(path)))
-    return SavedBidders(strategies, stored.record["record"])
+    try:
+        kinds = stored.fields.records("strategies")
+        strategies = [_strategy_from(kind, f"{bidder}.", stored) for bidder, kind in enumerate(kinds)]
+        return SavedBidders(strategies, stored.fields.plain("record"))
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from error
 
 
 def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -75,16 +76,33 @@ def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
     raise TypeError(f"{type(strategy).__name__} has no file form: networks, tables, truth and shading have")
 
 
-def _strategy_from(kind: dict[str, Any], arrays: dict[str, Tensor], where: str) -> Strategy:
-    match kind["kind"]:
-        case "NetworkStrategy" | "CappedStrategy":
-            network = BiddingNetwork(arrays["high"], kind["hidden"], torch.Generator(), kind["start"])
-            network.load_state_dict(arrays)
-            return NetworkStrategy(network) if kind["kind"] == "NetworkStrategy" else CappedStrategy(network)
+def _strategy_from(record: Record, prefix: str, stored: Stored) -> Strategy:
+    match record.text("kind"):
+        case "NetworkStrategy" | "CappedStrategy" as kind:
+            network = _network(record, prefix, stored)
+            return NetworkStrategy(network) if kind == "NetworkStrategy" else CappedStrategy(network)
         case "TableStrategy":
-            return TableStrategy(arrays["valuations"], arrays["bids"])
+            valuations = stored.array(f"{prefix}valuations", (None,))
+            bids = stored.array(f"{prefix}bids", (len(valuations), None))
+            if not bool((bids.isfinite() & (bids >= 0)).all() & valuations.isfinite().all()):
+                raise ValueError(f"{prefix}bids must be finite and >= 0, at finite valuations")
+            return TableStrategy(valuations, bids)
         case "Shading":
-            return Shading(kind["factor"])
+            return Shading(record.number("factor", 0))
         case "Truthful":
             return Truthful()
-    raise ValueError(f"{where}: holds a {kind['kind']}, which this auctionsim does not know")
+        case kind:
+            raise ValueError(f"holds a {kind}, which this auctionsim does not know")
+
+
+def _network(record: Record, prefix: str, stored: Stored) -> BiddingNetwork:
+    """Build a network of the size that its tensors have, whatever the record says."""
+    hidden, high = record.whole("hidden", 1), stored.array(f"{prefix}high", (None,))
+    if not len(high):
+        raise ValueError(f"{prefix}high must hold one number a feature, got none")
+    stored.array(f"{prefix}nets.0.2.weight", (hidden, hidden))
+    for feature in range(len(high)):
+        stored.array(f"{prefix}nets.{feature}.4.weight", (len(high), hidden))
+    network = BiddingNetwork(high, hidden, torch.Generator(), record.number("start", 0))
+    fill_network(network, prefix, stored)
+    return network
