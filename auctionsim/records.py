@@ -151,6 +151,9 @@ class Record:
 
     def wholes(self, name: str, low: int = 0, high: int = LARGEST_WHOLE) -> tuple[int, ...]:
         """Return a list of whole numbers."""
+        items = self.items(name)
+        if all(type(value) is int and low <= value <= high for value in items):  # most of the time, and fast
+            return tuple(items)
         return self._each(name, lambda value, what: _whole(value, what, low, high))
 
     def numbers(self, name: str, low: float = -math.inf, high: float = math.inf) -> tuple[float, ...]:
