@@ -66,7 +66,7 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/compare-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/compare-…")] = None,
 ) -> None:
     """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
     from auctionsim.experiments.comparing import CompareSettings, main
@@ -106,7 +106,7 @@ def more_bidders(
     regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
     menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 200,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/more-bidders-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…")] = None,
 ) -> None:
     """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
     from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
@@ -141,7 +141,7 @@ def neurons_frontier(
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
     resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/neurons-frontier-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/neurons-frontier-…")] = None,
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
     from auctionsim.experiments.neuron_auctions import FrontierSettings, main
@@ -163,7 +163,8 @@ def neurons_frontier(
 @app.command("market-regret")
 def market_regret(
     subsets: Annotated[
-        list[str] | None, typer.Option(help="Lists of measured subsets, packaged or files [default: all packaged].")
+        list[str] | None,
+        typer.Option(help="Lists of measured subsets, packaged or files.", show_default="all packaged"),
     ] = None,
     grids: Annotated[str, typer.Option(help="Surfaces that are markets as they are, commas between.")] = ALL_GRIDS,
     feature: Feature = "slot_probability",

@@ -28,7 +28,7 @@ def train(
     surface: Annotated[str | None, typer.Option(help="The surface it was designed on.")] = None,
     feature: Feature = "slot_probability",
     learner: Annotated[str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.")] = "equilibrium",
-    iterations: Annotated[int | None, typer.Option(min=1, help="Updates [default: the learner's].")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Updates.", show_default="the learner's")] = None,
     seed: Seed = 0,
     shared: Annotated[bool, typer.Option(help="ppo: all bidders share a policy.")] = False,
     exploiter: Annotated[int | None, typer.Option(help="ppo: only this bidder learns, against frozen ones.")] = None,
@@ -115,7 +115,7 @@ def study(
     learners: Annotated[str, typer.Option(help="equilibrium, exponential-weights; commas between.")] = "equilibrium",
     updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/learned-bids-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…")] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.learned_bids import LearnedSettings, main

@@ -57,6 +57,14 @@ Prompts = Annotated[
         "context and prompt, or text with one prompt a line."
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="AUCTIONSIM_THREADS, OMP_NUM_THREADS, or the cores less one",
+        help="Threads that compute; stands before the command. How sums round depends on it.",
+    ),
+]
 Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
 SurfaceName = Annotated[str, typer.Option("--surface", help="A packaged surface's name, or a .safetensors file.")]
 PriorText = Annotated[

@@ -99,7 +99,7 @@ def measure(
 @app.command("package")
 def package(
     names: Annotated[list[str] | None, typer.Argument(help="Which recipes; none: all that are not there yet.")] = None,
-    into: Annotated[Path | None, typer.Option(help="Folder [default: the package's own surfaces].")] = None,
+    into: Annotated[Path | None, typer.Option(help="Folder.", show_default="the package's own surfaces")] = None,
     runs: Annotated[Path, typer.Option(help="Where they are measured, and gone on from.")] = Path("runs/surfaces"),
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -130,7 +130,7 @@ def show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or
 def maps(
     name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")],
     features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/maps-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…")] = None,
 ) -> None:
     """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
     from auctionsim.experiments.support.preparation import slug
