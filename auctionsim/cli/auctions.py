@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Device,
     Dtype,
@@ -30,7 +31,9 @@ app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 
 @app.command("design")
 def design(
-    mechanism: Annotated[str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.")],
+    mechanism: Annotated[
+        str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.", autocompletion=completions.mechanisms)
+    ],
     out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).")],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
@@ -96,7 +99,10 @@ def compare(
 @app.command("more-bidders")
 def more_bidders(
     measured: Annotated[
-        str, typer.Argument(help="A packaged list of every subset of its brands, or a file.")
+        str,
+        typer.Argument(
+            help="A packaged list of every subset of its brands, or a file.", autocompletion=completions.lists
+        ),
     ] = "running-shoes-5-subsets@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
@@ -134,8 +140,12 @@ def more_bidders(
 
 @app.command("neurons-frontier")
 def neurons_frontier(
-    harm_aware: Annotated[str, typer.Option(help="A surface of neurons by harm.")] = "running-shoes-2@3",
-    plain: Annotated[str, typer.Option(help="One of plain attribution's.")] = "running-shoes-2-attribution@2",
+    harm_aware: Annotated[
+        str, typer.Option(help="A surface of neurons by harm.", autocompletion=completions.surfaces)
+    ] = "running-shoes-2@3",
+    plain: Annotated[
+        str, typer.Option(help="One of plain attribution's.", autocompletion=completions.surfaces)
+    ] = "running-shoes-2-attribution@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, ascending, commas between.")] = "0,0.25,0.5,1,2,4",
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
     Seed,
@@ -23,11 +24,20 @@ app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 @app.command("train")
 def train(
     out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.")],
-    setting: Annotated[str | None, typer.Argument(help="A named auction, such as first-price or neuron-menu.")] = None,
+    setting: Annotated[
+        str | None,
+        typer.Argument(
+            help="A named auction, such as first-price or neuron-menu.", autocompletion=completions.settings
+        ),
+    ] = None,
     mechanism: Annotated[Path | None, typer.Option(help="A saved mechanism instead of a named auction.")] = None,
-    surface: Annotated[str | None, typer.Option(help="The surface it was designed on.")] = None,
+    surface: Annotated[
+        str | None, typer.Option(help="The surface it was designed on.", autocompletion=completions.surfaces)
+    ] = None,
     feature: Feature = "slot_probability",
-    learner: Annotated[str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.")] = "equilibrium",
+    learner: Annotated[
+        str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.", autocompletion=completions.learners)
+    ] = "equilibrium",
     iterations: Annotated[int | None, typer.Option(min=1, help="Updates.", show_default="the learner's")] = None,
     seed: Seed = 0,
     shared: Annotated[bool, typer.Option(help="ppo: all bidders share a policy.")] = False,

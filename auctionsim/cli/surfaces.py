@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     DEFAULT_METHOD,
     Brands,
@@ -118,7 +119,11 @@ def package(
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")]) -> None:
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.measured)
+    ],
+) -> None:
     """Print what was measured: levers, contexts, and every brand alone at each setting, or every listed allocation."""
     from auctionsim.experiments.surfaces import measured_named, measured_tables
 
@@ -128,7 +133,9 @@ def show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or
 
 @app.command("maps")
 def maps(
-    name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")],
+    name: Annotated[
+        str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.surfaces)
+    ],
     features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…")] = None,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
     PriorText,
@@ -67,14 +68,16 @@ def grid(
 
 @app.command("hyperparameters")
 def hyperparameters(
-    target: Annotated[str, typer.Argument(help="menu or bidders.")],
+    target: Annotated[str, typer.Argument(help="menu or bidders.", autocompletion=completions.targets)],
     trials: Annotated[int, typer.Option(min=1, help="How many are tried.")] = 24,
     steps: Annotated[int, typer.Option(min=1, help="Of a trial's training.")] = 1200,
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
     prior: PriorText = "uniform:0,1",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
-    setting: Annotated[str, typer.Option(help="bidders: a named auction.")] = "first-price",
+    setting: Annotated[
+        str, typer.Option(help="bidders: a named auction.", autocompletion=completions.settings)
+    ] = "first-price",
     draws: Draws = 4096,
     regret_draws: RegretDraws = 128,
     seed: Seed = 0,
