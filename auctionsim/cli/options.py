@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from auctionsim.cli import completions
+from auctionsim.console import TableConsole
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-console = Console()
+console = TableConsole()
 errors = Console(stderr=True, soft_wrap=True)
 
 
