@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -23,7 +23,7 @@ console = TableConsole()
 errors = Console(stderr=True, soft_wrap=True)
 
 
-def noted_brands(context: typer.Context, text: str) -> str:
+def noted_brands(context: Any, text: str) -> str:
     """Return a line of brands as it is; say beside it which of them are common words too."""
     if context.resilient_parsing:  # a shell completes a command that is not finished
         return text

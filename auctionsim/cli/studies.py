@@ -1,4 +1,4 @@
-"""Commands about the whole: the demo, one reply twice, benchmarks, what is installed."""
+"""Commands about the whole: the demo, the study, one reply twice, reports, benchmarks."""
 
 import sys
 from pathlib import Path
@@ -141,25 +141,3 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all whe
     for name in names or there:
         console.rule(name)
         runpy.run_path(str(there[name]), run_name="__main__")
-
-
-def doctor() -> None:
-    """Print versions, the device, and the packaged model as it loads here, its dtype included."""
-    import platform
-
-    from auctionsim.language_models.loading import choose_device, load_model, packaged_gguf_or_none
-    from auctionsim.neurons.brand_neurons import package_versions
-
-    table = Table(show_header=False)
-    table.add_row("python", platform.python_version())
-    for name, version in package_versions().items():
-        table.add_row(name, version)
-    table.add_row("device", str(choose_device("auto")))
-    gguf = packaged_gguf_or_none()
-    table.add_row("packaged model", "not installed" if gguf is None else str(gguf))
-    console.print(table)
-    model = load_model()
-    console.print(
-        f"{escape(model.identity)} loads: {model.num_layers} layers of {model.num_neurons} neurons, "
-        f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
-    )

@@ -22,12 +22,27 @@ from auctionsim.cli.options import (
     numbers,
     surface_named,
 )
+from auctionsim.threads import use_threads
 
 app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
 
 WorkerCount = Annotated[int, typer.Option(min=0, help="Ray workers, one model each; 0 measures in this process.")]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster's address; without, Ray is started here.")]
-Threads = Annotated[int, typer.Option(min=1, help="Of torch, in each worker.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Of torch: in each worker, or here where there are none.",
+        show_default="1 in a worker; here as `auctionsim --threads`",
+    ),
+]
+
+
+def _worker_threads(workers: int, asked: int | None) -> int:
+    """Return the threads of each worker; without workers set those of this process, where a number is asked for."""
+    if not workers and asked is not None:
+        use_threads(asked)
+    return asked or 1
 
 
 @app.command("measure")
@@ -67,7 +82,7 @@ def measure(
     seed: Seed = 0,
     workers: WorkerCount = 0,
     address: Address = None,
-    threads: Threads = 1,
+    threads: Threads = None,
 ) -> None:
     """Measure exposure and user loss, twice (replicates A and B): of every joint setting of the levers' grid for 1–3
     brands, of a list of joint allocations for more. A lever with one value is fixed there.
@@ -93,7 +108,8 @@ def measure(
         max_replies=max_replies,
     )
     recipe = Recipe(brands, category, settings, model, prompts, allocations, method, subsets)
-    carry_out(recipe, out, console, FanOut(device, dtype, workers, address, threads))
+    fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
+    carry_out(recipe, out, console, fan_out)
     console.print(f"measured: {result_file(recipe, out)}", soft_wrap=True)
 
 
@@ -106,14 +122,14 @@ def package(
     dtype: Dtype = "auto",
     workers: WorkerCount = 0,
     address: Address = None,
-    threads: Threads = 1,
+    threads: Threads = None,
 ) -> None:
     """Measure the packaged surfaces' recipes under their new names; a name that is there is never overwritten."""
     from auctionsim.data import surfaces_folder
     from auctionsim.experiments.recipes import FanOut
     from auctionsim.experiments.recipes import package as measure_and_package
 
-    fan_out = FanOut(device, dtype, workers, address, threads)
+    fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
     for path in measure_and_package(names or [], into or surfaces_folder(), runs, console, fan_out):
         console.print(f"packaged: {path}", soft_wrap=True)
 
