@@ -17,8 +17,9 @@ from auctionsim.console import TableConsole, table_console
 from auctionsim.experiments.auctions import AFFINE, MENU, comparison_tables, rival_mechanisms
 from auctionsim.experiments.sections.comparison import comparison_section
 from auctionsim.experiments.sections.comparison_figures import draw_menus, draw_trade_off, draw_training
+from auctionsim.experiments.support.kept_neurons import kept_neurons
 from auctionsim.experiments.support.menu_options import menu_options
-from auctionsim.experiments.support.preparation import Stages, kept_neurons
+from auctionsim.experiments.support.preparation import Stages
 from auctionsim.experiments.support.running import Run
 from auctionsim.files import write_text
 from auctionsim.language_models import load_model

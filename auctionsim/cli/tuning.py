@@ -25,6 +25,9 @@ Address = Annotated[
 ]
 Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs of a local Ray.", show_default="this machine's")]
 PerTrial = Annotated[int, typer.Option(min=1, help="CPUs that are set aside for each trial.")]
+TrustPickles = Annotated[
+    bool, typer.Option("--trust-pickles", help="Go on with a folder from elsewhere: what it holds can run any code.")
+]
 Draws = Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")]
 RegretDraws = Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")]
 
@@ -44,6 +47,7 @@ def grid(
     cpus_per_trial: PerTrial = 1,
     cpus: Cpus = None,
     address: Address = None,
+    trust_pickles: TrustPickles = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-grid-…")] = None,
 ) -> None:
     """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
@@ -61,7 +65,7 @@ def grid(
         folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
         draws=draws,
         regret_draws=min(regret_draws, draws),
-        cluster=Cluster(cpus_per_trial, cpus, address),
+        cluster=Cluster(cpus_per_trial, cpus, address, trust_pickles),
     )
     main(settings, surface_named(surface), command_line(), console)
 
@@ -87,6 +91,7 @@ def hyperparameters(
     cpus_per_trial: PerTrial = 1,
     cpus: Cpus = None,
     address: Address = None,
+    trust_pickles: TrustPickles = False,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…")] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
@@ -111,6 +116,6 @@ def hyperparameters(
         grace=grace,
         reduction=reduction,
         concurrent=concurrent,
-        cluster=Cluster(cpus_per_trial, cpus, address),
+        cluster=Cluster(cpus_per_trial, cpus, address, trust_pickles),
     )
     main(settings, surface_named(surface) if target == "menu" else None, command_line(), console)
