@@ -1,14 +1,14 @@
 """Learned bidders in a file: what each strategy is made of, so that the evaluators can read them again."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
-from auctionsim.agents.strategies import Shading, Strategy, TableStrategy, Truthful
+from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy, Sight
+from auctionsim.agents.strategies import ByContext, Shading, Strategy, TableStrategy, Truthful
 from auctionsim.storage import Stored, read_stored, write_stored
 
 FORMAT, VERSION = "auctionsim/bidders", 1
@@ -31,7 +31,7 @@ def save_strategies(path: str | os.PathLike[str], strategies: Sequence[Strategy]
 
     Args:
         path: The file.
-        strategies: Networks, tables, `Truthful` or `Shading`.
+        strategies: Networks, tables, `Truthful`, `Shading`, or `ByContext` of these; what they observe is kept too.
         record: JSON-serialisable.
     Raises:
         TypeError: A strategy that has no file form, such as a function.
@@ -55,9 +55,7 @@ def load_strategies(path: str | os.PathLike[str]) -> SavedBidders:
     stored = read_stored(path, FORMAT, VERSION)
     strategies = []
     for bidder, kind in enumerate(stored.record["strategies"]):
-        prefix = f"{bidder}."
-        own = {name.removeprefix(prefix): a for name, a in stored.arrays.items() if name.startswith(prefix)}
-        strategies.append(_strategy_from(kind, own, os.fspath(path)))
+        strategies.append(_strategy_from(kind, _part_of(stored.arrays, bidder), os.fspath(path)))
     return SavedBidders(strategies, stored.record["record"])
 
 
@@ -65,6 +63,8 @@ def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if isinstance(strategy, (NetworkStrategy, CappedStrategy)):
         network = strategy.network
         kind = {"kind": type(strategy).__name__, "hidden": network.hidden, "start": network.start}
+        if network.observes:
+            kind["observes"] = list(network.observes)
         return kind, {name: value.detach().clone() for name, value in network.state_dict().items()}
     if isinstance(strategy, TableStrategy):
         return {"kind": "TableStrategy"}, {"valuations": strategy.valuations.clone(), "bids": strategy.bids.clone()}
@@ -72,13 +72,18 @@ def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {"kind": "Shading", "factor": strategy.factor}, {}
     if isinstance(strategy, Truthful):
         return {"kind": "Truthful"}, {}
+    if isinstance(strategy, ByContext):
+        parts = [_state_of(one) for one in strategy.strategies]
+        arrays = {f"{k}.{name}": array for k, (_, own) in enumerate(parts) for name, array in own.items()}
+        return {"kind": "ByContext", "of": [kind for kind, _ in parts]}, arrays
     raise TypeError(f"{type(strategy).__name__} has no file form: networks, tables, truth and shading have")
 
 
 def _strategy_from(kind: dict[str, Any], arrays: dict[str, Tensor], where: str) -> Strategy:
     match kind["kind"]:
         case "NetworkStrategy" | "CappedStrategy":
-            network = BiddingNetwork(arrays["high"], kind["hidden"], torch.Generator(), kind["start"])
+            sight = Sight(tuple(kind["observes"]), arrays["scales"]) if "observes" in kind else None
+            network = BiddingNetwork(arrays["high"], kind["hidden"], torch.Generator(), kind["start"], sight=sight)
             network.load_state_dict(arrays)
             return NetworkStrategy(network) if kind["kind"] == "NetworkStrategy" else CappedStrategy(network)
         case "TableStrategy":
@@ -87,4 +92,13 @@ def _strategy_from(kind: dict[str, Any], arrays: dict[str, Tensor], where: str) 
             return Shading(kind["factor"])
         case "Truthful":
             return Truthful()
+        case "ByContext":
+            each = [_strategy_from(one, _part_of(arrays, k), where) for k, one in enumerate(kind["of"])]
+            return ByContext(each)
     raise ValueError(f"{where}: holds a {kind['kind']}, which this auctionsim does not know")
+
+
+def _part_of(arrays: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Return the arrays named "number.…", without that."""
+    prefix = f"{number}."
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
