@@ -87,9 +87,13 @@ class MeasuredList(MeasuredSubstrate):
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> "MeasuredList":
-        record, listed = stored.record, stored.arrays["allocations"]
-        levers = tuple(Lever(**lever) for lever in record["levers"])
-        features, contexts = record["features"], record["contexts"]
+        record = stored.fields
+        levers = tuple(
+            Lever(lever.text("name"), *(lever.number(part) for part in ("low", "high", "null")))
+            for lever in record.records("levers")
+        )
+        listed = _checked_list(stored.array("allocations", (None, None, len(levers))), levers)
+        features, contexts = record.texts("features"), record.texts("contexts")
         cells = described_cells(levers, features, contexts, (len(listed),), listed)
         return cls(
             levers=levers,
@@ -97,7 +101,7 @@ class MeasuredList(MeasuredSubstrate):
             features=features,
             contexts=contexts,
             replicates=replicates_from(stored.arrays, cells),
-            provenance=record["provenance"],
+            provenance=record.plain("provenance"),
         )
 
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
