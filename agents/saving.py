@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
-from auctionsim.agents.strategies import Shading, Strategy, TableStrategy, Truthful
+from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy, Sight
+from auctionsim.agents.strategies import ByContext, Shading, Strategy, TableStrategy, Truthful
 from auctionsim.records import Record
 from auctionsim.storage import Stored, fill_network, read_stored, write_stored
+from auctionsim.strategies import OBSERVED
 
 FORMAT, VERSION = "auctionsim/bidders", 1
 
@@ -32,7 +33,7 @@ def save_strategies(path: str | os.PathLike[str], strategies: Sequence[Strategy]
 
     Args:
         path: The file.
-        strategies: Networks, tables, `Truthful` or `Shading`.
+        strategies: Networks, tables, `Truthful`, `Shading`, or `ByContext` of these; what they observe is kept too.
         record: JSON-serialisable.
     Raises:
         TypeError: A strategy that has no file form, such as a function.
@@ -66,6 +67,8 @@ def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if isinstance(strategy, (NetworkStrategy, CappedStrategy)):
         network = strategy.network
         kind = {"kind": type(strategy).__name__, "hidden": network.hidden, "start": network.start}
+        if network.observes:
+            kind["observes"] = list(network.observes)
         return kind, {name: value.detach().clone() for name, value in network.state_dict().items()}
     if isinstance(strategy, TableStrategy):
         return {"kind": "TableStrategy"}, {"valuations": strategy.valuations.clone(), "bids": strategy.bids.clone()}
@@ -73,6 +76,10 @@ def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {"kind": "Shading", "factor": strategy.factor}, {}
     if isinstance(strategy, Truthful):
         return {"kind": "Truthful"}, {}
+    if isinstance(strategy, ByContext):
+        parts = [_state_of(one) for one in strategy.strategies]
+        arrays = {f"{k}.{name}": array for k, (_, own) in enumerate(parts) for name, array in own.items()}
+        return {"kind": "ByContext", "of": [kind for kind, _ in parts]}, arrays
     raise TypeError(f"{type(strategy).__name__} has no file form: networks, tables, truth and shading have")
 
 
@@ -91,6 +98,9 @@ def _strategy_from(record: Record, prefix: str, stored: Stored) -> Strategy:
             return Shading(record.number("factor", 0))
         case "Truthful":
             return Truthful()
+        case "ByContext":
+            parts = record.records("of")
+            return ByContext([_strategy_from(part, f"{prefix}{k}.", stored) for k, part in enumerate(parts)])
         case kind:
             raise ValueError(f"holds a {kind}, which this auctionsim does not know")
 
@@ -103,6 +113,15 @@ def _network(record: Record, prefix: str, stored: Stored) -> BiddingNetwork:
     stored.array(f"{prefix}nets.0.2.weight", (hidden, hidden))
     for feature in range(len(high)):
         stored.array(f"{prefix}nets.{feature}.4.weight", (len(high), hidden))
-    network = BiddingNetwork(high, hidden, torch.Generator(), record.number("start", 0))
+    sight = _sight(record, prefix, stored) if "observes" in record else None
+    network = BiddingNetwork(high, hidden, torch.Generator(), record.number("start", 0), sight=sight)
     fill_network(network, prefix, stored)
     return network
+
+
+def _sight(record: Record, prefix: str, stored: Stored) -> Sight:
+    observes = record.texts("observes")
+    unknown = [name for name in observes if name not in OBSERVED]
+    if unknown or len(set(observes)) < len(observes):
+        raise ValueError(f"observes must name some of {', '.join(OBSERVED)} once each, got {', '.join(observes)}")
+    return Sight(observes, stored.array(f"{prefix}scales", (None,)))

@@ -1,11 +1,19 @@
 """How files come into being, whole or not at all, and how much of one is read."""
 
+import hashlib
 import os
+import platform
+import re
 import secrets
+import shutil
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_DRAFT = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}\.partial")
+_ABANDONED = 86_400.0  # seconds after which another machine's draft has no writer: a write takes seconds
 
 
 @contextmanager
@@ -14,8 +22,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Whoever opens `path`, at any moment, a power cut included, finds the old file or the new one. After an exception,
     an interrupt included, the old file stays and the temporary one is gone; after a kill -9 the latter is left behind
-    under a name of its own that ends in ".partial" and nobody reads. Missing folders are made; a symbolic link is
-    followed.
+    under a name of its own that says who wrote it, ends in ".partial" and nobody reads: `sweep` removes it. Missing
+    folders are made; a symbolic link is followed.
 
     Example:
         >>> with replacing(folder / "plan.json") as draft:
@@ -23,7 +31,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    draft = draft_beside(target)
     try:
         yield draft
         _sync(draft)
@@ -32,6 +40,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             _sync(target.parent)  # the new name, too, must survive a power cut
     finally:
         draft.unlink(missing_ok=True)
+
+
+def draft_beside(target: Path) -> Path:
+    """Return a new name beside a file or folder that is being written: whose draft it is, and who writes it."""
+    return target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -43,6 +56,47 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 def write_text(path: str | os.PathLike[str], content: str) -> None:
     """Write `content` to `path` as UTF-8, line ends as they are, whole or not at all."""
     write_bytes(path, content.encode())
+
+
+def sweep(folder: str | os.PathLike[str]) -> list[Path]:
+    """Remove what killed writers left in a folder and below it: drafts, files or folders, whose process has ended.
+
+    A file of another name is no draft of ours and stays, and so does one whose process lives. Of another machine's
+    processes nothing is known here: their drafts go when they are a day old.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for path in list(Path(folder).rglob(".*.partial")):
+        found = _DRAFT.fullmatch(path.name)
+        if found is None or path.is_symlink():
+            continue
+        with suppress(FileNotFoundError):  # its writer finished, or somebody else sweeps
+            written = path.stat().st_mtime
+            here = found["host"] == _host()
+            alive = _lives(int(found["process"]), written) if here else time.time() - written < _ABANDONED
+            if not alive:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _host() -> str:
+    """Return 8 hex digits that name this machine (a container is one of its own)."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _lives(process: int, written: float) -> bool:
+    """Tell whether the process that wrote something lives; one that began later has only inherited its number."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).create_time() <= written + 1)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # it is there, and somebody else's
+        return True
 
 
 def _sync(path: Path) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auctionsim.caching import cache_folder
-from auctionsim.files import read_bounded, write_bytes, write_text
+from auctionsim.files import draft_beside, read_bounded, write_bytes, write_text
 from auctionsim.records import Record, read_json
 
 TRUST = "--trust-pickles"
@@ -134,8 +134,8 @@ def replacing_folder(folder: str | os.PathLike[str], purpose: str) -> Iterator[P
     """
     target = Path(os.path.realpath(folder))
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    draft = draft_beside(target)
+    old = draft_beside(target)
     draft.mkdir()
     try:
         yield draft
@@ -231,7 +231,7 @@ def _key() -> bytes:
 def _make_key(path: Path) -> None:
     """Write a new key; of two processes that do so at once, one wins and both use its key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{_KEY}.{secrets.token_hex(4)}.partial")
+    draft = draft_beside(path)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

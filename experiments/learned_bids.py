@@ -24,6 +24,7 @@ from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, Se
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.priors import product
+from auctionsim.strategies import played
 from auctionsim.substrates import Items, Lottery, ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.protocol import Substrate, contexts_of
@@ -238,7 +239,7 @@ def play_rows(
     valuations = product(PRIOR, place.num_bidders).sample(draws, generator, torch.float64)
     names = contexts_of(place)
     context = torch.randint(len(names), (draws,), generator=generator) if names else None
-    bids = torch.stack([play(valuations[:, i]) for i, play in enumerate(strategies)], 1)
+    bids = played(strategies, valuations, context)
     weight = float(key["user_weight"])
     told = play_samples(auction, place, valuations, valuations, context, weight)
     bid = play_samples(auction, place, bids, valuations, context, weight)

@@ -91,7 +91,9 @@ def test_doctor_prints_the_dtype_that_loads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("doctor", monkeypatch=monkeypatch) == 0
-    words = capsys.readouterr().out.replace(",", " ").split()
+    shown = capsys.readouterr().out
+    assert "one auction on running-shoes-2@1 cleared" in shown
+    words = shown.replace(",", " ").split()
     assert [word for word in words if word in ("float32", "bfloat16", "float16")] == [
         str(loading.load_model().dtype).removeprefix("torch.")
     ]

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from auctionsim.caching import cache_folder
+from auctionsim.files import draft_beside, sweep
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.model import LanguageModel
 
@@ -295,7 +295,9 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     plain.load_state_dict(quantised.state_dict())
     plain.generation_config = quantised.generation_config
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    sweep(folder.parent)  # half a gigabyte each, if the first use of the model was killed
+    scratch = draft_beside(folder)
+    scratch.mkdir(mode=0o700)
     try:
         plain.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)

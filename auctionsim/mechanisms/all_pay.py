@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.substrates.protocol import Substrate
 
 
 class AllPay(ItemRule):
@@ -26,3 +27,7 @@ class AllPay(ItemRule):
         """Return every admitted bid."""
         del wins
         return torch.where(bids >= self.reserve, bids, torch.zeros_like(bids)) if self.reserve else bids.clone()
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Whoever bids most wins and everybody is charged its own bid, where exposure is the allocation."""
+        return self.alike_for_all(substrate)

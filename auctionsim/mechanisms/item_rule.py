@@ -7,8 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_number
+from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
+from auctionsim.substrates.items import Items
+from auctionsim.substrates.protocol import Substrate
 
 
 class ItemRule(Mechanism):
@@ -38,3 +41,10 @@ class ItemRule(Mechanism):
         self, bids: Float[Tensor, "batch bidder item"], wins: Float[Tensor, "batch bidder item"]
     ) -> Float[Tensor, "batch bidder item"]:
         """Return what each bidder pays for each item, `wins` being 1 where it gets it and 0 elsewhere."""
+
+    def alike_for_all(self, substrate: Substrate) -> bool:
+        """Tell whether winners go by bids alone: one reserve for all, and exposure is the allocation.
+
+        Charges are the subclass's: it claims `is_anonymous` where they go by bids alone too.
+        """
+        return isinstance(self.reserve, float) and behaves_as(substrate, Items)

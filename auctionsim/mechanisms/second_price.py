@@ -35,3 +35,7 @@ class SecondPrice(ItemRule):
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Vickrey's argument, item by item, where exposure is the allocation."""
         return "Vickrey: the price does not depend on the winner's bid" if behaves_as(substrate, Items) else None
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
+        return self.alike_for_all(substrate)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.substrates.protocol import Substrate
 
 
 class ThirdPrice(ItemRule):
@@ -30,3 +31,7 @@ class ThirdPrice(ItemRule):
             second = torch.maximum(second, torch.minimum(first, bid))
             first = torch.maximum(first, bid)
         return wins * second.clamp_min(self.reserve).unsqueeze(1)
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
+        return self.alike_for_all(substrate)

@@ -6,7 +6,7 @@ from torch import Tensor
 from auctionsim.checks import checked_number
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
-from auctionsim.substrates.protocol import Substrate, maximises_exactly, same_substrate
+from auctionsim.substrates.protocol import Substrate, maximises_exactly, same_substrate, treats_bidders_alike
 
 
 class VCG(Mechanism):
@@ -51,3 +51,7 @@ class VCG(Mechanism):
         if same_substrate(self.range, substrate) and maximises_exactly(self.range):
             return "Groves: exact argmax over a fixed range"
         return None
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Where the substrate it was designed on treats bidders alike, so does the welfare maximum."""
+        return same_substrate(self.range, substrate) and treats_bidders_alike(self.range)

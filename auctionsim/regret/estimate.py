@@ -28,7 +28,8 @@ class RegretEstimate(NamedTuple):
         lower: (batch, bidder). Ex post: a gain that `best_misreports` really brings, hence a lower bound on regret,
             ≥ 0. Ex interim: the estimated gain of `best_misreports`, unclipped, hence possibly negative.
         upper: (batch, bidder), a proved upper bound, or None where nothing is proved.
-        best_misreports: (batch, bidder, feature), the best bids found.
+        best_misreports: (batch, bidder, feature), the best bids found; where `lower` is a mean over contexts, those of
+            the context in which they gain most.
         mean: Average of `lower`.
         max: Largest of `lower`.
         interval: Sampling interval for the mean, or None where there is nothing to sample.
@@ -39,6 +40,8 @@ class RegretEstimate(NamedTuple):
             `method`, are about bids up to there. Infinite where a theorem or a list covers every bid ≥ 0.
         largest_gain: Ex post only: what `interval` takes for the most that one bidder can gain in any row, drawn or
             not; None where there is no interval.
+        context_gains: (context, batch, bidder), the gains that `lower` is the mean of; None for one context or none.
+        context_misreports: (context, batch, bidder, feature), the best bids found in each.
     """
 
     lower: Tensor
@@ -52,6 +55,8 @@ class RegretEstimate(NamedTuple):
     pointwise: Tensor | None = None
     bids_up_to: Tensor | None = None
     largest_gain: float | None = None
+    context_gains: Tensor | None = None
+    context_misreports: Tensor | None = None
 
 
 class Game(NamedTuple):

@@ -28,6 +28,7 @@ class Items:
     num_bidders: int
     num_items: int = 1
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")

@@ -33,6 +33,7 @@ class Positions:
     click_rates: tuple[float, ...]
     features = ("clicks",)
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")

@@ -27,6 +27,7 @@ class QuadraticSubstrate:
     features = ("exposure",)
     levers = (Lever("x", 0.0, 1.0, 0.0),)
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")

@@ -28,6 +28,7 @@ class Units:
     num_bidders: int
     num_units: int
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from rich.console import Console
 
 from auctionsim.experiments.support.preparation import commit_or_none, slug
@@ -142,6 +143,7 @@ class Run:
             "inputs": self.inputs,
             "settings": self.settings,
             "versions": package_versions(),
+            "threads": torch.get_num_threads(),
             "seconds": round(self._before + time.perf_counter() - self._began, 1),
             "title": section.title,
             "figures": dict(section.figures),

@@ -21,7 +21,6 @@ TRIALS = "trials"  # Tune's own folder inside the run folder
 CLAIM = "study.json"
 TABLE = "trials.parquet"
 SNAPSHOT_SECONDS = "2"  # how often Tune writes down which trials are finished: what a kill costs beside running trials
-WIDTH = 140  # columns of a table that is written to a file
 FINISHED = "finished"  # a trial's own word that it came to its end, and was not stopped early
 
 
@@ -140,11 +139,6 @@ def provenance() -> dict[str, Any]:
     """Return what a trial adds to its record: which code computed it. A study that goes on may hold several."""
     versions = {f"version_{name}": version for name, version in package_versions().items()}
     return {"commit": commit_or_none() or "not from a checkout", **versions}
-
-
-def wide(console: Console) -> Console:
-    """Return the console, or one that is wide enough for a table where it writes to a file."""
-    return console if console.is_terminal else Console(file=console.file, width=max(console.width, WIDTH))
 
 
 def plain_settings(settings: Any, *left_out: str) -> dict[str, Any]:
