@@ -14,8 +14,8 @@ from auctionsim.cli.options import (
     command_line,
     console,
     numbers,
+    seed_numbers,
     surface_named,
-    whole_numbers,
 )
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
@@ -136,7 +136,7 @@ def study(
         folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
         feature=feature,
         user_weights=numbers(user_weights),
-        seeds=whole_numbers(seeds),
+        seeds=seed_numbers(seeds),
         learners=tuple(learners.split(",")),
         updates=updates,
         rounds=rounds,
