@@ -13,6 +13,8 @@ from auctionsim.cli.options import (
     SurfaceName,
     command_line,
     console,
+    file_or_folder_to_write,
+    folder_to_write,
     numbers,
     seed_numbers,
     surface_named,
@@ -23,7 +25,7 @@ app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
 @app.command("train")
 def train(
-    out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.")],
+    out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.", callback=folder_to_write)],
     setting: Annotated[
         str | None,
         typer.Argument(
@@ -95,7 +97,12 @@ def evaluate(
     bidders: Annotated[Path, typer.Argument(help="A run folder of `bidders train`, or its bidders.safetensors.")],
     draws: Annotated[int, typer.Option(min=8, help="Auctions drawn.")] = 1 << 14,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers, too: to a .json file, or into a folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the numbers, too: to a .json file, or into a folder.", callback=file_or_folder_to_write
+        ),
+    ] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
     from auctionsim.experiments.bidder_evaluation import evaluate as evaluated
@@ -125,7 +132,9 @@ def study(
     learners: Annotated[str, typer.Option(help="equilibrium, exponential-weights; commas between.")] = "equilibrium",
     updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.learned_bids import LearnedSettings, main
