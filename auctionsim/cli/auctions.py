@@ -21,6 +21,7 @@ from auctionsim.cli.options import (
     file_to_write,
     folder_to_write,
     numbers,
+    seed_numbers,
     surface_named,
     whole_numbers,
 )
@@ -196,7 +197,7 @@ def market_regret(
     from auctionsim.experiments.market_regret import MarketRegretSettings, main
     from auctionsim.experiments.support.subsets import subsets_named
 
-    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=whole_numbers(seeds))
+    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds))
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
     lists = by_name(names, subsets_named)
     markets = by_name(filter(None, grids.split(",")), surface_named)
@@ -244,7 +245,7 @@ def generalisation(
     """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
     from auctionsim.experiments.generalisation import GeneralisationSettings, main
 
-    settings = GeneralisationSettings(out, feature, prior, user_weight, whole_numbers(seeds))
+    settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds))
     named = by_name(surfaces.split(","), surface_named)
     main(settings, named, command_line(), console)
 

@@ -16,8 +16,8 @@ from auctionsim.cli.options import (
     file_or_folder_to_write,
     folder_to_write,
     numbers,
+    seed_numbers,
     surface_named,
-    whole_numbers,
 )
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
@@ -42,6 +42,9 @@ def train(
     ] = "equilibrium",
     iterations: Annotated[int | None, typer.Option(min=1, help="Updates.", show_default="the learner's")] = None,
     seed: Seed = 0,
+    sees_context: Annotated[
+        bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
+    ] = False,
     shared: Annotated[bool, typer.Option(help="ppo: all bidders share a policy.")] = False,
     exploiter: Annotated[int | None, typer.Option(help="ppo: only this bidder learns, against frozen ones.")] = None,
     against: Annotated[Path | None, typer.Option(help="ppo: a run whose bidders are the frozen ones.")] = None,
@@ -66,6 +69,7 @@ def train(
         shared=shared,
         exploiter=exploiter,
         rivals=None if against is None else tuple(kept_bidders(against).strategies),
+        sees_context=sees_context,
         rounds=rounds,
         episodes=episodes,
         steps=steps,
@@ -130,6 +134,9 @@ def study(
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     seeds: Annotated[str, typer.Option(help="Repetitions, commas between.")] = "0,1,2",
     learners: Annotated[str, typer.Option(help="equilibrium, exponential-weights; commas between.")] = "equilibrium",
+    sees_context: Annotated[
+        bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
+    ] = True,
     updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
     out: Annotated[
@@ -145,8 +152,9 @@ def study(
         folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
         feature=feature,
         user_weights=numbers(user_weights),
-        seeds=whole_numbers(seeds),
+        seeds=seed_numbers(seeds),
         learners=tuple(learners.split(",")),
+        sees_context=sees_context,
         updates=updates,
         rounds=rounds,
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from auctionsim.cli.computing import prepare
 from auctionsim.cli.options import (
     DEFAULT_METHOD,
     Brands,
@@ -21,8 +22,8 @@ from auctionsim.cli.options import (
     folder_to_write,
     note_common_words,
     numbers,
+    whole_numbers,
 )
-from auctionsim.cli.threaded import set_threads
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -52,7 +53,7 @@ def neurons(
     """Find brands' neurons; print where they are, and how near orthogonal the brands are."""
     if context.invoked_subcommand is not None:
         return
-    set_threads(context)
+    prepare(context)
     from auctionsim.brands import parse_brands
     from auctionsim.experiments.support.preparation import Stages
     from auctionsim.experiments.surfaces import neurons_table
@@ -106,7 +107,7 @@ def compare(
         markets=parsed,
         methods=tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(",")),
         folder=out,
-        grid=FrontierSettings(tuple(map(int, numbers(num_neurons))), numbers(amplification), numbers(limits)),
+        grid=FrontierSettings(whole_numbers(num_neurons), numbers(amplification), numbers(limits)),
         reply_prompts=reply_prompts,
         seed=seed,
     )

@@ -1,5 +1,6 @@
 """Options that several commands share, and how their values are read."""
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from auctionsim.cli import completions
+from auctionsim.cli.computing import LARGEST
 from auctionsim.console import TableConsole
 from auctionsim.files import require_file, require_folder
 
@@ -138,15 +140,18 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Read numbers with commas between.
+    """Read finite numbers with commas between.
 
     Raises:
         ValueError: Something else.
     """
     try:
-        return tuple(float(part) for part in text.split(","))
+        values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"several values are written as numbers with commas between, got {text!r}") from None
+        values = (math.nan,)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"several values are written as numbers with commas between, got {text!r}")
+    return values
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -159,6 +164,19 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"whole numbers are wanted, commas between, got {text!r}") from None
+
+
+def seed_numbers(text: str) -> tuple[int, ...]:
+    """Read seeds with commas between.
+
+    Raises:
+        ValueError: Something else than whole numbers from 0 to `LARGEST`.
+    """
+    seeds = whole_numbers(text)
+    for seed in seeds:
+        if not 0 <= seed <= LARGEST:
+            raise ValueError(f"seeds must be whole numbers from 0 to {LARGEST}, got {seed}")
+    return seeds
 
 
 def command_line() -> str:

@@ -15,8 +15,8 @@ from auctionsim.cli.options import (
     console,
     folder_to_write,
     numbers,
+    seed_numbers,
     surface_named,
-    whole_numbers,
 )
 
 app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
@@ -64,7 +64,7 @@ def grid(
         mechanisms=tuple(part.strip() for part in mechanisms.split(",")),
         priors=tuple(prior or ["uniform:0,1"]),
         user_weights=numbers(user_weights),
-        seeds=whole_numbers(seeds),
+        seeds=seed_numbers(seeds),
         folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
         draws=draws,
         regret_draws=min(regret_draws, draws),
