@@ -64,7 +64,7 @@ class ExponentialWeights:
         self.prior = product(priors, self.num_bidders, 1)
         self.context = context
         drawn_contexts(substrate, 0, context, torch.Generator())  # refuses a context that there is not
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(checked_count(seed, "seed", 0))
         self.batch = checked_count(batch, "batch")
         self.step = checked_number(step, "step")
         self.low: Tensor = self.prior.low[:, 0].float()

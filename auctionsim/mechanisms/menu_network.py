@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from auctionsim.checks import checked_count
 from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.offers import Menu
 from auctionsim.substrates.protocol import Substrate, contexts_of
@@ -31,6 +32,7 @@ class MenuNetwork(nn.Module):
     ) -> None:
         super().__init__()
         check_menus_fit(substrate)
+        checked_count(entries, "entries"), checked_count(hidden, "hidden"), checked_count(seed, "seed", 0)
         generator = torch.Generator().manual_seed(seed)
         n, features, levers = substrate.num_bidders, len(substrate.features), len(substrate.levers)
         self.hidden, self.entries, self.num_levers = hidden, entries, levers

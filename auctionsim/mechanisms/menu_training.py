@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_count, checked_number
+from auctionsim.checks import checked_count, checked_money, checked_number
 from auctionsim.mechanisms.free_menu import FreeMenu
 from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_exposures
 from auctionsim.mechanisms.menu_losses import MenuLosses
@@ -64,14 +64,14 @@ def train_menu(
     """
     check_menus_fit(substrate)
     settings = _Settings(
-        checked_number(user_weight, "user_weight"),
+        checked_money(user_weight, "user_weight"),
         checked_count(steps, "steps"),
         checked_count(batch, "batch"),
         checked_number(learning_rate, "learning_rate"),
         inverse_temperatures,
     )
     distribution = product(priors, substrate.num_bidders, len(substrate.features))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(checked_count(seed, "seed", 0))
     lesson = _Lesson(substrate, distribution, settings, generator)
     menu = FreeMenu(substrate, lesson.slots, checked_count(entries, "entries"), lesson.money, generator)
     menu.price_by_value(substrate, lesson.typical, generator)

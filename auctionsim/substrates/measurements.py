@@ -90,7 +90,8 @@ def checked_names(names: Sequence[str], what: str) -> tuple[str, ...]:
         ValueError: They are not.
     """
     listed = (names,) if isinstance(names, str) else tuple(names)
-    if not listed or len(set(listed)) < len(listed) or not all(name.strip() for name in listed):
+    blank = not all(isinstance(name, str) and name.strip() for name in listed)
+    if blank or not listed or len(set(listed)) < len(listed):
         raise ValueError(f"{what} must be one or more different names, got {listed}")
     return listed
 
