@@ -38,7 +38,7 @@ def parse_json(text: str | bytes) -> Any:
     try:
         written = text.decode() if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
-        raise ValueError(f"is no JSON: not UTF-8 at byte {error.start}") from None
+        raise ValueError(f"is not JSON: not UTF-8 at byte {error.start}") from None
     try:
         found = json.loads(
             written,
@@ -48,7 +48,7 @@ def parse_json(text: str | bytes) -> Any:
             parse_int=_integer,
         )
     except json.JSONDecodeError as error:
-        raise ValueError(f"is no JSON: {error}") from None
+        raise ValueError(f"is not JSON: {error}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     if written.count("[") + written.count("{") > MOST_DEPTH:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_count
+from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite
 from auctionsim.envs.observations import Limits, Observations, largest_exposure
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
@@ -161,6 +161,7 @@ class AuctionGame:
         bids = self._within_constraints(state, valuations, bids.to(self.dtype))
         outcome = self.mechanism(bids, context)
         checked_allocation(outcome.allocation, self._allocation_shape)
+        checked_finite(outcome.payments, "payments")
         exposure, user_loss = self._measured(outcome.allocation, context)
         value = (valuations * exposure).sum(2)
         following = state._replace(

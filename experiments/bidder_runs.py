@@ -49,7 +49,7 @@ def write_run(
 def settings_of(arena: Arena, training: Training, against: Path | None = None) -> dict[str, Any]:
     """Return what decided the bidders as JSON has it; what PPO alone reads is left out for other learners."""
     chosen: dict[str, Any] = {**vars(arena), "learner": training.learner, "seed": training.seed}
-    chosen["iterations"] = training.updates
+    chosen["iterations"], chosen["sees_context"] = training.updates, training.sees_context
     if training.learner == "ppo":
         chosen |= {name: getattr(training, name) for name in _PPO_ONLY}
         chosen["against"] = None if against is None else str(against)

@@ -74,7 +74,7 @@ def test_damaged_and_foreign_files_are_named(folder: Path, tmp_path: Path) -> No
         "is truncated, or has a line": gzip.compress(("\n".join(lines[:3]) + "\n").encode()),
         "is of version 9": _signed([json.dumps({**head, "version": 9}), *lines[1:]]),
         "is no file of auctionsim replies": _signed([json.dumps({**head, "format": "x"}), *lines[1:]]),
-        "no file of": _signed(["[]"]),
+        "the first line must be an object": _signed(["[]"]),
         "reply 0, context must be a whole number in .* got True": _signed(
             [few, json.dumps({**reply, "context": True})]
         ),

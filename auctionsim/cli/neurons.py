@@ -18,6 +18,8 @@ from auctionsim.cli.options import (
     Seed,
     command_line,
     console,
+    file_to_write,
+    folder_to_write,
     note_common_words,
     numbers,
     whole_numbers,
@@ -46,7 +48,7 @@ def neurons(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Where to save them (.safetensors).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to save them (.safetensors).", callback=file_to_write)] = None,
 ) -> None:
     """Find brands' neurons; print where they are, and how near orthogonal the brands are."""
     if context.invoked_subcommand is not None:
@@ -88,9 +90,9 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped comparison goes on from it.")] = Path(
-        "runs/neurons-compare"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped comparison goes on from it.", callback=folder_to_write)
+    ] = Path("runs/neurons-compare"),
 ) -> None:
     """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
     from auctionsim.experiments.neuron_frontier import CompareMethodsSettings, main
@@ -134,7 +136,9 @@ def crosstalk(
     measured: Annotated[
         str | None, typer.Option(help="Lists with every subset that were measured before, commas between: no model.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped run goes on from it.")] = Path("runs/crosstalk"),
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+    ] = Path("runs/crosstalk"),
 ) -> None:
     """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
     from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report

@@ -14,6 +14,7 @@ from rich.markup import escape
 from auctionsim.cli import completions
 from auctionsim.cli.computing import LARGEST
 from auctionsim.console import TableConsole
+from auctionsim.files import require_file, require_folder
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -90,6 +91,26 @@ PriorText = Annotated[
 DEFAULT_METHOD = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
 Method = Annotated[str, typer.Option(help="Identification method.")]
 Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=completions.features)]
+
+
+def folder_to_write(path: Path | None) -> Path | None:
+    """Refuse a run folder that cannot be written, before any work; None stands for one in runs/."""
+    require_folder(Path("runs") if path is None else path)
+    return path
+
+
+def file_to_write(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, before any work."""
+    if path is not None:
+        require_file(path)
+    return path
+
+
+def file_or_folder_to_write(path: Path | None) -> Path | None:
+    """Refuse a place that cannot be written, before any work: a .json file, or a folder."""
+    if path is not None:
+        (require_file if path.suffix == ".json" else require_folder)(path)
+    return path
 
 
 def surface_named(name: str) -> "ResponseSurface":

@@ -18,8 +18,11 @@ from auctionsim.cli.options import (
     Seed,
     command_line,
     console,
+    file_to_write,
+    folder_to_write,
     note_common_words,
 )
+from auctionsim.files import require_file
 
 
 def demo(
@@ -31,7 +34,9 @@ def demo(
     dtype: Dtype = "auto",
     seed: Seed = 0,
     samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting.")] = 3,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
@@ -88,9 +93,14 @@ def say(
 
 
 def study(
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped study goes on from it.")] = Path("runs/study"),
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped study goes on from it.", callback=folder_to_write)
+    ] = Path("runs/study"),
     results: Annotated[
-        Path, typer.Option(help="The page that is written; with --only, one of its name in the folder.")
+        Path,
+        typer.Option(
+            help="The page that is written; with --only, one of its name in the folder.", callback=file_to_write
+        ),
     ] = Path("docs/results.md"),
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure the surfaces anew: hours.")] = False,
     only: Annotated[str | None, typer.Option(help="Stages, commas between; all where none is named.")] = None,
@@ -116,13 +126,18 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders: whatever has a run.json.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The page.", show_default="report.html in the folder, or here where there are several"),
+        typer.Option(
+            help="The page.",
+            show_default="report.html in the folder, or here where there are several",
+            callback=file_to_write,
+        ),
     ] = None,
 ) -> None:
     """Write one page about one or more runs: their tables, figures and replies, and links to the data."""
     from auctionsim.report import write_runs_report
 
     path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    require_file(path)
     console.print(f"report: {write_runs_report(runs, path)}", soft_wrap=True)
 
 

@@ -19,6 +19,7 @@ from auctionsim.cli.options import (
     Seed,
     command_line,
     console,
+    folder_to_write,
     numbers,
     surface_named,
 )
@@ -47,7 +48,9 @@ def _worker_threads(workers: int, asked: int | None) -> int:
 
 @app.command("measure")
 def measure(
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped measurement goes on from it.")],
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped measurement goes on from it.", callback=folder_to_write)
+    ],
     category: Category = "running shoes",
     brands: Brands = "Nike,Adidas",
     prompts: Prompts = None,
@@ -116,8 +119,12 @@ def measure(
 @app.command("package")
 def package(
     names: Annotated[list[str] | None, typer.Argument(help="Which recipes; none: all that are not there yet.")] = None,
-    into: Annotated[Path | None, typer.Option(help="Folder.", show_default="the package's own surfaces")] = None,
-    runs: Annotated[Path, typer.Option(help="Where they are measured, and gone on from.")] = Path("runs/surfaces"),
+    into: Annotated[
+        Path | None, typer.Option(help="Folder.", show_default="the package's own surfaces", callback=folder_to_write)
+    ] = None,
+    runs: Annotated[
+        Path, typer.Option(help="Where they are measured, and gone on from.", callback=folder_to_write)
+    ] = Path("runs/surfaces"),
     device: Device = "auto",
     dtype: Dtype = "auto",
     workers: WorkerCount = 0,
@@ -153,7 +160,9 @@ def maps(
         str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.surfaces)
     ],
     features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
     from auctionsim.experiments.support.preparation import slug

@@ -13,6 +13,7 @@ from auctionsim.cli.options import (
     SurfaceName,
     command_line,
     console,
+    folder_to_write,
     numbers,
     seed_numbers,
     surface_named,
@@ -48,7 +49,9 @@ def grid(
     cpus: Cpus = None,
     address: Address = None,
     trust_pickles: TrustPickles = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-grid-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/tune-grid-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
     from auctionsim.experiments.support.preparation import slug
@@ -92,7 +95,9 @@ def hyperparameters(
     cpus: Cpus = None,
     address: Address = None,
     trust_pickles: TrustPickles = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
     from auctionsim.experiments.support.preparation import slug

@@ -6,6 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from auctionsim.checks import checked_allocation
 from auctionsim.storage import Stored
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Replicate, at_null, described_cells, replicates_from
@@ -57,7 +58,8 @@ class MeasuredList(MeasuredSubstrate):
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows are on the list: (batch,) bool."""
-        return self._found(self._checked(allocation)) >= 0
+        x = checked_allocation(allocation, (self.num_bidders, len(self.levers)), finite=False)
+        return (self._found(x) >= 0) & x.isfinite().flatten(1).all(1)
 
     def _read(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         place = rows * columns.shape[2] + self._listed(x)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_count
+from auctionsim.checks import checked_allocation, checked_count
 from auctionsim.storage import Stored
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Cells, Replicate, described_cells, replicates_from
@@ -79,7 +79,7 @@ class ResponseSurface(MeasuredSubstrate):
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows lie in the box of the grid: (batch,) bool."""
-        x = self._checked(allocation)
+        x = checked_allocation(allocation, (self.num_bidders, len(self.levers)), finite=False)
         low, high = (x.new_tensor([grid.values[end] for grid in self.grids]) for end in (0, -1))
         return ((x >= low) & (x <= high)).flatten(1).all(1)
 

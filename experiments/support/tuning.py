@@ -14,6 +14,8 @@ from auctionsim.checks import checked_count
 from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import replacing, write_text
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.records import read_record
+from auctionsim.tables import csv_text, read_parquet
 
 TRIALS = "trials"  # Tune's own folder inside the run folder
 CLAIM = "study.json"
@@ -119,7 +121,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False))
         return
-    there = json.loads(path.read_text(encoding="utf-8"))
+    there = read_record(path).content
     for name in {**there, **wanted}:
         if there.get(name) != wanted.get(name):
             raise ValueError(
@@ -130,10 +132,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
 
 def read_table(folder: Path) -> list[dict[str, Any]]:
     """Return the records of a finished study."""
-    import pandas as pd
-
-    table = pd.read_parquet(folder / TABLE)
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return read_parquet(folder / TABLE).records()
 
 
 def provenance() -> dict[str, Any]:
@@ -245,6 +244,6 @@ def _write(study: Study, records: Sequence[Mapping[str, Any]], command: str) -> 
         "settings": study.settings,
     }
     write_text(study.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False))
-    write_text(study.folder / "trials.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_text(study.folder / "trials.csv", csv_text(table))
     with replacing(study.folder / TABLE) as draft:  # last: it says that the study is finished
         table.to_parquet(draft)
