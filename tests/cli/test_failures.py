@@ -13,6 +13,7 @@ import torch
 
 from auctionsim import cli
 from auctionsim.cli.failures import DEFECT, MISTAKE, failure, traceback_of
+from auctionsim.cli.options import command_line
 from auctionsim.language_models import loading
 from auctionsim.language_models.loading import ModelUnavailableError
 from auctionsim.substrates import QuadraticSubstrate
@@ -133,6 +134,13 @@ def test_debug_is_a_word_after_two_dashes(monkeypatch: pytest.MonkeyPatch, capsy
     told = capsys.readouterr().err
     assert "no measurement called '--debug'" in told
     assert "Traceback" not in told
+
+
+def test_the_command_that_is_kept_is_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["/bin/auctionsim", "demo", "--debug", "--category", "running shoes", "--", "--debug"]
+    )
+    assert command_line() == "auctionsim demo --category 'running shoes' -- --debug"
 
 
 def test_a_group_without_a_command_shows_its_help(
