@@ -158,7 +158,7 @@ def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    program = f"{sys.executable} -m auctionsim.cli surface show running-shoes-2@1 | head -c 1"
+    program = f"{sys.executable} -m auctionsim.cli surface measure --help | head -c 1"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
     assert len(done.stdout) == 1
     assert done.stderr == ""
