@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from auctionsim import __version__
 from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, tuning
-from auctionsim.cli.computing import make_computing
+from auctionsim.cli.computing import InterruptedCommandError, make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
 from auctionsim.cli.options import DEBUG, Threads, errors, without_debug
 
@@ -66,9 +66,14 @@ def main() -> None:
     arguments = without_debug(sys.argv[1:])
     debug = len(arguments) < len(sys.argv[1:])
     try:
-        code = app(arguments, standalone_mode=False)  # an int where typer itself ended the command, 130 after Ctrl-C
-        sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
+        code = app(arguments, standalone_mode=False)  # an int where typer itself ended the command
+        if code == INTERRUPTED:  # by Ctrl-C, outside of a command that computes
+            raise KeyboardInterrupt
+        if sys.stdout is not None:  # closed by the caller
+            sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort, InterruptedCommandError) as end:
+        goes_on = isinstance(end, InterruptedCommandError) and end.goes_on
+        errors.print("interrupted: the same command goes on where it stopped" if goes_on else "interrupted")
         code = INTERRUPTED
     except typer.Exit as end:
         code = end.exit_code
@@ -77,8 +82,6 @@ def main() -> None:
         code = BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  # nothing is above it
         code = _tell(error, debug)
-    if code == INTERRUPTED:
-        errors.print("interrupted: the same command goes on where it stopped")
     sys.exit(code or 0)
 
 
