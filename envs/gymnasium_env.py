@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from auctionsim.envs.game import GameState
-from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
+from auctionsim.envs.learner import LearnerSeat, learner_spaces, learner_tensor
 from auctionsim.envs.rendering import PlayedRound, picture, text
 from auctionsim.envs.settings import build_game
+from auctionsim.strategies import Strategy
 
 
 class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):

@@ -9,8 +9,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from auctionsim.envs.batch import BatchStep, EpisodeBatch, spread_seeds
-from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
+from auctionsim.envs.learner import LearnerSeat, learner_spaces, learner_tensor
 from auctionsim.envs.settings import build_game
+from auctionsim.strategies import Strategy
 
 
 class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
