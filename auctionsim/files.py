@@ -1,10 +1,19 @@
-"""How files come into being: whole or not at all."""
+"""How files come into being, whole or not at all, and how much of one is read."""
 
+import hashlib
 import os
+import platform
+import re
 import secrets
+import shutil
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_DRAFT = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}\.partial")
+_ABANDONED = 86_400.0  # seconds after which another machine's draft has no writer: a write takes seconds
 
 
 @contextmanager
@@ -13,8 +22,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Whoever opens `path`, at any moment, a power cut included, finds the old file or the new one. After an exception,
     an interrupt included, the old file stays and the temporary one is gone; after a kill -9 the latter is left behind
-    under a name of its own that ends in ".partial" and nobody reads. Missing folders are made; a symbolic link is
-    followed.
+    under a name of its own that says who wrote it, ends in ".partial" and nobody reads: `sweep` removes it. Missing
+    folders are made; a symbolic link is followed.
 
     Example:
         >>> with replacing(folder / "plan.json") as draft:
@@ -22,7 +31,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    draft = draft_beside(target)
     try:
         yield draft
         _sync(draft)
@@ -31,6 +40,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             _sync(target.parent)  # the new name, too, must survive a power cut
     finally:
         draft.unlink(missing_ok=True)
+
+
+def draft_beside(target: Path) -> Path:
+    """Return a new name beside a file or folder that is being written: whose draft it is, and who writes it."""
+    return target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -44,9 +58,126 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def sweep(folder: str | os.PathLike[str]) -> list[Path]:
+    """Remove what killed writers left in a folder and below it: drafts, files or folders, whose process has ended.
+
+    A file of another name is no draft of ours and stays, and so does one whose process lives. Of another machine's
+    processes nothing is known here: their drafts go when they are a day old.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for path in list(Path(folder).rglob(".*.partial")):
+        found = _DRAFT.fullmatch(path.name)
+        if found is None or path.is_symlink():
+            continue
+        with suppress(FileNotFoundError):  # its writer finished, or somebody else sweeps
+            written = path.stat().st_mtime
+            here = found["host"] == _host()
+            alive = _lives(int(found["process"]), written) if here else time.time() - written < _ABANDONED
+            if not alive:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _host() -> str:
+    """Return 8 hex digits that name this machine (a container is one of its own)."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _lives(process: int, written: float) -> bool:
+    """Tell whether the process that wrote something lives; one that began later has only inherited its number."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).create_time() <= written + 1)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # it is there, and somebody else's
+        return True
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return what lies in a file, if it is a regular file of at most `most` bytes.
+
+    A pipe or a device is not waited for, and a file that grows while it is read is no longer than it may be.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is a folder, a pipe or a device, or longer; names it.
+    """
+    name = os.fspath(path)
+    if "\0" in name:
+        raise ValueError(f"a file's name has no character 0, got {name!r}")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        there = os.fstat(descriptor)
+        if not stat.S_ISREG(there.st_mode):
+            raise ValueError(f"{name}: is no regular file")
+        if there.st_size > most:
+            raise ValueError(f"{name}: has {there.st_size} bytes; at most {most} are read")
+        content = bytearray()
+        while len(content) <= most and (part := file.read(most + 1 - len(content))):
+            content += part
+    if len(content) > most:
+        raise ValueError(f"{name}: has more than {most} bytes")
+    return bytes(content)
+
+
+def read_text_bounded(path: str | os.PathLike[str], most: int) -> str:
+    """Return the UTF-8 text of a regular file of at most `most` bytes.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no regular file, longer, or not UTF-8; names it.
+    """
+    try:
+        return read_bounded(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(path)}: is not UTF-8 at byte {error.start}") from None
+
+
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Find out, before any work, whether files can be written into a folder; leave all as it was.
+
+    Raises:
+        ValueError: The path, or one above it, is no folder, or nothing may be written there; names it.
+    """
+    folder = Path(path)
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ValueError(f"{os.fspath(path)}: cannot be written, as {folder} is no folder")
+    draft = folder / f".auctionsim.{secrets.token_hex(4)}.partial"
+    try:
+        draft.mkdir()
+        draft.rmdir()
+    except OSError as error:
+        raise ValueError(
+            f"{os.fspath(path)}: cannot be written, as nothing can in {folder}: {error.strerror}"
+        ) from None
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Find out, before any work, whether a file can be written at a path; leave all as it was.
+
+    Raises:
+        ValueError: There is a folder of that name, or its own folder cannot be written; names it.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise ValueError(f"{os.fspath(path)}: cannot be written, as it is a folder; the name of a file is wanted")
+    try:
+        require_folder(target.parent)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {str(error).partition(': ')[2]}") from None

@@ -1,7 +1,8 @@
 """The auction as a pure game: what is drawn, what a bidder sees, how a round clears, what it earns, when it ends.
 
 Every adapter (Gymnasium, vector, PettingZoo, RLlib) is a thin face of this one core, so they agree to the last bit.
-A game has no state of its own: `draw` makes a batch of episodes, `observe` and `step` are functions of it.
+A game has no state of its own: `draw` and `draw_rows` make a batch of episodes, `observe` and `step` are functions of
+it.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_count
+from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite
 from auctionsim.envs.observations import Limits, Observations, largest_exposure
 from auctionsim.envs.rounds import GameState, Round
+from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
 from auctionsim.regret import quasi_linear
@@ -45,6 +47,8 @@ class AuctionGame:
         roi_targets: The least value per money spent over the episode (one number, or one a bidder); None: none. Before
             clearing, each bid is capped at v_f / target plus a share of the slack so far, so that no rule that asks for
             at most the bid can break the target.
+        shared_box: All bidders have one observation box and one action box, the union of their own, so that one policy
+            can play every seat. Nothing is rescaled: whoever has the lower prior may bid up to the highest of all.
         utility: (value, payment) -> utility, elementwise.
         with_user_loss: Ask the substrate for the user's loss each round.
         dtype: Of every tensor in the game.
@@ -63,6 +67,7 @@ class AuctionGame:
         persistent: bool = False,
         budgets: float | Sequence[float] | None = None,
         roi_targets: float | Sequence[float] | None = None,
+        shared_box: bool = False,
         utility: Callable[[Tensor, Tensor], Tensor] = quasi_linear,
         with_user_loss: bool = True,
         dtype: torch.dtype = torch.float32,
@@ -78,7 +83,8 @@ class AuctionGame:
         self.utility = utility
         self.with_user_loss = with_user_loss
         self.dtype = dtype
-        self.bid_high: Tensor = self.prior.high.to(dtype)  # (bidder, feature)
+        highest: Tensor = self.prior.high.to(dtype)
+        self.bid_high = highest.amax(0).expand_as(highest) if shared_box else highest  # (bidder, feature)
         self.exposure_high: Tensor = largest_exposure(substrate, dtype)  # (bidder, feature)
         self.budgets = self._constraint(budgets, "budgets")
         self.roi_targets = self._constraint(roi_targets, "roi_targets")
@@ -88,7 +94,7 @@ class AuctionGame:
             mechanism,
         )
         self.observed = self._observations.names
-        self.observation_low, self.observation_high = self._observations.low, self._observations.high
+        self.observation_low, self.observation_high = self._observations.box(shared=shared_box)  # (bidder, number)
         self._allocation_shape = allocation_shape(substrate)
 
     def draw(self, batch: int, generator: torch.Generator) -> GameState:
@@ -96,10 +102,14 @@ class AuctionGame:
         levels, contexts = self._draws(batch, generator)
         return self._begin(levels, contexts)
 
-    def draw_each(self, generators: Sequence[torch.Generator]) -> GameState:
-        """Begin one episode a generator, the same as each would begin alone."""
-        draws = [self._draws(1, generator) for generator in generators]
-        return self._begin(torch.cat([levels for levels, _ in draws]), torch.cat([contexts for _, contexts in draws]))
+    def draw_rows(self, episodes: EpisodeKeys) -> GameState:
+        """Begin the episodes of these keys: each the same as it would begin alone."""
+        batch, n, m = len(episodes.key), self.num_bidders, self.num_features
+        draws = 1 if self.persistent else self.rounds
+        levels = uniform_levels(episodes, draws * n * m).view(batch, draws, n, m)
+        if not self.contexts:
+            return self._begin(levels, torch.zeros(batch, self.rounds, dtype=torch.int64))
+        return self._begin(levels, uniform_indices(episodes, self.rounds, len(self.contexts)))
 
     def _draws(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return all that chance decides: quantile levels (batch, draw, bidder, feature), contexts (batch, round)."""
@@ -151,6 +161,7 @@ class AuctionGame:
         bids = self._within_constraints(state, valuations, bids.to(self.dtype))
         outcome = self.mechanism(bids, context)
         checked_allocation(outcome.allocation, self._allocation_shape)
+        checked_finite(outcome.payments, "payments")
         exposure, user_loss = self._measured(outcome.allocation, context)
         value = (valuations * exposure).sum(2)
         following = state._replace(

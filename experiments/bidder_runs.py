@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from auctionsim.agents import LearningStep
 from auctionsim.experiments.bidder_evaluation import Evaluation, Mean, as_json
 from auctionsim.experiments.bidders import Arena, Learned, Training
@@ -36,6 +38,7 @@ def write_run(
         "command": command,
         "commit": commit_or_none(),
         "versions": package_versions(),
+        "threads": torch.get_num_threads(),
         "settings": settings_of(arena, training, against),
         "title": f"Bidders in {arena.setting or arena.mechanism}, by {training.learner}",
         "figures": {"learning.png": "Utility, and the mean bid over the mean valuation, as bidders learned"},

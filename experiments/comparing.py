@@ -13,11 +13,13 @@ from rich.table import Table
 
 from auctionsim.brands import Brand
 from auctionsim.comparison import compare
+from auctionsim.console import TableConsole, table_console
 from auctionsim.experiments.auctions import AFFINE, MENU, comparison_tables, rival_mechanisms
 from auctionsim.experiments.sections.comparison import comparison_section
 from auctionsim.experiments.sections.comparison_figures import draw_menus, draw_trade_off, draw_training
+from auctionsim.experiments.support.kept_neurons import kept_neurons
 from auctionsim.experiments.support.menu_options import menu_options
-from auctionsim.experiments.support.preparation import Stages, kept_neurons
+from auctionsim.experiments.support.preparation import Stages
 from auctionsim.experiments.support.running import Run
 from auctionsim.files import write_text
 from auctionsim.language_models import load_model
@@ -31,7 +33,6 @@ from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
 REFERENCE = "VCG at user weight 0"
-WIDTH = 120  # columns of a table that is written to a file
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
         found = sweep(settings, sold, priors, live, stages)
         with stages.stage("writing", 1):
             draw(found, settings.folder)
-    paper = console if console.is_terminal else Console(file=console.file, width=max(console.width, WIDTH))
+    paper = table_console(console)
     for user_weight in settings.user_weights:
         rows = [row for row in found.rows if row.user_weight == user_weight]
         title = f"{settings.feature}, user weight {user_weight:g}, valuations {settings.prior}, designed on A"
@@ -280,7 +281,7 @@ def tidy(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
 
 def _page(found: Comparison) -> str:
     """Return the menus as a page of text, nothing in a reply becoming markup."""
-    paper = Console(record=True, width=140, file=io.StringIO(), force_terminal=False)
+    paper = TableConsole(record=True, width=140, file=io.StringIO(), force_terminal=False)
     for weight, options in found.menus.items():
         paper.print(menu_table(options, f"menu at user weight {weight:g}"))
     return paper.export_html(inline_styles=True)

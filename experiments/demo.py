@@ -271,7 +271,8 @@ def _record(findings: Findings) -> dict[str, object]:
     left_out = {"neurons", "surface"}  # beside it as safetensors
     parts = {name: value for name, value in vars(findings).items() if name not in left_out}
     tabled = ("replies", "confirmations", "menu", "mechanisms", "trade_off", "learning", "training")
-    return {name: [row._asdict() for row in value] if name in tabled else value for name, value in parts.items()}
+    plain = {name: [row._asdict() for row in value] if name in tabled else value for name, value in parts.items()}
+    return {**plain, "threads": torch.get_num_threads()}
 
 
 def _tell(console: Console, findings: Findings, report: Path, peak: float) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from auctionsim.brands import Brand, parse_brands
 from auctionsim.data import packaged_names, replies_beside
+from auctionsim.experiments.support.kept_neurons import kept_neurons
 from auctionsim.experiments.support.preparation import (
     LIST_FILE,
     MEASUREMENT,
@@ -20,7 +21,6 @@ from auctionsim.experiments.support.preparation import (
     Stages,
     commit_or_none,
     kept_list,
-    kept_neurons,
     kept_surface,
 )
 from auctionsim.experiments.support.subsets import kept_subsets
@@ -182,12 +182,16 @@ def carry_out(
         if model is None:
             with stages.stage("loading the model", 1):
                 model = load_model(recipe.model, fan_out.device, fan_out.dtype)
-        provenance = {"category": recipe.category, "command": recipe.command, "commit": commit_or_none()}
+        dtype = str(model.dtype).removeprefix("torch.")
+        command = f"{recipe.command} --dtype {dtype}"  # "auto" is another one elsewhere
+        provenance = {"category": recipe.category, "command": command, "commit": commit_or_none()}
         crew = fan_out.crew(recipe.model, model)
         if recipe.subsets:
             how = (settings, recipe.method, provenance, stages)
             return kept_subsets(folder, model, bidders, prompts, *how, workers=crew)
-        neurons = kept_neurons(folder, model, bidders, prompts, most, settings.seed, stages, method=recipe.method)
+        neurons = kept_neurons(
+            folder, model, bidders, prompts, most, settings.seed, stages, method=recipe.method, command=command
+        )
         if allocations is None:
             return kept_surface(folder, model, neurons, prompts, settings, provenance, stages, workers=crew)
         return kept_list(folder, model, neurons, prompts, settings, allocations, provenance, stages, workers=crew)

@@ -18,10 +18,11 @@ from rich.table import Table
 from auctionsim.agents import EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.comparison import compare
+from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.auctions import MENU
 from auctionsim.experiments.bidder_evaluation import evaluate
-from auctionsim.experiments.support.tuning import FINISHED, Cluster, Study, plain_settings, provenance, run_study, wide
+from auctionsim.experiments.support.tuning import FINISHED, Cluster, Study, plain_settings, provenance, run_study
 from auctionsim.experiments.tune_grid import flat
 from auctionsim.mechanisms import TrainingPoint, train_menu
 from auctionsim.mechanisms.menu_training import EVALUATIONS
@@ -129,7 +130,7 @@ def main(
     )
     records = run_study(study, lambda: _options(settings), settings.cluster, command, console)
     best_first = sorted(records, key=lambda one: (not _done(one), -one[metric] if mode == "max" else one[metric]))
-    wide(console).print(best_table(best_first, settings))
+    table_console(console).print(best_table(best_first, settings))
     console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)
     return best_first
 

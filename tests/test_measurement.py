@@ -232,7 +232,9 @@ def test_units_may_be_measured_in_any_order(done: Measuring, tmp_path: Path) -> 
 def test_another_plan_in_the_folder_is_refused(change: dict[str, object], tmp_path: Path) -> None:
     measuring(tmp_path)
     before = (tmp_path / "plan.json").read_bytes()
-    with pytest.raises(ValueError, match=r"holds another measurement \(its settings differ\): choose another folder"):
+    with pytest.raises(
+        ValueError, match=rf"holds another measurement \(settings\.{next(iter(change))} .*, not .*\): choose"
+    ):
         measuring(tmp_path, replace(SETTINGS, **change))  # type: ignore[arg-type]
     assert (tmp_path / "plan.json").read_bytes() == before
 
@@ -240,9 +242,9 @@ def test_another_plan_in_the_folder_is_refused(change: dict[str, object], tmp_pa
 def test_other_neurons_prompts_or_models_are_refused(tmp_path: Path) -> None:
     model = fake_model()
     measuring(tmp_path)
-    with pytest.raises(ValueError, match=r"\(its prompts differ\)"):
+    with pytest.raises(ValueError, match=r"\(prompts \"\w+\", not \"\w+\"\)"):
         measuring(tmp_path, contexts=3)
-    with pytest.raises(ValueError, match=r"\(its neurons differ\)"):
+    with pytest.raises(ValueError, match=r"\(neurons \"\w+\", not \"\w+\"\)"):
         Measuring(tmp_path, model, fake_neurons(model, "or,the"), fake_prompts(), SETTINGS)
     with pytest.raises(ValueError, match=r"the neurons were identified on fake:\w+, not on fake:"):
         Measuring(tmp_path / "b", model, replace(fake_neurons(model), model="fake:0"), fake_prompts(), SETTINGS)

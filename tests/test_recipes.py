@@ -42,7 +42,7 @@ def test_packaging_never_overwrites(tmp_path: Path) -> None:
     assert (tmp_path / "surfaces" / "fake-1@1.safetensors").read_bytes() == before
     surface = ResponseSurface.load(tmp_path / "surfaces" / "fake-2@1.safetensors")
     assert surface.measured_features == ("slot_probability", "mention_probability", "hits", "intent")
-    assert surface.provenance["command"] == recipes["fake-2@1"].command
+    assert surface.provenance["command"] == recipes["fake-2@1"].command + " --dtype float32"
     assert surface.provenance["category"] == "running shoes"
 
 

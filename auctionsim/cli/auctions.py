@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Device,
     Dtype,
@@ -17,7 +18,10 @@ from auctionsim.cli.options import (
     by_name,
     command_line,
     console,
+    file_to_write,
+    folder_to_write,
     numbers,
+    seed_numbers,
     surface_named,
     whole_numbers,
 )
@@ -30,8 +34,10 @@ app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 
 @app.command("design")
 def design(
-    mechanism: Annotated[str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.")],
-    out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).")],
+    mechanism: Annotated[
+        str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.", autocompletion=completions.mechanisms)
+    ],
+    out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).", callback=file_to_write)],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
@@ -66,7 +72,9 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/compare-…].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/compare-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
     from auctionsim.experiments.comparing import CompareSettings, main
@@ -96,7 +104,10 @@ def compare(
 @app.command("more-bidders")
 def more_bidders(
     measured: Annotated[
-        str, typer.Argument(help="A packaged list of every subset of its brands, or a file.")
+        str,
+        typer.Argument(
+            help="A packaged list of every subset of its brands, or a file.", autocompletion=completions.lists
+        ),
     ] = "running-shoes-5-subsets@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
@@ -106,7 +117,9 @@ def more_bidders(
     regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
     menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 200,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/more-bidders-…].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
     from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
@@ -134,14 +147,20 @@ def more_bidders(
 
 @app.command("neurons-frontier")
 def neurons_frontier(
-    harm_aware: Annotated[str, typer.Option(help="A surface of neurons by harm.")] = "running-shoes-2@3",
-    plain: Annotated[str, typer.Option(help="One of plain attribution's.")] = "running-shoes-2-attribution@2",
+    harm_aware: Annotated[
+        str, typer.Option(help="A surface of neurons by harm.", autocompletion=completions.surfaces)
+    ] = "running-shoes-2@3",
+    plain: Annotated[
+        str, typer.Option(help="One of plain attribution's.", autocompletion=completions.surfaces)
+    ] = "running-shoes-2-attribution@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, ascending, commas between.")] = "0,0.25,0.5,1,2,4",
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
     resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/neurons-frontier-…].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/neurons-frontier-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
     from auctionsim.experiments.neuron_auctions import FrontierSettings, main
@@ -163,21 +182,22 @@ def neurons_frontier(
 @app.command("market-regret")
 def market_regret(
     subsets: Annotated[
-        list[str] | None, typer.Option(help="Lists of measured subsets, packaged or files [default: all packaged].")
+        list[str] | None,
+        typer.Option(help="Lists of measured subsets, packaged or files.", show_default="all packaged"),
     ] = None,
     grids: Annotated[str, typer.Option(help="Surfaces that are markets as they are, commas between.")] = ALL_GRIDS,
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/market-regret"),
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/market-regret"),
 ) -> None:
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
     from auctionsim.experiments.market_regret import MarketRegretSettings, main
     from auctionsim.experiments.support.subsets import subsets_named
 
-    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=whole_numbers(seeds))
+    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds))
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
     lists = by_name(names, subsets_named)
     markets = by_name(filter(None, grids.split(",")), surface_named)
@@ -195,7 +215,7 @@ def reply_counts(
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/reply-counts"),
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/reply-counts"),
 ) -> None:
     """Deployed regret against samples a cell: designs on fewer of replicate A's samples, paid by the whole of B."""
     from auctionsim.experiments.reply_counts import ReplyCountSettings, main
@@ -220,12 +240,12 @@ def generalisation(
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/generalisation"),
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/generalisation"),
 ) -> None:
     """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
     from auctionsim.experiments.generalisation import GeneralisationSettings, main
 
-    settings = GeneralisationSettings(out, feature, prior, user_weight, whole_numbers(seeds))
+    settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds))
     named = by_name(surfaces.split(","), surface_named)
     main(settings, named, command_line(), console)
 

@@ -6,15 +6,18 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
     Seed,
     SurfaceName,
     command_line,
     console,
+    file_or_folder_to_write,
+    folder_to_write,
     numbers,
+    seed_numbers,
     surface_named,
-    whole_numbers,
 )
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
@@ -22,13 +25,22 @@ app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
 @app.command("train")
 def train(
-    out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.")],
-    setting: Annotated[str | None, typer.Argument(help="A named auction, such as first-price or neuron-menu.")] = None,
+    out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.", callback=folder_to_write)],
+    setting: Annotated[
+        str | None,
+        typer.Argument(
+            help="A named auction, such as first-price or neuron-menu.", autocompletion=completions.settings
+        ),
+    ] = None,
     mechanism: Annotated[Path | None, typer.Option(help="A saved mechanism instead of a named auction.")] = None,
-    surface: Annotated[str | None, typer.Option(help="The surface it was designed on.")] = None,
+    surface: Annotated[
+        str | None, typer.Option(help="The surface it was designed on.", autocompletion=completions.surfaces)
+    ] = None,
     feature: Feature = "slot_probability",
-    learner: Annotated[str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.")] = "equilibrium",
-    iterations: Annotated[int | None, typer.Option(min=1, help="Updates [default: the learner's].")] = None,
+    learner: Annotated[
+        str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.", autocompletion=completions.learners)
+    ] = "equilibrium",
+    iterations: Annotated[int | None, typer.Option(min=1, help="Updates.", show_default="the learner's")] = None,
     seed: Seed = 0,
     sees_context: Annotated[
         bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
@@ -89,7 +101,12 @@ def evaluate(
     bidders: Annotated[Path, typer.Argument(help="A run folder of `bidders train`, or its bidders.safetensors.")],
     draws: Annotated[int, typer.Option(min=8, help="Auctions drawn.")] = 1 << 14,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers, too: to a .json file, or into a folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the numbers, too: to a .json file, or into a folder.", callback=file_or_folder_to_write
+        ),
+    ] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
     from auctionsim.experiments.bidder_evaluation import evaluate as evaluated
@@ -122,7 +139,9 @@ def study(
     ] = True,
     updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/learned-bids-…].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.learned_bids import LearnedSettings, main
@@ -133,7 +152,7 @@ def study(
         folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
         feature=feature,
         user_weights=numbers(user_weights),
-        seeds=whole_numbers(seeds),
+        seeds=seed_numbers(seeds),
         learners=tuple(learners.split(",")),
         sees_context=sees_context,
         updates=updates,

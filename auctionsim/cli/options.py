@@ -1,14 +1,20 @@
 """Options that several commands share, and how their values are read."""
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from auctionsim.cli import completions
+from auctionsim.cli.computing import LARGEST
+from auctionsim.console import TableConsole
+from auctionsim.files import require_file, require_folder
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -16,12 +22,14 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-console = Console()
+console = TableConsole()
 errors = Console(stderr=True, soft_wrap=True)
 
 
-def noted_brands(text: str) -> str:
+def noted_brands(context: Any, text: str) -> str:
     """Return a line of brands as it is; say beside it which of them are common words too."""
+    if context.resilient_parsing:  # a shell completes a command that is not finished
+        return text
     from auctionsim.brands import parse_brands
 
     note_common_words(parse_brands(text))
@@ -47,8 +55,8 @@ Brands = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face id, or a folder.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …", autocompletion=completions.devices)]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", autocompletion=completions.dtypes)]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 Prompts = Annotated[
     Path | None,
@@ -57,8 +65,21 @@ Prompts = Annotated[
         "context and prompt, or text with one prompt a line."
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="AUCTIONSIM_THREADS, OMP_NUM_THREADS, or the cores less one",
+        help="Threads that compute; stands before the command. How sums round depends on it.",
+    ),
+]
 Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
-SurfaceName = Annotated[str, typer.Option("--surface", help="A packaged surface's name, or a .safetensors file.")]
+SurfaceName = Annotated[
+    str,
+    typer.Option(
+        "--surface", help="A packaged surface's name, or a .safetensors file.", autocompletion=completions.surfaces
+    ),
+]
 PriorText = Annotated[
     str,
     typer.Option(
@@ -69,7 +90,27 @@ PriorText = Annotated[
 ]
 DEFAULT_METHOD = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
 Method = Annotated[str, typer.Option(help="Identification method.")]
-Feature = Annotated[str, typer.Option(help="What is sold.")]
+Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=completions.features)]
+
+
+def folder_to_write(path: Path | None) -> Path | None:
+    """Refuse a run folder that cannot be written, before any work; None stands for one in runs/."""
+    require_folder(Path("runs") if path is None else path)
+    return path
+
+
+def file_to_write(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, before any work."""
+    if path is not None:
+        require_file(path)
+    return path
+
+
+def file_or_folder_to_write(path: Path | None) -> Path | None:
+    """Refuse a place that cannot be written, before any work: a .json file, or a folder."""
+    if path is not None:
+        (require_file if path.suffix == ".json" else require_folder)(path)
+    return path
 
 
 def surface_named(name: str) -> "ResponseSurface":
@@ -99,15 +140,18 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Read numbers with commas between.
+    """Read finite numbers with commas between.
 
     Raises:
         ValueError: Something else.
     """
     try:
-        return tuple(float(part) for part in text.split(","))
+        values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"several values are written as numbers with commas between, got {text!r}") from None
+        values = (math.nan,)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"several values are written as numbers with commas between, got {text!r}")
+    return values
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -120,6 +164,19 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"whole numbers are wanted, commas between, got {text!r}") from None
+
+
+def seed_numbers(text: str) -> tuple[int, ...]:
+    """Read seeds with commas between.
+
+    Raises:
+        ValueError: Something else than whole numbers from 0 to `LARGEST`.
+    """
+    seeds = whole_numbers(text)
+    for seed in seeds:
+        if not 0 <= seed <= LARGEST:
+            raise ValueError(f"seeds must be whole numbers from 0 to {LARGEST}, got {seed}")
+    return seeds
 
 
 def command_line() -> str:

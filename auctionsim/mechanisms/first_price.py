@@ -14,6 +14,7 @@ class FirstPrice(ItemRule):
 
     Args:
         reserve: The lowest bid that wins, in money.
+        ties, generator: Who wins where several bid the highest, see `ItemRule`.
     Source:
         Vickrey (1961), "Counterspeculation, auctions, and competitive sealed tenders".
     Example:

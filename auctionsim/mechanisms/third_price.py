@@ -16,6 +16,7 @@ class ThirdPrice(ItemRule):
 
     Args:
         reserve: The lowest bid that wins, in money.
+        ties, generator: Who wins where several bid the highest, see `ItemRule`.
     Source:
         Kagel and Levin (1993), "Independent private value auctions: bidder behaviour in first-, second- and third-price
         auctions with varying numbers of bidders".

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_context
+from auctionsim.checks import checked_allocation, checked_amounts, checked_context, checked_finite
 from auctionsim.metrics import Interval
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
@@ -114,12 +114,15 @@ def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Ou
 
     Raises:
         TypeError: It answers with something else.
+        ValueError: A lever or a payment is NaN or infinite.
     """
     outcome = mechanism(bids) if context is None else mechanism(bids, context)
     parts = (getattr(outcome, "allocation", None), getattr(outcome, "payments", None))
     if not all(isinstance(part, Tensor) for part in parts):
         kind = type(outcome).__name__
         raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
+    checked_finite(outcome.allocation, "allocation")
+    checked_finite(outcome.payments, "payments")
     return outcome
 
 
@@ -138,7 +141,8 @@ def cleared_money(
             f"a mechanism must answer {tuple(bids.shape[:2])} bids with as many payments and allocation rows, "
             f"got {tuple(outcome.payments.shape)} and {len(outcome.allocation)}"
         )
-    return (valuations * game.substrate.exposure(outcome.allocation, context)).sum(2), outcome.payments
+    exposure = checked_finite(game.substrate.exposure(outcome.allocation, context), "exposure")
+    return (valuations * exposure).sum(2), outcome.payments
 
 
 def utilities(game: Game, bids: Tensor, valuations: Tensor, context: Tensor | None) -> Float[Tensor, "batch bidder"]:

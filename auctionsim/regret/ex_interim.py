@@ -130,6 +130,8 @@ def ex_interim_regret(
         if valuations is None
         else checked_amounts(valuations, n, m, "valuations")
     )
+    if not len(v):
+        raise ValueError("valuations must have at least one row")
     if reports is not None and checked_amounts(reports, n, m, "reports").shape != v.shape:
         raise ValueError(f"reports must match valuations: {tuple(reports.shape)} against {tuple(v.shape)}")
     fields = []

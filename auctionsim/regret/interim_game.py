@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from auctionsim.checks import checked_allocation
+from auctionsim.checks import checked_allocation, checked_finite
 from auctionsim.regret.estimate import AnyMechanism, UtilityRule, cleared, quasi_linear
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
@@ -83,7 +83,7 @@ def received(
         with torch.no_grad():
             outcome = cleared(game.mechanism, rows, context)
             checked_allocation(outcome.allocation, allocation_shape(game.substrate))
-            exposure = game.substrate.exposure(outcome.allocation, context)[:, bidder]
+            exposure = checked_finite(game.substrate.exposure(outcome.allocation, context), "exposure")[:, bidder]
         yield part, Received(exposure.view(count, draws, m), outcome.payments[:, bidder].view(count, draws))
 
 

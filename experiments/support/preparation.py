@@ -1,5 +1,6 @@
 """What every study begins with: a run folder, a model, neurons and a measured surface, each kept and found again."""
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,22 +20,23 @@ from rich.progress import (
 )
 from torch import Tensor
 
-from auctionsim.brands import Brand
+from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Report, Workers, measure
-from auctionsim.neurons import BrandNeurons, identify
-from auctionsim.neurons.identification import identification_steps
-from auctionsim.neurons.methods import DEFAULT_METHOD
+from auctionsim.measurement import Progress as Measured
+from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 Tick = Callable[[], None]
 SURFACE_FILE, LIST_FILE = "surface.safetensors", "list.safetensors"
 MEASUREMENT = "measurement"  # folder of the units and the replies
+_SECONDS = "seconds.json"  # how long they took
+_OFTEN = 10.0  # seconds between notes of it
 
 
 class Stages:
-    """A progress bar a stage, and how long each took.
+    """A progress bar a stage, and how long each took: what an earlier run computed and kept counts as it was timed then.
 
     Args:
         console: Where the bars are drawn.
@@ -42,6 +44,7 @@ class Stages:
 
     def __init__(self, console: Console) -> None:
         self.seconds: dict[str, float] = {}
+        self.before: dict[str, float] = {}  # the part of it that earlier runs took
         self.console = console
         self._progress = Progress(
             TextColumn("{task.description:<26}"),
@@ -68,10 +71,24 @@ class Stages:
         self._progress.update(task, completed=steps)
 
     @contextmanager
-    def measuring(self, name: str) -> Iterator[Report]:
-        """Show a bar for a measurement, whose length grows as rounds are opened."""
+    def measuring(self, name: str, place: Path) -> Iterator[Report]:
+        """Show a bar for a measurement, whose length grows as rounds are opened; its folder keeps the time it took."""
+        kept = _KeptTime(place / _SECONDS)
         with self._timed(name, None) as task:
-            yield lambda told: self._progress.update(task, completed=told.done, total=told.known)
+
+            def tell(told: Measured) -> None:
+                self._progress.update(task, completed=told.done, total=told.known)
+                kept.note(told)
+
+            yield tell
+        self.kept(name, kept.before, shown=False)
+
+    def kept(self, name: str, seconds: float, *, shown: bool = True) -> None:
+        """Count what earlier runs took for a stage, or for a part of it; show a bar that is full already."""
+        if shown:
+            self._progress.update(self._progress.add_task(name, total=1), completed=1)
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.before[name] = self.before.get(name, 0.0) + seconds
 
     @contextmanager
     def _timed(self, name: str, steps: int | None) -> Iterator[TaskID]:
@@ -80,6 +97,36 @@ class Stages:
             yield self._progress.add_task(name, total=steps)
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+class _KeptTime:
+    """How long a measurement has taken, over all runs that measured it, in a file of its folder.
+
+    A kill loses what was not written yet: some seconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.before = _seconds_in(path)
+        self._began = self._written = time.perf_counter()
+        self._first: int | None = None
+
+    def note(self, told: Measured) -> None:
+        """Write the time down now and then, and when nothing is left to measure, if anything was measured."""
+        self._first = told.done if self._first is None else self._first
+        now = time.perf_counter()
+        if told.done > self._first and (told.done == told.known or now - self._written > _OFTEN):
+            write_text(self.path, json.dumps({"seconds": self.before + now - self._began}))
+            self._written = now
+
+
+def _seconds_in(path: Path) -> float:
+    if not path.is_file():
+        return 0.0
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
 
 
 class PeakMemory:
@@ -125,32 +172,6 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def kept_neurons(
-    folder: Path,
-    model: LanguageModel,
-    brands: tuple[Brand, ...],
-    prompts: PromptSet,
-    count: int,
-    seed: int,
-    stages: Stages,
-    *,
-    method: str = DEFAULT_METHOD,
-) -> BrandNeurons:
-    """Return the folder's neurons if they are these, else identify them and keep them there."""
-    path = folder / "neurons.safetensors"
-    identifying = prompts.split("identify")
-    steps = identification_steps(identifying, method)
-    with stages.stage("finding neurons", steps) as tick:
-        if path.exists():
-            found = BrandNeurons.load(path)
-            wanted = (model.identity, brands, identifying.digest, count, method)
-            if (found.model, found.brands, found.prompts_digest, found.max_neurons, found.method) == wanted:
-                return found
-        neurons = identify(model, brands, identifying, method, num_neurons=count, seed=seed, progress=tick)
-        neurons.save(path)
-    return neurons
-
-
 def kept_surface(
     folder: Path,
     model: LanguageModel,
@@ -164,7 +185,7 @@ def kept_surface(
 ) -> ResponseSurface:
     """Measure what is missing of the folder's surface and return it whole."""
     place = folder / MEASUREMENT
-    with stages.measuring("measuring the surface") as report:
+    with stages.measuring("measuring the surface", place) as report:
         surface = measure(
             place, model, neurons, prompts, settings, provenance=provenance, workers=workers, report=report
         )
@@ -186,7 +207,7 @@ def kept_list(
 ) -> MeasuredList:
     """Measure what is missing of the folder's list of allocations and return it whole."""
     place = folder / MEASUREMENT
-    with stages.measuring("measuring the list") as report:
+    with stages.measuring("measuring the list", place) as report:
         measured = measure(
             place, model, neurons, prompts, settings, allocations, provenance=provenance, workers=workers, report=report
         )

@@ -9,11 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from rich.console import Console
 
 from auctionsim.experiments.support.preparation import commit_or_none, slug
 from auctionsim.files import replacing, write_text
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.tables import csv_text
 
 Row = dict[str, Any]
 SECTION, RECORD = "section.md", "run.json"
@@ -141,6 +143,7 @@ class Run:
             "inputs": self.inputs,
             "settings": self.settings,
             "versions": package_versions(),
+            "threads": torch.get_num_threads(),
             "seconds": round(self._before + time.perf_counter() - self._began, 1),
             "title": section.title,
             "figures": dict(section.figures),
@@ -157,7 +160,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     frame = pd.DataFrame([dict(row) for row in rows])
     with replacing(path) as draft:
         frame.to_parquet(draft)
-    write_text(path.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
+    write_text(path.with_suffix(".csv"), csv_text(frame))
 
 
 def kept_section(folder: Path) -> Section:

@@ -1,12 +1,14 @@
 """A market measured small: every subset of its brands amplified together, and how far apart their neurons are."""
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from auctionsim.brands import Brand
+from auctionsim.experiments.support.kept_neurons import HIGHEST, STAGE, Place, neurons_key
 from auctionsim.experiments.support.preparation import Stages, kept_list
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
@@ -18,8 +20,6 @@ from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.prompts import PromptSet
 from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement, Replicate
-
-HIGHEST = 2.0  # amplification that the path methods look at, as when neurons are identified to be sold
 
 
 def kept_subsets(
@@ -51,7 +51,8 @@ def kept_subsets(
     """
     if len(brands) < 2:
         raise ValueError(f"subsets are about two or more rivals, got {', '.join(brand.name for brand in brands)}")
-    neurons, found = _kept_geometry(folder, model, brands, prompts, settings, method, stages)
+    command = provenance.get("command")
+    neurons, found = _kept_geometry(folder, model, brands, prompts, settings, method, stages, command)
     allocations = joint_settings(len(brands), settings.num_neurons[-1], settings.amplification[-1])
     more = {**provenance, "geometry": {name: matrix.tolist() for name, matrix in found._asdict().items()}}
     return kept_list(folder, model, neurons, prompts, settings, allocations, more, stages, workers=workers)
@@ -65,17 +66,20 @@ def _kept_geometry(
     settings: MeasurementSettings,
     method: str,
     stages: Stages,
+    command: object,
 ) -> tuple[BrandNeurons, Geometry]:
     """Return the folder's neurons and their geometry if they are these, else find both and keep them there."""
     asked, count = prompts.split("identify"), settings.most_neurons
-    neurons_file, geometry_file = folder / "neurons.safetensors", folder / "geometry.json"
-    with stages.stage("finding neurons", identification_steps(asked, method, "lape")) as tick:
-        if neurons_file.exists() and geometry_file.exists():
-            kept, record = BrandNeurons.load(neurons_file), _read_geometry(geometry_file)
-            wanted = (model.identity, brands, asked.digest, count, method)
-            same = (kept.model, kept.brands, kept.prompts_digest, kept.max_neurons, kept.method) == wanted
-            if same and record.get("neurons") == kept.digest:
-                return kept, geometry_from(record)
+    place, geometry_file = Place(folder), folder / "geometry.json"
+    key = neurons_key(model, brands, asked, method, count, settings.seed)
+    kept = place.taken(key)
+    if kept is not None and geometry_file.exists():
+        record = _read_geometry(geometry_file)
+        if record.get("neurons") == kept.neurons.digest:
+            stages.kept(STAGE, kept.seconds)
+            return kept.neurons, geometry_from(record)
+    began = time.perf_counter()
+    with stages.stage(STAGE, identification_steps(asked, method, "lape")) as tick:
         evidence = Evidence(
             model,
             brands,
@@ -88,9 +92,9 @@ def _kept_geometry(
         )
         neurons = rank(evidence, method)
         found = geometry(evidence, method, neurons, count)
-        neurons.save(neurons_file)
         matrices = {name: matrix.tolist() for name, matrix in found._asdict().items()}
         write_text(geometry_file, json.dumps({"neurons": neurons.digest, **matrices}))
+        place.keep(neurons, key, None if command is None else str(command), time.perf_counter() - began)
     return neurons, found
 
 

@@ -14,12 +14,13 @@ from auctionsim.checks import checked_count
 from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import replacing, write_text
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.records import read_record
+from auctionsim.tables import csv_text, read_parquet
 
 TRIALS = "trials"  # Tune's own folder inside the run folder
 CLAIM = "study.json"
 TABLE = "trials.parquet"
 SNAPSHOT_SECONDS = "2"  # how often Tune writes down which trials are finished: what a kill costs beside running trials
-WIDTH = 140  # columns of a table that is written to a file
 FINISHED = "finished"  # a trial's own word that it came to its end, and was not stopped early
 
 
@@ -32,11 +33,14 @@ class Cluster:
         cpus: CPUs that a local ray is given; None: those this process may use. A cluster has its own.
         address: Of a Ray cluster, such as "auto" or "10.0.0.1:6379"; None: this machine. Its nodes need this package,
             and the run folder must lie where all of them see it.
+        trust_pickles: Go on with a folder that this user did not write on this machine: Tune unpickles what is in it,
+            which runs whatever its writer wants.
     """
 
     cpus_per_trial: int = 1
     cpus: int | None = None
     address: str | None = None
+    trust_pickles: bool = False
 
     def __post_init__(self) -> None:
         checked_count(self.cpus_per_trial, "cpus_per_trial")
@@ -84,7 +88,8 @@ def run_study(
     Returns:
         One record a trial, in the table's order.
     Raises:
-        ValueError: The folder holds another study; the cluster is too small for one trial.
+        ValueError: The folder holds another study, or one that this user did not write on this machine; the cluster
+            is too small for one trial.
         ChildProcessError: Trials failed; the same call tries these again.
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
@@ -98,7 +103,7 @@ def run_study(
         require_cpus(cluster.cpus_per_trial)  # Tune would wait for ever, without a word
         from auctionsim.experiments.support.tune_progress import progress_shown
 
-        tuner = _tuner(study, tune_options, cluster, console)
+        tuner = _tuner(study, tune_options, cluster)
         with progress_shown(console):
             results = tuner.fit()
     records = _records(results, study.trials)
@@ -116,7 +121,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False))
         return
-    there = json.loads(path.read_text(encoding="utf-8"))
+    there = read_record(path).content
     for name in {**there, **wanted}:
         if there.get(name) != wanted.get(name):
             raise ValueError(
@@ -127,21 +132,13 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
 
 def read_table(folder: Path) -> list[dict[str, Any]]:
     """Return the records of a finished study."""
-    import pandas as pd
-
-    table = pd.read_parquet(folder / TABLE)
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return read_parquet(folder / TABLE).records()
 
 
 def provenance() -> dict[str, Any]:
     """Return what a trial adds to its record: which code computed it. A study that goes on may hold several."""
     versions = {f"version_{name}": version for name, version in package_versions().items()}
     return {"commit": commit_or_none() or "not from a checkout", **versions}
-
-
-def wide(console: Console) -> Console:
-    """Return the console, or one that is wide enough for a table where it writes to a file."""
-    return console if console.is_terminal else Console(file=console.file, width=max(console.width, WIDTH))
 
 
 def plain_settings(settings: Any, *left_out: str) -> dict[str, Any]:
@@ -166,21 +163,17 @@ def _own_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, console: Console) -> Any:
+def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster) -> Any:
     """Return a new tuner, or the one that goes on."""
     from ray import tune
 
     from auctionsim.experiments.support.tune_progress import TrialProgress
-    from auctionsim.experiments.support.tune_state import KEPT, StateKept, mend
+    from auctionsim.experiments.support.tune_state import StateKept, prepare
 
     trainable = tune.with_parameters(study.trial, **study.shared) if study.shared else study.trial
     trainable = tune.with_resources(trainable, {"cpu": cluster.cpus_per_trial})
     path = (study.folder / TRIALS).resolve()
-    damaged = mend(path)
-    if damaged:
-        then = "going on from the state before" if (path / KEPT).exists() else "nothing was finished, beginning anew"
-        console.print(f"{', '.join(damaged)} in {path}: cut off by a kill; {then}", soft_wrap=True)
-    begun = tune.Tuner.can_restore(str(path)) and any(path.glob("experiment_state-*.json"))
+    begun = prepare(path, trust=cluster.trust_pickles)
     if begun:
         return tune.Tuner.restore(str(path), trainable=trainable, resume_unfinished=True, restart_errored=True)
     return tune.Tuner(
@@ -251,6 +244,6 @@ def _write(study: Study, records: Sequence[Mapping[str, Any]], command: str) -> 
         "settings": study.settings,
     }
     write_text(study.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False))
-    write_text(study.folder / "trials.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_text(study.folder / "trials.csv", csv_text(table))
     with replacing(study.folder / TABLE) as draft:  # last: it says that the study is finished
         table.to_parquet(draft)
