@@ -189,7 +189,8 @@ def bidder_config(
     }
     specs = {}
     for i, high in enumerate(highs):
-        name, own = _policy_of(f"bidder_{i}", shared), {"high": list(high), "layout": shown}
+        name = _policy_of(f"bidder_{i}", shared)
+        own: dict[str, Any] = {"high": list(high), "layout": shown}
         kind = BiddingModule
         if frozen is not None and i in frozen:
             kind, own = FrozenModule, {**own, "strategy": frozen[i]}
