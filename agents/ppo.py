@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 
@@ -11,6 +11,7 @@ from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningS
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
+from auctionsim.seeds import checked_seed
 
 ITERATIONS = 100  # updates unless told otherwise
 
@@ -68,7 +69,7 @@ def train_ppo(
     env_config: Mapping[str, Any],
     highs: Sequence[Sequence[float]],
     *,
-    seed: int,
+    seed: SupportsIndex,
     iterations: int = ITERATIONS,
     progress: Callable[[LearningStep], None] | None = None,
     env_runner: type | None = None,
@@ -141,7 +142,7 @@ def bidder_config(
     env_config: Mapping[str, Any],
     highs: Sequence[Sequence[float]],
     *,
-    seed: int,
+    seed: SupportsIndex,
     iterations: int,
     env_runner: type | None = None,
     shared: bool = False,
@@ -156,6 +157,7 @@ def bidder_config(
 
     from auctionsim.agents.ppo_rllib import BidderLearner, BiddingModule, FrozenModule, LearningCurve
 
+    seed = checked_seed(seed)
     if shared and (frozen or len({tuple(high) for high in highs}) > 1):
         raise ValueError(
             f"bidders that share a policy need the same highest bids, and all learn; got {highs}, {frozen}"
