@@ -38,7 +38,8 @@ def utility(
         outcome: One cleared auction per row.
         substrate: What its allocation is carried out on.
         valuations: (batch, bidder, feature), what exposure is really worth.
-        context: (batch,) indices into the substrate's contexts, or None for their average.
+        context: (batch,) indices into the substrate's contexts, or None: what is given on average over them, the
+            outcome being one for all.
     Raises:
         TypeError: Valuations that are no floating-point tensor.
         ValueError: Valuations that are NaN, infinite or negative, a shape that does not fit the substrate, rows that do

@@ -149,7 +149,8 @@ class VirtualWelfareMaximizer(Mechanism):
             draws: How many profiles are drawn, each with its mirror image in quantile space.
             nodes: Instead of drawing, the midpoint rule in quantile space with this many nodes a bidder.
             generator: For the draws.
-            context: Index into the substrate's contexts; None for their average.
+            context: Index into the substrate's contexts; None: of one outcome for all, chosen on their mean. A platform
+                that knows the context earns the mean over contexts of this, which is no less.
         """
         checked_count(draws, "draws", 4)
         n = self.priors.num_bidders
