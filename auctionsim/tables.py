@@ -184,6 +184,8 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """
     text = read_text_bounded(path, MOST_TABLE_BYTES)
     try:
+        if "\0" in text:
+            raise ValueError("it has a character 0")
         lines = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [from_csv_cell(cell) for cell in next(lines, [])]
         if len(header) > MOST_COLUMNS or len(set(header)) < len(header):

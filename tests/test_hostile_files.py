@@ -159,7 +159,7 @@ def test_pipes_devices_and_folders_are_not_waited_for(load: object, tmp_path: Pa
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path, Path("/dev/zero")):
-        with pytest.raises((ValueError, IsADirectoryError), match=str(path)):
+        with pytest.raises(ValueError, match=f"{path}: is no regular file"):
             load(path)  # type: ignore[operator]
 
 
@@ -218,7 +218,7 @@ def test_a_tensor_of_objects_or_of_another_kind_is_refused(tmp_path: Path) -> No
 def test_replies_do_not_unpack_without_end(tmp_path: Path) -> None:
     path = tmp_path / "bomb.jsonl.gz"
     lines = b'{"format": "auctionsim replies", "version": 1, "replies": 9000000, "record": {"prompts": {}, '
-    lines += b'"interventions": []}}\n' + b"{}\n" * 60_000_000
+    lines += b'"interventions": []}}\n' + b"{}\n" * 5_000_000
     path.write_bytes(gzip.compress(lines, 1))
     assert path.stat().st_size < 1_000_000
     del lines
@@ -304,7 +304,7 @@ def test_a_small_table_in_a_run_folder_takes_little_memory(tmp_path: Path) -> No
     folder = run_folder(tmp_path / "run")
     column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3000, dtype=np.int32)), pa.array(["x" * (1 << 20)]))
     parquet.write_table(pa.table({"a": column}), folder / "table.parquet")
-    whole = pa.table({"n": pa.array(np.zeros(200_000_000, dtype=np.int8))})
+    whole = pa.table({"n": pa.array(np.zeros(20_000_000, dtype=np.int8))})
     parquet.write_table(whole, folder / "rows.parquet")
     del whole
     assert sum(f.stat().st_size for f in folder.glob("*.parquet")) < 1 << 20
