@@ -228,10 +228,13 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     }
     points = [
         TradeOffPoint(
-            row.text("mechanism"),
-            row.text("replicate"),
-            *(row.number(name) for name in ("user_weight", "revenue", "user_loss", "objective")),
-            best[_market(row)],
+            mechanism=row.text("mechanism"),
+            replicate=row.text("replicate"),
+            user_weight=row.number("user_weight"),
+            revenue=row.number("revenue"),
+            user_loss=row.number("user_loss"),
+            objective=row.number("objective"),
+            optimum=best[_market(row)],
         )
         for row in rows
         if _market(row) in best and row.value("objective") is not None

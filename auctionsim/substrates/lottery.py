@@ -105,7 +105,8 @@ class Lottery:
 
     def _expected(self, values: Tensor) -> Tensor:
         """Return the mean of values (reply, …) under the reference."""
-        return torch.tensordot(self.reference, values, dims=1)
+        mean: Tensor = torch.tensordot(self.reference, values, dims=1)
+        return mean
 
     def _checked(self, allocation: Tensor) -> Tensor:
         return checked_allocation(allocation, (len(self.reference),))
