@@ -132,10 +132,10 @@ def checked_finite(numbers: Tensor, what: str) -> Tensor:
     Raises:
         ValueError: One is; names it and its place.
     """
-    if numbers.numel():
-        low, high = torch.aminmax(numbers.detach())  # one pass; NaN spreads to both
-        if not (low > -math.inf and high < math.inf):
-            place = tuple(int(k) for k in (~torch.isfinite(numbers)).nonzero()[0])
+    if not math.isfinite(float(numbers.detach().sum())):  # one fast pass; a sum may overflow, so look again
+        places = (~torch.isfinite(numbers)).nonzero()
+        if len(places):
+            place = tuple(int(k) for k in places[0])
             raise ValueError(f"{what} must be finite, got {numbers[place].item()} at {place}")
     return numbers
 

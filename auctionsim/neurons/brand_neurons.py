@@ -101,7 +101,7 @@ class BrandNeurons:
         return Intervention(1 - total / crowding, target / crowding)
 
     def _membership(self, allocation: Tensor) -> tuple[Float[Tensor, "row brand rank"], Float[Tensor, "row brand 1"]]:
-        checked_allocation(allocation, (len(self.brands), 2))
+        checked_allocation(allocation, (len(self.brands), 2), finite=False)  # told more plainly below
         count, amplification = allocation[:, :, 0], allocation[:, :, 1]
         fits = (count >= 0) & (count <= self.max_neurons) & (amplification >= 0) & amplification.isfinite()
         if not bool(fits.all()):
