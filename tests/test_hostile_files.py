@@ -311,6 +311,19 @@ def test_a_small_table_in_a_run_folder_takes_little_memory(tmp_path: Path) -> No
     assert peak_of("read_run(Path(sys.argv[1]), Path('.'), 'run')", str(folder)) < 300
 
 
+def test_a_table_of_long_texts_is_cut_and_many_tables_are_refused(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(500, dtype=np.int32)), pa.array(["x" * (1 << 19)]))
+    parquet.write_table(pa.table({f"c{k}": text for k in range(100)}), folder / "table.parquet")
+    page = write_runs_report([folder], tmp_path / "report.html")
+    assert page.stat().st_size < 30_000_000
+    (folder / "table.parquet").unlink()
+    for k in range(101):
+        (folder / f"t{k}.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match="has 101 tables; a page shows at most 100"):
+        write_runs_report([folder], tmp_path / "report.html")
+
+
 def test_prompts_with_a_file_that_is_too_long_or_climbs(tmp_path: Path) -> None:
     with (tmp_path / "long.txt").open("wb") as file:
         file.truncate(16_000_001)
