@@ -70,6 +70,18 @@ def test_workers_seeds_and_evaluation_share_nothing() -> None:
     assert len(seen) == len(set(seen)) == 3 * 3 * 2 * 6 * 2
 
 
+def test_a_runner_that_goes_on_plays_new_auctions() -> None:
+    """RLlib tells a restored or restarted runner how many steps were taken; an evaluator plays its own again."""
+    for evaluation in (False, True):
+        seen = []
+        for steps in (0, 64, 64, 128):
+            runner = sampler(NeuronAuctionEnvRunner, 1, rows=2, evaluation=evaluation)
+            runner.set_state({"num_env_steps_sampled_lifetime": steps})
+            seen.append(first_values(runner.sample(num_episodes=2, random_actions=True)))
+        assert seen[1] == seen[2]
+        assert len({value for values in seen for value in values}) == (4 if evaluation else 12)
+
+
 def test_rllibs_own_runner_plays_what_ours_plays() -> None:
     """The single environment knows its worker and its place: it begins the rows that the native batch begins."""
     together: list[float] = []
