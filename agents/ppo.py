@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 
@@ -12,6 +12,7 @@ from auctionsim.agents.ray_session import global_state_kept, ray_running, requir
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
 from auctionsim.observation_layout import PARTS, ObservationLayout
+from auctionsim.seeds import checked_seed
 from auctionsim.signatures import replacing_folder, verified_folder
 
 ITERATIONS = 100  # updates unless told otherwise
@@ -72,7 +73,7 @@ def train_ppo(
     env_config: Mapping[str, Any],
     highs: Sequence[Sequence[float]],
     *,
-    seed: int,
+    seed: SupportsIndex,
     iterations: int = ITERATIONS,
     progress: Callable[[LearningStep], None] | None = None,
     env_runner: type | None = None,
@@ -153,7 +154,7 @@ def bidder_config(
     env_config: Mapping[str, Any],
     highs: Sequence[Sequence[float]],
     *,
-    seed: int,
+    seed: SupportsIndex,
     iterations: int,
     env_runner: type | None = None,
     shared: bool = False,
@@ -169,6 +170,7 @@ def bidder_config(
 
     from auctionsim.agents.ppo_rllib import BidderLearner, BiddingModule, FrozenModule, LearningCurve
 
+    seed = checked_seed(seed)
     if shared and (frozen or len({tuple(high) for high in highs}) > 1):
         raise ValueError(
             f"bidders that share a policy need the same highest bids, and all learn; got {highs}, {frozen}"

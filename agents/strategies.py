@@ -75,7 +75,7 @@ class TableStrategy:
         if valuations.ndim != 1 or len(valuations) < 2 or not bool((valuations.diff() > 0).all()):
             raise ValueError(f"a table needs at least 2 strictly increasing valuations, got {tuple(valuations.shape)}")
         columns = bids.unsqueeze(1) if bids.ndim == 1 else bids
-        if columns.ndim != 2 or len(columns) != len(valuations):
+        if columns.ndim != 2 or len(columns) != len(valuations) or not columns.shape[1]:
             raise ValueError(f"a table needs one row of bids a valuation ({len(valuations)}), got {tuple(bids.shape)}")
         self.valuations = valuations
         self.bids = columns

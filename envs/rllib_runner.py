@@ -26,7 +26,8 @@ from ray.rllib.utils.spaces.space_utils import clip_action, unsquash_action
 from torch import Tensor
 
 from auctionsim.envs.rllib_env import NeuronAuctionVectorMultiAgentEnv
-from auctionsim.envs.row_seeds import checked_seed, worker_rows
+from auctionsim.envs.row_seeds import worker_rows
+from auctionsim.seeds import checked_seed
 
 ModuleColumns = dict[str, np.ndarray]
 

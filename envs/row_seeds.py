@@ -1,6 +1,5 @@
 """Which random numbers a row of episodes has: from its seed, or from its worker and place, never two rows the same."""
 
-import operator
 import secrets
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auctionsim.envs.row_draws import LONGEST, EpisodeKeys
+from auctionsim.seeds import checked_seed
 
 WORD = 2**64
 STREAM_WORD = 2**32
@@ -26,29 +26,11 @@ class RowSeeds(NamedTuple):
     stream: np.ndarray
 
 
-def checked_seed(seed: object) -> int:
-    """Return a seed as a Python integer; numpy's integers are seeds too.
-
-    Raises:
-        TypeError: No whole number; True and False are none.
-        ValueError: Below 0.
-    """
-    if isinstance(seed, bool | np.bool_):
-        raise TypeError(f"a seed must be a whole number >= 0, got the truth value {seed}")
-    try:
-        number = operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"a seed must be a whole number >= 0, got {seed!r} ({type(seed).__name__})") from None
-    if number < 0:
-        raise ValueError(f"a seed must be a whole number >= 0, got {number}")
-    return number
-
-
 def spread_seeds(seed: object, size: int) -> list[int | None]:
     """Return one seed a row as Gymnasium does: seed, seed + 1, …; a list as it is; None for all.
 
     Raises:
-        TypeError, ValueError: Not one seed a row, or one that `checked_seed` refuses.
+        TypeError, ValueError: Not one seed a row, or no whole number ≥ 0.
     """
     if seed is None:
         return [None] * size

@@ -34,6 +34,7 @@ from auctionsim.neurons.frontier import Cell, Choice, FrontierSettings, choices,
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import METHODS
 from auctionsim.prompts import PromptSet
+from auctionsim.records import Record, json_in
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
 
@@ -281,7 +282,7 @@ class _Market:
         if not path.exists():
             write_text(path, json.dumps({"plan": self.digest, **make()}))
         try:
-            record = dict(json.loads(path.read_text(encoding="utf-8")))
+            record = dict(Record(json_in(path, finite=False), "it").content)
             if record["plan"] != self.digest:
                 raise ValueError("it belongs to another comparison")
         except (ValueError, TypeError, KeyError) as error:
@@ -318,7 +319,7 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     }
     text = json.dumps(plan, sort_keys=True)
     path = settings.folder / "plan.json"
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
+    if path.exists() and json_in(path) != json.loads(text):
         raise ValueError(f"{settings.folder} holds another comparison: choose another folder or remove it")
     write_text(path, text)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -162,11 +162,11 @@ def _check_hub(name: str) -> None:
     import huggingface_hub
 
     try:
-        huggingface_hub.utils.validate_repo_id(name)
+        cached = huggingface_hub.try_to_load_from_cache(name, "config.json")
     except huggingface_hub.errors.HFValidationError:
         raise ModelUnavailableError(_how_to_get(name)) from None
     proxied = any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
-    if proxied or isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+    if proxied or isinstance(cached, str):
         return
     host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname or ""
     try:

@@ -135,7 +135,7 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
     path = folder / "run.json"
     if not path.is_file():
         raise ValueError(f"{folder} is no run folder: it has no run.json")
-    record = read_record(own_file(folder, path))
+    record = read_record(own_file(folder, path), finite=False)
     link = partial(_link, beside=beside)
     replies = replies_of(folder, record)
     brands = brands_of(record, replies)

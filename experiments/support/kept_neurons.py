@@ -16,6 +16,7 @@ from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.identification import identification_steps
 from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet
+from auctionsim.records import Record, json_in
 
 STAGE = "finding neurons"
 FILE, RECORD = "neurons.safetensors", "neurons.json"
@@ -90,8 +91,8 @@ class Place(NamedTuple):
         if not (self.file.exists() and self.record.exists()):
             return None
         try:
-            record = dict(json.loads(self.record.read_text(encoding="utf-8")))
-            there, digest, seconds = dict(record["key"]), record["neurons"], float(record["seconds"])
+            record = Record(json_in(self.record), "it")
+            there, digest, seconds = record.plain("key"), record.text("neurons"), record.number("seconds", 0)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{self.record} is damaged ({error}): remove it and run again") from None
         if there != key:
@@ -126,7 +127,7 @@ class Place(NamedTuple):
         if not path.is_file():
             return None
         try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["neurons"])
+            return Record(json_in(path), "it").text("neurons")
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
 

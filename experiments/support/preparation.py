@@ -26,6 +26,7 @@ from auctionsim.measurement import MeasurementSettings, Report, Workers, measure
 from auctionsim.measurement import Progress as Measured
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
+from auctionsim.records import Record, json_in
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 Tick = Callable[[], None]
@@ -124,7 +125,7 @@ def _seconds_in(path: Path) -> float:
     if not path.is_file():
         return 0.0
     try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+        return Record(json_in(path), "it").number("seconds", 0)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
 

@@ -13,12 +13,15 @@ import torch
 from rich.console import Console
 
 from auctionsim.experiments.support.preparation import commit_or_none, slug
-from auctionsim.files import replacing, write_text
+from auctionsim.files import read_text_bounded, replacing, write_text
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.records import Record, json_in, read_record
 from auctionsim.tables import csv_text
 
 Row = dict[str, Any]
 SECTION, RECORD = "section.md", "run.json"
+MOST_SECTION_BYTES = 1 << 20
+"""Of a section of prose that is read: 1 MiB."""
 
 
 CLAIMS = (
@@ -93,7 +96,7 @@ class Run:
         if not path.is_file():
             return {}
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(Record(json_in(path, finite=False), "it").content)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
 
@@ -110,8 +113,8 @@ class Run:
             rows = [dict(row) for row in make()]
             write_text(path, json.dumps({"seconds": time.perf_counter() - began, "rows": rows}))
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            rows, seconds = [dict(row) for row in kept["rows"]], float(kept["seconds"])
+            kept = Record(json_in(path, finite=False), "it")
+            rows, seconds = [dict(row.content) for row in kept.records("rows")], kept.number("seconds", 0)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
         self._before += seconds if was_there else 0.0
@@ -169,10 +172,11 @@ def kept_section(folder: Path) -> Section:
     Raises:
         FileNotFoundError: The run is not finished.
     """
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    claims = tuple(Claim(**claim) for claim in record["claims"])
-    text = (folder / SECTION).read_text(encoding="utf-8")
-    return Section(record["title"], text, record["figures"], claims)
+    record = read_record(folder / RECORD, finite=False)
+    claims = tuple(Claim(*(claim.text(name) for name in Claim._fields)) for claim in record.records("claims"))
+    figures = record.record("figures")
+    text = read_text_bounded(folder / SECTION, MOST_SECTION_BYTES)
+    return Section(record.text("title"), text, {name: figures.text(name) for name in figures.content}, claims)
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:

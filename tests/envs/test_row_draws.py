@@ -12,13 +12,13 @@ from auctionsim.envs.game import AuctionGame
 from auctionsim.envs.row_draws import EpisodeKeys, philox4x32, uniform_indices, uniform_levels, words
 from auctionsim.envs.row_seeds import (
     RowStreams,
-    checked_seed,
     fresh_rows,
     seeded_rows,
     spread_seeds,
     worker_rows,
 )
 from auctionsim.priors import Beta, Exponential, Mixture, Uniform
+from auctionsim.seeds import checked_seed
 from auctionsim.substrates import Items
 
 # counter, key, answer: "philox4x32 10" in Random123's file kat_vectors
