@@ -98,3 +98,8 @@ class ObservationLayout(NamedTuple):
         place = self.names.index(name)
         start = sum(self.widths[:place])
         return seen[..., start : start + self.widths[place]]
+
+
+def valuation_alone(num_features: int) -> ObservationLayout:
+    """Return the layout of an observation that is the valuation, whatever else the game has."""
+    return ObservationLayout(("valuation",), (num_features,), rounds=1, has_contexts=True, has_budgets=True)
