@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from auctionsim.checks import checked_count, checked_number
 from auctionsim.strategies import Situation
 
 FAINT = -6.0  # softplus of it, .0025, is the share of another feature's valuation at first
@@ -55,7 +56,7 @@ class BiddingNetwork(nn.Module):
         sight: Sight | None = None,
     ) -> None:
         super().__init__()
-        self.start, self.hidden = start, hidden
+        self.start, self.hidden = checked_number(start, "start"), checked_count(hidden, "hidden")
         self.high: Tensor
         self.centre: Tensor
         self.reach: Tensor

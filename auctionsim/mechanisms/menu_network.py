@@ -5,6 +5,7 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor, nn
 
+from auctionsim.checks import checked_count
 from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.offers import Menu
 from auctionsim.seeds import seeded
@@ -34,6 +35,7 @@ class MenuNetwork(nn.Module):
     ) -> None:
         super().__init__()
         check_menus_fit(substrate)
+        checked_count(entries, "entries"), checked_count(hidden, "hidden")
         generator = seeded(seed)
         n, features, levers = substrate.num_bidders, len(substrate.features), len(substrate.levers)
         self.hidden, self.entries, self.num_levers = hidden, entries, levers

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_count, checked_number
+from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.menu import MenuAuction, entry_exposures
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.offers import Menu
@@ -54,7 +54,7 @@ def train_menu_writer(
     """
     if not isinstance(rule.menus, Menu):
         raise ValueError("the rule to begin with must have fixed menus")
-    checked_number(user_weight, "user_weight")
+    checked_money(user_weight, "user_weight")
     checked_count(steps, "steps")
     substrate = rule.range
     generator = seeded(seed)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_count, checked_number
+from auctionsim.checks import checked_count, checked_money, checked_number
 from auctionsim.mechanisms.free_menu import FreeMenu
 from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_exposures
 from auctionsim.mechanisms.menu_losses import MenuLosses
@@ -65,7 +65,7 @@ def train_menu(
     """
     check_menus_fit(substrate)
     settings = _Settings(
-        checked_number(user_weight, "user_weight"),
+        checked_money(user_weight, "user_weight"),
         checked_count(steps, "steps"),
         checked_count(batch, "batch"),
         checked_number(learning_rate, "learning_rate"),

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_context, checked_count, checked_number
+from auctionsim.checks import checked_context, checked_count, checked_money
 from auctionsim.mechanisms.candidates import MOST_CELLS, candidates_of, context_groups, has_candidates
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.virtual_choice import MOST_ROWS, BoxChoice, Choice, Chosen, ListChoice, Weighed
@@ -96,7 +96,7 @@ class VirtualWelfareMaximizer(Mechanism):
         super().__init__(substrate.num_bidders, 1, substrate)
         self.range: Substrate = substrate
         self.priors = product(priors, substrate.num_bidders, 1)
-        self.user_weight = checked_number(user_weight, "user_weight")
+        self.user_weight = checked_money(user_weight, "user_weight")
         self.no_suppression = no_suppression
         if no_suppression and not has_candidates(substrate):
             raise ValueError(f"no_suppression needs a substrate with a finite range, got {type(substrate).__name__}")

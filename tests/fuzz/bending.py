@@ -126,6 +126,10 @@ def _replaced(array: Tensor, draw: random.Random) -> Tensor:
         reals = (math.nan, math.inf, -math.inf, -1.0, 0.0, 1e300, 1e-320, 2.0)
         flat = made.view(-1) if made.is_contiguous() else made.reshape(-1)
         number = draw.choice(reals if made.is_floating_point() else wholes)
+        if made.is_floating_point() and abs(number) < math.inf:
+            number = max(min(number, torch.finfo(made.dtype).max), torch.finfo(made.dtype).min)
+        elif made.dtype != torch.bool and not made.is_floating_point():
+            number = max(min(number, torch.iinfo(made.dtype).max), torch.iinfo(made.dtype).min)
         flat[draw.randrange(len(flat))] = bool(number) if made.dtype == torch.bool else number
         return flat.view(made.shape)
     return made

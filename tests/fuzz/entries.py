@@ -151,7 +151,8 @@ def use_rule(rule: m.Mechanism) -> None:
 def use_prior(prior: Prior) -> None:
     """Ask a prior for its numbers."""
     v = torch.tensor([0.0, 0.5, 1.0, 3.0], dtype=torch.float64)
-    finite(prior.cdf(v), prior.virtual_value(v.clamp_min(prior.low)), prior.curve.inverse(v))
+    finite(prior.cdf(v), prior.curve.inverse(v))
+    assert not bool(prior.virtual_value(v).isnan().any())  # infinite where nothing is left above
     finite(prior.sample((5,), torch.Generator().manual_seed(0), torch.float64))
     assert 0 <= float(prior.cdf(prior.mean)) <= 1
     repr(prior)
@@ -282,7 +283,13 @@ def of_mechanisms() -> dict[str, Target]:
         "AffineMaximizer built": target(
             then(m.AffineMaximizer, use_rule), place, listed, torch.tensor([0.0, -0.5, -0.25]), torch.ones(2)
         ),
-        "KLTilt built": target(then(m.KLTilt, use_rule), One(SUBSTRATES[5], *SUBSTRATES[5:6]), 0.5, None, 0.25),
+        "KLTilt built": target(
+            then(m.KLTilt, use_rule),
+            One(SUBSTRATES[5]),
+            0.5,
+            One(None, m.ChiSquared(), m.Alpha(0.5), m.JensenShannon()),
+            0.25,
+        ),
         "Generalized built": target(then(m.GeneralizedSecondPrice, use_rule), One(Positions(3, (1.0, 0.5))), 0.1),
         "train_menu": target(
             lambda *given, **more: use_rule(m.train_menu(*given, **more)),
@@ -494,7 +501,7 @@ def of_envs() -> dict[str, Target]:
         "play": target(play, setting, **options),
         "step": target(lambda bids: finite(game.step(state, bids)[1].rewards), game.valuations(state)),
         "draw": target(lambda rows: game.draw(rows, torch.Generator()), Count(2)),
-        "env": target(one, 3, One(bid, *actions), Count(0), None, **options),
+        "env": target(one, 3, One(bid, *actions), Count(0), One(None, "ansi"), **options),
         "vector env": target(many, Count(2), 3, One(bids, *actions), autoreset_mode="NextStep", **options),
         "parallel env": target(parallel, 3, One(bid, *actions), **options),
     }
@@ -539,16 +546,16 @@ def of_text() -> dict[str, Target]:
         ),
         "split": target(whole.split, "A"),
         "intervention": target(
-            lambda *g: finite(*(part for part in neurons.intervention(*g) if part is not None)),
+            lambda *g: finite(neurons.intervention(*g).scale),
             torch.ones(1, 2, 2),
             "multiply",
         ),
         "layers": target(neurons.layers, Count(0), Count(1)),
         "overlap": target(neurons.overlap, Count(1)),
         "MeasurementSettings": target(MeasurementSettings, **settings),
-        "numbers": target(numbers, "0,1"),
-        "whole_numbers": target(whole_numbers, "0,1"),
-        "parse_boosts": target(parse_boosts, ["Nike=64x2"]),
+        "numbers": target(lambda text: numbers(str(text)), "0,1"),
+        "whole_numbers": target(lambda text: whole_numbers(str(text)), "0,1"),
+        "parse_boosts": target(lambda text: parse_boosts([str(text)]), "Nike=64x2"),
     }
 
 
