@@ -11,7 +11,7 @@ from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningS
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
-from auctionsim.observation_layout import PARTS, ObservationLayout
+from auctionsim.observation_layout import PARTS, ObservationLayout, valuation_alone
 from auctionsim.seeds import checked_seed
 from auctionsim.signatures import replacing_folder, verified_folder
 
@@ -179,7 +179,7 @@ def bidder_config(
         raise ValueError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
     if not 0 < settings.annealed <= 1:
         raise ValueError(f"annealed is a share of the updates, above 0 and at most 1; got {settings.annealed}")
-    shown = _checked_layout(layout or _plain_layout(len(highs[0])), frozen)
+    shown = _checked_layout(layout or valuation_alone(len(highs[0])), frozen)
     rows = settings.steps * iterations
     annealed = max(round(settings.annealed * rows), 1)
     model = {
@@ -236,11 +236,6 @@ def bidder_config(
         .callbacks(LearningCurve)
         .debugging(seed=seed, log_level="ERROR")
     )
-
-
-def _plain_layout(num_features: int) -> ObservationLayout:
-    """Return the layout of an observation that is the valuation."""
-    return ObservationLayout(("valuation",), (num_features,), rounds=1, has_contexts=True, has_budgets=True)
 
 
 def _checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | None] | None) -> ObservationLayout:

@@ -51,7 +51,9 @@ def seeded_rows(seeds: Sequence[int]) -> RowSeeds:
     return _row_seeds([(seed, 0) if seed < WORD else _hashed(seed) for seed in seeds])
 
 
-def worker_rows(seed: int, worker: int, rows: range | Sequence[int], *, evaluation: bool = False) -> RowSeeds:
+def worker_rows(
+    seed: int, worker: int, rows: range | Sequence[int], *, evaluation: bool = False, steps: int = 0
+) -> RowSeeds:
     """Return where the rows of one worker among many begin: hashed, so that they share nothing.
 
     Neither the rows of two workers nor those of two seeds meet, as they would if a worker's index were added to the
@@ -62,8 +64,9 @@ def worker_rows(seed: int, worker: int, rows: range | Sequence[int], *, evaluati
         worker: Its index.
         rows: Their places in the worker's batch.
         evaluation: Whether it evaluates; then it plays other auctions than the training worker of its index.
+        steps: How many steps the experiment had taken before this worker began: 0 but where one goes on after a stop.
     """
-    return _row_seeds([_hashed(seed, worker, row, int(evaluation)) for row in rows])
+    return _row_seeds([_hashed(seed, worker, row, int(evaluation), steps) for row in rows])
 
 
 def fresh_rows(size: int) -> RowSeeds:
