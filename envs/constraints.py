@@ -122,14 +122,15 @@ class Constraints:
     def margins(self, standing: Standing, trial: Trial) -> Float[Tensor, "row bidder"]:
         """Return how much room a round would leave each bidder, in money; below 0 it does not fit.
 
-        A target is about the sums that the episode will carry, so rounding does not pile up. Who is behind its target
-        (a live model brought less than was foreseen) must not fall further behind.
+        Both are about the sums that the episode will carry, so rounding does not pile up. Whoever is over its budget
+        or behind its target all the same (a rule charged for nothing, a live model brought less than was foreseen)
+        must pay nothing more, or fall no further behind.
         """
         payments = trial.outcome.payments
         margin = torch.full_like(payments, math.inf)
-        left = self.budget_left(standing.spent)
-        if left is not None:
-            margin = left - payments
+        if self.budgets is not None:
+            within = self.budgets - (standing.spent + payments)
+            margin = torch.where(standing.spent > self.budgets, -payments, within)
         before = self.roi_slack(standing.gained, standing.spent)
         if before is not None:
             assert trial.exposure is not None
@@ -212,6 +213,8 @@ def checked_constraint(
         return None
     try:
         numbers = torch.as_tensor(limits, dtype=dtype)
+        if isinstance(limits, bool):
+            raise TypeError("a truth value is no number")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}") from error
     if numbers.ndim > 1 or (numbers.ndim == 1 and len(numbers) != num_bidders):
