@@ -39,7 +39,8 @@ class Standing(NamedTuple):
 
     def rows(self, index: Tensor) -> "Standing":
         """Return some of the rows."""
-        return Standing(*(None if part is None else part[index] for part in self))
+        context = None if self.context is None else self.context[index]
+        return Standing(self.valuations[index], context, self.spent[index], self.gained[index])
 
 
 class Trial(NamedTuple):
@@ -181,24 +182,15 @@ class Constraints:
             profiles[places, columns] = own.flatten(0, 1)
             there = standing.rows(rows)
             trial = auction(profiles, there)
-            margins, payments = self.margins(there, trial), trial.outcome.payments
-            return tuple(part[places, columns].view(len(own), -1) for part in (margins, payments))
+            margins = self.margins(there, trial)[places, columns]
+            return margins.view(len(own), -1), trial.outcome.payments[places, columns].view(len(own), -1)
 
-        nothing = self._room(standing)[row, bidder]
-        own = highest_that_fits(fit, bids[row, bidder], safe[row, bidder], margin[row, bidder], nothing)
+        nothing = Trial(Outcome(bids, torch.zeros_like(margin)), torch.zeros_like(bids))
+        room = self.margins(standing, nothing)[row, bidder]
+        own = highest_that_fits(fit, bids[row, bidder], safe[row, bidder], margin[row, bidder], room)
         lowered = bids.clone()
         lowered[row, bidder] = own
         return lowered
-
-    def _room(self, standing: Standing) -> Float[Tensor, "row bidder"]:
-        """Return the margin of a round that gives and takes nothing."""
-        room = torch.full_like(standing.spent, math.inf)
-        left = self.budget_left(standing.spent)
-        slack = self.roi_slack(standing.gained, standing.spent)
-        for part in (left, slack):
-            if part is not None:
-                room = torch.minimum(room, part.clamp_min(0))
-        return room
 
 
 def checked_constraint(

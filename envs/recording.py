@@ -131,7 +131,8 @@ class AuctionRecorder:
         if missing > 0:
             self._episodes = np.concatenate([self._episodes, np.full(missing, -1, dtype=np.int64)])
         self._episodes[rows[played.before.round.numpy() == 0]] += 1
-        return self._episodes[rows].clip(0)
+        episodes: np.ndarray = self._episodes[rows].clip(0)
+        return episodes
 
 
 def journal_of(path: Path) -> Path:

@@ -68,9 +68,9 @@ class Round(NamedTuple):
 
     def rows(self, index: Tensor) -> "Round":
         """Return the round of some of the episodes."""
-        parts = self._replace(outcome=None)
-        rows = Round(*(None if part is None else part[index] for part in parts))
-        return rows._replace(outcome=Outcome(*(part[index] for part in self.outcome)))
+        numbers = {name: part[index] for name, part in self._asdict().items() if name != "outcome" and part is not None}
+        outcome = Outcome(*(part[index] for part in self.outcome))
+        return self._replace(outcome=outcome, **numbers)
 
     @property
     def throttled(self) -> Bool[Tensor, "batch bidder"]:

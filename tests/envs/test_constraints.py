@@ -262,6 +262,8 @@ def test_safe_bids_are_the_contexts_own_and_a_feature_at_a_time() -> None:
         standing._replace(spent=torch.tensor([[0.0]])), bids
     )
     torch.testing.assert_close(by_target, torch.tensor([[[0.3 + 0.5 / (4 * 0.5), 0.1 + 0.5 / (4 * 0.25)]]]))
+    plenty = Constraints(torch.tensor([9.0]), None, ceilings).safe_bids(standing, bids)
+    assert torch.equal(plenty, bids)  # never higher
     overspent = Constraints(torch.tensor([0.125]), None, ceilings).safe_bids(standing, bids)
     assert torch.equal(overspent, torch.zeros_like(bids))
     behind = Constraints(None, torch.tensor([4.0]), ceilings).safe_bids(standing, bids)  # .5 − 4 · .25 < 0
@@ -292,6 +294,17 @@ def test_a_budget_overspent_by_another_rule_leaves_nothing() -> None:
         assert torch.equal(played.budget_left[:, 1], torch.full((4,), max(0.375 - spent, 0.0)))
     assert bool((played.bids[:, 0] == 0).all())
     assert bool((game.observe(state) <= game.observation_high).all())
+
+
+def test_whoever_has_nothing_left_may_win_what_costs_nothing() -> None:
+    game = AuctionGame(SecondPrice(), Items(2), Uniform(0, 1), budgets=[0.25, 1.0])
+    for spent in (0.25, 0.375):  # all of it; more, by a rule that charged for nothing
+        state = begin(game, 1)._replace(spent=torch.tensor([[spent, 0.0]]))
+        _, played = game.step(state, amounts((0.5, 0.0)))
+        assert float(played.exposure[0, 0, 0]) == 1.0
+        assert not bool(played.throttled.any())
+        _, played = game.step(state, amounts((0.5, 0.125)))
+        assert torch.equal(played.bids, amounts((0.0, 0.125)))
 
 
 def test_a_race_of_many_ends() -> None:
@@ -343,6 +356,37 @@ def test_in_the_usual_case_nothing_is_asked_twice() -> None:
     assert max(asked[1:]) <= 8 * 2 * bound  # only rows that are over ask again: eight bids for each bidder
 
 
+def test_charges_that_are_the_bid_are_found_at_once() -> None:
+    """As bid, the safe bid, eight points of which one is exact, and the round again: four calls."""
+    for rule in (FirstPrice(), AllPay(), PayAsBid(Items(2))):
+        asked: list[int] = []
+
+        def counted(bids: Tensor, context: Tensor | None, rule: Any = rule, asked: list[int] = asked) -> Outcome:
+            asked.append(len(bids))
+            return rule(bids, context)
+
+        game = AuctionGame(counted, Items(2), Uniform(0, 1), budgets=[0.3, 9.0])
+        _, played = game.step(begin(game, 5), amounts((0.9, 0.2)).expand(5, 2, 1))
+        torch.testing.assert_close(played.outcome.payments[:, 0], torch.full((5,), 0.3), atol=1e-7, rtol=0)
+        assert asked == [5, 5, 40, 5]
+
+
+def test_a_rule_that_is_never_satisfied_ends_at_nothing() -> None:
+    """A fee that is drawn, nine times of ten, for any bid: three searches, the safe bid, 0, and no more."""
+    draws, asked = torch.Generator().manual_seed(1), []
+
+    def moody(bids: Tensor, context: Tensor | None) -> Outcome:
+        asked.append(len(bids))
+        fee = 0.5 * (torch.rand(len(bids), 2, generator=draws) < 0.9) * (bids.squeeze(2) > 0)
+        return Outcome(torch.zeros_like(bids), fee)
+
+    game = AuctionGame(moody, Items(2), Uniform(0, 1), budgets=[0.25, 9.0])
+    state, played = game.step(begin(game, 64), torch.ones(64, 2, 1))
+    assert bool((state.spent[:, 0] == 0).all())
+    assert int((played.bids[:, 0] == 0).sum()) > 16
+    assert len(asked) <= 3 * 13 + 2 * 2 + 1
+
+
 def test_what_was_checked_is_what_happens() -> None:
     """A rule that draws: the outcome in hand is kept, so its charge fits, whatever the next draw would say."""
     draws = torch.Generator().manual_seed(0)
@@ -390,8 +434,9 @@ def test_a_live_model_is_asked_once_and_value_is_foreseen_by_the_rules_surface()
     assert bool((state.spent > 0).any(1).all())  # and who is behind is not shut out
     with pytest.raises(ValueError, match="substrate of its own"):
         AuctionGame(rule.clear, live, Uniform(0, 1), roi_targets=1.0)
-    with pytest.raises(ValueError, match="substrate of its own"):
-        AuctionGame(FirstPrice(), live, Uniform(0, 1), roi_targets=1.0)
+    for other in (FirstPrice(), PayAsBid(Items(2))):  # none; one with other features
+        with pytest.raises(ValueError, match="substrate of its own"):
+            AuctionGame(other, live, Uniform(0, 1), roi_targets=1.0)
 
 
 def test_limits_work_where_the_largest_exposure_is_unknown() -> None:
