@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -61,7 +61,7 @@ class EquilibriumLearner:
         substrate: Substrate,
         priors: Any,
         *,
-        seed: int,
+        seed: SupportsIndex,
         groups: Sequence[int] | None = None,
         observe: Sequence[str] = (),
         utility: Utility = quasi_linear,
