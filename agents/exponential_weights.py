@@ -67,7 +67,7 @@ class ExponentialWeights:
         drawn_contexts(substrate, 0, context, torch.Generator())  # refuses a context that there is not
         self.generator = seeded(seed)
         self.batch = checked_count(batch, "batch")
-        self.step = checked_number(step, "step")
+        self.step = checked_number(step, "step", 0.0, 1e6)
         self.low: Tensor = self.prior.low[:, 0].float()
         self.high: Tensor = self.prior.high[:, 0].float()
         grid = torch.linspace(0, 1, checked_count(bids, "bids", 2))

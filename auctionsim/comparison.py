@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from auctionsim import metrics
-from auctionsim.checks import checked_count
+from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors, product
@@ -67,6 +67,7 @@ def compare(
         One row a mechanism and replicate.
     """
     rows = []
+    user_weight = checked_money(user_weight, "user_weight")
     profiles = draw_profiles(surface, priors, draws, seed)
     high = largest_bid(surface, priors)
     for name in REPLICATES:
@@ -112,6 +113,7 @@ def trade_off(
 
 def draw_profiles(surface: ResponseSurface, priors: Priors, draws: int, seed: int) -> _Profiles:
     """Draw truthful profiles and contexts, float64."""
+    checked_count(draws, "draws", 2)
     generator = torch.Generator().manual_seed(checked_count(seed, "seed", 0))
     valuations = product(priors, surface.num_bidders, len(surface.features)).sample(draws, generator, torch.float64)
     return _Profiles(valuations, torch.randint(len(surface.contexts), (draws,), generator=generator))

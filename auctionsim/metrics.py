@@ -181,6 +181,8 @@ def _check(outcome: Outcome, substrate: Substrate, valuations: Tensor, context: 
     batch, paid = len(outcome.allocation), tuple(checked_tensor(outcome.payments, "payments").shape)
     if paid != (batch, n):
         raise ValueError(f"payments must have shape (batch={batch}, bidder={n}), got {paid}")
+    if not outcome.payments.is_floating_point():
+        raise ValueError(f"payments must be floating point, got {outcome.payments.dtype}")
     checked_finite(outcome.payments, "payments")
     if len(valuations) != batch:
         raise ValueError(f"valuations must have one row an auction: {len(valuations)} rows for {batch} auctions")

@@ -219,7 +219,7 @@ def test_same_generator_same_draws() -> None:
         (lambda: Uniform(-1, 1), "low must be a number in"),
         (lambda: Exponential(0.0), "mean must be positive"),
         (lambda: Beta(0, 1), "a must be a number in"),
-        (lambda: TruncatedNormal(0, 0), "scale > 0"),
+        (lambda: TruncatedNormal(0, 0), "scale must be a number in"),
         (lambda: TruncatedNormal(0, 1, 50, 51), "too far out in the tail"),
         (lambda: Mixture([]), "one weight a component"),
         (lambda: Mixture([Uniform()], [1, 2]), "one weight a component"),

@@ -10,7 +10,7 @@ from auctionsim.checks import checked_count, checked_money, checked_number
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer, listed
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
-from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.items import Items
@@ -68,7 +68,7 @@ def train_affine_maximizer(
         et al. (2023), "A scalable neural network for DSIC affine maximizer auction design".
     """
     user_weight = checked_money(user_weight, "user_weight")
-    checked_number(learning_rate, "learning_rate")
+    checked_number(learning_rate, "learning_rate", *LEARNING_RATES)
     checked_count(steps, "steps")
     checked_count(batch, "batch")
     distribution = product(priors, substrate.num_bidders, len(substrate.features))

@@ -12,7 +12,7 @@ from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_expos
 from auctionsim.mechanisms.menu_losses import MenuLosses
 from auctionsim.mechanisms.menu_polishing import Polish, can_polish
 from auctionsim.mechanisms.offers import Menu
-from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of
@@ -68,7 +68,7 @@ def train_menu(
         checked_money(user_weight, "user_weight"),
         checked_count(steps, "steps"),
         checked_count(batch, "batch"),
-        checked_number(learning_rate, "learning_rate"),
+        checked_number(learning_rate, "learning_rate", *LEARNING_RATES),
         inverse_temperatures,
     )
     distribution = product(priors, substrate.num_bidders, len(substrate.features))

@@ -33,6 +33,7 @@ class TrainingPoint(NamedTuple):
 Progress: TypeAlias = Callable[[TrainingPoint, int], None]
 """Called after every evaluation with the point and the number of steps there will be."""
 
+LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
 TABLE = 2**14  # knots of the quantile functions that training draws from
 
 

@@ -1,5 +1,6 @@
 """Priors made from others or from data: mixtures and samples."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -9,6 +10,9 @@ from torch import Tensor
 from auctionsim.checks import MOST_MONEY, checked_number
 from auctionsim.priors.ironing import VirtualValueCurve, distinct, hull_slopes, started_at_zero
 from auctionsim.priors.protocol import Atoms, Prior, as_float64, in_dtype_of
+
+LEAST_SHARE = 1e-12
+"""Of the probability, that a value of an empirical prior may have: quotients by it stay numbers."""
 
 
 class Mixture(Prior):
@@ -63,7 +67,10 @@ class Empirical(Prior):
     """
 
     def __init__(self, samples: Tensor | Sequence[float], weights: Tensor | Sequence[float] | None = None) -> None:
-        values = torch.as_tensor(samples, dtype=torch.float64).detach().flatten()
+        try:
+            values = torch.as_tensor(samples, dtype=torch.float64).detach().flatten()
+        except OverflowError:
+            raise ValueError("an empirical prior's samples must be numbers that a double holds") from None
         if not len(values) or not bool(((values <= MOST_MONEY) & (values >= 0)).all()):
             raise ValueError("an empirical prior needs at least one sample, all finite and >= 0")
         values, order = values.sort(stable=True)
@@ -123,10 +130,19 @@ def _checked_weights(weights: Tensor | Sequence[float] | None, count: int) -> Te
     """
     if weights is None:
         return torch.ones(count, dtype=torch.float64)
-    counts = torch.as_tensor(weights, dtype=torch.float64).detach().flatten()
+    try:
+        counts = torch.as_tensor(weights, dtype=torch.float64).detach().flatten()
+    except OverflowError:
+        raise ValueError("an empirical prior's weights must be numbers that a double holds") from None
     if len(counts) != count or not bool((torch.isfinite(counts) & (counts >= 0)).all()) or not float(counts.sum()) > 0:
         raise ValueError(
             f"an empirical prior needs one weight a sample, finite and >= 0, some above 0: "
             f"{count} samples, weights {weights!r}"
+        )
+    if not bool(((counts == 0) | (counts >= LEAST_SHARE * counts.sum())).all()) or not math.isfinite(
+        float(counts.sum())
+    ):
+        raise ValueError(
+            f"an empirical prior's weights must be 0 or at least {LEAST_SHARE:g} of their sum, got {weights!r:.200}"
         )
     return counts

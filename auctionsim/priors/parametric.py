@@ -12,6 +12,8 @@ from auctionsim.checks import MOST_MONEY, checked_money, checked_number
 from auctionsim.priors.ironing import VirtualValueCurve, started_at_zero
 from auctionsim.priors.protocol import Prior, through_scipy
 
+LEAST_SCALE = 1e-9  # of a normal: quotients by it stay numbers
+
 
 class Uniform(Prior):
     """U[low, high]; φ(v) = 2v − high."""
@@ -118,9 +120,9 @@ class TruncatedNormal(Prior):
 
     def __init__(self, location: float, scale: float, low: float = 0.0, high: float = math.inf) -> None:
         self.location = checked_number(location, "location", -MOST_MONEY, MOST_MONEY)
-        self.scale = checked_money(scale, "scale")
-        low, high = checked_number(low, "low"), checked_number(high, "high", infinite=True)
-        if not (low < high and self.scale > 0):
+        self.scale = checked_number(scale, "scale", LEAST_SCALE, MOST_MONEY)
+        low, high = checked_money(low, "low"), checked_number(high, "high", infinite=True)
+        if not low < high or MOST_MONEY < high < math.inf:
             raise ValueError(f"a truncated normal needs low < high and scale > 0, got [{low}, {high}], scale {scale}")
         self._a, self._b = (low - self.location) / self.scale, (high - self.location) / self.scale
         self._sign = (

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.checks import checked_positive
 from auctionsim.priors import Prior, Product
 from auctionsim.regret.estimate import Game
 
@@ -40,6 +41,8 @@ def checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batc
     """
     if high is None:
         return default_high(game).expand_as(game.valuations)
+    if not isinstance(high, Tensor):
+        high = checked_positive(high, "high")
     box = torch.as_tensor(high, dtype=game.valuations.dtype, device=game.valuations.device)
     try:
         box = box.expand_as(game.valuations)

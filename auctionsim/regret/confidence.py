@@ -36,7 +36,7 @@ def bounded_mean_interval(samples: Tensor, confidence: float = 0.95, value_range
         raise ValueError(f"samples must be a finite vector of at least two, got shape {tuple(samples.shape)}")
     values = samples.detach().double()
     seen = float(values.max() - values.min())
-    if value_range is not None and value_range < seen:
+    if value_range is not None and checked_number(value_range, "value_range") < seen:
         raise ValueError(f"samples must lie in a range of length {value_range}, got {seen}")
     span = torch.tensor(seen if value_range is None else value_range, dtype=torch.float64)
     reach = float(bernstein_reach(values.var(), span, len(values), confidence))

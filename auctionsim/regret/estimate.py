@@ -121,6 +121,8 @@ def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Ou
     if not all(isinstance(part, Tensor) for part in parts):
         kind = type(outcome).__name__
         raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
+    if not outcome.payments.is_floating_point():
+        raise ValueError(f"payments must be floating point, got {outcome.payments.dtype}")
     checked_finite(outcome.allocation, "allocation")
     checked_finite(outcome.payments, "payments")
     return outcome

@@ -80,7 +80,7 @@ def _bent_once(structure: Any, draw: random.Random) -> Any:
         case 2 if isinstance(there, list):
             owner[key] = there * draw.choice((0, 2, 3)) if draw.random() < 0.7 else there[: len(there) // 2]
         case 3 if isinstance(there, (int, float)) and not isinstance(there, bool):
-            owner[key] = draw.choice((there + 1, -there, there * 1000, there / 3, str(there), [there], bool(there)))
+            owner[key] = draw.choice((there + 1, -there, there * 1000, there // 3, str(there), [there], bool(there)))
         case 4 if isinstance(there, str):
             owner[key] = draw.choice((there + "x", there[:-1], there.upper(), [there], there * 50))
         case 5:

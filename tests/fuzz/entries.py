@@ -2,7 +2,7 @@
 
 Tensors, numbers, texts and lists become anything; substrates, mechanisms, priors and strategies become others of their
 kind. Counts that ask for work (rows, draws, steps) stay small: who asks for a year's work waits a year.
-Run by `test_fuzz.py` in a process of its own: `python tests/fuzz/entries.py COUNT`.
+Run by `test_fuzz.py` in a process of its own: `python tests/fuzz/entries.py COUNT SEED`.
 """
 
 import os
@@ -566,4 +566,4 @@ def targets() -> dict[str, Target]:
 
 if __name__ == "__main__":
     os.chdir(tempfile.mkdtemp(prefix="auctionsim-fuzz-"))
-    run("entries", targets(), int(sys.argv[1]) if len(sys.argv) > 1 else 20, (ValueError, TypeError))
+    run("entries", targets(), (ValueError, TypeError))

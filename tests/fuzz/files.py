@@ -1,6 +1,6 @@
 """The fuzz of files: every format that is read, bent with its checksum repaired, or damaged byte by byte.
 
-Run by `test_fuzz.py` in a process of its own: `python tests/fuzz/files.py COUNT`.
+Run by `test_fuzz.py` in a process of its own: `python tests/fuzz/files.py COUNT SEED`.
 """
 
 import gzip
@@ -299,7 +299,7 @@ SWEEP = [
 
 def bent_frame(rows: list[dict[str, Any]], draw: random.Random) -> pd.DataFrame:
     """Return a table with a cell, a row or a column bent."""
-    changed = bent(rows, draw)
+    changed = json.loads(json.dumps(bent(rows, draw)).replace("\\ud800", ""))  # pandas takes no half of a pair
     listed = [row for row in changed if isinstance(row, dict)] if isinstance(changed, list) else []
     plain = [
         {k: v if isinstance(v, (bool, float)) or v is None else str(v)[:200] for k, v in r.items()} for r in listed
@@ -457,4 +457,4 @@ def targets() -> dict[str, Target]:
 
 
 if __name__ == "__main__":
-    run("files", targets(), int(sys.argv[1]) if len(sys.argv) > 1 else 20, (ValueError,))
+    run("files", targets(), (ValueError,))

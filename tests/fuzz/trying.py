@@ -93,10 +93,12 @@ def tried(targets: dict[str, Target], count: int, seed: int, refusals: tuple[typ
     return tally
 
 
-def run(
-    what: str, targets: dict[str, Target], count: int, refusals: tuple[type[Exception], ...], seed: int = 0
-) -> None:
-    """Try the targets in this process, print the counts and the findings, and exit."""
+def run(what: str, targets: dict[str, Target], refusals: tuple[type[Exception], ...]) -> None:
+    """Try the targets in this process, print the counts and the findings, and exit.
+
+    The command's words are how many inputs each target has, and a seed.
+    """
+    count, seed = int(sys.argv[1]) if len(sys.argv) > 1 else 20, int(sys.argv[2]) if len(sys.argv) > 2 else 0
     size = 24 * GIGABYTE  # of addresses, which torch takes many of: what no input may come near
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     began = time.perf_counter()

@@ -32,7 +32,8 @@ class FiniteList:
         return torch.zeros(batch, self.num_bidders, 1, dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
-        return (allocation == allocation.round()).flatten(1).all(1)
+        entries = self.finite_range().allocations.to(allocation).flatten(1)
+        return (allocation.flatten(1).unsqueeze(1) == entries).all(2).any(1)
 
     def _entry(self, allocation: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         entry = allocation[:, 0, 0].long()
