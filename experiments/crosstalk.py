@@ -108,6 +108,7 @@ def report(
         console: Where tables go.
     """
     run = Run(settings.folder, settings, {str(k): one.digest for k, one in enumerate(measured)})
+    run.begin(command)
     reports = tuple(map(market_report, measured))
     paper = console if console.is_terminal else Console(file=console.file, width=max(console.width, 140))
     for found in reports:

@@ -129,6 +129,7 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
     """
     run = Run(settings.folder, settings, {"surface": surface.digest})
     sold = surface.sell(settings.feature)
+    run.begin(command)
     rows: list[Row] = []
     for seed in settings.seeds:
         for weight in settings.user_weights:

@@ -130,6 +130,7 @@ def main(
     """
     digest = _claim(settings, model, prompts_of)
     run = Run(settings.folder, settings, {"model": model.identity})
+    run.begin(command)
     rows: list[FrontierRow] = []
     cells: dict[tuple[str, str], tuple[Cell, ...]] = {}
     with Stages(console) as stages:

@@ -96,6 +96,7 @@ class RunPart(NamedTuple):
     files: tuple[File, ...]
     brand_index: Mapping[str, int]
     highlighted: Callable[[str], str]
+    unfinished: bool = False
 
 
 def write_runs_report(folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> Path:
@@ -140,6 +141,8 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(record, dict):
         raise ValueError(f"{path} holds no run: it must be an object")
+    if record.get("finished", True) is not True:
+        return _unfinished(folder, record)
     link = partial(_link, beside=beside)
     replies = _replies(folder, record)
     brands = _brands(record, replies)
@@ -157,6 +160,27 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         files=tuple(File(f.name, link(f)) for f in sorted(folder.iterdir()) if f.suffix in LISTED and f.is_file()),
         brand_index={brand.name: index for index, brand in enumerate(brands)},
         highlighted=partial(wording.highlighted, brands=brands),
+    )
+
+
+def _unfinished(folder: Path, record: Mapping[str, Any]) -> RunPart:
+    """Return what is known of a run that began and did not end: nothing in its folder is taken for its results."""
+    settings = record.get("settings")
+    return RunPart(
+        name=folder.resolve().name,
+        command=str(record.get("command") or ""),
+        commit=str(record.get("commit") or ""),
+        section="",
+        claims=(),
+        settings=settings if isinstance(settings, dict) else {},
+        board=None,
+        pictures=(),
+        tables=(),
+        replies={},
+        files=(),
+        brand_index={},
+        highlighted=partial(wording.highlighted, brands=()),
+        unfinished=True,
     )
 
 

@@ -20,8 +20,8 @@ from rich.progress import (
 )
 from torch import Tensor
 
-from auctionsim.language_models import LanguageModel
 from auctionsim.files import write_text
+from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Report, Workers, measure
 from auctionsim.measurement import Progress as Measured
 from auctionsim.neurons import BrandNeurons
@@ -36,7 +36,7 @@ _OFTEN = 10.0  # seconds between notes of it
 
 
 class Stages:
-    """A progress bar a stage, and how long each took: what an earlier run computed and kept counts as it was timed then.
+    """A progress bar a stage, and how long each took; what an earlier run kept counts as it was timed then.
 
     Args:
         console: Where the bars are drawn.

@@ -12,12 +12,14 @@ from rich.console import Console
 from auctionsim.agents.ray_session import ray_running, require_cpus
 from auctionsim.checks import checked_count
 from auctionsim.experiments.support.preparation import commit_or_none
-from auctionsim.files import replacing, write_text
+from auctionsim.files import replacing, sweep, write_text
+from auctionsim.kept import difference
 from auctionsim.neurons.brand_neurons import package_versions
 
 TRIALS = "trials"  # Tune's own folder inside the run folder
 CLAIM = "study.json"
 TABLE = "trials.parquet"
+TABLES = (TABLE, "trials.csv")
 SNAPSHOT_SECONDS = "2"  # how often Tune writes down which trials are finished: what a kill costs beside running trials
 WIDTH = 140  # columns of a table that is written to a file
 FINISHED = "finished"  # a trial's own word that it came to its end, and was not stopped early
@@ -50,7 +52,7 @@ class Study:
 
     Attributes:
         folder: Run folder.
-        settings: Everything that decides the results, for the claim and run.json.
+        settings: Everything that decides the results, digests of what is read included, for the claim and run.json.
         trial: (config, **shared) -> None: reports to Tune, lastly with `FINISHED`.
         shared: What every trial is given besides its config, sent to workers once.
         space: Tune's parameter space.
@@ -68,9 +70,9 @@ class Study:
 
 
 def run_study(
-    study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, command: str, console: Console
+    study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, console: Console
 ) -> list[dict[str, Any]]:
-    """Run every trial that is not finished, and write the table as parquet and CSV beside run.json.
+    """Run every trial that is not finished, and write the table as parquet and CSV.
 
     A study that was stopped, by Ctrl-C or by a kill, goes on with its unfinished trials when it is called again; one
     that is finished is read from its table. A trial that was running begins anew.
@@ -79,7 +81,6 @@ def run_study(
         study: What is run.
         tune_options: Makes the arguments of `TuneConfig`; called once ray is there, for a new study only.
         cluster: Where.
-        command: What the user typed, for run.json.
         console: Where progress is shown.
     Returns:
         One record a trial, in the table's order.
@@ -89,6 +90,7 @@ def run_study(
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
     claim(study.folder, study.settings)
+    sweep(study.folder)
     if (study.folder / TABLE).exists():
         return read_table(study.folder)
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", SNAPSHOT_SECONDS)
@@ -102,7 +104,7 @@ def run_study(
         with progress_shown(console):
             results = tuner.fit()
     records = _records(results, study.trials)
-    _write(study, records, command)
+    _write(study, records)
     return records
 
 
@@ -110,19 +112,20 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write down what the folder is for, or check that it is for this.
 
     Raises:
-        ValueError: It is for something else; names the first setting that differs.
+        ValueError: It is for something else; names the settings that differ.
     """
     path, wanted = folder / CLAIM, json.loads(json.dumps(settings))
     if not path.exists():
         write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False))
         return
-    there = json.loads(path.read_text(encoding="utf-8"))
-    for name in {**there, **wanted}:
-        if there.get(name) != wanted.get(name):
-            raise ValueError(
-                f"{folder} holds a study with {name} {there.get(name)!r}, not {wanted.get(name)!r}: "
-                "name another folder by --out, or remove it"
-            )
+    try:
+        there = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): name another folder by --out, or remove it") from None
+    if there != wanted:
+        raise ValueError(
+            f"{folder} holds a study with {difference(there, wanted)}: name another folder by --out, or remove it"
+        )
 
 
 def read_table(folder: Path) -> list[dict[str, Any]]:
@@ -240,17 +243,10 @@ _TUNES_OWN = frozenset(
 )
 
 
-def _write(study: Study, records: Sequence[Mapping[str, Any]], command: str) -> None:
+def _write(study: Study, records: Sequence[Mapping[str, Any]]) -> None:
     import pandas as pd
 
     table = pd.DataFrame(list(records))
-    record = {
-        "command": command,
-        "commit": commit_or_none(),
-        "versions": package_versions(),
-        "settings": study.settings,
-    }
-    write_text(study.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False))
     write_text(study.folder / "trials.csv", table.to_csv(index=False, lineterminator="\n"))
     with replacing(study.folder / TABLE) as draft:  # last: it says that the study is finished
         table.to_parquet(draft)
