@@ -11,8 +11,11 @@ from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningS
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
+from auctionsim.signatures import replacing_folder, verified_folder
 
 ITERATIONS = 100  # updates unless told otherwise
+CHECKPOINT = "checkpoint of ppo bidders"
+"""What its signature says a checkpoint is for."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def train_ppo(
                 if progress is not None:
                     progress(curve[-1])
             strategies = [_strategy_of(algorithm.get_module(_policy_of(name, shared))) for name in names]
-            saved = None if checkpoint is None else Path(algorithm.save_to_path(str(checkpoint.resolve())))
+            saved = None if checkpoint is None else _saved(algorithm, checkpoint)
         finally:
             algorithm.stop()
     return TrainedBidders(strategies, curve, saved)
@@ -233,15 +236,40 @@ def _policy_of(bidder: str, shared: bool) -> str:
     return "shared" if shared else bidder
 
 
-def load_bidders(checkpoint: Path, num_bidders: int, *, shared: bool = False) -> list[Strategy]:
-    """Return the strategies of a checkpoint that `train_ppo` wrote; no ray needs to run."""
+def _saved(algorithm: Any, checkpoint: Path) -> Path:
+    """Write RLlib's checkpoint, whole and signed: what is in it will be unpickled."""
+    with replacing_folder(checkpoint, CHECKPOINT) as draft:
+        algorithm.save_to_path(str(draft))
+    return checkpoint.resolve()
+
+
+def load_bidders(
+    checkpoint: Path, num_bidders: int, *, shared: bool = False, trust_pickles: bool = False
+) -> list[Strategy]:
+    """Return the strategies of a checkpoint that `train_ppo` wrote; no ray needs to run.
+
+    Args:
+        checkpoint: The folder.
+        num_bidders: How many bidders were trained.
+        shared: They share one policy.
+        trust_pickles: Read it whoever wrote it. RLlib unpickles it: it can run any code.
+    Raises:
+        FileNotFoundError: There is no such folder.
+        UntrustedError: It was not written by this user on this machine, or was changed since.
+        ValueError: It is no checkpoint of PPO, or of fewer bidders.
+    """
     from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 
-    folder = checkpoint.resolve() / "learner_group" / "learner" / "rl_module"
-    if not folder.is_dir():
-        raise ValueError(f"no PPO checkpoint lies in {checkpoint}")
-    modules = MultiRLModule.from_checkpoint(str(folder))
-    return [_strategy_of(modules[_policy_of(f"bidder_{i}", shared)]) for i in range(num_bidders)]
+    with verified_folder(checkpoint, CHECKPOINT, trust=trust_pickles) as private:
+        folder = private / "learner_group" / "learner" / "rl_module"
+        if not folder.is_dir():
+            raise ValueError(f"no PPO checkpoint lies in {checkpoint}")
+        modules = MultiRLModule.from_checkpoint(str(folder))
+    names = [_policy_of(f"bidder_{i}", shared) for i in range(num_bidders)]
+    missing = [name for name in names if name not in modules]
+    if missing:
+        raise ValueError(f"{checkpoint}: has no policy {missing[0]!r}; it has {', '.join(sorted(modules.keys()))}")
+    return [_strategy_of(modules[name]) for name in names]
 
 
 def _strategy_of(module: Any) -> Strategy:

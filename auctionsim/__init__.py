@@ -1,10 +1,29 @@
 """auctionsim: a laboratory for auctions of influence over a language model."""
 
+from typing import TYPE_CHECKING
+
 from auctionsim.gymnasium_ids import register_ids
-from auctionsim.outcome import Outcome
+
+if TYPE_CHECKING:
+    from auctionsim.outcome import Outcome
 
 __version__ = "0.1.0"
 
 __all__ = ["Outcome", "__version__"]
 
 register_ids()
+
+
+def __getattr__(name: str) -> object:
+    """Import `Outcome`, and torch with it, at its first use: `auctionsim --help` needs neither."""
+    if name == "Outcome":
+        from auctionsim.outcome import Outcome
+
+        globals()[name] = Outcome
+        return Outcome
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, whether or not they have been used."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""How files come into being: whole or not at all."""
+"""How files come into being, whole or not at all, and how much of one is read."""
 
 import hashlib
 import os
@@ -6,6 +6,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -104,3 +105,43 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return what lies in a file, if it is a regular file of at most `most` bytes.
+
+    A pipe or a device is not waited for, and a file that grows while it is read is no longer than it may be.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is a folder, a pipe or a device, or longer; names it.
+    """
+    name = os.fspath(path)
+    if "\0" in name:
+        raise ValueError(f"a file's name has no character 0, got {name!r}")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        there = os.fstat(descriptor)
+        if not stat.S_ISREG(there.st_mode):
+            raise ValueError(f"{name}: is no regular file")
+        if there.st_size > most:
+            raise ValueError(f"{name}: has {there.st_size} bytes; at most {most} are read")
+        content = bytearray()
+        while len(content) <= most and (part := file.read(most + 1 - len(content))):
+            content += part
+    if len(content) > most:
+        raise ValueError(f"{name}: has more than {most} bytes")
+    return bytes(content)
+
+
+def read_text_bounded(path: str | os.PathLike[str], most: int) -> str:
+    """Return the UTF-8 text of a regular file of at most `most` bytes.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no regular file, longer, or not UTF-8; names it.
+    """
+    try:
+        return read_bounded(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(path)}: is not UTF-8 at byte {error.start}") from None

@@ -1,5 +1,7 @@
 """How fast rounds are played: the pure game, its vector face, and RLlib's runner against ours on the same environment.
 
+A reset of all rows is printed in steps: how many steps of the same rows take as long.
+
 Each line is the best of some repetitions on one thread, so that a ratio compares two numbers of the same run.
 
     python benchmarks/envs.py
@@ -61,6 +63,29 @@ def vector_rate(name: str, num_envs: int) -> float:
         return rounds
 
     return best_rate(play)
+
+
+def reset_ratio(name: str, num_envs: int) -> float:
+    """Return how many steps one reset of all rows takes, each the best of some repetitions."""
+    env = gymnasium.make_vec(name, num_envs=num_envs)
+    env.reset(seed=0)
+    action = np.full(env.action_space.shape, 0.5, dtype=np.float32)
+
+    def step() -> int:
+        for _ in range(10):
+            env.step(action)
+        return 10
+
+    def reset() -> int:
+        env.reset()
+        return 1
+
+    resets, steps = [], []
+    for _ in range(REPETITIONS):
+        resets.append(best_rate(reset))
+        env.reset()
+        steps.append(best_rate(step))
+    return max(steps) / max(resets)
 
 
 def single_rate(name: str) -> float:
@@ -132,6 +157,8 @@ def main() -> None:
     for what, rate, wanted in rows:
         aim = "" if wanted is None else f"   wanted {wanted:,.0f}"
         print(f"{what:48s} {rate:14,.0f} rounds/s{aim}")
+    for name in ("auctionsim/SecondPrice-v0", "auctionsim/NeuronAuction-v0"):
+        print(f"{f'reset / step, 4096 rows, {name}':56s} {reset_ratio(name, 4096):6.1f}")
     plain, batched = runner_rates("second-price")
     print(f"{'RLlib runner, its own':48s} {plain:14,.0f} rounds/s")
     print(f"{'RLlib runner, natively batched':48s} {batched:14,.0f} rounds/s   {batched / plain:.1f}x, wanted 2x")

@@ -1,7 +1,8 @@
 """The auction as a pure game: what is drawn, what a bidder sees, how a round clears, what it earns, when it ends.
 
 Every adapter (Gymnasium, vector, PettingZoo, RLlib) is a thin face of this one core, so they agree to the last bit.
-A game has no state of its own: `draw` makes a batch of episodes, `observe` and `step` are functions of it.
+A game has no state of its own: `draw` and `draw_rows` make a batch of episodes, `observe` and `step` are functions of
+it.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from torch import Tensor
 from auctionsim.checks import checked_allocation, checked_amounts, checked_count
 from auctionsim.envs.observations import Limits, Observations, largest_exposure
 from auctionsim.envs.rounds import GameState, Round
+from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
 from auctionsim.regret import quasi_linear
@@ -96,10 +98,14 @@ class AuctionGame:
         levels, contexts = self._draws(batch, generator)
         return self._begin(levels, contexts)
 
-    def draw_each(self, generators: Sequence[torch.Generator]) -> GameState:
-        """Begin one episode a generator, the same as each would begin alone."""
-        draws = [self._draws(1, generator) for generator in generators]
-        return self._begin(torch.cat([levels for levels, _ in draws]), torch.cat([contexts for _, contexts in draws]))
+    def draw_rows(self, episodes: EpisodeKeys) -> GameState:
+        """Begin the episodes of these keys: each the same as it would begin alone."""
+        batch, n, m = len(episodes.key), self.num_bidders, self.num_features
+        draws = 1 if self.persistent else self.rounds
+        levels = uniform_levels(episodes, draws * n * m).view(batch, draws, n, m)
+        if not self.contexts:
+            return self._begin(levels, torch.zeros(batch, self.rounds, dtype=torch.int64))
+        return self._begin(levels, uniform_indices(episodes, self.rounds, len(self.contexts)))
 
     def _draws(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return all that chance decides: quantile levels (batch, draw, bidder, feature), contexts (batch, round)."""

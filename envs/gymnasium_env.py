@@ -1,15 +1,15 @@
 """The auction as a Gymnasium environment: one learner bids against fixed strategies."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import gymnasium
 import numpy as np
-import torch
 
 from auctionsim.envs.game import GameState
 from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
 from auctionsim.envs.rendering import PlayedRound, picture, text
+from auctionsim.envs.row_seeds import RowStreams, checked_seed, seeded_rows
 from auctionsim.envs.settings import build_game
 
 
@@ -44,22 +44,27 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise ValueError(f"render_mode must be one of {self.metadata['render_modes']}, got {render_mode!r}")
         self.render_mode = render_mode
         self.observation_space, self.action_space = learner_spaces(self.seat)
-        self._generator = torch.Generator()
+        self._stream = RowStreams(1)
         self._state: GameState | None = None
         self.played: PlayedRound | None = None
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: SupportsIndex | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode: draw all its valuations and contexts."""
+        """Begin an episode: draw all its valuations and contexts.
+
+        Args:
+            seed: The first episode of this seed; None: the next one, and at first one that nobody can foresee.
+            options: Not used.
+        Raises:
+            TypeError, ValueError: A seed that is no whole number ≥ 0.
+        """
         del options
-        unseeded = self._np_random is None
-        super().reset(seed=seed)
-        if seed is not None:
-            self._generator.manual_seed(seed)
-        elif unseeded:
-            self._generator.manual_seed(int(self.np_random.integers(2**63)))
-        self._state = self.game.draw(1, self._generator)
+        number = None if seed is None else checked_seed(seed)
+        super().reset(seed=number)
+        if number is not None:
+            self._stream.seed([0], seeded_rows([number]))
+        self._state = self.game.draw_rows(self._stream.begin([0]))
         self.played = None
         return self.seat.observe(self._state)[0], {}
 

@@ -1,15 +1,15 @@
 """The auction as a PettingZoo parallel environment: every bidder is an agent, all bid at once."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
-import torch
 from gymnasium.spaces import Box
 from pettingzoo import ParallelEnv
 from pettingzoo.env_registry.registration import parallel_registry, register
 
 from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
 from auctionsim.envs.game import GameState
+from auctionsim.envs.row_seeds import RowStreams, checked_seed, seeded_rows
 from auctionsim.envs.settings import build_game
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 
@@ -35,8 +35,7 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
         self.possible_agents = bidder_names(self.game)
         self.agents: list[str] = []
         self.observation_spaces, self.action_spaces = named_spaces(self.game)
-        self._generator = torch.Generator()
-        self._seeded = False
+        self._stream = RowStreams(1)
         self._state: GameState | None = None
 
     def observation_space(self, agent: str) -> Box:
@@ -48,16 +47,13 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
         return self.action_spaces[agent]
 
     def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
+        self, seed: SupportsIndex | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
         """Begin an episode; with a seed, always the same one."""
         del options
         if seed is not None:
-            self._generator.manual_seed(seed)
-        elif not self._seeded:
-            self._generator.seed()
-        self._seeded = True
-        self._state = self.game.draw(1, self._generator)
+            self._stream.seed([0], seeded_rows([checked_seed(seed)]))
+        self._state = self.game.draw_rows(self._stream.begin([0]))
         self.agents = self.possible_agents.copy()
         return named_observations(self.game, self._state)[0], {name: {} for name in self.agents}
 

@@ -1,18 +1,20 @@
 """The auction as RLlib environments: one multi-agent env, and the same in a native batch."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 import torch
 from gymnasium.spaces import Dict as DictSpace
+from ray.rllib.env.env_context import EnvContext
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 from ray.tune.registry import register_env
 
-from auctionsim.envs.batch import EpisodeBatch, spread_seeds
+from auctionsim.envs.batch import EpisodeBatch
 from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
 from auctionsim.envs.game import GameState
+from auctionsim.envs.row_seeds import RowSeeds, RowStreams, checked_seed, seeded_rows, spread_seeds, worker_rows
 from auctionsim.envs.settings import build_game
 
 ENV_NAME = "auctionsim/NeuronAuctionMultiAgent-v0"
@@ -22,8 +24,13 @@ Named = dict[str, Any]
 class NeuronAuctionMultiAgentEnv(MultiAgentEnv):  # type: ignore[misc]
     """Bidders bidder_0, bidder_1, … bid at once, `rounds` times; then all terminate.
 
+    Made by one of RLlib's workers, it plays auctions of its own: no other worker, and no other env of this one, plays
+    them at this seed or another. Made from a plain dict, its seeds are those of the other faces.
+
     Args:
-        config: A "setting", or a "mechanism" with its "substrate" and "priors"; and the options of `AuctionGame`.
+        config: A "setting", or a "mechanism" with its "substrate" and "priors"; and the options of `AuctionGame`. An
+            `EnvContext` says which worker asks; its `vector_index` is counted on, so that its next env has another
+            place.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
@@ -35,20 +42,33 @@ class NeuronAuctionMultiAgentEnv(MultiAgentEnv):  # type: ignore[misc]
         self.agents = self.possible_agents.copy()  # RLlib refuses an env that empties it
         self.observation_spaces, self.action_spaces = named_spaces(self.game)
         self.render_mode = None
-        self._generator = torch.Generator()
+        self._place: tuple[int, int] | None = None
+        if isinstance(config, EnvContext):
+            self._place = config.worker_index, config.vector_index
+            config.vector_index += 1
+        self._stream = RowStreams(1)
         self._state: GameState | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Named, Named]:
-        """Begin an episode."""
+    def reset(self, *, seed: SupportsIndex | None = None, options: dict[str, Any] | None = None) -> tuple[Named, Named]:
+        """Begin an episode; with a seed, always the same one.
+
+        Raises:
+            TypeError, ValueError: A seed that is no whole number ≥ 0.
+        """
         del options
-        unseeded = self._np_random is None
-        super().reset(seed=seed)
-        if seed is not None:
-            self._generator.manual_seed(seed)
-        elif unseeded:
-            self._generator.manual_seed(int(self.np_random.integers(2**63)))
-        self._state = self.game.draw(1, self._generator)
+        number = None if seed is None else checked_seed(seed)
+        super().reset(seed=number)
+        if number is not None:
+            self._stream.seed([0], self._row_seeds(number))
+        self._state = self.game.draw_rows(self._stream.begin([0]))
         return named_observations(self.game, self._state)[0], {name: {} for name in self.agents}
+
+    def _row_seeds(self, seed: int) -> RowSeeds:
+        """Return where the row begins; RLlib adds the worker's index and the env's place to the experiment's seed."""
+        if self._place is None:
+            return seeded_rows([seed])
+        worker, place = self._place
+        return worker_rows(seed - worker - place, worker, [place])
 
     def step(self, action_dict: Named) -> tuple[Named, Named, Named, Named, Named]:
         """Clear one round.
@@ -95,7 +115,10 @@ class NeuronAuctionVectorMultiAgentEnv(VectorMultiAgentEnv):  # type: ignore[mis
         self.episodes = EpisodeBatch(self.game, num_envs)
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: SupportsIndex | Sequence[SupportsIndex | None] | np.ndarray | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[list[Named], list[Named]]:
         """Begin an episode in every row; row k gets seed + k."""
         del options

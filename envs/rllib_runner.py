@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,21 @@ from ray.rllib.utils.spaces.space_utils import clip_action, unsquash_action
 from torch import Tensor
 
 from auctionsim.envs.rllib_env import NeuronAuctionVectorMultiAgentEnv
+from auctionsim.envs.row_seeds import checked_seed, worker_rows
+
+ModuleColumns = dict[str, np.ndarray]
+
+
+class Seats(NamedTuple):
+    """Which bidders of which rows one module plays.
+
+    Attributes:
+        rows: (seat,) the row.
+        bidders: (seat,) the bidder.
+    """
+
+    rows: np.ndarray
+    bidders: np.ndarray
 
 
 class PolicyOutput(NamedTuple):
@@ -33,11 +48,11 @@ class PolicyOutput(NamedTuple):
 
     Attributes:
         bids: (row, bidder, feature), what goes to the auction.
-        columns: For each bidder what its episode keeps: actions as sampled, and the model's other outputs.
+        columns: For each module what its seats' episodes keep: actions as sampled, and the model's other outputs.
     """
 
     bids: Tensor
-    columns: list[dict[str, np.ndarray]]
+    columns: dict[str, ModuleColumns]
 
 
 class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
@@ -45,7 +60,11 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
 
     It plays whole episodes, all rows in step, and writes each bidder's arrays into its episode at once. The default
     connectors' work is done here (actions are sampled, then stretched or clipped to the bids allowed); others, and
-    policies with a memory, are refused. Episodes, spaces and metrics are those of RLlib's own runner.
+    policies with a memory, are refused. Episodes, spaces and metrics are those of RLlib's own runner, and so is the
+    policy mapping: `policy_mapping_fn(agent, episode)` is asked once an agent and episode, when the episode begins.
+
+    Workers at one seed play auctions of their own, evaluation workers too. A runner that Ray starts anew after a
+    failure begins its auctions again.
     """
 
     def __init__(self, config: Any, **kwargs: Any) -> None:
@@ -79,37 +98,60 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
         episodes: list[MultiAgentEpisode] = []
         while len(episodes) < (wanted or 0):
             episodes += self._play(explore, random_actions)
-        self._log(len(episodes), rounds)
+        self._log(episodes, rounds)
         self._done_episodes_for_metrics.extend(episodes)
         return episodes
 
     def _play(self, explore: bool, random_actions: bool) -> list[MultiAgentEpisode]:
         """Play one episode in every row."""
         batch, game = self.env.episodes, self.env.game
-        first = self._needs_initial_reset
-        batch.reset([(self._seed or 0) + k if first and self._seed is not None else None for k in range(self.num_envs)])
+        if self._needs_initial_reset and self.config.seed is not None:
+            seed = checked_seed(self.config.seed)
+            rows = range(self.num_envs)
+            batch.seed(worker_rows(seed, self.worker_index, rows, evaluation=bool(self.config.in_evaluation)))
         self._needs_initial_reset = False
+        batch.reset([None] * self.num_envs)
+        episodes = [self._new_episode() for _ in range(self.num_envs)]
+        seats = self._seats(episodes)
         seen = [game.observe(batch.state).to(torch.float32)]
         rewards, said = [], []
         for _ in range(game.rounds):
-            output = self._random_bids() if random_actions else self._policy_bids(seen[-1], explore)
+            output = self._random_bids(seats) if random_actions else self._policy_bids(seen[-1], seats, explore)
             happened = batch.step(output.bids)
             rewards.append(happened.rewards.numpy())
             said.append(output.columns)
             seen.append(game.observe(batch.state).to(torch.float32))
         observations = np.stack([one.numpy() for one in seen], axis=1)  # (row, round + 1, bidder, observation)
-        columns = [
-            {name: np.stack([columns[bidder][name] for columns in said], axis=1) for name in said[0][bidder]}
-            for bidder in range(game.num_bidders)
-        ]
-        return self._episodes(observations, np.stack(rewards, axis=1), columns)
+        earned = np.stack(rewards, axis=1)
+        for module, seat in seats.items():
+            columns = {name: np.stack([said_[module][name] for said_ in said], axis=1) for name in said[0][module]}
+            for place, (row, bidder) in enumerate(zip(seat.rows.tolist(), seat.bidders.tolist(), strict=True)):
+                own = {name: np.ascontiguousarray(column[place]) for name, column in columns.items()}
+                self._fill(episodes[row], bidder, observations[row, :, bidder], earned[row, :, bidder], own)
+        return episodes
+
+    def _seats(self, episodes: list[MultiAgentEpisode]) -> dict[str, Seats]:
+        """Ask the policy mapping once an agent and episode.
+
+        Raises:
+            ValueError: It names a module that there is not.
+        """
+        seats: dict[str, list[tuple[int, int]]] = {}
+        for bidder, name in enumerate(self.env.envs[0].possible_agents):
+            for row, episode in enumerate(episodes):
+                module = episode.module_for(name)
+                if self.module is not None and module not in self.module:
+                    known = sorted(self.module.keys())
+                    raise ValueError(f"policy_mapping_fn must name one of {known}, got {module!r} for {name}")
+                seats.setdefault(module, []).append((row, bidder))
+        return {module: Seats(*np.array(pairs).T) for module, pairs in seats.items()}
 
     @torch.no_grad()
-    def _policy_bids(self, seen: Tensor, explore: bool) -> PolicyOutput:
-        bids, columns = [], []
-        for bidder, name in enumerate(self.env.envs[0].possible_agents):
-            module = self.module[self._module_of(name)]
-            batch = {Columns.OBS: seen[:, bidder]}
+    def _policy_bids(self, seen: Tensor, seats: dict[str, Seats], explore: bool) -> PolicyOutput:
+        columns = {}
+        for module_id, (rows, bidders) in seats.items():
+            module = self.module[module_id]
+            batch = {Columns.OBS: seen[rows, bidders]}
             out = module.forward_exploration(batch) if explore else module.forward_inference(batch)
             if explore:
                 distribution = module.get_exploration_action_dist_cls().from_logits(out[Columns.ACTION_DIST_INPUTS])
@@ -120,17 +162,30 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
             kept = {Columns.ACTIONS: action, **out}
             if explore:
                 kept[Columns.ACTION_LOGP] = distribution.logp(action)
-            columns.append({key: value.cpu().numpy() for key, value in kept.items()})
-            columns[-1][WEIGHTS_SEQ_NO] = np.full(self.num_envs, self._weights_seq_no)
-            bids.append(self._allowed(columns[-1][Columns.ACTIONS], name))
-        return PolicyOutput(torch.from_numpy(np.stack(bids, axis=1).astype(np.float32)), columns)
-
-    def _random_bids(self) -> PolicyOutput:
+            columns[module_id] = {key: value.cpu().numpy() for key, value in kept.items()}
+            columns[module_id][WEIGHTS_SEQ_NO] = np.full(len(rows), self._weights_seq_no)
+        actions = self._by_row({module: own[Columns.ACTIONS] for module, own in columns.items()}, seats)
         names = self.env.envs[0].possible_agents
-        bids = [
-            np.stack([self.env.single_action_spaces[name].sample() for _ in range(self.num_envs)]) for name in names
-        ]
-        return PolicyOutput(torch.from_numpy(np.stack(bids, axis=1)), [{Columns.ACTIONS: own} for own in bids])
+        allowed = [self._allowed(actions[:, bidder], name) for bidder, name in enumerate(names)]
+        return PolicyOutput(torch.from_numpy(np.stack(allowed, axis=1).astype(np.float32)), columns)
+
+    def _random_bids(self, seats: dict[str, Seats]) -> PolicyOutput:
+        names = self.env.envs[0].possible_agents
+        spaces = self.env.single_action_spaces
+        columns = {
+            module: {Columns.ACTIONS: np.stack([spaces[names[bidder]].sample() for bidder in bidders])}
+            for module, (_, bidders) in seats.items()
+        }
+        actions = self._by_row({module: own[Columns.ACTIONS] for module, own in columns.items()}, seats)
+        return PolicyOutput(torch.from_numpy(actions), columns)
+
+    def _by_row(self, actions: ModuleColumns, seats: dict[str, Seats]) -> np.ndarray:
+        """Return the modules' actions as (row, bidder, feature)."""
+        game = self.env.game
+        together = np.zeros((self.num_envs, game.num_bidders, game.num_features), dtype=np.float32)
+        for module, (rows, bidders) in seats.items():
+            together[rows, bidders] = actions[module]
+        return together
 
     def _allowed(self, action: np.ndarray, name: str) -> np.ndarray:
         space = self.env.single_action_spaces[name]
@@ -138,56 +193,54 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
             return np.asarray(unsquash_action(action, space))
         return np.asarray(clip_action(action, space) if self.config.clip_actions else action)
 
-    def _episodes(
-        self, observations: np.ndarray, rewards: np.ndarray, columns: Sequence[dict[str, np.ndarray]]
-    ) -> list[MultiAgentEpisode]:
-        """Write each row's arrays into an episode of its own."""
-        names, rounds = self.env.envs[0].possible_agents, rewards.shape[1]
-        episodes = []
-        for row in range(self.num_envs):
-            episode = MultiAgentEpisode(
-                id_=uuid.uuid4().hex,
-                observation_space=self.env.single_observation_spaces,
-                action_space=self.env.single_action_spaces,
-                agent_to_module_mapping_fn=self.config.policy_mapping_fn,
-            )
-            for bidder, name in enumerate(names):
-                own = {key: np.ascontiguousarray(column[row]) for key, column in columns[bidder].items()}
-                episode.agent_episodes[name] = SingleAgentEpisode(
-                    agent_id=name,
-                    module_id=episode.module_for(name),
-                    multi_agent_episode_id=episode.id_,
-                    observation_space=self.env.single_observation_spaces[name],
-                    action_space=self.env.single_action_spaces[name],
-                    observations=np.ascontiguousarray(observations[row, :, bidder]),
-                    infos=[{} for _ in range(rounds + 1)],
-                    actions=own.pop(Columns.ACTIONS),
-                    rewards=np.ascontiguousarray(rewards[row, :, bidder]),
-                    terminated=True,
-                    extra_model_outputs=own,
-                    len_lookback_buffer=0,
-                )
-                episode.env_t_to_agent_t[name].extend(range(rounds + 1))
-            episode.env_t = rounds
-            episode.is_terminated = True
-            episodes.append(episode)
-        return episodes
+    def _new_episode(self) -> MultiAgentEpisode:
+        return MultiAgentEpisode(
+            id_=uuid.uuid4().hex,
+            observation_space=self.env.single_observation_spaces,
+            action_space=self.env.single_action_spaces,
+            agent_to_module_mapping_fn=self.config.policy_mapping_fn,
+        )
 
-    def _module_of(self, name: str) -> str:
-        module: str = self.config.policy_mapping_fn(name, None)
-        return module
+    def _fill(
+        self,
+        episode: MultiAgentEpisode,
+        bidder: int,
+        observations: np.ndarray,
+        rewards: np.ndarray,
+        columns: ModuleColumns,
+    ) -> None:
+        """Write one bidder's arrays, (round + 1, …) and (round, …), into its episode."""
+        name, rounds = self.env.envs[0].possible_agents[bidder], len(rewards)
+        episode.agent_episodes[name] = SingleAgentEpisode(
+            agent_id=name,
+            module_id=episode.module_for(name),
+            multi_agent_episode_id=episode.id_,
+            observation_space=self.env.single_observation_spaces[name],
+            action_space=self.env.single_action_spaces[name],
+            observations=np.ascontiguousarray(observations),
+            infos=[{} for _ in range(rounds + 1)],
+            actions=columns.pop(Columns.ACTIONS),
+            rewards=np.ascontiguousarray(rewards),
+            terminated=True,
+            extra_model_outputs=columns,
+            len_lookback_buffer=0,
+        )
+        episode.env_t_to_agent_t[name].extend(range(rounds + 1))
+        episode.env_t = rounds
+        episode.is_terminated = True
 
-    def _log(self, episodes: int, rounds: int) -> None:
+    def _log(self, episodes: list[MultiAgentEpisode], rounds: int) -> None:
         """Log what RLlib's runner logs, in one go."""
-        steps = episodes * rounds
+        steps = len(episodes) * rounds
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
-        self.metrics.log_value(NUM_EPISODES, episodes, reduce="sum")
-        self.metrics.log_value(NUM_EPISODES_LIFETIME, episodes, reduce="lifetime_sum")
+        self.metrics.log_value(NUM_EPISODES, len(episodes), reduce="sum")
+        self.metrics.log_value(NUM_EPISODES_LIFETIME, len(episodes), reduce="lifetime_sum")
         self._log_env_steps(metric=self._metrics_num_env_steps_sampled, num_steps=steps)
         for name in self.env.envs[0].possible_agents:
-            module = self._module_of(name)
             self.metrics.log_value((NUM_AGENT_STEPS_SAMPLED, name), steps, reduce="sum")
             self.metrics.log_value((NUM_AGENT_STEPS_SAMPLED_LIFETIME, name), steps, reduce="lifetime_sum")
-            self.metrics.log_value((NUM_MODULE_STEPS_SAMPLED, module), steps, reduce="sum")
-            self.metrics.log_value((NUM_MODULE_STEPS_SAMPLED_LIFETIME, module), steps, reduce="lifetime_sum")
+        seats = Counter(played.module_id for episode in episodes for played in episode.agent_episodes.values())
+        for module, count in seats.items():
+            self.metrics.log_value((NUM_MODULE_STEPS_SAMPLED, module), count * rounds, reduce="sum")
+            self.metrics.log_value((NUM_MODULE_STEPS_SAMPLED_LIFETIME, module), count * rounds, reduce="lifetime_sum")

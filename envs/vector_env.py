@@ -1,23 +1,29 @@
 """The auction as a native Gymnasium vector environment: any number of episodes, one mechanism call a step."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from auctionsim.envs.batch import BatchStep, EpisodeBatch, spread_seeds
+from auctionsim.envs.batch import BatchStep, EpisodeBatch, checked_autoreset, checked_mask
+from auctionsim.envs.game import GameState
 from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
+from auctionsim.envs.row_seeds import spread_seeds
 from auctionsim.envs.settings import build_game
+
+Infos = dict[str, Any]
 
 
 class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """`NeuronAuctionEnv` in a batch; row k with seed s + k equals the single environment with that seed.
 
-    Next-step autoreset: the step after an episode's end ignores the action, rewards 0 and returns the next episode's
-    first observation.
+    Rewards, observations and infos are those of Gymnasium's `SyncVectorEnv` of single environments, in each of its
+    autoreset modes. Next-step: the step after an episode's end ignores the action, rewards 0 and returns the next
+    episode's first observation. Same-step: the step that ends an episode returns the next one's first observation, and
+    the last one is in info["final_obs"]. Disabled: a row that has ended is reset by options={"reset_mask": …}.
 
     Args:
         num_envs: Number of episodes that step together.
@@ -25,6 +31,8 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         learner: As there.
         opponents: As there.
         render_mode: None.
+        max_episode_steps: Rounds after which an episode is truncated; None: it ends by termination only.
+        autoreset_mode: Gymnasium's `AutoresetMode`, or its value ("NextStep", "SameStep", "Disabled").
         **options: As there.
     """
 
@@ -38,48 +46,97 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         learner: int = 0,
         opponents: Strategy | Sequence[Strategy | None] | None = None,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **options: Any,
     ) -> None:
         self.game = build_game(setting, **options)
         self.seat = LearnerSeat(self.game, learner, opponents)
-        self.num_envs = num_envs
+        self.autoreset_mode = checked_autoreset(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self._episodes = EpisodeBatch(self.game, num_envs, limit=max_episode_steps, autoreset=self.autoreset_mode)
+        self.num_envs = self._episodes.size
         self.render_mode = render_mode
         self.single_observation_space, self.single_action_space = learner_spaces(self.seat)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._episodes = EpisodeBatch(self.game, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode in every row, or where options["reset_mask"] says so."""
+        self,
+        *,
+        seed: SupportsIndex | Sequence[SupportsIndex | None] | np.ndarray | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, Infos]:
+        """Begin an episode in every row, or in those where options["reset_mask"] is True.
+
+        Args:
+            seed: Row k gets seed + k; or one a row, None going on with the row's stream. Rows that are not reset take
+                no notice of theirs.
+            options: {"reset_mask": (num_envs,) bool array, at least one True}, or nothing.
+        Raises:
+            TypeError: A seed that is no whole number; a mask that is no boolean array.
+            ValueError: A negative seed, not one seed a row, or a mask of another shape or without a True.
+            RuntimeError: A mask before the first whole reset.
+        """
+        seeds = spread_seeds(seed, self.num_envs)
         mask = None if options is None else options.get("reset_mask")
-        super().reset(seed=seed if isinstance(seed, int) else None)
-        self._episodes.reset(spread_seeds(seed, self.num_envs), mask)
+        if mask is not None:
+            checked_mask(mask, self.num_envs)
+        super().reset(seed=seeds[0])
+        self._episodes.reset(seeds, mask)
         return self.seat.observe(self._episodes.state), {}
 
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos]:
         """Bid in every row, and clear one round with one call of the mechanism.
 
         Raises:
             ValueError: A bid that is NaN, negative or of another shape.
-            RuntimeError: Before `reset`.
+            RuntimeError: Before `reset`; a row has ended and autoreset is disabled.
         """
         own = learner_tensor(actions, self.action_space.shape or ())
         happened = self._episodes.step(self.seat.bids(self._episodes.state, own))
         rewards = happened.rewards[:, self.seat.learner].to(torch.float64).numpy()
-        over = happened.over.numpy()
         observation = self.seat.observe(self._episodes.state)
-        return observation, rewards, over, np.zeros_like(over), self._infos(happened)
+        return observation, rewards, happened.over.numpy(), happened.cut.numpy(), self._infos(happened)
 
-    def _infos(self, happened: BatchStep) -> dict[str, Any]:
-        """Return the round's numbers in Gymnasium's form: an array a key, 0 where `_key` is False."""
+    def _infos(self, happened: BatchStep) -> Infos:
+        """Return the round's numbers in Gymnasium's form: an array a key, 0 where `_key` is False.
+
+        Where rows ended and began anew in this step, their last observation and numbers are in "final_obs" and
+        "final_info" instead.
+        """
         if happened.round is None:
             return {}
-        played = happened.played.numpy()
-        infos: dict[str, Any] = {}
-        for name, rows in self.seat.info(happened.round).items():
-            filled = np.zeros((self.num_envs, *rows.shape[1:]))
-            filled[played] = rows
-            infos[name], infos[f"_{name}"] = filled, played
-        return infos
+        numbers = {name: self._filled(rows, happened) for name, rows in self.seat.info(happened.round).items()}
+        if happened.ended is None:
+            return _masked(numbers, happened.played.numpy())
+        ended = (happened.over | happened.cut).numpy()
+        going_on = happened.played.numpy() & ~ended
+        infos = self._final(happened.ended, numbers, ended)
+        return {**infos, **(_masked(numbers, going_on) if going_on.any() else {})}
+
+    def _final(self, states: GameState, numbers: Infos, ended: np.ndarray) -> Infos:
+        last = np.full(self.num_envs, None, dtype=object)
+        seen = self.seat.observe(states)
+        for row in np.flatnonzero(ended):
+            last[row] = seen[row]
+        return {
+            "final_obs": last,
+            "_final_obs": ended.copy(),
+            "final_info": _masked(numbers, ended),
+            "_final_info": ended.copy(),
+        }
+
+    def _filled(self, rows: np.ndarray, happened: BatchStep) -> np.ndarray:
+        filled = np.zeros((self.num_envs, *rows.shape[1:]))
+        filled[happened.played.numpy()] = rows
+        return filled
+
+
+def _masked(numbers: Infos, mask: np.ndarray) -> Infos:
+    """Return arrays that are 0 where the mask is False, each with its mask beside it."""
+    infos: Infos = {}
+    for name, rows in numbers.items():
+        infos[name] = np.where(mask.reshape(-1, *[1] * (rows.ndim - 1)), rows, 0.0)
+        infos[f"_{name}"] = mask.copy()
+    return infos

@@ -1,18 +1,26 @@
 """The command `auctionsim`: parses, calls one function, prints; a mistake ends in one line and a non-zero exit."""
 
+import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from auctionsim import __version__
 from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
-from auctionsim.cli.options import errors
+from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
+from auctionsim.cli.options import Threads, errors
+from auctionsim.cli.threaded import compute_threaded
 
+DEBUG = "--debug"
+
+# Help is plain text: markup would swallow what stands in brackets, and cut names in narrow terminals.
 app = typer.Typer(
-    help="A laboratory for auctions of influence over a language model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
 )
 for command in (
     studies.demo,
@@ -24,40 +32,71 @@ for command in (
     studies.doctor,
 ):
     app.command()(command)
-app.add_typer(neurons.app, name="neurons")
-app.add_typer(surfaces.app, name="surface")
-app.add_typer(auctions.app, name="auction")
-app.add_typer(bidders.app, name="bidders")
-app.add_typer(tuning.app, name="tune")
+for name, group in (
+    ("neurons", neurons.app),
+    ("surface", surfaces.app),
+    ("auction", auctions.app),
+    ("bidders", bidders.app),
+    ("tune", tuning.app),
+):
+    app.add_typer(group, name=name)
+compute_threaded(app)
 
-INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"auctionsim {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def auctionsim(
+    version: Annotated[  # its callback ends the command
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[  # `main` takes it out, wherever it stands
+        bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere in the command.")
+    ] = False,
+    threads: Threads = None,  # read by the commands that compute
+) -> None:
+    """A laboratory for auctions of influence over a language model."""
 
 
 def main() -> None:
-    """Run the command; turn a caller's mistake into one clear line."""
+    """Run the command; a failure ends in one line, after its traceback where `--debug` asks for it."""
+    arguments, debug = _without_debug(sys.argv[1:])
     try:
-        code = app(standalone_mode=False)  # an int where typer itself ended the command, 130 after Ctrl-C
+        code = app(arguments, standalone_mode=False)  # an int where typer itself ended the command, 130 after Ctrl-C
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except Exception as error:
-        message = _one_line(error)
-        if message is None:
-            raise
-        errors.print(f"error: {escape(message)}")
-        sys.exit(2)
+        code = end.exit_code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        code = BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001  # nothing is above it
+        code = _tell(error, debug)
     if code == INTERRUPTED:
         errors.print("interrupted: the same command goes on where it stopped")
     sys.exit(code or 0)
 
 
-def _one_line(error: Exception) -> str | None:
-    """Return the sentence for a mistake of the caller's, None for a defect of ours."""
-    if hasattr(error, "format_message"):  # typer's own: a wrong option or command
-        return " ".join(str(error.format_message()).split())
-    if isinstance(error, (ValueError, OSError)) or type(error).__name__ == "ModelUnavailableError":
-        return " ".join(str(error).split())
-    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("auctionsim"):
-        return f"{error.name} is not installed: pip install 'auctionsim[all]'"
-    return None
+def _tell(error: Exception, debug: bool) -> int:
+    """Print an error, on the error stream; return the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # typer's: a group without a command shows its help
+        typer.echo(str(error), err=True)
+        return MISTAKE
+    if debug:
+        errors.print(traceback_of(error), markup=False, highlight=False)
+    told = failure(error)
+    errors.print(f"error: {escape(told.sentence)}")
+    return told.exit_code
+
+
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Take `--debug` out of what stands before a `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != DEBUG]
+    return options + arguments[end:], len(options) < end

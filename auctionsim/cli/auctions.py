@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Device,
     Dtype,
@@ -30,7 +31,9 @@ app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 
 @app.command("design")
 def design(
-    mechanism: Annotated[str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.")],
+    mechanism: Annotated[
+        str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.", autocompletion=completions.mechanisms)
+    ],
     out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).")],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
@@ -66,7 +69,7 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/compare-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/compare-…")] = None,
 ) -> None:
     """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
     from auctionsim.experiments.comparing import CompareSettings, main
@@ -96,7 +99,10 @@ def compare(
 @app.command("more-bidders")
 def more_bidders(
     measured: Annotated[
-        str, typer.Argument(help="A packaged list of every subset of its brands, or a file.")
+        str,
+        typer.Argument(
+            help="A packaged list of every subset of its brands, or a file.", autocompletion=completions.lists
+        ),
     ] = "running-shoes-5-subsets@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
@@ -106,7 +112,7 @@ def more_bidders(
     regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
     menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 200,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/more-bidders-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…")] = None,
 ) -> None:
     """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
     from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
@@ -134,14 +140,18 @@ def more_bidders(
 
 @app.command("neurons-frontier")
 def neurons_frontier(
-    harm_aware: Annotated[str, typer.Option(help="A surface of neurons by harm.")] = "running-shoes-2@3",
-    plain: Annotated[str, typer.Option(help="One of plain attribution's.")] = "running-shoes-2-attribution@2",
+    harm_aware: Annotated[
+        str, typer.Option(help="A surface of neurons by harm.", autocompletion=completions.surfaces)
+    ] = "running-shoes-2@3",
+    plain: Annotated[
+        str, typer.Option(help="One of plain attribution's.", autocompletion=completions.surfaces)
+    ] = "running-shoes-2-attribution@2",
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, ascending, commas between.")] = "0,0.25,0.5,1,2,4",
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
     resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/neurons-frontier-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/neurons-frontier-…")] = None,
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
     from auctionsim.experiments.neuron_auctions import FrontierSettings, main
@@ -163,7 +173,8 @@ def neurons_frontier(
 @app.command("market-regret")
 def market_regret(
     subsets: Annotated[
-        list[str] | None, typer.Option(help="Lists of measured subsets, packaged or files [default: all packaged].")
+        list[str] | None,
+        typer.Option(help="Lists of measured subsets, packaged or files.", show_default="all packaged"),
     ] = None,
     grids: Annotated[str, typer.Option(help="Surfaces that are markets as they are, commas between.")] = ALL_GRIDS,
     feature: Feature = "slot_probability",

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
     Seed,
@@ -23,12 +24,21 @@ app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 @app.command("train")
 def train(
     out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.")],
-    setting: Annotated[str | None, typer.Argument(help="A named auction, such as first-price or neuron-menu.")] = None,
+    setting: Annotated[
+        str | None,
+        typer.Argument(
+            help="A named auction, such as first-price or neuron-menu.", autocompletion=completions.settings
+        ),
+    ] = None,
     mechanism: Annotated[Path | None, typer.Option(help="A saved mechanism instead of a named auction.")] = None,
-    surface: Annotated[str | None, typer.Option(help="The surface it was designed on.")] = None,
+    surface: Annotated[
+        str | None, typer.Option(help="The surface it was designed on.", autocompletion=completions.surfaces)
+    ] = None,
     feature: Feature = "slot_probability",
-    learner: Annotated[str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.")] = "equilibrium",
-    iterations: Annotated[int | None, typer.Option(min=1, help="Updates [default: the learner's].")] = None,
+    learner: Annotated[
+        str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.", autocompletion=completions.learners)
+    ] = "equilibrium",
+    iterations: Annotated[int | None, typer.Option(min=1, help="Updates.", show_default="the learner's")] = None,
     seed: Seed = 0,
     shared: Annotated[bool, typer.Option(help="ppo: all bidders share a policy.")] = False,
     exploiter: Annotated[int | None, typer.Option(help="ppo: only this bidder learns, against frozen ones.")] = None,
@@ -115,7 +125,7 @@ def study(
     learners: Annotated[str, typer.Option(help="equilibrium, exponential-weights; commas between.")] = "equilibrium",
     updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/learned-bids-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…")] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.learned_bids import LearnedSettings, main

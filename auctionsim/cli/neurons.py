@@ -20,6 +20,7 @@ from auctionsim.cli.options import (
     note_common_words,
     numbers,
 )
+from auctionsim.cli.threaded import set_threads
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -49,6 +50,7 @@ def neurons(
     """Find brands' neurons; print where they are, and how near orthogonal the brands are."""
     if context.invoked_subcommand is not None:
         return
+    set_threads(context)
     from auctionsim.brands import parse_brands
     from auctionsim.experiments.support.preparation import Stages
     from auctionsim.experiments.surfaces import neurons_table

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from auctionsim.cli import completions
+
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
     from auctionsim.substrates import ResponseSurface
@@ -20,8 +22,10 @@ console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
 
-def noted_brands(text: str) -> str:
+def noted_brands(context: typer.Context, text: str) -> str:
     """Return a line of brands as it is; say beside it which of them are common words too."""
+    if context.resilient_parsing:  # a shell completes a command that is not finished
+        return text
     from auctionsim.brands import parse_brands
 
     note_common_words(parse_brands(text))
@@ -47,8 +51,8 @@ Brands = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face id, or a folder.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …", autocompletion=completions.devices)]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", autocompletion=completions.dtypes)]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 Prompts = Annotated[
     Path | None,
@@ -57,8 +61,21 @@ Prompts = Annotated[
         "context and prompt, or text with one prompt a line."
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="AUCTIONSIM_THREADS, OMP_NUM_THREADS, or the cores less one",
+        help="Threads that compute; stands before the command. How sums round depends on it.",
+    ),
+]
 Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
-SurfaceName = Annotated[str, typer.Option("--surface", help="A packaged surface's name, or a .safetensors file.")]
+SurfaceName = Annotated[
+    str,
+    typer.Option(
+        "--surface", help="A packaged surface's name, or a .safetensors file.", autocompletion=completions.surfaces
+    ),
+]
 PriorText = Annotated[
     str,
     typer.Option(
@@ -69,7 +86,7 @@ PriorText = Annotated[
 ]
 DEFAULT_METHOD = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
 Method = Annotated[str, typer.Option(help="Identification method.")]
-Feature = Annotated[str, typer.Option(help="What is sold.")]
+Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=completions.features)]
 
 
 def surface_named(name: str) -> "ResponseSurface":

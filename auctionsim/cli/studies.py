@@ -31,7 +31,7 @@ def demo(
     dtype: Dtype = "auto",
     seed: Seed = 0,
     samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting.")] = 3,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/demo-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…")] = None,
 ) -> None:
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
@@ -64,7 +64,7 @@ def say(
     dtype: Dtype = "auto",
     seed: Seed = 0,
     tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 64,
-    temperature: Annotated[float, typer.Option(min=0.0)] = 0.7,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 0.7,
 ) -> None:
     """Print a reply untouched and boosted, side by side, from the same random numbers."""
     from auctionsim.experiments.say import parse_boosts, say_twice
@@ -116,7 +116,7 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders: whatever has a run.json.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The page [default: report.html in the folder, or here where there are several]."),
+        typer.Option(help="The page.", show_default="report.html in the folder, or here where there are several"),
     ] = None,
 ) -> None:
     """Write one page about one or more runs: their tables, figures and replies, and links to the data."""

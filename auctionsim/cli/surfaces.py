@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     DEFAULT_METHOD,
     Brands,
@@ -99,7 +100,7 @@ def measure(
 @app.command("package")
 def package(
     names: Annotated[list[str] | None, typer.Argument(help="Which recipes; none: all that are not there yet.")] = None,
-    into: Annotated[Path | None, typer.Option(help="Folder [default: the package's own surfaces].")] = None,
+    into: Annotated[Path | None, typer.Option(help="Folder.", show_default="the package's own surfaces")] = None,
     runs: Annotated[Path, typer.Option(help="Where they are measured, and gone on from.")] = Path("runs/surfaces"),
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -118,7 +119,11 @@ def package(
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")]) -> None:
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.measured)
+    ],
+) -> None:
     """Print what was measured: levers, contexts, and every brand alone at each setting, or every listed allocation."""
     from auctionsim.experiments.surfaces import measured_named, measured_tables
 
@@ -128,9 +133,11 @@ def show(name: Annotated[str, typer.Argument(help="A packaged surface's name, or
 
 @app.command("maps")
 def maps(
-    name: Annotated[str, typer.Argument(help="A packaged surface's name, or a file.")],
+    name: Annotated[
+        str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.surfaces)
+    ],
     features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/maps-…].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…")] = None,
 ) -> None:
     """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
     from auctionsim.experiments.support.preparation import slug

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
     PriorText,
@@ -20,10 +21,13 @@ from auctionsim.cli.options import (
 app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
 
 Address = Annotated[
-    str | None, typer.Option(help="A Ray cluster, such as auto or 10.0.0.1:6379 [default: this machine].")
+    str | None, typer.Option(help="A Ray cluster, such as auto or 10.0.0.1:6379.", show_default="this machine")
 ]
-Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs of a local Ray [default: this machine's].")]
+Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs of a local Ray.", show_default="this machine's")]
 PerTrial = Annotated[int, typer.Option(min=1, help="CPUs that are set aside for each trial.")]
+TrustPickles = Annotated[
+    bool, typer.Option("--trust-pickles", help="Go on with a folder from elsewhere: what it holds can run any code.")
+]
 Draws = Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")]
 RegretDraws = Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")]
 
@@ -43,7 +47,8 @@ def grid(
     cpus_per_trial: PerTrial = 1,
     cpus: Cpus = None,
     address: Address = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/tune-grid-…].")] = None,
+    trust_pickles: TrustPickles = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-grid-…")] = None,
 ) -> None:
     """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
     from auctionsim.experiments.support.preparation import slug
@@ -60,21 +65,23 @@ def grid(
         folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
         draws=draws,
         regret_draws=min(regret_draws, draws),
-        cluster=Cluster(cpus_per_trial, cpus, address),
+        cluster=Cluster(cpus_per_trial, cpus, address, trust_pickles),
     )
     main(settings, surface_named(surface), command_line(), console)
 
 
 @app.command("hyperparameters")
 def hyperparameters(
-    target: Annotated[str, typer.Argument(help="menu or bidders.")],
-    trials: Annotated[int, typer.Option(min=1)] = 24,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of a trial's training [default: 1200].")] = None,
+    target: Annotated[str, typer.Argument(help="menu or bidders.", autocompletion=completions.targets)],
+    trials: Annotated[int, typer.Option(min=1, help="How many are tried.")] = 24,
+    steps: Annotated[int, typer.Option(min=1, help="Of a trial's training.")] = 1200,
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
     prior: PriorText = "uniform:0,1",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
-    setting: Annotated[str, typer.Option(help="bidders: a named auction.")] = "first-price",
+    setting: Annotated[
+        str, typer.Option(help="bidders: a named auction.", autocompletion=completions.settings)
+    ] = "first-price",
     draws: Draws = 4096,
     regret_draws: RegretDraws = 128,
     seed: Seed = 0,
@@ -84,7 +91,8 @@ def hyperparameters(
     cpus_per_trial: PerTrial = 1,
     cpus: Cpus = None,
     address: Address = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/tune-…].")] = None,
+    trust_pickles: TrustPickles = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…")] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
     from auctionsim.experiments.support.preparation import slug
@@ -95,7 +103,7 @@ def hyperparameters(
     settings = TuningSettings(
         target=target,
         folder=out or Path("runs") / slug("tune", target, *where, str(seed)),
-        steps=1200 if steps is None else steps,
+        steps=steps,
         trials=trials,
         seed=seed,
         surface=surface,
@@ -108,6 +116,6 @@ def hyperparameters(
         grace=grace,
         reduction=reduction,
         concurrent=concurrent,
-        cluster=Cluster(cpus_per_trial, cpus, address),
+        cluster=Cluster(cpus_per_trial, cpus, address, trust_pickles),
     )
     main(settings, surface_named(surface) if target == "menu" else None, command_line(), console)

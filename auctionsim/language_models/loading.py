@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from auctionsim.caching import cache_folder
 from auctionsim.files import draft_beside, sweep
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.model import LanguageModel
@@ -248,14 +249,6 @@ def packaged_gguf_or_none() -> Path | None:
         return _packaged_gguf()
     except ModelUnavailableError:
         return None
-
-
-def cache_folder() -> Path:
-    """Return where de-quantised weights are kept: $AUCTIONSIM_CACHE, else the user's cache folder."""
-    chosen = os.environ.get("AUCTIONSIM_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "auctionsim"
 
 
 def _packaged_gguf() -> Path:

@@ -34,11 +34,14 @@ class Cluster:
         cpus: CPUs that a local ray is given; None: those this process may use. A cluster has its own.
         address: Of a Ray cluster, such as "auto" or "10.0.0.1:6379"; None: this machine. Its nodes need this package,
             and the run folder must lie where all of them see it.
+        trust_pickles: Go on with a folder that this user did not write on this machine: Tune unpickles what is in it,
+            which runs whatever its writer wants.
     """
 
     cpus_per_trial: int = 1
     cpus: int | None = None
     address: str | None = None
+    trust_pickles: bool = False
 
     def __post_init__(self) -> None:
         checked_count(self.cpus_per_trial, "cpus_per_trial")
@@ -85,7 +88,8 @@ def run_study(
     Returns:
         One record a trial, in the table's order.
     Raises:
-        ValueError: The folder holds another study; the cluster is too small for one trial.
+        ValueError: The folder holds another study, or one that this user did not write on this machine; the cluster
+            is too small for one trial.
         ChildProcessError: Trials failed; the same call tries these again.
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
@@ -100,7 +104,7 @@ def run_study(
         require_cpus(cluster.cpus_per_trial)  # Tune would wait for ever, without a word
         from auctionsim.experiments.support.tune_progress import progress_shown
 
-        tuner = _tuner(study, tune_options, cluster, console)
+        tuner = _tuner(study, tune_options, cluster)
         with progress_shown(console):
             results = tuner.fit()
     records = _records(results, study.trials)
@@ -169,21 +173,17 @@ def _own_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, console: Console) -> Any:
+def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster) -> Any:
     """Return a new tuner, or the one that goes on."""
     from ray import tune
 
     from auctionsim.experiments.support.tune_progress import TrialProgress
-    from auctionsim.experiments.support.tune_state import KEPT, StateKept, mend
+    from auctionsim.experiments.support.tune_state import StateKept, prepare
 
     trainable = tune.with_parameters(study.trial, **study.shared) if study.shared else study.trial
     trainable = tune.with_resources(trainable, {"cpu": cluster.cpus_per_trial})
     path = (study.folder / TRIALS).resolve()
-    damaged = mend(path)
-    if damaged:
-        then = "going on from the state before" if (path / KEPT).exists() else "nothing was finished, beginning anew"
-        console.print(f"{', '.join(damaged)} in {path}: cut off by a kill; {then}", soft_wrap=True)
-    begun = tune.Tuner.can_restore(str(path)) and any(path.glob("experiment_state-*.json"))
+    begun = prepare(path, trust=cluster.trust_pickles)
     if begun:
         return tune.Tuner.restore(str(path), trainable=trainable, resume_unfinished=True, restart_errored=True)
     return tune.Tuner(

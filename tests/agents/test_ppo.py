@@ -23,6 +23,7 @@ from auctionsim.agents.ppo import (
 from auctionsim.agents.ray_session import global_state_kept, ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
 from auctionsim.mechanisms import FirstPrice, SecondPrice
+from auctionsim.signatures import UntrustedError
 from auctionsim.substrates import Items
 
 pytestmark = [
@@ -72,8 +73,16 @@ def test_second_price_bidders_come_to_tell_the_truth_and_are_kept(tmp_path: Path
     loaded = load_bidders(tmp_path / "bidders", 2)
     for strategy, again in zip(result.strategies, loaded, strict=True):
         assert torch.equal(strategy(v), again(v))
-    with pytest.raises(ValueError, match="no PPO checkpoint"):
+    with pytest.raises(ValueError, match=r"has no policy 'bidder_2'"):
+        load_bidders(tmp_path / "bidders", 3)
+    with pytest.raises(UntrustedError, match="would be unpickled"):
         load_bidders(tmp_path, 2)
+    with pytest.raises(ValueError, match="no PPO checkpoint"):
+        load_bidders(tmp_path / "bidders" / "learner_group", 2, trust_pickles=True)
+    (pickled,) = (tmp_path / "bidders").glob("learner_group/learner/rl_module/class_and_ctor_args.*")
+    pickled.write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+    with pytest.raises(UntrustedError, match=pickled.name):
+        load_bidders(tmp_path / "bidders", 2)
 
 
 def test_first_price_bidders_come_to_bid_half_with_a_shared_policy() -> None:

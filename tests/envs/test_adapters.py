@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from pettingzoo.test import parallel_api_test, parallel_seed_test
@@ -184,7 +183,7 @@ def test_a_masked_reset_touches_only_its_rows() -> None:
 def test_opponents_are_strategies_passed_in() -> None:
     env = NeuronAuctionEnv("first-price", opponents=lambda v: v / 2, learner=1, rounds=1)
     observation, _ = env.reset(seed=3)
-    rival = float(env.game.draw(1, torch.Generator().manual_seed(3)).valuations[0, 0, 0, 0])
+    rival = float(parallel_env("first-price", rounds=1).reset(seed=3)[0]["bidder_0"][0])
     bid = np.float32(rival / 2 + 0.01)
     _, reward, over, _, info = env.step(np.array([bid]))
     assert reward == pytest.approx(float(observation[0]) - float(bid), abs=1e-6)

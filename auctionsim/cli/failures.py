@@ -1,0 +1,82 @@
+"""How a failure is told: the caller's mistake in one line, anything else as a defect, a traceback on demand."""
+
+import opcode
+import traceback
+from types import TracebackType
+from typing import NamedTuple
+
+MISTAKE, DEFECT, INTERRUPTED, BROKEN_PIPE = 2, 1, 130, 1
+"""Exit codes; 130 is what a shell says of a command that Ctrl-C ended, and rich and typer end a broken pipe with 1."""
+
+_REFUSALS = (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError)
+_RAISE = opcode.opmap["RAISE_VARARGS"]
+
+
+class Failure(NamedTuple):
+    """What is printed of an exception.
+
+    Attributes:
+        sentence: One line, never empty.
+        exit_code: `MISTAKE` or `DEFECT`.
+    """
+
+    sentence: str
+    exit_code: int
+
+
+def failure(error: BaseException) -> Failure:
+    """Tell what the caller can mend from a defect.
+
+    The caller can mend what auctionsim refuses by a `raise` of its own, what the command line's parser refuses, what
+    the operating system refuses (`OSError`), and a package that is not installed. Whatever comes up inside torch, numpy
+    or another package is a defect even where its type is ValueError: the caller never spoke to torch.
+    """
+    words = _one_line(error)
+    if hasattr(error, "format_message") or isinstance(error, OSError):
+        return Failure(words, MISTAKE)
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "auctionsim":
+        return Failure(f"{error.name} is not installed: pip install 'auctionsim[all]'", MISTAKE)
+    if isinstance(error, _REFUSALS) and _is_refused_by_us(error.__traceback__):
+        return Failure(words, MISTAKE)
+    if isinstance(error, MemoryError) or "allocate memory" in words or type(error).__name__ == "OutOfMemoryError":
+        return Failure(f"this machine has not enough memory for it: {words}", DEFECT)
+    kind, place = type(error).__name__, _place(error.__traceback__)
+    told = "" if words == kind else f": {words}"
+    return Failure(
+        f"a defect of auctionsim or of a package below it, not of what you asked: {kind} in {place}{told} "
+        "(the same command with --debug shows the traceback)",
+        DEFECT,
+    )
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the whole traceback, for --debug."""
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _one_line(error: BaseException) -> str:
+    """Return what an exception says in one line, its class's name where it says nothing."""
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    return " ".join(str(text).split()) or type(error).__name__
+
+
+def _innermost(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def _is_refused_by_us(trace: TracebackType | None) -> bool:
+    """The innermost frame is auctionsim's and stands on a `raise`: torch's C code raises without a frame of its own."""
+    last = _innermost(trace)
+    if last is None:
+        return False
+    ours = str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "auctionsim"
+    return ours and last.tb_frame.f_code.co_code[last.tb_lasti] == _RAISE
+
+
+def _place(trace: TracebackType | None) -> str:
+    last = _innermost(trace)
+    if last is None:
+        return "an unknown place"
+    return f"{last.tb_frame.f_globals.get('__name__', '?')}, line {last.tb_lineno}"
