@@ -13,7 +13,6 @@ from auctionsim.kept import difference, plain
 from auctionsim.storage import Stored, read_stored, write_stored
 
 FORMAT, VERSION = "auctionsim/training", 1
-OFTEN = 10.0  # seconds between two checkpoints
 
 
 class Reached(NamedTuple):
@@ -41,7 +40,7 @@ class Checkpoint:
         often: Seconds between two writes; 0 writes at every offer.
     """
 
-    def __init__(self, path: Path, key: Mapping[str, Any], often: float = OFTEN) -> None:
+    def __init__(self, path: Path, key: Mapping[str, Any], often: float) -> None:
         self.path, self.key, self.often = path, plain(key), often
         self.curve: list[LearningStep] = []
         self._before, self._began = 0.0, time.perf_counter()

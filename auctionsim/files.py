@@ -58,17 +58,20 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def sweep(folder: str | os.PathLike[str]) -> list[Path]:
-    """Remove what killed writers left in a folder and below it: drafts, files or folders, whose process has ended.
+def sweep(folder: str | os.PathLike[str], *, below: bool = True) -> list[Path]:
+    """Remove what killed writers left in a folder: drafts, files or folders, whose process has ended.
 
     A file of another name is no draft of ours and stays, and so does one whose process lives. Of another machine's
     processes nothing is known here: their drafts go when they are a day old.
 
+    Args:
+        folder: Need not be there.
+        below: Look into the folders below it, too.
     Returns:
         What was removed.
     """
     removed = []
-    for path in list(Path(folder).rglob(".*.partial")):
+    for path in list((Path(folder).rglob if below else Path(folder).glob)(".*.partial")):
         found = _DRAFT.fullmatch(path.name)
         if found is None or path.is_symlink():
             continue

@@ -26,6 +26,7 @@ from auctionsim.files import write_text
 from auctionsim.kept import file_digest, key_digest, plain
 from auctionsim.neurons.brand_neurons import package_versions
 
+OFTEN = 10.0  # seconds between checkpoints
 KINDS = ("parquet", "csv")
 _FORMAT = 1  # of a training's key: it changes when learners do
 _PPO_ONLY = ("shared", "exploiter", "rounds", "episodes", "steps", "env_runners", "address")
@@ -61,7 +62,7 @@ class TrainingRun(NamedTuple):
 
     def checkpoint(self) -> Checkpoint:
         """Return where the training's state is kept, under its own key: another training's is another file."""
-        return Checkpoint(self.folder / "training" / f"{key_digest(self.key)}.safetensors", self.key)
+        return Checkpoint(self.folder / "training" / f"{key_digest(self.key)}.safetensors", self.key, OFTEN)
 
 
 def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command: str) -> Learned:

@@ -35,7 +35,8 @@ def demo(
 ) -> None:
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
-    from auctionsim.experiments.demo import DemoSettings, main
+    from auctionsim.experiments.demo import main
+    from auctionsim.experiments.support.demo_settings import DemoSettings
     from auctionsim.experiments.support.preparation import slug
     from auctionsim.measurement import MeasurementSettings
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from auctionsim.brands import Brand
 from auctionsim.experiments.support.preparation import MEASUREMENT, Stages, commit_or_none
-from auctionsim.files import write_text
+from auctionsim.files import sweep, write_text
 from auctionsim.kept import difference, plain
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.identification import identification_steps
 from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet
+from auctionsim.records import Record, read_json
 
 STAGE = "finding neurons"
 FILE, RECORD = "neurons.safetensors", "neurons.json"
@@ -87,12 +88,13 @@ class Place(NamedTuple):
         Raises:
             ValueError: They were kept under another key, named by what differs; a file is damaged.
         """
+        sweep(self.folder)
         if not (self.file.exists() and self.record.exists()):
             return None
         try:
-            record = dict(json.loads(self.record.read_text(encoding="utf-8")))
-            there, digest, seconds = dict(record["key"]), record["neurons"], float(record["seconds"])
-        except (ValueError, TypeError, KeyError) as error:
+            record = Record(read_json(self.record))
+            there, digest, seconds = record.plain("key"), record.text("neurons"), record.number("seconds", 0)
+        except ValueError as error:
             raise ValueError(f"{self.record} is damaged ({error}): remove it and run again") from None
         if there != key:
             raise ValueError(
@@ -126,8 +128,8 @@ class Place(NamedTuple):
         if not path.is_file():
             return None
         try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["neurons"])
-        except (ValueError, TypeError, KeyError) as error:
+            return Record(read_json(path)).text("neurons")
+        except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from None
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from auctionsim.experiments.support.preparation import Stages, Tick
 from auctionsim.experiments.support.running import Row, Run
 from auctionsim.kept import key_digest
+from auctionsim.language_models import LanguageModel
 from auctionsim.report.records import Estimate
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
@@ -55,3 +56,8 @@ def live_key(live: LanguageModelSubstrate) -> str:
             "tokens": [live.model.chat_ids(prompt) for prompt in live.prompts.everything],
         }
     )
+
+
+def model_inputs(model: LanguageModel) -> dict[str, str]:
+    """Return who computes, for what is kept: the model as it was loaded."""
+    return {"model": model.identity, "dtype": str(model.dtype), "device": model.device.type}

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import sweep, write_text
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.records import Record, read_json
 
 SECTION, RECORD = "section.md", "run.json"
 PAGE = "report.html"  # where `auctionsim report` puts its page about one folder
@@ -28,8 +31,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, RecursionError) as error:
+        return dict(Record(read_json(path)).content)
+    except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
 
 
@@ -88,6 +91,7 @@ def finish(folder: Path, plan: str, command: str, files: Iterable[str], more: Ma
         "commit": commit_or_none(),
         "plan": plan,
         "versions": package_versions(),
+        "threads": torch.get_num_threads(),
         "files": sorted(set(files)),
         **more,
     }
