@@ -1,10 +1,10 @@
 """Kill a command at every write, run it again, and compare with a run that nobody stopped.
 
-    python tests/killing.py CASE FOLDER
+    python tests/killing.py FOLDER CASE … [--whole]
 
 The process imports everything once and forks a child a run, so that a kill costs what the run costs. A child's n-th
 write, through `auctionsim.files.replacing`, ends it by SIGKILL when the draft is written and not yet in its place:
-before that write nothing of it is there, and after it comes the next one. Prints one line of JSON with the counts.
+before that write nothing of it is there, and after it comes the next one. Prints a line of JSON a case.
 """
 
 import json
@@ -98,23 +98,32 @@ def kept_names(log: Path, folder: Path) -> Counter[str]:
     return Counter(str(p.relative_to(folder)) for p in [*parts, *others])
 
 
-def kill_at_every_write(case: Callable[[Path], object], place: Path) -> dict[str, int]:
+def kill_at_every_write(case: Callable[[Path], object], place: Path, after: str = "") -> dict[str, int]:
     """Kill the case at its first write, its second …, each time in a new folder; return what was seen.
 
+    Args:
+        case: Given the run folder.
+        place: An empty folder.
+        after: Begin behind the write of a file of this name, in copies of a folder that was killed there: what is
+            written before is another case's.
     Raises:
         AssertionError: A run that went on ended otherwise than the unbroken one, or made a finished part again.
     """
     folder, log = place / "run", place / "log"
     assert in_a_child(lambda: case(folder), None, log) == 0, "the unbroken run failed"
     unbroken, parts = contents(folder), kept_names(log, folder)
-    writes = len(log.read_text().splitlines())
+    names = [Path(line).name for line in log.read_text().splitlines()]
     assert parts, "nothing is kept"
-    for n in range(1, writes + 1):
+    first = 1 + (names.index(after) + 1 if after else 0)
+    base = _killed_at(first, case, folder, log, place / "base")
+    for n in range(first, len(names) + 1):
         shutil.rmtree(folder)
-        log.unlink()
-        ended = in_a_child(lambda: case(folder), n, log)
+        shutil.copytree(base / "run", folder)
+        shutil.copyfile(base / "log", log)
+        begun = len(log.read_text().splitlines())
+        ended = in_a_child(lambda: case(folder), n - begun, log)
         assert ended == -signal.SIGKILL, f"write {n}: the run ended with {ended}"
-        assert n == 1 or len(log.read_text().splitlines()) == n - 1
+        assert len(log.read_text().splitlines()) == n - 1
         assert in_a_child(lambda: case(folder), None, log) == 0, f"after a kill at write {n} the same command fails"
         again = contents(folder)
         assert set(again) == set(unbroken), (n, set(again) ^ set(unbroken))
@@ -123,17 +132,29 @@ def kill_at_every_write(case: Callable[[Path], object], place: Path) -> dict[str
         repeated = kept_names(log, folder) - parts
         assert not repeated, f"after a kill at write {n} finished parts were made again: {repeated}"
         assert not list(folder.rglob("*.partial")), f"after a kill at write {n} a draft is left"
-    return {"writes": writes, "kills": writes, "kept": parts.total()}
+    return {"writes": len(names), "kills": len(names) + 1 - first, "kept": parts.total()}
+
+
+def _killed_at(n: int, case: Callable[[Path], object], folder: Path, log: Path, base: Path) -> Path:
+    """Return a place with a copy of the folder, and of its log, as a kill at the n-th write leaves it; empty for 1."""
+    shutil.rmtree(folder)
+    log.unlink()
+    (base / "run").mkdir(parents=True)
+    (base / "log").touch()
+    if n > 1:
+        assert in_a_child(lambda: case(folder), n, log) == -signal.SIGKILL
+        shutil.copytree(folder, base / "run", dirs_exist_ok=True)
+        shutil.copyfile(log, base / "log")
+    folder.mkdir(exist_ok=True)
+    return base
 
 
 def interrupt_in_the_middle(case: Callable[[Path], object], place: Path) -> int:
-    """Stop the case by Ctrl-C's signal at its middle write, and run it again; return the child's exit code."""
+    """Stop the case by Ctrl-C's signal at its fourth write, and run it again; return the child's exit code."""
     folder, log = place / "run", place / "log"
     unbroken = contents(folder)
-    writes = len(log.read_text().splitlines())
     shutil.rmtree(folder)
-    log.unlink()
-    ended = in_a_child(lambda: case(folder), max(writes // 2, 1), log, signal.SIGINT)
+    ended = in_a_child(lambda: case(folder), 4, log, signal.SIGINT)
     assert not list(folder.rglob("*.partial")), "Ctrl-C leaves no draft"
     assert in_a_child(lambda: case(folder), None, log) == 0
     assert contents(folder) == unbroken
@@ -141,14 +162,16 @@ def interrupt_in_the_middle(case: Callable[[Path], object], place: Path) -> int:
 
 
 def main() -> None:
-    """Run one case and print what was seen."""
+    """Run cases and print what was seen, a line each."""
     import killing_cases
 
-    name, place = sys.argv[1], Path(sys.argv[2])
-    case = killing_cases.CASES[name]()
-    found = kill_at_every_write(case, place)
-    found["interrupted"] = interrupt_in_the_middle(case, place)
-    print(json.dumps(found))
+    for name in (word for word in sys.argv[2:] if word != "--whole"):
+        place = Path(sys.argv[1]) / name
+        place.mkdir()
+        case = killing_cases.CASES[name]()
+        after = "surface.safetensors" if name == "demo" and "--whole" not in sys.argv else ""
+        found: dict[str, object] = {"case": name, **kill_at_every_write(case, place, after)}
+        print(json.dumps({**found, "interrupted": interrupt_in_the_middle(case, place)}), flush=True)
 
 
 if __name__ == "__main__":

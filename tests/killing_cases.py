@@ -4,10 +4,14 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd  # noqa: F401 - imported once, before the forks
+import pyarrow.parquet  # noqa: F401
 import torch
+import torch._dynamo  # optimizers import it
 from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
@@ -46,13 +50,22 @@ def measure() -> Case:
 
 
 def demo() -> Case:
-    """The whole demo; in the place of RLlib's training a curve that counts."""
+    """The whole demo, with little to compute: short trainings, few profiles, a curve that counts, a plain page."""
+    from auctionsim import envs
     from auctionsim.agents import LearningStep, ppo
     from auctionsim.experiments import demo as whole
-    from auctionsim.experiments.support import demo_stages  # noqa: F401 - imported before the fork
+    from auctionsim.experiments.support import demo_stages
     from auctionsim.experiments.support.demo_settings import DemoSettings
 
     model = fake_model()
+    _compute_little(demo_stages)
+    whole.kept_neurons = partial(whole.kept_neurons, method="attribution")
+
+    def write_report(findings: Any, folder: Path) -> Path:
+        write_text(folder / "index.html", findings.title)
+        return folder / "index.html"
+
+    whole.write_report = write_report
 
     def train_ppo(*_: Any, iterations: int, progress: Any, **__: Any) -> ppo.TrainedBidders:
         curve = [LearningStep(k, (0.1 * k, 0.2), (0.5, 0.6)) for k in range(1, iterations + 1)]
@@ -61,6 +74,7 @@ def demo() -> Case:
         return ppo.TrainedBidders([], curve, None)
 
     ppo.train_ppo = train_ppo
+    envs.register_envs, envs.NeuronAuctionEnvRunner = str, object
     whole.load_model = lambda *_: model
 
     def case(folder: Path) -> None:
@@ -69,10 +83,10 @@ def demo() -> Case:
             parse_brands("or,the"),
             folder,
             prompts_file=_prompts(folder),
-            user_weights=(0.0, 1.0),
+            user_weights=(1.0,),
             measurement=SMALL,
             menu_entries=2,
-            menu_steps=4,
+            menu_steps=1,
             learning_iterations=2,
             confirm_samples=2,
             user_loss_limit=9.0,
@@ -84,16 +98,39 @@ def demo() -> Case:
 
 def train() -> Case:
     """An equilibrium learner that keeps its state at every update."""
-    from auctionsim.experiments import bidder_runs
+    from auctionsim.experiments import bidder_runs, bidders
     from auctionsim.experiments.bidders import Arena, Training
 
     bidder_runs.OFTEN = 0.0
+    bidders.EquilibriumLearner = partial(bidders.EquilibriumLearner, batch=64)
+    bidder_runs._draw = lambda curve, title, folder: write_text(folder / "learning.png", f"{title} {len(curve)}")
 
     def case(folder: Path) -> None:
-        run = bidder_runs.TrainingRun(folder, Arena("first-price"), Training(iterations=6, seed=1))
+        run = bidder_runs.TrainingRun(folder, Arena("first-price"), Training(iterations=4, seed=1))
         bidder_runs.train(run, lambda _: None, command="auctionsim bidders train first-price")
 
     return case
+
+
+def _compute_little(stages: Any) -> None:
+    """Give the demo's stages mechanisms of a few steps, scored on a few profiles."""
+    from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR
+    from auctionsim.mechanisms import VCG, PayAsBid, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
+
+    def rival_mechanisms(surface: Any, weight: float, *, seed: int, entries: int, steps: int) -> dict[str, Any]:
+        return {
+            OPTIMUM: VirtualWelfareMaximizer(surface, PRIOR, weight),
+            AFFINE: train_affine_maximizer(surface, PRIOR, weight, steps=1, batch=16, seed=seed),
+            MENU: train_menu(surface, PRIOR, weight, entries=entries, steps=steps, batch=16, seed=seed),
+            "VCG": VCG(surface, weight),
+            PAY_AS_BID: PayAsBid(surface, weight),
+        }
+
+    few, compare, trade_off = {"draws": 16}, stages.compare, stages.trade_off
+    searched = {"regret_draws": 2, "regret_budget": 4}
+    stages.rival_mechanisms = rival_mechanisms
+    stages.compare = lambda *given, **named: compare(*given, **{**named, **few, **searched})
+    stages.trade_off = lambda *given, **named: trade_off(*given, **{**named, **few})
 
 
 @dataclass(frozen=True)
@@ -105,7 +142,7 @@ class Plan:
 
 
 def study() -> Case:
-    """Two stages of two parts each, and the page."""
+    """Two stages of a part each, and the page."""
     from auctionsim.experiments.sections.results_page import write_results
     from auctionsim.experiments.study import carry_out_stages
     from auctionsim.experiments.support.running import Run, Section
@@ -115,10 +152,8 @@ def study() -> Case:
     def go(plan: Plan, command: str) -> None:
         run = Run(plan.folder, plan, {"surface": "abc"})
         run.begin(command)
-        rows = []
-        for seed in (0, 1):
-            drawn = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
-            rows += run.part(f"seed {seed}", lambda drawn=drawn, seed=seed: [{"seed": seed, "x": x} for x in drawn])
+        drawn = torch.rand(3, generator=torch.Generator().manual_seed(plan.seed)).tolist()
+        rows = run.part(f"seed {plan.seed}", lambda: [{"seed": plan.seed, "x": x} for x in drawn])
         write_text(plan.folder / "figure.png", "a figure")
         section = Section(plan.folder.name, f"{len(rows)} rows.", {"figure.png": "It."})
         run.finish({"numbers": rows}, section, command=command, console=_console())
@@ -126,7 +161,12 @@ def study() -> Case:
     def stage(folder: Path) -> Stage:
         plan = Plan(folder)
         return Stage(
-            folder.name, "a figure", plan, {"surface": "abc"}, "auctionsim experiment", lambda command: go(plan, command)
+            folder.name,
+            "a figure",
+            plan,
+            {"surface": "abc"},
+            "auctionsim experiment",
+            lambda command: go(plan, command),
         )
 
     def case(folder: Path) -> None:
