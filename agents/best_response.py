@@ -11,8 +11,8 @@ from torch import Tensor
 from auctionsim.checks import checked_count
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
-from auctionsim.regret.strategies import Strategies, played, strategy_list
-from auctionsim.substrates.protocol import Substrate, contexts_of
+from auctionsim.strategies import Strategies, played, strategy_list
+from auctionsim.substrates.protocol import Substrate, drawn_contexts
 
 ROWS_A_CALL = 1 << 16
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
@@ -24,7 +24,8 @@ class BestResponse:
     With independent private values what a bid brings, E[e | b] and E[t | b], does not depend on the bidder's own
     valuation: both are measured once a candidate bid, on the same draws of valuations and contexts, and each valuation
     then takes argmax_b v · E[e | b] − E[t | b] (ties: the first candidate, the smallest bid first). So it is exact on
-    the grid and the sample; utility is quasi-linear.
+    the grid and the sample; utility is quasi-linear. It does not see the context; one that does is
+    `ByContext([BestResponse(…, context=k) for k in …])`.
 
     Args:
         mechanism: Any callable (bids, context) -> Outcome.
@@ -35,6 +36,7 @@ class BestResponse:
         generator: Draws the field.
         candidates: Candidate bids a feature, evenly spaced from 0 to the prior's high.
         draws: How many draws of the field.
+        context: Index of the one public context that is answered; None: contexts are drawn, all alike.
         dtype: Of bids and valuations.
     Attributes:
         bids: (candidate, feature), the candidates.
@@ -53,6 +55,7 @@ class BestResponse:
         generator: torch.Generator,
         candidates: int = 201,
         draws: int = 2048,
+        context: int | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         n, m = substrate.num_bidders, len(substrate.features)
@@ -63,12 +66,10 @@ class BestResponse:
         prior = product(priors, n, m)
         axes = [torch.linspace(0, float(high), candidates, dtype=dtype) for high in prior.high[bidder]]
         self.bids: Tensor = torch.tensor(list(itertools.product(*(axis.tolist() for axis in axes))), dtype=dtype)
-        field = played(strategy_list(strategies, n), prior.sample(draws, generator, dtype=dtype))
-        names = contexts_of(substrate)
-        context = torch.randint(len(names), (draws,), generator=generator) if names else None
-        self.exposure, self.payment = _mean_outcomes(
-            mechanism, substrate, field, context, bidder=bidder, bids=self.bids
-        )
+        valuations = prior.sample(draws, generator, dtype=dtype)
+        drawn = drawn_contexts(substrate, draws, context, generator)
+        field = played(strategy_list(strategies, n), valuations, drawn)
+        self.exposure, self.payment = _mean_outcomes(mechanism, substrate, field, drawn, bidder=bidder, bids=self.bids)
 
     def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
         """Return each valuation's best candidate."""

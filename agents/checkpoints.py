@@ -51,6 +51,16 @@ class Checkpoint:
         """How long the training has taken so far, earlier runs included."""
         return self._before + time.perf_counter() - self._began
 
+    def part(self, name: str) -> "Checkpoint":
+        """Return the file of one part of a training that has several, one after the other."""
+        path = self.path.with_name(f"{self.path.stem}-{name.replace(' ', '-')}{self.path.suffix}")
+        return Checkpoint(path, {**self.key, "part": name}, self.often)
+
+    def remove(self) -> None:
+        """Remove the file and those of the parts: the training is over."""
+        for path in [self.path, *self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}")]:
+            path.unlink(missing_ok=True)
+
     def read(self) -> Reached | None:
         """Return how far an earlier run came, None where there is none; the curve goes on from there.
 

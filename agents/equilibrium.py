@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from auctionsim.agents.checkpoints import Checkpoint, fill, fill_optimizer, optimizer_arrays
-from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy
+from auctionsim.agents.closed_forms import RiskAverse
+from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy, Sight
 from auctionsim.agents.strategies import Strategy
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.mechanisms.protocol import is_anonymous
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Product, product
 from auctionsim.regret import quasi_linear
+from auctionsim.strategies import Situation
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 SIZES = 1 << 12  # quantiles that a prior's mean and spread are taken over
@@ -32,12 +35,17 @@ class EquilibriumLearner:
     to a fifth; the weights of the last quarter are averaged. A fixed point is a local equilibrium of the smoothed game:
     check it with interim regret.
 
+    Every bidder has a network of its own, unless bidders are known to be exchangeable: equal priors without atoms, and
+    a mechanism that claims to treat bidders alike on this substrate (`Mechanism.is_anonymous`: the item rules on
+    `Items`, for one). Those share one. Equal priors alone do not make brands on a language model alike.
+
     Args:
         mechanism: Any callable (bids, context) -> Outcome.
         substrate: What turns its allocations into exposure.
         priors: As everywhere; valuations are independent.
         seed: Draws everything.
-        groups: Which network each bidder uses, e.g. (0, 0, 1); None: bidders with equal priors share one.
+        groups: Which network each bidder uses, e.g. (0, 0, 1); None: exchangeable bidders share one.
+        observe: What bidders see beside their valuation: () or ("context",), where the substrate has contexts.
         utility: (value, payment) -> utility, elementwise.
         batch: Auctions an update.
         hidden: Width of the networks.
@@ -56,6 +64,7 @@ class EquilibriumLearner:
         *,
         seed: int,
         groups: Sequence[int] | None = None,
+        observe: Sequence[str] = (),
         utility: Utility = quasi_linear,
         batch: int = 8192,
         hidden: int = 24,
@@ -72,10 +81,14 @@ class EquilibriumLearner:
         self.smoothing = checked_number(smoothing, "smoothing", 1e-6, 1.0)
         self.high: Tensor = self.prior.high.to(torch.float32)
         self.centre, self.width = _centre_and_width(self.prior)
-        self.groups = self._checked_groups(groups)
+        self.observe = _checked_sight(observe, self.contexts)
+        self.groups = self._exchangeable() if groups is None else _checked_groups(groups, self.num_bidders)
         members = [self.groups.index(group) for group in range(max(self.groups) + 1)]
+        sight = Sight(self.observe, torch.ones(self.contexts)) if self.observe else None
         self.networks = [
-            BiddingNetwork(self.high[i], hidden, self.generator, centre=self.centre[i], reach=self.width[i] / 2)
+            BiddingNetwork(
+                self.high[i], hidden, self.generator, centre=self.centre[i], reach=self.width[i] / 2, sight=sight
+            )
             for i in members
         ]
 
@@ -113,8 +126,11 @@ class EquilibriumLearner:
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * left
             valuations = self.prior.sample(self.batch, self.generator, dtype=torch.float32)
-            bids = torch.stack([self.networks[g](valuations[:, i]) for i, g in enumerate(self.groups)], dim=1)
-            slopes, utility = self._pseudogradient(valuations, bids.detach(), self.smoothing * max(left, LAST))
+            context = torch.randint(self.contexts, (self.batch,), generator=self.generator) if self.contexts else None
+            seen = Situation(context=context)
+            bids = torch.stack([self.networks[g](valuations[:, i], seen) for i, g in enumerate(self.groups)], dim=1)
+            share = self.smoothing * max(left, LAST)
+            slopes, utility = self._pseudogradient(valuations, bids.detach(), share, context)
             optimizer.zero_grad()
             torch.autograd.backward([bids], [-slopes / self.batch])
             optimizer.step()
@@ -157,7 +173,9 @@ class EquilibriumLearner:
         return reached.iteration
 
     @torch.no_grad()
-    def _pseudogradient(self, valuations: Tensor, bids: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    def _pseudogradient(
+        self, valuations: Tensor, bids: Tensor, share: float, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return d utility_i / d bid_i (batch, bidder, feature), and both sides' mean utility (batch, bidder)."""
         batch, n, m = bids.shape
         signs = torch.randint(2, (batch, n, m), generator=self.generator) * 2.0 - 1
@@ -166,7 +184,6 @@ class EquilibriumLearner:
         profiles = bids.expand(2, n, batch, n, m).clone()
         for bidder in range(n):
             profiles[:, bidder, :, bidder] = sides[:, :, bidder]
-        context = torch.randint(self.contexts, (batch,), generator=self.generator) if self.contexts else None
         utilities = self._own_utilities(valuations, profiles, context)  # (side, batch, bidder)
         widths = sides[0] - sides[1]
         slopes = (utilities[0] - utilities[1]).unsqueeze(2) / torch.where(widths == 0, torch.inf, widths)
@@ -183,15 +200,30 @@ class EquilibriumLearner:
         utilities = self.utility(value, payments)  # (side, deviator, batch, bidder)
         return utilities.diagonal(dim1=1, dim2=3)
 
-    def _checked_groups(self, groups: Sequence[int] | None) -> tuple[int, ...]:
-        n = self.num_bidders
-        if groups is None:
-            priors = [tuple(self.prior.marginal(i, f) for f in range(self.num_features)) for i in range(n)]
-            distinct = [prior for i, prior in enumerate(priors) if prior not in priors[:i]]
-            return tuple(distinct.index(prior) for prior in priors)
-        if len(groups) != n or set(groups) != set(range(max(groups) + 1)):
-            raise ValueError(f"groups must give each of the {n} bidders a network 0, 1, …, got {tuple(groups)}")
-        return tuple(groups)
+    def _exchangeable(self) -> tuple[int, ...]:
+        """Return a network each, but one for bidders of equal priors where it is known that nothing else differs."""
+        n, m = self.num_bidders, self.num_features
+        priors = [tuple(self.prior.marginal(i, f) for f in range(m)) for i in range(n)]
+        symmetric = self.utility is quasi_linear or isinstance(self.utility, RiskAverse)
+        smooth = all(prior.atoms is None for row in priors for prior in row)  # ties, which go by index, are rare
+        if not (symmetric and smooth and is_anonymous(self.mechanism, self.substrate)):
+            return tuple(range(n))
+        distinct = [prior for i, prior in enumerate(priors) if prior not in priors[:i]]
+        return tuple(distinct.index(prior) for prior in priors)
+
+
+def _checked_groups(groups: Sequence[int], num_bidders: int) -> tuple[int, ...]:
+    if len(groups) != num_bidders or set(groups) != set(range(max(groups) + 1)):
+        raise ValueError(f"groups must give each of the {num_bidders} bidders a network 0, 1, …, got {tuple(groups)}")
+    return tuple(groups)
+
+
+def _checked_sight(observe: Sequence[str], contexts: int) -> tuple[str, ...]:
+    if isinstance(observe, str) or not set(observe) <= {"context"}:
+        raise ValueError(f"this learner plays single rounds: observe must be () or ('context',), got {observe!r}")
+    if observe and not contexts:
+        raise ValueError("this substrate has no contexts: observe must be ()")
+    return tuple(dict.fromkeys(observe))
 
 
 def _centre_and_width(prior: Product) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from auctionsim.agents.checkpoints import Checkpoint, fill
 from auctionsim.agents.networks import LearningStep
-from auctionsim.agents.strategies import Strategy, TableStrategy
+from auctionsim.agents.strategies import ByContext, Strategy, TableStrategy
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
-from auctionsim.substrates.protocol import Substrate, contexts_of
+from auctionsim.substrates.protocol import Substrate, contexts_of, drawn_contexts
 
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
 
@@ -28,6 +28,7 @@ class ExponentialWeights:
     E[e | b] and E[t | b] serves all bins. With η = √(8 ln K / T) / range, K bids and T rounds, average regret against
     the best fixed bid is at most range · √(ln K / 2T) a bin (full-information Hedge), so the field's empirical play
     approaches a coarse equilibrium on the grid; that it comes close to a Bayesian equilibrium is seen, not proved.
+    Bidders do not see the context; where all do, each context is an auction of its own: see `learn_by_context`.
 
     Args:
         mechanism: Any callable (bids, context) -> Outcome.
@@ -37,6 +38,7 @@ class ExponentialWeights:
         bids: Points of the bid grid, evenly spaced from 0 to each bidder's highest valuation.
         bins: Bins of the valuations.
         batch: Draws of the field a round.
+        context: Index of the one public context that is played; None: contexts are drawn, all alike.
         step: η in units of √(8 ln K / T) / range, the range taken as twice the highest valuation; above 1 the bound
             grows with it, and on auctions the last bids are sharper.
     Source:
@@ -53,6 +55,7 @@ class ExponentialWeights:
         bids: int = 41,
         bins: int = 40,
         batch: int = 256,
+        context: int | None = None,
         step: float = 8.0,
     ) -> None:
         if len(substrate.features) != 1:
@@ -60,7 +63,8 @@ class ExponentialWeights:
         self.mechanism, self.substrate = mechanism, substrate
         self.num_bidders = substrate.num_bidders
         self.prior = product(priors, self.num_bidders, 1)
-        self.contexts = len(contexts_of(substrate))
+        self.context = context
+        drawn_contexts(substrate, 0, context, torch.Generator())  # refuses a context that there is not
         self.generator = torch.Generator().manual_seed(seed)
         self.batch = checked_count(batch, "batch")
         self.step = checked_number(step, "step")
@@ -141,9 +145,8 @@ class ExponentialWeights:
         profiles = field.expand(n, k, self.batch, n).clone()
         for bidder in range(n):
             profiles[bidder, :, :, bidder] = self.bids[bidder].unsqueeze(1)
-        context = None
-        if self.contexts:
-            context = torch.randint(self.contexts, (self.batch,), generator=self.generator).repeat(n * k)
+        drawn = drawn_contexts(self.substrate, self.batch, self.context, self.generator)
+        context = None if drawn is None else drawn.repeat(n * k)
         outcome = self.mechanism(profiles.flatten(0, 2).unsqueeze(2), context)
         exposure = self.substrate.exposure(outcome.allocation, context).view(n, k, self.batch, n)
         payments = outcome.payments.view(n, k, self.batch, n)
@@ -154,3 +157,40 @@ class ExponentialWeights:
         valuations, bids = self.middles[rows, bins], self.bids[rows, chosen]
         utility = valuations * exposure[rows, chosen] - payment[rows, chosen]
         return LearningStep(played, tuple(utility.mean(0).tolist()), tuple((bids.sum(0) / valuations.sum(0)).tolist()))
+
+
+def learn_by_context(
+    mechanism: Clearing,
+    substrate: Substrate,
+    priors: Any,
+    rounds: int,
+    *,
+    seed: int,
+    checkpoint: Callable[[int], Checkpoint] | None = None,
+    **options: Any,
+) -> list[Strategy]:
+    """Let exponential weights learn in each context by itself; return one strategy a bidder that observes the context.
+
+    Where every bidder sees the context, nothing that is bid in one context touches another.
+
+    Args:
+        mechanism: As for `ExponentialWeights`.
+        substrate: One that has contexts.
+        priors: As everywhere.
+        rounds: Played in each context.
+        seed: Of the first context; the next one's is one more.
+        checkpoint: Gives the file of each context's state; None: none is kept.
+        **options: Of `ExponentialWeights`.
+    Raises:
+        ValueError: A substrate without contexts.
+    """
+    count = len(contexts_of(substrate))
+    if not count:
+        raise ValueError("this substrate has no contexts: train ExponentialWeights itself")
+    each = [
+        ExponentialWeights(mechanism, substrate, priors, seed=seed + k, context=k, **options).train(
+            rounds, checkpoint=None if checkpoint is None else checkpoint(k)
+        )
+        for k in range(count)
+    ]
+    return [ByContext(own) for own in zip(*each, strict=True)]

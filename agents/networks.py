@@ -7,7 +7,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from auctionsim.strategies import Situation
+
 FAINT = -6.0  # softplus of it, .0025, is the share of another feature's valuation at first
+
+
+class Sight(NamedTuple):
+    """What a network sees beside the valuation, and in which units.
+
+    Attributes:
+        observes: Names out of `auctionsim.strategies.OBSERVED`, in the order of its inputs.
+        scales: (input,), what is 1 to the network; a context is one-hot, so it has as many 1s as there are contexts.
+    """
+
+    observes: tuple[str, ...]
+    scales: Tensor
 
 
 class BiddingNetwork(nn.Module):
@@ -26,6 +40,7 @@ class BiddingNetwork(nn.Module):
         start: The share that is bid at first; 1 is truth.
         centre: (feature,), which valuation is 0 to the network; None: half of `high`.
         reach: (feature,), which distance from it is 1; None: half of `high`.
+        sight: What it sees beside the valuation; None: nothing.
     """
 
     def __init__(
@@ -37,6 +52,7 @@ class BiddingNetwork(nn.Module):
         *,
         centre: Tensor | None = None,
         reach: Tensor | None = None,
+        sight: Sight | None = None,
     ) -> None:
         super().__init__()
         self.start, self.hidden = start, hidden
@@ -48,11 +64,32 @@ class BiddingNetwork(nn.Module):
         self.register_buffer("reach", (high / 2 if reach is None else reach).to(torch.float32))
         self.others: Tensor
         self.register_buffer("others", FAINT * (1 - torch.eye(len(high))))
-        self.nets = nn.ModuleList(_net(len(high), hidden, generator) for _ in high)
+        self.observes = () if sight is None else sight.observes
+        self.scales: Tensor | None  # kept in files only where something is seen
+        self.register_buffer("scales", None if sight is None else sight.scales.to(torch.float32))
+        seen = 0 if sight is None else len(sight.scales)
+        self.nets = nn.ModuleList(_net(len(high), seen, hidden, generator) for _ in high)
 
-    def forward(self, valuations: Tensor) -> Tensor:
+    @property
+    def sight(self) -> Sight | None:
+        """What it sees beside the valuation."""
+        return None if self.scales is None else Sight(self.observes, self.scales)
+
+    def seen(self, situation: Situation) -> Float[Tensor, "batch input"]:
+        """Return what it sees of a situation in its own units, at most 1 either way."""
+        if self.scales is None:
+            raise ValueError("this network sees valuations alone")
+        names = [name for name in self.observes if name != "context"]
+        plain = {name: _columns(getattr(situation, name)) for name in names}
+        kinds = len(self.scales) - sum(column.shape[-1] for column in plain.values())
+        parts = [_one_hot(situation.context, kinds) if name == "context" else plain[name] for name in self.observes]
+        return (torch.cat(parts, -1) / self.scales.clamp_min(1e-12)).clamp(-1, 1)
+
+    def forward(self, valuations: Tensor, situation: Situation | None = None) -> Tensor:
         """Return bids (batch, feature), ≥ 0, in the valuations' dtype."""
         inner = (valuations.to(torch.float32) - self.centre) / self.reach
+        if self.observes:
+            inner = torch.cat([inner, self.seen(Situation() if situation is None else situation)], -1)
         raw = torch.stack([net(inner) for net in self.nets], dim=-2)  # (batch, feature, valuation)
         if len(self.nets) > 1:
             raw = raw + self.others
@@ -60,8 +97,19 @@ class BiddingNetwork(nn.Module):
         return (share.to(valuations.dtype) * valuations.unsqueeze(-2)).sum(-1)
 
 
-def _net(features: int, hidden: int, generator: torch.Generator) -> nn.Sequential:
-    layers = (nn.Linear(features, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, features))
+def _columns(numbers: Tensor) -> Tensor:
+    """Return what is one number a row, or several, as (batch, number) float32."""
+    return (numbers if numbers.ndim > 1 else numbers.unsqueeze(-1)).to(torch.float32)
+
+
+def _one_hot(context: Tensor | None, kinds: int) -> Tensor:
+    if context is None:
+        raise ValueError(f"this network bids by context, one of {kinds}: none is told here")
+    return nn.functional.one_hot(context.long(), kinds).to(torch.float32)
+
+
+def _net(features: int, seen: int, hidden: int, generator: torch.Generator) -> nn.Sequential:
+    layers = (nn.Linear(features + seen, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, features))
     for layer, gain in zip(layers, (1.0, 1.0, 0.01), strict=True):
         nn.init.xavier_normal_(layer.weight, gain, generator=generator)
         nn.init.normal_(layer.bias, std=0.3 * gain, generator=generator)
@@ -74,10 +122,17 @@ class NetworkStrategy:
     def __init__(self, network: BiddingNetwork) -> None:
         self.network = network
 
+    @property
+    def observes(self) -> tuple[str, ...]:
+        """What its network sees beside the valuation."""
+        return self.network.observes
+
     @torch.no_grad()
-    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+    def __call__(
+        self, valuations: Float[Tensor, "batch feature"], situation: Situation | None = None
+    ) -> Float[Tensor, "batch feature"]:
         """Return the network's bids."""
-        bids: Tensor = self.network(valuations)
+        bids: Tensor = self.network(valuations, situation)
         return bids
 
 
@@ -88,9 +143,16 @@ class CappedStrategy:
         self.network = network
         self.inner = NetworkStrategy(network)
 
-    def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+    @property
+    def observes(self) -> tuple[str, ...]:
+        """What its network sees beside the valuation."""
+        return self.network.observes
+
+    def __call__(
+        self, valuations: Float[Tensor, "batch feature"], situation: Situation | None = None
+    ) -> Float[Tensor, "batch feature"]:
         """Return the bids."""
-        return torch.minimum(self.inner(valuations), self.network.high.to(valuations.dtype))
+        return torch.minimum(self.inner(valuations, situation), self.network.high.to(valuations.dtype))
 
 
 class LearningStep(NamedTuple):

@@ -11,6 +11,7 @@ from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningS
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
+from auctionsim.observation_layout import PARTS, ObservationLayout
 from auctionsim.signatures import replacing_folder, verified_folder
 
 ITERATIONS = 100  # updates unless told otherwise
@@ -81,15 +82,17 @@ def train_ppo(
     checkpoint: Path | None = None,
     address: str | None = None,
     env_runners: int = 0,
+    layout: ObservationLayout | None = None,
 ) -> TrainedBidders:
     """Train one PPO bidder a seat, all at once, each on its own reward.
 
     A learned policy is a lower bound on what can be gained: it is no evidence for or against strategy-proofness. Every
-    bidder sees its valuation alone, so that what it learns is a strategy the evaluators can read.
+    bidder sees its valuation alone, unless `layout` says more: what it learns is a strategy that declares what it
+    observes, and evaluators read those that observe no more than the context.
 
     Args:
         env: Name of a multi-agent env registered with Ray, bidders named bidder_0, bidder_1, …
-        env_config: What it is made with; "observe" is set to the valuation.
+        env_config: What it is made with; "observe" is set.
         highs: (bidder, feature) highest bids: the env's action spaces.
         seed: Of Ray, the envs and the networks. The same seed gives the same bidders on the same machine.
         iterations: Updates.
@@ -102,10 +105,15 @@ def train_ppo(
         checkpoint: A folder for RLlib's checkpoint, written at the end.
         address: Of a Ray cluster, such as "auto"; None: a ray that is running, or a small local one.
         env_runners: Processes that sample beside this one; 0: this one samples.
+        layout: What bidders see, the valuation first, then any of context, budget, round, last_exposure and
+            last_payment: `auctionsim.envs.observation_layout` of a game made with such an `observe`. None: the
+            valuation.
     Returns:
         Strategies and the learning curve. A ray that was already running is left running.
     Raises:
-        ValueError: Ray has fewer CPUs than the runners need: RLlib would wait for them without a word.
+        ValueError: Ray has fewer CPUs than the runners need: RLlib would wait for them without a word. A layout that
+            does not begin with the valuation, or shows what no strategy observes; a frozen strategy that observes what
+            it does not show.
     """
     checked_count(iterations, "iterations")
     tuned = settings or PPOSettings()
@@ -123,6 +131,7 @@ def train_ppo(
             frozen=frozen,
             settings=tuned,
             env_runners=env_runners,
+            layout=layout,
         )
         algorithm = config.build_algo()
         try:
@@ -151,6 +160,7 @@ def bidder_config(
     frozen: Mapping[int, Strategy | None] | None = None,
     settings: PPOSettings,
     env_runners: int = 0,
+    layout: ObservationLayout | None = None,
 ) -> Any:
     """Return RLlib's PPOConfig for these bidders; `train_ppo` says what the arguments mean."""
     from ray.rllib.algorithms.ppo import PPOConfig
@@ -167,6 +177,7 @@ def bidder_config(
         raise ValueError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
     if not 0 < settings.annealed <= 1:
         raise ValueError(f"annealed is a share of the updates, above 0 and at most 1; got {settings.annealed}")
+    shown = _checked_layout(layout or _plain_layout(len(highs[0])), frozen)
     rows = settings.steps * iterations
     annealed = max(round(settings.annealed * rows), 1)
     model = {
@@ -178,15 +189,17 @@ def bidder_config(
     }
     specs = {}
     for i, high in enumerate(highs):
-        name, own = _policy_of(f"bidder_{i}", shared), {**model, "high": list(high), "seed": seed + i}
+        name, own = _policy_of(f"bidder_{i}", shared), {"high": list(high), "layout": shown}
         kind = BiddingModule
         if frozen is not None and i in frozen:
-            kind, own = FrozenModule, {"high": list(high), "strategy": frozen[i]}
+            kind, own = FrozenModule, {**own, "strategy": frozen[i]}
+        else:
+            own = {**model, **own, "seed": seed + i}
         specs[name] = RLModuleSpec(module_class=kind, model_config=own)
     learning = [name for name, spec in specs.items() if spec.module_class is BiddingModule]
     return (
         PPOConfig()
-        .environment(env, env_config={**env_config, "observe": ("valuation",)}, disable_env_checking=True)
+        .environment(env, env_config={**env_config, "observe": shown.names}, disable_env_checking=True)
         .env_runners(
             env_runner_cls=env_runner,
             num_env_runners=env_runners,
@@ -220,6 +233,21 @@ def bidder_config(
         .callbacks(LearningCurve)
         .debugging(seed=seed, log_level="ERROR")
     )
+
+
+def _plain_layout(num_features: int) -> ObservationLayout:
+    """Return the layout of an observation that is the valuation."""
+    return ObservationLayout(("valuation",), (num_features,), rounds=1, has_contexts=True, has_budgets=True)
+
+
+def _checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | None] | None) -> ObservationLayout:
+    """Return the layout if policies can learn from it and the frozen can bid from it."""
+    strangers = set(layout.names[1:]) - set(PARTS)
+    if layout.names[0] != "valuation" or strangers:
+        raise ValueError(f"bidders see the valuation first, then some of {', '.join(PARTS)}; got {layout.names}")
+    for strategy in (frozen or {}).values():
+        layout.check(strategy)
+    return layout
 
 
 class _OwnPolicy:
@@ -282,7 +310,8 @@ def _strategy_of(module: Any) -> Strategy:
 
 
 def _copied(network: BiddingNetwork) -> BiddingNetwork:
-    copy = BiddingNetwork(network.high.clone(), network.hidden, torch.Generator(), start=network.start)
+    high, sight = network.high.cpu().clone(), network.sight
+    copy = BiddingNetwork(high, network.hidden, torch.Generator(), start=network.start, sight=sight)
     copy.load_state_dict({name: value.detach().cpu().clone() for name, value in network.state_dict().items()})
     return copy
 

@@ -17,7 +17,8 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
-from auctionsim.agents.networks import BiddingNetwork
+from auctionsim.agents.networks import BiddingNetwork, Sight
+from auctionsim.observation_layout import ObservationLayout
 
 
 class _Capped(torch.autograd.Function):
@@ -43,11 +44,12 @@ class _Capped(torch.autograd.Function):
 class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
     """A Gaussian around a `BiddingNetwork`'s bid, and a small value network.
 
-    The observation is the valuation alone, so the network is a strategy by itself. Actions live in [−1, 1], which RLlib
-    stretches to [0, high]. The spread is spread · (a twentieth of high + 19 twentieths of v), and is not learned:
-    exploring costs utility, so a learned spread shrinks long before the bids are right, and one that stays keeps rivals
-    from pricing close; `BidderLearner` lowers it on a schedule. `model_config`: "high" (feature,), "hidden", "start",
-    "spread", "last_spread", "rows" (environment steps until it is reached), "seed".
+    The network is a strategy by itself: it gets the valuation, and the situation that the observation tells of beside
+    it ("layout"). Actions live in [−1, 1], which RLlib stretches to [0, high]. The spread is spread · (a twentieth of
+    high + 19 twentieths of v), and is not learned: exploring costs utility, so a learned spread shrinks long before the
+    bids are right, and one that stays keeps rivals from pricing close; `BidderLearner` lowers it on a schedule.
+    `model_config`: "high" (feature,), "hidden", "start", "spread", "last_spread", "rows" (environment steps until it is
+    reached), "seed", "layout".
     """
 
     def setup(self) -> None:
@@ -55,22 +57,32 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         config = self.model_config
         generator = torch.Generator().manual_seed(config["seed"])
         high = torch.tensor(config["high"], dtype=torch.float32)
-        self.bidding = BiddingNetwork(high, config["hidden"], generator, start=config["start"])
+        self.layout: ObservationLayout = config["layout"]
+        sight = None
+        if self.layout.tells:
+            ends = torch.as_tensor(self.observation_space.high, dtype=torch.float32)
+            sight = Sight(self.layout.tells, self.layout.scales(ends))
+        self.bidding = BiddingNetwork(high, config["hidden"], generator, start=config["start"], sight=sight)
         self.spread: Tensor
         self.register_buffer("spread", torch.tensor(float(config["spread"])))
-        self.value = nn.Sequential(nn.Linear(len(high), config["hidden"]), nn.Tanh(), nn.Linear(config["hidden"], 1))
+        inputs = len(high) + (0 if sight is None else len(sight.scales))
+        self.value = nn.Sequential(nn.Linear(inputs, config["hidden"]), nn.Tanh(), nn.Linear(config["hidden"], 1))
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
-        share = batch[Columns.OBS] / self.bidding.high
-        bids = _Capped.apply(self.bidding(batch[Columns.OBS]), self.bidding.high)  # type: ignore[no-untyped-call]
+        valuations, situation = self.layout.valuations(batch[Columns.OBS]), self.layout.situation(batch[Columns.OBS])
+        share = valuations / self.bidding.high
+        bids = _Capped.apply(self.bidding(valuations, situation), self.bidding.high)  # type: ignore[no-untyped-call]
         mean = 2 * bids / self.bidding.high - 1
         spread = 2 * self.spread * (0.05 + 0.95 * share)
         return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, spread.log()], dim=-1)}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
-        """Return the expected reward given the valuation."""
+        """Return the expected reward given the observation."""
         del embeddings
-        value: Tensor = self.value(2 * batch[Columns.OBS] / self.bidding.high - 1)
+        inputs = 2 * self.layout.valuations(batch[Columns.OBS]) / self.bidding.high - 1
+        if self.bidding.observes:
+            inputs = torch.cat([inputs, self.bidding.seen(self.layout.situation(batch[Columns.OBS]))], -1)
+        value: Tensor = self.value(inputs)
         return value.squeeze(-1)
 
     def explore_less(self, rows: int) -> None:
@@ -81,7 +93,10 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
 
 
 class FrozenModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
-    """A fixed strategy in the seat of a policy: it bids, and learns nothing. `model_config`: "high", "strategy"."""
+    """A fixed strategy in the seat of a policy: it bids, and learns nothing.
+
+    `model_config`: "high", "strategy" (None: truth), "layout", which shows what the strategy observes.
+    """
 
     def setup(self) -> None:
         """Keep the highest bid, in whose units RLlib's actions are."""
@@ -89,9 +104,8 @@ class FrozenModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         self.register_buffer("high", torch.tensor(self.model_config["high"], dtype=torch.float32))
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
-        valuations = batch[Columns.OBS]
-        strategy = self.model_config["strategy"]
-        mean = 2 * (valuations if strategy is None else strategy(valuations)) / self.high - 1
+        bids = self.model_config["layout"].bids(self.model_config["strategy"], batch[Columns.OBS])
+        mean = 2 * bids / self.high - 1
         return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, torch.full_like(mean, -20.0)], dim=-1)}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
@@ -154,7 +168,7 @@ class LearningCurve(RLlibCallback):  # type: ignore[misc]
                 inputs = np.asarray(own.get_extra_model_outputs(Columns.ACTION_DIST_INPUTS))
                 high = own.action_space.high
                 bids = high * (inputs[:, : len(high)] + 1) / 2
-                valuations = np.asarray(own.get_observations())[: len(inputs)]
+                valuations = np.asarray(own.get_observations())[: len(inputs), : len(high)]  # they come first
                 rewards = np.asarray(own.get_rewards())
                 seen.setdefault(name, []).append(np.array([rewards.mean(), bids.mean(), valuations.mean()]))
         for name, numbers in seen.items():

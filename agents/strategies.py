@@ -1,5 +1,9 @@
-"""Which strategies need no learning: truth, shading, a table, noise. A strategy maps valuations to bids."""
+"""Strategies that need no learning: truth, shading, a table, noise, and one strategy a context.
 
+What a strategy is, `auctionsim.strategies` says.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_number
-from auctionsim.regret.strategies import Strategy
+from auctionsim.strategies import Situation, Strategy, bids_of, observed_by
 
-__all__ = ["Shading", "Strategy", "TableStrategy", "Truthful", "UniformBids"]
+__all__ = ["ByContext", "Shading", "Strategy", "TableStrategy", "Truthful", "UniformBids"]
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,39 @@ class TableStrategy:
         share = (v - points[right - 1]) / (points[right] - points[right - 1])
         below, above = table.gather(0, right - 1), table.gather(0, right)
         return below + share * (above - below)
+
+
+class ByContext:
+    """Play one strategy in each public context.
+
+    Args:
+        strategies: One a context, in the substrate's order; each may observe more.
+    Attributes:
+        observes: The context, and what any of them observes.
+    """
+
+    def __init__(self, strategies: Sequence[Strategy]) -> None:
+        if not strategies:
+            raise ValueError("one strategy a context is needed, got none")
+        self.strategies = tuple(strategies)
+        self.observes = tuple(dict.fromkeys(["context", *(name for one in strategies for name in observed_by(one))]))
+
+    @torch.no_grad()
+    def __call__(
+        self, valuations: Float[Tensor, "batch feature"], situation: Situation
+    ) -> Float[Tensor, "batch feature"]:
+        """Return each row's bid by its context's strategy.
+
+        Raises:
+            ValueError: No context is told, or one beyond the strategies.
+        """
+        context = situation.context
+        if context is None or bool(((context < 0) | (context >= len(self.strategies))).any()):
+            told = "none" if context is None else sorted(set(context.tolist()))
+            raise ValueError(f"these strategies are for contexts 0 … {len(self.strategies) - 1}, told: {told}")
+        bids = torch.zeros_like(valuations)
+        for k, one in enumerate(self.strategies):
+            rows = context == k
+            known = Situation(*(None if part is None else part[rows] for part in situation))
+            bids[rows] = bids_of(one, valuations[rows], known).to(bids.dtype)
+        return bids

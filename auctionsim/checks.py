@@ -60,18 +60,37 @@ def checked_context(context: Tensor | None, batch: int, contexts: tuple[str, ...
     return context
 
 
-def checked_allocation(allocation: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return `allocation` unchanged if it is a floating-point tensor of shape (batch, *shape).
+def checked_allocation(allocation: Tensor, shape: tuple[int, ...], *, finite: bool = True) -> Tensor:
+    """Return `allocation` unchanged if it is a finite floating-point tensor of shape (batch, *shape).
 
+    Args:
+        allocation: What is to be carried out.
+        shape: Of one row.
+        finite: Refuse NaN and infinity; else the caller tells what they mean.
     Raises:
-        ValueError: Another shape or no floats: this allocation was made for another substrate.
+        ValueError: Another shape or no floats: this allocation was made for another substrate; or a lever that is NaN
+            or infinite.
     """
-    if not allocation.is_floating_point() or allocation.shape[1:] != shape:
+    if not allocation.is_floating_point() or allocation.ndim != 1 + len(shape) or allocation.shape[1:] != shape:
         raise ValueError(
             f"allocation must be a floating-point tensor of shape (batch, {', '.join(map(str, shape))}), "
             f"got {allocation.dtype} {tuple(allocation.shape)}: was it made for another substrate?"
         )
-    return allocation
+    return checked_finite(allocation, "allocation") if finite else allocation
+
+
+def checked_finite(numbers: Tensor, what: str) -> Tensor:
+    """Return `numbers` unchanged if none is NaN or infinite.
+
+    Raises:
+        ValueError: One is; names it and its place.
+    """
+    if numbers.numel():
+        low, high = torch.aminmax(numbers.detach())  # one pass; NaN spreads to both
+        if not (low > -math.inf and high < math.inf):
+            place = tuple(int(k) for k in (~torch.isfinite(numbers)).nonzero()[0])
+            raise ValueError(f"{what} must be finite, got {numbers[place].item()} at {place}")
+    return numbers
 
 
 def checked_count(value: int, what: str, low: int = 1) -> int:

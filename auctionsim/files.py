@@ -148,3 +148,39 @@ def read_text_bounded(path: str | os.PathLike[str], most: int) -> str:
         return read_bounded(path, most).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{os.fspath(path)}: is not UTF-8 at byte {error.start}") from None
+
+
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Find out, before any work, whether files can be written into a folder; leave all as it was.
+
+    Raises:
+        ValueError: The path, or one above it, is no folder, or nothing may be written there; names it.
+    """
+    folder = Path(path)
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ValueError(f"{os.fspath(path)}: cannot be written, as {folder} is no folder")
+    draft = folder / f".auctionsim.{secrets.token_hex(4)}.partial"
+    try:
+        draft.mkdir()
+        draft.rmdir()
+    except OSError as error:
+        raise ValueError(
+            f"{os.fspath(path)}: cannot be written, as nothing can in {folder}: {error.strerror}"
+        ) from None
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Find out, before any work, whether a file can be written at a path; leave all as it was.
+
+    Raises:
+        ValueError: There is a folder of that name, or its own folder cannot be written; names it.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise ValueError(f"{os.fspath(path)}: cannot be written, as it is a folder; the name of a file is wanted")
+    try:
+        require_folder(target.parent)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {str(error).partition(': ')[2]}") from None

@@ -16,7 +16,14 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_context, checked_count, checked_number
+from auctionsim.checks import (
+    checked_allocation,
+    checked_amounts,
+    checked_context,
+    checked_count,
+    checked_finite,
+    checked_number,
+)
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
@@ -33,8 +40,8 @@ def utility(
         context: (batch,) indices into the substrate's contexts, or None for their average.
     Raises:
         TypeError: Valuations that are no floating-point tensor.
-        ValueError: Valuations that are NaN, infinite or negative, a shape that does not fit the substrate, or rows that
-            do not match: every metric refuses these.
+        ValueError: Valuations that are NaN, infinite or negative, a shape that does not fit the substrate, rows that do
+            not match, or a lever, a payment or an exposure that is NaN or infinite: every metric refuses these.
     """
     return _values(outcome, substrate, valuations, context) - outcome.payments
 
@@ -66,7 +73,7 @@ def efficiency(
     """
     reached = welfare(outcome, substrate, valuations, context)
     ideal = substrate.maximise(valuations, 0.0, context)
-    best = (valuations * substrate.exposure(ideal, context)).sum((1, 2))
+    best = (valuations * _exposure(substrate, ideal, context)).sum((1, 2))
     return torch.where(best > 0, reached / best, torch.ones_like(reached))
 
 
@@ -86,7 +93,7 @@ def participation_gain(
     """
     gained = utility(outcome, substrate, valuations, context)
     null = substrate.null_allocation(len(valuations), dtype=outcome.allocation.dtype, device=outcome.allocation.device)
-    return gained - (valuations * substrate.exposure(null, context)).sum(2)
+    return gained - (valuations * _exposure(substrate, null, context)).sum(2)
 
 
 def user_loss(
@@ -94,7 +101,7 @@ def user_loss(
 ) -> Float[Tensor, " batch"]:
     """Return L(x; c), in the substrate's own unit (nats a token on a language model)."""
     _check(outcome, substrate, valuations, context)
-    return substrate.user_loss(outcome.allocation, context)
+    return checked_finite(substrate.user_loss(outcome.allocation, context), "user_loss")
 
 
 class Interval(NamedTuple):
@@ -156,7 +163,13 @@ def _values(
     outcome: Outcome, substrate: Substrate, valuations: Tensor, context: Tensor | None
 ) -> Float[Tensor, "batch bidder"]:
     _check(outcome, substrate, valuations, context)
-    return (valuations * substrate.exposure(outcome.allocation, context)).sum(2)
+    return (valuations * _exposure(substrate, outcome.allocation, context)).sum(2)
+
+
+def _exposure(
+    substrate: Substrate, allocation: Tensor, context: Tensor | None
+) -> Float[Tensor, "batch bidder feature"]:
+    return checked_finite(substrate.exposure(allocation, context), "exposure")
 
 
 def _check(outcome: Outcome, substrate: Substrate, valuations: Tensor, context: Tensor | None) -> None:
@@ -166,6 +179,7 @@ def _check(outcome: Outcome, substrate: Substrate, valuations: Tensor, context: 
     batch, paid = len(outcome.allocation), tuple(outcome.payments.shape)
     if paid != (batch, n):
         raise ValueError(f"payments must have shape (batch={batch}, bidder={n}), got {paid}")
+    checked_finite(outcome.payments, "payments")
     if len(valuations) != batch:
         raise ValueError(f"valuations must have one row an auction: {len(valuations)} rows for {batch} auctions")
     checked_context(context, len(valuations), contexts_of(substrate))

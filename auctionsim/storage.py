@@ -8,17 +8,22 @@ Equal contents give equal bytes: the checksum names the contents, too.
 import hashlib
 import json
 import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from auctionsim.files import write_bytes
+from auctionsim.files import read_bounded, write_bytes
+from auctionsim.records import Record, parse_json, shown
 
+MOST_STORED_BYTES = 1 << 28
+"""Of a file that is read: 256 MiB."""
+MOST_HEADER_BYTES = 1 << 24
+"""Of a file's header, which JSON unfolds to some 25 times as much: 16 MiB."""
 _NO_DIGEST = b"0" * 64
-_MAX_HEADER = 100_000_000  # bytes: the limit of safetensors itself
 
 
 class Stored(NamedTuple):
@@ -31,6 +36,62 @@ class Stored(NamedTuple):
 
     record: dict[str, Any]
     arrays: dict[str, Tensor]
+
+    @property
+    def fields(self) -> Record:
+        """The record, to be read field by field."""
+        return Record(self.record)
+
+    def array(self, name: str, shape: tuple[int | None, ...], *, whole: bool = False) -> Tensor:
+        """Return a tensor as `checked_array` has it."""
+        return checked_array(self.arrays, name, shape, whole=whole)
+
+
+def checked_array(
+    arrays: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...], *, whole: bool = False
+) -> Tensor:
+    """Return a tensor of a file, if it is there, of this shape and of this kind, and holds no NaN.
+
+    Args:
+        arrays: By name.
+        name: Which.
+        shape: One size an axis; None where any size will do, 0 too.
+        whole: Integers, instead of floating point.
+    Raises:
+        ValueError: It is not; names the tensor, what it is and what it must be.
+    """
+    if name not in arrays:
+        raise ValueError(f"lacks the tensor {name!r}")
+    array = arrays[name]
+    fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
+    kind = "int64" if whole else "floating point"
+    if not fits or not (array.dtype == torch.int64 if whole else array.dtype in FLOATS):
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must be {kind} of shape ({wanted}), got {array.dtype} {tuple(array.shape)}")
+    if not whole and bool(array.isnan().any()):
+        raise ValueError(f"{name} holds a number that is none (NaN)")
+    return array
+
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def fill_network(network: torch.nn.Module, prefix: str, stored: Stored) -> None:
+    """Load the tensors whose names begin with `prefix` into a network; it then learns no more.
+
+    Raises:
+        ValueError: One is missing, of another shape or kind, or not finite; or there is one that it has not.
+    """
+    wanted = network.state_dict()
+    weights = {name: stored.array(prefix + name, tuple(value.shape)) for name, value in wanted.items()}
+    for name, array in weights.items():
+        if not bool(array.isfinite().all()):
+            raise ValueError(f"{prefix}{name} must be finite")
+    other = sorted({name for name in stored.arrays if name.startswith(prefix)} - {prefix + name for name in wanted})
+    if other:
+        raise ValueError(f"has a tensor {shown(other[0])} that the network has not")
+    network.load_state_dict(weights)
+    network.requires_grad_(False)
 
 
 def plain_json(record: object, what: str) -> Any:
@@ -60,7 +121,7 @@ def serialise(contents: Stored, file_format: str, version: int) -> bytes:
 
 def checksum(data: bytes) -> str:
     """Return the SHA-256 that a serialised file says it has."""
-    return str(_document(data)["sha256"])
+    return _header(data).sha256
 
 
 def write_stored(path: str | os.PathLike[str], contents: Stored, file_format: str, version: int) -> None:
@@ -76,7 +137,7 @@ def stored_format(path: str | os.PathLike[str]) -> str:
         ValueError: It is truncated, or no file of auctionsim's; names it.
     """
     try:
-        return str(_document(Path(path).read_bytes())["format"])
+        return _header(read_bounded(path, MOST_STORED_BYTES)).format
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from error
 
@@ -88,7 +149,7 @@ def read_stored(path: str | os.PathLike[str], file_format: str, version: int) ->
         FileNotFoundError: There is none.
         ValueError: It is truncated, damaged, of another format or of a later version; names the file.
     """
-    data = Path(path).read_bytes()
+    data = read_bounded(path, MOST_STORED_BYTES)
     try:
         return _parsed(data, file_format, version)
     except ValueError as error:
@@ -96,34 +157,57 @@ def read_stored(path: str | os.PathLike[str], file_format: str, version: int) ->
 
 
 def _parsed(data: bytes, file_format: str, version: int) -> Stored:
-    document = _document(data)
-    if document["format"] != file_format:
-        raise ValueError(f"holds {document['format']!r}, not {file_format!r}")
-    if not isinstance(document["version"], int) or document["version"] > version:
+    header = _header(data)
+    if header.format != file_format:
+        raise ValueError(f"holds {shown(header.format)}, not {file_format!r}")
+    if not 1 <= header.version <= version:
         raise ValueError(
-            f"is of version {document['version']} of {file_format!r}; this auctionsim reads versions up to {version}: "
+            f"is of version {header.version} of {file_format!r}; this auctionsim reads versions up to {version}: "
             "upgrade auctionsim"
         )
-    claimed = str(document["sha256"]).encode()
-    actual = hashlib.sha256(data.replace(claimed, _NO_DIGEST, 1)).hexdigest().encode()
-    if len(claimed) != len(_NO_DIGEST) or claimed != actual:
+    if header.sha256 != _digest(data, header.sha256.encode()):
         raise ValueError("is damaged: the checksum does not match; copy or measure it again")
     try:
-        return Stored(document["record"], safetensors.torch.load(data))
-    except SafetensorError as error:
-        raise ValueError(f"is damaged: {error}") from error
+        return Stored(header.record, safetensors.torch.load(data))
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:  # KeyError: a dtype that torch has not
+        raise ValueError(f"is damaged: {' '.join(str(error).split())}") from error
 
 
-def _document(data: bytes) -> dict[str, Any]:
+def _digest(data: bytes, claimed: bytes) -> str:
+    """Return the SHA-256 of a file with the digits that it claims written as zeros."""
+    place = data.find(claimed) if len(claimed) == len(_NO_DIGEST) else -1
+    if place < 0:
+        return ""
+    view = memoryview(data)
+    digest = hashlib.sha256(view[:place])
+    digest.update(_NO_DIGEST)
+    digest.update(view[place + len(claimed) :])
+    return digest.hexdigest()
+
+
+class _Header(NamedTuple):
+    """What a file says of itself."""
+
+    sha256: str
+    format: str
+    version: int
+    record: dict[str, Any]
+
+
+def _header(data: bytes) -> _Header:
     """Return what the header says, before any of it is believed."""
     length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or not 2 <= length <= min(len(data) - 8, _MAX_HEADER):
+    if len(data) < 8 or not 2 <= length <= len(data) - 8:
         raise ValueError("is truncated, or no safetensors file")
+    if length > MOST_HEADER_BYTES:
+        raise ValueError(f"has a header of {length} bytes; at most {MOST_HEADER_BYTES} are read")
     try:
-        document = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["auctionsim"])
-        missing = {"sha256", "format", "version", "record"} - set(document)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError("was not written by auctionsim, or its header is damaged") from error
-    if missing or not isinstance(document, dict):
-        raise ValueError(f"is damaged: its header lacks {', '.join(sorted(missing)) or 'its fields'}")
-    return document
+        whole = Record(parse_json(data[8 : 8 + length]), "its header")
+        written = whole.record("__metadata__").text("auctionsim")
+    except ValueError as error:
+        raise ValueError(f"was not written by auctionsim, or its header is damaged: {error}") from error
+    try:
+        told = Record(parse_json(written), "its header")
+        return _Header(told.text("sha256"), told.text("format"), told.whole("version"), told.plain("record"))
+    except ValueError as error:
+        raise ValueError(f"is damaged: {error}") from error

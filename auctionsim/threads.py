@@ -18,6 +18,10 @@ VARIABLES = ("AUCTIONSIM_THREADS", "OMP_NUM_THREADS")
 """What the environment may ask for; the first that is set counts."""
 
 
+MOST_THREADS = 1024
+"""That may be asked for: more are a slip of the hand, and torch would try to make them."""
+
+
 class Cores(NamedTuple):
     """What a process may use of a machine.
 
@@ -37,11 +41,11 @@ def thread_count(cores: Cores, asked: int | None = None, environment: Mapping[st
 
     Args:
         cores: What this process may use, see `usable_cores`.
-        asked: By the caller, >= 1.
+        asked: By the caller, 1 to `MOST_THREADS`.
         environment: Variables of the process, `VARIABLES` among them; `OMP_NUM_THREADS` may list numbers a level, of
             which the first counts.
     Raises:
-        ValueError: A number of threads that is not whole or below 1.
+        ValueError: A number of threads that is not whole, below 1 or above `MOST_THREADS`.
     """
     if asked is not None:
         return _checked("threads", str(asked))
@@ -77,8 +81,8 @@ def use_threads(asked: int | None = None) -> int:
 
 
 def _checked(name: str, text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise ValueError(f"{name} must be a whole number >= 1, got {text!r}")
+    if not text.strip().isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise ValueError(f"{name} must be a whole number from 1 to {MOST_THREADS}, got {text!r}")
     return int(text)
 
 

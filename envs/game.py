@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_count
+from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite
 from auctionsim.envs.observations import Limits, Observations, largest_exposure
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
@@ -47,6 +47,8 @@ class AuctionGame:
         roi_targets: The least value per money spent over the episode (one number, or one a bidder); None: none. Before
             clearing, each bid is capped at v_f / target plus a share of the slack so far, so that no rule that asks for
             at most the bid can break the target.
+        shared_box: All bidders have one observation box and one action box, the union of their own, so that one policy
+            can play every seat. Nothing is rescaled: whoever has the lower prior may bid up to the highest of all.
         utility: (value, payment) -> utility, elementwise.
         with_user_loss: Ask the substrate for the user's loss each round.
         dtype: Of every tensor in the game.
@@ -65,6 +67,7 @@ class AuctionGame:
         persistent: bool = False,
         budgets: float | Sequence[float] | None = None,
         roi_targets: float | Sequence[float] | None = None,
+        shared_box: bool = False,
         utility: Callable[[Tensor, Tensor], Tensor] = quasi_linear,
         with_user_loss: bool = True,
         dtype: torch.dtype = torch.float32,
@@ -80,7 +83,8 @@ class AuctionGame:
         self.utility = utility
         self.with_user_loss = with_user_loss
         self.dtype = dtype
-        self.bid_high: Tensor = self.prior.high.to(dtype)  # (bidder, feature)
+        highest: Tensor = self.prior.high.to(dtype)
+        self.bid_high = highest.amax(0).expand_as(highest) if shared_box else highest  # (bidder, feature)
         self.exposure_high: Tensor = largest_exposure(substrate, dtype)  # (bidder, feature)
         self.budgets = self._constraint(budgets, "budgets")
         self.roi_targets = self._constraint(roi_targets, "roi_targets")
@@ -90,7 +94,7 @@ class AuctionGame:
             mechanism,
         )
         self.observed = self._observations.names
-        self.observation_low, self.observation_high = self._observations.low, self._observations.high
+        self.observation_low, self.observation_high = self._observations.box(shared=shared_box)  # (bidder, number)
         self._allocation_shape = allocation_shape(substrate)
 
     def draw(self, batch: int, generator: torch.Generator) -> GameState:
@@ -157,6 +161,7 @@ class AuctionGame:
         bids = self._within_constraints(state, valuations, bids.to(self.dtype))
         outcome = self.mechanism(bids, context)
         checked_allocation(outcome.allocation, self._allocation_shape)
+        checked_finite(outcome.payments, "payments")
         exposure, user_loss = self._measured(outcome.allocation, context)
         value = (valuations * exposure).sum(2)
         following = state._replace(

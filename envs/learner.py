@@ -1,6 +1,6 @@
 """How one learner faces a field: whose bids are the learner's, and what everybody else does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import gymnasium
 import numpy as np
@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.envs.game import AuctionGame, GameState, Round
-
-Strategy = Callable[[Tensor], Tensor]
+from auctionsim.envs.situations import situation_of
+from auctionsim.strategies import Strategy, bids_of, observed_by
 
 
 class LearnerSeat:
@@ -19,9 +19,10 @@ class LearnerSeat:
     Args:
         game: The game.
         learner: Index of the learner's bidder.
-        opponents: One strategy for all others, or one each in bidder order; None (or None in the list): truth.
+        opponents: One strategy for all others, or one each in bidder order; None (or None in the list): truth. One that
+            observes more than its valuation (`auctionsim.strategies`) is told its own situation in each row.
     Raises:
-        ValueError: A learner out of range, or the wrong number of opponents.
+        ValueError: A learner out of range, the wrong number of opponents, or one that observes what nothing tells.
     """
 
     def __init__(
@@ -33,6 +34,8 @@ class LearnerSeat:
         strategies = list(opponents) if isinstance(opponents, Sequence) else [opponents] * others
         if len(strategies) != others:
             raise ValueError(f"opponents must be one strategy or {others} of them, got {len(strategies)}")
+        for strategy in strategies:
+            observed_by(strategy)
         self.game = game
         self.learner = learner
         self.strategies: list[Strategy | None] = [*strategies[:learner], None, *strategies[learner:]]
@@ -47,7 +50,7 @@ class LearnerSeat:
             if bidder == self.learner:
                 columns.append(own.to(truth.dtype))
             else:
-                columns.append(truth if strategy is None else strategy(truth))
+                columns.append(bids_of(strategy, truth, situation_of(self.game, state, bidder)).to(truth.dtype))
         return torch.stack(columns, dim=1)
 
     def observe(self, state: GameState) -> np.ndarray:

@@ -74,6 +74,12 @@ class Observations:
         """Return what each bidder sees."""
         return torch.cat([self._seen(name, state).to(self._limits.bids.dtype) for name in self.names], dim=2)
 
+    def box(self, *, shared: bool) -> Part:
+        """Return the box of what bidders see: each one's own, or for each the union of all."""
+        if not shared:
+            return Part(self.low, self.high)
+        return Part(self.low.amin(0).expand_as(self.low), self.high.amax(0).expand_as(self.high))
+
     def _checked(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
         budgeted, targeted = self._limits.budgets is not None, self._limits.roi_targets is not None
         constraints = ("budget",) * budgeted + ("roi_slack",) * targeted

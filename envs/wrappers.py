@@ -27,18 +27,36 @@ def auction_of(env: Env) -> NeuronAuctionEnv:
     return inner
 
 
-class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]):
-    """Bid shares in [0, 1] of the highest bid, whatever the priors."""
+def share_box(shape: tuple[int, ...], *, symmetric: bool) -> Box:
+    """Return the box of shares: [0, 1] for each feature, or [−1, 1]."""
+    return Box(-1.0 if symmetric else 0.0, 1.0, shape, np.float32)
 
-    def __init__(self, env: Env) -> None:
+
+def bids_of_shares(shares: np.ndarray, high: np.ndarray, *, symmetric: bool) -> np.ndarray:
+    """Return bids: 0 … high of shares 0 … 1, or of −1 … 1."""
+    given = np.asarray(shares, dtype=np.float32)
+    bids: np.ndarray = ((given + 1) / 2 if symmetric else given) * high
+    return bids
+
+
+class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]):
+    """Bid shares of the highest bid, whatever the priors.
+
+    Args:
+        env: The environment.
+        symmetric: Shares are −1 … 1 for bids 0 … the highest, as libraries want them whose policies begin around 0
+            (Stable-Baselines3); False: 0 … 1.
+    """
+
+    def __init__(self, env: Env, symmetric: bool = False) -> None:
         super().__init__(env)
+        self._symmetric = symmetric
         self._high: np.ndarray = auction_of(env).game.bid_high[auction_of(env).seat.learner].float().numpy()
-        self.action_space = Box(np.zeros_like(self._high), np.ones_like(self._high), dtype=np.float32)
+        self.action_space = share_box(self._high.shape, symmetric=symmetric)
 
     def action(self, action: np.ndarray) -> np.ndarray:
         """Return the bid."""
-        bid: np.ndarray = np.asarray(action, dtype=np.float32) * self._high
-        return bid
+        return bids_of_shares(action, self._high, symmetric=self._symmetric)
 
 
 class DiscretisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]):

@@ -13,6 +13,7 @@ from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame
 from auctionsim.metrics import Interval
 from auctionsim.regret import exploitability
+from auctionsim.strategies import played
 from auctionsim.substrates.protocol import contexts_of
 
 
@@ -83,20 +84,20 @@ def evaluate(game: AuctionGame, strategies: Sequence[Strategy], *, draws: int = 
 
     Args:
         game: Its mechanism, substrate, priors and utility; single rounds, so without budgets or targets.
-        strategies: One a bidder.
+        strategies: One a bidder; they may observe the context.
         draws: Auctions for the means; the best replies are sought on as many draws in each context.
         seed: Of the draws.
     Raises:
-        ValueError: Another number of strategies, or a game with budgets or targets.
+        ValueError: Another number of strategies, one that observes more, or a game with budgets or targets.
     """
     valuations, context = _drawn(game, strategies, draws, seed)
     known = closed_form_equilibrium(game.mechanism, game.substrate, game.prior, game.utility)
     plays = [
-        _play("learned", game, _bids(strategies, valuations), valuations, context),
+        _play("learned", game, played(strategies, valuations, context), valuations, context),
         _play("truth", game, valuations, valuations, context),
     ]
     if known is not None:
-        plays.append(_play("equilibrium", game, _bids(known, valuations), valuations, context))
+        plays.append(_play("equilibrium", game, played(known, valuations, context), valuations, context))
     scores = score_bids(game, strategies, draws=draws, seed=seed)
     return Evaluation(scores, _exploitability(game, strategies, draws, seed), tuple(plays), draws)
 
@@ -107,8 +108,8 @@ def score_bids(
     """Score each bidder's bids as `evaluate` does, without its search for best replies: seconds instead of minutes."""
     valuations, context = _drawn(game, strategies, draws, seed)
     known = closed_form_equilibrium(game.mechanism, game.substrate, game.prior, game.utility)
-    learned = _bids(strategies, valuations)
-    equilibrium = None if known is None else _bids(known, valuations)
+    learned = played(strategies, valuations, context)
+    equilibrium = None if known is None else played(known, valuations, context)
     return tuple(
         _score(game, i, learned, valuations, context, None if equilibrium is None else equilibrium[:, i])
         for i in range(game.num_bidders)
@@ -125,11 +126,6 @@ def _drawn(game: AuctionGame, strategies: Sequence[Strategy], draws: int, seed: 
     valuations = game.prior.sample(checked_count(draws, "draws", 8), generator, torch.float64)
     names = contexts_of(game.substrate)
     return valuations, torch.randint(len(names), (draws,), generator=generator) if names else None
-
-
-def _bids(strategies: Sequence[Strategy], valuations: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.stack([strategy(valuations[:, i]) for i, strategy in enumerate(strategies)], dim=1)
 
 
 def _utilities(game: AuctionGame, bids: Tensor, valuations: Tensor, context: Tensor | None) -> Tensor:
@@ -169,23 +165,17 @@ def _play(name: str, game: AuctionGame, bids: Tensor, valuations: Tensor, contex
 
 
 def _exploitability(game: AuctionGame, strategies: Sequence[Strategy], draws: int, seed: int) -> Mean:
-    """Average over contexts, in each of which a deviator may reply otherwise."""
-    contexts: list[int | None] = [*range(len(contexts_of(game.substrate)))] or [None]
-    found = [
-        exploitability(
-            game.mechanism,
-            game.substrate,
-            game.prior,
-            strategies=list(strategies),
-            draws=draws,
-            confidence=1 - 0.05 / len(contexts),
-            generator=torch.Generator().manual_seed(seed),
-            context=context,
-        )
-        for context in contexts
-    ]
-    low, high = (sum(one.interval[end] for one in found) / len(found) for end in (0, 1))
-    return Mean(sum(one.value for one in found) / len(found), Interval(low, high))
+    """Return the mean over contexts, in each of which a deviator may reply otherwise."""
+    found = exploitability(
+        game.mechanism,
+        game.substrate,
+        game.prior,
+        strategies=list(strategies),
+        draws=draws,
+        generator=torch.Generator().manual_seed(seed),
+        utility=game.utility,
+    )
+    return Mean(found.value, found.interval)
 
 
 def _distance(bids: Tensor, others: Tensor) -> float:

@@ -89,7 +89,7 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
     checkpoint = run.checkpoint()
     learned = learn(run.arena, run.training, run.folder, progress, checkpoint)
     _write_run(run, learned, plan, checkpoint.seconds, command)
-    checkpoint.path.unlink(missing_ok=True)  # last: until run.json says that it is finished, it may be needed
+    checkpoint.remove()  # last: until run.json says that it is finished, it may be needed
     return learned
 
 
@@ -117,7 +117,7 @@ def _write_run(run: TrainingRun, learned: Learned, plan: str, seconds: float, co
 def settings_of(arena: Arena, training: Training, against: Path | None = None) -> dict[str, Any]:
     """Return what decided the bidders as JSON has it; what PPO alone reads is left out for other learners."""
     chosen: dict[str, Any] = {**vars(arena), "learner": training.learner, "seed": training.seed}
-    chosen["iterations"] = training.updates
+    chosen["iterations"], chosen["sees_context"] = training.updates, training.sees_context
     if training.learner == "ppo":
         chosen |= {name: getattr(training, name) for name in _PPO_ONLY}
         chosen["against"] = None if against is None else str(against)

@@ -11,16 +11,18 @@ from auctionsim.agents import (
     LearningStep,
     SavedBidders,
     Strategy,
+    learn_by_context,
     load_strategies,
     save_strategies,
 )
 from auctionsim.agents.checkpoints import Checkpoint
 from auctionsim.agents.ppo import ITERATIONS
 from auctionsim.checks import checked_count
-from auctionsim.envs import AuctionGame, build_game
+from auctionsim.envs import AuctionGame, build_game, observation_layout
 from auctionsim.envs.settings import LIVE_SETTINGS
 from auctionsim.kept import file_digest
 from auctionsim.mechanisms import load_mechanism
+from auctionsim.strategies import observed_by
 from auctionsim.substrates import ResponseSurface
 
 LEARNERS = {"equilibrium": 2000, "ppo": ITERATIONS, "exponential-weights": 500}
@@ -71,12 +73,12 @@ class Arena:
         """Whether rounds are played on a language model."""
         return self.setting in LIVE_SETTINGS
 
-    def game(self) -> AuctionGame:
-        """Return the game; a live setting's on the surface that its rule was designed on."""
+    def game(self, **options: Any) -> AuctionGame:
+        """Return the game, with options of `AuctionGame`; a live setting's on the surface its rule was designed on."""
         environment = self.environment()
         if self.is_live:
             environment = {"setting": str(self.setting).removesuffix("-live")}
-        return build_game(**environment)
+        return build_game(**environment, **options)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Training:
         shared: PPO: all bidders share one policy.
         exploiter: PPO: the one bidder that learns; the others are frozen at `rivals`.
         rivals: PPO: one strategy a bidder for the frozen; None: truth.
+        sees_context: Bids may depend on the public context, where the auction has contexts.
         rounds: PPO: rounds an episode.
         episodes: PPO: episodes that step together.
         steps: PPO: rounds an update.
@@ -103,6 +106,7 @@ class Training:
     shared: bool = False
     exploiter: int | None = None
     rivals: tuple[Strategy, ...] | None = None
+    sees_context: bool = False
     rounds: int = 16
     episodes: int = 256
     steps: int = 8192
@@ -179,9 +183,7 @@ def learn(
         strategies = _learn_by_ppo(arena, training, folder, note)
     else:
         game = arena.game()
-        kind = EquilibriumLearner if training.learner == "equilibrium" else ExponentialWeights
-        learner = kind(game.mechanism, game.substrate, game.prior, seed=training.seed)
-        strategies = learner.train(updates, note, report_every=max(updates // 100, 1), checkpoint=checkpoint)
+        strategies = _learn_here(game, training, note, checkpoint)
     record = {
         "arena": vars(arena),
         "inputs": arena.inputs(),
@@ -217,6 +219,22 @@ def arena_of(bidders: SavedBidders) -> Arena:
     return arena
 
 
+def _learn_here(
+    game: AuctionGame, training: Training, note: Callable[[LearningStep], None], checkpoint: Checkpoint | None
+) -> list[Strategy]:
+    """Let our own learners learn; exponential weights that see the context learn one after the other, unreported."""
+    parts, updates = (game.mechanism, game.substrate, game.prior), training.updates
+    every, seeing = max(updates // 100, 1), training.sees_context and bool(game.contexts)
+    if training.learner == "equilibrium":
+        learner = EquilibriumLearner(*parts, seed=training.seed, observe=("context",) if seeing else ())
+        return learner.train(updates, note, report_every=every, checkpoint=checkpoint)
+    if seeing:
+        kept = None if checkpoint is None else lambda k: checkpoint.part(f"context {k}")
+        return learn_by_context(*parts, updates, seed=training.seed, checkpoint=kept)
+    learner = ExponentialWeights(*parts, seed=training.seed)
+    return learner.train(updates, note, report_every=every, checkpoint=checkpoint)
+
+
 def _learn_by_ppo(
     arena: Arena, training: Training, folder: Path, progress: Callable[[LearningStep], None]
 ) -> list[Strategy]:
@@ -228,6 +246,8 @@ def _learn_by_ppo(
     if training.exploiter is not None:
         rivals = training.rivals or (None,) * game.num_bidders
         frozen = {i: rivals[i] for i in range(game.num_bidders) if i != training.exploiter}
+    shown = training.sees_context or any("context" in observed_by(rival) for rival in (frozen or {}).values())
+    observe = ("valuation", "context") if shown and game.contexts else ("valuation",)
     trained = train_ppo(
         register_envs(),
         {**arena.environment(), "rounds": training.rounds, "with_user_loss": False},
@@ -242,5 +262,6 @@ def _learn_by_ppo(
         checkpoint=folder / RLLIB,
         address=training.address,
         env_runners=training.env_runners,
+        layout=observation_layout(arena.game(observe=observe, rounds=training.rounds)),
     )
     return trained.strategies

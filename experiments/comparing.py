@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from auctionsim.comparison import compare
+from auctionsim.console import TableConsole, table_console
 from auctionsim.experiments.auctions import AFFINE, MENU, comparison_tables, rival_mechanisms
 from auctionsim.experiments.sections.comparison import comparison_section
 from auctionsim.experiments.sections.comparison_figures import draw_menus, draw_trade_off, draw_training
@@ -30,7 +31,6 @@ from auctionsim.substrates.language_model import LanguageModelSubstrate
 
 FILES = ("trade_off.png", "training.png", "menu.png", "menu.html")
 REFERENCE = "VCG at user weight 0"
-WIDTH = 120  # columns of a table that is written to a file
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
         found = sweep(settings, sold, priors, live, stages, run)
         with stages.stage("writing", 1):
             draw(found, settings.folder)
-    paper = console if console.is_terminal else Console(file=console.file, width=max(console.width, WIDTH))
+    paper = table_console(console)
     for user_weight in settings.user_weights:
         rows = [row for row in found.rows if row.user_weight == user_weight]
         title = f"{settings.feature}, user weight {user_weight:g}, valuations {settings.prior}, designed on A"
@@ -262,7 +262,7 @@ def tidy(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
 
 def _page(found: Comparison) -> str:
     """Return the menus as a page of text, nothing in a reply becoming markup."""
-    paper = Console(record=True, width=140, file=io.StringIO(), force_terminal=False)
+    paper = TableConsole(record=True, width=140, file=io.StringIO(), force_terminal=False)
     for weight, options in found.menus.items():
         paper.print(menu_table(options, f"menu at user weight {weight:g}"))
     return paper.export_html(inline_styles=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from auctionsim.brands import Brand
+from auctionsim.console import table_console
 from auctionsim.experiments.sections.crosstalk import (
     draw_markets,
     matrix_rows,
@@ -110,7 +111,7 @@ def report(
     run = Run(settings.folder, settings, {str(k): one.digest for k, one in enumerate(measured)})
     run.begin(command)
     reports = tuple(map(market_report, measured))
-    paper = console if console.is_terminal else Console(file=console.file, width=max(console.width, 140))
+    paper = table_console(console)
     for found in reports:
         for table in market_tables(found):
             paper.print(table)

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from auctionsim import metrics
-from auctionsim.agents import EquilibriumLearner, ExponentialWeights, Strategy, Truthful
+from auctionsim.agents import EquilibriumLearner, ExponentialWeights, Strategy, Truthful, learn_by_context
 from auctionsim.comparison import estimate
 from auctionsim.envs import AuctionGame
 from auctionsim.experiments.auctions import PRIOR, rival_mechanisms
@@ -24,6 +24,7 @@ from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, Se
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.priors import product
+from auctionsim.strategies import played
 from auctionsim.substrates import Items, Lottery, ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.protocol import Substrate, contexts_of
@@ -44,6 +45,7 @@ class LearnedSettings:
         user_weights: λ at each of which every mechanism is designed, on replicate A.
         seeds: Of mechanisms' training, of learning and of the scored valuations: one repetition each.
         learners: "equilibrium" (neural pseudogradients) and "exponential-weights" (autobidders on a grid of bids).
+        sees_context: Whether bids may depend on the public context, as environments show it; else one bid for all.
         updates: Of the equilibrium learner.
         batch: Auctions an update.
         rounds: Of exponential weights.
@@ -64,6 +66,7 @@ class LearnedSettings:
     user_weights: tuple[float, ...] = (0.0, 1.0)
     seeds: tuple[int, ...] = (0, 1, 2)
     learners: tuple[str, ...] = ("equilibrium",)
+    sees_context: bool = True
     updates: int = 300
     batch: int = 1024
     rounds: int = 300
@@ -220,14 +223,17 @@ def spread(name: str, value: float, interval: Interval) -> Row:
 
 
 def learned(settings: LearnedSettings, auction: Auction, learner: str, seed: int) -> list[Strategy]:
-    """Return what bidders learned in an auction."""
+    """Return what bidders learned in an auction, by its context where they see one."""
+    rule, place = auction.mechanism, auction.substrate
+    seeing = settings.sees_context and bool(contexts_of(place))
     if learner == "equilibrium":
-        climbing = EquilibriumLearner(auction.mechanism, auction.substrate, PRIOR, seed=seed, batch=settings.batch)
+        observe = ("context",) if seeing else ()
+        climbing = EquilibriumLearner(rule, place, PRIOR, seed=seed, batch=settings.batch, observe=observe)
         return climbing.train(settings.updates)
-    hedging = ExponentialWeights(
-        auction.mechanism, auction.substrate, PRIOR, seed=seed, bids=settings.bids, batch=settings.field
-    )
-    return hedging.train(settings.rounds)
+    grid = {"bids": settings.bids, "batch": settings.field}
+    if seeing:
+        return learn_by_context(rule, place, PRIOR, settings.rounds, seed=seed, **grid)
+    return ExponentialWeights(rule, place, PRIOR, seed=seed, **grid).train(settings.rounds)
 
 
 @torch.no_grad()
@@ -239,7 +245,7 @@ def play_rows(
     valuations = product(PRIOR, place.num_bidders).sample(draws, generator, torch.float64)
     names = contexts_of(place)
     context = torch.randint(len(names), (draws,), generator=generator) if names else None
-    bids = torch.stack([play(valuations[:, i]) for i, play in enumerate(strategies)], 1)
+    bids = played(strategies, valuations, context)
     weight = float(key["user_weight"])
     told = play_samples(auction, place, valuations, valuations, context, weight)
     bid = play_samples(auction, place, bids, valuations, context, weight)
@@ -275,15 +281,15 @@ def play_samples(
 
 def opening(settings: LearnedSettings) -> str:
     """Say who learns in what."""
+    rule = "one for every public context" if settings.sees_context else "the same in every public context"
     return (
         f"Auctions on `{settings.surface}`, {settings.feature}, valuations U[0, 1], mechanisms designed on "
         f"replicate A, {len(settings.seeds)} seeds (of mechanisms' training, learning and valuations), "
-        f"{settings.draws} "
-        f"auctions a seed; [95 % intervals over seeds]. Learners: {', '.join(settings.learners)}. "
-        f"Exploitability is what "
-        f"the average bidder gains by its best reply; truth's is 0, and not searched for, where a proof of "
-        f"strategy-proofness covers the rule. The KL tilt (temperature {settings.temperature:g}) sells "
-        f"distributions over the measured interventions; its reference gives the untouched model "
-        f"{settings.untouched:g}. "
+        f"{settings.draws} auctions a seed; [95 % intervals over seeds]. Learners: {', '.join(settings.learners)}; "
+        f"bidders that may differ each learn a rule of their own, {rule}. "
+        f"Exploitability is what the average bidder gains by its best reply in each context, averaged over contexts; "
+        f"truth's is 0, and not searched for, where a proof of strategy-proofness covers the rule. "
+        f"The KL tilt (temperature {settings.temperature:g}) sells distributions over the measured interventions, "
+        f"contexts averaged; its reference gives the untouched model {settings.untouched:g}. "
         f"Items have no user."
     )

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from auctionsim.brands import Brand
+from auctionsim.console import table_console
 from auctionsim.experiments.sections.neuron_frontier import (
     FIGURE,
     draw_frontiers,
@@ -146,7 +147,7 @@ def main(
                         reply = replies.get((method, choice.chosen))
                         rows.append(FrontierRow(category, brand.name, method, choice, reply))
     result = FrontierResult(tuple(rows), cells)
-    paper = console if console.is_terminal else Console(file=console.file, width=max(console.width, 140))
+    paper = table_console(console)
     for table in frontier_tables(result.rows):
         paper.print(table)
     draw_frontiers(result, settings.folder / FIGURE)

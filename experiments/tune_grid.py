@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from auctionsim.comparison import compare, estimate
+from auctionsim.console import table_console
 from auctionsim.experiments.auctions import KINDS, designed
 from auctionsim.experiments.comparing import tidy
 from auctionsim.experiments.support.running import Run, Section, markdown_table
@@ -24,7 +25,6 @@ from auctionsim.experiments.support.tuning import (
     plain_settings,
     provenance,
     run_study,
-    wide,
 )
 from auctionsim.priors import parse_priors, product
 from auctionsim.report.records import MechanismRow
@@ -100,7 +100,7 @@ def main(settings: GridSettings, surface: ResponseSurface, command: str, console
     if not made:
         run.begin(command)
     table = in_order(run_study(study, dict, settings.cluster, console), settings)
-    wide(console).print(summary(table, settings))
+    table_console(console).print(summary(table, settings))
     if not made:
         run.finish({}, grid_section(table, settings), command=command, console=console, files=TABLES)
     return table

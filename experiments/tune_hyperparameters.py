@@ -18,6 +18,7 @@ from rich.table import Table
 from auctionsim.agents import EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.comparison import compare
+from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.auctions import MENU
 from auctionsim.experiments.bidder_evaluation import evaluate
@@ -31,7 +32,6 @@ from auctionsim.experiments.support.tuning import (
     plain_settings,
     provenance,
     run_study,
-    wide,
 )
 from auctionsim.experiments.tune_grid import flat
 from auctionsim.kept import key_digest
@@ -148,7 +148,7 @@ def main(
         begin(study.folder, plan, command, study.settings)
     records = run_study(study, lambda: _options(settings), settings.cluster, console)
     best_first = sorted(records, key=lambda one: (not _done(one), -one[metric] if mode == "max" else one[metric]))
-    wide(console).print(best_table(best_first, settings))
+    table_console(console).print(best_table(best_first, settings))
     if not made:
         finish(study.folder, plan, command, TABLES, {"settings": study.settings})
     console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)

@@ -31,6 +31,16 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         (("say", "Hello", "--boost", "Nike:64"), "BRAND=NEURONSxFACTOR"),
         (("surface", "show", "nosuch@1"), "no measurement called 'nosuch@1'"),
         (("auction", "compare", "--user-weights", "1,x"), "numbers with commas"),
+        (("auction", "compare", "--user-weights", "1,nan"), "numbers with commas"),
+        (("auction", "compare", "--draws", str(2**63)), "--draws must be at most"),
+        (("auction", "design", "vcg", "--out", "x", "--user-weight", "inf"), "--user-weight"),
+        (("say", "Hello", "--boost", "Nike=1x2", "--temperature", "inf"), "--temperature must be finite, got inf"),
+        (("surface", "measure", "--out", "x", "--samples", "9" * 30), "--samples must be at most"),
+        (("surface", "measure", "--out", "x", "--mode", "double"), "mode must be one of multiply, add, clamp"),
+        (("surface", "measure", "--out", "x", "--positions", ""), "positions must be one of"),
+        (("say", "Hello", "--boost", "Nike=1x2", "--model", "no..such"), "no language model 'no..such' here"),
+        (("auction", "market-regret", "--seeds", "0,-1"), "seeds must be whole numbers from 0"),
+        (("--threads", "5000", "doctor"), "threads must be a whole number from 1 to 1024"),
         (("auction", "design", "nosuch", "--out", "never.safetensors"), "mechanism must be one of"),
     ],
 )
@@ -91,7 +101,9 @@ def test_doctor_prints_the_dtype_that_loads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("doctor", monkeypatch=monkeypatch) == 0
-    words = capsys.readouterr().out.replace(",", " ").split()
+    shown = capsys.readouterr().out
+    assert "one auction on running-shoes-2@1 cleared" in shown
+    words = shown.replace(",", " ").split()
     assert [word for word in words if word in ("float32", "bfloat16", "float16")] == [
         str(loading.load_model().dtype).removeprefix("torch.")
     ]

@@ -70,16 +70,26 @@ def test_damaged_and_foreign_files_are_named(folder: Path, tmp_path: Path) -> No
     damaged = {
         "truncated": whole[: len(whole) // 2],
         "no gzip file": b"not gzip at all",
-        "checksum": gzip.compress(gzip.decompress(whole).replace(b'"A"', b'"B"', 1)),
+        "checksum": gzip.compress(gzip.decompress(whole).replace(b'"text": "', b'"text": "x', 1)),
         "is truncated, or has a line": gzip.compress(("\n".join(lines[:3]) + "\n").encode()),
         "is of version 9": _signed([json.dumps({**head, "version": 9}), *lines[1:]]),
         "is no file of auctionsim replies": _signed([json.dumps({**head, "format": "x"}), *lines[1:]]),
-        "no file of": _signed(["[]"]),
-        "a field of another kind": _signed([few, json.dumps({**reply, "context": True})]),
-        "field of another kind": _signed([few, json.dumps({**reply, "text": 3})]),
-        "something else than replies": _signed([few, json.dumps({**reply, "more": 1})]),
-        "that says it has": _signed([few, json.dumps({**reply, "length": reply["length"] + 1})]),
-        "replies": _signed([json.dumps({**head, "replies": "many"}), *lines[1:]]),
+        "the first line must be an object": _signed(["[]"]),
+        "reply 0, context must be a whole number in .* got True": _signed(
+            [few, json.dumps({**reply, "context": True})]
+        ),
+        "reply 0, text must be a text, got 3": _signed([few, json.dumps({**reply, "text": 3})]),
+        "has a field 'more'": _signed([few, json.dumps({**reply, "more": 1})]),
+        "says it has": _signed([few, json.dumps({**reply, "length": reply["length"] + 1})]),
+        "replies must be a whole number": _signed([json.dumps({**head, "replies": "many"}), *lines[1:]]),
+        "replicate must be one of A, B": _signed([few, json.dumps({**reply, "replicate": "C"})]),
+        "prompt must be a whole number": _signed([few, json.dumps({**reply, "prompt": 99})]),
+        "intervention must be a whole number": _signed([few, json.dumps({**reply, "intervention": 99})]),
+        "is there twice": _signed([few, json.dumps(reply)[:-1] + ', "length": 1}']),
+        "nested too deeply": _signed(
+            [few, json.dumps({**reply, "place": 0}).replace('"place": 0', '"place": ' + "[" * 9999)]
+        ),
+        "NaN is no number": _signed([few, json.dumps({**reply, "length": float("nan")})]),
     }
     for message, content in damaged.items():
         path = tmp_path / "replies.jsonl.gz"
@@ -94,3 +104,11 @@ def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b" " * 200_000_000, 1))
     with pytest.raises(ValueError, match=r"bomb\.jsonl\.gz.*a line that no reply has"):
         read_replies(path)
+
+
+def test_lines_take_no_more_than_they_may_together(folder: Path, tmp_path: Path) -> None:
+    whole = (folder / REPLIES_FILE).read_bytes()
+    unpacked = len(gzip.decompress(whole))
+    assert read_replies(folder / REPLIES_FILE, unpacked) == read_replies(folder / REPLIES_FILE)
+    with pytest.raises(ValueError, match=rf"unpacks to more than {unpacked - 1} bytes"):
+        read_replies(folder / REPLIES_FILE, unpacked - 1)

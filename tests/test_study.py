@@ -249,5 +249,5 @@ def test_some_stages_alone_leave_the_page_of_all_as_it_is(tmp_path: Path) -> Non
 
 def test_what_a_damaged_run_claims_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"claims": ["x"]}', encoding="utf-8")
-    with pytest.raises(ValueError, match="its claims must be a list of objects"):
+    with pytest.raises(ValueError, match="claims"):
         write_runs_report([tmp_path], tmp_path / "report.html")

@@ -8,10 +8,10 @@ import typer
 from rich.markup import escape
 
 from auctionsim import __version__
-from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
+from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, tuning
+from auctionsim.cli.computing import make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
 from auctionsim.cli.options import Threads, errors
-from auctionsim.cli.threaded import compute_threaded
 
 DEBUG = "--debug"
 
@@ -29,7 +29,7 @@ for command in (
     auctions.regret,
     studies.report,
     studies.bench,
-    studies.doctor,
+    doctor.doctor,
 ):
     app.command()(command)
 for name, group in (
@@ -40,7 +40,7 @@ for name, group in (
     ("tune", tuning.app),
 ):
     app.add_typer(group, name=name)
-compute_threaded(app)
+make_computing(app)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -18,7 +18,10 @@ from auctionsim.cli.options import (
     by_name,
     command_line,
     console,
+    file_to_write,
+    folder_to_write,
     numbers,
+    seed_numbers,
     surface_named,
     whole_numbers,
 )
@@ -34,7 +37,7 @@ def design(
     mechanism: Annotated[
         str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.", autocompletion=completions.mechanisms)
     ],
-    out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).")],
+    out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).", callback=file_to_write)],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
@@ -69,7 +72,9 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/compare-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/compare-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
     from auctionsim.experiments.comparing import CompareSettings, main
@@ -112,7 +117,9 @@ def more_bidders(
     regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
     menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 200,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
     from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
@@ -151,7 +158,9 @@ def neurons_frontier(
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
     resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/neurons-frontier-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/neurons-frontier-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
     from auctionsim.experiments.neuron_auctions import FrontierSettings, main
@@ -181,14 +190,14 @@ def market_regret(
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/market-regret"),
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/market-regret"),
 ) -> None:
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
     from auctionsim.experiments.market_regret import MarketRegretSettings, main
     from auctionsim.experiments.support.subsets import subsets_named
 
-    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=whole_numbers(seeds))
+    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds))
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
     lists = by_name(names, subsets_named)
     markets = by_name(filter(None, grids.split(",")), surface_named)
@@ -206,7 +215,7 @@ def reply_counts(
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/reply-counts"),
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/reply-counts"),
 ) -> None:
     """Deployed regret against samples a cell: designs on fewer of replicate A's samples, paid by the whole of B."""
     from auctionsim.experiments.reply_counts import ReplyCountSettings, main
@@ -231,12 +240,12 @@ def generalisation(
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/generalisation"),
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/generalisation"),
 ) -> None:
     """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
     from auctionsim.experiments.generalisation import GeneralisationSettings, main
 
-    settings = GeneralisationSettings(out, feature, prior, user_weight, whole_numbers(seeds))
+    settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds))
     named = by_name(surfaces.split(","), surface_named)
     main(settings, named, command_line(), console)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from auctionsim.cli.computing import prepare
 from auctionsim.cli.options import (
     DEFAULT_METHOD,
     Brands,
@@ -17,10 +18,12 @@ from auctionsim.cli.options import (
     Seed,
     command_line,
     console,
+    file_to_write,
+    folder_to_write,
     note_common_words,
     numbers,
+    whole_numbers,
 )
-from auctionsim.cli.threaded import set_threads
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -45,12 +48,12 @@ def neurons(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Where to save them (.safetensors).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to save them (.safetensors).", callback=file_to_write)] = None,
 ) -> None:
     """Find brands' neurons; print where they are, and how near orthogonal the brands are."""
     if context.invoked_subcommand is not None:
         return
-    set_threads(context)
+    prepare(context)
     from auctionsim.brands import parse_brands
     from auctionsim.experiments.support.preparation import Stages
     from auctionsim.experiments.surfaces import neurons_table
@@ -87,9 +90,9 @@ def compare(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped comparison goes on from it.")] = Path(
-        "runs/neurons-compare"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped comparison goes on from it.", callback=folder_to_write)
+    ] = Path("runs/neurons-compare"),
 ) -> None:
     """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
     from auctionsim.experiments.neuron_frontier import CompareMethodsSettings, main
@@ -104,7 +107,7 @@ def compare(
         markets=parsed,
         methods=tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(",")),
         folder=out,
-        grid=FrontierSettings(tuple(map(int, numbers(num_neurons))), numbers(amplification), numbers(limits)),
+        grid=FrontierSettings(whole_numbers(num_neurons), numbers(amplification), numbers(limits)),
         reply_prompts=reply_prompts,
         seed=seed,
     )
@@ -133,7 +136,9 @@ def crosstalk(
     measured: Annotated[
         str | None, typer.Option(help="Lists with every subset that were measured before, commas between: no model.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped run goes on from it.")] = Path("runs/crosstalk"),
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+    ] = Path("runs/crosstalk"),
 ) -> None:
     """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
     from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report

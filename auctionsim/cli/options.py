@@ -1,16 +1,20 @@
 """Options that several commands share, and how their values are read."""
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from auctionsim.cli import completions
+from auctionsim.cli.computing import LARGEST
+from auctionsim.console import TableConsole
+from auctionsim.files import require_file, require_folder
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -18,11 +22,11 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-console = Console()
+console = TableConsole()
 errors = Console(stderr=True, soft_wrap=True)
 
 
-def noted_brands(context: typer.Context, text: str) -> str:
+def noted_brands(context: Any, text: str) -> str:
     """Return a line of brands as it is; say beside it which of them are common words too."""
     if context.resilient_parsing:  # a shell completes a command that is not finished
         return text
@@ -89,6 +93,26 @@ Method = Annotated[str, typer.Option(help="Identification method.")]
 Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=completions.features)]
 
 
+def folder_to_write(path: Path | None) -> Path | None:
+    """Refuse a run folder that cannot be written, before any work; None stands for one in runs/."""
+    require_folder(Path("runs") if path is None else path)
+    return path
+
+
+def file_to_write(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, before any work."""
+    if path is not None:
+        require_file(path)
+    return path
+
+
+def file_or_folder_to_write(path: Path | None) -> Path | None:
+    """Refuse a place that cannot be written, before any work: a .json file, or a folder."""
+    if path is not None:
+        (require_file if path.suffix == ".json" else require_folder)(path)
+    return path
+
+
 def surface_named(name: str) -> "ResponseSurface":
     """Return a packaged surface, or the one in a file."""
     from auctionsim.substrates import ResponseSurface
@@ -116,15 +140,18 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Read numbers with commas between.
+    """Read finite numbers with commas between.
 
     Raises:
         ValueError: Something else.
     """
     try:
-        return tuple(float(part) for part in text.split(","))
+        values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"several values are written as numbers with commas between, got {text!r}") from None
+        values = (math.nan,)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"several values are written as numbers with commas between, got {text!r}")
+    return values
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -137,6 +164,19 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"whole numbers are wanted, commas between, got {text!r}") from None
+
+
+def seed_numbers(text: str) -> tuple[int, ...]:
+    """Read seeds with commas between.
+
+    Raises:
+        ValueError: Something else than whole numbers from 0 to `LARGEST`.
+    """
+    seeds = whole_numbers(text)
+    for seed in seeds:
+        if not 0 <= seed <= LARGEST:
+            raise ValueError(f"seeds must be whole numbers from 0 to {LARGEST}, got {seed}")
+    return seeds
 
 
 def command_line() -> str:

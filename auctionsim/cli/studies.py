@@ -1,4 +1,4 @@
-"""Commands about the whole: the demo, one reply twice, benchmarks, what is installed."""
+"""Commands about the whole: the demo, the study, one reply twice, reports, benchmarks."""
 
 import sys
 from pathlib import Path
@@ -18,8 +18,11 @@ from auctionsim.cli.options import (
     Seed,
     command_line,
     console,
+    file_to_write,
+    folder_to_write,
     note_common_words,
 )
+from auctionsim.files import require_file
 
 
 def demo(
@@ -31,7 +34,9 @@ def demo(
     dtype: Dtype = "auto",
     seed: Seed = 0,
     samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting.")] = 3,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
@@ -89,9 +94,14 @@ def say(
 
 
 def study(
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped study goes on from it.")] = Path("runs/study"),
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped study goes on from it.", callback=folder_to_write)
+    ] = Path("runs/study"),
     results: Annotated[
-        Path, typer.Option(help="The page that is written; with --only, one of its name in the folder.")
+        Path,
+        typer.Option(
+            help="The page that is written; with --only, one of its name in the folder.", callback=file_to_write
+        ),
     ] = Path("docs/results.md"),
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure the surfaces anew: hours.")] = False,
     only: Annotated[str | None, typer.Option(help="Stages, commas between; all where none is named.")] = None,
@@ -117,13 +127,18 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders: whatever has a run.json.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The page.", show_default="report.html in the folder, or here where there are several"),
+        typer.Option(
+            help="The page.",
+            show_default="report.html in the folder, or here where there are several",
+            callback=file_to_write,
+        ),
     ] = None,
 ) -> None:
     """Write one page about one or more runs: their tables, figures and replies, and links to the data."""
     from auctionsim.report import write_runs_report
 
     path = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    require_file(path)
     console.print(f"report: {write_runs_report(runs, path)}", soft_wrap=True)
 
 
@@ -142,25 +157,3 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all whe
     for name in names or there:
         console.rule(name)
         runpy.run_path(str(there[name]), run_name="__main__")
-
-
-def doctor() -> None:
-    """Print versions, the device, and the packaged model as it loads here, its dtype included."""
-    import platform
-
-    from auctionsim.language_models.loading import choose_device, load_model, packaged_gguf_or_none
-    from auctionsim.neurons.brand_neurons import package_versions
-
-    table = Table(show_header=False)
-    table.add_row("python", platform.python_version())
-    for name, version in package_versions().items():
-        table.add_row(name, version)
-    table.add_row("device", str(choose_device("auto")))
-    gguf = packaged_gguf_or_none()
-    table.add_row("packaged model", "not installed" if gguf is None else str(gguf))
-    console.print(table)
-    model = load_model()
-    console.print(
-        f"{escape(model.identity)} loads: {model.num_layers} layers of {model.num_neurons} neurons, "
-        f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
-    )

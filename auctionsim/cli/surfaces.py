@@ -19,20 +19,38 @@ from auctionsim.cli.options import (
     Seed,
     command_line,
     console,
+    folder_to_write,
     numbers,
     surface_named,
 )
+from auctionsim.threads import use_threads
 
 app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
 
 WorkerCount = Annotated[int, typer.Option(min=0, help="Ray workers, one model each; 0 measures in this process.")]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster's address; without, Ray is started here.")]
-Threads = Annotated[int, typer.Option(min=1, help="Of torch, in each worker.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Of torch: in each worker, or here where there are none.",
+        show_default="1 in a worker; here as `auctionsim --threads`",
+    ),
+]
+
+
+def _worker_threads(workers: int, asked: int | None) -> int:
+    """Return the threads of each worker; without workers set those of this process, where a number is asked for."""
+    if not workers and asked is not None:
+        use_threads(asked)
+    return asked or 1
 
 
 @app.command("measure")
 def measure(
-    out: Annotated[Path, typer.Option(help="Run folder; a stopped measurement goes on from it.")],
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped measurement goes on from it.", callback=folder_to_write)
+    ],
     category: Category = "running shoes",
     brands: Brands = "Nike,Adidas",
     prompts: Prompts = None,
@@ -67,7 +85,7 @@ def measure(
     seed: Seed = 0,
     workers: WorkerCount = 0,
     address: Address = None,
-    threads: Threads = 1,
+    threads: Threads = None,
 ) -> None:
     """Measure exposure and user loss, twice (replicates A and B): of every joint setting of the levers' grid for 1–3
     brands, of a list of joint allocations for more. A lever with one value is fixed there.
@@ -93,27 +111,32 @@ def measure(
         max_replies=max_replies,
     )
     recipe = Recipe(brands, category, settings, model, prompts, allocations, method, subsets)
-    carry_out(recipe, out, console, FanOut(device, dtype, workers, address, threads))
+    fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
+    carry_out(recipe, out, console, fan_out)
     console.print(f"measured: {result_file(recipe, out)}", soft_wrap=True)
 
 
 @app.command("package")
 def package(
     names: Annotated[list[str] | None, typer.Argument(help="Which recipes; none: all that are not there yet.")] = None,
-    into: Annotated[Path | None, typer.Option(help="Folder.", show_default="the package's own surfaces")] = None,
-    runs: Annotated[Path, typer.Option(help="Where they are measured, and gone on from.")] = Path("runs/surfaces"),
+    into: Annotated[
+        Path | None, typer.Option(help="Folder.", show_default="the package's own surfaces", callback=folder_to_write)
+    ] = None,
+    runs: Annotated[
+        Path, typer.Option(help="Where they are measured, and gone on from.", callback=folder_to_write)
+    ] = Path("runs/surfaces"),
     device: Device = "auto",
     dtype: Dtype = "auto",
     workers: WorkerCount = 0,
     address: Address = None,
-    threads: Threads = 1,
+    threads: Threads = None,
 ) -> None:
     """Measure the packaged surfaces' recipes under their new names; a name that is there is never overwritten."""
     from auctionsim.data import surfaces_folder
     from auctionsim.experiments.recipes import FanOut
     from auctionsim.experiments.recipes import package as measure_and_package
 
-    fan_out = FanOut(device, dtype, workers, address, threads)
+    fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
     for path in measure_and_package(names or [], into or surfaces_folder(), runs, console, fan_out):
         console.print(f"packaged: {path}", soft_wrap=True)
 
@@ -137,7 +160,9 @@ def maps(
         str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.surfaces)
     ],
     features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
     from auctionsim.experiments.support.preparation import slug

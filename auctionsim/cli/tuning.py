@@ -13,9 +13,10 @@ from auctionsim.cli.options import (
     SurfaceName,
     command_line,
     console,
+    folder_to_write,
     numbers,
+    seed_numbers,
     surface_named,
-    whole_numbers,
 )
 
 app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
@@ -48,7 +49,9 @@ def grid(
     cpus: Cpus = None,
     address: Address = None,
     trust_pickles: TrustPickles = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-grid-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/tune-grid-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
     from auctionsim.experiments.support.preparation import slug
@@ -61,7 +64,7 @@ def grid(
         mechanisms=tuple(part.strip() for part in mechanisms.split(",")),
         priors=tuple(prior or ["uniform:0,1"]),
         user_weights=numbers(user_weights),
-        seeds=whole_numbers(seeds),
+        seeds=seed_numbers(seeds),
         folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
         draws=draws,
         regret_draws=min(regret_draws, draws),
@@ -92,7 +95,9 @@ def hyperparameters(
     cpus: Cpus = None,
     address: Address = None,
     trust_pickles: TrustPickles = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…", callback=folder_to_write)
+    ] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
     from auctionsim.experiments.support.preparation import slug

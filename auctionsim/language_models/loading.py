@@ -5,7 +5,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import shutil
 import socket
 from dataclasses import replace
@@ -162,8 +161,10 @@ def _check_hub(name: str) -> None:
     """
     import huggingface_hub
 
-    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is None:
-        raise ModelUnavailableError(_how_to_get(name))
+    try:
+        huggingface_hub.utils.validate_repo_id(name)
+    except huggingface_hub.errors.HFValidationError:
+        raise ModelUnavailableError(_how_to_get(name)) from None
     proxied = any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
     if proxied or isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
         return

@@ -12,14 +12,16 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from auctionsim.files import write_bytes
+from auctionsim.files import read_bounded, write_bytes
 from auctionsim.measurement.measurer import place_of
 from auctionsim.measurement.units import UnitResult
+from auctionsim.records import Record, parse_json, shown
 
 _FORMAT, _VERSION = "auctionsim replies", 1
+MOST_UNPACKED_BYTES = 1 << 27
+"""Of a file's lines together: 128 MiB, some 200,000 replies of 48 tokens."""
 _LONGEST_LINE = 1 << 24  # bytes: a longer one is no reply
 
 
@@ -78,60 +80,89 @@ def write_replies(path: str | os.PathLike[str], record: dict[str, Any], replies:
     write_bytes(path, gzip.compress(content, mtime=0))
 
 
-def read_replies(path: str | os.PathLike[str]) -> KeptReplies:
+def read_replies(path: str | os.PathLike[str], most: int = MOST_UNPACKED_BYTES) -> KeptReplies:
     """Read what `write_replies` wrote.
 
+    Args:
+        path: The file.
+        most: Bytes that its lines may have together, unpacked; Python's objects take up to some 10 times as much.
     Raises:
         FileNotFoundError: There is none.
-        ValueError: It is truncated, damaged, of another format or of a later version; names the file.
+        ValueError: It is truncated, damaged, too long, of another format or of a later version; names the file.
     """
+    packed = io.BytesIO(read_bounded(path, most))
     try:
-        with Path(path).open("rb") as raw, gzip.GzipFile(fileobj=raw) as unpacked:
-            return _parsed(io.BufferedReader(unpacked))
+        with gzip.GzipFile(fileobj=packed) as unpacked:
+            return _parsed(_Lines(io.BufferedReader(unpacked), most))
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{os.fspath(path)}: is truncated, or no gzip file: {error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from error
 
 
-def _parsed(lines: io.BufferedReader) -> KeptReplies:
-    digest = hashlib.sha256()
-    first = _line(lines)
-    head = json.loads(first)
-    if not isinstance(head, dict) or head.get("format") != _FORMAT or not isinstance(head.get("record"), dict):
+class _Lines:
+    """The lines of a file; a line, and all lines together, are no longer than they may be."""
+
+    def __init__(self, lines: io.BufferedReader, most: int) -> None:
+        self.lines, self.left, self.most = lines, most, most
+
+    def next(self) -> bytes:
+        """Return the next line without its end.
+
+        Raises:
+            ValueError: It does not end, or the lines are longer together than they may be.
+        """
+        longest = min(_LONGEST_LINE, self.left)
+        line = self.lines.readline(longest)
+        self.left -= len(line)
+        if not line.endswith(b"\n"):
+            if len(line) == longest < _LONGEST_LINE:
+                raise ValueError(f"unpacks to more than {self.most} bytes")
+            raise ValueError("is truncated, or has a line that no reply has")
+        return line[:-1]
+
+
+def _parsed(lines: _Lines) -> KeptReplies:
+    line = lines.next()
+    digest = hashlib.sha256(line)
+    head = Record(parse_json(line), "the first line")
+    if head.content.get("format") != _FORMAT:
         raise ValueError(f"is no file of {_FORMAT}")
-    if head.get("version") != _VERSION:
-        raise ValueError(f"is of version {head.get('version')}; this auctionsim reads version {_VERSION}")
-    if type(head.get("replies")) is not int:
-        raise ValueError(f"must say how many replies it holds, got {str(head.get('replies'))[:80]}")
-    digest.update(first)
-    found = []
-    for _ in range(head["replies"]):
-        line = _line(lines)
+    if head.whole("version") != _VERSION:
+        raise ValueError(f"is of version {head.whole('version')}; this auctionsim reads version {_VERSION}")
+    record, found = head.record("record"), []
+    prompts, interventions = _prompt_counts(record), len(record.items("interventions"))
+    for number in range(head.whole("replies")):
+        line = lines.next()
         digest.update(b"\n" + line)
-        found.append(_checked(json.loads(line)))
-    if json.loads(_line(lines)) != {"sha256": digest.hexdigest()} or lines.read(1):
+        found.append(_checked(Record(parse_json(line), f"reply {number}"), prompts, interventions))
+    if parse_json(lines.next()) != {"sha256": digest.hexdigest()} or lines.lines.read(1):
         raise ValueError("is damaged: the checksum does not match")
-    return KeptReplies(head["record"], found)
+    return KeptReplies(dict(record.content), found)
 
 
-def _line(lines: io.BufferedReader) -> bytes:
-    """Return the next line, without its end, and no more than a line's worth of memory."""
-    line = lines.readline(_LONGEST_LINE)
-    if not line.endswith(b"\n"):
-        raise ValueError("is truncated, or has a line that no reply has")
-    return line[:-1]
+def _prompt_counts(record: Record) -> dict[str, list[int]]:
+    """Return how many prompts each context has, by replicate."""
+    prompts = record.record("prompts")
+    lists = {name: prompts.items(name) for name in prompts.content}
+    for name, contexts in lists.items():
+        for context in contexts:
+            Record({"prompts": context}, f"prompts of {name}").texts("prompts")
+    return {name: [len(context) for context in contexts] for name, contexts in lists.items()}
 
 
-def _checked(document: Any) -> KeptReply:
+def _checked(reply: Record, prompts: dict[str, list[int]], interventions: int) -> KeptReply:
     """Return one reply, if every field is what it should be."""
-    if not isinstance(document, dict) or set(document) != set(KeptReply._fields):
-        raise ValueError(f"holds something else than replies: {str(document)[:80]}")
-    reply = KeptReply(**document)
-    whole = [reply.context, reply.prompt, reply.intervention, reply.length, *reply.place, *reply.token_ids]
-    texts = (reply.replicate, reply.text)
-    if not all(type(value) is int and value >= 0 for value in whole) or not all(isinstance(t, str) for t in texts):
-        raise ValueError(f"holds a reply with a field of another kind: {str(document)[:80]}")
-    if reply.length != len(reply.token_ids):
-        raise ValueError(f"holds a reply of {len(reply.token_ids)} tokens that says it has {reply.length}")
-    return reply
+    reply.only(*KeptReply._fields)
+    replicate, ids = reply.text("replicate"), reply.wholes("token_ids")
+    contexts = prompts.get(replicate)
+    if contexts is None:
+        raise ValueError(f"{reply.what}, replicate must be one of {', '.join(prompts)}, got {shown(replicate)}")
+    context = reply.whole("context", 0, len(contexts) - 1)
+    prompt = reply.whole("prompt", 0, contexts[context] - 1)
+    intervention = reply.whole("intervention", 0, interventions - 1)
+    if reply.whole("length") != len(ids):
+        raise ValueError(f"{reply.what} has {len(ids)} tokens, and says it has {reply.whole('length')}")
+    return KeptReply(
+        replicate, context, prompt, intervention, list(reply.wholes("place")), reply.text("text"), list(ids), len(ids)
+    )

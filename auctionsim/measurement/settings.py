@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.neurons.brand_neurons import MODES
 from auctionsim.substrates.intent import LEADS, Lead
+from auctionsim.substrates.language_model import POSITIONS
 from auctionsim.substrates.surface import LeverGrid
 
 
@@ -83,6 +85,9 @@ class MeasurementSettings:
             raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
         checked_count(self.seed, "seed", 0)
         checked_count(self.rows, "rows")
+        for name, value, known in (("mode", self.mode, MODES), ("positions", self.positions, POSITIONS)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         self._check_stopping()
 
     def _check_stopping(self) -> None:

@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auctionsim.files import write_text
+from auctionsim.files import read_bounded, write_text
+from auctionsim.records import Record, parse_json, shown
 
+MOST_UNIT_BYTES = 1 << 25
+"""Of a unit's file: 32 MiB."""
 _FORMAT = "auctionsim measurement unit 4"
 
 
@@ -82,14 +85,62 @@ def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
     if not path.exists():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != _FORMAT or document["plan"] != plan or Unit(*document["unit"]) != unit:
+        document = Record(parse_json(read_bounded(path, MOST_UNIT_BYTES)), "it")
+        if document.content.get("format") != _FORMAT or document.content.get("plan") != plan:
             raise ValueError("it belongs to another measurement")
-        if document.pop("sha256") != _checksum(document):
+        if document.items("unit") != list(unit):
+            raise ValueError("it belongs to another measurement")
+        plain = {name: value for name, value in document.content.items() if name != "sha256"}
+        if document.text("sha256") != _checksum(plain):
             raise ValueError("its checksum does not match")
-        return UnitResult(unit, document["scored"], [MeasuredReply(*reply) for reply in document["replies"]])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return UnitResult(unit, _scored(document.record("scored"), unit), _replies(document.items("replies"), unit))
+    except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to measure this unit anew") from error
+
+
+def _scored(scored: Record, unit: Unit) -> dict[str, list[list[list[float]]]]:
+    """Return scored features, if each is a table [intervention][stem][brand]."""
+    found = {}
+    for name in scored.content:
+        table = [
+            [Record({name: row}, "scored").numbers(name) for row in _listed(stems)] for stems in scored.items(name)
+        ]
+        if len(table) != unit.stop - unit.start or len({(len(stems), *map(len, stems)) for stems in table}) != 1:
+            raise ValueError(f"scored, {name} must be a table of {unit.stop - unit.start} interventions")
+        found[name] = [[list(row) for row in stems] for stems in table]
+    return found
+
+
+def _replies(listed: list[Any], unit: Unit) -> list[MeasuredReply]:
+    """Return the replies, if every intervention of the unit has the samples of its round, each once."""
+    replies = [_reply(item, f"reply {number}") for number, item in enumerate(listed)]
+    samples = len(replies) // (unit.stop - unit.start)
+    wanted = {(k, unit.round * samples + s) for k in range(unit.start, unit.stop) for s in range(samples)}
+    if not replies or len(wanted) != len(replies) or {(r.intervention, r.sample) for r in replies} != wanted:
+        raise ValueError(f"its {len(replies)} replies are not the samples of interventions {unit.start} … {unit.stop}")
+    if len({count for r in replies for count in (len(r.hits), len(r.mentions))}) != 1:
+        raise ValueError("its replies count different numbers of brands")
+    return replies
+
+
+def _reply(item: Any, what: str) -> MeasuredReply:
+    fields = MeasuredReply._fields
+    if len(_listed(item)) != len(fields):
+        raise ValueError(f"{what} must be a list of {len(fields)}, got {shown(item)}")
+    one = Record(dict(zip(fields, item, strict=True)), what)
+    return MeasuredReply(
+        one.whole("intervention"),
+        one.whole("sample"),
+        one.text("text"),
+        *(list(one.wholes(name)) for name in ("token_ids", "hits", "mentions")),
+        *(one.number(name) for name in ("user_loss", "surprise", "repetition")),
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"it must hold a list, got {shown(value)}")
+    return value
 
 
 def _checksum(document: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.substrates.protocol import Substrate
 
 
 class AllPay(ItemRule):
@@ -15,6 +16,7 @@ class AllPay(ItemRule):
 
     Args:
         reserve: The lowest bid that is admitted, in money.
+        ties, generator: Who wins where several bid the highest, see `ItemRule`.
     Source:
         Baye, Kovenock and de Vries (1996), "The all-pay auction with complete information"; Krishna, "Auction theory",
         section 3.2, for the equilibrium with private values.
@@ -26,3 +28,7 @@ class AllPay(ItemRule):
         """Return every admitted bid."""
         del wins
         return torch.where(bids >= self.reserve, bids, torch.zeros_like(bids)) if self.reserve else bids.clone()
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Whoever bids most wins and everybody is charged its own bid, where exposure is the allocation."""
+        return self.alike_for_all(substrate)

@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.substrates.protocol import Substrate
 
 
 class FirstPrice(ItemRule):
@@ -13,6 +14,7 @@ class FirstPrice(ItemRule):
 
     Args:
         reserve: The lowest bid that wins, in money.
+        ties, generator: Who wins where several bid the highest, see `ItemRule`.
     Source:
         Vickrey (1961), "Counterspeculation, auctions, and competitive sealed tenders".
     Example:
@@ -25,3 +27,7 @@ class FirstPrice(ItemRule):
     ) -> Float[Tensor, "batch bidder item"]:
         """Return the winner's own bid."""
         return bids * wins
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
+        return self.alike_for_all(substrate)

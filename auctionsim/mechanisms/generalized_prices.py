@@ -51,6 +51,11 @@ class GeneralizedSecondPrice(Mechanism):
             return "Vickrey: one position, and the price does not depend on the winner's bid"
         return None
 
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Positions and prices go by bids, and a position's clicks do not depend on who is in it."""
+        alike = same_substrate(self.positions, substrate) and behaves_as(substrate, Positions)
+        return alike and isinstance(self.reserve, float)
+
 
 class GeneralizedFirstPrice(GeneralizedSecondPrice):
     """Give position s to the s-th highest bid and charge it c_s · b_(s), its own bid a click. Not truthful.
@@ -70,3 +75,8 @@ class GeneralizedFirstPrice(GeneralizedSecondPrice):
         """Never."""
         del substrate
         return None
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Positions and prices go by bids, and a position's clicks do not depend on who is in it."""
+        alike = same_substrate(self.positions, substrate) and behaves_as(substrate, Positions)
+        return alike and isinstance(self.reserve, float)

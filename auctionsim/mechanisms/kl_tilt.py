@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_number
 from auctionsim.claims import behaves_as, claimed
 from auctionsim.mechanisms.divergences import Divergence, ReverseKL
@@ -44,10 +45,15 @@ class KLTilt(Mechanism):
         self.user_weight = checked_number(user_weight, "user_weight")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
-        """Tilt once with everybody and once without each bidder, in float64."""
+        """Tilt each row once with everybody and once without each bidder, in float64, a block of rows at a time."""
         del context  # a lottery has none
+        blocks = row_blocks(len(bids), max(bids.shape[1], bids.shape[2]) * len(self.lottery.reference))
+        found = [self._cleared(bids[rows].double()) for rows in blocks]
+        return Outcome(*(torch.cat(parts).to(bids.dtype) for parts in zip(*found, strict=True)))
+
+    def _cleared(self, bids: Float[Tensor, "row bidder feature"]) -> Outcome:
         exposures = self.lottery.exposures.to(bids.device)
-        rewards = torch.einsum("bif,yif->biy", bids.double(), exposures)
+        rewards = torch.stack([(bids[:, i].unsqueeze(1) * exposures[:, i]).sum(2) for i in range(bids.shape[1])], 1)
         base = -self.user_weight * self.lottery.user_losses.to(bids.device)
         total = rewards.sum(1) + base
         chosen = self._tilt(total)
@@ -56,7 +62,7 @@ class KLTilt(Mechanism):
             others = rewards.index_fill(1, torch.tensor([i], device=bids.device), 0.0).sum(1) + base
             pivot = self._welfare(self._tilt(others), others) - self._welfare(chosen, others)
             paid.append(pivot.clamp_min(0))  # negative only by rounding
-        return Outcome(chosen.to(bids.dtype), torch.stack(paid, 1).to(bids.dtype))
+        return Outcome(chosen, torch.stack(paid, 1))
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Groves's theorem over all distributions, where exposure is what it was designed on."""

@@ -5,7 +5,7 @@ from torch import Tensor
 from auctionsim.checks import checked_number
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
-from auctionsim.substrates.protocol import Substrate
+from auctionsim.substrates.protocol import Substrate, same_substrate, treats_bidders_alike
 
 
 class PayAsBid(Mechanism):
@@ -30,3 +30,7 @@ class PayAsBid(Mechanism):
         """Maximise reported welfare and charge the reports."""
         allocation = self.range.maximise(bids, self.user_weight, context)
         return Outcome(allocation, (bids * self.range.exposure(allocation, context)).sum(2))
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Where the substrate it was designed on treats bidders alike, so does the welfare maximum."""
+        return same_substrate(self.range, substrate) and treats_bidders_alike(self.range)

@@ -61,12 +61,31 @@ class Mechanism(ABC):
         del substrate
         return None
 
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Tell whether all bidders are treated alike when exposure is `substrate`'s; False where nothing says so.
+
+        Alike: whoever swaps two bidders' bids swaps what they get and pay, up to ties, which may go by index.
+        """
+        del substrate
+        return False
+
 
 def dsic_proof_of(mechanism: object, substrate: Substrate) -> str | None:
     """Return why truth is dominant when exposure is `substrate`'s, or None where nothing in force proves it."""
     proves = claimed(mechanism, "dsic_proof")
     reason: str | None = None if proves is None else proves(substrate)
     return reason
+
+
+def is_anonymous(mechanism: object, substrate: Substrate) -> bool:
+    """Tell whether a claim in force says that all bidders are treated alike when exposure is `substrate`'s.
+
+    A mechanism says so itself (`Mechanism.is_anonymous`). Bidders with equal priors are then exchangeable: an
+    equilibrium exists in which they bid by one rule. No claim, as from a function, a menu or a measured surface, means
+    that nothing is known, not that bidders differ.
+    """
+    says = claimed(mechanism, "is_anonymous")
+    return says is not None and bool(says(substrate))
 
 
 def _nothing(self: Mechanism, *given: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from auctionsim import priors as prior_kinds
 from auctionsim.mechanisms import divergences
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.all_pay import AllPay
@@ -27,21 +26,17 @@ from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
-from auctionsim.priors import Prior
-from auctionsim.storage import Stored, read_stored, write_stored
-from auctionsim.substrates.protocol import Substrate, contexts_of
+from auctionsim.priors.saving import prior_from, prior_record
+from auctionsim.records import Record, shown
+from auctionsim.storage import Stored, fill_network, read_stored, write_stored
+from auctionsim.substrates.lottery import Lottery
+from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
-_PRIORS: tuple[type[Prior], ...] = (
-    prior_kinds.Uniform,
-    prior_kinds.Exponential,
-    prior_kinds.Beta,
-    prior_kinds.TruncatedNormal,
-    prior_kinds.Empirical,
-)
 FORMAT = "auctionsim/mechanism"
 VERSION = 1
 NETWORK = "network."  # how its tensors are called in the file
 SAMPLES = 24  # profiles whose outcomes the file carries
+MOST_SAMPLED = 1 << 14  # bids among them
 CLOSE = 1e-9  # relative: another machine may add in another order
 
 
@@ -55,6 +50,34 @@ class State(NamedTuple):
 
     settings: dict[str, Any]
     arrays: dict[str, Tensor]
+
+
+class Saved:
+    """The state of a mechanism as a file has it, to be read by kind.
+
+    Args:
+        stored: The file's contents.
+    """
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        self.settings = stored.fields.record("settings")
+
+    def array(self, name: str, shape: tuple[int | None, ...]) -> Tensor:
+        """Return a tensor, if it is there and of this shape."""
+        return self.stored.array(name, shape)
+
+    @property
+    def history(self) -> tuple[TrainingPoint, ...]:
+        """How the training went."""
+        points = [Record({"point": point}, "history") for point in self.settings.items("history")]
+        found = []
+        for point in points:
+            numbers = point.numbers("point")
+            if len(numbers) != len(TrainingPoint._fields) or not numbers[0].is_integer():
+                raise ValueError(f"a point of history must be a step and {len(numbers) - 1} numbers, got {numbers}")
+            found.append(TrainingPoint(int(numbers[0]), *numbers[1:]))
+        return tuple(found)
 
 
 def save_mechanism(mechanism: Mechanism, path: str | os.PathLike[str]) -> None:
@@ -88,19 +111,31 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
     stored = read_stored(path, FORMAT, VERSION)
     where = os.fspath(path)
     try:
-        kind, settings = stored.record["kind"], stored.record["settings"]
-        mechanism = _MAKE[kind](State(settings, stored.arrays), substrate)
-    except KeyError as error:
-        raise ValueError(f"{where}: is no mechanism that this auctionsim knows: {error}") from error
+        kind = stored.fields.text("kind")
+        if kind not in _MAKE:
+            raise ValueError(f"is no mechanism that this auctionsim knows: {kind!r}")
+        _check_samples(stored)
+        mechanism = _MAKE[kind](Saved(stored), substrate)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
-    if _described(mechanism.substrate) != stored.record["substrate"]:
-        raise ValueError(f"{where}: was saved with another substrate: {stored.record['substrate']}")
-    for name, expected in _samples(mechanism, stored.arrays["sample_bids"]).items():
-        found = stored.arrays[name]
-        if found.shape != expected.shape or not torch.allclose(found, expected, rtol=CLOSE, atol=CLOSE):
+    if _described(mechanism.substrate) != stored.record.get("substrate"):
+        raise ValueError(f"{where}: was saved with another substrate: {shown(stored.record.get('substrate'))}")
+    try:
+        expected = _samples(mechanism, stored.arrays["sample_bids"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
+    for name, made in expected.items():
+        found = stored.arrays.get(name)
+        if found is None or found.shape != made.shape or not torch.allclose(found.to(made), made, CLOSE, CLOSE):
             raise ValueError(f"{where}: gives another {name} on {_named(substrate)} than when it was saved")
     return mechanism
+
+
+def _check_samples(stored: Stored) -> None:
+    """Refuse sample bids that are none, or too many to compute."""
+    bids = stored.array("sample_bids", (None, None, None))
+    if bids.numel() > MOST_SAMPLED or not bids.numel():
+        raise ValueError(f"sample_bids must hold 1 to {MOST_SAMPLED} numbers, got {tuple(bids.shape)}")
 
 
 def _samples(mechanism: Mechanism, bids: Tensor | None = None) -> dict[str, Tensor]:
@@ -140,6 +175,8 @@ def _state_of(mechanism: Mechanism) -> State:
     kind = type(mechanism)
     if kind.__name__ not in _MAKE or kind.__module__.split(".")[0] != "auctionsim":
         raise TypeError(f"{kind.__name__} has no file form")
+    if getattr(mechanism, "ties", "first") != "first":
+        raise TypeError(f"{kind.__name__} has a file form where ties go to the first bidder only")
     settings: dict[str, Any] = {}
     for name in ("reserve", "user_weight", "no_suppression", "below_support", "temperature"):
         if hasattr(mechanism, name):
@@ -149,7 +186,7 @@ def _state_of(mechanism: Mechanism) -> State:
         settings["one_price"] = mechanism.num_features is None
         arrays = {"prices": mechanism.prices}
     elif isinstance(mechanism, VirtualWelfareMaximizer):
-        settings["priors"] = [[_prior_out(prior) for prior in row] for row in mechanism.priors.marginals]
+        settings["priors"] = [[prior_record(prior) for prior in row] for row in mechanism.priors.marginals]
     elif isinstance(mechanism, KLTilt):
         settings["divergence"] = mechanism.divergence.name
         settings["alpha"] = getattr(mechanism.divergence, "alpha", None)
@@ -169,105 +206,87 @@ def _state_of(mechanism: Mechanism) -> State:
     return State(settings, {name: array.clone() for name, array in arrays.items()})
 
 
-def _prior_out(prior: Prior) -> dict[str, Any]:
-    """Return a prior's kind and parameters as JSON.
-
-    Raises:
-        TypeError: A prior of somebody's own, of which only its class knows what it was made with.
-    """
-    if type(prior) not in (*_PRIORS, prior_kinds.Mixture):
-        raise TypeError(f"a prior of the kind {type(prior).__name__} has no file form")
-    if isinstance(prior, prior_kinds.Mixture):
-        parts = [_prior_out(component) for component in prior.components]
-        return {"kind": "Mixture", "parameters": [parts, list(prior.weights)]}
-    finite = [None if value == torch.inf else value for value in prior.parameters]  # JSON has no infinity
-    return {"kind": type(prior).__name__, "parameters": finite}
-
-
-def _prior_in(record: dict[str, Any]) -> Prior:
-    kinds: dict[str, Callable[..., Prior]] = {kind.__name__: kind for kind in _PRIORS}
-    parameters = record["parameters"]
-    if record["kind"] == "Mixture":
-        return prior_kinds.Mixture([_prior_in(part) for part in parameters[0]], parameters[1])
-    if record["kind"] == "Empirical":
-        return prior_kinds.Empirical(*parameters)
-    return kinds[record["kind"]](*(torch.inf if value is None else value for value in parameters))
-
-
 def _given(substrate: Substrate | None) -> Substrate:
     if substrate is None:
         raise ValueError("pass the substrate it was saved with")
     return substrate
 
 
-def _history(state: State) -> tuple[TrainingPoint, ...]:
-    return tuple(TrainingPoint(*point) for point in state.settings["history"])
-
-
-def _menu(state: State, substrate: Substrate | None) -> Mechanism:
+def _menu(saved: Saved, substrate: Substrate | None) -> Mechanism:
+    n, levers = _given(substrate).num_bidders, len(_given(substrate).levers)
     offered: Menu | MenuNetwork
-    if "hidden" in state.settings:
-        weights = {key.removeprefix(NETWORK): part for key, part in state.arrays.items() if key.startswith(NETWORK)}
-        entries = weights["prices"].shape[2]
-        offered = MenuNetwork(_given(substrate), entries=entries, hidden=state.settings["hidden"])
-        _fill(offered, weights)
+    if "hidden" in saved.settings:
+        offered = _network(saved, _given(substrate))
     else:
-        offered = Menu(state.arrays["levers"], state.arrays["prices"])
-    rule = MenuAuction(_given(substrate), offered, reference=state.arrays["reference"])
-    rule.history = _history(state)
+        shape = (None,) * (saved.stored.arrays["prices"].ndim - 2) if "prices" in saved.stored.arrays else ()
+        prices = saved.array("prices", (*shape, n, None))
+        offered = Menu(saved.array("levers", (*prices.shape, levers)), prices)
+    rule = MenuAuction(_given(substrate), offered, reference=saved.array("reference", (n, levers)))
+    rule.history = saved.history
     return rule
 
 
-def _fill(network: MenuNetwork, weights: dict[str, Tensor]) -> None:
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError("the network has other layers") from error
-    network.requires_grad_(False)
+def _network(saved: Saved, substrate: Substrate) -> MenuNetwork:
+    """Build a network of the size that its tensors have, whatever the settings say."""
+    hidden = saved.settings.whole("hidden", 1)
+    saved.array(f"{NETWORK}body.2.weight", (hidden, hidden))
+    slots = len(contexts_of(substrate)) + 1
+    entries = saved.array(f"{NETWORK}prices", (slots, substrate.num_bidders, None)).shape[2]
+    saved.array(f"{NETWORK}body.4.weight", (entries * (len(substrate.levers) + 1), hidden))
+    network = MenuNetwork(substrate, entries=entries, hidden=hidden)
+    fill_network(network, NETWORK, saved.stored)
+    return network
 
 
-def _affine(state: State, substrate: Substrate | None) -> Mechanism:
-    arrays = state.arrays
-    boosts = arrays["boosts"] if len(arrays["boosts"]) > 1 else arrays["boosts"][0]
-    rule = AffineMaximizer(_given(substrate), arrays["allocations"], boosts, arrays["weights"])
-    rule.history = _history(state)
+def _affine(saved: Saved, substrate: Substrate | None) -> Mechanism:
+    boosts = saved.array("boosts", (None, None))
+    allocations = saved.array("allocations", (boosts.shape[1], *allocation_shape(_given(substrate))))
+    weights = saved.array("weights", (_given(substrate).num_bidders,))
+    rule = AffineMaximizer(_given(substrate), allocations, boosts[0] if len(boosts) == 1 else boosts, weights)
+    rule.history = saved.history
     return rule
 
 
-def _virtual(state: State, substrate: Substrate | None) -> Mechanism:
-    s = state.settings
-    priors = [[_prior_in(prior) for prior in row] for row in s["priors"]]
+def _virtual(saved: Saved, substrate: Substrate | None) -> Mechanism:
+    s = saved.settings
+    rows = [Record({"row": row}, "priors") for row in s.items("priors")]
     return VirtualWelfareMaximizer(
         _given(substrate),
-        priors,
-        s["user_weight"],
-        no_suppression=s["no_suppression"],
-        below_support=s.get("below_support", "ignored"),  # what files meant that do not say
+        [[prior_from(prior) for prior in row.records("row")] for row in rows],
+        s.number("user_weight", 0),
+        no_suppression=s.flag("no_suppression"),
+        below_support=s.text("below_support") if "below_support" in s else "ignored",  # what files meant without it
     )
 
 
-def _posted(state: State, substrate: Substrate | None) -> Mechanism:
+def _posted(saved: Saved, substrate: Substrate | None) -> Mechanism:
     del substrate
-    prices = state.arrays["prices"]
-    return PostedPrice(float(prices[0]) if state.settings["one_price"] else prices)
+    prices = saved.array("prices", (None,))
+    return PostedPrice(float(prices[0]) if saved.settings.flag("one_price") and len(prices) else prices)
 
 
-def _tilt(state: State, substrate: Substrate | None) -> Mechanism:
-    s = state.settings
-    kinds = {kind.name: kind for kind in divergences.PLAIN}
-    chosen = divergences.Alpha(s["alpha"]) if s["alpha"] is not None else kinds[s["divergence"]]()
-    return KLTilt(_given(substrate), s["temperature"], chosen, s["user_weight"])  # type: ignore[arg-type]
+def _tilt(saved: Saved, substrate: Substrate | None) -> Mechanism:
+    s = saved.settings
+    name, kinds = s.text("divergence"), {kind.name: kind for kind in divergences.PLAIN}
+    alpha = s.number_or_none("alpha")
+    if alpha is None and name not in kinds:
+        raise ValueError(f"divergence must be one of {', '.join(kinds)}, got {name!r}")
+    lottery = _given(substrate)
+    if not isinstance(lottery, Lottery):
+        raise ValueError(f"a tilt needs a Lottery, got {type(lottery).__name__}")
+    chosen = kinds[name]() if alpha is None else divergences.Alpha(alpha)
+    return KLTilt(lottery, s.number("temperature", 0), chosen, s.number("user_weight", 0))
 
 
-def _item_rule(kind: Callable[[float], Mechanism]) -> Callable[[State, Substrate | None], Mechanism]:
-    return lambda state, _: kind(state.settings["reserve"])
+def _item_rule(kind: Callable[[float], Mechanism]) -> Callable[[Saved, Substrate | None], Mechanism]:
+    return lambda saved, _: kind(saved.settings.number("reserve", 0))
 
 
-def _on_substrate(kind: Callable[..., Mechanism], *names: str) -> Callable[[State, Substrate | None], Mechanism]:
-    return lambda state, substrate: kind(_given(substrate), *(state.settings[name] for name in names))
+def _on_substrate(kind: Callable[..., Mechanism], *names: str) -> Callable[[Saved, Substrate | None], Mechanism]:
+    return lambda saved, substrate: kind(_given(substrate), *(saved.settings.number(name, 0) for name in names))
 
 
-_MAKE: dict[str, Callable[[State, Substrate | None], Mechanism]] = {
+_MAKE: dict[str, Callable[[Saved, Substrate | None], Mechanism]] = {
     "AffineMaximizer": _affine,
     "KLTilt": _tilt,
     "MenuAuction": _menu,

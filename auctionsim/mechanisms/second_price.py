@@ -18,6 +18,7 @@ class SecondPrice(ItemRule):
     Args:
         reserve: The lowest bid that wins, in money. With one item and i.i.d. regular priors the monopoly price is the
             revenue-optimal one.
+        ties, generator: Who wins where several bid the highest, see `ItemRule`.
     Source:
         Vickrey (1961), "Counterspeculation, auctions, and competitive sealed tenders"; Myerson (1981) for the reserve.
     Example:
@@ -33,5 +34,15 @@ class SecondPrice(ItemRule):
         return wins * rival.clamp_min(self.reserve)
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
-        """Vickrey's argument, item by item, where exposure is the allocation."""
-        return "Vickrey: the price does not depend on the winner's bid" if behaves_as(substrate, Items) else None
+        """Vickrey's argument, item by item, where exposure is the allocation.
+
+        Tied bidders who tell the truth earn 0 whoever wins, so it holds for shared ties as it stands. Random ones are
+        truthful in every draw, but a proof is about outcomes that bids decide: none is claimed.
+        """
+        if self.draws or not behaves_as(substrate, Items):
+            return None
+        return "Vickrey: the price does not depend on the winner's bid"
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
+        return self.alike_for_all(substrate)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.substrates.protocol import Substrate
 
 
 class ThirdPrice(ItemRule):
@@ -15,6 +16,7 @@ class ThirdPrice(ItemRule):
 
     Args:
         reserve: The lowest bid that wins, in money.
+        ties, generator: Who wins where several bid the highest, see `ItemRule`.
     Source:
         Kagel and Levin (1993), "Independent private value auctions: bidder behaviour in first-, second- and third-price
         auctions with varying numbers of bidders".
@@ -30,3 +32,7 @@ class ThirdPrice(ItemRule):
             second = torch.maximum(second, torch.minimum(first, bid))
             first = torch.maximum(first, bid)
         return wins * second.clamp_min(self.reserve).unsqueeze(1)
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
+        return self.alike_for_all(substrate)

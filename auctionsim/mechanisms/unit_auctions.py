@@ -36,6 +36,10 @@ class UnitAuction(Mechanism):
         wins = torch.zeros_like(flat).scatter_(1, order, (flat.gather(1, order) > 0).to(flat.dtype)).view_as(bids)
         return Outcome(wins, self.charges(demand, wins))
 
+    def alike_for_all(self, substrate: Substrate) -> bool:
+        """Tell whether winners go by bids alone, where exposure is that of the units; charges are the subclass's."""
+        return same_substrate(self.units, substrate) and behaves_as(substrate, Units)
+
     @abstractmethod
     def charges(
         self, demand: Float[Tensor, "batch bidder unit"], wins: Float[Tensor, "batch bidder unit"]
@@ -59,6 +63,10 @@ class UniformPrice(UnitAuction):
         losing = torch.where(wins > 0, torch.zeros_like(demand), demand).flatten(1).amax(1, keepdim=True)
         return wins.sum(2) * losing
 
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Ranks go by bids, and so do charges."""
+        return self.alike_for_all(substrate)
+
 
 class DiscriminatoryPrice(UnitAuction):
     """Charge every unit the bid that won it. Not truthful.
@@ -74,6 +82,10 @@ class DiscriminatoryPrice(UnitAuction):
     ) -> Float[Tensor, "batch bidder"]:
         """Return the sum of the winning bids."""
         return (wins * demand).sum(2)
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Ranks go by bids, and so do charges."""
+        return self.alike_for_all(substrate)
 
 
 class VickreyUnits(UnitAuction):
@@ -98,6 +110,10 @@ class VickreyUnits(UnitAuction):
             best = others.flatten(1).topk(self.units.num_units, dim=1).values.sum(1)
             paid.append((best - (wins * others).sum((1, 2))).clamp_min(0))  # negative only by rounding
         return torch.stack(paid, 1)
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Ranks go by bids, and so do charges."""
+        return self.alike_for_all(substrate)
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """None: it holds for falling marginal values only, which valuations need not have."""

@@ -1,12 +1,21 @@
 """Vickrey–Clarke–Groves on any substrate: the welfare-maximal allocation, each bidder charged its externality."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_number
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
-from auctionsim.substrates.protocol import Substrate, maximises_exactly, same_substrate
+from auctionsim.substrates.protocol import (
+    Substrate,
+    allocation_shape,
+    maximises_exactly,
+    same_substrate,
+    treats_bidders_alike,
+)
 
 
 class VCG(Mechanism):
@@ -32,22 +41,35 @@ class VCG(Mechanism):
         self.user_weight = checked_number(user_weight, "user_weight")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
-        """Solve the auction once with everybody and once without each bidder, all in one call."""
-        batch, n, _ = bids.shape
+        """Solve each auction once with everybody and once without each bidder, a block of rows in one call."""
+        n, features = bids.shape[1:]
+        numbers = (n + 1) * max(n * features, math.prod(allocation_shape(self.range)))
+        found = [
+            self._cleared(bids[rows], None if context is None else context[rows])
+            for rows in row_blocks(len(bids), numbers)
+        ]
+        return found[0] if len(found) == 1 else Outcome(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+    def _cleared(self, bids: Tensor, context: Tensor | None) -> Outcome:
+        batch, n, features = bids.shape
         keep = 1 - torch.eye(n + 1, n, dtype=bids.dtype, device=bids.device).roll(1, 0)  # row 1 + i drops i
         economies = keep.view(n + 1, 1, n, 1) * bids  # (economy, batch, bidder, feature)
         repeated = None if context is None else context.repeat(n + 1)
         chosen = self.range.maximise(economies.flatten(0, 1), self.user_weight, repeated)
-        exposure = self.range.exposure(chosen, repeated).view(n + 1, batch, n, -1)
+        exposure = self.range.exposure(chosen, repeated).view(n + 1, batch, n, features)
         loss = self.range.user_loss(chosen, repeated).view(n + 1, batch)
         best_without = (economies * exposure).sum((2, 3)) - self.user_weight * loss  # (economy, batch)
         value = (bids * exposure[0]).sum(2)  # (batch, bidder)
         others = value.sum(1, keepdim=True) - value - self.user_weight * loss[0].unsqueeze(1)
         payments = (best_without[1:].T - others).clamp_min(0)  # negative only by rounding
-        return Outcome(chosen[:batch], payments)
+        return Outcome(chosen[:batch].clone(), payments)  # what the others' economies chose is let go
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Groves's theorem, where exposure is what it was designed on."""
         if same_substrate(self.range, substrate) and maximises_exactly(self.range):
             return "Groves: exact argmax over a fixed range"
         return None
+
+    def is_anonymous(self, substrate: Substrate) -> bool:
+        """Where the substrate it was designed on treats bidders alike, so does the welfare maximum."""
+        return same_substrate(self.range, substrate) and treats_bidders_alike(self.range)

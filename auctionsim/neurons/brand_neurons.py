@@ -11,6 +11,7 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_allocation
 from auctionsim.language_models.intervention import Intervention
+from auctionsim.records import shown
 from auctionsim.storage import Stored, checksum, read_stored, serialise, write_stored
 
 _FORMAT, _VERSION = "auctionsim brand neurons", 2  # 2 adds signs and references; files without them stay version 1
@@ -159,12 +160,43 @@ class BrandNeurons:
 
         Raises:
             FileNotFoundError: There is none.
-            ValueError: The file is truncated, corrupt, foreign or of a later version.
+            ValueError: The file is truncated, corrupt, foreign or of a later version, or a field or tensor is not what
+                it must be; names the file.
         """
-        record, arrays = read_stored(path, _FORMAT, _VERSION)
-        brands = tuple(Brand.read(names) for names in record.pop("brands"))
-        found = (arrays["ranking"], arrays["scores"], arrays["attributions"])
-        return cls(brands, *found, **record, signs=arrays.get("signs"), references=arrays.get("references"))
+        stored = read_stored(path, _FORMAT, _VERSION)
+        try:
+            return cls._from_stored(stored)
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+    @classmethod
+    def _from_stored(cls, stored: Stored) -> "BrandNeurons":
+        record = stored.fields
+        brands = tuple(_brand(names, f"brands[{k}]") for k, names in enumerate(record.items("brands")))
+        versions = record.record("versions")
+        attributions = stored.array("attributions", (len(brands), None, None))
+        ranking = stored.array("ranking", (len(brands), None), whole=True)
+        per_rank = (len(brands), ranking.shape[1])
+        neurons = attributions.shape[1] * attributions.shape[2]
+        if not brands or not ranking.numel() or not bool(((ranking >= 0) & (ranking < neurons)).all()):
+            raise ValueError(f"ranking must hold one or more neurons of 0 … {neurons - 1} for one or more brands")
+        if bool((ranking.sort(1).values.diff(dim=1) == 0).any()):
+            raise ValueError("ranking must name each neuron of a brand once")
+        beside = {name: stored.array(name, per_rank) for name in ("signs", "references") if name in stored.arrays}
+        for name, values in beside.items():
+            if not bool(values.isfinite().all()) or (name == "signs" and not bool((values.abs() == 1).all())):
+                raise ValueError(f"{name} must be {'1 or -1' if name == 'signs' else 'finite'}")
+        return cls(
+            brands,
+            ranking,
+            stored.array("scores", per_rank),
+            attributions,
+            record.text("method"),
+            record.text("model"),
+            record.text("prompts_digest"),
+            {name: versions.text(name) for name in versions.content},
+            **beside,
+        )
 
     @property
     def _version(self) -> int:
@@ -181,6 +213,12 @@ class BrandNeurons:
         arrays = {"ranking": self.ranking, "scores": self.scores, "attributions": self.attributions}
         arrays |= {k: v for k, v in (("signs", self.signs), ("references", self.references)) if v is not None}
         return Stored(record, arrays)
+
+
+def _brand(names: object, what: str) -> Brand:
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{what} must be a list of names, got {shown(names)}")
+    return Brand.read(names)
 
 
 def package_versions() -> dict[str, str]:

@@ -50,7 +50,7 @@ def corner_regret(
         draws: Of the others' valuations, half to choose and half to score.
         confidence: Of each cell's interval.
         generator: Draws everything; None takes seed 0.
-        context: Index of the public context, or None for the average.
+        context: Index of the public context; None: the mean over all of the game played in each, still convex.
         budget: Bids among which a best response is chosen.
     Returns:
         Rows are cells: `lower` the larger corner's estimate, `pointwise` an interval for the cell's maximum, `upper` a

@@ -51,8 +51,13 @@ def check_rows_apart(game: Game) -> None:
     """Refuse a mechanism by which some row comes out otherwise in other company, or at another call.
 
     Raises:
-        ValueError: Some row's values or payments differ by more than rounding.
+        ValueError: Some row's values or payments differ by more than rounding, or the rule says that it draws.
     """
+    if getattr(game.mechanism, "draws", False) is True:
+        raise ValueError(
+            f"an auction must come out the same at every call: {type(game.mechanism).__name__} says that it draws; "
+            "ties='shared' has the expectation of random ties"
+        )
     rows = _Rows(game.reports, game.valuations, game.context)
     order = torch.arange(len(rows.bids), device=rows.bids.device)
     whole = _money(game, rows)

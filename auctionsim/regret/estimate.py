@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_context
+from auctionsim.checks import checked_allocation, checked_amounts, checked_context, checked_finite
 from auctionsim.metrics import Interval
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
@@ -28,7 +28,8 @@ class RegretEstimate(NamedTuple):
         lower: (batch, bidder). Ex post: a gain that `best_misreports` really brings, hence a lower bound on regret,
             ≥ 0. Ex interim: the estimated gain of `best_misreports`, unclipped, hence possibly negative.
         upper: (batch, bidder), a proved upper bound, or None where nothing is proved.
-        best_misreports: (batch, bidder, feature), the best bids found.
+        best_misreports: (batch, bidder, feature), the best bids found; where `lower` is a mean over contexts, those of
+            the context in which they gain most.
         mean: Average of `lower`.
         max: Largest of `lower`.
         interval: Sampling interval for the mean, or None where there is nothing to sample.
@@ -39,6 +40,8 @@ class RegretEstimate(NamedTuple):
             `method`, are about bids up to there. Infinite where a theorem or a list covers every bid ≥ 0.
         largest_gain: Ex post only: what `interval` takes for the most that one bidder can gain in any row, drawn or
             not; None where there is no interval.
+        context_gains: (context, batch, bidder), the gains that `lower` is the mean of; None for one context or none.
+        context_misreports: (context, batch, bidder, feature), the best bids found in each.
     """
 
     lower: Tensor
@@ -52,6 +55,8 @@ class RegretEstimate(NamedTuple):
     pointwise: Tensor | None = None
     bids_up_to: Tensor | None = None
     largest_gain: float | None = None
+    context_gains: Tensor | None = None
+    context_misreports: Tensor | None = None
 
 
 class Game(NamedTuple):
@@ -109,12 +114,15 @@ def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Ou
 
     Raises:
         TypeError: It answers with something else.
+        ValueError: A lever or a payment is NaN or infinite.
     """
     outcome = mechanism(bids) if context is None else mechanism(bids, context)
     parts = (getattr(outcome, "allocation", None), getattr(outcome, "payments", None))
     if not all(isinstance(part, Tensor) for part in parts):
         kind = type(outcome).__name__
         raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
+    checked_finite(outcome.allocation, "allocation")
+    checked_finite(outcome.payments, "payments")
     return outcome
 
 
@@ -133,7 +141,8 @@ def cleared_money(
             f"a mechanism must answer {tuple(bids.shape[:2])} bids with as many payments and allocation rows, "
             f"got {tuple(outcome.payments.shape)} and {len(outcome.allocation)}"
         )
-    return (valuations * game.substrate.exposure(outcome.allocation, context)).sum(2), outcome.payments
+    exposure = checked_finite(game.substrate.exposure(outcome.allocation, context), "exposure")
+    return (valuations * exposure).sum(2), outcome.payments
 
 
 def utilities(game: Game, bids: Tensor, valuations: Tensor, context: Tensor | None) -> Float[Tensor, "batch bidder"]:

@@ -6,6 +6,12 @@ Estimand. Valuations are independent draws from `priors`, every bidder plays its
 
 Its average over v_i is the ex-ante regret. Assumptions: independent private values; a deterministic mechanism.
 
+Contexts. Where the substrate has public contexts, as environments draw them, each is a game of its own: bidders see
+the context before they bid, and the auction clears in it. Without a `context` the estimand is the mean over contexts
+of regret_i(v_i; c), every deviation chosen in its context, whether or not s_i observes it. It is not the regret of the
+game on the mean surface, which nobody plays. Draws are stratified: as many in each context, independent between them;
+one interval holds for the mean (see `interim_scores.py`).
+
 Estimate. The others' draws are split in two. On the first half a best bid is chosen among a few hundred (a lattice,
 smaller ones, rivals' bids), the same draws for all of them. On the second half that bid is scored against the
 strategy's own, again on common draws. So the score is an unbiased estimate of what *this deviation* gains, and a lower
@@ -29,6 +35,8 @@ for a bidder of valuation s would not rather report v. So its range is known fro
 were drawn, and a rival that matters once in 5,000 is allowed for.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -41,11 +49,11 @@ from auctionsim.regret.confidence import checked_miss
 from auctionsim.regret.determinism import check_rows_apart
 from auctionsim.regret.estimate import AnyMechanism, Game, RegretEstimate, UtilityRule, quasi_linear
 from auctionsim.regret.first_price import first_price_bound, sells_one_item_at_first_price
-from auctionsim.regret.interim_game import InterimGame, expected_utilities, trial_bids
-from auctionsim.regret.interim_scores import Scored, scored_gains
+from auctionsim.regret.interim_game import InterimGame, expected_utilities, games_in_contexts, trial_bids
+from auctionsim.regret.interim_scores import Scored, Trial, scored_gains
 from auctionsim.regret.payoff_range import exposure_range
-from auctionsim.regret.strategies import Strategies, played, strategy_list
-from auctionsim.substrates.protocol import Substrate, contexts_of
+from auctionsim.strategies import Strategies, played, strategy_list
+from auctionsim.substrates.protocol import Substrate
 
 DEFAULT_DRAWS = 2**12
 DEFAULT_BUDGET = 256
@@ -79,12 +87,14 @@ def ex_interim_regret(
         priors: What valuations are drawn from: one, one a bidder, one a bidder and feature, or a product.
         valuations: (batch, bidder, feature) at which to estimate, each bidder's by itself. None draws `types` of each
             bidder's, one from each of as many equally likely strata; the mean is then the ex-ante regret.
-        strategies: Callable(s) from (batch, feature) valuations to bids; None is truth.
-        draws: Of the others' valuations, half to choose and half to score.
+        strategies: Callable(s) from (batch, feature) valuations to bids, which may observe the context
+            (`auctionsim.strategies`); None is truth.
+        draws: Of the others' valuations, in each context, half to choose and half to score.
         confidence: Of every interval, by itself.
         generator: Draws everything; None takes seed 0.
-        context: Index of the public context, or None for the average.
-        reports: (batch, bidder, feature), what bidders submit at `valuations` instead of their strategy's bid.
+        context: Index of the public context; None: the mean over all of the game played in each.
+        reports: (batch, bidder, feature), what bidders submit at `valuations` instead of their strategy's bid, in every
+            context.
         budget: Bids among which a bidder's best response is chosen.
         types: Valuations drawn where none are given.
         high: Largest deviation considered; default the largest valuation of the priors, doubled until it holds the
@@ -93,9 +103,11 @@ def ex_interim_regret(
         use_structure: False searches even where a proof or a bound exists.
     Returns:
         `lower` the estimates, `pointwise` their intervals, `interval` that of the mean (over draws; over the types
-        too where these were drawn), `upper` as said above.
+        too where these were drawn), `upper` as said above. Over several contexts also `context_gains` and
+        `context_misreports`.
     Raises:
-        TypeError, ValueError: Bad valuations, priors, strategies or numbers, or a rule that draws.
+        TypeError, ValueError: Bad valuations, priors, strategies or numbers, a strategy that observes more than the
+            context (a single round has no budget and no round before it), or a rule that draws.
     Example:
         >>> from auctionsim.mechanisms import FirstPrice
         >>> from auctionsim.priors import Uniform
@@ -109,7 +121,7 @@ def ex_interim_regret(
     checked_count(draws, "draws", 8), checked_count(budget, "budget", 8), checked_count(types, "types", 2)
     checked_miss(confidence)
     prior = product(priors, n, m)
-    game = InterimGame(mechanism, substrate, _checked_context(context, substrate), utility)
+    games = games_in_contexts(mechanism, substrate, context, utility)
     source = torch.Generator().manual_seed(0) if generator is None else generator
     plays = strategy_list(strategies, n)
     given = valuations is not None
@@ -118,32 +130,52 @@ def ex_interim_regret(
         if valuations is None
         else checked_amounts(valuations, n, m, "valuations")
     )
-    own = played(plays, v) if reports is None else checked_amounts(reports, n, m, "reports")
-    if own.shape != v.shape:
-        raise ValueError(f"reports must match valuations: {tuple(own.shape)} against {tuple(v.shape)}")
-    profiles = played(plays, prior.sample(draws, source, dtype=v.dtype))
-    _check_rule(game, profiles[:CHECKED])
-    proof = _proof(game) if use_structure else None
+    if not len(v):
+        raise ValueError("valuations must have at least one row")
+    if reports is not None and checked_amounts(reports, n, m, "reports").shape != v.shape:
+        raise ValueError(f"reports must match valuations: {tuple(reports.shape)} against {tuple(v.shape)}")
+    fields = []
+    for game in games:
+        own = played(plays, v, game.contexts(v)) if reports is None else reports
+        drawn = prior.sample(draws, source, dtype=v.dtype)
+        fields.append(Trial(game, own, v, played(plays, drawn, game.contexts(drawn))))  # truth, until the best is known
+        _check_rule(game, fields[-1].profiles[:CHECKED])
+    proof = _proof(games[0]) if use_structure else None
     if proof is not None:
-        return _with_proof(game, v, own, profiles, proof=proof, confidence=confidence, given=given)
-    choosing, scoring = profiles[: draws // 2], profiles[draws // 2 :]
-    box = _boxes(prior, v, own, high)
-    best = torch.empty_like(v)
-    for i in range(n):
-        seed = int(torch.randint(2**31 - 1, (1,), generator=source, device=source.device))
-        for rows in _alike(box[:, i]):
-            trials = trial_bids(choosing, i, box[rows[0], i], budget, torch.Generator().manual_seed(seed))
-            best[rows, i] = trials[expected_utilities(game, i, v[rows, i], trials, choosing).argmax(1)]
-    chosen, scored = (scored_gains(game, v, own, best, half, confidence=confidence) for half in (choosing, scoring))
+        return _with_proof(fields, v, proof=proof, confidence=confidence, given=given)
+    box = _boxes(prior, v, torch.stack([field.own for field in fields]).amax(0), high)
+    halves: tuple[list[Trial], list[Trial]] = ([], [])
+    for field in fields:
+        choosing, scoring = field.profiles[: draws // 2], field.profiles[draws // 2 :]
+        best = _best_replies(field._replace(profiles=choosing), v, box, budget, source)
+        for half, profiles in zip(halves, (choosing, scoring), strict=True):
+            half.append(field._replace(best=best, profiles=profiles))
+    chosen, scored = (scored_gains(half, v, confidence=confidence) for half in halves)
     upper = None
     if use_structure and utility is quasi_linear and sells_one_item_at_first_price(mechanism, substrate):
-        upper = first_price_bound(mechanism, v, own, profiles, confidence)
+        (field,) = fields  # items have no contexts
+        upper = first_price_bound(mechanism, v, field.own, field.profiles, confidence)
     method = f"estimated: best of {budget} bids on {draws // 2} draws, scored on {draws - draws // 2} others" + (
         "; upper by a uniform band" if upper is not None else ""
     )
+    best = torch.stack([trial.best for trial in halves[1]])
     found = _summary(scored, chosen, upper, best, method=method, budget=budget, confidence=confidence, given=given)
     reach = box if upper is None else torch.full_like(box, torch.inf)  # the band is about every bid
     return _consistent(found._replace(bids_up_to=reach))
+
+
+def _best_replies(
+    trial: Trial, valuations: Tensor, box: Tensor, budget: int, generator: torch.Generator
+) -> Float[Tensor, "type bidder feature"]:
+    """Return every type's best bid against the trial's profiles, each bidder's trial bids from a seed of its own."""
+    best = torch.empty_like(valuations)
+    for i in range(valuations.shape[1]):
+        seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+        for rows in _alike(box[:, i]):
+            trials = trial_bids(trial.profiles, i, box[rows[0], i], budget, torch.Generator().manual_seed(seed))
+            worth = expected_utilities(trial.game, i, valuations[rows, i], trials, trial.profiles)
+            best[rows, i] = trials[worth.argmax(1)]
+    return best
 
 
 def _boxes(prior: Product, valuations: Tensor, own: Tensor, high: float | None) -> Float[Tensor, "type bidder feature"]:
@@ -164,7 +196,7 @@ def _alike(boxes: Float[Tensor, "type feature"]) -> list[Tensor]:
 
 def _check_rule(game: InterimGame, profiles: Float[Tensor, "draw bidder feature"]) -> None:
     """Refuse a rule that answers the same bids otherwise at another call or in other company."""
-    context = None if game.context is None else torch.full((len(profiles),), game.context, device=profiles.device)
+    context = game.contexts(profiles)
     check_rows_apart(Game(game.mechanism, game.substrate, profiles, profiles, context, game.utility))
 
 
@@ -192,7 +224,7 @@ def _summary(
     scored: Scored,
     chosen: Scored,
     upper: Tensor | None,
-    best: Tensor,
+    best: Float[Tensor, "context type bidder feature"],
     *,
     method: str,
     budget: int,
@@ -201,15 +233,17 @@ def _summary(
 ) -> RegretEstimate:
     mean = scored.mean
     low, high = scored.average
-    optimism = float(chosen.mean.clamp_min(0).mean() - chosen.mean.mean())  # the own bid is one of those chosen from
+    optimism = float(chosen.floored.mean() - chosen.mean.mean())  # the own bid is one of those chosen from
     high = max(high, chosen.average.high + optimism)
     if not given:  # the drawn types are a sample too
-        reach = _type_reach(mean, best.shape[2], confidence)
+        reach = _type_reach(mean, best.shape[3], confidence)
         low, high = low - reach, high + reach
+    several = len(best) > 1
+    most = scored.by_context.argmax(0)[None, :, :, None].expand(1, *best.shape[1:])
     return RegretEstimate(
         lower=mean,
         upper=upper,
-        best_misreports=best,
+        best_misreports=best.gather(0, most)[0],
         mean=float(mean.mean()),
         max=float(mean.max()),
         interval=Interval(low, high),
@@ -218,9 +252,11 @@ def _summary(
         pointwise=torch.stack(
             [
                 mean - scored.reach,
-                torch.maximum(mean + scored.reach, chosen.mean.clamp_min(0) + chosen.reach),
+                torch.maximum(mean + scored.reach, chosen.floored + chosen.reach),
             ]
         ),
+        context_gains=scored.by_context if several else None,
+        context_misreports=best if several else None,
     )
 
 
@@ -240,26 +276,22 @@ def _proof(game: InterimGame) -> str | None:
 
 
 def _with_proof(
-    game: InterimGame,
-    valuations: Tensor,
-    own: Tensor,
-    profiles: Tensor,
-    *,
-    proof: str,
-    confidence: float,
-    given: bool,
+    fields: Sequence[Trial], valuations: Tensor, *, proof: str, confidence: float, given: bool
 ) -> RegretEstimate:
     """Truth is the best response, so all draws score it; where the range of its gain is known, so is a certain end."""
-    spans = _proved_spans(game.substrate, valuations, own)
-    scored = scored_gains(game, valuations, own, valuations, profiles, confidence=confidence, spans=spans)
+    ranges = [_proved_spans(field.game.substrate, valuations, field.own) for field in fields]
+    stated = [one for one in ranges if one is not None]
+    spans = torch.stack(stated).mean(0) if stated else None
+    honest = all(torch.equal(valuations, field.own) for field in fields)
+    scored = scored_gains(fields, valuations, confidence=confidence, spans=spans)
     upper, method = scored.mean + scored.reach, f"proof: {proof}"
-    if spans is None and not torch.equal(valuations, own):
+    if spans is None and not honest:
         method += "; intervals estimated: the substrate states no range of exposure, so no upper end is certified"
     found = _summary(
         scored,
         scored,
-        upper if spans is not None else torch.zeros_like(scored.mean) if torch.equal(valuations, own) else None,
-        valuations,
+        upper if spans is not None else torch.zeros_like(scored.mean) if honest else None,
+        valuations.expand(len(fields), *valuations.shape),
         method=method,
         budget=1,
         confidence=confidence,
@@ -275,10 +307,3 @@ def _proved_spans(substrate: Substrate, valuations: Tensor, own: Tensor) -> Floa
         return None
     ranges = (stated[1] - stated[0]).to(valuations.device)
     return ((valuations - own).abs().double() * ranges).sum(2)
-
-
-def _checked_context(context: int | None, substrate: Substrate) -> int | None:
-    count = len(contexts_of(substrate))
-    if context is not None and not 0 <= context < count:
-        raise ValueError(f"context must index {count} contexts, got {context!r}")
-    return context

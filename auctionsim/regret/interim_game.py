@@ -13,20 +13,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from auctionsim.checks import checked_allocation
+from auctionsim.checks import checked_allocation, checked_finite
 from auctionsim.regret.estimate import AnyMechanism, UtilityRule, cleared, quasi_linear
-from auctionsim.substrates.protocol import Substrate, allocation_shape
+from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
 ROWS_A_CALL = 2**15
 
 
 class InterimGame(NamedTuple):
-    """One mechanism against bidders who play fixed strategies.
+    """One mechanism in one context, against bidders who play fixed strategies.
 
     Attributes:
         mechanism: Clears bids.
         substrate: Pays out exposure.
-        context: The public context of every auction, or None for the average.
+        context: The public context of every auction; None where the substrate has none.
         utility: From value and payment to utility.
     """
 
@@ -34,6 +34,25 @@ class InterimGame(NamedTuple):
     substrate: Substrate
     context: int | None
     utility: UtilityRule
+
+    def contexts(self, like: Tensor) -> Tensor | None:
+        """Return the context once for each row of a tensor, as mechanisms and strategies take it."""
+        return None if self.context is None else torch.full((len(like),), self.context, device=like.device)
+
+
+def games_in_contexts(
+    mechanism: AnyMechanism, substrate: Substrate, context: int | None, utility: UtilityRule
+) -> tuple[InterimGame, ...]:
+    """Return the game in one context; with None that of each context in turn, or the only one where there are none.
+
+    Raises:
+        ValueError: A context that the substrate does not have.
+    """
+    count = len(contexts_of(substrate))
+    if context is not None and not 0 <= context < count:
+        raise ValueError(f"context must index {count} contexts, got {context!r}")
+    places: list[int | None] = [context] if context is not None or not count else list(range(count))
+    return tuple(InterimGame(mechanism, substrate, place, utility) for place in places)
 
 
 class Received(NamedTuple):
@@ -60,11 +79,11 @@ def received(
         bids = profiles.expand(count, draws, n, m).clone()
         bids[:, :, bidder] = own[part].unsqueeze(1)
         rows = bids.view(-1, n, m)
-        context = None if game.context is None else torch.full((len(rows),), game.context, device=rows.device)
+        context = game.contexts(rows)
         with torch.no_grad():
             outcome = cleared(game.mechanism, rows, context)
             checked_allocation(outcome.allocation, allocation_shape(game.substrate))
-            exposure = game.substrate.exposure(outcome.allocation, context)[:, bidder]
+            exposure = checked_finite(game.substrate.exposure(outcome.allocation, context), "exposure")[:, bidder]
         yield part, Received(exposure.view(count, draws, m), outcome.payments[:, bidder].view(count, draws))
 
 

@@ -1,27 +1,45 @@
 """How any runs become one page: whatever a run folder holds of tables, figures and replies, and links to its files."""
 
 import base64
-import csv
-import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from auctionsim.brands import Brand
-from auctionsim.files import write_text
+from auctionsim.files import read_bounded, read_text_bounded, write_text
+from auctionsim.records import Record, read_record
 from auctionsim.report import wording
 from auctionsim.report.figures import trade_off_figures
 from auctionsim.report.heat_maps import Switch
 from auctionsim.report.page import Board, template_tools
 from auctionsim.report.records import TradeOffPoint
+from auctionsim.report.run_records import (
+    Card,
+    Judged,
+    brands_of,
+    claims_of,
+    is_own_file,
+    is_unfinished,
+    own_file,
+    replies_of,
+    settings_of,
+    text_of,
+    title_of,
+)
+from auctionsim.tables import read_parquet
 
 MOST_ROWS = 500  # of a table on the page; the file has them all
-MOST_REPLIES = 200  # of a run
+MOST_LETTERS = 4000  # of a text in such a row
+MOST_FILES = 1000  # that a page links to
+MOST_PICTURE_BYTES = 1 << 26
+"""Of a run's pictures together: 64 MiB."""
+MOST_SECTION_BYTES = 1 << 18
+"""Of what a run concludes: 256 KiB."""
+PNG = b"\x89PNG\r\n\x1a\n"
 LISTED = {".parquet", ".csv", ".json", ".png", ".html", ".safetensors"}
 
 
@@ -62,22 +80,6 @@ class File(NamedTuple):
 
     name: str
     link: str
-
-
-class Card(NamedTuple):
-    """One reply; a brand that paid for it, or none."""
-
-    brand: str
-    label: str
-    text: str
-
-
-class Judged(NamedTuple):
-    """A claim, and how it turned out."""
-
-    name: str
-    verdict: str
-    evidence: str
 
 
 class RunPart(NamedTuple):
@@ -130,49 +132,43 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         beside: The folder that links are relative to.
         key: Names its figures apart from other runs'.
     Raises:
-        ValueError: There is no run.json, or it is not JSON.
+        ValueError: There is no run.json; or a file is damaged, too large, or a link out of the folder; names it.
     """
     path = folder / "run.json"
     if not path.is_file():
         raise ValueError(f"{folder} is no run folder: it has no run.json")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise ValueError(f"{path} holds no run: it must be an object")
-    if record.get("finished", True) is not True:
+    record = read_record(own_file(folder, path))
+    if is_unfinished(record):
         return _unfinished(folder, record)
     link = partial(_link, beside=beside)
-    replies = _replies(folder, record)
-    brands = _brands(record, replies)
+    replies = replies_of(folder, record)
+    brands = brands_of(record, replies)
     return RunPart(
-        name=str(record.get("title") or folder.resolve().name),
-        command=str(record.get("command") or ""),
-        commit=str(record.get("commit") or ""),
-        section=_section(folder / "section.md"),
-        claims=tuple(Judged(*(str(claim.get(name, "")) for name in Judged._fields)) for claim in _claims(path, record)),
-        settings=record["settings"] if isinstance(record.get("settings"), dict) else {},
-        board=_trade_off(folder / "comparison.parquet", key),
-        pictures=tuple(_picture(found) for found in sorted(folder.glob("*.png"))),
-        tables=tuple(_table(found, link(found)) for found in sorted(folder.glob("*.parquet"))),
+        name=title_of(record) or folder.resolve().name,
+        command=text_of(record, "command"),
+        commit=text_of(record, "commit"),
+        section=_section(folder),
+        claims=claims_of(record),
+        settings=settings_of(record),
+        board=_trade_off(folder, key),
+        pictures=tuple(_pictures(folder)),
+        tables=tuple(_table(own_file(folder, found), link(found)) for found in sorted(folder.glob("*.parquet"))),
         replies=replies,
-        files=tuple(File(f.name, link(f)) for f in sorted(folder.iterdir()) if f.suffix in LISTED and f.is_file()),
+        files=tuple(File(f.name, link(f)) for f in _listed(folder)),
         brand_index={brand.name: index for index, brand in enumerate(brands)},
         highlighted=partial(wording.highlighted, brands=brands),
     )
 
 
-def _unfinished(folder: Path, record: Mapping[str, Any]) -> RunPart:
+def _unfinished(folder: Path, record: Record) -> RunPart:
     """Return what is known of a run that began and did not end: nothing in its folder is taken for its results."""
-    settings = record.get("settings")
     return RunPart(
         name=folder.resolve().name,
-        command=str(record.get("command") or ""),
-        commit=str(record.get("commit") or ""),
+        command=text_of(record, "command"),
+        commit=text_of(record, "commit"),
         section="",
         claims=(),
-        settings=settings if isinstance(settings, dict) else {},
+        settings=settings_of(record),
         board=None,
         pictures=(),
         tables=(),
@@ -184,85 +180,85 @@ def _unfinished(folder: Path, record: Mapping[str, Any]) -> RunPart:
     )
 
 
-def _claims(path: Path, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    claims = record.get("claims", [])
-    if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
-        raise ValueError(f"{path} holds no run: its claims must be a list of objects")
-    return claims
-
-
-def _section(path: Path) -> str:
+def _section(folder: Path) -> str:
     """Return what the run concludes, written in markdown, as HTML in which nothing that it holds is markup of its own.
 
     Links and pictures are left out: the page asks for nothing.
     """
+    path = folder / "section.md"
     if not path.is_file():
         return ""
     from markdown_it import MarkdownIt
     from markupsafe import Markup
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])
-    html = str(reader.render(path.read_text(encoding="utf-8")))
+    html = str(reader.render(read_text_bounded(own_file(folder, path), MOST_SECTION_BYTES)))
     return Markup(html.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>"))
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return the files of data, those that lie in the folder itself."""
+    found = [f for f in sorted(folder.iterdir()) if f.suffix in LISTED and f.is_file() and is_own_file(folder, f)]
+    if len(found) > MOST_FILES:
+        raise ValueError(f"{folder}: has {len(found)} files of data; a page lists at most {MOST_FILES}")
+    return found
 
 
 def _link(path: Path, beside: Path) -> str:
     return quote(Path(os.path.relpath(path.resolve(), beside.resolve())).as_posix())
 
 
-def _picture(path: Path) -> Picture:
-    coded = base64.b64encode(path.read_bytes()).decode("ascii")
-    return Picture(path.stem.replace("_", " "), f"data:image/png;base64,{coded}")
+def _pictures(folder: Path) -> Iterator[Picture]:
+    left = MOST_PICTURE_BYTES
+    for path in sorted(folder.glob("*.png")):
+        content = read_bounded(own_file(folder, path), left)
+        left -= len(content)
+        if not content.startswith(PNG):
+            raise ValueError(f"{path}: is no PNG picture")
+        coded = base64.b64encode(content).decode("ascii")
+        yield Picture(path.stem.replace("_", " "), f"data:image/png;base64,{coded}")
 
 
 def _table(path: Path, link: str) -> DataTable:
-    import pandas as pd
-
-    frame = pd.read_parquet(path)
-    numeric = [bool(pd.api.types.is_numeric_dtype(frame[name])) for name in frame.columns]
-    columns = tuple(
-        Column(str(name).replace("_", " "), kind) for name, kind in zip(frame.columns, numeric, strict=True)
-    )
-    rows = [tuple(map(_cell, row, numeric)) for row in frame.head(MOST_ROWS).itertuples(index=False, name=None)]
-    return DataTable(path.stem.replace("_", " "), path.name, link, columns, tuple(rows), len(frame))
+    table = read_parquet(path, MOST_ROWS)
+    columns = tuple(Column(n.replace("_", " "), kind) for n, kind in zip(table.columns, table.numeric, strict=True))
+    rows = tuple(tuple(map(_cell, row, table.numeric)) for row in table.rows)
+    return DataTable(path.stem.replace("_", " "), path.name, link, columns, rows, table.total)
 
 
 def _cell(value: Any, numeric: bool) -> Cell:
-    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
-        value = value.item()
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Cell(wording.NOTHING, "" if numeric else None)
     if isinstance(value, bool):
         return Cell("yes" if value else "no", None)
     if isinstance(value, int):
         return Cell(str(value), value)
-    return Cell(wording.number(value, 4), value) if isinstance(value, float) else Cell(str(value), None)
+    if isinstance(value, float):
+        return Cell(wording.number(value, 4), value)
+    text = str(value)
+    return Cell(text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…", None)
 
 
-def _trade_off(path: Path, key: str) -> Board | None:
+def _trade_off(folder: Path, key: str) -> Board | None:
     """Return the sweep of `auction compare` as interactive figures, None where there is none."""
+    path = folder / "comparison.parquet"
     if not path.is_file():
         return None
-    import pandas as pd
-
-    rows = pd.read_parquet(path).to_dict("records")
+    rows = [Record(row, f"{path}:") for row in read_parquet(own_file(folder, path)).records()]
     best = {  # every row of a replicate and user weight is a share of the same optimum
-        (row["replicate"], row["user_weight"]): row["objective"] / row["objective_share"]
+        _market(row): row.number("objective") / share
         for row in rows
-        if row["objective_share"] and not math.isnan(row["objective_share"])
+        if (share := row.number_or_none("objective_share"))
     }
     points = [
         TradeOffPoint(
-            row["mechanism"],
-            row["replicate"],
-            row["user_weight"],
-            row["revenue"],
-            row["user_loss"],
-            row["objective"],
-            best[row["replicate"], row["user_weight"]],
+            row.text("mechanism"),
+            row.text("replicate"),
+            *(row.number(name) for name in ("user_weight", "revenue", "user_loss", "objective")),
+            best[_market(row)],
         )
         for row in rows
-        if (row["replicate"], row["user_weight"]) in best
+        if _market(row) in best and row.value("objective") is not None
     ]
     if not points:
         return None
@@ -271,38 +267,5 @@ def _trade_off(path: Path, key: str) -> Board | None:
     return Board(f"{key}-trade-off", (Switch("replicate", choices, len(choices) - 1),), figures)
 
 
-def _replies(folder: Path, record: Mapping[str, Any]) -> dict[str, tuple[Card, ...]]:
-    """Return replies by prompt: pairs in run.json, and the example replies of a menu."""
-    found: dict[str, list[Card]] = {}
-    pairs = record.get("replies")
-    for pair in pairs if isinstance(pairs, list) else []:
-        cards = found.setdefault(pair["prompt"], [])
-        cards.append(Card("", "untouched", pair["untouched"]))
-        levers = wording.setting(pair["num_neurons"], pair["amplification"])
-        cards.append(Card(pair["brand"], f"{pair['brand']}: {levers}", pair["boosted"]))
-    menu = folder / "menu.csv"
-    if menu.is_file():
-        with menu.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row.get("reply"):
-                    levers = wording.setting(float(row["num_neurons"]), float(row["amplification"]))
-                    label = (
-                        f"{row['brand']}: {levers}, price {float(row['price']):.3g}, user weight {row['user_weight']}"
-                    )
-                    found.setdefault(row["prompt"], []).append(Card(row["brand"], label, row["reply"]))
-    kept, left = {}, MOST_REPLIES
-    for prompt, cards in found.items():
-        kept[prompt] = tuple(cards[:left])
-        left -= len(kept[prompt])
-    return {prompt: cards for prompt, cards in kept.items() if cards}
-
-
-def _brands(record: Mapping[str, Any], replies: Mapping[str, tuple[Card, ...]]) -> tuple[Brand, ...]:
-    """Return the brands, with their aliases where the settings have them; else those that replies were sold to."""
-    settings = record.get("settings")
-    listed = settings.get("brands") if isinstance(settings, dict) else None
-    listed = listed or record.get("brands") or []
-    named = [(one,) if isinstance(one, str) else tuple(map(str, one)) for one in listed]
-    if not named:
-        named = [(name,) for name in dict.fromkeys(c.brand for cards in replies.values() for c in cards if c.brand)]
-    return tuple(Brand.read(names) for names in named)
+def _market(row: Record) -> tuple[str, float]:
+    return row.text("replicate"), row.number("user_weight")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_allocation, checked_context
 from auctionsim.substrates.protocol import FiniteRange, Lever
 
@@ -58,7 +59,7 @@ class Bundles:
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows give whole bundles and no item twice: (batch,) bool."""
-        x = self._checked(allocation).squeeze(2)
+        x = checked_allocation(allocation, (self.num_bidders, 1), finite=False).squeeze(2)
         return ((x == 0) | (x == 1)).all(1) & (x @ self._demand(x) <= 1).all(1)
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
@@ -88,8 +89,9 @@ class Bundles:
         del user_weight  # no user loss
         checked_context(context, len(weights), self.contexts)
         sets = self.finite_range().allocations.to(weights.device, weights.dtype)
-        value = (weights.unsqueeze(1) * sets).sum((2, 3))
-        return sets[value.argmax(1)]
+        members = sets.squeeze(2).T  # (bidder, set)
+        blocks = row_blocks(len(weights), len(sets))
+        return sets[torch.cat([_worth(weights[rows].squeeze(2), members).argmax(1) for rows in blocks])]
 
     def _demand(self, like: Tensor) -> Tensor:
         """Return (bidder, item), 1 where the bidder wants the item."""
@@ -98,3 +100,11 @@ class Bundles:
 
     def _checked(self, allocation: Tensor) -> Tensor:
         return checked_allocation(allocation, (self.num_bidders, 1))
+
+
+def _worth(weights: Tensor, members: Tensor) -> Tensor:
+    """Return what each set is worth (row, set), summed bidder by bidder."""
+    total = weights.new_zeros(len(weights), members.shape[1])
+    for i, member in enumerate(members):
+        total = torch.addcmul(total, weights[:, i, None], member)
+    return total

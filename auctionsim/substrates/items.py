@@ -28,6 +28,7 @@ class Items:
     num_bidders: int
     num_items: int = 1
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")
@@ -56,7 +57,7 @@ class Items:
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows give each item at most once, up to float rounding: (batch,) bool."""
-        x = checked_allocation(allocation, (self.num_bidders, self.num_items))
+        x = checked_allocation(allocation, (self.num_bidders, self.num_items), finite=False)
         slack = 8 * self.num_bidders * torch.finfo(x.dtype).eps
         return (x >= 0).flatten(1).all(1) & (x.sum(1) <= 1 + slack).all(1)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_allocation, checked_context
 from auctionsim.substrates.protocol import FiniteRange, Lever
 
@@ -53,7 +54,7 @@ class Lottery:
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows are distributions, up to float rounding: (batch,) bool."""
-        q = self._checked(allocation)
+        q = checked_allocation(allocation, (len(self.reference),), finite=False)
         slack = 8 * len(self.reference) * torch.finfo(q.dtype).eps
         return (q >= 0).all(1) & ((q.sum(1) - 1).abs() <= slack)
 
@@ -79,9 +80,28 @@ class Lottery:
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Return the best sure reply, or the reference where none is better."""
         checked_context(context, len(weights), self.contexts)
-        allocations, exposures, losses = (part.to(weights.device, weights.dtype) for part in self.finite_range())
-        value = torch.einsum("bif,kif->bk", weights, exposures[0]) - user_weight * losses[0]
-        return allocations[value.argmax(1)]
+        exposures = torch.cat([self._expected(self.exposures).unsqueeze(0), self.exposures]).to(weights)
+        losses = torch.cat([self._expected(self.user_losses).unsqueeze(0), self.user_losses]).to(weights)
+        best = torch.cat(
+            [_best(weights[rows], exposures, user_weight * losses) for rows in row_blocks(len(weights), len(losses))]
+        )
+        sure = torch.zeros(len(best), len(self.reference), dtype=weights.dtype, device=weights.device)
+        sure.scatter_(1, (best - 1).clamp_min(0).unsqueeze(1), 1.0)
+        sure[best == 0] = self.reference.to(weights)
+        return sure
+
+    def _expected(self, values: Tensor) -> Tensor:
+        """Return the mean of values (reply, …) under the reference."""
+        return torch.tensordot(self.reference, values, dims=1)
 
     def _checked(self, allocation: Tensor) -> Tensor:
         return checked_allocation(allocation, (len(self.reference),))
+
+
+def _best(weights: Tensor, exposures: Tensor, costs: Tensor) -> Tensor:
+    """Return each row's best entry, the first of equals, summed term by term: equal weights give equal floats."""
+    total = (-costs).expand(len(weights), -1)
+    for i in range(weights.shape[1]):
+        for f in range(weights.shape[2]):
+            total = torch.addcmul(total, weights[:, i, f, None], exposures[:, i, f])
+    return total.argmax(1)

@@ -205,9 +205,8 @@ class Measured(ABC):
         stored = read_stored(path, cls.file_format, cls.file_version)
         try:
             return cls._from_stored(stored)
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"{os.fspath(path)}: {reason}") from error
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from error
 
     @classmethod
     def packaged(cls: type[_M], name: str) -> _M:

@@ -6,6 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from auctionsim.checks import checked_allocation
 from auctionsim.storage import Stored
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Replicate, at_null, described_cells, replicates_from
@@ -57,7 +58,8 @@ class MeasuredList(MeasuredSubstrate):
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows are on the list: (batch,) bool."""
-        return self._found(self._checked(allocation)) >= 0
+        x = checked_allocation(allocation, (self.num_bidders, len(self.levers)), finite=False)
+        return (self._found(x) >= 0) & x.isfinite().flatten(1).all(1)
 
     def _read(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         place = rows * columns.shape[2] + self._listed(x)
@@ -87,9 +89,13 @@ class MeasuredList(MeasuredSubstrate):
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> "MeasuredList":
-        record, listed = stored.record, stored.arrays["allocations"]
-        levers = tuple(Lever(**lever) for lever in record["levers"])
-        features, contexts = record["features"], record["contexts"]
+        record = stored.fields
+        levers = tuple(
+            Lever(lever.text("name"), *(lever.number(part) for part in ("low", "high", "null")))
+            for lever in record.records("levers")
+        )
+        listed = _checked_list(stored.array("allocations", (None, None, len(levers))), levers)
+        features, contexts = record.texts("features"), record.texts("contexts")
         cells = described_cells(levers, features, contexts, (len(listed),), listed)
         return cls(
             levers=levers,
@@ -97,7 +103,7 @@ class MeasuredList(MeasuredSubstrate):
             features=features,
             contexts=contexts,
             replicates=replicates_from(stored.arrays, cells),
-            provenance=record["provenance"],
+            provenance=record.plain("provenance"),
         )
 
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -11,6 +11,8 @@ from torch import Tensor
 from auctionsim.substrates.protocol import Lever
 
 REPLICATES = ("A", "B")
+MOST_NUMBERS = 1 << 25
+"""Means, errors and counts of a file, once spread over the cells: 256 MiB in 64 bits each."""
 _NOTHING: Mapping[str, "Measurement"] = {}
 
 
@@ -234,13 +236,18 @@ def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Rep
     """Collect the replicates from arrays named by `replicate_arrays`.
 
     Raises:
-        KeyError: One is not there.
-        ValueError: One has another number of contexts or interventions.
+        ValueError: One is not there, of another kind, or has another number of contexts or interventions; or spread
+            over the cells there are more than `MOST_NUMBERS`.
     """
+    spread_out = sum(array.numel() for array in arrays.values()) * len(cells.canonical) // len(cells.distinct)
+    if spread_out > MOST_NUMBERS:
+        raise ValueError(f"holds {spread_out} numbers, spread over its cells; at most {MOST_NUMBERS} are read")
     entries = torch.zeros_like(cells.canonical)
     entries[cells.distinct] = torch.arange(len(cells.distinct))
 
     def spread(name: str) -> Tensor:
+        if name not in arrays:
+            raise ValueError(f"lacks the tensor {name!r}")
         array, wanted = arrays[name], (len(cells.contexts), len(cells.distinct))
         if array.shape[:2] != wanted:
             raise ValueError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")

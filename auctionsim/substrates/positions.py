@@ -33,6 +33,7 @@ class Positions:
     click_rates: tuple[float, ...]
     features = ("clicks",)
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")
@@ -59,7 +60,7 @@ class Positions:
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows give each position and each bidder at most one, up to float rounding: (batch,) bool."""
-        x = self._checked(allocation)
+        x = checked_allocation(allocation, (self.num_bidders, len(self.click_rates)), finite=False)
         most = 1 + 8 * (self.num_bidders + len(self.click_rates)) * torch.finfo(x.dtype).eps
         return (x >= 0).flatten(1).all(1) & (x.sum(1) <= most).all(1) & (x.sum(2) <= most).all(1)
 

@@ -47,8 +47,8 @@ class Substrate(Protocol):
     A context is a (batch,) integer tensor of indices into the substrate's contexts, the prompt's public group; None
     stands for the average over contexts. Exposures and losses follow the dtype and device of the allocation.
 
-    Two more attributes are read where they exist: `contexts`, a tuple of names (see `contexts_of`), and `separable`
-    (see `is_separable`).
+    More attributes are read where they exist: `contexts`, a tuple of names (see `contexts_of`), `separable` (see
+    `is_separable`) and `anonymous` (see `treats_bidders_alike`).
     """
 
     @property
@@ -113,6 +113,20 @@ def contexts_of(substrate: Substrate) -> tuple[str, ...]:
     return tuple(getattr(substrate, "contexts", ()))
 
 
+def drawn_contexts(substrate: Substrate, count: int, context: int | None, generator: torch.Generator) -> Tensor | None:
+    """Return (count,) contexts: all the one that is given, else drawn, all alike; None where there are none.
+
+    Raises:
+        ValueError: A context that the substrate does not have.
+    """
+    names = contexts_of(substrate)
+    if context is not None:
+        if not 0 <= context < len(names):
+            raise ValueError(f"context must index {len(names)} contexts, got {context!r}")
+        return torch.full((count,), context)
+    return torch.randint(len(names), (count,), generator=generator) if names else None
+
+
 def is_separable(substrate: Substrate) -> bool:
     """Tell whether the substrate claims that no bidder's levers touch another, and the claim is in force.
 
@@ -121,6 +135,15 @@ def is_separable(substrate: Substrate) -> bool:
     so is one that inherits the claim but not the exposure that it was made for (see `auctionsim.claims`).
     """
     return bool(claimed(substrate, "separable"))
+
+
+def treats_bidders_alike(substrate: Substrate) -> bool:
+    """Tell whether the substrate claims that swapping two bidders' levers swaps their exposures and nothing else.
+
+    Its maximum then treats bidders alike too, but for ties. Brands on a language model differ, so nothing measured
+    claims it. In force as all claims are (see `auctionsim.claims`).
+    """
+    return bool(claimed(substrate, "anonymous"))
 
 
 def maximises_exactly(substrate: Substrate) -> bool:

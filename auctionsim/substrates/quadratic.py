@@ -27,6 +27,7 @@ class QuadraticSubstrate:
     features = ("exposure",)
     levers = (Lever("x", 0.0, 1.0, 0.0),)
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")
@@ -45,7 +46,7 @@ class QuadraticSubstrate:
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows lie in the unit box: (batch,) bool."""
-        x = checked_allocation(allocation, (self.num_bidders, 1))
+        x = checked_allocation(allocation, (self.num_bidders, 1), finite=False)
         return ((x >= 0) & (x <= 1)).flatten(1).all(1)
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:

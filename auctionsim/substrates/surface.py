@@ -1,17 +1,20 @@
 """How a measured grid answers between its nodes: multilinearly, so that its maximum is always at a node."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_count
+from auctionsim.checks import checked_allocation, checked_count
 from auctionsim.storage import Stored
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Cells, Replicate, described_cells, replicates_from
 from auctionsim.substrates.protocol import Lever
 
+MOST_CELLS = 1 << 20
+"""Joint settings of a grid's levers: what a surface spreads each of its arrays over, whatever a file says."""
 _ROWS = 1 << 13  # rows interpolated at once: their corners fit a core's cache
 
 
@@ -76,7 +79,7 @@ class ResponseSurface(MeasuredSubstrate):
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows lie in the box of the grid: (batch,) bool."""
-        x = self._checked(allocation)
+        x = checked_allocation(allocation, (self.num_bidders, len(self.levers)), finite=False)
         low, high = (x.new_tensor([grid.values[end] for grid in self.grids]) for end in (0, -1))
         return ((x >= low) & (x <= high)).flatten(1).all(1)
 
@@ -119,9 +122,13 @@ class ResponseSurface(MeasuredSubstrate):
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> "ResponseSurface":
-        record = stored.record
-        grids = [_checked_grid(LeverGrid(**grid)) for grid in record["grids"]]
-        num_bidders, features, contexts = record["num_bidders"], record["features"], record["contexts"]
+        record = stored.fields
+        grids = [
+            _checked_grid(LeverGrid(grid.text("name"), grid.numbers("values"), grid.number("null")))
+            for grid in record.records("grids")
+        ]
+        num_bidders = record.whole("num_bidders", 1)
+        features, contexts = record.texts("features"), record.texts("contexts")
         cells = _grid_cells(tuple(grids), num_bidders, features, contexts)
         return cls(
             grids=grids,
@@ -129,7 +136,7 @@ class ResponseSurface(MeasuredSubstrate):
             features=features,
             contexts=contexts,
             replicates=replicates_from(stored.arrays, cells),
-            provenance=record["provenance"],
+            provenance=record.plain("provenance"),
         )
 
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -142,6 +149,14 @@ def _grid_cells(
     checked_count(num_bidders, "num_bidders")
     if not grids:
         raise ValueError("a surface needs at least one lever")
+    count = 1  # multiplied step by step: a file may name as many bidders as a number can
+    for size in itertools.chain.from_iterable(itertools.repeat([len(grid.values) for grid in grids], num_bidders)):
+        count *= size
+        if count > MOST_CELLS:
+            raise ValueError(
+                f"a surface of {num_bidders} bidders whose levers have {[len(grid.values) for grid in grids]} values "
+                f"has more than {MOST_CELLS} cells: measure a list of joint allocations instead"
+            )
     axes = [torch.tensor(grid.values, dtype=torch.float64) for grid in grids] * num_bidders
     nodes = torch.cartesian_prod(*axes).view(-1, num_bidders, len(grids))
     levers = tuple(Lever(grid.name, grid.values[0], grid.values[-1], grid.null) for grid in grids)
@@ -150,7 +165,7 @@ def _grid_cells(
 
 def _checked_grid(grid: LeverGrid) -> LeverGrid:
     values = torch.tensor(grid.values, dtype=torch.float32)  # they must differ in the coarsest dtype that is used
-    if len(values) < 2 or not values.isfinite().all() or not (values.diff() > 0).all():
+    if values.ndim != 1 or len(values) < 2 or not values.isfinite().all() or not (values.diff() > 0).all():
         raise ValueError(f"the grid of {grid.name} must have two or more ascending values, got {grid.values}")
     if grid.null not in grid.values:
         raise ValueError(f"the grid of {grid.name} must contain its null {grid.null}, got {grid.values}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_allocation, checked_context, checked_count
 from auctionsim.substrates.protocol import Lever
 
@@ -28,6 +29,7 @@ class Units:
     num_bidders: int
     num_units: int
     contexts = ()
+    anonymous = True
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")
@@ -56,7 +58,7 @@ class Units:
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows give whole units, at most U: (batch,) bool."""
-        x = self._checked(allocation)
+        x = checked_allocation(allocation, (self.num_bidders, self.num_units), finite=False)
         ordered = (x[:, :, 1:] <= x[:, :, :-1]).flatten(1).all(1)
         return ((x == 0) | (x == 1)).flatten(1).all(1) & ordered & (x.sum((1, 2)) <= self.num_units)
 
@@ -78,6 +80,10 @@ class Units:
         del user_weight  # no user loss
         checked_context(context, len(weights), self.contexts)
         w = self._checked(weights)
+        blocks = row_blocks(len(w), (self.num_units + 1) ** 2)
+        return torch.cat([self._best(w[rows]) for rows in blocks])
+
+    def _best(self, w: Tensor) -> Tensor:
         batch, n, units = w.shape
         worth = torch.cat([torch.zeros_like(w[:, :, :1]), w.cumsum(2)], 2)  # of 0, 1, … units
         best = torch.zeros_like(worth[:, 0])  # with u units at hand and no bidder yet

@@ -15,6 +15,7 @@ from auctionsim.experiments.support.run_folder import RECORD, SECTION, begin, fi
 from auctionsim.files import replacing, write_text
 from auctionsim.kept import key_digest
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.tables import csv_text
 
 Row = dict[str, Any]
 FORMAT = 2  # of a run's plan and of what is kept under it
@@ -197,7 +198,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     frame = pd.DataFrame([dict(row) for row in rows])
     with replacing(path) as draft:
         frame.to_parquet(draft)
-    write_text(path.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
+    write_text(path.with_suffix(".csv"), csv_text(frame))
 
 
 def kept_section(folder: Path) -> Section:

@@ -15,13 +15,14 @@ from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import replacing, sweep, write_text
 from auctionsim.kept import difference
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.records import read_record
+from auctionsim.tables import csv_text, read_parquet
 
 TRIALS = "trials"  # Tune's own folder inside the run folder
 CLAIM = "study.json"
 TABLE = "trials.parquet"
 TABLES = (TABLE, "trials.csv")
 SNAPSHOT_SECONDS = "2"  # how often Tune writes down which trials are finished: what a kill costs beside running trials
-WIDTH = 140  # columns of a table that is written to a file
 FINISHED = "finished"  # a trial's own word that it came to its end, and was not stopped early
 
 
@@ -122,10 +123,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False))
         return
-    try:
-        there = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): name another folder by --out, or remove it") from None
+    there = dict(read_record(path).content)
     if there != wanted:
         raise ValueError(
             f"{folder} holds a study with {difference(there, wanted)}: name another folder by --out, or remove it"
@@ -134,21 +132,13 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
 
 def read_table(folder: Path) -> list[dict[str, Any]]:
     """Return the records of a finished study."""
-    import pandas as pd
-
-    table = pd.read_parquet(folder / TABLE)
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return read_parquet(folder / TABLE).records()
 
 
 def provenance() -> dict[str, Any]:
     """Return what a trial adds to its record: which code computed it. A study that goes on may hold several."""
     versions = {f"version_{name}": version for name, version in package_versions().items()}
     return {"commit": commit_or_none() or "not from a checkout", **versions}
-
-
-def wide(console: Console) -> Console:
-    """Return the console, or one that is wide enough for a table where it writes to a file."""
-    return console if console.is_terminal else Console(file=console.file, width=max(console.width, WIDTH))
 
 
 def plain_settings(settings: Any, *left_out: str) -> dict[str, Any]:
@@ -247,6 +237,6 @@ def _write(study: Study, records: Sequence[Mapping[str, Any]]) -> None:
     import pandas as pd
 
     table = pd.DataFrame(list(records))
-    write_text(study.folder / "trials.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_text(study.folder / "trials.csv", csv_text(table))
     with replacing(study.folder / TABLE) as draft:  # last: it says that the study is finished
         table.to_parquet(draft)

@@ -12,7 +12,7 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from auctionsim.agents import Shading
+from auctionsim.agents import Shading, load_strategies, save_strategies
 from auctionsim.agents.ppo import (
     PPOSettings,
     TrainedBidders,
@@ -21,9 +21,11 @@ from auctionsim.agents.ppo import (
     train_ppo,
 )
 from auctionsim.agents.ray_session import global_state_kept, ray_running
-from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
+from auctionsim.envs import NeuronAuctionEnvRunner, build_game, observation_layout, register_envs, situation_of
 from auctionsim.mechanisms import FirstPrice, SecondPrice
+from auctionsim.regret import exploitability
 from auctionsim.signatures import UntrustedError
+from auctionsim.strategies import Situation, bids_of, observed_by
 from auctionsim.substrates import Items
 
 pytestmark = [
@@ -186,7 +188,7 @@ def test_plain_rllib_trains_on_the_registered_env_too() -> None:
 LEARN = """
 import torch
 from auctionsim.agents.ppo import PPOSettings, train_ppo
-from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
+from auctionsim.envs import NeuronAuctionEnvRunner, build_game, observation_layout, register_envs, situation_of
 torch.set_num_threads(1)
 small = PPOSettings(episodes=64, steps=1024, minibatch=1024, epochs=4)
 config = {"setting": "second-price", "with_user_loss": False}
@@ -207,3 +209,66 @@ def test_a_seed_gives_the_same_bidders_however_python_hashes() -> None:
         told.append([line for line in done.stdout.splitlines() if line.startswith("bids")])
     assert told[0]
     assert told[0] == told[1]
+
+
+def test_policies_that_see_more_become_strategies_that_observe_it(tmp_path: Path) -> None:
+    """Context, budget and round, beside a frozen rival that paces: what is learned bids alike from state and sight."""
+    observe = ("valuation", "context", "budget", "round", "last_payment")
+    env_config = {"setting": "neuron-pay-as-bid", "with_user_loss": False, "budgets": [1.0, 0.5], "rounds": 4}
+    game = build_game(**env_config, observe=observe)
+    layout = observation_layout(game)
+    result = train_ppo(
+        register_envs(),
+        env_config,
+        HIGHS,
+        seed=0,
+        iterations=1,
+        env_runner=NeuronAuctionEnvRunner,
+        layout=layout,
+        frozen={1: Pacing()},
+        settings=PPOSettings(episodes=32, steps=256, minibatch=256, epochs=4),
+        checkpoint=tmp_path / "bidders",
+    )
+    learned, paced = result.strategies
+    assert observed_by(learned) == ("context", "budget_left", "round", "last_payment")
+    assert observed_by(paced) == ("budget_left",)
+    for strategies in (result.strategies, load_bidders(tmp_path / "bidders", 2)):
+        state, each = game.draw(16, torch.Generator().manual_seed(1)), list(enumerate(strategies))
+        for _ in range(3):
+            seen = game.observe(state).to(torch.float32)
+            bids = [bids_of(s, game.valuations(state)[:, i], situation_of(game, state, i)) for i, s in each]
+            torch.testing.assert_close(bids[0], layout.bids(learned, seen[:, 0]))
+            assert torch.equal(bids[1], layout.bids(Pacing(), seen[:, 1]))
+            state, _ = game.step(state, torch.stack(bids, 1))
+    assert all(0 < ratio < 1.5 for step in result.curve for ratio in step.bid_ratio)
+    save_strategies(tmp_path / "b.safetensors", [learned], {})
+    again = load_strategies(tmp_path / "b.safetensors").strategies[0]
+    own = game.valuations(state)[:, 0]
+    assert torch.equal(
+        bids_of(again, own, situation_of(game, state, 0)), bids_of(learned, own, situation_of(game, state, 0))
+    )
+    with pytest.raises(ValueError, match="observes budget_left, round, last_payment, which a single round"):
+        exploitability(game.mechanism, game.substrate, game.prior, strategies=learned)
+
+
+def test_layouts_that_nobody_can_learn_from_are_refused() -> None:
+    layout = observation_layout(build_game("neuron-pay-as-bid", observe=("context", "valuation")))
+    fine = observation_layout(build_game("neuron-menu", observe=("valuation", "menu")))
+    plain = observation_layout(build_game("first-price", observe=("valuation",), budgets=1.0))
+    for shown, frozen, said in (
+        (layout, None, "the valuation first"),
+        (fine, None, "the valuation first"),
+        (plain, {1: Pacing()}, "Pacing bids on valuation, budget_left; this observation shows valuation"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            bidder_config("env", {}, HIGHS, seed=0, iterations=1, settings=PPOSettings(), layout=shown, frozen=frozen)
+
+
+class Pacing:
+    """Bid a share that falls with the budget."""
+
+    observes = ("budget_left",)
+
+    def __call__(self, valuations: Tensor, situation: Situation) -> Tensor:
+        assert situation.budget_left is not None
+        return valuations * situation.budget_left.clamp_max(1).unsqueeze(1) / 2

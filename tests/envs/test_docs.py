@@ -57,8 +57,10 @@ def test_every_environment_has_a_page_that_tells_its_spaces() -> None:
         exec(compile(block, name, "exec"), {})
 
 
-def test_the_loop_earns_what_theory_says() -> None:
-    assert float(run("NormalisedBids")["earned"]) / 1600 == pytest.approx(1 / 12, abs=0.02)  # type: ignore[arg-type]
+def test_stable_baselines3_learns_the_equilibriums_bids() -> None:
+    """Half the valuation is the equilibrium's bid and the best one against truth: E[v²/4] = 1/12 a round."""
+    pytest.importorskip("stable_baselines3", reason="a library of its own, for this page only")
+    assert float(run("stable_baselines3")["earned"]) >= 0.95 / 12  # type: ignore[arg-type]
 
 
 def test_the_learner_finds_half(capsys: pytest.CaptureFixture[str]) -> None:

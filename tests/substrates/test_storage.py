@@ -90,8 +90,8 @@ def test_a_later_version_and_a_whole_file_without_its_arrays_are_refused(tmp_pat
     written = SMALL._stored()
     loss = {"A/user_loss/mean": written.arrays["A/user_loss/mean"][:, :1]}
     for contents, message in (
-        (Stored({}, {}), "lacks 'grids'"),
-        (Stored(written.record, {}), "lacks 'A/features/mean'"),
+        (Stored({}, {}), "the record lacks 'grids'"),
+        (Stored(written.record, {}), "lacks the tensor 'A/features/mean'"),
         (Stored(written.record, written.arrays | loss), r"A/user_loss/mean must be of shape \(3, 2"),
     ):
         write_stored(path, contents, ResponseSurface.file_format, ResponseSurface.file_version)

@@ -217,7 +217,7 @@ def test_what_lies_outside_the_grid_is_refused() -> None:
         SURFACE.exposure(x)
     x[1, 1] = torch.tensor([torch.nan, 2.0])
     assert SURFACE.feasible(x).tolist() == [True, False]
-    with pytest.raises(ValueError, match=r"num_neurons must lie in .*, got nan for bidder 1"):
+    with pytest.raises(ValueError, match=r"allocation must be finite, got nan at \(1, 1, 0\)"):
         SURFACE.user_loss(x)
     x[1, 1] = torch.nextafter(torch.tensor([256.0, 3.0]), torch.tensor(1e9))  # a menu's own rounding
     end = torch.tensor([[[0.0, 1.0], [256.0, 3.0]]])

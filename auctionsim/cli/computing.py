@@ -1,0 +1,53 @@
+"""The class of commands: numbers that no computation takes are refused, then torch gets the threads of the rule.
+
+Contexts are untyped: typer keeps its copy of click's classes private.
+"""
+
+import math
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from auctionsim.threads import use_threads
+
+LARGEST = 2**63 - 1
+"""Of a whole number: what torch counts with, and seeds its generators by."""
+
+
+class ComputingCommand(TyperCommand):
+    """A command that is prepared before it runs, and not before it shows its help: that needs no torch."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002  # of letters, after which click cuts
+        """Return the whole first paragraph: a group's list of commands wraps it."""
+        return " ".join((self.help or "").split("\n\n")[0].split())
+
+    def invoke(self, ctx: Any) -> Any:
+        """Check the numbers, set the threads, then run."""
+        prepare(ctx)
+        return super().invoke(ctx)
+
+
+def prepare(context: Any) -> None:
+    """Set torch's threads by `auctionsim --threads`, else by the rule of `auctionsim.threads`.
+
+    Raises:
+        ValueError: An option's number is not finite, or too large for torch.
+    """
+    chosen = context.find_root().params
+    for name, value in {**chosen, **context.params}.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{option} must be finite, got {value}")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"{option} must be at most {LARGEST}, got {value}")
+    use_threads(chosen.get("threads"))
+
+
+def make_computing(app: typer.Typer) -> None:
+    """Let every command of `app` and of its groups be a `ComputingCommand`."""
+    for command in app.registered_commands:
+        command.cls = ComputingCommand
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            make_computing(group.typer_instance)

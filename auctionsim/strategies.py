@@ -1,0 +1,128 @@
+"""What a strategy is: a callable from valuations to bids, which may declare what else it observes.
+
+A strategy maps (batch, feature) valuations to (batch, feature) bids. One that has an attribute `observes`, some of
+`OBSERVED`, is called with a second argument, a `Situation` that tells what it named and nothing else:
+
+    def pacing(valuations, situation):
+        return valuations * (situation.budget_left / 4).clamp_max(1).unsqueeze(1)
+
+    pacing.observes = ("budget_left",)
+
+Environments, evaluators and learners all call strategies through `bids_of`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from auctionsim.checks import checked_amounts
+
+OBSERVED = ("context", "budget_left", "round", "last_exposure", "last_payment")
+Strategy: TypeAlias = Callable[..., Tensor]  # (valuations) or (valuations, situation) to bids, all (batch, feature)
+Strategies: TypeAlias = "Strategy | Sequence[Strategy] | None"
+
+
+class Situation(NamedTuple):
+    """What a bidder can know beside its valuation when it bids; one row an auction, None what is not told.
+
+    Attributes:
+        context: (batch,) int64, index of the public context; None also where the substrate has no contexts.
+        budget_left: (batch,) money that may still be spent; infinite in a game without budgets.
+        round: (batch,) int64, rounds played so far in the episode.
+        last_exposure: (batch, feature), what the round before brought; 0 in the first.
+        last_payment: (batch,), what the round before cost; 0 in the first.
+    """
+
+    context: Tensor | None = None
+    budget_left: Tensor | None = None
+    round: Tensor | None = None
+    last_exposure: Tensor | None = None
+    last_payment: Tensor | None = None
+
+    def only(self, names: Sequence[str]) -> "Situation":
+        """Return what these names tell."""
+        return Situation(**{name: getattr(self, name) for name in names})
+
+
+def observed_by(strategy: Strategy | None) -> tuple[str, ...]:
+    """Return what a strategy declares that it observes; () for truth and for a function of the valuation alone.
+
+    Raises:
+        ValueError: `observes` is no sequence of names out of `OBSERVED`, once each.
+    """
+    names = getattr(strategy, "observes", ())
+    if isinstance(names, str) or not set(names) <= set(OBSERVED) or len(set(names)) != len(tuple(names)):
+        raise ValueError(f"{called(strategy)}.observes must name some of {OBSERVED} once each, got {names!r}")
+    return tuple(names)
+
+
+def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation | None = None) -> Tensor:
+    """Return what a strategy bids; None tells the truth.
+
+    Args:
+        strategy: Any strategy.
+        valuations: (batch, feature).
+        situation: What is known beside them; None: nothing.
+    Returns:
+        (batch, feature).
+    Raises:
+        ValueError: The strategy observes what the situation does not tell, or answers in another shape.
+    """
+    if strategy is None:
+        return valuations
+    names = observed_by(strategy)
+    known = Situation() if situation is None else situation
+    untold = [name for name in names if name != "context" and getattr(known, name) is None]
+    if untold:
+        raise ValueError(
+            f"{called(strategy)} observes {', '.join(untold)}, which a single round does not have: "
+            f"play it in an environment"
+        )
+    bids: Tensor = strategy(valuations, known.only(names)) if names else strategy(valuations)
+    if bids.shape != valuations.shape:
+        raise ValueError(
+            f"strategies must answer in the shape of valuations, {tuple(valuations.shape)}, got {tuple(bids.shape)}"
+        )
+    return bids
+
+
+def called(strategy: object) -> str:
+    """Return what a message calls a strategy: a function's own name, or its class."""
+    return str(getattr(strategy, "__name__", type(strategy).__name__))
+
+
+def strategy_list(strategies: Strategies, num_bidders: int) -> tuple[Strategy, ...] | None:
+    """Return one strategy a bidder, or None for truth.
+
+    Raises:
+        ValueError: A sequence of another length.
+    """
+    if strategies is None:
+        return None
+    if callable(strategies):
+        return (strategies,) * num_bidders
+    if len(strategies) != num_bidders:
+        raise ValueError(f"strategies must be one callable or one a bidder: got {len(strategies)} for {num_bidders}")
+    return tuple(strategies)
+
+
+def played(strategies: Sequence[Strategy] | None, valuations: Tensor, context: Tensor | None = None) -> Tensor:
+    """Return the bids (batch, bidder, feature) that bidders with these valuations submit in single rounds.
+
+    Args:
+        strategies: One a bidder; None: truth.
+        valuations: (batch, bidder, feature).
+        context: (batch,) indices of the public contexts, None where there are none.
+    Raises:
+        ValueError: A strategy observes more than the context, or answers with another shape, NaN, infinite or negative
+            bids.
+    """
+    if strategies is None:
+        return valuations
+    situation = Situation(context=context)
+    with torch.no_grad():
+        columns = [bids_of(play, valuations[:, i], situation) for i, play in enumerate(strategies)]
+        bids = torch.stack(columns, dim=1).to(valuations.dtype)
+    return checked_amounts(bids, valuations.shape[1], valuations.shape[2], "a strategy's bids")

@@ -1,0 +1,58 @@
+"""What a strategy is told in a game: a bidder's own situation in every episode, or what an observation shows of it."""
+
+import numpy as np
+import torch
+
+from auctionsim.envs.game import AuctionGame, GameState
+from auctionsim.observation_layout import ObservationLayout
+from auctionsim.strategies import Situation, Strategy
+
+
+def situation_of(game: AuctionGame, state: GameState, bidder: int) -> Situation:
+    """Return what one bidder knows beside its valuation in each episode of a batch.
+
+    Returns:
+        `context` is None where the game has none; `budget_left` is infinite where it has no budgets.
+    """
+    spent = state.spent[:, bidder]
+    left = torch.full_like(spent, torch.inf) if game.budgets is None else (game.budgets[bidder] - spent).clamp_min(0)
+    return Situation(
+        context=game.context(state),
+        budget_left=left,
+        round=state.round,
+        last_exposure=state.last_exposure[:, bidder],
+        last_payment=state.last_payment[:, bidder],
+    )
+
+
+def observation_layout(game: AuctionGame) -> ObservationLayout:
+    """Return which numbers of a bidder's observation mean what."""
+    m, contexts = game.num_features, len(game.contexts)
+    known = {"valuation": m, "context": contexts, "last_exposure": m}
+    alone = {name: known.get(name, 1) for name in game.observed if name != "menu"}
+    rest = game.observation_low.shape[1] - sum(alone.values())  # the menu's, where it is seen
+    return ObservationLayout(
+        names=tuple(game.observed),
+        widths=tuple(alone.get(name, rest) for name in game.observed),
+        rounds=game.rounds,
+        has_contexts=contexts > 0,
+        has_budgets=game.budgets is not None,
+    )
+
+
+@torch.no_grad()
+def strategy_action(game: AuctionGame, strategy: Strategy | None, observation: np.ndarray) -> np.ndarray:
+    """Return a strategy's action on one bidder's observation, as PettingZoo and RLlib hand it over.
+
+    Args:
+        game: The environment's.
+        strategy: Any; None tells the truth.
+        observation: (number,), or (batch, number).
+    Returns:
+        (feature,) or (batch, feature) bids, float32.
+    Raises:
+        ValueError: The observation does not show what the strategy observes: name it in the environment's `observe`.
+    """
+    seen = torch.as_tensor(np.atleast_2d(observation))
+    bids = observation_layout(game).bids(strategy, seen).to(torch.float32)
+    return np.asarray(bids.numpy().reshape(*observation.shape[:-1], game.num_features))

@@ -1,0 +1,94 @@
+"""Defaults: what a command does where an option is left out is what its settings' record does where a field is."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
+from auctionsim.cli.options import DEFAULT_METHOD, numbers
+from auctionsim.experiments.bidders import Arena, Training
+from auctionsim.experiments.comparing import CompareSettings
+from auctionsim.experiments.crosstalk import CrosstalkSettings
+from auctionsim.experiments.demo import DemoSettings
+from auctionsim.experiments.generalisation import GeneralisationSettings
+from auctionsim.experiments.learned_bids import LearnedSettings
+from auctionsim.experiments.market_regret import MarketRegretSettings
+from auctionsim.experiments.more_bidders import MoreBiddersSettings
+from auctionsim.experiments.neuron_auctions import FrontierSettings
+from auctionsim.experiments.neuron_frontier import CompareMethodsSettings
+from auctionsim.experiments.recipes import FanOut, Recipe
+from auctionsim.experiments.reply_counts import ReplyCountSettings
+from auctionsim.experiments.support.study_surfaces import StudySettings
+from auctionsim.experiments.support.tuning import Cluster
+from auctionsim.experiments.tune_grid import GridSettings
+from auctionsim.experiments.tune_hyperparameters import TuningSettings
+from auctionsim.measurement import MeasurementSettings
+from auctionsim.neurons.frontier import FrontierSettings as FrontierGrid
+from auctionsim.neurons.methods import DEFAULT_METHOD as METHOD
+
+COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
+    auctions.compare: (CompareSettings,),
+    auctions.more_bidders: (MoreBiddersSettings,),
+    auctions.neurons_frontier: (FrontierSettings,),
+    auctions.market_regret: (MarketRegretSettings,),
+    auctions.reply_counts: (ReplyCountSettings,),
+    auctions.generalisation: (GeneralisationSettings,),
+    bidders.train: (Training, Arena),
+    bidders.study: (LearnedSettings,),
+    neurons.compare: (CompareMethodsSettings, FrontierGrid),
+    neurons.crosstalk: (CrosstalkSettings,),
+    studies.demo: (DemoSettings,),
+    studies.study: (StudySettings, FanOut),
+    surfaces.measure: (MeasurementSettings, Recipe, FanOut),
+    surfaces.package: (FanOut,),
+    tuning.grid: (GridSettings, Cluster),
+    tuning.hyperparameters: (TuningSettings, Cluster),
+}
+ON_PURPOSE = {
+    ("Arena", "setting"),  # left out where a mechanism is named
+    ("StudySettings", "only"),  # none named, or an empty tuple
+    ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
+    ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's
+}
+
+
+def fields(record: type) -> dict[str, Any]:
+    """A record's defaults, by field."""
+    if dataclasses.is_dataclass(record):
+        named = {field.name: field.default for field in dataclasses.fields(record)}
+    else:
+        named = dict(getattr(record, "_field_defaults", {}))
+    return {name: value for name, value in named.items() if value is not dataclasses.MISSING}
+
+
+def as_field(value: Any, like: Any) -> Any:
+    """What the command makes of an option's text, in the type of the record's field."""
+    if isinstance(like, tuple) and isinstance(value, str):
+        return numbers(value) if all(isinstance(part, int | float) for part in like) else tuple(value.split(","))
+    return value
+
+
+@pytest.mark.parametrize(
+    "command", COMMANDS, ids=lambda command: f"{command.__module__.rpartition('.')[2]}.{command.__name__}"
+)
+def test_an_option_and_its_field_have_one_default(command: Callable[..., None]) -> None:
+    options = {
+        name: option.default
+        for name, option in inspect.signature(command).parameters.items()
+        if option.default is not inspect.Parameter.empty and not isinstance(option.default, Path)
+    }
+    compared = 0
+    for record in COMMANDS[command]:
+        for name, default in fields(record).items():
+            if name in options and (record.__name__, name) not in ON_PURPOSE:
+                assert as_field(options[name], default) == default, (record.__name__, name)
+                compared += 1
+    assert compared, "nothing was compared"
+
+
+def test_the_method_is_the_librarys() -> None:
+    assert DEFAULT_METHOD == METHOD
