@@ -24,9 +24,11 @@ from auctionsim.experiments.sections.neuron_frontier import (
     frontier_tables,
     tidy,
 )
+from auctionsim.experiments.support.kept_stages import model_inputs
 from auctionsim.experiments.support.preparation import Stages, slug
 from auctionsim.experiments.support.running import Run
-from auctionsim.files import write_text
+from auctionsim.files import sweep, write_text
+from auctionsim.kept import difference, engage
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
@@ -34,6 +36,7 @@ from auctionsim.neurons.frontier import Cell, Choice, FrontierSettings, choices,
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import METHODS
 from auctionsim.prompts import PromptSet
+from auctionsim.records import read_record
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
 
@@ -278,6 +281,7 @@ class _Market:
         Raises:
             ValueError: The file is damaged.
         """
+        engage("cells")
         path = self.folder / f"{slug(name)}.json"
         if not path.exists():
             write_text(path, json.dumps({"plan": self.digest, **make()}))
@@ -314,13 +318,17 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
         "prompts_a_context": [settings.validation_prompts, settings.reply_prompts],
         "samples": settings.samples,
         "seed": settings.seed,
-        "model": model.identity,
-        "dtype": str(model.dtype),
+        **model_inputs(model),
     }
     text = json.dumps(plan, sort_keys=True)
     path = settings.folder / "plan.json"
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
-        raise ValueError(f"{settings.folder} holds another comparison: choose another folder or remove it")
+    there = read_record(path).content if path.exists() else json.loads(text)
+    if there != json.loads(text):
+        raise ValueError(
+            f"{settings.folder} holds another comparison ({difference(there, json.loads(text))}): choose another "
+            "folder or remove it"
+        )
+    sweep(settings.folder)
     write_text(path, text)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

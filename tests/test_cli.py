@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from auctionsim import cli
+from auctionsim import cli, kept
+from auctionsim.agents import EquilibriumLearner
 from auctionsim.cli.options import by_name
 from auctionsim.experiments.say import parse_boosts
 from auctionsim.language_models import loading
@@ -70,13 +71,26 @@ def test_a_damaged_surface_is_named(
     assert "cut.safetensors" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_what_it_costs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Only a command that keeps what it finishes says that it goes on."""
+    monkeypatch.setattr(kept, "_engaged", set())
+
     def interrupted(device: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loading, "choose_device", interrupted)
     assert run("doctor", monkeypatch=monkeypatch) == 130
-    assert "goes on where it stopped" in capsys.readouterr().err
+    assert "interrupted: the same command begins anew: nothing was kept" in capsys.readouterr().err
+
+    def update(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EquilibriumLearner, "_pseudogradient", update)
+    words = ("bidders", "train", "first-price", "--out", str(tmp_path / "run"))
+    assert run(*words, monkeypatch=monkeypatch) == 130
+    assert "interrupted: the same command goes on where it stopped" in capsys.readouterr().err
 
 
 def test_a_saved_mechanism_is_searched_for_regret(

@@ -12,6 +12,7 @@ from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces
 from auctionsim.cli.computing import make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
 from auctionsim.cli.options import Threads, errors
+from auctionsim.kept import goes_on
 
 DEBUG = "--debug"
 
@@ -79,7 +80,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  # nothing is above it
         code = _tell(error, debug)
     if code == INTERRUPTED:
-        errors.print("interrupted: the same command goes on where it stopped")
+        then = "goes on where it stopped" if goes_on() else "begins anew: nothing was kept"
+        errors.print(f"interrupted: the same command {then}")
     sys.exit(code or 0)
 
 

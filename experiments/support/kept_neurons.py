@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from auctionsim.brands import Brand
 from auctionsim.experiments.support.preparation import MEASUREMENT, Stages, commit_or_none
 from auctionsim.files import sweep, write_text
-from auctionsim.kept import difference, plain
+from auctionsim.kept import difference, engage, plain
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.identification import identification_steps
@@ -89,6 +89,7 @@ class Place(NamedTuple):
             ValueError: They were kept under another key, named by what differs; a file is damaged.
         """
         sweep(self.folder)
+        engage("neurons")
         if not (self.file.exists() and self.record.exists()):
             return None
         try:

@@ -13,7 +13,7 @@ from rich.console import Console
 from auctionsim.experiments.support.preparation import commit_or_none, slug
 from auctionsim.experiments.support.run_folder import RECORD, SECTION, begin, finish, is_finished, read_record
 from auctionsim.files import replacing, write_text
-from auctionsim.kept import key_digest
+from auctionsim.kept import engage, key_digest
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.tables import csv_text
 
@@ -108,6 +108,7 @@ class Run:
         Raises:
             ValueError: The part's file is damaged.
         """
+        engage("parts")
         path = self._part(name)
         was_there = path.exists()
         if not was_there:
