@@ -81,6 +81,7 @@ def say(
         said = say_twice(
             prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature
         )
+    console.print(f"neurons: {'taken up from' if said.were_kept else 'kept in'} {said.neurons}", soft_wrap=True)
     table = Table(show_lines=True, title=escape(prompt))
     table.add_column("untouched", ratio=1)
     table.add_column(f"boosted: {', '.join(boost)}", ratio=1)
