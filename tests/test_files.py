@@ -95,7 +95,7 @@ def draft(folder: Path, host: str, process: int, name: str = "plan.json") -> Pat
 
 def test_drafts_are_swept_once_their_writer_is_dead(tmp_path: Path) -> None:
     """Only ours, by name; a living writer's stay, and so does whatever else is called .partial."""
-    here = files._host()
+    here = files.host_digest()
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     (tmp_path / "below").mkdir()
@@ -120,7 +120,7 @@ def test_drafts_are_swept_once_their_writer_is_dead(tmp_path: Path) -> None:
 def test_a_link_called_like_a_draft_is_left(tmp_path: Path) -> None:
     target = tmp_path / "mine"
     target.write_text("mine")
-    link = tmp_path / f".x.{files._host()}-999999999-0123abcd.partial"
+    link = tmp_path / f".x.{files.host_digest()}-999999999-0123abcd.partial"
     link.symlink_to(target)
     assert sweep(tmp_path) == []
     assert target.read_text() == "mine"
