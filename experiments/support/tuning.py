@@ -216,7 +216,13 @@ def _records(results: Any, expected: int) -> list[dict[str, Any]]:
         records.append(
             {**result.config, "trial": result.metrics["trial_id"], **plain, "seconds": result.metrics["time_total_s"]}
         )
-    return records
+    return sorted(records, key=lambda record: _number(record["trial"]))  # as they began, however often they stopped
+
+
+def _number(trial: str) -> tuple[int, str]:
+    """Return a trial's number, by which it began, from Tune's PREFIX_00012."""
+    last = trial.rpartition("_")[2]
+    return (int(last) if last.isdigit() else 0, trial)
 
 
 _TUNES_OWN = frozenset(
