@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.agents.networks import LearningStep
-from auctionsim.kept import difference, engage, plain
+from auctionsim.kept import difference, plain
 from auctionsim.storage import Stored, read_stored, write_stored
 
 FORMAT, VERSION = "auctionsim/training", 1
@@ -67,7 +67,6 @@ class Checkpoint:
         Raises:
             ValueError: The file is damaged, or of another training; names what differs.
         """
-        engage("training")
         if not self.path.exists():
             return None
         stored = read_stored(self.path, FORMAT, VERSION)

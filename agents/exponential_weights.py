@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from auctionsim.agents.strategies import ByContext, Strategy, TableStrategy
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
+from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of, drawn_contexts
 
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
@@ -51,7 +52,7 @@ class ExponentialWeights:
         substrate: Substrate,
         priors: Any,
         *,
-        seed: int,
+        seed: SupportsIndex,
         bids: int = 41,
         bins: int = 40,
         batch: int = 256,
@@ -65,7 +66,7 @@ class ExponentialWeights:
         self.prior = product(priors, self.num_bidders, 1)
         self.context = context
         drawn_contexts(substrate, 0, context, torch.Generator())  # refuses a context that there is not
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = seeded(seed)
         self.batch = checked_count(batch, "batch")
         self.step = checked_number(step, "step")
         self.low: Tensor = self.prior.low[:, 0].float()

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from auctionsim.checks import checked_count, checked_number
 from auctionsim.strategies import Situation
 
 FAINT = -6.0  # softplus of it, .0025, is the share of another feature's valuation at first
@@ -55,7 +56,7 @@ class BiddingNetwork(nn.Module):
         sight: Sight | None = None,
     ) -> None:
         super().__init__()
-        self.start, self.hidden = start, hidden
+        self.start, self.hidden = checked_number(start, "start"), checked_count(hidden, "hidden")
         self.high: Tensor
         self.centre: Tensor
         self.reach: Tensor
@@ -64,7 +65,7 @@ class BiddingNetwork(nn.Module):
         self.register_buffer("reach", (high / 2 if reach is None else reach).to(torch.float32))
         self.others: Tensor
         self.register_buffer("others", FAINT * (1 - torch.eye(len(high))))
-        self.observes = () if sight is None else sight.observes
+        self.observes = () if sight is None else _checked(sight, len(high)).observes
         self.scales: Tensor | None  # kept in files only where something is seen
         self.register_buffer("scales", None if sight is None else sight.scales.to(torch.float32))
         seen = 0 if sight is None else len(sight.scales)
@@ -81,7 +82,7 @@ class BiddingNetwork(nn.Module):
             raise ValueError("this network sees valuations alone")
         names = [name for name in self.observes if name != "context"]
         plain = {name: _columns(getattr(situation, name)) for name in names}
-        kinds = len(self.scales) - sum(column.shape[-1] for column in plain.values())
+        kinds = len(self.scales) - _plain_inputs(self.observes, len(self.high))
         parts = [_one_hot(situation.context, kinds) if name == "context" else plain[name] for name in self.observes]
         return (torch.cat(parts, -1) / self.scales.clamp_min(1e-12)).clamp(-1, 1)
 
@@ -95,6 +96,21 @@ class BiddingNetwork(nn.Module):
             raw = raw + self.others
         share = nn.functional.softplus(raw) * (self.start / math.log(2))
         return (share.to(valuations.dtype) * valuations.unsqueeze(-2)).sum(-1)
+
+
+def _plain_inputs(observes: tuple[str, ...], num_features: int) -> int:
+    """Return how many inputs there are that are not the context's."""
+    return sum(num_features if name == "last_exposure" else 1 for name in observes if name != "context")
+
+
+def _checked(sight: Sight, num_features: int) -> Sight:
+    plain, given = _plain_inputs(sight.observes, num_features), len(sight.scales)
+    wrong = given <= plain if "context" in sight.observes else given != plain
+    if wrong:
+        raise ValueError(f"a network that sees {', '.join(sight.observes)} has other than {given} scales")
+    if not bool((sight.scales >= 0).all()):
+        raise ValueError(f"scales must be >= 0, got {sight.scales.tolist()}")
+    return sight
 
 
 def _columns(numbers: Tensor) -> Tensor:

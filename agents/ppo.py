@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 
@@ -11,7 +11,8 @@ from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningS
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
-from auctionsim.observation_layout import PARTS, ObservationLayout
+from auctionsim.observation_layout import PARTS, ObservationLayout, valuation_alone
+from auctionsim.seeds import checked_seed
 from auctionsim.signatures import replacing_folder, verified_folder
 
 ITERATIONS = 100  # updates unless told otherwise
@@ -72,7 +73,7 @@ def train_ppo(
     env_config: Mapping[str, Any],
     highs: Sequence[Sequence[float]],
     *,
-    seed: int,
+    seed: SupportsIndex,
     iterations: int = ITERATIONS,
     progress: Callable[[LearningStep], None] | None = None,
     env_runner: type | None = None,
@@ -153,7 +154,7 @@ def bidder_config(
     env_config: Mapping[str, Any],
     highs: Sequence[Sequence[float]],
     *,
-    seed: int,
+    seed: SupportsIndex,
     iterations: int,
     env_runner: type | None = None,
     shared: bool = False,
@@ -169,6 +170,7 @@ def bidder_config(
 
     from auctionsim.agents.ppo_rllib import BidderLearner, BiddingModule, FrozenModule, LearningCurve
 
+    seed = checked_seed(seed)
     if shared and (frozen or len({tuple(high) for high in highs}) > 1):
         raise ValueError(
             f"bidders that share a policy need the same highest bids, and all learn; got {highs}, {frozen}"
@@ -177,7 +179,7 @@ def bidder_config(
         raise ValueError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
     if not 0 < settings.annealed <= 1:
         raise ValueError(f"annealed is a share of the updates, above 0 and at most 1; got {settings.annealed}")
-    shown = _checked_layout(layout or _plain_layout(len(highs[0])), frozen)
+    shown = _checked_layout(layout or valuation_alone(len(highs[0])), frozen)
     rows = settings.steps * iterations
     annealed = max(round(settings.annealed * rows), 1)
     model = {
@@ -189,7 +191,8 @@ def bidder_config(
     }
     specs = {}
     for i, high in enumerate(highs):
-        name, own = _policy_of(f"bidder_{i}", shared), {"high": list(high), "layout": shown}
+        name = _policy_of(f"bidder_{i}", shared)
+        own: dict[str, Any] = {"high": list(high), "layout": shown}
         kind = BiddingModule
         if frozen is not None and i in frozen:
             kind, own = FrozenModule, {**own, "strategy": frozen[i]}
@@ -233,11 +236,6 @@ def bidder_config(
         .callbacks(LearningCurve)
         .debugging(seed=seed, log_level="ERROR")
     )
-
-
-def _plain_layout(num_features: int) -> ObservationLayout:
-    """Return the layout of an observation that is the valuation."""
-    return ObservationLayout(("valuation",), (num_features,), rounds=1, has_contexts=True, has_budgets=True)
 
 
 def _checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | None] | None) -> ObservationLayout:

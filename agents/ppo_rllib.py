@@ -18,7 +18,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
 from auctionsim.agents.networks import BiddingNetwork, Sight
-from auctionsim.observation_layout import ObservationLayout
+from auctionsim.observation_layout import ObservationLayout, valuation_alone
 
 
 class _Capped(torch.autograd.Function):
@@ -49,7 +49,7 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
     high + 19 twentieths of v), and is not learned: exploring costs utility, so a learned spread shrinks long before the
     bids are right, and one that stays keeps rivals from pricing close; `BidderLearner` lowers it on a schedule.
     `model_config`: "high" (feature,), "hidden", "start", "spread", "last_spread", "rows" (environment steps until it is
-    reached), "seed", "layout".
+    reached), "seed", "layout" (the valuation alone where it is left out).
     """
 
     def setup(self) -> None:
@@ -57,7 +57,7 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         config = self.model_config
         generator = torch.Generator().manual_seed(config["seed"])
         high = torch.tensor(config["high"], dtype=torch.float32)
-        self.layout: ObservationLayout = config["layout"]
+        self.layout: ObservationLayout = config.get("layout") or valuation_alone(len(high))
         sight = None
         if self.layout.tells:
             ends = torch.as_tensor(self.observation_space.high, dtype=torch.float32)
@@ -104,7 +104,8 @@ class FrozenModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         self.register_buffer("high", torch.tensor(self.model_config["high"], dtype=torch.float32))
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
-        bids = self.model_config["layout"].bids(self.model_config["strategy"], batch[Columns.OBS])
+        layout = self.model_config.get("layout") or valuation_alone(len(self.high))
+        bids = layout.bids(self.model_config["strategy"], batch[Columns.OBS])
         mean = 2 * bids / self.high - 1
         return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, torch.full_like(mean, -20.0)], dim=-1)}
 

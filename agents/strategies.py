@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_number
+from auctionsim.checks import checked_finite, checked_number, checked_tensor
 from auctionsim.strategies import Situation, Strategy, bids_of, observed_by
 
 __all__ = ["ByContext", "Shading", "Strategy", "TableStrategy", "Truthful", "UniformBids"]
@@ -36,7 +36,7 @@ class Shading:
     factor: float
 
     def __post_init__(self) -> None:
-        checked_number(self.factor, "factor")
+        object.__setattr__(self, "factor", checked_number(self.factor, "factor"))
 
     def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
         """Return factor × valuations."""
@@ -72,11 +72,13 @@ class TableStrategy:
     """
 
     def __init__(self, valuations: Tensor, bids: Tensor) -> None:
+        checked_tensor(valuations, "valuations")
         if valuations.ndim != 1 or len(valuations) < 2 or not bool((valuations.diff() > 0).all()):
             raise ValueError(f"a table needs at least 2 strictly increasing valuations, got {tuple(valuations.shape)}")
-        columns = bids.unsqueeze(1) if bids.ndim == 1 else bids
-        if columns.ndim != 2 or len(columns) != len(valuations):
+        columns = bids.unsqueeze(1) if checked_tensor(bids, "bids").ndim == 1 else bids
+        if columns.ndim != 2 or len(columns) != len(valuations) or not columns.shape[1]:
             raise ValueError(f"a table needs one row of bids a valuation ({len(valuations)}), got {tuple(bids.shape)}")
+        checked_finite(valuations, "a table's valuations"), checked_finite(bids, "a table's bids")
         self.valuations = valuations
         self.bids = columns
 

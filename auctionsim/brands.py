@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from auctionsim.checks import checked_text
 from auctionsim.sentence_ends import sentence_ends
 from auctionsim.spelling import NamePattern, fold
 
@@ -49,6 +50,7 @@ class Brand:
 
     def __post_init__(self) -> None:
         for name in self.names:
+            checked_text(name, "a brand's name")
             if not _NAME.match(name) or name != name.strip():
                 raise ValueError(f"a brand's name must be plain text without , | = < >, got {name!r}")
             if not any(sign.isalnum() for sign in fold(name).text):
@@ -89,6 +91,7 @@ class Brand:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where each mention begins and ends, from the first to the last; of two that overlap the first."""
+        checked_text(text, "a text")
         found = [span for pattern in self.patterns for span in pattern.spans(text)]
         kept: list[tuple[int, int]] = []
         for start, stop in sorted(found, key=lambda span: (span[0], -span[1])):
@@ -123,7 +126,7 @@ def parse_brands(text: str) -> tuple[Brand, ...]:
         ValueError: An empty or malformed name, or names of which one would count as another.
     """
     brands = []
-    for part in text.split(","):
+    for part in checked_text(text, "brands").split(","):
         names = [name.strip() for name in part.split("|")]
         if not all(name.removesuffix(_AS_WRITTEN) for name in names):
             raise ValueError(f"brands are written NAME,NAME with aliases after |, got {text!r}")

@@ -1,9 +1,15 @@
 """The rules that input must obey, and the one sentence that names the value and the rule when it does not."""
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
+
+MOST_MONEY = 3e38
+"""What float32 holds."""
+LARGEST_COUNT = 2**63 - 1
+"""What a 64-bit integer holds."""
 
 
 def checked_amounts(amounts: Tensor, num_bidders: int, num_features: int, what: str = "bids") -> Tensor:
@@ -48,7 +54,7 @@ def checked_context(context: Tensor | None, batch: int, contexts: tuple[str, ...
         return None
     if not contexts:
         raise ValueError("this substrate has no contexts: pass context=None")
-    if context.dtype not in (torch.int32, torch.int64) or context.shape != (batch,):
+    if checked_tensor(context, "context").dtype not in (torch.int32, torch.int64) or context.shape != (batch,):
         raise ValueError(
             f"context must be an integer tensor of shape (batch={batch},), got {context.dtype} {tuple(context.shape)}"
         )
@@ -68,9 +74,11 @@ def checked_allocation(allocation: Tensor, shape: tuple[int, ...], *, finite: bo
         shape: Of one row.
         finite: Refuse NaN and infinity; else the caller tells what they mean.
     Raises:
+        TypeError: No tensor.
         ValueError: Another shape or no floats: this allocation was made for another substrate; or a lever that is NaN
             or infinite.
     """
+    checked_tensor(allocation, "allocation")
     if not allocation.is_floating_point() or allocation.ndim != 1 + len(shape) or allocation.shape[1:] != shape:
         raise ValueError(
             f"allocation must be a floating-point tensor of shape (batch, {', '.join(map(str, shape))}), "
@@ -79,16 +87,55 @@ def checked_allocation(allocation: Tensor, shape: tuple[int, ...], *, finite: bo
     return checked_finite(allocation, "allocation") if finite else allocation
 
 
+def checked_weights(weights: Tensor, num_bidders: int, num_features: int) -> Tensor:
+    """Return `weights` unchanged if `maximise` can weigh exposure by them: (batch, bidder, feature), finite.
+
+    Raises:
+        TypeError: No floating-point tensor.
+        ValueError: Another shape, NaN or infinity.
+    """
+    shape = (num_bidders, num_features)
+    if not checked_tensor(weights, "weights").is_floating_point():
+        raise TypeError(f"weights must be a floating-point torch tensor, got {weights.dtype}")
+    if weights.ndim != 3 or weights.shape[1:] != shape:
+        raise ValueError(
+            f"weights must be finite and of shape (batch, {shape[0]}, {shape[1]}), got {tuple(weights.shape)}"
+        )
+    return checked_finite(weights, "weights")
+
+
+def checked_tensor(value: Tensor, what: str) -> Tensor:
+    """Return `value` if it is a tensor.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{what} must be a torch tensor, got {type(value).__name__}")
+    return value
+
+
+def checked_text(value: str, what: str) -> str:
+    """Return `value` if it is a text.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a text, got {type(value).__name__} {value!r:.60}")
+    return value
+
+
 def checked_finite(numbers: Tensor, what: str) -> Tensor:
     """Return `numbers` unchanged if none is NaN or infinite.
 
     Raises:
         ValueError: One is; names it and its place.
     """
-    if numbers.numel():
-        low, high = torch.aminmax(numbers.detach())  # one pass; NaN spreads to both
-        if not (low > -math.inf and high < math.inf):
-            place = tuple(int(k) for k in (~torch.isfinite(numbers)).nonzero()[0])
+    if not math.isfinite(float(numbers.detach().sum())):  # one fast pass; a sum may overflow, so look again
+        places = (~torch.isfinite(numbers)).nonzero()
+        if len(places):
+            place = tuple(int(k) for k in places[0])
             raise ValueError(f"{what} must be finite, got {numbers[place].item()} at {place}")
     return numbers
 
@@ -99,9 +146,9 @@ def checked_count(value: int, what: str, low: int = 1) -> int:
     Raises:
         ValueError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{what} must be an integer >= {low}, got {value!r}")
-    return value
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= LARGEST_COUNT:
+        raise ValueError(f"{what} must be an integer >= {low}, got {value!r:.60}")
+    return int(value)
 
 
 def checked_number(
@@ -110,21 +157,42 @@ def checked_number(
     """Return `value` as a float if low ≤ value ≤ high (and it is finite, unless `infinite`).
 
     Raises:
-        ValueError: It is not.
+        TypeError: It is no number.
+        ValueError: It is another one.
     """
-    number = float(value)
+    number = _number(value, what)
     if math.isnan(number) or not low <= number <= high or (math.isinf(number) and not infinite):
         raise ValueError(f"{what} must be a number in [{low}, {high}], got {value!r}")
     return number
+
+
+def checked_money(value: float, what: str) -> float:
+    """Return `value` as a float if it is ≥ 0 and no more than float32 holds: bids may come in it.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is another one.
+    """
+    return checked_number(value, what, 0.0, MOST_MONEY)
 
 
 def checked_positive(value: float, what: str) -> float:
     """Return `value` as a float if it is finite and > 0.
 
     Raises:
-        ValueError: It is not.
+        TypeError: It is no number.
+        ValueError: It is another one.
     """
-    number = float(value)
+    number = _number(value, what)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{what} must be finite and > 0, got {value!r}")
     return number
+
+
+def _number(value: float, what: str) -> float:
+    if isinstance(value, (str, bytes)) or (not hasattr(value, "__float__") and not hasattr(value, "__index__")):
+        raise TypeError(f"{what} must be a number, got {type(value).__name__} {value!r:.60}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{what} must be a number that a double holds, got one of {len(str(value))} digits") from None

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from auctionsim import metrics
+from auctionsim.checks import checked_count
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors, product
@@ -111,7 +112,7 @@ def trade_off(
 
 def draw_profiles(surface: ResponseSurface, priors: Priors, draws: int, seed: int) -> _Profiles:
     """Draw truthful profiles and contexts, float64."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(checked_count(seed, "seed", 0))
     valuations = product(priors, surface.num_bidders, len(surface.features)).sample(draws, generator, torch.float64)
     return _Profiles(valuations, torch.randint(len(surface.contexts), (draws,), generator=generator))
 

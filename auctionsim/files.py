@@ -123,10 +123,11 @@ def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
     if "\0" in name:
         raise ValueError(f"a file's name has no character 0, got {name!r}")
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    there = os.fstat(descriptor)
+    if not stat.S_ISREG(there.st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{name}: is no regular file")
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        there = os.fstat(descriptor)
-        if not stat.S_ISREG(there.st_mode):
-            raise ValueError(f"{name}: is no regular file")
         if there.st_size > most:
             raise ValueError(f"{name}: has {there.st_size} bytes; at most {most} are read")
         content = bytearray()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_engaged: set[str] = set()  # what this process keeps, so that a stop of it loses nothing that was finished
 _MOST = 3  # differences that a sentence names
 _ABSENT = object()
 
@@ -24,16 +23,6 @@ def key_digest(key: Mapping[str, Any]) -> str:
         False
     """
     return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def engage(what: str) -> None:
-    """Note that from here on this process keeps what it finishes, and that the same call takes it up again."""
-    _engaged.add(what)
-
-
-def goes_on() -> bool:
-    """Tell whether a stop of this process would lose nothing but what is unfinished."""
-    return bool(_engaged)
 
 
 def file_digest(path: Path) -> str:

@@ -23,6 +23,7 @@ from auctionsim.checks import (
     checked_count,
     checked_finite,
     checked_number,
+    checked_tensor,
 )
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
@@ -37,7 +38,8 @@ def utility(
         outcome: One cleared auction per row.
         substrate: What its allocation is carried out on.
         valuations: (batch, bidder, feature), what exposure is really worth.
-        context: (batch,) indices into the substrate's contexts, or None for their average.
+        context: (batch,) indices into the substrate's contexts, or None: what is given on average over them, the
+            outcome being one for all.
     Raises:
         TypeError: Valuations that are no floating-point tensor.
         ValueError: Valuations that are NaN, infinite or negative, a shape that does not fit the substrate, rows that do
@@ -176,7 +178,7 @@ def _check(outcome: Outcome, substrate: Substrate, valuations: Tensor, context: 
     n = substrate.num_bidders
     checked_amounts(valuations, n, len(substrate.features), "valuations")
     checked_allocation(outcome.allocation, allocation_shape(substrate))
-    batch, paid = len(outcome.allocation), tuple(outcome.payments.shape)
+    batch, paid = len(outcome.allocation), tuple(checked_tensor(outcome.payments, "payments").shape)
     if paid != (batch, n):
         raise ValueError(f"payments must have shape (batch={batch}, bidder={n}), got {paid}")
     checked_finite(outcome.payments, "payments")
@@ -186,7 +188,7 @@ def _check(outcome: Outcome, substrate: Substrate, valuations: Tensor, context: 
 
 
 def _checked_samples(samples: Tensor) -> Float[Tensor, " sample"]:
-    if samples.ndim != 1 or len(samples) < 2:
+    if checked_tensor(samples, "samples").ndim != 1 or len(samples) < 2:
         raise ValueError(f"samples must be a vector of at least two, got shape {tuple(samples.shape)}")
     if not bool(torch.isfinite(samples).all()):
         raise ValueError("samples must be finite")

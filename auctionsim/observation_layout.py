@@ -39,7 +39,7 @@ class ObservationLayout(NamedTuple):
         return tuple(PARTS[name] for name in self.names if name in PARTS)
 
     def scales(self, high: Tensor) -> Tensor:
-        """Return the largest number of every input of a network that sees what this tells.
+        """Return the largest number of every input of a network that sees what this tells; 1 where it has no end.
 
         Args:
             high: (number,), the upper ends of the observation's box.
@@ -49,7 +49,8 @@ class ObservationLayout(NamedTuple):
             for name in self.names
             if name in PARTS
         ]
-        return torch.cat(ends) if ends else high[:0]
+        largest = torch.cat(ends) if ends else high[:0]
+        return torch.where(largest.isfinite(), largest, torch.ones_like(largest))
 
     def valuations(self, seen: Tensor) -> Tensor:
         """Return the valuations (batch, feature) of an observation (batch, number)."""
@@ -97,3 +98,8 @@ class ObservationLayout(NamedTuple):
         place = self.names.index(name)
         start = sum(self.widths[:place])
         return seen[..., start : start + self.widths[place]]
+
+
+def valuation_alone(num_features: int) -> ObservationLayout:
+    """Return the layout of an observation that is the valuation, whatever else the game has."""
+    return ObservationLayout(("valuation",), (num_features,), rounds=1, has_contexts=True, has_budgets=True)

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from auctionsim.checks import checked_text
 from auctionsim.prompt_files import prompts_by_context
 from auctionsim.spelling import invisible_apart
 from auctionsim.stems import SPLITS, STEMS, Stem, checked_stems
@@ -87,6 +88,9 @@ class PromptSet:
         if not self.contexts or len(self.contexts) != len(self.prompts):
             raise ValueError(f"a prompt set needs one or more contexts with prompts each, got {self.contexts}")
         for context, prompts in zip(self.contexts, self.prompts, strict=True):
+            checked_text(context, "a context")
+            for prompt in prompts:
+                checked_text(prompt, "a prompt")
             if not prompts:
                 raise ValueError(f"the prompt set is empty in context {context!r}")
             if any(not prompt.strip() for prompt in prompts):
@@ -146,7 +150,7 @@ def build_prompts(category: str) -> PromptSet:
     Raises:
         ValueError: A blank category or one with braces or line ends.
     """
-    if not category.strip() or any(sign in category for sign in "{}\n"):
+    if not checked_text(category, "a category").strip() or any(sign in category for sign in "{}\n"):
         raise ValueError(f"a category must be plain words such as 'running shoes', got {category!r}")
     contexts = tuple(TEMPLATES)
     return PromptSet(contexts, tuple(tuple(t.format(category=category) for t in TEMPLATES[c]) for c in contexts))

@@ -28,9 +28,12 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWN = 60  # characters of a wrong value in a message
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """Return what JSON says, read strictly.
 
+    Args:
+        text: In UTF-8, where it is bytes.
+        finite: Refuse NaN and Infinity, which are not JSON but what Python writes for them.
     Raises:
         ValueError: No UTF-8, no JSON, nested too deeply, a key that is there twice, a number that no double holds (NaN,
             Infinity, 1e400, hundreds of digits), or half of a surrogate pair.
@@ -43,7 +46,7 @@ def parse_json(text: str | bytes) -> Any:
         found = json.loads(
             written,
             object_pairs_hook=_object,
-            parse_constant=_no_number,
+            parse_constant=_no_number if finite else float,
             parse_float=_float,
             parse_int=_integer,
         )
@@ -58,7 +61,12 @@ def parse_json(text: str | bytes) -> Any:
     return found
 
 
-def read_json(path: str | os.PathLike[str], most: int = MOST_JSON_BYTES) -> Any:
+def json_in(path: str | os.PathLike[str], *, finite: bool = True) -> Any:
+    """Return what a JSON file of at most `MOST_JSON_BYTES` says, as `parse_json`; messages do not name the file."""
+    return parse_json(read_bounded(path, MOST_JSON_BYTES), finite=finite)
+
+
+def read_json(path: str | os.PathLike[str], most: int = MOST_JSON_BYTES, *, finite: bool = True) -> Any:
     """Return what a JSON file says, read strictly.
 
     Raises:
@@ -67,19 +75,19 @@ def read_json(path: str | os.PathLike[str], most: int = MOST_JSON_BYTES) -> Any:
     """
     content = read_bounded(path, most)
     try:
-        return parse_json(content)
+        return parse_json(content, finite=finite)
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
-def read_record(path: str | os.PathLike[str], most: int = MOST_JSON_BYTES) -> "Record":
+def read_record(path: str | os.PathLike[str], most: int = MOST_JSON_BYTES, *, finite: bool = True) -> "Record":
     """Return the object that a JSON file holds; its messages name the file.
 
     Raises:
         FileNotFoundError: There is none.
         ValueError: What `read_json` refuses, or something else than an object.
     """
-    return Record(read_json(path, most), f"{os.fspath(path)}:")
+    return Record(read_json(path, most, finite=finite), f"{os.fspath(path)}:")
 
 
 class Record:

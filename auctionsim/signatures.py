@@ -85,7 +85,7 @@ def sign_folder(folder: str | os.PathLike[str], purpose: str) -> None:
     """
     root = Path(folder)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in _files_in(root) if name != SIGNATURE}
-    content = {"format": _FORMAT, "purpose": _checked_purpose(purpose), "files": digests}
+    content: dict[str, object] = {"format": _FORMAT, "purpose": _checked_purpose(purpose), "files": digests}
     signed = {**content, "hmac": _signature(_canonical(content), purpose)}
     write_text(root / SIGNATURE, json.dumps(signed, indent=1))
 

@@ -9,7 +9,7 @@ import csv
 import io
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from auctionsim.files import read_bounded, read_text_bounded
 from auctionsim.records import shown
@@ -146,7 +146,7 @@ def csv_text(frame: "pd.DataFrame") -> str:
     texts = frame.select_dtypes(exclude=["number", "bool"]).columns
     safe = frame.assign(**{name: frame[name].map(csv_cell) for name in texts}).rename(columns=csv_cell)
     returns = any("\r" in str(value) for name in texts for value in safe[csv_cell(name)])  # not quoted otherwise
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     return str(safe.to_csv(index=False, lineterminator="\n", quoting=quoting))
 
 
@@ -184,6 +184,8 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """
     text = read_text_bounded(path, MOST_TABLE_BYTES)
     try:
+        if "\0" in text:
+            raise ValueError("it has a character 0")
         lines = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [from_csv_cell(cell) for cell in next(lines, [])]
         if len(header) > MOST_COLUMNS or len(set(header)) < len(header):

@@ -98,7 +98,7 @@ def _physical(processors: set[int], root: Path) -> int:
 def _quota(root: Path) -> float | None:
     """Return the smallest quota of the groups that this process is in, up to the root group; version 2, then 1."""
     groups = root / "sys/fs/cgroup"
-    quotas = []
+    quotas: list[float] = []
     for line in (_read(root / "proc/self/cgroup") or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:

@@ -96,8 +96,8 @@ class EpisodeBatch:
         rows = np.arange(self.size) if mask is None else np.flatnonzero(checked_mask(mask, self.size))
         if self._state is None and len(rows) < self.size:
             raise RuntimeError("no episode is running in the rows that reset_mask leaves out: reset all rows first")
-        given = {row: seed for row in rows.tolist() if (seed := seeds[row]) is not None}
-        if given:
+        if any(seed is not None for seed in seeds):
+            given = {row: seed for row in rows.tolist() if (seed := seeds[row]) is not None}
             self._streams.seed(list(given), seeded_rows(list(given.values())))
         self._begin(torch.from_numpy(rows))
 

@@ -5,6 +5,7 @@ A game has no state of its own: `draw` and `draw_rows` make a batch of episodes,
 it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite
+from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite, checked_number
 from auctionsim.envs.observations import Limits, Observations, largest_exposure
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
@@ -113,6 +114,7 @@ class AuctionGame:
 
     def _draws(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return all that chance decides: quantile levels (batch, draw, bidder, feature), contexts (batch, round)."""
+        checked_count(batch, "batch", 0)
         draws = 1 if self.persistent else self.rounds
         shape = (batch, draws, self.num_bidders, self.num_features)
         levels = torch.rand(shape, generator=generator, dtype=torch.float64)
@@ -158,6 +160,8 @@ class AuctionGame:
         """
         checked_amounts(bids, self.num_bidders, self.num_features)
         valuations, context = self.valuations(state), self.context(state)
+        if len(bids) != len(valuations):
+            raise ValueError(f"bids must have one row a game: {len(bids)} rows for {len(valuations)} games")
         bids = self._within_constraints(state, valuations, bids.to(self.dtype))
         outcome = self.mechanism(bids, context)
         checked_allocation(outcome.allocation, self._allocation_shape)
@@ -193,7 +197,9 @@ class AuctionGame:
     def _constraint(self, limits: float | Sequence[float] | None, what: str) -> Tensor | None:
         if limits is None:
             return None
-        given = torch.as_tensor(limits, dtype=self.dtype)
+        listed = limits if isinstance(limits, Sequence) and not isinstance(limits, str) else [limits]
+        ends = [checked_number(limit, what, -math.inf, infinite=True) for limit in listed]
+        given = torch.tensor(ends if isinstance(limits, Sequence) else ends[0], dtype=self.dtype)
         if given.ndim > 1 or (given.ndim == 1 and len(given) != self.num_bidders):
             raise ValueError(f"{what} must be one number or one a bidder ({self.num_bidders}), got {limits!r}")
         if not bool((given > 0).all()):

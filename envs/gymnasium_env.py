@@ -7,10 +7,12 @@ import gymnasium
 import numpy as np
 
 from auctionsim.envs.game import GameState
-from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
+from auctionsim.envs.learner import LearnerSeat, learner_spaces, learner_tensor
 from auctionsim.envs.rendering import PlayedRound, picture, text
-from auctionsim.envs.row_seeds import RowStreams, checked_seed, seeded_rows
+from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
+from auctionsim.seeds import checked_seed
+from auctionsim.strategies import Strategy
 
 
 class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):

@@ -9,9 +9,10 @@ from pettingzoo.env_registry.registration import parallel_registry, register
 
 from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
 from auctionsim.envs.game import GameState
-from auctionsim.envs.row_seeds import RowStreams, checked_seed, seeded_rows
+from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
 from auctionsim.gymnasium_ids import SETTING_OF_ID
+from auctionsim.seeds import checked_seed
 
 
 class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # type: ignore[misc]

@@ -14,8 +14,9 @@ from ray.tune.registry import register_env
 from auctionsim.envs.batch import EpisodeBatch
 from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
 from auctionsim.envs.game import GameState
-from auctionsim.envs.row_seeds import RowSeeds, RowStreams, checked_seed, seeded_rows, spread_seeds, worker_rows
+from auctionsim.envs.row_seeds import RowSeeds, RowStreams, seeded_rows, spread_seeds, worker_rows
 from auctionsim.envs.settings import build_game
+from auctionsim.seeds import checked_seed
 
 ENV_NAME = "auctionsim/NeuronAuctionMultiAgent-v0"
 Named = dict[str, Any]

@@ -26,7 +26,8 @@ from ray.rllib.utils.spaces.space_utils import clip_action, unsquash_action
 from torch import Tensor
 
 from auctionsim.envs.rllib_env import NeuronAuctionVectorMultiAgentEnv
-from auctionsim.envs.row_seeds import checked_seed, worker_rows
+from auctionsim.envs.row_seeds import RowSeeds, worker_rows
+from auctionsim.seeds import checked_seed
 
 ModuleColumns = dict[str, np.ndarray]
 
@@ -63,8 +64,9 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
     policies with a memory, are refused. Episodes, spaces and metrics are those of RLlib's own runner, and so is the
     policy mapping: `policy_mapping_fn(agent, episode)` is asked once an agent and episode, when the episode begins.
 
-    Workers at one seed play auctions of their own, evaluation workers too. A runner that Ray starts anew after a
-    failure begins its auctions again.
+    Workers at one seed play auctions of their own, evaluation workers too. A runner that goes on after a stop, restored
+    from a checkpoint or started anew after a failure, plays new ones, by the number of steps taken so far; one that
+    evaluates plays its own again.
     """
 
     def __init__(self, config: Any, **kwargs: Any) -> None:
@@ -106,9 +108,7 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
         """Play one episode in every row."""
         batch, game = self.env.episodes, self.env.game
         if self._needs_initial_reset and self.config.seed is not None:
-            seed = checked_seed(self.config.seed)
-            rows = range(self.num_envs)
-            batch.seed(worker_rows(seed, self.worker_index, rows, evaluation=bool(self.config.in_evaluation)))
+            batch.seed(self._row_seeds(checked_seed(self.config.seed)))
         self._needs_initial_reset = False
         batch.reset([None] * self.num_envs)
         episodes = [self._new_episode() for _ in range(self.num_envs)]
@@ -129,6 +129,12 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
                 own = {name: np.ascontiguousarray(column[place]) for name, column in columns.items()}
                 self._fill(episodes[row], bidder, observations[row, :, bidder], earned[row, :, bidder], own)
         return episodes
+
+    def _row_seeds(self, seed: int) -> RowSeeds:
+        """Return where the rows begin: other auctions for every worker, and after every stop."""
+        evaluation = bool(self.config.in_evaluation)
+        steps = 0 if evaluation else int(self.num_env_steps_sampled_lifetime or 0)
+        return worker_rows(seed, self.worker_index, range(self.num_envs), evaluation=evaluation, steps=steps)
 
     def _seats(self, episodes: list[MultiAgentEpisode]) -> dict[str, Seats]:
         """Ask the policy mapping once an agent and episode.

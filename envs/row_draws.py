@@ -78,8 +78,13 @@ def words(episodes: EpisodeKeys, count: int, purpose: int = LEVELS) -> Words:
 
 def uniform_levels(episodes: EpisodeKeys, count: int) -> Float[Tensor, "row count"]:
     """Return numbers uniform in (0, 1), float64: multiples of 2⁻⁵³, and 2⁻⁵⁴ instead of 0."""
-    steps = (words(episodes, count) >> np.uint64(11)).astype(np.float64)
-    return torch.from_numpy(np.maximum(steps, 0.5) * 2.0**-53)
+    return torch.from_numpy(levels_of(words(episodes, count)))
+
+
+def levels_of(drawn: Words) -> np.ndarray:
+    """Return 64-bit words as numbers in (0, 1), by their upper 53 bits."""
+    levels: np.ndarray = np.maximum((drawn >> np.uint64(11)).astype(np.float64), 0.5) * 2.0**-53
+    return levels
 
 
 def uniform_indices(episodes: EpisodeKeys, count: int, below: int) -> Int[Tensor, "row count"]:
@@ -93,11 +98,17 @@ def uniform_indices(episodes: EpisodeKeys, count: int, below: int) -> Int[Tensor
         below: ≥ 1.
     """
     drawn = words(episodes, count, INDICES)
-    beyond = 2**64 % below  # how many words lie beyond
-    again = np.zeros(drawn.shape, dtype=bool) if not beyond else drawn > np.uint64(2**64 - 1 - beyond)
+    again = beyond(drawn, below)
     attempt = 1
     while again.any():
         drawn = np.where(again, words(episodes, count, INDICES + attempt), drawn)
-        again &= drawn > np.uint64(2**64 - 1 - beyond)
+        again &= beyond(drawn, below)
         attempt += 1
     return torch.from_numpy((drawn % np.uint64(below)).astype(np.int64))
+
+
+def beyond(drawn: Words, below: int) -> np.ndarray:
+    """Tell which 64-bit words lie beyond the last whole multiple of `below`."""
+    last = 2**64 - 2**64 % below - 1
+    lies: np.ndarray = drawn > np.uint64(last)
+    return lies

@@ -1,6 +1,5 @@
 """Which random numbers a row of episodes has: from its seed, or from its worker and place, never two rows the same."""
 
-import operator
 import secrets
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auctionsim.envs.row_draws import LONGEST, EpisodeKeys
+from auctionsim.seeds import checked_seed
 
 WORD = 2**64
 STREAM_WORD = 2**32
@@ -26,29 +26,11 @@ class RowSeeds(NamedTuple):
     stream: np.ndarray
 
 
-def checked_seed(seed: object) -> int:
-    """Return a seed as a Python integer; numpy's integers are seeds too.
-
-    Raises:
-        TypeError: No whole number; True and False are none.
-        ValueError: Below 0.
-    """
-    if isinstance(seed, bool | np.bool_):
-        raise TypeError(f"a seed must be a whole number >= 0, got the truth value {seed}")
-    try:
-        number = operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"a seed must be a whole number >= 0, got {seed!r} ({type(seed).__name__})") from None
-    if number < 0:
-        raise ValueError(f"a seed must be a whole number >= 0, got {number}")
-    return number
-
-
 def spread_seeds(seed: object, size: int) -> list[int | None]:
     """Return one seed a row as Gymnasium does: seed, seed + 1, …; a list as it is; None for all.
 
     Raises:
-        TypeError, ValueError: Not one seed a row, or one that `checked_seed` refuses.
+        TypeError, ValueError: Not one seed a row, or no whole number ≥ 0.
     """
     if seed is None:
         return [None] * size
@@ -69,7 +51,9 @@ def seeded_rows(seeds: Sequence[int]) -> RowSeeds:
     return _row_seeds([(seed, 0) if seed < WORD else _hashed(seed) for seed in seeds])
 
 
-def worker_rows(seed: int, worker: int, rows: range | Sequence[int], *, evaluation: bool = False) -> RowSeeds:
+def worker_rows(
+    seed: int, worker: int, rows: range | Sequence[int], *, evaluation: bool = False, steps: int = 0
+) -> RowSeeds:
     """Return where the rows of one worker among many begin: hashed, so that they share nothing.
 
     Neither the rows of two workers nor those of two seeds meet, as they would if a worker's index were added to the
@@ -80,8 +64,9 @@ def worker_rows(seed: int, worker: int, rows: range | Sequence[int], *, evaluati
         worker: Its index.
         rows: Their places in the worker's batch.
         evaluation: Whether it evaluates; then it plays other auctions than the training worker of its index.
+        steps: How many steps the experiment had taken before this worker began: 0 but where one goes on after a stop.
     """
-    return _row_seeds([_hashed(seed, worker, row, int(evaluation)) for row in rows])
+    return _row_seeds([_hashed(seed, worker, row, int(evaluation), steps) for row in rows])
 
 
 def fresh_rows(size: int) -> RowSeeds:

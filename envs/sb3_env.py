@@ -71,7 +71,7 @@ class NeuronAuctionVecEnv(VecEnv):  # type: ignore[misc]
         rows = _by_row(infos, self.num_envs)
         for row, truncated in enumerate((cut & ~over).tolist()):
             rows[row]["TimeLimit.truncated"] = truncated
-        for row in np.flatnonzero(ended):
+        for row in np.flatnonzero(ended).tolist():
             rows[row]["terminal_observation"] = infos["final_obs"][row]
         return observations, rewards.astype(np.float32), ended, rows
 

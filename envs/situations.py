@@ -12,14 +12,15 @@ def situation_of(game: AuctionGame, state: GameState, bidder: int) -> Situation:
     """Return what one bidder knows beside its valuation in each episode of a batch.
 
     Returns:
-        `context` is None where the game has none; `budget_left` is infinite where it has no budgets.
+        `context` is None where the game has none; `budget_left` is infinite where it has no budgets. In episodes that
+        are over, valuation, context and round are still the last round's: bids are ignored there.
     """
     spent = state.spent[:, bidder]
     left = torch.full_like(spent, torch.inf) if game.budgets is None else (game.budgets[bidder] - spent).clamp_min(0)
     return Situation(
         context=game.context(state),
         budget_left=left,
-        round=state.round,
+        round=state.round.clamp_max(game.rounds - 1),
         last_exposure=state.last_exposure[:, bidder],
         last_payment=state.last_payment[:, bidder],
     )

@@ -10,9 +10,10 @@ from gymnasium.vector.utils import batch_space
 
 from auctionsim.envs.batch import BatchStep, EpisodeBatch, checked_autoreset, checked_mask
 from auctionsim.envs.game import GameState
-from auctionsim.envs.learner import LearnerSeat, Strategy, learner_spaces, learner_tensor
+from auctionsim.envs.learner import LearnerSeat, learner_spaces, learner_tensor
 from auctionsim.envs.row_seeds import spread_seeds
 from auctionsim.envs.settings import build_game
+from auctionsim.strategies import Strategy
 
 Infos = dict[str, Any]
 

@@ -20,7 +20,7 @@ from auctionsim.experiments.bidders import (
     refuse_misfits,
 )
 from auctionsim.experiments.sections.comparison_figures import saved, sheet
-from auctionsim.experiments.support.run_folder import begin, finish, is_finished, read_record
+from auctionsim.experiments.support.run_folder import begin, finish, is_finished, run_record
 from auctionsim.experiments.support.running import write_table
 from auctionsim.files import write_text
 from auctionsim.kept import file_digest, key_digest, plain
@@ -80,7 +80,7 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
     """
     refuse_misfits(run.arena, run.training)
     plan = key_digest(run.key)
-    if is_finished(read_record(run.folder), plan) and (run.folder / FILES[0]).is_file():
+    if is_finished(run_record(run.folder), plan) and (run.folder / FILES[0]).is_file():
         kept = kept_bidders(run.folder)
         curve = [LearningStep(k, tuple(u), tuple(r)) for k, u, r in kept.record["curve"]]
         return Learned(kept.strategies, curve, run.folder / FILES[0])

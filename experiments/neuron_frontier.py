@@ -28,7 +28,7 @@ from auctionsim.experiments.support.kept_stages import model_inputs
 from auctionsim.experiments.support.preparation import Stages, slug
 from auctionsim.experiments.support.running import Run
 from auctionsim.files import sweep, write_text
-from auctionsim.kept import difference, engage
+from auctionsim.kept import difference
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
@@ -36,7 +36,7 @@ from auctionsim.neurons.frontier import Cell, Choice, FrontierSettings, choices,
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import METHODS
 from auctionsim.prompts import PromptSet
-from auctionsim.records import read_record
+from auctionsim.records import Record, json_in
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
 
@@ -281,12 +281,11 @@ class _Market:
         Raises:
             ValueError: The file is damaged.
         """
-        engage("cells")
         path = self.folder / f"{slug(name)}.json"
         if not path.exists():
             write_text(path, json.dumps({"plan": self.digest, **make()}))
         try:
-            record = dict(json.loads(path.read_text(encoding="utf-8")))
+            record = dict(Record(json_in(path, finite=False), "it").content)
             if record["plan"] != self.digest:
                 raise ValueError("it belongs to another comparison")
         except (ValueError, TypeError, KeyError) as error:
@@ -322,10 +321,10 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     }
     text = json.dumps(plan, sort_keys=True)
     path = settings.folder / "plan.json"
-    there = read_record(path).content if path.exists() else json.loads(text)
-    if there != json.loads(text):
+    there, wanted = json_in(path) if path.exists() else None, json.loads(text)
+    if there not in (None, wanted):
         raise ValueError(
-            f"{settings.folder} holds another comparison ({difference(there, json.loads(text))}): choose another "
+            f"{settings.folder} holds another comparison ({difference(Record(there).content, wanted)}): choose another "
             "folder or remove it"
         )
     sweep(settings.folder)

@@ -1,6 +1,5 @@
 """What measured surfaces are made from: the packaged ones' recipes in one table, and how a recipe is carried out."""
 
-import json
 import shlex
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +30,7 @@ from auctionsim.measurement.interventions import GRID_BRANDS
 from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet, build_prompts, read_prompts
+from auctionsim.records import json_in
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 
@@ -256,8 +256,8 @@ def read_allocations(path: Path) -> Tensor:
         ValueError: The file is missing, no JSON, or not of that form.
     """
     try:
-        listed = torch.tensor(json.loads(path.read_text(encoding="utf-8")), dtype=torch.float64)
-    except (OSError, ValueError, TypeError) as error:
+        listed = torch.tensor(json_in(path), dtype=torch.float64)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: an integer beyond what torch holds
         raise ValueError(f"cannot read allocations from {path}: {error}") from error
     if listed.ndim != 3 or listed.shape[2] != 2:
         raise ValueError(f"{path} must hold [[[num_neurons, amplification], …], …], a pair a brand, got {listed.shape}")

@@ -22,7 +22,7 @@ from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.auctions import MENU
 from auctionsim.experiments.bidder_evaluation import evaluate
-from auctionsim.experiments.support.run_folder import begin, finish, is_finished, read_record
+from auctionsim.experiments.support.run_folder import begin, finish, is_finished, run_record
 from auctionsim.experiments.support.tuning import (
     FINISHED,
     TABLES,
@@ -143,7 +143,7 @@ def main(
     )
     claim(study.folder, study.settings)
     plan = key_digest(study.settings)
-    made = is_finished(read_record(study.folder), plan)
+    made = is_finished(run_record(study.folder), plan)
     if not made:
         begin(study.folder, plan, command, study.settings)
     records = run_study(study, lambda: _options(settings), settings.cluster, console)

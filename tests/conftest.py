@@ -51,3 +51,12 @@ def forward_passes(network: torch.nn.Module) -> Iterator[list[tuple[int, int]]]:
 def _forward_passes() -> Any:
     """`with forward_passes(network) as seen:` notes the (rows, positions) of every forward pass."""
     return forward_passes
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests counted (`record_property("counted", line)`), such as the fuzz its inputs."""
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    for report in reports:
+        for name, line in getattr(report, "user_properties", ()):
+            if name == "counted":
+                terminalreporter.write_line(str(line))

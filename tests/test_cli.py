@@ -2,14 +2,17 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from auctionsim import cli, kept
-from auctionsim.agents import EquilibriumLearner
+from auctionsim import cli
+from auctionsim.cli.computing import KEEPING
 from auctionsim.cli.options import by_name
 from auctionsim.experiments.say import parse_boosts
 from auctionsim.language_models import loading
+from auctionsim.substrates import ResponseSurface
 
 SURFACE = "running-shoes-2@1"
 
@@ -71,26 +74,40 @@ def test_a_damaged_surface_is_named(
     assert "cut.safetensors" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_what_it_costs(
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Only a command that keeps what it finishes says that it goes on."""
-    monkeypatch.setattr(kept, "_engaged", set())
-
-    def interrupted(device: str) -> None:
-        raise KeyboardInterrupt
-
+    """A command that keeps its finished parts says so, another one promises nothing."""
     monkeypatch.setattr(loading, "choose_device", interrupted)
     assert run("doctor", monkeypatch=monkeypatch) == 130
-    assert "interrupted: the same command begins anew: nothing was kept" in capsys.readouterr().err
+    assert capsys.readouterr().err == "interrupted\n"
+    monkeypatch.setattr(ResponseSurface, "packaged", interrupted)
+    out = str(tmp_path / "run")
+    assert run("auction", "generalisation", "--out", out, monkeypatch=monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted: the same command goes on where it stopped\n"
+    assert run("auction", "design", "vcg", "--out", out, monkeypatch=monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
-    def update(*_: object) -> None:
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(EquilibriumLearner, "_pseudogradient", update)
-    words = ("bidders", "train", "first-price", "--out", str(tmp_path / "run"))
-    assert run(*words, monkeypatch=monkeypatch) == 130
-    assert "interrupted: the same command goes on where it stopped" in capsys.readouterr().err
+def test_the_commands_that_go_on_are_commands_with_a_run_folder() -> None:
+    folders = set()
+
+    def walk(command: Any, words: tuple[str, ...]) -> None:
+        for name, below in getattr(command, "commands", {}).items():
+            walk(below, (*words, name))
+        if any(
+            "Run folder" in (option.help or "") or "gone on from" in (option.help or "") for option in command.params
+        ):
+            folders.add(" ".join(words))
+
+    walk(typer.main.get_command(cli.app), ())
+    draws_only = {"surface maps"}  # it computes nothing that could be kept
+    reads_only = {"bidders evaluate", "report"}  # an argument of theirs is a run folder
+    assert folders - draws_only - reads_only == KEEPING
 
 
 def test_a_saved_mechanism_is_searched_for_regret(

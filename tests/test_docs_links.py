@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "experiments" / "README.md",
     *(ROOT / "docs").rglob("*.md"),
 ]

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from auctionsim import blocks, metrics
+from auctionsim.checks import checked_finite
 from auctionsim.mechanisms import VCG, FirstPrice, KLTilt, MenuAuction, MenuNetwork, PayAsBid, SecondPrice
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, Prior, TruncatedNormal, Uniform, product
@@ -247,3 +248,12 @@ def test_blocks_cover_every_row_once() -> None:
 
 def test_kinds_are_all_here() -> None:
     assert {ResponseSurface, MeasuredList} < {type(place) for place in SUBSTRATES}
+
+
+def test_a_sum_that_overflows_is_no_number_that_is_none() -> None:
+    for dtype in (torch.float16, torch.float32, F64):
+        large = torch.full((3, 2, 1), torch.finfo(dtype).max, dtype=dtype)
+        assert checked_finite(large, "money") is large
+        large[1, 1, 0] = math.inf
+        with pytest.raises(ValueError, match=r"money must be finite, got inf at \(1, 1, 0\)"):
+            checked_finite(large, "money")

@@ -54,6 +54,34 @@ def test_import_is_light(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+def loaded_by(code: str, cwd: Path) -> set[str]:
+    """Which packages a fresh process has loaded after some code."""
+    done = run_python(f"{code}\nimport sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))", cwd)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_package_alone_loads_no_torch(tmp_path: Path) -> None:
+    """Its names come at their first use: `Outcome` brings torch, the ids are registered without an environment."""
+    first = "import auctionsim, gymnasium\nassert 'auctionsim/FirstPrice-v0' in gymnasium.registry"
+    assert not {"torch", "scipy", "rich", "jaxtyping"} & loaded_by(first, tmp_path)
+    later = "import auctionsim\nassert 'Outcome' in dir(auctionsim)\nfrom auctionsim import *\nassert Outcome._fields"
+    assert "torch" in loaded_by(later, tmp_path)
+    assert "has no attribute 'Outcom'" in run_python("import auctionsim; auctionsim.Outcom", tmp_path).stderr
+
+
+def test_an_environment_without_a_model_loads_neither_ray_nor_transformers(tmp_path: Path) -> None:
+    code = """
+import gymnasium as gym
+env = gym.make("auctionsim:auctionsim/NeuronAuction-v0")
+env.reset(seed=0)
+env.step(env.action_space.sample())
+"""
+    found = loaded_by(code, tmp_path)
+    assert "torch" in found
+    assert not {"ray", "transformers", "pandas", "matplotlib", "pettingzoo", "jinja2"} & found
+
+
 @pytest.mark.parametrize("folder", ["agents", "envs", "experiments"])
 def test_bare_folder_names_are_refused(folder: str) -> None:
     done = run_python(f"import {folder}", ROOT)

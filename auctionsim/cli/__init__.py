@@ -9,19 +9,16 @@ from rich.markup import escape
 
 from auctionsim import __version__
 from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, tuning
-from auctionsim.cli.computing import make_computing
+from auctionsim.cli.computing import InterruptedCommandError, make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
-from auctionsim.cli.options import Threads, errors
-from auctionsim.kept import goes_on
-
-DEBUG = "--debug"
+from auctionsim.cli.options import DEBUG, Threads, errors, without_debug
 
 # Help is plain text: markup would swallow what stands in brackets, and cut names in narrow terminals.
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"max_content_width": 120},
+    context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
 )
 for command in (
     studies.demo,
@@ -66,11 +63,17 @@ def auctionsim(
 
 def main() -> None:
     """Run the command; a failure ends in one line, after its traceback where `--debug` asks for it."""
-    arguments, debug = _without_debug(sys.argv[1:])
+    arguments = without_debug(sys.argv[1:])
+    debug = len(arguments) < len(sys.argv[1:])
     try:
-        code = app(arguments, standalone_mode=False)  # an int where typer itself ended the command, 130 after Ctrl-C
-        sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
+        code = app(arguments, standalone_mode=False)  # an int where typer itself ended the command
+        if code == INTERRUPTED:  # by Ctrl-C, outside of a command that computes
+            raise KeyboardInterrupt
+        if sys.stdout is not None:  # closed by the caller
+            sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort, InterruptedCommandError) as end:
+        goes_on = isinstance(end, InterruptedCommandError) and end.goes_on
+        errors.print("interrupted: the same command goes on where it stopped" if goes_on else "interrupted")
         code = INTERRUPTED
     except typer.Exit as end:
         code = end.exit_code
@@ -79,9 +82,6 @@ def main() -> None:
         code = BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  # nothing is above it
         code = _tell(error, debug)
-    if code == INTERRUPTED:
-        then = "goes on where it stopped" if goes_on() else "begins anew: nothing was kept"
-        errors.print(f"interrupted: the same command {then}")
     sys.exit(code or 0)
 
 
@@ -95,10 +95,3 @@ def _tell(error: Exception, debug: bool) -> int:
     told = failure(error)
     errors.print(f"error: {escape(told.sentence)}")
     return told.exit_code
-
-
-def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """Take `--debug` out of what stands before a `--`."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [argument for argument in arguments[:end] if argument != DEBUG]
-    return options + arguments[end:], len(options) < end

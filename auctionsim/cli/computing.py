@@ -15,6 +15,41 @@ LARGEST = 2**63 - 1
 """Of a whole number: what torch counts with, and seeds its generators by."""
 
 
+KEEPING = frozenset(
+    {
+        "demo",
+        "study",
+        "neurons compare",
+        "neurons crosstalk",
+        "surface measure",
+        "surface package",
+        "auction compare",
+        "auction more-bidders",
+        "auction neurons-frontier",
+        "auction market-regret",
+        "auction reply-counts",
+        "auction generalisation",
+        "bidders train",
+        "bidders study",
+        "tune grid",
+        "tune hyperparameters",
+    }
+)
+"""Commands that keep finished parts in a run folder, from which the same command goes on."""
+
+
+class InterruptedCommandError(Exception):
+    """A command was ended by Ctrl-C.
+
+    Attributes:
+        goes_on: The same command goes on where it stopped.
+    """
+
+    def __init__(self, goes_on: bool) -> None:
+        super().__init__()
+        self.goes_on = goes_on
+
+
 class ComputingCommand(TyperCommand):
     """A command that is prepared before it runs, and not before it shows its help: that needs no torch."""
 
@@ -23,9 +58,24 @@ class ComputingCommand(TyperCommand):
         return " ".join((self.help or "").split("\n\n")[0].split())
 
     def invoke(self, ctx: Any) -> Any:
-        """Check the numbers, set the threads, then run."""
+        """Check the numbers, set the threads, then run.
+
+        Raises:
+            InterruptedCommandError: Ctrl-C ended it.
+        """
         prepare(ctx)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            keeps = ctx.params.get("learner") != "ppo"  # RLlib's training begins anew
+            raise InterruptedCommandError(keeps and _words(ctx) in KEEPING) from None
+
+
+def _words(context: Any) -> str:
+    """Return a command as it is typed, without the program's name, which may be several words."""
+    if context.parent is None:
+        return ""
+    return f"{_words(context.parent)} {context.info_name}".strip()
 
 
 def prepare(context: Any) -> None:

@@ -61,7 +61,7 @@ def _table(device: str, gguf: Path | None, cleared: str) -> Table:
     table.add_row("device", device)
     table.add_row("threads", str(torch.get_num_threads()))
     table.add_row("packaged model", "not installed" if gguf is None else escape(str(gguf)))
-    table.add_row("one auction", escape(cleared))
+    table.add_row("check", escape(cleared))
     return table
 
 

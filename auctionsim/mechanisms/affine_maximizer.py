@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.checks import checked_tensor
 from auctionsim.mechanisms.candidates import MOST_CELLS, Candidates, context_groups
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.training import TrainingPoint
@@ -43,10 +44,11 @@ class AffineMaximizer(Mechanism):
     ) -> None:
         super().__init__(substrate.num_bidders, len(substrate.features), substrate)
         self.range: Substrate = substrate
-        self.allocations = allocations.detach().to(torch.float64, copy=True)
+        self.allocations = checked_tensor(allocations, "allocations").detach().to(torch.float64, copy=True)
         n, entries, slots = substrate.num_bidders, len(allocations), len(contexts_of(substrate)) + 1
         weights = torch.ones(n) if weights is None else weights
-        self.weights, boosts = (given.detach().to(torch.float64, copy=True) for given in (weights, boosts))
+        self.weights = checked_tensor(weights, "weights").detach().to(torch.float64, copy=True)
+        boosts = checked_tensor(boosts, "boosts").detach().to(torch.float64, copy=True)
         if entries == 0 or allocations.shape[1:] != allocation_shape(substrate):
             raise ValueError(
                 f"allocations must have shape (entry, {', '.join(map(str, allocation_shape(substrate)))}), "

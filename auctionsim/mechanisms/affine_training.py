@@ -1,17 +1,18 @@
 """Learning an affine maximizer: its boosts, weights and allocations, by gradient through a soft argmax."""
 
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auctionsim.checks import checked_count, checked_number
+from auctionsim.checks import checked_count, checked_money, checked_number
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer, listed
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
+from auctionsim.seeds import seeded
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_finite
 
@@ -33,7 +34,7 @@ def train_affine_maximizer(
     batch: int = 1024,
     learning_rate: float = 0.01,
     inverse_temperatures: tuple[float, float] = (30.0, 1000.0),
-    seed: int = 0,
+    seed: SupportsIndex = 0,
     progress: Progress | None = None,
 ) -> AffineMaximizer:
     """Learn the affine maximizer with the greatest E[Σ p − user_weight · L] under truthful bids.
@@ -66,12 +67,12 @@ def train_affine_maximizer(
         Curry, Sandholm and Dickerson (2023), "Differentiable economics for randomized affine maximizer auctions"; Duan
         et al. (2023), "A scalable neural network for DSIC affine maximizer auction design".
     """
-    checked_number(user_weight, "user_weight")
+    user_weight = checked_money(user_weight, "user_weight")
     checked_number(learning_rate, "learning_rate")
     checked_count(steps, "steps")
     checked_count(batch, "batch")
     distribution = product(priors, substrate.num_bidders, len(substrate.features))
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     profiles = Profiles(distribution)
     fits = _affine_fits(distribution)
     if allocations is None:

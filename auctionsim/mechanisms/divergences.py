@@ -78,7 +78,8 @@ class ReverseKL(Divergence):
         self, rewards: Float[Tensor, "batch reply"], beta: float, p: Float[Tensor, " reply"]
     ) -> Float[Tensor, "batch reply"]:
         """Return p exp(r/β), normalised."""
-        return torch.softmax(rewards / beta + p.log(), 1)
+        short = rewards - rewards[:, p > 0].amax(1, keepdim=True)  # of the best: no quotient is infinite from above
+        return torch.softmax((short / beta).clamp_max(0) + p.log(), 1)
 
 
 class ForwardKL(Divergence):

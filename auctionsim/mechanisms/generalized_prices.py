@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_number
+from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
@@ -28,7 +28,7 @@ class GeneralizedSecondPrice(Mechanism):
     def __init__(self, positions: Positions, reserve: float = 0.0) -> None:
         super().__init__(positions.num_bidders, 1, positions)
         self.positions = positions
-        self.reserve = checked_number(reserve, "reserve")
+        self.reserve = checked_money(reserve, "reserve")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Rank, and charge by the click."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_number
+from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
@@ -39,7 +39,7 @@ class ItemRule(Mechanism):
 
     def __init__(self, reserve: float = 0.0, *, ties: str = "first", generator: torch.Generator | None = None) -> None:
         super().__init__(None, None)
-        self.reserve = checked_number(reserve, "reserve")
+        self.reserve = checked_money(reserve, "reserve")
         if ties not in TIES:
             raise ValueError(f"ties must be one of {TIES}, got {ties!r}")
         if (ties == "random") != (generator is not None):

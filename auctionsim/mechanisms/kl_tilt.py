@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.blocks import row_blocks
-from auctionsim.checks import checked_number
+from auctionsim.checks import checked_money, checked_number
 from auctionsim.claims import behaves_as, claimed
 from auctionsim.mechanisms.divergences import Divergence, ReverseKL
 from auctionsim.mechanisms.protocol import Mechanism
@@ -42,7 +42,9 @@ class KLTilt(Mechanism):
         if self.temperature == 0:
             raise ValueError("temperature must be positive, got 0: VCG on the lottery is that limit")
         self.divergence = ReverseKL() if divergence is None else divergence
-        self.user_weight = checked_number(user_weight, "user_weight")
+        if not isinstance(self.divergence, Divergence):
+            raise TypeError(f"divergence must be a Divergence, got {type(divergence).__name__}")
+        self.user_weight = checked_money(user_weight, "user_weight")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Tilt each row once with everybody and once without each bidder, in float64, a block of rows at a time."""

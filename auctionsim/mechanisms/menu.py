@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim.checks import checked_tensor
 from auctionsim.claims import claimed
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.offers import Menu, MenuWriter, Offers, Thresholds, chosen_entries
@@ -50,7 +51,7 @@ class MenuAuction(Mechanism):
         self.range: Substrate = substrate
         null = substrate.null_allocation(1, dtype=torch.float64)[0]
         self.reference = (
-            null if reference is None else _checked_reference(reference.to(torch.float64, copy=True), substrate)
+            null if reference is None else _checked_reference(reference, substrate).to(torch.float64, copy=True)
         )
         self.menus = menus if not isinstance(menus, Menu) else _checked_menu(menus, substrate)
         self.history: tuple[TrainingPoint, ...] = ()
@@ -198,14 +199,19 @@ def _filled(allocation: Tensor, context: int | None) -> Tensor | None:
 
 
 def _checked_reference(reference: Tensor, substrate: Substrate) -> Tensor:
-    if reference.shape != allocation_shape(substrate) or not bool(substrate.feasible(reference.unsqueeze(0)).all()):
+    checked_tensor(reference, "reference")
+    fits = reference.is_floating_point() and reference.shape == allocation_shape(substrate)
+    if not fits or not bool(substrate.feasible(reference.unsqueeze(0)).all()):
         raise ValueError(f"reference must be one feasible allocation {allocation_shape(substrate)}, got {reference}")
     return reference
 
 
 def _checked_menu(menu: Menu, substrate: Substrate) -> Menu:
     """Return the menu in float64 with a slot axis."""
-    levers, prices = (part.detach().to(torch.float64, copy=True) for part in menu)
+    levers, prices = (
+        checked_tensor(part, f"a menu's {name}").detach().to(torch.float64, copy=True)
+        for name, part in menu._asdict().items()
+    )
     if levers.ndim == 3:
         levers, prices = levers.unsqueeze(0), prices.unsqueeze(0)
     slots = len(contexts_of(substrate)) + 1

@@ -1,10 +1,14 @@
 """A network that writes each bidder's menu from the others' bids and the context."""
 
+from typing import SupportsIndex
+
 import torch
 from torch import Tensor, nn
 
+from auctionsim.checks import checked_count
 from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.offers import Menu
+from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 
@@ -27,11 +31,12 @@ class MenuNetwork(nn.Module):
     ignores_own_bid = True  # what `MenuAuction.dsic_proof` asks for
 
     def __init__(
-        self, substrate: Substrate, *, entries: int, hidden: int = 64, free: Menu | None = None, seed: int = 0
+        self, substrate: Substrate, *, entries: int, hidden: int = 64, free: Menu | None = None, seed: SupportsIndex = 0
     ) -> None:
         super().__init__()
         check_menus_fit(substrate)
-        generator = torch.Generator().manual_seed(seed)
+        checked_count(entries, "entries"), checked_count(hidden, "hidden")
+        generator = seeded(seed)
         n, features, levers = substrate.num_bidders, len(substrate.features), len(substrate.levers)
         self.hidden, self.entries, self.num_levers = hidden, entries, levers
         self.slots = len(contexts_of(substrate)) + 1

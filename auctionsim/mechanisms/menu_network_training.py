@@ -1,15 +1,18 @@
 """Learning a network that writes menus: from a fixed menu on, by gradient through the soft choice."""
 
+from typing import SupportsIndex
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_count, checked_number
+from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.menu import MenuAuction, entry_exposures
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, product
+from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable
 
 EVALUATIONS = 20  # points of the training history
@@ -25,7 +28,7 @@ def train_menu_writer(
     batch: int = 256,
     learning_rate: float = 0.003,
     inverse_temperatures: tuple[float, float] = (30.0, 1000.0),
-    seed: int = 0,
+    seed: SupportsIndex = 0,
     progress: Progress | None = None,
 ) -> MenuAuction:
     """Let a network rewrite a fixed menu for every (b_{−i}, context), so as to raise E[Σ p − user_weight · L].
@@ -51,10 +54,10 @@ def train_menu_writer(
     """
     if not isinstance(rule.menus, Menu):
         raise ValueError("the rule to begin with must have fixed menus")
-    checked_number(user_weight, "user_weight")
+    checked_money(user_weight, "user_weight")
     checked_count(steps, "steps")
     substrate = rule.range
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     entries = rule.menus.prices.shape[2]
     network = MenuNetwork(
         substrate, entries=entries, hidden=checked_count(hidden, "hidden"), free=rule.menus, seed=seed

@@ -1,12 +1,12 @@
 """Learning a menu: levers and prices by gradient through a soft choice, annealed until it is the hard one."""
 
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_count, checked_number
+from auctionsim.checks import checked_count, checked_money, checked_number
 from auctionsim.mechanisms.free_menu import FreeMenu
 from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_exposures
 from auctionsim.mechanisms.menu_losses import MenuLosses
@@ -14,6 +14,7 @@ from auctionsim.mechanisms.menu_polishing import Polish, can_polish
 from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
+from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 LAST = 0.01  # the last step size, as a share of the first
@@ -33,7 +34,7 @@ def train_menu(
     batch: int = 1024,
     learning_rate: float = 0.02,
     inverse_temperatures: tuple[float, float] = (20.0, 300.0),
-    seed: int = 0,
+    seed: SupportsIndex = 0,
     progress: Progress | None = None,
 ) -> MenuAuction:
     """Learn one fixed menu a bidder (and context) that maximises E[Σ p − user_weight · L] under truthful choices.
@@ -64,14 +65,14 @@ def train_menu(
     """
     check_menus_fit(substrate)
     settings = _Settings(
-        checked_number(user_weight, "user_weight"),
+        checked_money(user_weight, "user_weight"),
         checked_count(steps, "steps"),
         checked_count(batch, "batch"),
         checked_number(learning_rate, "learning_rate"),
         inverse_temperatures,
     )
     distribution = product(priors, substrate.num_bidders, len(substrate.features))
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     lesson = _Lesson(substrate, distribution, settings, generator)
     menu = FreeMenu(substrate, lesson.slots, checked_count(entries, "entries"), lesson.money, generator)
     menu.price_by_value(substrate, lesson.typical, generator)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from auctionsim.checks import checked_number
+from auctionsim.checks import checked_money
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, same_substrate, treats_bidders_alike
@@ -24,7 +24,7 @@ class PayAsBid(Mechanism):
     def __init__(self, substrate: Substrate, user_weight: float = 0.0) -> None:
         super().__init__(substrate.num_bidders, len(substrate.features), substrate)
         self.range: Substrate = substrate
-        self.user_weight = checked_number(user_weight, "user_weight")
+        self.user_weight = checked_money(user_weight, "user_weight")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Maximise reported welfare and charge the reports."""

@@ -41,7 +41,8 @@ class Mechanism(ABC):
 
         Args:
             bids: (batch, bidder, feature), finite, ≥ 0, in money per unit of exposure.
-            context: (batch,) indices into the substrate's contexts, or None.
+            context: (batch,) indices into the substrate's contexts. None where it has some: one outcome for all of
+                them, chosen on their mean, as where nobody knows the context in time.
         Returns:
             The outcome, in the bids' dtype and on their device.
         Raises:

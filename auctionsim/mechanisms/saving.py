@@ -250,12 +250,13 @@ def _affine(saved: Saved, substrate: Substrate | None) -> Mechanism:
 def _virtual(saved: Saved, substrate: Substrate | None) -> Mechanism:
     s = saved.settings
     rows = [Record({"row": row}, "priors") for row in s.items("priors")]
+    below = s.text("below_support") if "below_support" in s else "ignored"  # what files meant that do not say
     return VirtualWelfareMaximizer(
         _given(substrate),
         [[prior_from(prior) for prior in row.records("row")] for row in rows],
         s.number("user_weight", 0),
         no_suppression=s.flag("no_suppression"),
-        below_support=s.text("below_support") if "below_support" in s else "ignored",  # what files meant without it
+        below_support=below,  # type: ignore[arg-type]  # the rule refuses other words
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.blocks import row_blocks
-from auctionsim.checks import checked_number
+from auctionsim.checks import checked_money
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import (
@@ -38,7 +38,7 @@ class VCG(Mechanism):
     def __init__(self, substrate: Substrate, user_weight: float = 0.0) -> None:
         super().__init__(substrate.num_bidders, len(substrate.features), substrate)
         self.range: Substrate = substrate
-        self.user_weight = checked_number(user_weight, "user_weight")
+        self.user_weight = checked_money(user_weight, "user_weight")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Solve each auction once with everybody and once without each bidder, a block of rows in one call."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_context, checked_count, checked_number
+from auctionsim.checks import checked_context, checked_count, checked_money
 from auctionsim.mechanisms.candidates import MOST_CELLS, candidates_of, context_groups, has_candidates
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.virtual_choice import MOST_ROWS, BoxChoice, Choice, Chosen, ListChoice, Weighed
@@ -96,7 +96,7 @@ class VirtualWelfareMaximizer(Mechanism):
         super().__init__(substrate.num_bidders, 1, substrate)
         self.range: Substrate = substrate
         self.priors = product(priors, substrate.num_bidders, 1)
-        self.user_weight = checked_number(user_weight, "user_weight")
+        self.user_weight = checked_money(user_weight, "user_weight")
         self.no_suppression = no_suppression
         if no_suppression and not has_candidates(substrate):
             raise ValueError(f"no_suppression needs a substrate with a finite range, got {type(substrate).__name__}")
@@ -149,7 +149,8 @@ class VirtualWelfareMaximizer(Mechanism):
             draws: How many profiles are drawn, each with its mirror image in quantile space.
             nodes: Instead of drawing, the midpoint rule in quantile space with this many nodes a bidder.
             generator: For the draws.
-            context: Index into the substrate's contexts; None for their average.
+            context: Index into the substrate's contexts; None: of one outcome for all, chosen on their mean. A platform
+                that knows the context earns the mean over contexts of this, which is no less.
         """
         checked_count(draws, "draws", 4)
         n = self.priors.num_bidders

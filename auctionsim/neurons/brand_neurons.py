@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.checks import checked_allocation
+from auctionsim.checks import checked_allocation, checked_count
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.records import shown
 from auctionsim.storage import Stored, checksum, read_stored, serialise, write_stored
@@ -101,7 +101,7 @@ class BrandNeurons:
         return Intervention(1 - total / crowding, target / crowding)
 
     def _membership(self, allocation: Tensor) -> tuple[Float[Tensor, "row brand rank"], Float[Tensor, "row brand 1"]]:
-        checked_allocation(allocation, (len(self.brands), 2))
+        checked_allocation(allocation, (len(self.brands), 2), finite=False)  # told more plainly below
         count, amplification = allocation[:, :, 0], allocation[:, :, 1]
         fits = (count >= 0) & (count <= self.max_neurons) & (amplification >= 0) & amplification.isfinite()
         if not bool(fits.all()):
@@ -129,13 +129,15 @@ class BrandNeurons:
 
     def layers(self, brand: int, count: int) -> Int[Tensor, " layer"]:
         """Count a brand's first `count` neurons by layer."""
-        layer = self.ranking[brand, :count] // self.neurons_per_layer
+        if not 0 <= checked_count(brand, "brand", 0) < len(self.brands):
+            raise ValueError(f"brand must lie in [0, {len(self.brands) - 1}], got {brand}")
+        layer = self.ranking[brand, : checked_count(count, "count", 0)] // self.neurons_per_layer
         return torch.bincount(layer, minlength=self.num_layers)
 
     def overlap(self, count: int) -> Float[Tensor, "brand brand"]:
         """Return the Jaccard similarity of the brands' first `count` neurons: 1 on the diagonal."""
         member = torch.zeros(len(self.brands), self.num_layers * self.neurons_per_layer)
-        member.scatter_(1, self.ranking[:, :count], 1.0)
+        member.scatter_(1, self.ranking[:, : checked_count(count, "count", 0)], 1.0)
         both = member @ member.T
         size = member.sum(1)
         return both / (size.unsqueeze(1) + size - both)

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_number
+from auctionsim.checks import MOST_MONEY, checked_number
 from auctionsim.priors.ironing import VirtualValueCurve, distinct, hull_slopes, started_at_zero
 from auctionsim.priors.protocol import Atoms, Prior, as_float64, in_dtype_of
 
@@ -64,7 +64,7 @@ class Empirical(Prior):
 
     def __init__(self, samples: Tensor | Sequence[float], weights: Tensor | Sequence[float] | None = None) -> None:
         values = torch.as_tensor(samples, dtype=torch.float64).detach().flatten()
-        if not len(values) or not bool((torch.isfinite(values) & (values >= 0)).all()):
+        if not len(values) or not bool(((values <= MOST_MONEY) & (values >= 0)).all()):
             raise ValueError("an empirical prior needs at least one sample, all finite and >= 0")
         values, order = values.sort(stable=True)
         counts = _checked_weights(weights, len(values))[order]

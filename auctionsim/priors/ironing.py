@@ -32,7 +32,8 @@ class VirtualValueCurve(NamedTuple):
         Knots are rounded down to the precision of `valuations`, so that a support point drawn in float32 counts as
         that point and not as a value just below it.
         """
-        values, phis = self.at_precision(valuations.dtype, valuations.device)
+        floating = valuations.dtype if valuations.is_floating_point() else torch.float64
+        values, phis = self.at_precision(floating, valuations.device)
         v = valuations.double()
         k = torch.searchsorted(values, v.detach().contiguous(), right=True) - 1
         return phis[k] + (v - values[k]) * self._steepness(values, phis)[k]

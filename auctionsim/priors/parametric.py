@@ -8,7 +8,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from auctionsim.checks import checked_number
+from auctionsim.checks import MOST_MONEY, checked_money, checked_number
 from auctionsim.priors.ironing import VirtualValueCurve, started_at_zero
 from auctionsim.priors.protocol import Prior, through_scipy
 
@@ -17,7 +17,7 @@ class Uniform(Prior):
     """U[low, high]; φ(v) = 2v − high."""
 
     def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
-        low, high = checked_number(low, "low"), checked_number(high, "high")
+        low, high = checked_money(low, "low"), checked_money(high, "high")
         if not low < high:
             raise ValueError(f"a uniform prior needs low < high, got [{low}, {high}]")
         super().__init__(low, high, (low + high) / 2, (low, high))
@@ -50,7 +50,7 @@ class Exponential(Prior):
     """Density exp(−v/mean)/mean; φ(v) = v − mean."""
 
     def __init__(self, mean: float = 1.0) -> None:
-        if checked_number(mean, "mean") == 0:
+        if checked_money(mean, "mean") == 0:
             raise ValueError("mean must be positive, got 0")
         super().__init__(0.0, math.inf, float(mean), (float(mean),))
 
@@ -82,7 +82,7 @@ class Beta(Prior):
 
     def __init__(self, a: float, b: float, low: float = 0.0, high: float = 1.0) -> None:
         self.a, self.b = checked_number(a, "a", 1e-3, 1e6), checked_number(b, "b", 1e-3, 1e6)
-        low, high = checked_number(low, "low"), checked_number(high, "high")
+        low, high = checked_money(low, "low"), checked_money(high, "high")
         if not low < high:
             raise ValueError(f"a beta prior needs low < high, got [{low}, {high}]")
         super().__init__(low, high, low + (high - low) * self.a / (self.a + self.b), (self.a, self.b, low, high))
@@ -117,7 +117,8 @@ class TruncatedNormal(Prior):
     """A normal with the given location and scale, conditioned on [low, high]; log-concave, hence regular."""
 
     def __init__(self, location: float, scale: float, low: float = 0.0, high: float = math.inf) -> None:
-        self.location, self.scale = checked_number(location, "location", -math.inf), checked_number(scale, "scale")
+        self.location = checked_number(location, "location", -MOST_MONEY, MOST_MONEY)
+        self.scale = checked_money(scale, "scale")
         low, high = checked_number(low, "low"), checked_number(high, "high", infinite=True)
         if not (low < high and self.scale > 0):
             raise ValueError(f"a truncated normal needs low < high and scale > 0, got [{low}, {high}], scale {scale}")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from auctionsim.checks import checked_text
 from auctionsim.priors.composite import Empirical, Mixture
 from auctionsim.priors.parametric import Beta, Exponential, TruncatedNormal, Uniform
 from auctionsim.priors.protocol import Prior
@@ -31,7 +32,7 @@ def parse_priors(text: str) -> Prior | list[Prior]:
         >>> parse_priors("0.6*beta:2,8+0.4*beta:8,2; exponential:1")[1]
         Exponential(1.0)
     """
-    parts = [_mixed(part) for part in text.split(";")]
+    parts = [_mixed(part) for part in checked_text(text, "a prior").split(";")]
     return parts if ";" in text else parts[0]
 
 

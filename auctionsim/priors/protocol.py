@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from auctionsim.checks import checked_number
 from auctionsim.claims import in_force, source_of
 from auctionsim.priors.ironing import (
     HullSlopes,
@@ -215,7 +216,9 @@ def through_scipy(function: Callable[..., Any], *arguments: float | Tensor) -> T
 
 def as_float64(v: Tensor | float) -> Tensor:
     """Return a tensor, or a number as a 0-dimensional one, in float64."""
-    return torch.as_tensor(v, dtype=torch.float64) if not isinstance(v, Tensor) else v.double()
+    if isinstance(v, Tensor):
+        return v.double()
+    return torch.tensor(checked_number(v, "a number", -math.inf, infinite=True), dtype=torch.float64)
 
 
 def in_dtype_of(answer: Tensor, argument: Tensor | float) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_number
+from auctionsim.checks import checked_number, checked_tensor
 from auctionsim.metrics import Interval
 
 
@@ -32,7 +32,7 @@ def bounded_mean_interval(samples: Tensor, confidence: float = 0.95, value_range
     Raises:
         ValueError: Fewer than two samples, or a range shorter than the observed one.
     """
-    if samples.ndim != 1 or len(samples) < 2 or not bool(torch.isfinite(samples).all()):
+    if checked_tensor(samples, "samples").ndim != 1 or len(samples) < 2 or not bool(torch.isfinite(samples).all()):
         raise ValueError(f"samples must be a finite vector of at least two, got shape {tuple(samples.shape)}")
     values = samples.detach().double()
     seen = float(values.max() - values.min())

@@ -61,7 +61,7 @@ def deployed_regret(
         deployed_on: The substrate that pays; same bidders, features and allocations. A live model is wrapped,
             `AskedOnce(live, ("slot_probability",))`: it is asked about each distinct allocation once.
         valuations: (batch, bidder, feature), independent draws.
-        context: (batch,) or None.
+        context: (batch,), or None: one auction for all contexts, on the mean surface, as in `ex_post_regret`.
         reports: (batch, bidder, feature), default the truth.
         budget: Misreports scored for each row and bidder, in each place.
         generator: Scrambles both searches.

@@ -73,7 +73,9 @@ def ex_post_regret(
         mechanism: Any callable bids, context → outcome; scored exactly as deployed.
         substrate: What pays exposure; another than the mechanism was designed on gives its deployed regret.
         valuations: (batch, bidder, feature).
-        context: (batch,) indices into the substrate's contexts, or None.
+        context: (batch,) indices into the substrate's contexts. None on a substrate that has contexts: one auction for
+            all of them, cleared and paid on the mean surface, as where nobody knows the context in time. It is not the
+            mean of the regrets of the auctions that environments play: draw contexts for that.
         reports: (batch, bidder, feature), what everybody submits, i included, unless deviating; default the truth.
         budget: Misreports scored through the mechanism for each row and bidder.
         generator: Scrambles the even filling; None is deterministic.

@@ -71,7 +71,7 @@ def menu_regret_sources(
         mechanism: Gives every bidder levers of its own, as `MenuAuction`.
         substrate: What pays exposure.
         valuations: (batch, bidder, feature).
-        context: (batch,) or None.
+        context: (batch,), or None: one auction for all contexts, on the mean surface, as in `ex_post_regret`.
         reports: (batch, bidder, feature), default the truth.
         budget: Misreports scored for each of the three.
         generator: Scrambles the search.

@@ -33,7 +33,9 @@ from auctionsim.report.run_records import (
 from auctionsim.tables import read_parquet
 
 MOST_ROWS = 500  # of a table on the page; the file has them all
-MOST_LETTERS = 4000  # of a text in such a row
+MOST_LETTERS = 1 << 22  # of such a table's texts together; longer ones are cut to their share of it
+FEWEST_LETTERS = 40  # that are left of a text
+MOST_TABLES = 100  # of a run
 MOST_FILES = 1000  # that a page links to
 MOST_PICTURE_BYTES = 1 << 26
 """Of a run's pictures together: 64 MiB."""
@@ -137,7 +139,7 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
     path = folder / "run.json"
     if not path.is_file():
         raise ValueError(f"{folder} is no run folder: it has no run.json")
-    record = read_record(own_file(folder, path))
+    record = read_record(own_file(folder, path), finite=False)
     if is_unfinished(record):
         return _unfinished(folder, record)
     link = partial(_link, beside=beside)
@@ -152,7 +154,7 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         settings=settings_of(record),
         board=_trade_off(folder, key),
         pictures=tuple(_pictures(folder)),
-        tables=tuple(_table(own_file(folder, found), link(found)) for found in sorted(folder.glob("*.parquet"))),
+        tables=tuple(_table(own_file(folder, found), link(found)) for found in _tables(folder)),
         replies=replies,
         files=tuple(File(f.name, link(f)) for f in _listed(folder)),
         brand_index={brand.name: index for index, brand in enumerate(brands)},
@@ -219,14 +221,22 @@ def _pictures(folder: Path) -> Iterator[Picture]:
         yield Picture(path.stem.replace("_", " "), f"data:image/png;base64,{coded}")
 
 
+def _tables(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.parquet"))
+    if len(found) > MOST_TABLES:
+        raise ValueError(f"{folder}: has {len(found)} tables; a page shows at most {MOST_TABLES}")
+    return found
+
+
 def _table(path: Path, link: str) -> DataTable:
     table = read_parquet(path, MOST_ROWS)
     columns = tuple(Column(n.replace("_", " "), kind) for n, kind in zip(table.columns, table.numeric, strict=True))
-    rows = tuple(tuple(map(_cell, row, table.numeric)) for row in table.rows)
+    letters = max(MOST_LETTERS // max(len(table.rows) * len(columns), 1), FEWEST_LETTERS)
+    rows = tuple(tuple(_cell(*part, letters) for part in zip(row, table.numeric, strict=True)) for row in table.rows)
     return DataTable(path.stem.replace("_", " "), path.name, link, columns, rows, table.total)
 
 
-def _cell(value: Any, numeric: bool) -> Cell:
+def _cell(value: Any, numeric: bool, letters: int) -> Cell:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Cell(wording.NOTHING, "" if numeric else None)
     if isinstance(value, bool):
@@ -236,7 +246,7 @@ def _cell(value: Any, numeric: bool) -> Cell:
     if isinstance(value, float):
         return Cell(wording.number(value, 4), value)
     text = str(value)
-    return Cell(text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…", None)
+    return Cell(text if len(text) <= letters else f"{text[:letters]}…", None)
 
 
 def _trade_off(folder: Path, key: str) -> Board | None:
@@ -252,10 +262,13 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     }
     points = [
         TradeOffPoint(
-            row.text("mechanism"),
-            row.text("replicate"),
-            *(row.number(name) for name in ("user_weight", "revenue", "user_loss", "objective")),
-            best[_market(row)],
+            mechanism=row.text("mechanism"),
+            replicate=row.text("replicate"),
+            user_weight=row.number("user_weight"),
+            revenue=row.number("revenue"),
+            user_loss=row.number("user_loss"),
+            objective=row.number("objective"),
+            optimum=best[_market(row)],
         )
         for row in rows
         if _market(row) in best and row.value("objective") is not None

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from auctionsim.blocks import row_blocks
-from auctionsim.checks import checked_allocation, checked_context
+from auctionsim.checks import (
+    checked_allocation,
+    checked_context,
+    checked_count,
+    checked_money,
+    checked_weights,
+)
 from auctionsim.substrates.protocol import FiniteRange, Lever
 
 
@@ -55,6 +61,7 @@ class Bundles:
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return no bundle to anyone: zeros (batch, bidder, 1)."""
+        checked_count(batch, "batch", 0)
         return torch.zeros(batch, self.num_bidders, 1, dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
@@ -86,7 +93,8 @@ class Bundles:
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Return the best set of winners by enumeration."""
-        del user_weight  # no user loss
+        checked_weights(weights, self.num_bidders, len(self.features))
+        checked_money(user_weight, "user_weight")
         checked_context(context, len(weights), self.contexts)
         sets = self.finite_range().allocations.to(weights.device, weights.dtype)
         members = sets.squeeze(2).T  # (bidder, set)

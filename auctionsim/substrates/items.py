@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_context, checked_count
+from auctionsim.checks import (
+    checked_allocation,
+    checked_context,
+    checked_count,
+    checked_money,
+    checked_weights,
+)
 from auctionsim.substrates.protocol import Lever
 
 
@@ -53,6 +59,7 @@ class Items:
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return no item to anyone: zeros (batch, bidder, item)."""
+        checked_count(batch, "batch", 0)
         return torch.zeros(batch, self.num_bidders, self.num_items, dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
@@ -74,7 +81,8 @@ class Items:
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Give each item to the first bidder of the highest positive weight, and to nobody where none is positive."""
-        del user_weight  # no user loss
+        checked_weights(weights, self.num_bidders, len(self.features))
+        checked_money(user_weight, "user_weight")
         checked_context(context, len(weights), self.contexts)
         best, winner = weights.max(dim=1, keepdim=True)
         x = torch.zeros_like(weights)

@@ -141,6 +141,7 @@ class LanguageModelSubstrate:
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return no neurons at amplification 1 for everybody: (batch, bidder, lever)."""
+        checked_count(batch, "batch", 0)
         row = torch.tensor([lever.null for lever in self.levers], dtype=dtype, device=device)
         return row.expand(batch, self.num_bidders, 2).clone()
 

@@ -4,7 +4,14 @@ import torch
 from torch import Tensor
 
 from auctionsim.blocks import row_blocks
-from auctionsim.checks import checked_allocation, checked_context
+from auctionsim.checks import (
+    checked_allocation,
+    checked_context,
+    checked_count,
+    checked_money,
+    checked_tensor,
+    checked_weights,
+)
 from auctionsim.substrates.protocol import FiniteRange, Lever
 
 
@@ -25,7 +32,10 @@ class Lottery:
     separable = False
 
     def __init__(self, exposures: Tensor, user_losses: Tensor, reference: Tensor | None = None) -> None:
-        replies = len(exposures)
+        checked_tensor(exposures, "exposures"), checked_tensor(user_losses, "user_losses")
+        if reference is not None:
+            checked_tensor(reference, "reference")
+        replies = len(exposures) if exposures.ndim else 0
         if exposures.ndim != 3 or not all(exposures.shape) or user_losses.shape != (replies,):
             raise ValueError(
                 f"a lottery needs exposures (reply, bidder, feature) and user_losses (reply,), "
@@ -49,6 +59,7 @@ class Lottery:
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return the reference: (batch, reply)."""
+        checked_count(batch, "batch", 0)
         dtype = dtype or torch.get_default_dtype()
         return self.reference.to(device=device, dtype=dtype).repeat(batch, 1)
 
@@ -79,6 +90,8 @@ class Lottery:
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Return the best sure reply, or the reference where none is better."""
+        checked_weights(weights, self.num_bidders, len(self.features))
+        user_weight = checked_money(user_weight, "user_weight")
         checked_context(context, len(weights), self.contexts)
         exposures = torch.cat([self._expected(self.exposures).unsqueeze(0), self.exposures]).to(weights)
         losses = torch.cat([self._expected(self.user_losses).unsqueeze(0), self.user_losses]).to(weights)
@@ -92,7 +105,8 @@ class Lottery:
 
     def _expected(self, values: Tensor) -> Tensor:
         """Return the mean of values (reply, …) under the reference."""
-        return torch.tensordot(self.reference, values, dims=1)
+        mean: Tensor = torch.tensordot(self.reference, values, dims=1)
+        return mean
 
     def _checked(self, allocation: Tensor) -> Tensor:
         return checked_allocation(allocation, (len(self.reference),))

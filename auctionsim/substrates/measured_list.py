@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation
+from auctionsim.checks import MOST_MONEY, checked_allocation, checked_number
 from auctionsim.storage import Stored
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Replicate, at_null, described_cells, replicates_from
@@ -47,8 +47,9 @@ class MeasuredList(MeasuredSubstrate):
         replicates: Mapping[str, Replicate],
         provenance: Mapping[str, Any],
     ) -> None:
-        listed = _checked_list(allocations, tuple(levers))
-        cells = described_cells(tuple(levers), features, contexts, (len(listed),), listed)
+        checked = tuple(_checked_lever(lever) for lever in levers)
+        listed = _checked_list(allocations, checked)
+        cells = described_cells(checked, features, contexts, (len(listed),), listed)
         super().__init__(cells, replicates, provenance)
 
     @property
@@ -108,6 +109,11 @@ class MeasuredList(MeasuredSubstrate):
 
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {}, {"allocations": self._cells.allocations}
+
+
+def _checked_lever(lever: Lever) -> Lever:
+    ends = (checked_number(end, f"{lever.name}'s bounds", -MOST_MONEY, MOST_MONEY) for end in lever[1:])
+    return Lever(lever.name, *ends)
 
 
 def _checked_list(allocations: Tensor, levers: tuple[Lever, ...]) -> Tensor:

@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_context
+from auctionsim.checks import (
+    checked_allocation,
+    checked_context,
+    checked_count,
+    checked_money,
+    checked_weights,
+)
 from auctionsim.substrates.measured import Measured
 from auctionsim.substrates.measurements import Cells, Replicate, at_null
 from auctionsim.substrates.protocol import FiniteRange
@@ -64,6 +70,7 @@ class MeasuredSubstrate(Measured):
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return every lever at its null: (batch, bidder, lever)."""
+        checked_count(batch, "batch", 0)
         nulls = torch.tensor([lever.null for lever in self.levers], dtype=dtype, device=device)
         return nulls.repeat(batch, self.num_bidders, 1)
 
@@ -91,9 +98,8 @@ class MeasuredSubstrate(Measured):
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Return the exact argmax over all distinct measured interventions; ties go to the first, the null first."""
-        shape = self._sold_shape
-        if weights.shape[1:] != shape or not weights.isfinite().all():
-            raise ValueError(f"weights must be finite and of shape (batch, {shape[0]}, {shape[1]})")
+        checked_weights(weights, self.num_bidders, len(self.features))
+        user_weight = checked_money(user_weight, "user_weight")
         columns = self._columns(weights)
         checked_context(context, len(weights), self.contexts)
         signed = torch.cat([weights.detach().flatten(1), weights.new_full((len(weights), 1), -user_weight)], 1)

@@ -90,7 +90,8 @@ def checked_names(names: Sequence[str], what: str) -> tuple[str, ...]:
         ValueError: They are not.
     """
     listed = (names,) if isinstance(names, str) else tuple(names)
-    if not listed or len(set(listed)) < len(listed) or not all(name.strip() for name in listed):
+    blank = not all(isinstance(name, str) and name.strip() for name in listed)
+    if blank or not listed or len(set(listed)) < len(listed):
         raise ValueError(f"{what} must be one or more different names, got {listed}")
     return listed
 
@@ -187,7 +188,7 @@ def _checked(item: Measurement, cells: Cells, rest: tuple[int, ...], what: str) 
             got = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
             raise ValueError(f"{what}: {part} must be a tensor of shape {shape}, got {got}")
         whole = not (array.is_floating_point() or array.is_complex() or array.dtype == torch.bool)
-        if whole != (part == "n") or array.is_complex():
+        if whole != (part == "n") or array.is_complex() or array.dtype == torch.bool:
             kind = "integers" if part == "n" else "floating point"
             raise TypeError(f"{what}: {part} must be {kind}, got {array.dtype}")
     item = Measurement(

@@ -6,7 +6,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
+from auctionsim.checks import (
+    checked_allocation,
+    checked_context,
+    checked_count,
+    checked_money,
+    checked_number,
+    checked_weights,
+)
 from auctionsim.substrates.protocol import Lever
 
 
@@ -56,6 +63,7 @@ class Positions:
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return nobody anywhere: zeros (batch, bidder, position)."""
+        checked_count(batch, "batch", 0)
         return torch.zeros(batch, self.num_bidders, len(self.click_rates), dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
@@ -77,7 +85,8 @@ class Positions:
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Put the bidders of positive weight in order of weight, the first bidder first on ties."""
-        del user_weight  # no user loss
+        checked_weights(weights, self.num_bidders, len(self.features))
+        checked_money(user_weight, "user_weight")
         checked_context(context, len(weights), self.contexts)
         return self.ranked(weights.squeeze(2), weights.squeeze(2) > 0)
 

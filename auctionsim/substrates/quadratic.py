@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
+from auctionsim.checks import (
+    checked_allocation,
+    checked_context,
+    checked_count,
+    checked_money,
+    checked_number,
+    checked_weights,
+)
 from auctionsim.substrates.protocol import Lever
 
 
@@ -42,6 +49,7 @@ class QuadraticSubstrate:
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return zeros (batch, bidder, 1)."""
+        checked_count(batch, "batch", 0)
         return torch.zeros(batch, self.num_bidders, 1, dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
@@ -72,6 +80,8 @@ class QuadraticSubstrate:
         Raises:
             NotImplementedError: More than 8 bidders (3⁸ faces).
         """
+        checked_weights(weights, self.num_bidders, len(self.features))
+        user_weight = checked_money(user_weight, "user_weight")
         checked_context(context, len(weights), self.contexts)
         n = self.num_bidders
         if n > 8:

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from auctionsim.blocks import row_blocks
-from auctionsim.checks import checked_allocation, checked_context, checked_count
+from auctionsim.checks import (
+    checked_allocation,
+    checked_context,
+    checked_count,
+    checked_money,
+    checked_weights,
+)
 from auctionsim.substrates.protocol import Lever
 
 
@@ -54,6 +60,7 @@ class Units:
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return no unit to anyone: zeros (batch, bidder, unit)."""
+        checked_count(batch, "batch", 0)
         return torch.zeros(batch, self.num_bidders, self.num_units, dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
@@ -77,7 +84,8 @@ class Units:
 
         best_i(u) = max_k best_{i−1}(u − k) + Σ_{l≤k} weight_il; ties go to fewer units, for the last bidder first.
         """
-        del user_weight  # no user loss
+        checked_weights(weights, self.num_bidders, len(self.features))
+        checked_money(user_weight, "user_weight")
         checked_context(context, len(weights), self.contexts)
         w = self._checked(weights)
         blocks = row_blocks(len(w), (self.num_units + 1) ** 2)

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from auctionsim.brands import Brand
 from auctionsim.experiments.support.preparation import MEASUREMENT, Stages, commit_or_none
 from auctionsim.files import sweep, write_text
-from auctionsim.kept import difference, engage, plain
+from auctionsim.kept import difference, plain
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.identification import identification_steps
 from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet
-from auctionsim.records import Record, read_json
+from auctionsim.records import Record, json_in
 
 STAGE = "finding neurons"
 FILE, RECORD = "neurons.safetensors", "neurons.json"
@@ -89,13 +89,12 @@ class Place(NamedTuple):
             ValueError: They were kept under another key, named by what differs; a file is damaged.
         """
         sweep(self.folder)
-        engage("neurons")
         if not (self.file.exists() and self.record.exists()):
             return None
         try:
-            record = Record(read_json(self.record))
+            record = Record(json_in(self.record), "it")
             there, digest, seconds = record.plain("key"), record.text("neurons"), record.number("seconds", 0)
-        except ValueError as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{self.record} is damaged ({error}): remove it and run again") from None
         if there != key:
             raise ValueError(
@@ -129,8 +128,8 @@ class Place(NamedTuple):
         if not path.is_file():
             return None
         try:
-            return Record(read_json(path)).text("neurons")
-        except ValueError as error:
+            return Record(json_in(path), "it").text("neurons")
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
 
 

@@ -27,7 +27,7 @@ from auctionsim.measurement import MeasurementSettings, Report, Workers, measure
 from auctionsim.measurement import Progress as Measured
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
-from auctionsim.records import Record, read_json
+from auctionsim.records import Record, json_in
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 Tick = Callable[[], None]
@@ -126,8 +126,8 @@ def _seconds_in(path: Path) -> float:
     if not path.is_file():
         return 0.0
     try:
-        return Record(read_json(path)).number("seconds", 0)
-    except ValueError as error:
+        return Record(json_in(path), "it").number("seconds", 0)
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
 
 

@@ -14,14 +14,14 @@ import torch
 from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import sweep, write_text
 from auctionsim.neurons.brand_neurons import package_versions
-from auctionsim.records import Record, read_json
+from auctionsim.records import Record, json_in
 
 SECTION, RECORD = "section.md", "run.json"
 PAGE = "report.html"  # where `auctionsim report` puts its page about one folder
 _OUTPUTS = {".csv", ".html", ".json", ".md", ".parquet", ".png", ".safetensors"}
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+def run_record(folder: Path) -> dict[str, Any]:
     """Return what run.json says; empty where there is none.
 
     Raises:
@@ -31,7 +31,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(Record(read_json(path)).content)
+        return dict(Record(json_in(path, finite=False), "it").content)
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
 
@@ -55,7 +55,7 @@ def begin(folder: Path, plan: str, command: str, settings: Mapping[str, Any], *,
         stale: Names of more files of a run of another plan, where its record does not name them.
     """
     sweep(folder)
-    there = read_record(folder)
+    there = run_record(folder)
     gone = set(_names(there.get("stale")))
     if there and there.get("plan") != plan:
         gone |= {*_outputs_of(there, folder), PAGE, *stale}

@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from auctionsim.experiments.support.preparation import commit_or_none, slug
-from auctionsim.experiments.support.run_folder import RECORD, SECTION, begin, finish, is_finished, read_record
-from auctionsim.files import replacing, write_text
-from auctionsim.kept import engage, key_digest
+from auctionsim.experiments.support.run_folder import RECORD, SECTION, begin, finish, is_finished, run_record
+from auctionsim.files import read_text_bounded, replacing, write_text
+from auctionsim.kept import key_digest
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.records import Record, json_in, read_record
 from auctionsim.tables import csv_text
 
 Row = dict[str, Any]
 FORMAT = 2  # of a run's plan and of what is kept under it
+MOST_SECTION_BYTES = 1 << 20
+"""Of a section of prose that is read: 1 MiB."""
 
 
 CLAIMS = (
@@ -90,7 +93,7 @@ class Run:
         Raises:
             ValueError: It is damaged.
         """
-        return read_record(self.folder)
+        return run_record(self.folder)
 
     @property
     def parts(self) -> Path:
@@ -108,7 +111,6 @@ class Run:
         Raises:
             ValueError: The part's file is damaged.
         """
-        engage("parts")
         path = self._part(name)
         was_there = path.exists()
         if not was_there:
@@ -186,9 +188,10 @@ class _Part(NamedTuple):
 
 def _read_part(path: Path) -> _Part:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return _Part([dict(row) for row in kept["rows"]], float(kept["seconds"]), kept["commit"])
-    except (ValueError, TypeError, KeyError) as error:
+        kept = Record(json_in(path, finite=False), "it")
+        rows = [dict(row.content) for row in kept.records("rows")]
+        return _Part(rows, kept.number("seconds", 0), kept.text_or_none("commit"))
+    except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
 
@@ -208,10 +211,11 @@ def kept_section(folder: Path) -> Section:
     Raises:
         FileNotFoundError: The run is not finished.
     """
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    claims = tuple(Claim(**claim) for claim in record["claims"])
-    text = (folder / SECTION).read_text(encoding="utf-8")
-    return Section(record["title"], text, record["figures"], claims)
+    record = read_record(folder / RECORD, finite=False)
+    claims = tuple(Claim(*(claim.text(name) for name in Claim._fields)) for claim in record.records("claims"))
+    figures = record.record("figures")
+    text = read_text_bounded(folder / SECTION, MOST_SECTION_BYTES)
+    return Section(record.text("title"), text, {name: figures.text(name) for name in figures.content}, claims)
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:

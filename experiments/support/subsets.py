@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.experiments.support.kept_neurons import HIGHEST, STAGE, Place, neurons_key
@@ -18,6 +19,7 @@ from auctionsim.neurons.crosstalk import Geometry, geometry, joint_settings
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.prompts import PromptSet
+from auctionsim.records import Record, json_in
 from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement, Replicate
 
@@ -100,7 +102,7 @@ def _kept_geometry(
 
 def _read_geometry(path: Path) -> dict[str, object]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(Record(json_in(path), "it").content)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
@@ -109,12 +111,20 @@ def geometry_from(record: Mapping[str, object]) -> Geometry:
     """Read the matrices that a list's provenance holds.
 
     Raises:
-        ValueError: One is missing.
+        ValueError: One is missing, or is no matrix.
     """
     missing = [name for name in Geometry._fields if name not in record]
     if missing:
         raise ValueError(f"no {missing[0]} was kept: these subsets were measured without their neurons' geometry")
-    return Geometry(*(torch.tensor(record[name], dtype=torch.float64) for name in Geometry._fields))
+    return Geometry(*(_matrix(record[name], name) for name in Geometry._fields))
+
+
+def _matrix(rows: object, name: str) -> Tensor:
+    listed = Record({name: rows}, "geometry").items(name)
+    numbers = [Record({name: row}, "geometry").numbers(name) for row in listed]
+    if not numbers or {len(row) for row in numbers} != {len(numbers)}:
+        raise ValueError(f"geometry, {name} must be a square matrix, got rows of {[len(row) for row in numbers]}")
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
 def subsets_named(name: str) -> MeasuredList:

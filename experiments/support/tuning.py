@@ -13,7 +13,7 @@ from auctionsim.agents.ray_session import ray_running, require_cpus
 from auctionsim.checks import checked_count
 from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import replacing, sweep, write_text
-from auctionsim.kept import difference, engage
+from auctionsim.kept import difference
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.records import read_record
 from auctionsim.tables import csv_text, read_parquet
@@ -96,7 +96,6 @@ def run_study(
     """
     claim(study.folder, study.settings)
     sweep(study.folder)
-    engage("trials")
     if (study.folder / TABLE).exists():
         return read_table(study.folder)
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", SNAPSHOT_SECONDS)

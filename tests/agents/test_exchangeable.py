@@ -31,7 +31,10 @@ from auctionsim.substrates import Bundles, Items, Positions, QuadraticSubstrate,
 UNIT = Uniform(0, 1)
 CLICKS = Positions(4, (1.0, 0.5, 0.25))
 ALIKE: list[tuple[Any, Any]] = [
-    *((rule, Items(3, 2)) for rule in (FirstPrice(0.3), SecondPrice(0.3), ThirdPrice(0.1), AllPay(0.25))),
+    *(
+        (rule, Items(3, 2))
+        for rule in (FirstPrice(0.3), SecondPrice(ties="shared"), SecondPrice(0.3), ThirdPrice(0.1), AllPay(0.25))
+    ),
     *((rule(Units(3, 4)), Units(3, 4)) for rule in (UniformPrice, DiscriminatoryPrice, VickreyUnits)),
     (GeneralizedFirstPrice(CLICKS), CLICKS),
     (GeneralizedSecondPrice(CLICKS, 0.2), CLICKS),

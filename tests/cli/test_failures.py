@@ -13,6 +13,7 @@ import torch
 
 from auctionsim import cli
 from auctionsim.cli.failures import DEFECT, MISTAKE, failure, traceback_of
+from auctionsim.cli.options import command_line
 from auctionsim.language_models import loading
 from auctionsim.language_models.loading import ModelUnavailableError
 from auctionsim.substrates import QuadraticSubstrate
@@ -135,6 +136,13 @@ def test_debug_is_a_word_after_two_dashes(monkeypatch: pytest.MonkeyPatch, capsy
     assert "Traceback" not in told
 
 
+def test_the_command_that_is_kept_is_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["/bin/auctionsim", "demo", "--debug", "--category", "running shoes", "--", "--debug"]
+    )
+    assert command_line() == "auctionsim demo --category 'running shoes' -- --debug"
+
+
 def test_a_group_without_a_command_shows_its_help(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,7 +158,7 @@ def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    program = f"{sys.executable} -m auctionsim.cli surface show running-shoes-2@1 | head -c 1"
+    program = f"{sys.executable} -m auctionsim.cli surface measure --help | head -c 1"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
     assert len(done.stdout) == 1
     assert done.stderr == ""

@@ -29,7 +29,7 @@ def test_the_page_names_what_there_is() -> None:
         assert gymnasium.spec(name).kwargs == {"setting": setting}
     assert set(SETTING_OF_ID.values()) == {*SETTINGS, *LIVE_SETTINGS}
     assert all(f"| `{part}` |" in PAGE for part in OBSERVABLES)
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 SECTIONS = ("Creation", "Spaces", "Reward", "End", "Options", "Version history")
@@ -66,6 +66,12 @@ def test_stable_baselines3_learns_the_equilibriums_bids() -> None:
 def test_the_learner_finds_half(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0.4 < float(run("make_vec")["best"]) < 0.6  # type: ignore[arg-type]
     assert "best share is" in capsys.readouterr().out
+
+
+def test_a_strategy_that_observes_its_budget_plays() -> None:
+    env = run("pacing.observes")["env"].unwrapped  # type: ignore[attr-defined]
+    assert env.played.round.bids[0, 1] > 0
+    assert float(env.played.round.bids[0, 1]) == float(env.game.valuations(env.played.before)[0, 1])  # 2 is left: all
 
 
 @pytest.mark.slow

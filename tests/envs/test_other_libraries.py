@@ -95,6 +95,22 @@ class TestStableBaselines3:
             env.step_wait()
         env.close()
 
+    def test_rows_that_end_apart_keep_their_own_numbers(self) -> None:
+        from auctionsim.envs import NeuronAuctionVecEnv
+
+        env = NeuronAuctionVecEnv("first-price", 2, rounds=2)
+        env.seed(3)
+        env.reset()
+        env.step(np.full((2, 1), 0.5, np.float32))
+        env.env.reset(options={"reset_mask": np.array([False, True])})
+        _, rewards, over, infos = env.step(np.ones((2, 1), np.float32))
+        assert over.tolist() == [True, False]
+        assert [row["payment"] for row in infos] == [1.0, 1.0]  # the highest bid wins, and is paid, in either row
+        assert [row["bid"].item() for row in infos] == [1.0, 1.0]
+        assert "terminal_observation" in infos[0]
+        assert "terminal_observation" not in infos[1]
+        assert (rewards < 0).all()
+
     def test_its_wrappers_and_checker(self) -> None:
         from stable_baselines3.common.env_checker import check_env
         from stable_baselines3.common.env_util import make_vec_env

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.env.env_context import EnvContext
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
@@ -70,6 +71,18 @@ def test_workers_seeds_and_evaluation_share_nothing() -> None:
     assert len(seen) == len(set(seen)) == 3 * 3 * 2 * 6 * 2
 
 
+def test_a_runner_that_goes_on_plays_new_auctions() -> None:
+    """RLlib tells a restored or restarted runner how many steps were taken; an evaluator plays its own again."""
+    for evaluation in (False, True):
+        seen = []
+        for steps in (0, 64, 64, 128):
+            runner = sampler(NeuronAuctionEnvRunner, 1, rows=2, evaluation=evaluation)
+            runner.set_state({"num_env_steps_sampled_lifetime": steps})
+            seen.append(first_values(runner.sample(num_episodes=2, random_actions=True)))
+        assert seen[1] == seen[2]
+        assert len({value for values in seen for value in values}) == (4 if evaluation else 12)
+
+
 def test_rllibs_own_runner_plays_what_ours_plays() -> None:
     """The single environment knows its worker and its place: it begins the rows that the native batch begins."""
     together: list[float] = []
@@ -121,8 +134,6 @@ def test_each_seat_is_played_by_its_own_module(explore: bool) -> None:
         return "high" if (int(episode.id_, 16) + int(agent[-1])) % 3 == 0 else "low"
 
     runner = sampler(NeuronAuctionEnvRunner, 0, rows=12, mapping=mapping, policies=("high", "low"))
-    import torch
-
     for name, bias in (("high", 5.0), ("low", -5.0)):
         with torch.no_grad():
             head = runner.module[name].pi
@@ -147,6 +158,29 @@ def test_each_seat_is_played_by_its_own_module(explore: bool) -> None:
     steps = {name: value.peek() for name, value in metrics["num_module_steps_sampled"].items()}
     counts = Counter(one.module_for(agent) for one in episodes for agent in one.agent_episodes)
     assert steps == {name: count * ROUNDS for name, count in counts.items()}
+
+
+def test_what_an_episode_keeps_is_its_own() -> None:
+    """Each bidder's outputs are its module's on what it saw, and its rewards are those of both bidders' actions."""
+
+    def mapping(agent: str, episode: MultiAgentEpisode, **_: Any) -> str:
+        return "old" if (int(episode.id_, 16) + int(agent[-1])) % 3 == 0 else "new"
+
+    runner = sampler(NeuronAuctionEnvRunner, 0, rows=12, mapping=mapping, policies=("new", "old"))
+    for one in runner.sample(num_episodes=12, explore=True):
+        values, bids, rewards = [], [], []
+        for _, played in sorted(one.agent_episodes.items()):
+            seen = torch.from_numpy(np.asarray(played.get_observations())[:-1])
+            with torch.no_grad():
+                inputs = runner.module[played.module_id].forward_exploration({"obs": seen})["action_dist_inputs"]
+            kept = np.asarray(played.get_extra_model_outputs("action_dist_inputs"))
+            np.testing.assert_allclose(kept, inputs.numpy(), atol=1e-5)
+            assert kept.std(0).max() > 0
+            values.append(seen[:, 0].numpy())
+            bids.append(np.clip((np.asarray(played.get_actions())[:, 0] + 1) / 2, 0, 1))  # RLlib stretches [−1, 1]
+            rewards.append(np.asarray(played.get_rewards()))
+        wins = np.stack([bids[0] >= bids[1], bids[0] < bids[1]])
+        np.testing.assert_allclose(np.stack(rewards), wins * (np.stack(values) - np.stack(bids)), atol=1e-5)
 
 
 def test_a_mapping_to_nowhere_is_refused() -> None:

@@ -9,16 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auctionsim.envs.game import AuctionGame
-from auctionsim.envs.row_draws import EpisodeKeys, philox4x32, uniform_indices, uniform_levels, words
+from auctionsim.envs.row_draws import (
+    EpisodeKeys,
+    beyond,
+    levels_of,
+    philox4x32,
+    uniform_indices,
+    uniform_levels,
+    words,
+)
 from auctionsim.envs.row_seeds import (
     RowStreams,
-    checked_seed,
     fresh_rows,
     seeded_rows,
     spread_seeds,
     worker_rows,
 )
 from auctionsim.priors import Beta, Exponential, Mixture, Uniform
+from auctionsim.seeds import checked_seed
 from auctionsim.substrates import Items
 
 # counter, key, answer: "philox4x32 10" in Random123's file kat_vectors
@@ -96,6 +104,15 @@ def test_levels_are_uniform_and_never_at_the_ends() -> None:
     assert abs(np.corrcoef(pairs.T)[0, 1]) < 0.08
     neighbours = uniform_levels(keys(list(range(4097))), 1).numpy()[:, 0]
     assert abs(np.corrcoef(neighbours[:-1], neighbours[1:])[0, 1]) < 0.08
+
+
+def test_the_ends_of_words() -> None:
+    ends = levels_of(np.array([0, 2**11 - 1, 2**11, 2**63, 2**64 - 1], np.uint64))
+    assert ends.tolist() == [2.0**-54, 2.0**-54, 2.0**-53, 0.5, 1 - 2.0**-53]
+    last = np.array([2**64 - 3, 2**64 - 2, 2**64 - 1], np.uint64)  # 2⁶⁴ is 1 more than a multiple of 3 and of 5
+    assert beyond(last, 3).tolist() == beyond(last, 5).tolist() == [False, False, True]
+    assert beyond(last, 7).tolist() == [False, True, True]
+    assert beyond(last, 4).tolist() == beyond(last, 1).tolist() == [False, False, False]
 
 
 @pytest.mark.parametrize("below", [1, 2, 3, 7])

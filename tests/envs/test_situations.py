@@ -11,6 +11,7 @@ from torch import Tensor
 import auctionsim  # noqa: F401  registers the ids
 from auctionsim.envs import (
     AuctionGame,
+    NeuronAuctionMultiAgentEnv,
     NeuronAuctionVectorEnv,
     observation_layout,
     parallel_env,
@@ -92,6 +93,23 @@ def test_single_environments_tell_the_same() -> None:
             assert torch.equal(getattr(both, name)[1:], getattr(row, name)), name
 
 
+def test_a_schedule_by_round_never_runs_out_where_episodes_begin_anew() -> None:
+    schedule = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    rounds = []
+
+    def by_round(valuations: Tensor, situation: Situation) -> Tensor:
+        assert situation.round is not None
+        rounds.append(situation.round.tolist())
+        return valuations * schedule[situation.round].unsqueeze(1)
+
+    by_round.observes = ("round",)  # type: ignore[attr-defined]
+    env = NeuronAuctionVectorEnv(2, opponents=by_round, **OPTIONS)
+    env.reset(seed=0)
+    for _ in range(7):
+        env.step(np.zeros((2, 1), np.float32))
+    assert rounds == [[k, k] for k in (0, 1, 2, 3, 3, 0, 1)]  # the fifth step begins the next episode
+
+
 def test_what_a_game_does_not_have_is_said_so() -> None:
     """No budgets: infinitely much is left. No contexts: None."""
     told = []
@@ -111,25 +129,27 @@ def test_what_a_game_does_not_have_is_said_so() -> None:
         gymnasium.make("auctionsim/FirstPrice-v0", opponents=rival)
 
 
-def test_pettingzoo_bidders_can_play_strategies_from_what_they_observe() -> None:
+@pytest.mark.parametrize("face", ["pettingzoo", "rllib"])
+def test_agents_can_play_strategies_from_what_they_observe(face: str) -> None:
     """The same bids as in the seat of an opponent, which is told the state itself."""
     observe = ("valuation", "round", "context", "last_payment", "budget", "last_exposure")
-    env = parallel_env(observe=observe, **OPTIONS)
+
+    def made(**more: Any) -> Any:
+        return parallel_env(**more) if face == "pettingzoo" else NeuronAuctionMultiAgentEnv(more)
+
+    env = made(observe=observe, **OPTIONS)
     seen, _ = env.reset(seed=5)
     layout = observation_layout(env.game)
     assert layout.names == observe
-    assert sum(layout.widths) == env.observation_space("bidder_0").shape[0]
+    assert sum(layout.widths) == env.observation_spaces["bidder_0"].shape[0]
     strategy = Pacing()
-    while env.agents:
-        state = env._state
-        assert state is not None
-        seat = LearnerSeat(env.game, 0, strategy)
-        direct = seat.bids(state, torch.zeros(1, 1))[0, 1]
+    for _ in range(4):
+        direct = LearnerSeat(env.game, 0, strategy).bids(env._state, torch.zeros(1, 1))[0, 1]
         own = strategy_action(env.game, strategy, seen["bidder_1"])
         np.testing.assert_allclose(own, direct.numpy(), rtol=1e-5)
         seen, *_ = env.step({"bidder_0": np.full(1, 0.3, np.float32), "bidder_1": own})
     assert strategy_action(env.game, None, seen["bidder_1"])[0] == pytest.approx(seen["bidder_1"][0])
-    plain = parallel_env(observe=("valuation",), **OPTIONS)
+    plain = made(observe=("valuation",), **OPTIONS)
     seen, _ = plain.reset(seed=5)
     with pytest.raises(ValueError, match="this observation shows valuation"):
         strategy_action(plain.game, strategy, seen["bidder_1"])

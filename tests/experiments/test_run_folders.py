@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from auctionsim.experiments.support.run_folder import begin, read_record
+from auctionsim.experiments.support.run_folder import begin, run_record
 from auctionsim.experiments.support.running import Run, Section
 from auctionsim.report import write_runs_report
 
@@ -80,7 +80,7 @@ def test_the_same_run_begun_again_keeps_its_results_until_they_are_replaced(tmp_
 
 def test_a_folder_of_an_earlier_version_is_emptied_of_what_such_runs_wrote(tmp_path: Path) -> None:
     carry_out(tmp_path, 1, ("numbers", "more"))
-    record = read_record(tmp_path)
+    record = run_record(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({k: v for k, v in record.items() if k not in ("finished", "files")}))
     carry_out(tmp_path, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -191,6 +191,27 @@ def test_code_that_a_model_brings_is_never_run_nor_asked_about(
     assert not marker.exists()
 
 
+class _Touch:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> object:
+        return open, (str(self.path), "w")
+
+
+def test_weights_that_are_pickles_run_nothing(folder: Path, tmp_path: Path) -> None:
+    place, marker = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(folder, place)
+    (place / "model.safetensors").unlink()
+    torch.save({"model.norm.weight": _Touch(marker)}, place / "pytorch_model.bin")
+    with pytest.raises(ModelUnavailableError, match=r"no language model '.*model' here") as told:
+        load_model(str(place), device="cpu")
+    assert "\n" not in str(told.value)
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize("kind", ["bloom", "mixtral", "hrm_text", "llama4_text", "bert"])
 def test_an_architecture_that_does_not_decode_is_refused_when_loaded(kind: str, folder: Path, tmp_path: Path) -> None:
     network: Any = tiny_network(kind)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.mechanisms import VCG, PayAsBid
 from auctionsim.priors import Uniform
-from auctionsim.regret import ex_interim_regret, exploitability, nash_conv
+from auctionsim.regret import corner_regret, ex_interim_regret, exploitability, nash_conv
 from auctionsim.strategies import Situation
 from auctionsim.substrates import ResponseSurface
 from tests.regret.test_ex_interim_regret import seeded
@@ -128,3 +128,22 @@ def test_on_measured_surfaces_it_is_the_mean_too(name: str) -> None:
     assert found.context_gains is not None
     assert len(found.context_gains) == len(surface.contexts)
     assert float(found.context_gains.mean((1, 2)).std()) > 1e-4  # contexts are different games
+
+
+def test_corners_bound_cells_over_contexts_too() -> None:
+    edges, bids = torch.tensor([0.0, 0.5, 1.0]), torch.tensor([[0.1, 0.2], [0.4, 0.3]])
+    cells = corner_regret(RULE, PLACE, UNIT, edges, bids, draws=128, budget=32, generator=seeded(4))
+    corners = torch.tensor([0.0, 0.5, 0.5, 1.0]).view(4, 1, 1).expand(4, 2, 1).contiguous()
+    step = [lambda v, i=i: torch.where(v < 0.5, bids[0, i], bids[1, i]) for i in range(2)]
+    direct = ex_interim_regret(
+        RULE,
+        PLACE,
+        UNIT,
+        valuations=corners,
+        reports=bids[[0, 1, 0, 1]].unsqueeze(2),
+        strategies=step,
+        draws=128,
+        budget=32,
+        generator=seeded(4),
+    )
+    torch.testing.assert_close(cells.lower[0], direct.lower[[0, 2]].amax(0))

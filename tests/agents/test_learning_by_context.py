@@ -130,3 +130,12 @@ def test_files_keep_what_strategies_observe(tmp_path: Path) -> None:
     assert not torch.equal(bids_of(again[0], v, situation), bids_of(again[0], v, moved))
     unlimited = situation._replace(budget_left=torch.full((6,), torch.inf))
     assert bool(bids_of(again[0], v, unlimited).isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("observes", "scales"),
+    [(("context",), []), (("round",), [1.0, 1.0]), (("last_exposure", "context"), [1.0, 1.0]), (("round",), [-1.0])],
+)
+def test_scales_must_fit_what_is_seen(observes: tuple[str, ...], scales: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"a network that sees|scales must be >= 0"):
+        BiddingNetwork(torch.ones(2), 4, torch.Generator(), sight=Sight(observes, torch.tensor(scales)))
