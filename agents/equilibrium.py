@@ -147,7 +147,7 @@ class EquilibriumLearner:
         return self.strategies
 
     def _state(
-        self, parameters: list[Tensor], averaged: list[Tensor], optimizer: torch.optim.Optimizer
+        self, parameters: Sequence[Tensor], averaged: Sequence[Tensor], optimizer: torch.optim.Optimizer
     ) -> dict[str, Tensor]:
         """Return everything that the next update depends on."""
         named = {f"parameter.{k}": p for k, p in enumerate(parameters)}
@@ -157,8 +157,8 @@ class EquilibriumLearner:
     def _go_on(
         self,
         checkpoint: Checkpoint,
-        parameters: list[Tensor],
-        averaged: list[Tensor],
+        parameters: Sequence[Tensor],
+        averaged: Sequence[Tensor],
         optimizer: torch.optim.Optimizer,
     ) -> int:
         """Take up the state of an earlier run, if there is one; return the updates that it made."""

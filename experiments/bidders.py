@@ -231,8 +231,8 @@ def _learn_here(
     if seeing:
         kept = None if checkpoint is None else lambda k: checkpoint.part(f"context {k}")
         return learn_by_context(*parts, updates, seed=training.seed, checkpoint=kept)
-    learner = ExponentialWeights(*parts, seed=training.seed)
-    return learner.train(updates, note, report_every=every, checkpoint=checkpoint)
+    weights = ExponentialWeights(*parts, seed=training.seed)
+    return weights.train(updates, note, report_every=every, checkpoint=checkpoint)
 
 
 def _learn_by_ppo(

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def sweep(
     asked = "" if live is None else f" {live_key(live)}"
     for weight in settings.user_weights:
         kept = run.part(
-            f"user weight {weight!r}{asked}", lambda w=weight: _weighed(settings, sold, priors, live, stages, w)
+            f"user weight {weight!r}{asked}", partial(_weighed, settings, sold, priors, live, stages, weight)
         )
         found: dict[str, list[Row]] = {}
         for row in kept:
@@ -199,8 +200,8 @@ def _weighed(
 
 def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stages: Stages) -> LanguageModelSubstrate:
     load = (settings.model, settings.device, settings.dtype)
-    how = {"seed": settings.seed, "prompts_file": settings.prompts_file}
-    return live_model(surface, settings.surface, load, place, stages, **how)
+    file, seed = settings.prompts_file, settings.seed
+    return live_model(surface, settings.surface, load, place, stages, seed=seed, prompts_file=file)
 
 
 def brand_names(surface: ResponseSurface) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def finish(running: subprocess.Popen[bytes]) -> None:
 
 def table(folder: Path) -> pd.DataFrame:
     found = pd.read_parquet(folder / "trials.parquet")
-    return found.drop(columns=["trial", "seconds"])
+    return found.drop(columns=["trial", "seconds", "commit"])
 
 
 def reported(folder: Path) -> dict[str, tuple[float, str]]:

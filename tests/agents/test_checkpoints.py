@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from measured_fakes import fake_surface
 
 from auctionsim.agents import EquilibriumLearner, ExponentialWeights, LearningStep
 from auctionsim.agents.checkpoints import Checkpoint
+from auctionsim.agents.exponential_weights import learn_by_context
 from auctionsim.mechanisms import FirstPrice, PayAsBid
 from auctionsim.priors import Uniform
 from auctionsim.substrates import Items, QuadraticSubstrate
@@ -77,3 +79,32 @@ def test_the_curve_and_the_time_go_on(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
     again.remove()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_by_context_goes_on_in_the_context_where_it_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    surface = fake_surface(2).sell("slot_probability")
+    rule = PayAsBid(surface, 1.0)
+    how = {"seed": 2, "batch": 8, "bids": 5, "bins": 4}
+
+    def learned(checkpoint: Callable[[int], Checkpoint] | None) -> list[torch.Tensor]:
+        strategies = learn_by_context(rule, surface, Uniform(0, 1), 4, checkpoint=checkpoint, **how)
+        return [table.bids for one in strategies for table in one.strategies]
+
+    whole = learned(None)
+    kept = Checkpoint(tmp_path / "state.safetensors", {"seed": 2}, 0.0)
+    draw, calls = ExponentialWeights._draw, []
+
+    def stopping(self: ExponentialWeights) -> object:
+        calls.append(self.context)
+        if len(calls) == 7:
+            raise StoppedError
+        return draw(self)
+
+    monkeypatch.setattr(ExponentialWeights, "_draw", stopping)
+    with pytest.raises(StoppedError):
+        learned(lambda k: kept.part(f"context {k}"))
+    again = learned(lambda k: kept.part(f"context {k}"))
+    assert calls[7:] == [1, 1, *[k for k in range(2, len(surface.contexts)) for _ in range(4)]]
+    assert all(torch.equal(one, other) for one, other in zip(whole, again, strict=True))
