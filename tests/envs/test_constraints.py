@@ -143,9 +143,10 @@ def test_the_default_auctions_wins_are_paid_for(budget: float) -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_a_lowered_bid_is_charged_as_much_as_can_be(name: str) -> None:
     """Of a hundred factors none is charged more and still fits."""
-    budget = 0.12
-    game = game_of(name, rounds=1, budgets=only_first(budget, 1e6, RULES[name][1].num_bidders))
+    game = game_of(name, rounds=1, budgets=only_first(0.3, 1e6, RULES[name][1].num_bidders))
     state = begin(game, 24, seed=1)
+    state = state._replace(spent=torch.linspace(0.0, 0.25, 24).unsqueeze(1).expand_as(state.spent))
+    budget = 0.3 - state.spent[:, 0]
     bids = 1.5 * game.valuations(state)
     _, played = game.step(state, bids)
     factors = torch.linspace(0, 1, 101)
@@ -156,7 +157,7 @@ def test_a_lowered_bid_is_charged_as_much_as_can_be(name: str) -> None:
     paid = mechanism(tried.flatten(0, 1), None if context is None else context.repeat(101)).payments[:, 0].view(101, 24)
     best = torch.where(paid <= budget, paid, 0.0).amax(0)
     assert bool(played.throttled[:, 0].any())
-    assert bool((played.outcome.payments[:, 0] <= budget).all())
+    assert bool((played.outcome.payments[:, 0] <= budget + 1e-7).all())
     assert bool((played.outcome.payments[:, 0] >= best - 1e-4).all())
 
 
@@ -165,7 +166,9 @@ def test_promises_hold_for_everybody_at_once(name: str) -> None:
     """All bidders have budgets and targets, of several sizes; the sums that the episode carries keep them exactly."""
     n = game_of(name).num_bidders
     budgets, targets = [0.2, 0.6, 0.4, 2.0][:n], [1.0, 1.7, 0.5, 1.25][:n]
-    for options in ({"budgets": budgets}, {"roi_targets": targets}, {"budgets": budgets, "roi_targets": targets}):
+    both = {"budgets": budgets, "roi_targets": targets}
+    slow = name in ("virtual welfare", "VCG, crosstalk")
+    for options in (both,) if slow else (both, {"budgets": budgets}, {"roi_targets": targets}):
         game = game_of(name, **options)
         state, throttled = begin(game, 24, seed=2), 0
         for share in (1.0, 3.0, 2.0):
