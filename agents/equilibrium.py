@@ -75,7 +75,7 @@ class EquilibriumLearner:
         self.num_bidders, self.num_features = substrate.num_bidders, len(substrate.features)
         self.prior = product(priors, self.num_bidders, self.num_features)
         self.contexts = len(contexts_of(substrate))
-        self.generator = torch.Generator().manual_seed(checked_count(seed, "seed", 0))
+        self.generator = seeded(seed)
         self.batch = checked_count(batch, "batch")
         self.learning_rate = checked_number(learning_rate, "learning_rate", 0.0, 1.0)
         self.smoothing = checked_number(smoothing, "smoothing", 1e-6, 1.0)
