@@ -16,8 +16,8 @@ from auctionsim.mechanisms.protocol import is_anonymous
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Product, product
 from auctionsim.regret import quasi_linear
-from auctionsim.strategies import Situation
 from auctionsim.seeds import seeded
+from auctionsim.strategies import Situation
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 SIZES = 1 << 12  # quantiles that a prior's mean and spread are taken over

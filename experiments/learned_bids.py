@@ -67,7 +67,7 @@ class LearnedSettings:
     seeds: tuple[int, ...] = (0, 1, 2)
     learners: tuple[str, ...] = ("equilibrium",)
     sees_context: bool = True
-    updates: int = 300
+    updates: int = 600
     batch: int = 1024
     rounds: int = 300
     field: int = 64

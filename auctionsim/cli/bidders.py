@@ -137,7 +137,7 @@ def study(
     sees_context: Annotated[
         bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
     ] = True,
-    updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
+    updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)
