@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
 
+from auctionsim.agents.checkpoints import Checkpoint, fill, fill_optimizer, optimizer_arrays
 from auctionsim.agents.closed_forms import RiskAverse
 from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy, Sight
 from auctionsim.agents.strategies import Strategy
@@ -15,6 +16,7 @@ from auctionsim.mechanisms.protocol import is_anonymous
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Product, product
 from auctionsim.regret import quasi_linear
+from auctionsim.seeds import seeded
 from auctionsim.strategies import Situation
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
@@ -61,7 +63,7 @@ class EquilibriumLearner:
         substrate: Substrate,
         priors: Any,
         *,
-        seed: int,
+        seed: SupportsIndex,
         groups: Sequence[int] | None = None,
         observe: Sequence[str] = (),
         utility: Utility = quasi_linear,
@@ -74,7 +76,7 @@ class EquilibriumLearner:
         self.num_bidders, self.num_features = substrate.num_bidders, len(substrate.features)
         self.prior = product(priors, self.num_bidders, self.num_features)
         self.contexts = len(contexts_of(substrate))
-        self.generator = torch.Generator().manual_seed(checked_count(seed, "seed", 0))
+        self.generator = seeded(seed)
         self.batch = checked_count(batch, "batch")
         self.learning_rate = checked_number(learning_rate, "learning_rate", 0.0, 1.0)
         self.smoothing = checked_number(smoothing, "smoothing", 1e-6, 1.0)
@@ -97,7 +99,12 @@ class EquilibriumLearner:
         return [NetworkStrategy(self.networks[group]) for group in self.groups]
 
     def train(
-        self, iterations: int = 2000, progress: Callable[[LearningStep], None] | None = None, *, report_every: int = 50
+        self,
+        iterations: int = 2000,
+        progress: Callable[[LearningStep], None] | None = None,
+        *,
+        report_every: int = 50,
+        checkpoint: Checkpoint | None = None,
     ) -> list[Strategy]:
         """Make `iterations` updates over one whole cosine schedule.
 
@@ -105,6 +112,7 @@ class EquilibriumLearner:
             iterations: Updates.
             progress: Called every `report_every` updates, and after the last.
             report_every: How often.
+            checkpoint: Where the state is kept now and then, and gone on from, to the same bits; None: nowhere.
         Returns:
             `strategies`.
         """
@@ -113,7 +121,8 @@ class EquilibriumLearner:
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.8, 0.99))
         fade, averaged = 0.02, [torch.zeros_like(p) for p in parameters]
         tail = max(iterations // 4, 1)
-        for iteration in range(iterations):
+        begun = 0 if checkpoint is None else self._go_on(checkpoint, parameters, averaged, optimizer)
+        for iteration in range(begun, iterations):
             left = fade + (1 - fade) * (1 + math.cos(math.pi * iteration / iterations)) / 2
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * left
@@ -131,10 +140,38 @@ class EquilibriumLearner:
             if progress is not None and ((iteration + 1) % report_every == 0 or iteration + 1 == iterations):
                 ratio = bids.detach().sum((0, 2)) / valuations.sum((0, 2))
                 progress(LearningStep(iteration + 1, tuple(utility.mean(0).tolist()), tuple(ratio.tolist())))
+            if checkpoint is not None:
+                checkpoint.offer(iteration + 1, lambda: self._state(parameters, averaged, optimizer))
         with torch.no_grad():
             for p, mean in zip(parameters, averaged, strict=True):
                 p.copy_(mean)
         return self.strategies
+
+    def _state(
+        self, parameters: Sequence[Tensor], averaged: Sequence[Tensor], optimizer: torch.optim.Optimizer
+    ) -> dict[str, Tensor]:
+        """Return everything that the next update depends on."""
+        named = {f"parameter.{k}": p for k, p in enumerate(parameters)}
+        named |= {f"averaged.{k}": mean for k, mean in enumerate(averaged)}
+        return {**named, **optimizer_arrays(optimizer), "generator": self.generator.get_state()}
+
+    def _go_on(
+        self,
+        checkpoint: Checkpoint,
+        parameters: Sequence[Tensor],
+        averaged: Sequence[Tensor],
+        optimizer: torch.optim.Optimizer,
+    ) -> int:
+        """Take up the state of an earlier run, if there is one; return the updates that it made."""
+        reached = checkpoint.read()
+        if reached is None:
+            return 0
+        own = {f"parameter.{k}": p for k, p in enumerate(parameters)}
+        own |= {f"averaged.{k}": mean for k, mean in enumerate(averaged)}
+        fill(own, reached.arrays, checkpoint.path)
+        fill_optimizer(optimizer, reached.arrays)
+        self.generator.set_state(reached.arrays["generator"])
+        return reached.iteration
 
     @torch.no_grad()
     def _pseudogradient(

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim.agents.checkpoints import Checkpoint, fill
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.strategies import ByContext, Strategy, TableStrategy
 from auctionsim.checks import checked_count, checked_number
@@ -89,22 +90,38 @@ class ExponentialWeights:
         return [TableStrategy(self.middles[i], means[i]) for i in range(self.num_bidders)]
 
     def train(
-        self, rounds: int, progress: Callable[[LearningStep], None] | None = None, *, report_every: int = 100
+        self,
+        rounds: int,
+        progress: Callable[[LearningStep], None] | None = None,
+        *,
+        report_every: int = 100,
+        checkpoint: Checkpoint | None = None,
     ) -> list[Strategy]:
         """Play `rounds` rounds from flat weights, with the learning rate that suits this horizon.
 
+        Args:
+            rounds: How many.
+            progress: Called every `report_every` rounds, and after the last.
+            report_every: How often.
+            checkpoint: Where the state is kept now and then, and gone on from, to the same bits; None: nowhere.
         Returns:
             `strategies`.
         """
         checked_count(rounds, "rounds")
         self.earned.zero_()
         self._rate = self.step * math.sqrt(8 * math.log(self.bids.shape[1]) / rounds) / (2 * self.high)
-        for played in range(1, rounds + 1):
+        reached = None if checkpoint is None else checkpoint.read()
+        if checkpoint is not None and reached is not None:
+            fill({"earned": self.earned}, reached.arrays, checkpoint.path)
+            self.generator.set_state(reached.arrays["generator"])
+        for played in range(1 + (reached.iteration if reached else 0), rounds + 1):
             bins, chosen = self._draw()
             exposure, payment = self._consequences(chosen)
             self.earned += self.middles.unsqueeze(2) * exposure.unsqueeze(1) - payment.unsqueeze(1)
             if progress is not None and (played % report_every == 0 or played == rounds):
                 progress(self._report(played, bins, chosen, exposure, payment))
+            if checkpoint is not None:
+                checkpoint.offer(played, lambda: {"earned": self.earned, "generator": self.generator.get_state()})
         return self.strategies
 
     def _draw(self) -> tuple[Int[Tensor, "batch bidder"], Int[Tensor, "batch bidder"]]:
@@ -144,7 +161,14 @@ class ExponentialWeights:
 
 
 def learn_by_context(
-    mechanism: Clearing, substrate: Substrate, priors: Any, rounds: int, *, seed: int, **options: Any
+    mechanism: Clearing,
+    substrate: Substrate,
+    priors: Any,
+    rounds: int,
+    *,
+    seed: int,
+    checkpoint: Callable[[int], Checkpoint] | None = None,
+    **options: Any,
 ) -> list[Strategy]:
     """Let exponential weights learn in each context by itself; return one strategy a bidder that observes the context.
 
@@ -156,6 +180,7 @@ def learn_by_context(
         priors: As everywhere.
         rounds: Played in each context.
         seed: Of the first context; the next one's is one more.
+        checkpoint: Gives the file of each context's state; None: none is kept.
         **options: Of `ExponentialWeights`.
     Raises:
         ValueError: A substrate without contexts.
@@ -164,7 +189,9 @@ def learn_by_context(
     if not count:
         raise ValueError("this substrate has no contexts: train ExponentialWeights itself")
     each = [
-        ExponentialWeights(mechanism, substrate, priors, seed=seed + k, context=k, **options).train(rounds)
+        ExponentialWeights(mechanism, substrate, priors, seed=seed + k, context=k, **options).train(
+            rounds, checkpoint=None if checkpoint is None else checkpoint(k)
+        )
         for k in range(count)
     ]
     return [ByContext(own) for own in zip(*each, strict=True)]

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from auctionsim.ray_folders import ray_folder
+
 
 @contextlib.contextmanager
 def ray_running(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
     """Join the cluster at an address, or start a small local ray if none is running; leave or stop it at the end.
 
-    A local ray's workers run at this process's niceness unless RAY_worker_niceness says otherwise: at Ray's own 15 they
-    hardly run beside anything else. A cluster keeps what it was started with.
+    A local ray has a folder of its own, gone with it (`auctionsim.ray_folders`). Its workers run at this process's
+    niceness unless RAY_worker_niceness says otherwise: at Ray's own 15 they hardly run beside anything else. A cluster
+    keeps what it was started with.
 
     Args:
         address: Of a cluster, "auto" for the one of this machine; None: whatever is running, else a local one.
@@ -30,17 +33,20 @@ def ray_running(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
 
     logger = logging.getLogger("ray.rllib")  # it advertises its new API at every start
     level, ours = logger.level, not ray.is_initialized()
-    if ours and address is not None:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    elif ours:
-        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if ours:
-            ray.shutdown()
+    with contextlib.ExitStack() as stack:
+        if ours and address is not None:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        elif ours:
+            scratch = stack.enter_context(ray_folder())
+            quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+            ray.init(num_cpus=cpus, _temp_dir=scratch, **quiet)
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            if ours:
+                ray.shutdown()
 
 
 def require_cpus(needed: int) -> None:

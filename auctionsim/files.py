@@ -44,7 +44,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def draft_beside(target: Path) -> Path:
     """Return a new name beside a file or folder that is being written: whose draft it is, and who writes it."""
-    return target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+    return target.with_name(f".{target.name}.{host_digest()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -58,36 +58,39 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def sweep(folder: str | os.PathLike[str]) -> list[Path]:
-    """Remove what killed writers left in a folder and below it: drafts, files or folders, whose process has ended.
+def sweep(folder: str | os.PathLike[str], *, below: bool = True) -> list[Path]:
+    """Remove what killed writers left in a folder: drafts, files or folders, whose process has ended.
 
     A file of another name is no draft of ours and stays, and so does one whose process lives. Of another machine's
     processes nothing is known here: their drafts go when they are a day old.
 
+    Args:
+        folder: Need not be there.
+        below: Look into the folders below it, too.
     Returns:
         What was removed.
     """
     removed = []
-    for path in list(Path(folder).rglob(".*.partial")):
+    for path in list((Path(folder).rglob if below else Path(folder).glob)(".*.partial")):
         found = _DRAFT.fullmatch(path.name)
         if found is None or path.is_symlink():
             continue
         with suppress(FileNotFoundError):  # its writer finished, or somebody else sweeps
             written = path.stat().st_mtime
-            here = found["host"] == _host()
-            alive = _lives(int(found["process"]), written) if here else time.time() - written < _ABANDONED
+            here = found["host"] == host_digest()
+            alive = lives(int(found["process"]), written) if here else time.time() - written < _ABANDONED
             if not alive:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed.append(path)
     return removed
 
 
-def _host() -> str:
+def host_digest() -> str:
     """Return 8 hex digits that name this machine (a container is one of its own)."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
-def _lives(process: int, written: float) -> bool:
+def lives(process: int, written: float) -> bool:
     """Tell whether the process that wrote something lives; one that began later has only inherited its number."""
     import psutil
 

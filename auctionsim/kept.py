@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 _MOST = 3  # differences that a sentence names
@@ -22,6 +23,11 @@ def key_digest(key: Mapping[str, Any]) -> str:
         False
     """
     return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return 16 hex digits that name a file's contents."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def difference(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

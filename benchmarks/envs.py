@@ -151,6 +151,7 @@ def main() -> None:
         ("game, packaged surface, menu of every node", game_rate(menu_game(surface), 1), 1e5),
         ("game, packaged surface, the menu that ships", game_rate(build_game("neuron-menu"), 1), 1e5),
         ("game, packaged surface, virtual welfare", game_rate(build_game("neuron-auction"), 1), None),
+        ("the same, budgets of one half", game_rate(build_game("neuron-auction", budgets=0.5), 1), None),
         ("vector environment, second price, 4096 rows", vector_rate("auctionsim/SecondPrice-v0", 4096), None),
         ("single environment, second price", single_rate("auctionsim/SecondPrice-v0"), None),
     ]

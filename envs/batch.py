@@ -76,6 +76,11 @@ class EpisodeBatch:
             raise RuntimeError("no episode is running: call reset() first")
         return self._state
 
+    @property
+    def resting(self) -> Bool[Tensor, " batch"]:
+        """Rows whose episode has ended: where there is an autoreset, the next step begins another, without a bid."""
+        return self._ended
+
     def seed(self, seeds: RowSeeds) -> None:
         """Let every row's next episode be the first of its stream."""
         self._streams.seed(range(self.size), seeds)

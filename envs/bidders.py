@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.envs.game import AuctionGame, GameState, Round
-from auctionsim.envs.learner import bidder_spaces, learner_tensor
+from auctionsim.envs.learner import bidder_spaces, bidders_numbers, bids_in_box, learner_tensor, platform_numbers
 
 Spaces = dict[str, gymnasium.spaces.Box]
 
@@ -30,12 +30,13 @@ def named_bids(game: AuctionGame, actions: dict[str, Any]) -> Float[Tensor, "bid
     """Return the bids of a dict of actions.
 
     Raises:
-        ValueError: A bidder is missing, a stranger bids, or a bid has another shape.
+        ValueError: A bidder is missing, a stranger bids, or a bid has another shape or lies outside its box.
     """
     names = bidder_names(game)
     if set(actions) != set(names):
         raise ValueError(f"every bidder must bid once: expected {names}, got {sorted(actions)}")
-    return torch.stack([learner_tensor(actions[name], (game.num_features,)) for name in names])
+    own = [learner_tensor(actions[name], (game.num_features,)) for name in names]
+    return torch.stack([bids_in_box(bid, game, bidder) for bidder, bid in enumerate(own)])
 
 
 def named_observations(game: AuctionGame, state: GameState) -> list[dict[str, np.ndarray]]:
@@ -47,23 +48,20 @@ def named_observations(game: AuctionGame, state: GameState) -> list[dict[str, np
 
 def named_infos(game: AuctionGame, played: Round) -> list[dict[str, dict[str, Any]]]:
     """Return the round in numbers, one dict a row: each bidder's share, and the platform's beside it."""
-    bids, exposure = played.bids.double().numpy(), played.exposure.double().numpy()
-    payments = played.outcome.payments.double().numpy()
-    loss = None if played.user_loss is None else played.user_loss.double().numpy()
+    own, platform = bidders_numbers(played), platform_numbers(played)
+    names = bidder_names(game)
     infos = []
-    for row in range(len(bids)):
-        shared = {"revenue": float(payments[row].sum())}
-        if loss is not None:
-            shared["user_loss"] = float(loss[row])
+    for row in range(len(played.bids)):
+        shared = {name: numbers[row].item() for name, numbers in platform.items()}
         infos.append(
             {
-                name: {
-                    "bid": bids[row, bidder],
-                    "exposure": exposure[row, bidder],
-                    "payment": float(payments[row, bidder]),
-                    **shared,
-                }
-                for bidder, name in enumerate(bidder_names(game))
+                name: {**{key: _entry(numbers[row, bidder]) for key, numbers in own.items()}, **shared}
+                for bidder, name in enumerate(names)
             }
         )
     return infos
+
+
+def _entry(number: Any) -> Any:
+    """Return a number as Python has it, and an array, one number a feature, as it is."""
+    return number if number.ndim else number.item()

@@ -5,7 +5,6 @@ A game has no state of its own: `draw` and `draw_rows` make a batch of episodes,
 it.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite, checked_number
-from auctionsim.envs.observations import Limits, Observations, largest_exposure
+from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite
+from auctionsim.envs.constraints import Cleared, Constraints, Standing, Trial, checked_constraint
+from auctionsim.envs.observations import Limits, Observations, largest_exposures
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
 from auctionsim.outcome import Outcome
@@ -42,19 +42,22 @@ class AuctionGame:
         observe: Which of `OBSERVABLES` a bidder sees, in this order; None: the first four, and what constraints need.
             "menu" is the bidder's own, where it is fixed before the bids.
         persistent: Valuations are drawn once an episode rather than every round.
-        budgets: What each bidder may pay in an episode (one number, or one a bidder); None: no limit. Before clearing,
-            a bidder's bids are scaled down until the most it could be charged by a rule that never asks for more than
-            the bid (Σ_f b_f · max e_f) fits what is left. Another rule can break a budget; then nothing is left.
-        roi_targets: The least value per money spent over the episode (one number, or one a bidder); None: none. Before
-            clearing, each bid is capped at v_f / target plus a share of the slack so far, so that no rule that asks for
-            at most the bid can break the target.
+        budgets: What each bidder may pay in an episode (one number, or one a bidder); None: no limit. A bid is lowered
+            only where the rule would charge more for it, in this round and context, than is left; then to the highest
+            bid whose charge fits. Kept under every rule that charges nothing for a bid of 0, all-pay included; under
+            another it can be broken, and then nothing is left.
+        roi_targets: The least value per money spent over the episode (one number, or one a bidder); None: none. A bid
+            is lowered only where the round would end below the target. Kept under the same rules, all-pay included,
+            wherever value can be told before the round: on a live model, which is asked once a step, it is foreseen
+            by the rule's own substrate, and whoever is behind by what the model then shows spends what pays its way.
         shared_box: All bidders have one observation box and one action box, the union of their own, so that one policy
             can play every seat. Nothing is rescaled: whoever has the lower prior may bid up to the highest of all.
         utility: (value, payment) -> utility, elementwise.
         with_user_loss: Ask the substrate for the user's loss each round.
         dtype: Of every tensor in the game.
     Raises:
-        ValueError: An unknown observable, a constraint ≤ 0, or one on a substrate whose largest exposure is unknown.
+        ValueError: An unknown observable, a constraint that is not finite and > 0, or return targets on a live model
+            under a rule that has no substrate of its own to foresee value by.
     """
 
     def __init__(
@@ -86,9 +89,12 @@ class AuctionGame:
         self.dtype = dtype
         highest: Tensor = self.prior.high.to(dtype)
         self.bid_high = highest.amax(0).expand_as(highest) if shared_box else highest  # (bidder, feature)
-        self.exposure_high: Tensor = largest_exposure(substrate, dtype)  # (bidder, feature)
-        self.budgets = self._constraint(budgets, "budgets")
-        self.roi_targets = self._constraint(roi_targets, "roi_targets")
+        ceilings = largest_exposures(substrate, dtype)
+        self.exposure_high: Tensor = ceilings.amax(0)  # (bidder, feature)
+        self.budgets = checked_constraint(budgets, self.num_bidders, "budgets", dtype)
+        self.roi_targets = checked_constraint(roi_targets, self.num_bidders, "roi_targets", dtype)
+        self.constraints = Constraints(self.budgets, self.roi_targets, ceilings)
+        self._foresight = None if self.roi_targets is None else foresight(mechanism, substrate)
         self._observations = Observations(
             observe,
             Limits(self.bid_high, self.exposure_high, self.rounds, len(self.contexts), self.budgets, self.roi_targets),
@@ -152,9 +158,13 @@ class AuctionGame:
     def step(self, state: GameState, bids: Tensor) -> tuple[GameState, Round]:
         """Clear one round in every episode of the batch: one call of the mechanism, one of the substrate.
 
+        Rows in which a constraint binds ask the mechanism again, for lower bids, and so does a return target the
+        substrate; a live model is asked once, for what is cleared in the end. A rule that draws is asked anew for lower
+        bids only, and what it drew for the bids that are cleared is what happens.
+
         Args:
             state: Episodes of which none is over.
-            bids: (batch, bidder, feature), finite, ≥ 0.
+            bids: (batch, bidder, feature), finite, ≥ 0; above `bid_high`, too, since rules are defined for them.
         Raises:
             ValueError: Bad bids, or an allocation that was made for another substrate.
         """
@@ -162,11 +172,14 @@ class AuctionGame:
         valuations, context = self.valuations(state), self.context(state)
         if len(bids) != len(valuations):
             raise ValueError(f"bids must have one row a game: {len(bids)} rows for {len(valuations)} games")
-        bids = self._within_constraints(state, valuations, bids.to(self.dtype))
-        outcome = self.mechanism(bids, context)
-        checked_allocation(outcome.allocation, self._allocation_shape)
-        checked_finite(outcome.payments, "payments")
-        exposure, user_loss = self._measured(outcome.allocation, context)
+        asked = bids.to(self.dtype)
+        standing = Standing(valuations, context, state.spent, state.gained)
+        if self.budgets is None and self.roi_targets is None:
+            cleared = Cleared(asked, self._trial(asked, standing))
+        else:
+            cleared = self.constraints.clear(self._trial, standing, asked)
+        outcome = cleared.trial.outcome
+        exposure, user_loss = self._measured(cleared.trial, context)
         value = (valuations * exposure).sum(2)
         following = state._replace(
             round=state.round + 1,
@@ -176,46 +189,55 @@ class AuctionGame:
             gained=state.gained + value,
         )
         return following, Round(
-            bids=bids,
+            bids=cleared.bids,
+            asked=asked,
             outcome=outcome,
             exposure=exposure,
             rewards=self.utility(value, outcome.payments),
             user_loss=user_loss,
             over=following.round >= self.rounds,
+            budget_left=self.constraints.budget_left(following.spent),
+            roi_slack=self.constraints.roi_slack(following.gained, following.spent),
         )
 
-    def _measured(self, allocation: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _trial(self, bids: Tensor, standing: Standing) -> Trial:
+        """Return what bids would give; the exposure only where a return target needs it."""
+        outcome = self.mechanism(bids, standing.context)
+        checked_allocation(outcome.allocation, self._allocation_shape)
+        checked_finite(outcome.payments, "payments")
+        if self._foresight is None:
+            return Trial(outcome, None)
+        return Trial(outcome, self._foresight.exposure(outcome.allocation, standing.context))
+
+    def _measured(self, trial: Trial, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return exposure and user loss, at once where the substrate can (a live model generates for both)."""
+        allocation = trial.outcome.allocation
+        exposure = trial.exposure if self._foresight is self.substrate else None
         if not self.with_user_loss:
-            return self.substrate.exposure(allocation, context), None
+            return self.substrate.exposure(allocation, context) if exposure is None else exposure, None
+        if exposure is not None:
+            return exposure, self.substrate.user_loss(allocation, context)
         observe = getattr(self.substrate, "observe", None)
         if observe is None:
             return self.substrate.exposure(allocation, context), self.substrate.user_loss(allocation, context)
         exposure, user_loss = observe(allocation, context)
         return exposure, user_loss
 
-    def _constraint(self, limits: float | Sequence[float] | None, what: str) -> Tensor | None:
-        if limits is None:
-            return None
-        listed = limits if isinstance(limits, Sequence) and not isinstance(limits, str) else [limits]
-        ends = [checked_number(limit, what, -math.inf, infinite=True) for limit in listed]
-        given = torch.tensor(ends if isinstance(limits, Sequence) else ends[0], dtype=self.dtype)
-        if given.ndim > 1 or (given.ndim == 1 and len(given) != self.num_bidders):
-            raise ValueError(f"{what} must be one number or one a bidder ({self.num_bidders}), got {limits!r}")
-        if not bool((given > 0).all()):
-            raise ValueError(f"{what} must be > 0, got {limits!r}")
-        if not bool(torch.isfinite(self.exposure_high).all()):
-            raise ValueError(f"{what} need a substrate whose largest exposure is known: one with an exact `maximise`")
-        return given.expand(self.num_bidders)
 
-    def _within_constraints(self, state: GameState, valuations: Tensor, bids: Tensor) -> Tensor:
-        if self.budgets is not None:
-            most = (bids * self.exposure_high).sum(2)
-            left = (self.budgets - state.spent).clamp_min(0)
-            share = torch.where(most > left, left / most, torch.ones_like(most))
-            bids = bids * share.unsqueeze(2)
-        if self.roi_targets is not None:
-            target = self.roi_targets.view(-1, 1)
-            slack = (state.gained - self.roi_targets * state.spent).clamp_min(0).unsqueeze(2)
-            bids = torch.minimum(bids, valuations / target + slack / (target * self.num_features * self.exposure_high))
-        return bids
+def foresight(mechanism: Clearing, substrate: Substrate) -> Substrate:
+    """Return what tells the value of an allocation before it is carried out.
+
+    That is the game's substrate, unless it is a live model (it gives `replies`): then the rule's own.
+
+    Raises:
+        ValueError: A live model under a rule without a substrate of its own that has the same features and levers.
+    """
+    if not hasattr(substrate, "replies"):
+        return substrate
+    own: Substrate | None = getattr(mechanism, "substrate", None)
+    if own is None or own.features != substrate.features or allocation_shape(own) != allocation_shape(substrate):
+        raise ValueError(
+            "roi_targets on a live model need a rule with a substrate of its own, by which value is foreseen: "
+            f"{type(mechanism).__name__} has none with the features {substrate.features}"
+        )
+    return own

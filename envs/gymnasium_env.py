@@ -7,8 +7,9 @@ import gymnasium
 import numpy as np
 
 from auctionsim.envs.game import GameState
-from auctionsim.envs.learner import LearnerSeat, learner_spaces, learner_tensor
-from auctionsim.envs.rendering import PlayedRound, picture, text
+from auctionsim.envs.learner import LearnerSeat, bids_in_box, learner_spaces, learner_tensor
+from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frame
+from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
 from auctionsim.seeds import checked_seed
@@ -29,7 +30,7 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         **options: A mechanism, a substrate, priors, and the options of `AuctionGame`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 2}  # noqa: RUF012  Gymnasium declares it so
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 2}  # noqa: RUF012  Gymnasium declares it so
 
     def __init__(
         self,
@@ -42,9 +43,7 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     ) -> None:
         self.game = build_game(setting, **options)
         self.seat = LearnerSeat(self.game, learner, opponents)
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode must be one of {self.metadata['render_modes']}, got {render_mode!r}")
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode)
         self.observation_space, self.action_space = learner_spaces(self.seat)
         self._stream = RowStreams(1)
         self._state: GameState | None = None
@@ -74,23 +73,21 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """Bid, and clear one round.
 
         Raises:
-            ValueError: A bid that is NaN, negative or of another shape.
+            ValueError: A bid outside the action box or of another shape.
             RuntimeError: Before `reset`, or after the episode's end.
         """
         if self._state is None or int(self._state.round[0]) >= self.game.rounds:
             raise RuntimeError("no episode is running: call reset() first")
-        own = learner_tensor(action, self.action_space.shape or ())
+        own = bids_in_box(learner_tensor(action, self.action_space.shape or ()), self.game, self.seat.learner)
         before = self._state
         self._state, played = self.game.step(before, self.seat.bids(before, own.unsqueeze(0)))
-        self.played = PlayedRound(before, played)
+        self.played = PlayedRound.of(before, played)
         reward = float(played.rewards[0, self.seat.learner])
-        info = {name: rows[0] for name, rows in self.seat.info(played).items()}
+        info = {
+            name: rows[0].item() if rows.dtype == bool else rows[0] for name, rows in self.seat.info(played).items()
+        }
         return self.seat.observe(self._state)[0], reward, bool(played.over[0]), False, info
 
     def render(self) -> Any:
         """Return the round just played as text or as a picture (height, width, 3); before the first, the bidders."""
-        if self.render_mode == "ansi":
-            return text(self.game, self._state, self.played)
-        if self.render_mode == "rgb_array":
-            return picture(self.game, self._state, self.played)
-        return None
+        return frame(self.render_mode, self.game, self._state, self.played)

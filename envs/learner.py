@@ -12,6 +12,8 @@ from auctionsim.envs.game import AuctionGame, GameState, Round
 from auctionsim.envs.situations import situation_of
 from auctionsim.strategies import Strategy, bids_of, observed_by
 
+ROUNDING = 1e-6  # by which a squashed action may pass the end of its box
+
 
 class LearnerSeat:
     """One bidder of a game is the learner; the others bid by fixed strategies.
@@ -59,15 +61,33 @@ class LearnerSeat:
 
     def info(self, played: Round) -> dict[str, np.ndarray]:
         """Return the round in numbers, one row an episode: the learner's share and the platform's."""
-        numbers = {
-            "bid": played.bids[:, self.learner],
-            "exposure": played.exposure[:, self.learner],
-            "payment": played.outcome.payments[:, self.learner],
-            "revenue": played.outcome.payments.sum(1),
-        }
-        if played.user_loss is not None:
-            numbers["user_loss"] = played.user_loss
-        return {name: number.double().numpy() for name, number in numbers.items()}
+        own = {name: rows[:, self.learner] for name, rows in bidders_numbers(played).items()}
+        return {**own, **platform_numbers(played)}
+
+
+def bidders_numbers(played: Round) -> dict[str, np.ndarray]:
+    """Return what a round gave each bidder: (batch, bidder, …), by its name in an info."""
+    numbers = {
+        "asked": played.asked,
+        "bid": played.bids,
+        "throttled": played.throttled,
+        "exposure": played.exposure,
+        "payment": played.outcome.payments,
+        "budget_left": played.budget_left,
+        "roi_slack": played.roi_slack,
+    }
+    return {name: _array(number) for name, number in numbers.items() if number is not None}
+
+
+def platform_numbers(played: Round) -> dict[str, np.ndarray]:
+    """Return what a round gave the platform and cost the user: (batch,), by its name in an info."""
+    numbers = {"revenue": played.outcome.payments.sum(1), "user_loss": played.user_loss}
+    return {name: _array(number) for name, number in numbers.items() if number is not None}
+
+
+def _array(number: Tensor) -> np.ndarray:
+    array: np.ndarray = (number if number.dtype == torch.bool else number.double()).numpy()
+    return array
 
 
 def learner_tensor(action: np.ndarray, shape: tuple[int, ...]) -> Tensor:
@@ -80,6 +100,34 @@ def learner_tensor(action: np.ndarray, shape: tuple[int, ...]) -> Tensor:
     if array.shape != shape:
         raise ValueError(f"a bid must have shape {shape}, got {array.shape}")
     return torch.from_numpy(array.copy())
+
+
+def bids_in_box(
+    bids: Float[Tensor, "... feature"], game: AuctionGame, bidder: int, playing: Tensor | None = None
+) -> Float[Tensor, "... feature"]:
+    """Return a bidder's bids if they lie in its action box; what rounding put above its end is the end.
+
+    The game itself takes any bid ≥ 0, since a rule is defined for them; an environment has said what may be bid.
+
+    Args:
+        bids: (…, feature).
+        game: The game.
+        bidder: Whose box.
+        playing: (batch,), rows that are over do not bid; None: all do.
+    Raises:
+        ValueError: A bid below 0, above the highest, or NaN.
+    """
+    high = game.bid_high[bidder].to(torch.float32)
+    outside = ~((bids >= 0) & (bids <= high * (1 + ROUNDING)))
+    if playing is not None:
+        outside &= playing.unsqueeze(1)
+    if bool(outside.any()):
+        place = tuple(int(k) for k in outside.nonzero()[0])
+        raise ValueError(
+            f"a bid must lie in the action box, >= 0 and <= {high[place[-1]]:g}: got {bids[place].item():g} "
+            f"from bidder {bidder} for {game.substrate.features[place[-1]]}"
+        )
+    return torch.minimum(bids, high)
 
 
 def learner_spaces(seat: LearnerSeat) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:

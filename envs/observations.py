@@ -173,23 +173,30 @@ def menu_box(mechanism: MenuAuction, table: Float[Tensor, "slot bidder number"])
     return Part(low.repeat(offers.shape[2]).expand(every), high.repeat(offers.shape[2]).expand(every))
 
 
-def largest_exposure(substrate: Substrate, dtype: torch.dtype = torch.float32) -> Float[Tensor, "bidder feature"]:
-    """Return max_x e_if(x) over the substrate's range and contexts; infinite where the substrate cannot tell.
+def largest_exposures(
+    substrate: Substrate, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "context bidder feature"]:
+    """Return max_x e_if(x) over the substrate's range in each context; infinite where the substrate cannot tell.
 
-    A feature called a probability is at most 1 even then. A hair is added for interpolation's rounding.
+    One slot where there are no contexts. A feature called a probability is at most 1 even where nothing is known. A
+    hair is added for interpolation's rounding.
     """
     n, m = substrate.num_bidders, len(substrate.features)
-    certain = [1.0 if name.endswith("probability") else math.inf for name in substrate.features]
-    high = torch.tensor(certain, dtype=dtype).expand(n, m)
+    slots: list[int | None] = [*range(len(contexts_of(substrate)))] or [None]
     one_each = torch.eye(n * m, dtype=dtype).view(n * m, n, m)
-    contexts: list[Tensor | None] = [torch.full((n * m,), k) for k in range(len(contexts_of(substrate)))] or [None]
+    contexts = [None if slot is None else torch.full((n * m,), slot) for slot in slots]
     try:
         peaks = [
             (substrate.exposure(substrate.maximise(one_each, 0.0, context), context) * one_each).sum((1, 2))
             for context in contexts
         ]
     except NotImplementedError:
-        return high.clone()
-    reached = torch.stack(peaks).amax(0).view(n, m)
+        certain = [1.0 if name.endswith("probability") else math.inf for name in substrate.features]
+        return torch.tensor(certain, dtype=dtype).expand(len(slots), n, m).clone()
     hair = 16 * torch.finfo(dtype).eps
-    return reached * (1 + hair) + hair
+    return torch.stack(peaks).view(len(slots), n, m) * (1 + hair) + hair
+
+
+def largest_exposure(substrate: Substrate, dtype: torch.dtype = torch.float32) -> Float[Tensor, "bidder feature"]:
+    """Return the largest exposure over all contexts, see `largest_exposures`."""
+    return largest_exposures(substrate, dtype).amax(0)

@@ -9,6 +9,8 @@ from pettingzoo.env_registry.registration import parallel_registry, register
 
 from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
 from auctionsim.envs.game import GameState
+from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frame
+from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
 from auctionsim.gymnasium_ids import SETTING_OF_ID
@@ -20,22 +22,31 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
 
     Args:
         setting: A named auction of `auctionsim.envs.settings`; None with a mechanism.
-        render_mode: None.
+        render_mode: "ansi" (text), "rgb_array" (a picture), or None: the round just played.
         **options: A mechanism, a substrate, priors, and the options of `AuctionGame`.
+    Attributes:
+        state_space: Of `state()`: all observation spaces side by side.
+        played: The last round; None before the first.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
         "name": "neuron_auction_v0",
-        "render_modes": [],
+        "render_modes": RENDER_MODES,
+        "render_fps": 2,
         "is_parallelizable": True,
     }
 
     def __init__(self, setting: str | None = None, *, render_mode: str | None = None, **options: Any) -> None:
         self.game = build_game(setting, **options)
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode)
         self.possible_agents = bidder_names(self.game)
         self.agents: list[str] = []
         self.observation_spaces, self.action_spaces = named_spaces(self.game)
+        boxes = [self.observation_spaces[name] for name in self.possible_agents]
+        self.state_space = Box(
+            np.concatenate([box.low for box in boxes]), np.concatenate([box.high for box in boxes]), dtype=np.float32
+        )
+        self.played: PlayedRound | None = None
         self._stream = RowStreams(1)
         self._state: GameState | None = None
 
@@ -55,6 +66,7 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
         if seed is not None:
             self._stream.seed([0], seeded_rows([checked_seed(seed)]))
         self._state = self.game.draw_rows(self._stream.begin([0]))
+        self.played = None
         self.agents = self.possible_agents.copy()
         return named_observations(self.game, self._state)[0], {name: {} for name in self.agents}
 
@@ -70,13 +82,15 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
         """Clear one round; after the last one `agents` is empty.
 
         Raises:
-            ValueError: A bidder is missing, or a bid is bad.
+            ValueError: A bidder is missing, or a bid lies outside its box.
             RuntimeError: Before `reset`, or after the episode's end.
         """
         if self._state is None or not self.agents:
             raise RuntimeError("no episode is running: call reset() first")
         bids = named_bids(self.game, actions).unsqueeze(0)
-        self._state, played = self.game.step(self._state, bids)
+        before = self._state
+        self._state, played = self.game.step(before, bids)
+        self.played = PlayedRound.of(before, played)
         names = self.possible_agents
         over = bool(played.over[0])
         if over:
@@ -88,6 +102,21 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
             dict.fromkeys(names, False),
             named_infos(self.game, played)[0],
         )
+
+    def state(self) -> np.ndarray:
+        """Return what all bidders see, side by side in their order.
+
+        Raises:
+            RuntimeError: Before `reset`.
+        """
+        if self._state is None:
+            raise RuntimeError("no episode is running: call reset() first")
+        seen = named_observations(self.game, self._state)[0]
+        return np.concatenate([seen[name] for name in self.possible_agents])
+
+    def render(self) -> Any:
+        """Return the round just played as text or as a picture (height, width, 3); before the first, the bidders."""
+        return frame(self.render_mode, self.game, self._state, self.played)
 
 
 def parallel_env(setting: str | None = None, **options: Any) -> NeuronAuctionParallelEnv:

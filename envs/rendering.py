@@ -1,13 +1,16 @@
 """What a round looks like: a table in text, bars in a picture, and on a live model the reply that the user gets."""
 
 import textwrap
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from auctionsim.envs.game import AuctionGame, GameState, Round
+from auctionsim.envs.game import AuctionGame
+from auctionsim.envs.rounds import GameState, PlayedRound, Round
+
+RENDER_MODES = ["ansi", "rgb_array"]
 
 COLOURS = {  # of the bars, from the top: after Okabe and Ito, told apart by everybody
     "valuation": (0, 114, 178),
@@ -19,11 +22,35 @@ BAR, GAP, LABEL, WIDTH = 13, 10, 180, 500
 WORDS, COLUMNS = 12, 78  # lines of a reply in a picture, and letters in a line
 
 
-class PlayedRound(NamedTuple):
-    """A round of one episode, with the state in which it was bid for."""
+def checked_render_mode(mode: str | None) -> str | None:
+    """Return a render mode that there is, or None.
 
-    before: GameState
-    round: Round
+    Raises:
+        ValueError: Another.
+    """
+    if mode is not None and mode not in RENDER_MODES:
+        raise ValueError(f"render_mode must be one of {RENDER_MODES} or None, got {mode!r}")
+    return mode
+
+
+def frame(mode: str | None, game: AuctionGame, state: GameState | None, played: PlayedRound | None) -> Any:
+    """Return one episode's round as its render mode has it: text, a picture, or None."""
+    if mode == "ansi":
+        return text(game, state, played)
+    return None if mode is None else picture(game, state, played)
+
+
+def frames(
+    mode: str | None, game: AuctionGame, states: GameState | None, played: PlayedRound | None, size: int
+) -> tuple[Any, ...] | None:
+    """Return every row's round, None without a render mode; a row that has just begun shows its bidders."""
+    if mode is None:
+        return None
+    shown = []
+    for row in range(size):
+        state = None if states is None else states.rows(torch.tensor([row]))
+        shown.append(frame(mode, game, state, None if played is None else played.row(row)))
+    return tuple(shown)
 
 
 def text(game: AuctionGame, state: GameState | None, played: PlayedRound | None) -> str:
@@ -38,12 +65,12 @@ def text(game: AuctionGame, state: GameState | None, played: PlayedRound | None)
     context = game.context(played.before)
     where = "" if context is None else f", context {game.contexts[int(context[0])]}"
     loss = "" if happened.user_loss is None else f", user loss {float(happened.user_loss[0]):.3f}"
-    lines = [f"round {int(state.round[0])} of {game.rounds}{where}{loss}"]
+    lines = [f"round {int(played.before.round[0]) + 1} of {game.rounds}{where}{loss}"]
     for i in range(game.num_bidders):
         levers = _numbers(happened.outcome.allocation[0, i].flatten())
         lines.append(
-            f"  bidder {i}: valuation {_numbers(valuations[i])}, bid {_numbers(happened.bids[0, i])}, "
-            f"levers {levers}, exposure {_numbers(happened.exposure[0, i])}, "
+            f"  bidder {i}: valuation {_numbers(valuations[i])}, bid {_numbers(happened.bids[0, i])}"
+            f"{_asked(happened, i)}, levers {levers}, exposure {_numbers(happened.exposure[0, i])}, "
             f"pays {float(happened.outcome.payments[0, i]):.3f}, utility {float(happened.rewards[0, i]):.3f}"
         )
     reply = _reply(game, happened.outcome.allocation, context)
@@ -124,6 +151,11 @@ def _reply(game: AuctionGame, allocation: Tensor, context: Tensor | None) -> lis
     group = 0 if context is None else int(context[0])
     prompt = prompts.prompts[group][0]
     return [f"  {prompt}", f"  {replies(prompt, allocation, (group, 0), 1).texts[0]}"]
+
+
+def _asked(happened: Round, bidder: int) -> str:
+    """Return what a bidder asked for, where that was lowered."""
+    return f" (asked {_numbers(happened.asked[0, bidder])})" if bool(happened.throttled[0, bidder]) else ""
 
 
 def _numbers(values: Tensor) -> str:

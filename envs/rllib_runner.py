@@ -25,6 +25,7 @@ from ray.rllib.utils.metrics import (
 from ray.rllib.utils.spaces.space_utils import clip_action, unsquash_action
 from torch import Tensor
 
+from auctionsim.envs.learner import bids_in_box
 from auctionsim.envs.rllib_env import NeuronAuctionVectorMultiAgentEnv
 from auctionsim.envs.row_seeds import RowSeeds, worker_rows
 from auctionsim.seeds import checked_seed
@@ -197,7 +198,10 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
         space = self.env.single_action_spaces[name]
         if self.config.normalize_actions:
             return np.asarray(unsquash_action(action, space))
-        return np.asarray(clip_action(action, space) if self.config.clip_actions else action)
+        if self.config.clip_actions:
+            return np.asarray(clip_action(action, space))
+        bidder = self.env.envs[0].possible_agents.index(name)
+        return bids_in_box(torch.from_numpy(action), self.env.game, bidder).numpy()
 
     def _new_episode(self) -> MultiAgentEpisode:
         return MultiAgentEpisode(

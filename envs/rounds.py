@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from auctionsim.outcome import Outcome
@@ -30,6 +30,10 @@ class GameState(NamedTuple):
     spent: Float[Tensor, "batch bidder"]
     gained: Float[Tensor, "batch bidder"]
 
+    def rows(self, index: Tensor) -> "GameState":
+        """Return some of the episodes."""
+        return GameState(*(part[index] for part in self))
+
     def this_round(self, series: Tensor) -> Tensor:
         """Return the current round of a (batch, round, …) series; after the end, the last round."""
         rows = torch.arange(len(self.round))
@@ -41,17 +45,63 @@ class Round(NamedTuple):
     """What one round gave.
 
     Attributes:
-        bids: The bids that were cleared: the reported ones, lowered where a budget or an ROI target says so.
+        bids: The bids that were cleared: those asked for, lowered where a budget or an ROI target says so.
+        asked: The bids as they were reported.
         outcome: The mechanism's answer.
         exposure: What each bidder really got, by the game's substrate.
         rewards: Each bidder's utility.
         user_loss: What the user lost; None where the game was told not to ask (each ask may be a model call).
         over: Which episodes have ended with this round.
+        budget_left: What each bidder may still spend after this round; None without budgets.
+        roi_slack: Value so far less target times payments so far, this round included; None without targets.
     """
 
     bids: Float[Tensor, "batch bidder feature"]
+    asked: Float[Tensor, "batch bidder feature"]
     outcome: Outcome
     exposure: Float[Tensor, "batch bidder feature"]
     rewards: Float[Tensor, "batch bidder"]
     user_loss: Float[Tensor, " batch"] | None
     over: Tensor
+    budget_left: Float[Tensor, "batch bidder"] | None = None
+    roi_slack: Float[Tensor, "batch bidder"] | None = None
+
+    def rows(self, index: Tensor) -> "Round":
+        """Return the round of some of the episodes."""
+        numbers = {name: part[index] for name, part in self._asdict().items() if name != "outcome" and part is not None}
+        outcome = Outcome(*(part[index] for part in self.outcome))
+        return self._replace(outcome=outcome, **numbers)
+
+    @property
+    def throttled(self) -> Bool[Tensor, "batch bidder"]:
+        """Whose bids were lowered."""
+        return (self.bids < self.asked).any(2)
+
+
+class PlayedRound(NamedTuple):
+    """A round with the state in which it was bid for.
+
+    Attributes:
+        before: The episodes that played it.
+        round: What it gave them.
+        rows: Which rows of a vector environment these are; a single environment has row 0 alone.
+    """
+
+    before: GameState
+    round: Round
+    rows: Int[Tensor, " batch"]
+
+    @classmethod
+    def of(cls, before: GameState, happened: Round) -> "PlayedRound":
+        """Return a round that every row played."""
+        return cls(before, happened, torch.arange(len(before.round)))
+
+    def without(self, rows: Tensor) -> "PlayedRound | None":
+        """Return the round without some rows, None where that leaves none."""
+        index = (~torch.isin(self.rows, rows)).nonzero().squeeze(1)
+        return PlayedRound(self.before.rows(index), self.round.rows(index), self.rows[index]) if len(index) else None
+
+    def row(self, row: int) -> "PlayedRound | None":
+        """Return the round of one row, None where that row played none."""
+        index = (self.rows == row).nonzero().squeeze(1)
+        return PlayedRound(self.before.rows(index), self.round.rows(index), self.rows[index]) if len(index) else None

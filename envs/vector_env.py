@@ -9,8 +9,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from auctionsim.envs.batch import BatchStep, EpisodeBatch, checked_autoreset, checked_mask
-from auctionsim.envs.game import GameState
-from auctionsim.envs.learner import LearnerSeat, learner_spaces, learner_tensor
+from auctionsim.envs.learner import LearnerSeat, bids_in_box, learner_spaces, learner_tensor
+from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frames
+from auctionsim.envs.rounds import GameState, PlayedRound
 from auctionsim.envs.row_seeds import spread_seeds
 from auctionsim.envs.settings import build_game
 from auctionsim.strategies import Strategy
@@ -31,13 +32,17 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         setting: As in `NeuronAuctionEnv`.
         learner: As there.
         opponents: As there.
-        render_mode: None.
+        render_mode: As there; `render` returns a tuple, one a row.
         max_episode_steps: Rounds after which an episode is truncated; None: it ends by termination only.
         autoreset_mode: Gymnasium's `AutoresetMode`, or its value ("NextStep", "SameStep", "Disabled").
         **options: As there.
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012  Gymnasium declares it so
+    metadata: dict[str, Any] = {  # noqa: RUF012  Gymnasium declares it so
+        "render_modes": RENDER_MODES,
+        "render_fps": 2,
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
 
     def __init__(
         self,
@@ -57,10 +62,11 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self._episodes = EpisodeBatch(self.game, num_envs, limit=max_episode_steps, autoreset=self.autoreset_mode)
         self.num_envs = self._episodes.size
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode)
         self.single_observation_space, self.single_action_space = learner_spaces(self.seat)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.played: PlayedRound | None = None
 
     def reset(
         self,
@@ -85,20 +91,31 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             checked_mask(mask, self.num_envs)
         super().reset(seed=seeds[0])
         self._episodes.reset(seeds, mask)
+        if mask is None or self.played is None:
+            self.played = None
+        else:  # the others' rounds can still be shown
+            self.played = self.played.without(torch.from_numpy(np.flatnonzero(mask)))
         return self.seat.observe(self._episodes.state), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos]:
         """Bid in every row, and clear one round with one call of the mechanism.
 
         Raises:
-            ValueError: A bid that is NaN, negative or of another shape.
+            ValueError: A bid outside the action box or of another shape; rows that begin anew do not bid.
             RuntimeError: Before `reset`; a row has ended and autoreset is disabled.
         """
         own = learner_tensor(actions, self.action_space.shape or ())
-        happened = self._episodes.step(self.seat.bids(self._episodes.state, own))
+        before = self._episodes.state
+        own = bids_in_box(own, self.game, self.seat.learner, ~self._episodes.resting)
+        happened = self._episodes.step(self.seat.bids(before, own))
+        self.played = played_rows(before, happened)
         rewards = happened.rewards[:, self.seat.learner].to(torch.float64).numpy()
         observation = self.seat.observe(self._episodes.state)
         return observation, rewards, happened.over.numpy(), happened.cut.numpy(), self._infos(happened)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Return each row's round as text or as a picture; where a row has just begun, its bidders."""
+        return frames(self.render_mode, self.game, self._episodes.state, self.played, self.num_envs)
 
     def _infos(self, happened: BatchStep) -> Infos:
         """Return the round's numbers in Gymnasium's form: an array a key, 0 where `_key` is False.
@@ -129,7 +146,7 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         }
 
     def _filled(self, rows: np.ndarray, happened: BatchStep) -> np.ndarray:
-        filled = np.zeros((self.num_envs, *rows.shape[1:]))
+        filled = np.zeros((self.num_envs, *rows.shape[1:]), dtype=rows.dtype)
         filled[happened.played.numpy()] = rows
         return filled
 
@@ -138,6 +155,16 @@ def _masked(numbers: Infos, mask: np.ndarray) -> Infos:
     """Return arrays that are 0 where the mask is False, each with its mask beside it."""
     infos: Infos = {}
     for name, rows in numbers.items():
-        infos[name] = np.where(mask.reshape(-1, *[1] * (rows.ndim - 1)), rows, 0.0)
+        infos[name] = np.where(mask.reshape(-1, *[1] * (rows.ndim - 1)), rows, rows.dtype.type(0))
         infos[f"_{name}"] = mask.copy()
     return infos
+
+
+def played_rows(before: GameState, happened: BatchStep) -> PlayedRound | None:
+    """Return the round of the rows that played one; None where all began anew."""
+    if happened.round is None:
+        return None
+    if bool(happened.played.all()):
+        return PlayedRound.of(before, happened.round)
+    rows = happened.played.nonzero().squeeze(1)
+    return PlayedRound(before.rows(rows), happened.round, rows)

@@ -1,16 +1,29 @@
-"""What can be put around a single-learner environment: other bids, a record of every auction, regret."""
+"""What can be put around an environment: other bids, a record of every auction, regret."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, MultiDiscrete
+from gymnasium.vector import VectorEnv, VectorWrapper
 
 from auctionsim.checks import checked_count
 from auctionsim.envs.gymnasium_env import NeuronAuctionEnv
-from auctionsim.files import replacing
+from auctionsim.envs.recording import BLOCK_ROWS, AuctionRecorder, recover_auctions
+from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
 from auctionsim.regret import ex_post_regret
+
+__all__ = [
+    "DiscretisedBids",
+    "NormalisedBids",
+    "RecordAuctions",
+    "RecordVectorAuctions",
+    "RegretInInfo",
+    "auction_of",
+    "recover_auctions",
+]
 
 Env = gymnasium.Env[np.ndarray, np.ndarray]
 
@@ -119,62 +132,87 @@ class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
 
 
 class RecordAuctions(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """Keep every auction, and write them to a parquet file when the environment is closed.
+    """Keep every auction in a parquet file, one row a bidder and round: see `AuctionRecorder` for its columns.
 
-    One row a bidder and round: episode, round, context (a name, or null), bidder, reward, payment, user_loss (null if
-    not asked for), and per feature valuation_…, bid_… (what was cleared), exposure_….
+    The file is there, whole, once the environment is closed, its `with` block is left, it is thrown away or the
+    process ends, by an exception too; a second close adds what was played since. A process that is killed leaves its
+    rows, all but the last `block_rows`, in `PATH.rows`: `recover_auctions(path)` makes the file from them.
+
+    Around a vector environment this is a `RecordVectorAuctions`, around a PettingZoo one a `RecordParallelAuctions`.
+    RLlib's workers are processes of their own, and are not recorded.
 
     Args:
-        env: The environment.
+        env: The environment: single, vector or parallel.
         path: The file; an old one is replaced.
+        block_rows: Rows that are held back until they go to disk.
+    Raises:
+        FileExistsError: At the first round: another recording is at this path, or one was broken off there.
     """
 
-    def __init__(self, env: Env, path: str | Path) -> None:
+    def __new__(cls, env: Any, *given: Any, **more: Any) -> Any:
+        """Return the recorder of this kind of environment."""
+        if isinstance(env, VectorEnv):
+            return RecordVectorAuctions(env, *given, **more)
+        if hasattr(env, "possible_agents"):
+            from auctionsim.envs.pettingzoo_recording import RecordParallelAuctions
+
+            return RecordParallelAuctions(env, *given, **more)
+        return super().__new__(cls)
+
+    def __init__(self, env: Env, path: str | Path, block_rows: int = BLOCK_ROWS) -> None:
         super().__init__(env)
         self._inner = auction_of(env)
-        self._path = Path(path)
-        self._rows: list[dict[str, Any]] = []
-        self._episode = -1
-
-    def reset(self, **options: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Count a new episode."""
-        self._episode += 1
-        return self.env.reset(**options)
+        self._recorder = AuctionRecorder(path, block_rows)
+        weakref.finalize(self, self._recorder.finish)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
         """Step, and note what happened."""
         answer = self.env.step(action)
-        self._note()
+        assert self._inner.played is not None
+        self._recorder.note(self._inner.game, self._inner.played)
         return answer
 
     def close(self) -> None:
         """Write the file."""
-        if self._rows:
-            import pyarrow
-            from pyarrow import parquet
-
-            with replacing(self._path) as draft:
-                parquet.write_table(pyarrow.Table.from_pylist(self._rows), draft)
-            self._rows = []
+        self._recorder.finish()
         self.env.close()  # type: ignore[no-untyped-call]
 
-    def _note(self) -> None:
-        game, played = self._inner.game, self._inner.played
-        assert played is not None
-        happened, valuations = played.round, game.valuations(played.before)
-        context = game.context(played.before)
-        for bidder in range(game.num_bidders):
-            row: dict[str, Any] = {
-                "episode": self._episode,
-                "round": int(played.before.round[0]),
-                "context": None if context is None else game.contexts[int(context[0])],
-                "bidder": bidder,
-                "reward": float(happened.rewards[0, bidder]),
-                "payment": float(happened.outcome.payments[0, bidder]),
-                "user_loss": None if happened.user_loss is None else float(happened.user_loss[0]),
-            }
-            for feature, name in enumerate(game.substrate.features):
-                row[f"valuation_{name}"] = float(valuations[0, bidder, feature])
-                row[f"bid_{name}"] = float(happened.bids[0, bidder, feature])
-                row[f"exposure_{name}"] = float(happened.exposure[0, bidder, feature])
-            self._rows.append(row)
+
+class RecordVectorAuctions(VectorWrapper):
+    """`RecordAuctions` around a vector environment; the column `env` is the row.
+
+    Args:
+        env: The environment.
+        path: The file; an old one is replaced.
+        block_rows: Rows that are held back until they go to disk.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], path: str | Path, block_rows: int = BLOCK_ROWS) -> None:
+        super().__init__(env)
+        inner = env.unwrapped
+        if not isinstance(inner, NeuronAuctionVectorEnv):
+            raise TypeError(f"this wrapper needs a NeuronAuctionVectorEnv inside, got {type(inner).__name__}")
+        self._inner = inner
+        self._recorder = AuctionRecorder(path, block_rows)
+        weakref.finalize(self, self._recorder.finish)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step, and note what happened in the rows that played."""
+        answer = self.env.step(actions)
+        if self._inner.played is not None:
+            self._recorder.note(self._inner.game, self._inner.played)
+        return answer
+
+    def close(self, **options: Any) -> None:
+        """Write the file."""
+        self._recorder.finish()
+        self.env.close(**options)
+
+    def __del__(self) -> None:
+        """Do nothing: the recorder has a finaliser of its own, and so has the environment."""
+
+    def __enter__(self) -> "RecordVectorAuctions":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,49 +1,117 @@
 """What a run folder of bidders holds beside the bidders: how they were made, the learning curve, what they score."""
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, NamedTuple
 
 from auctionsim.agents import LearningStep
+from auctionsim.agents.checkpoints import Checkpoint
 from auctionsim.experiments.bidder_evaluation import Evaluation, Mean, as_json
-from auctionsim.experiments.bidders import Arena, Learned, Training
+from auctionsim.experiments.bidders import (
+    RLLIB,
+    Arena,
+    Learned,
+    Training,
+    bidders_file,
+    kept_bidders,
+    learn,
+    refuse_misfits,
+)
 from auctionsim.experiments.sections.comparison_figures import saved, sheet
-from auctionsim.experiments.support.preparation import commit_or_none
-from auctionsim.experiments.support.running import RECORD, write_table
+from auctionsim.experiments.support.run_folder import begin, finish, is_finished, run_record
+from auctionsim.experiments.support.running import write_table
 from auctionsim.files import write_text
+from auctionsim.kept import file_digest, key_digest, plain
 from auctionsim.neurons.brand_neurons import package_versions
 
+OFTEN = 10.0  # seconds between checkpoints
+KINDS = ("parquet", "csv")
+_FORMAT = 1  # of a training's key: it changes when learners do
 _PPO_ONLY = ("shared", "exploiter", "rounds", "episodes", "steps", "env_runners", "address")
 
 
-def write_run(
-    folder: Path, arena: Arena, training: Training, learned: Learned, *, against: Path | None, command: str
-) -> None:
-    """Write learning.parquet and .csv, learning.png, and run.json last of all, so that `report` shows the folder.
+FILES = ("bidders.safetensors", "learning.parquet", "learning.csv", "learning.png")
+EVALUATION = ("evaluation.json", *(f"evaluation_{of}.{kind}" for of in ("bidders", "plays") for kind in KINDS))
 
-    Args:
-        folder: Where `learn` kept the bidders.
+
+class TrainingRun(NamedTuple):
+    """One training, and the folder that holds it.
+
+    Attributes:
+        folder: Of the run.
         arena: The auction.
         training: The learner.
-        learned: What it gave.
-        against: The run whose bidders were the frozen ones, if there was one.
-        command: What the user typed.
+        against: The run whose bidders are the frozen ones, if there is one.
     """
+
+    folder: Path
+    arena: Arena
+    training: Training
+    against: Path | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that the bidders depend on: settings, the contents of what is read, packages."""
+        inputs = self.arena.inputs()
+        if self.against is not None:
+            inputs["against"] = file_digest(bidders_file(self.against))
+        settings = settings_of(self.arena, self.training, self.against)
+        return plain({"format": _FORMAT, "settings": settings, "inputs": inputs, "versions": package_versions()})
+
+    def checkpoint(self) -> Checkpoint:
+        """Return where the training's state is kept, under its own key: another training's is another file."""
+        return Checkpoint(self.folder / "training" / f"{key_digest(self.key)}.safetensors", self.key, OFTEN)
+
+
+def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command: str) -> Learned:
+    """Train, or go on where an earlier run of the same was stopped, and write the run folder.
+
+    A folder that holds this very training, finished, is left as it is. What a run of other settings left behind is
+    removed first, and until the end run.json says that this one is not finished.
+
+    Args:
+        run: What to train.
+        progress: Called as learning goes on.
+        command: What the user typed.
+    Raises:
+        ValueError: Settings that do not fit, before anything is replaced.
+    """
+    refuse_misfits(run.arena, run.training)
+    plan = key_digest(run.key)
+    if is_finished(run_record(run.folder), plan) and (run.folder / FILES[0]).is_file():
+        kept = kept_bidders(run.folder)
+        curve = [LearningStep(k, tuple(u), tuple(r)) for k, u, r in kept.record["curve"]]
+        return Learned(kept.strategies, curve, run.folder / FILES[0])
+    begin(run.folder, plan, command, run.key["settings"], stale=(*FILES, *EVALUATION))
+    _drop_rllib(run.folder / RLLIB)
+    checkpoint = run.checkpoint()
+    learned = learn(run.arena, run.training, run.folder, progress, checkpoint)
+    _write_run(run, learned, plan, checkpoint.seconds, command)
+    checkpoint.remove()  # last: until run.json says that it is finished, it may be needed
+    return learned
+
+
+def _drop_rllib(folder: Path) -> None:
+    """Remove what RLlib saved of other bidders, and nothing else that may be called so."""
+    if (folder / "rllib_checkpoint.json").is_file() and not folder.is_symlink():
+        shutil.rmtree(folder)
+
+
+def _write_run(run: TrainingRun, learned: Learned, plan: str, seconds: float, command: str) -> None:
+    """Write learning.parquet and .csv, learning.png, and run.json last of all, so that `report` shows the folder."""
+    folder, arena, training = run.folder, run.arena, run.training
     write_table(folder / "learning.parquet", curve_rows(learned.curve))
     _draw(learned.curve, f"{arena.setting or arena.mechanism}: {training.learner}, seed {training.seed}", folder)
-    record = {
-        "command": command,
-        "commit": commit_or_none(),
-        "versions": package_versions(),
-        "threads": torch.get_num_threads(),
-        "settings": settings_of(arena, training, against),
+    more = {
+        "settings": settings_of(arena, training, run.against),
+        "inputs": run.key["inputs"],
+        "seconds": round(seconds, 1),
         "title": f"Bidders in {arena.setting or arena.mechanism}, by {training.learner}",
         "figures": {"learning.png": "Utility, and the mean bid over the mean valuation, as bidders learned"},
     }
-    write_text(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False))
+    finish(folder, plan, command, (*FILES, *EVALUATION), more)
 
 
 def settings_of(arena: Arena, training: Training, against: Path | None = None) -> dict[str, Any]:

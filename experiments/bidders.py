@@ -15,10 +15,12 @@ from auctionsim.agents import (
     load_strategies,
     save_strategies,
 )
+from auctionsim.agents.checkpoints import Checkpoint
 from auctionsim.agents.ppo import ITERATIONS
 from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame, build_game, observation_layout
 from auctionsim.envs.settings import LIVE_SETTINGS
+from auctionsim.kept import file_digest
 from auctionsim.mechanisms import load_mechanism
 from auctionsim.strategies import observed_by
 from auctionsim.substrates import ResponseSurface
@@ -26,6 +28,7 @@ from auctionsim.substrates import ResponseSurface
 LEARNERS = {"equilibrium": 2000, "ppo": ITERATIONS, "exponential-weights": 500}
 """The learners, and how many updates each makes unless told otherwise."""
 FILE = "bidders.safetensors"
+RLLIB = "checkpoint"  # folder of what RLlib saves of PPO's bidders
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class Arena:
         named = Path(self.surface).suffix == ".safetensors"
         surface = (ResponseSurface.load if named else ResponseSurface.packaged)(self.surface).sell(self.feature)
         return {"mechanism": load_mechanism(self.mechanism, surface), "substrate": surface}
+
+    def inputs(self) -> dict[str, str]:
+        """Return digests of the files that the auction is read from, by what they are; none for a named setting."""
+        files = {"mechanism": self.mechanism, "surface": self.surface}
+        return {what: file_digest(Path(name)) for what, name in files.items() if name and Path(name).is_file()}
 
     @property
     def is_live(self) -> bool:
@@ -131,7 +139,27 @@ class Learned(NamedTuple):
     file: Path
 
 
-def learn(arena: Arena, training: Training, folder: Path, progress: Callable[[LearningStep], None]) -> Learned:
+def refuse_misfits(arena: Arena, training: Training) -> None:
+    """Refuse what cannot be trained, before anything in a folder is replaced.
+
+    Raises:
+        ValueError: Settings that do not fit.
+    """
+    checked_count(training.updates, "iterations")
+    if arena.is_live and training.learner != "ppo":
+        raise ValueError(f"on a live model bidders learn by ppo, round by round, got {training.learner!r}")
+    game = arena.game()
+    if training.exploiter is not None and not 0 <= training.exploiter < game.num_bidders:
+        raise ValueError(f"exploiter must be a bidder 0 … {game.num_bidders - 1}, got {training.exploiter}")
+
+
+def learn(
+    arena: Arena,
+    training: Training,
+    folder: Path,
+    progress: Callable[[LearningStep], None],
+    checkpoint: Checkpoint | None = None,
+) -> Learned:
     """Let bidders learn, and keep them in a folder: `bidders.safetensors`, and PPO's checkpoint beside it.
 
     Args:
@@ -139,11 +167,13 @@ def learn(arena: Arena, training: Training, folder: Path, progress: Callable[[Le
         training: The learner.
         folder: Made if it is missing; what lies there under these names is replaced.
         progress: Called as learning goes on.
+        checkpoint: What a stopped training goes on from; PPO begins anew.
     Raises:
         ValueError: Settings that do not fit; a cluster that is too small.
     """
+    refuse_misfits(arena, training)
     updates = training.updates
-    curve: list[LearningStep] = []
+    curve: list[LearningStep] = [] if checkpoint is None else checkpoint.curve
 
     def note(step: LearningStep) -> None:
         curve.append(step)
@@ -152,12 +182,11 @@ def learn(arena: Arena, training: Training, folder: Path, progress: Callable[[Le
     if training.learner == "ppo":
         strategies = _learn_by_ppo(arena, training, folder, note)
     else:
-        if arena.is_live:
-            raise ValueError(f"on a live model bidders learn by ppo, round by round, got {training.learner!r}")
         game = arena.game()
-        strategies = _learn_here(game, training, note)
+        strategies = _learn_here(game, training, note, checkpoint)
     record = {
         "arena": vars(arena),
+        "inputs": arena.inputs(),
         "learner": training.learner,
         "seed": training.seed,
         "iterations": updates,
@@ -169,24 +198,41 @@ def learn(arena: Arena, training: Training, folder: Path, progress: Callable[[Le
 
 def kept_bidders(folder: Path) -> SavedBidders:
     """Return the bidders of a run folder, or of the file itself."""
-    return load_strategies(folder if folder.suffix == ".safetensors" else folder / FILE)
+    return load_strategies(bidders_file(folder))
+
+
+def bidders_file(folder: Path) -> Path:
+    """Return the file of a run folder's bidders, or the file itself."""
+    return folder if folder.suffix == ".safetensors" else folder / FILE
 
 
 def arena_of(bidders: SavedBidders) -> Arena:
-    """Return the auction in which they learned."""
-    return Arena(**bidders.record["arena"])
+    """Return the auction in which they learned.
+
+    Raises:
+        ValueError: The mechanism's or the surface's file has changed since.
+    """
+    arena, then = Arena(**bidders.record["arena"]), bidders.record.get("inputs", {})
+    for what, digest in arena.inputs().items():
+        if then.get(what, digest) != digest:
+            raise ValueError(f"the bidders learned with another {what} than {getattr(arena, what)} holds now")
+    return arena
 
 
-def _learn_here(game: AuctionGame, training: Training, note: Callable[[LearningStep], None]) -> list[Strategy]:
+def _learn_here(
+    game: AuctionGame, training: Training, note: Callable[[LearningStep], None], checkpoint: Checkpoint | None
+) -> list[Strategy]:
     """Let our own learners learn; exponential weights that see the context learn one after the other, unreported."""
     parts, updates = (game.mechanism, game.substrate, game.prior), training.updates
     every, seeing = max(updates // 100, 1), training.sees_context and bool(game.contexts)
     if training.learner == "equilibrium":
         learner = EquilibriumLearner(*parts, seed=training.seed, observe=("context",) if seeing else ())
-        return learner.train(updates, note, report_every=every)
+        return learner.train(updates, note, report_every=every, checkpoint=checkpoint)
     if seeing:
-        return learn_by_context(*parts, updates, seed=training.seed)
-    return ExponentialWeights(*parts, seed=training.seed).train(updates, note, report_every=every)
+        kept = None if checkpoint is None else lambda k: checkpoint.part(f"context {k}")
+        return learn_by_context(*parts, updates, seed=training.seed, checkpoint=kept)
+    weights = ExponentialWeights(*parts, seed=training.seed)
+    return weights.train(updates, note, report_every=every, checkpoint=checkpoint)
 
 
 def _learn_by_ppo(
@@ -198,8 +244,6 @@ def _learn_by_ppo(
     game = arena.game()
     frozen = None
     if training.exploiter is not None:
-        if not 0 <= training.exploiter < game.num_bidders:
-            raise ValueError(f"exploiter must be a bidder 0 … {game.num_bidders - 1}, got {training.exploiter}")
         rivals = training.rivals or (None,) * game.num_bidders
         frozen = {i: rivals[i] for i in range(game.num_bidders) if i != training.exploiter}
     shown = training.sees_context or any("context" in observed_by(rival) for rival in (frozen or {}).values())
@@ -215,7 +259,7 @@ def _learn_by_ppo(
         shared=training.shared,
         frozen=frozen,
         settings=PPOSettings(episodes=training.episodes, steps=training.steps, minibatch=training.steps),
-        checkpoint=folder / "checkpoint",
+        checkpoint=folder / RLLIB,
         address=training.address,
         env_runners=training.env_runners,
         layout=observation_layout(arena.game(observe=observe, rounds=training.rounds)),

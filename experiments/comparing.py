@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,27 +11,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from auctionsim.brands import Brand
 from auctionsim.comparison import compare
 from auctionsim.console import TableConsole, table_console
 from auctionsim.experiments.auctions import AFFINE, MENU, comparison_tables, rival_mechanisms
 from auctionsim.experiments.sections.comparison import comparison_section
 from auctionsim.experiments.sections.comparison_figures import draw_menus, draw_trade_off, draw_training
-from auctionsim.experiments.support.kept_neurons import kept_neurons
+from auctionsim.experiments.support.kept_stages import as_row, live_key, record_from
+from auctionsim.experiments.support.live_replies import live_model
 from auctionsim.experiments.support.menu_options import menu_options
 from auctionsim.experiments.support.preparation import Stages
-from auctionsim.experiments.support.running import Run
+from auctionsim.experiments.support.running import Row, Run
 from auctionsim.files import write_text
-from auctionsim.language_models import load_model
 from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint
-from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import Priors, parse_priors, product
-from auctionsim.prompts import build_prompts, read_prompts
+from auctionsim.prompts import read_prompts
 from auctionsim.report.records import Estimate, MechanismRow, MenuOption
 from auctionsim.report.wording import setting
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
+FILES = ("trade_off.png", "training.png", "menu.png", "menu.html")
 REFERENCE = "VCG at user weight 0"
 
 
@@ -108,11 +107,15 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
     sold = surface.sell(settings.feature)
     if not settings.user_weights or min(settings.user_weights) < 0:
         raise ValueError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
-    run = Run(settings.folder, settings, {"surface": surface.digest})
+    inputs = {"surface": surface.digest}
+    if settings.replies and settings.prompts_file is not None:
+        inputs["prompts"] = read_prompts(settings.prompts_file).digest
+    run = Run(settings.folder, settings, inputs)
     product(priors, sold.num_bidders)  # too few or too many are refused before anything is computed
     with Stages(console) as stages:
-        live = _live_model(settings, surface, stages) if settings.replies else None
-        found = sweep(settings, sold, priors, live, stages)
+        live = _live(settings, surface, run.parts, stages) if settings.replies else None
+        run.begin(command)
+        found = sweep(settings, sold, priors, live, stages, run)
         with stages.stage("writing", 1):
             draw(found, settings.folder)
     paper = table_console(console)
@@ -123,7 +126,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
             paper.print(table)
         paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
     said = comparison_section(found.rows, found.menus, REFERENCE, settings)
-    run.finish(tables_of(found), said, command=command, console=console)
+    run.finish(tables_of(found), said, command=command, console=console, files=FILES)
     return found
 
 
@@ -133,38 +136,72 @@ def sweep(
     priors: Priors,
     live: LanguageModelSubstrate | None,
     stages: Stages,
+    run: Run,
 ) -> Comparison:
-    """Design every mechanism at every user weight on replicate A, and score it on A and B."""
+    """Design every mechanism at every user weight on replicate A, and score it on A and B; a weight is kept once done.
+
+    A kept weight is that of this plan and, where the model replies, of this model as it was loaded.
+    """
     brands = brand_names(sold)
     rows: list[MechanismRow] = []
     training, menus = {}, {}
-    reference = VCG(sold)
-    for user_weight in settings.user_weights:
-        with stages.stage(f"user weight {user_weight:g}: learning", 1):
-            shape = {"entries": settings.entries, "steps": settings.menu_steps}
-            mechanisms = rival_mechanisms(sold, user_weight, seed=settings.seed, priors=priors, **shape)
-            mechanisms[REFERENCE] = reference
+    asked = "" if live is None else f" {live_key(live)}"
+    for weight in settings.user_weights:
+        kept = run.part(
+            f"user weight {weight!r}{asked}", partial(_weighed, settings, sold, priors, live, stages, weight)
+        )
+        found: dict[str, list[Row]] = {}
+        for row in kept:
+            found.setdefault(row.pop("table"), []).append(row)
+        rows += [record_from(MechanismRow, row) for row in found["rows"]]
         for name in (MENU, AFFINE):
-            learned = mechanisms[name]
-            assert isinstance(learned, MenuAuction | AffineMaximizer)
-            training[name, user_weight] = learned.history
-        with stages.stage(f"user weight {user_weight:g}: scoring", 2 * len(mechanisms)) as tick:
-            rows += compare(
-                mechanisms,
-                sold,
-                priors,
-                user_weight,
-                seed=settings.seed,
-                draws=settings.draws,
-                regret_draws=settings.regret_draws,
-                regret_budget=settings.regret_budget,
-                progress=tick,
-            )
-        menu = mechanisms[MENU]
-        assert isinstance(menu, MenuAuction)
-        with stages.stage(f"user weight {user_weight:g}: menu", 1):
-            menus[user_weight] = menu_options(menu, sold, priors, brands, live)
+            points = [row for row in found["training"] if row["mechanism"] == name]
+            training[name, weight] = tuple(TrainingPoint(*(row[f] for f in TrainingPoint._fields)) for row in points)
+        menus[weight] = tuple(MenuOption(**row) for row in found.get("menu", []))
     return Comparison(tuple(rows), training, menus, brands)
+
+
+def _weighed(
+    settings: CompareSettings,
+    sold: ResponseSurface,
+    priors: Priors,
+    live: LanguageModelSubstrate | None,
+    stages: Stages,
+    user_weight: float,
+) -> list[Row]:
+    """Return one user weight's rows: of mechanisms, of the learned ones' training, of the menu."""
+    with stages.stage(f"user weight {user_weight:g}: learning", 1):
+        shape = {"entries": settings.entries, "steps": settings.menu_steps}
+        mechanisms = rival_mechanisms(sold, user_weight, seed=settings.seed, priors=priors, **shape)
+        mechanisms[REFERENCE] = VCG(sold)
+    with stages.stage(f"user weight {user_weight:g}: scoring", 2 * len(mechanisms)) as tick:
+        rows = compare(
+            mechanisms,
+            sold,
+            priors,
+            user_weight,
+            seed=settings.seed,
+            draws=settings.draws,
+            regret_draws=settings.regret_draws,
+            regret_budget=settings.regret_budget,
+            progress=tick,
+        )
+    found: list[Row] = [{"table": "rows", **as_row(row)} for row in rows]
+    for name in (MENU, AFFINE):
+        learned = mechanisms[name]
+        assert isinstance(learned, MenuAuction | AffineMaximizer)
+        found += [{"table": "training", "mechanism": name, **point._asdict()} for point in learned.history]
+    menu = mechanisms[MENU]
+    assert isinstance(menu, MenuAuction)
+    with stages.stage(f"user weight {user_weight:g}: menu", 1):
+        options = menu_options(menu, sold, priors, brand_names(sold), live)
+    return found + [{"table": "menu", **option._asdict()} for option in options]
+
+
+def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stages: Stages) -> LanguageModelSubstrate:
+    load = (settings.model, settings.device, settings.dtype)
+    file, seed = settings.prompts_file, settings.seed
+    return live_model(surface, settings.surface, load, place, stages, seed=seed, prompts_file=file)
 
 
 def brand_names(surface: ResponseSurface) -> tuple[str, ...]:
@@ -172,62 +209,6 @@ def brand_names(surface: ResponseSurface) -> tuple[str, ...]:
     listed = surface.provenance.get("brands", [])
     names = tuple(brand if isinstance(brand, str) else brand[0] for brand in listed)
     return names if len(names) == surface.num_bidders else tuple(f"bidder {i}" for i in range(surface.num_bidders))
-
-
-def _live_model(settings: CompareSettings, surface: ResponseSurface, stages: Stages) -> LanguageModelSubstrate:
-    """Return the model that the surface was measured on, on prompts that nothing was measured on.
-
-    Raises:
-        ValueError: Another model, or a provenance that does not say what was measured.
-    """
-    known = surface.provenance
-    try:
-        brands = tuple(Brand.read(names) for names in known["brands"])
-        category, measured = known["category"], known["settings"]
-    except KeyError as missing:
-        raise ValueError(
-            f"the surface's provenance has no {missing}, which example replies need: leave them out by --no-replies"
-        ) from None
-    prompts = build_prompts(category) if settings.prompts_file is None else read_prompts(settings.prompts_file)
-    with stages.stage("loading the model", 1):
-        model = load_model(settings.model, settings.device, settings.dtype)
-        surface.require_model(model.identity)
-    most = max(map(int, measured["num_neurons"]))
-    neurons = measured_neurons(settings.surface, known.get("neurons"))
-    if neurons is None:
-        stages.console.print("the surface's own neurons are not here: identified anew for the example replies")
-        neurons = kept_neurons(settings.folder, model, brands, prompts, most, measured["seed"], stages)
-    return LanguageModelSubstrate(
-        model,
-        neurons,
-        prompts.split("test"),
-        num_neurons=most,
-        amplification=max(measured["amplification"]),
-        max_new_tokens=measured["max_new_tokens"],
-        temperature=measured["temperature"],
-        seed=settings.seed,
-        mode=measured.get("mode", "multiply"),
-        positions=measured.get("positions", "reply"),
-    )
-
-
-def measured_neurons(surface: str, digest: str | None) -> BrandNeurons | None:
-    """Return the neurons that a surface was measured with: beside its file, or shipped with it; None without them.
-
-    Args:
-        surface: A file, or a packaged surface's name.
-        digest: Of the neurons, by the surface's provenance; others are not taken.
-    """
-    shipped = resources.files("auctionsim.data") / "neurons" / f"{surface}.safetensors"
-    beside = Path(surface).parent / "neurons.safetensors" if Path(surface).suffix == ".safetensors" else None
-    if beside is None and shipped.is_file():
-        with resources.as_file(shipped) as path:
-            found = BrandNeurons.load(path)
-    elif beside is not None and beside.is_file():
-        found = BrandNeurons.load(beside)
-    else:
-        return None
-    return found if digest is None or found.digest == digest else None
 
 
 def menu_table(options: Sequence[MenuOption], title: str) -> Table:
@@ -248,10 +229,11 @@ def menu_table(options: Sequence[MenuOption], title: str) -> Table:
 
 def draw(found: Comparison, folder: Path) -> None:
     """Write the figures, and the menus with replies as a page."""
-    draw_trade_off(found.rows, REFERENCE, folder / "trade_off.png")
-    draw_training(found.training, found.rows, folder / "training.png")
-    draw_menus(found.menus, found.brands, folder / "menu.png")
-    write_text(folder / "menu.html", _page(found))
+    trade_off, training, menu, page = (folder / name for name in FILES)
+    draw_trade_off(found.rows, REFERENCE, trade_off)
+    draw_training(found.training, found.rows, training)
+    draw_menus(found.menus, found.brands, menu)
+    write_text(page, _page(found))
 
 
 def tables_of(found: Comparison) -> dict[str, list[dict[str, Any]]]:

@@ -109,6 +109,7 @@ def report(
         console: Where tables go.
     """
     run = Run(settings.folder, settings, {str(k): one.digest for k, one in enumerate(measured)})
+    run.begin(command)
     reports = tuple(map(market_report, measured))
     paper = table_console(console)
     for found in reports:

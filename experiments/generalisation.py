@@ -92,9 +92,12 @@ def main(
     if not surfaces:
         raise ValueError("one surface at least is needed, got none")
     for name, surface in surfaces.items():
+        surface.sell(settings.feature)  # an unknown one is refused before anything is replaced
         if len(surface.contexts) < 2:
             raise ValueError(f"one context is left out of two or more, {name!r} has {len(surface.contexts)}")
+    parse_priors(settings.prior)
     run = Run(settings.folder, settings, {name: surface.digest for name, surface in surfaces.items()})
+    run.begin(command)
     agree, deployed = [], []
     for name, surface in surfaces.items():
         own = Run(settings.folder, settings, {name: surface.digest})

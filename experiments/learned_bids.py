@@ -6,7 +6,7 @@ auctionsim bidders study --out runs/learned
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -67,7 +67,7 @@ class LearnedSettings:
     seeds: tuple[int, ...] = (0, 1, 2)
     learners: tuple[str, ...] = ("equilibrium",)
     sees_context: bool = True
-    updates: int = 300
+    updates: int = 600
     batch: int = 1024
     rounds: int = 300
     field: int = 64
@@ -132,6 +132,7 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
     """
     run = Run(settings.folder, settings, {"surface": surface.digest})
     sold = surface.sell(settings.feature)
+    run.begin(command)
     rows: list[Row] = []
     for seed in settings.seeds:
         for weight in settings.user_weights:
@@ -229,7 +230,7 @@ def learned(settings: LearnedSettings, auction: Auction, learner: str, seed: int
         observe = ("context",) if seeing else ()
         climbing = EquilibriumLearner(rule, place, PRIOR, seed=seed, batch=settings.batch, observe=observe)
         return climbing.train(settings.updates)
-    grid = {"bids": settings.bids, "batch": settings.field}
+    grid: dict[str, Any] = {"bids": settings.bids, "batch": settings.field}
     if seeing:
         return learn_by_context(rule, place, PRIOR, settings.rounds, seed=seed, **grid)
     return ExponentialWeights(rule, place, PRIOR, seed=seed, **grid).train(settings.rounds)

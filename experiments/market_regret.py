@@ -131,8 +131,12 @@ def main(
     markets = tuple(markets_of(settings, lists, grids))
     if not markets:
         raise ValueError("markets are needed: lists of subsets or grids of two or more brands, got none")
+    parse_priors(settings.prior)  # what does not fit is refused before anything is replaced
+    for market in markets:
+        market.surface.sell(settings.feature)
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     run = Run(settings.folder, settings, inputs)
+    run.begin(command)
     rows: list[Row] = []
     for number, market in enumerate(markets, 1):
         # a market's part depends on its own source alone, so that one more list leaves the others' as they are

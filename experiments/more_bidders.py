@@ -104,6 +104,8 @@ def main(settings: MoreBiddersSettings, measured: MeasuredList, command: str, co
     if settings.sizes[-1] > measured.num_bidders:
         raise ValueError(f"{settings.measured} has {measured.num_bidders} brands, got sizes {settings.sizes}")
     run = Run(settings.folder, settings, {"measured": measured.digest})
+    measured.sell(settings.feature)  # an unknown one is refused before anything is replaced
+    run.begin(command)
     names = brand_list(measured)
     rows: list[Row] = []
     for size in settings.sizes:

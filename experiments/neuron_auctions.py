@@ -122,6 +122,7 @@ def main(
     checked_pair(harm_aware, plain)
     run = Run(settings.folder, settings, {"harm_aware": harm_aware.digest, "plain": plain.digest})
     sold = {name: s.sell(settings.feature) for name, s in surfaces_of(settings, harm_aware, plain)}
+    run.begin(command)
     rows = [
         row
         for mechanism in (OPTIMUM, AFFINE)

@@ -24,9 +24,11 @@ from auctionsim.experiments.sections.neuron_frontier import (
     frontier_tables,
     tidy,
 )
+from auctionsim.experiments.support.kept_stages import model_inputs
 from auctionsim.experiments.support.preparation import Stages, slug
 from auctionsim.experiments.support.running import Run
-from auctionsim.files import write_text
+from auctionsim.files import sweep, write_text
+from auctionsim.kept import difference
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
@@ -132,6 +134,7 @@ def main(
     """
     digest = _claim(settings, model, prompts_of)
     run = Run(settings.folder, settings, {"model": model.identity})
+    run.begin(command)
     rows: list[FrontierRow] = []
     cells: dict[tuple[str, str], tuple[Cell, ...]] = {}
     with Stages(console) as stages:
@@ -314,13 +317,17 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
         "prompts_a_context": [settings.validation_prompts, settings.reply_prompts],
         "samples": settings.samples,
         "seed": settings.seed,
-        "model": model.identity,
-        "dtype": str(model.dtype),
+        **model_inputs(model),
     }
     text = json.dumps(plan, sort_keys=True)
     path = settings.folder / "plan.json"
-    if path.exists() and json_in(path) != json.loads(text):
-        raise ValueError(f"{settings.folder} holds another comparison: choose another folder or remove it")
+    there, wanted = json_in(path) if path.exists() else None, json.loads(text)
+    if there not in (None, wanted):
+        raise ValueError(
+            f"{settings.folder} holds another comparison ({difference(Record(there).content, wanted)}): choose another "
+            "folder or remove it"
+        )
+    sweep(settings.folder)
     write_text(path, text)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

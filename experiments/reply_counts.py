@@ -93,9 +93,12 @@ def main(settings: ReplyCountSettings, surface: ResponseSurface, command: str, c
         ValueError: A feature that was not measured, or whose n is not the same in all cells; counts that are not whole.
     """
     run = Run(settings.folder, settings, {settings.surface: surface.digest})
+    parse_priors(settings.prior)
+    counts = {feature: measured_counts(surface, feature, settings.counts) for feature in settings.features}
+    run.begin(command)
     rows: list[Row] = []
-    for feature in settings.features:
-        for count in measured_counts(surface, feature, settings.counts):
+    for feature, some in counts.items():
+        for count in some:
             console.print(f"{feature}: {count} samples a cell", soft_wrap=True)
             rows += run.part(f"{feature} {count}", partial(count_rows, settings, surface, feature, count))
     draw(rows, settings.folder / FIGURE)

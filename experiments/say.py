@@ -1,13 +1,20 @@
 """One prompt, answered untouched and with brands' neurons amplified."""
 
 import re
+import time
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from auctionsim.brands import Brand
-from auctionsim.language_models import load_model
-from auctionsim.neurons import identify
+from auctionsim.caching import cache_folder
+from auctionsim.experiments.support.kept_neurons import HIGHEST, Place, neurons_key
+from auctionsim.kept import key_digest
+from auctionsim.language_models import LanguageModel, load_model
+from auctionsim.neurons import BrandNeurons, identify
+from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet, build_prompts
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
@@ -21,13 +28,25 @@ class Boost(NamedTuple):
 
 
 class Said(NamedTuple):
-    """Two replies from the same random numbers."""
+    """Two replies from the same random numbers.
+
+    Attributes:
+        untouched: The reply of the model as it is.
+        boosted: The other.
+        hits_untouched: Of each brand.
+        hits_boosted: Of each brand.
+        user_loss: Of the boosted reply, nats a token.
+        neurons: Where the brands' neurons are kept.
+        were_kept: Whether an earlier call found them.
+    """
 
     untouched: str
     boosted: str
     hits_untouched: list[int]
     hits_boosted: list[int]
     user_loss: float
+    neurons: Path
+    were_kept: bool
 
 
 def parse_boosts(texts: list[str]) -> tuple[Boost, ...]:
@@ -60,6 +79,8 @@ def say_twice(
 ) -> Said:
     """Identify the brands' neurons on the category's prompts, then answer the prompt twice.
 
+    The neurons are kept in the user's cache folder, under all that they depend on, and taken up again.
+
     Args:
         prompt: What the user asks.
         boosts: Interventions, at once in the same reply.
@@ -74,7 +95,8 @@ def say_twice(
     model = load_model(*load)
     brands = tuple(boost.brand for boost in boosts)
     most = max(1, *(int(-(-boost.num_neurons // 1)) for boost in boosts))
-    neurons = identify(model, brands, build_prompts(category).split("identify"), num_neurons=most, seed=seed)
+    model.chat_ids(prompt)  # refused before neurons are looked for
+    neurons, place, were_kept = _neurons(model, brands, category, most, seed)
     substrate = LanguageModelSubstrate(
         model,
         neurons,
@@ -90,4 +112,20 @@ def say_twice(
     batch = substrate.replies(prompt, allocation, (0, 0), 1)
     untouched, boosted = batch.texts
     before, after = batch.hits.tolist()
-    return Said(untouched, boosted, before, after, float(batch.user_loss[1]))
+    return Said(untouched, boosted, before, after, float(batch.user_loss[1]), place.file, were_kept)
+
+
+def _neurons(
+    model: LanguageModel, brands: tuple[Brand, ...], category: str, count: int, seed: int
+) -> tuple[BrandNeurons, Place, bool]:
+    """Return the brands' neurons, where they are kept, and whether they were kept already."""
+    asked = build_prompts(category).split("identify")
+    key = {**neurons_key(model, brands, asked, DEFAULT_METHOD, count, seed), "versions": package_versions()}
+    place = Place(cache_folder() / "neurons" / key_digest(key))
+    kept = place.taken(key)
+    if kept is not None:
+        return kept.neurons, place, True
+    began = time.perf_counter()
+    found = identify(model, brands, asked, DEFAULT_METHOD, num_neurons=count, amplification=HIGHEST, seed=seed)
+    place.keep(found, key, None, time.perf_counter() - began)
+    return found, place, False

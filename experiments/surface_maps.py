@@ -64,6 +64,7 @@ def main(settings: MapSettings, surface: ResponseSurface, command: str, console:
     features = settings.features or surface.measured_features
     surface.sell(*features)
     run = Run(settings.folder, settings, {"surface": surface.digest})
+    run.begin(command)
     brands = brand_names(surface)
     cells = [row for quantity in (*features, "user_loss") for row in quantity_cells(surface, brands, quantity)]
     figures = {}

@@ -17,8 +17,10 @@ from auctionsim.experiments.comparing import tidy
 from auctionsim.experiments.support.running import Run, Section, markdown_table
 from auctionsim.experiments.support.tuning import (
     FINISHED,
+    TABLES,
     Cluster,
     Study,
+    claim,
     distinct,
     plain_settings,
     provenance,
@@ -86,17 +88,21 @@ def main(settings: GridSettings, surface: ResponseSurface, command: str, console
     run = Run(settings.folder, settings, {"surface": surface.digest})
     study = Study(
         settings.folder,
-        plain_settings(settings, "folder", "cluster"),
+        {**plain_settings(settings, "folder", "cluster"), "inputs": run.inputs},
         trial,
         {"surface": sold, "settings": settings},
         _space(settings),
         len(settings.cells),
         "objective_A",
     )
-    records = run_study(study, dict, settings.cluster, command, console)
-    table = in_order(records, settings)
+    claim(study.folder, study.settings)
+    made = run.is_finished
+    if not made:
+        run.begin(command)
+    table = in_order(run_study(study, dict, settings.cluster, console), settings)
     table_console(console).print(summary(table, settings))
-    run.finish({}, grid_section(table, settings), command=command, console=console)
+    if not made:
+        run.finish({}, grid_section(table, settings), command=command, console=console, files=TABLES)
     return table
 
 

@@ -22,8 +22,19 @@ from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.auctions import MENU
 from auctionsim.experiments.bidder_evaluation import evaluate
-from auctionsim.experiments.support.tuning import FINISHED, Cluster, Study, plain_settings, provenance, run_study
+from auctionsim.experiments.support.run_folder import begin, finish, is_finished, run_record
+from auctionsim.experiments.support.tuning import (
+    FINISHED,
+    TABLES,
+    Cluster,
+    Study,
+    claim,
+    plain_settings,
+    provenance,
+    run_study,
+)
 from auctionsim.experiments.tune_grid import flat
+from auctionsim.kept import key_digest
 from auctionsim.mechanisms import TrainingPoint, train_menu
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 from auctionsim.priors import parse_priors, product
@@ -113,24 +124,33 @@ def main(
         ValueError: Settings that do not fit, before anything is computed; see `run_study` for the rest.
     """
     shared: dict[str, Any] = {"settings": settings}
+    inputs: dict[str, str] = {}
     if settings.target == "menu":
         if surface is None:
             raise ValueError("a menu needs a surface to be designed on")
         shared["surface"] = surface.sell(settings.feature)
+        inputs["surface"] = surface.digest
         product(parse_priors(settings.prior), shared["surface"].num_bidders)
     metric, mode = METRICS[settings.target]
     study = Study(
         settings.folder,
-        plain_settings(settings, "folder", "cluster", "concurrent"),
+        {**plain_settings(settings, "folder", "cluster", "concurrent"), "inputs": inputs},
         menu_trial if settings.target == "menu" else bidder_trial,
         shared,
         _space(settings),
         settings.trials,
         metric,
     )
-    records = run_study(study, lambda: _options(settings), settings.cluster, command, console)
+    claim(study.folder, study.settings)
+    plan = key_digest(study.settings)
+    made = is_finished(run_record(study.folder), plan)
+    if not made:
+        begin(study.folder, plan, command, study.settings)
+    records = run_study(study, lambda: _options(settings), settings.cluster, console)
     best_first = sorted(records, key=lambda one: (not _done(one), -one[metric] if mode == "max" else one[metric]))
     table_console(console).print(best_table(best_first, settings))
+    if not made:
+        finish(study.folder, plan, command, TABLES, {"settings": study.settings})
     console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)
     return best_first
 

@@ -16,7 +16,7 @@ from auctionsim.substrates import ResponseSurface
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FILES = {"comparison.csv", "comparison.parquet", "menu.csv", "menu.html", "menu.png", "run.json"}
-FILES |= {"trade_off.png", "training.csv", "training.parquet", "training.png", "menu.parquet", "section.md"}
+FILES |= {"trade_off.png", "training.csv", "training.parquet", "training.png", "menu.parquet", "section.md", "parts"}
 
 
 def compared(surface: ResponseSurface, folder: Path, weights: tuple[float, ...], prior: str) -> tuple[Comparison, str]:

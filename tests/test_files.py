@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from auctionsim.files import replacing, write_bytes, write_text
+from auctionsim import files
+from auctionsim.files import replacing, sweep, write_bytes, write_text
 
 
 def test_writing_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -84,3 +85,42 @@ def test_a_kill_leaves_one_whole_file(tmp_path: Path) -> None:
     content = path.read_bytes()
     assert len(content) == 1_000_000
     assert len(set(content)) == 1
+
+
+def draft(folder: Path, host: str, process: int, name: str = "plan.json") -> Path:
+    path = folder / f".{name}.{host}-{process}-0123abcd.partial"
+    path.write_text("half")
+    return path
+
+
+def test_drafts_are_swept_once_their_writer_is_dead(tmp_path: Path) -> None:
+    """Only ours, by name; a living writer's stay, and so does whatever else is called .partial."""
+    here = files.host_digest()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    (tmp_path / "below").mkdir()
+    dead = [draft(tmp_path, here, ended.pid), draft(tmp_path / "below", here, ended.pid, "a b.parquet")]
+    folder = tmp_path / f".model.{here}-{ended.pid}-0123abcd.partial"
+    folder.mkdir()
+    (folder / "weights").write_text("half")
+    reused = draft(tmp_path, here, os.getpid(), "reused")
+    os.utime(reused, (1.0, 1.0))  # written before this process began: its number is another's now
+    living = draft(tmp_path, here, os.getpid())
+    fresh, old = draft(tmp_path, "00000000", ended.pid), draft(tmp_path, "00000001", ended.pid)
+    os.utime(old, (time.time() - 90_000,) * 2)
+    strangers = [tmp_path / name for name in ("download.partial", ".x.partial", f".x.{here}-1.partial", "plan.json")]
+    for path in strangers:
+        path.write_text("a stranger's")
+    assert sorted(sweep(tmp_path)) == sorted([*dead, folder, reused, old])
+    assert all(path.exists() for path in (living, fresh, *strangers))
+    assert not folder.exists()
+    assert sweep(tmp_path / "nowhere") == []
+
+
+def test_a_link_called_like_a_draft_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    target.write_text("mine")
+    link = tmp_path / f".x.{files.host_digest()}-999999999-0123abcd.partial"
+    link.symlink_to(target)
+    assert sweep(tmp_path) == []
+    assert target.read_text() == "mine"

@@ -56,8 +56,9 @@ def train(
 ) -> None:
     """Let bidders learn; keep their strategies, the learning curve and how they were made."""
     from auctionsim.agents import LearningStep
-    from auctionsim.experiments.bidder_runs import write_run
-    from auctionsim.experiments.bidders import Arena, Training, kept_bidders, learn
+    from auctionsim.experiments.bidder_runs import TrainingRun
+    from auctionsim.experiments.bidder_runs import train as carry_out
+    from auctionsim.experiments.bidders import Arena, Training, kept_bidders
 
     if against is not None and exploiter is None:
         raise ValueError("--against names the frozen bidders of an --exploiter")
@@ -91,8 +92,7 @@ def train(
             ratios = " ".join(f"{ratio:.3f}" for ratio in step.bid_ratio)
             bar.update(task, completed=step.iteration, description=f"{learner}: bid/valuation {ratios}")
 
-        learned = learn(arena, training, out, show)
-    write_run(out, arena, training, learned, against=against, command=command_line())
+        learned = carry_out(TrainingRun(out, arena, training, against), show, command=command_line())
     console.print(f"bidders: {learned.file}", soft_wrap=True)
 
 
@@ -137,7 +137,7 @@ def study(
     sees_context: Annotated[
         bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
     ] = True,
-    updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 300,
+    updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)

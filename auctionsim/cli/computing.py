@@ -67,7 +67,8 @@ class ComputingCommand(TyperCommand):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise InterruptedCommandError(_words(ctx) in KEEPING) from None
+            keeps = ctx.params.get("learner") != "ppo"  # RLlib's training begins anew
+            raise InterruptedCommandError(keeps and _words(ctx) in KEEPING) from None
 
 
 def _words(context: Any) -> str:

@@ -40,7 +40,8 @@ def demo(
 ) -> None:
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
-    from auctionsim.experiments.demo import DemoSettings, main
+    from auctionsim.experiments.demo import main
+    from auctionsim.experiments.support.demo_settings import DemoSettings
     from auctionsim.experiments.support.preparation import slug
     from auctionsim.measurement import MeasurementSettings
 
@@ -80,6 +81,7 @@ def say(
         said = say_twice(
             prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature
         )
+    console.print(f"neurons: {'taken up from' if said.were_kept else 'kept in'} {said.neurons}", soft_wrap=True)
     table = Table(show_lines=True, title=escape(prompt))
     table.add_column("untouched", ratio=1)
     table.add_column(f"boosted: {', '.join(boost)}", ratio=1)

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Unit, UnitResult
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
+from auctionsim.ray_folders import ray_folder
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.surface import ResponseSurface
 
@@ -273,11 +272,9 @@ def _ray(workers: Workers) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    scratch = None
-    try:
+    with contextlib.ExitStack() as stack:
         if workers.address is None:
-            base = "/tmp" if os.name == "posix" else None
-            scratch = tempfile.mkdtemp(prefix="ray-", dir=base)  # short: paths of sockets end at 107 bytes
+            scratch = stack.enter_context(ray_folder())
             ray.init(
                 address="local",
                 num_cpus=workers.count * workers.threads,
@@ -288,11 +285,10 @@ def _ray(workers: Workers) -> Iterator[None]:
             )
         else:
             ray.init(address=workers.address, log_to_driver=False, logging_level="ERROR")
+        try:
             processors = ray.cluster_resources().get("CPU", 0)
             if processors < workers.threads:
                 raise ValueError(f"a worker of {workers.threads} threads does not fit a cluster of {processors:g} CPUs")
-        yield
-    finally:
-        ray.shutdown()
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+            yield
+        finally:
+            ray.shutdown()

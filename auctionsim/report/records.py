@@ -127,6 +127,7 @@ class Findings:
         surface: All features, both replicates.
         sold_feature: The feature that the auction sells.
         stage_seconds: How long each stage took.
+        stage_seconds_before: The part of it that an earlier run took, whose results were kept.
         peak_memory_gib: Largest resident size of the process.
     """
 
@@ -151,4 +152,5 @@ class Findings:
     learning: tuple[LearningPoint, ...] = ()
     training: tuple[TrainingPoint, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    stage_seconds_before: dict[str, float] = field(default_factory=dict)
     peak_memory_gib: float | None = None

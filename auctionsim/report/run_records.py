@@ -54,6 +54,11 @@ def title_of(record: Record) -> str:
     return text_of(record, "title")
 
 
+def is_unfinished(record: Record) -> bool:
+    """Tell whether the run began and did not come to its end; a record that does not say is of a finished one."""
+    return "finished" in record and not record.flag("finished")
+
+
 def settings_of(record: Record) -> Mapping[str, object]:
     """Return the settings, none where it does not say."""
     return record.plain("settings") if record.content.get("settings") is not None else {}

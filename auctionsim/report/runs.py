@@ -23,6 +23,7 @@ from auctionsim.report.run_records import (
     brands_of,
     claims_of,
     is_own_file,
+    is_unfinished,
     own_file,
     replies_of,
     settings_of,
@@ -99,6 +100,7 @@ class RunPart(NamedTuple):
     files: tuple[File, ...]
     brand_index: Mapping[str, int]
     highlighted: Callable[[str], str]
+    unfinished: bool = False
 
 
 def write_runs_report(folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> Path:
@@ -138,6 +140,8 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
     if not path.is_file():
         raise ValueError(f"{folder} is no run folder: it has no run.json")
     record = read_record(own_file(folder, path), finite=False)
+    if is_unfinished(record):
+        return _unfinished(folder, record)
     link = partial(_link, beside=beside)
     replies = replies_of(folder, record)
     brands = brands_of(record, replies)
@@ -155,6 +159,26 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         files=tuple(File(f.name, link(f)) for f in _listed(folder)),
         brand_index={brand.name: index for index, brand in enumerate(brands)},
         highlighted=partial(wording.highlighted, brands=brands),
+    )
+
+
+def _unfinished(folder: Path, record: Record) -> RunPart:
+    """Return what is known of a run that began and did not end: nothing in its folder is taken for its results."""
+    return RunPart(
+        name=folder.resolve().name,
+        command=text_of(record, "command"),
+        commit=text_of(record, "commit"),
+        section="",
+        claims=(),
+        settings=settings_of(record),
+        board=None,
+        pictures=(),
+        tables=(),
+        replies={},
+        files=(),
+        brand_index={},
+        highlighted=partial(wording.highlighted, brands=()),
+        unfinished=True,
     )
 
 

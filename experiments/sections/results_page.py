@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from auctionsim.experiments.support.preparation import slug
 from auctionsim.experiments.support.running import CLAIMS, Claim, Section, markdown_table
-from auctionsim.files import replacing, write_text
+from auctionsim.files import replacing, sweep, write_text
 
 
 class Finished(NamedTuple):
@@ -42,6 +42,8 @@ def write_results(path: Path, finished: Sequence[Finished], model: str, command:
         command: What makes the page again.
     """
     images = path.parent / "images" / "results"
+    sweep(images)
+    sweep(path.parent, below=False)
     parts = [
         "# Results",
         f"Written by `{command}` from the data of its runs; nothing here is typed by hand. The model is `{model}`; all "

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from auctionsim.brands import Brand
 from auctionsim.experiments.support.preparation import MEASUREMENT, Stages, commit_or_none
-from auctionsim.files import write_text
+from auctionsim.files import sweep, write_text
 from auctionsim.kept import difference, plain
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons import BrandNeurons, identify
@@ -88,6 +88,7 @@ class Place(NamedTuple):
         Raises:
             ValueError: They were kept under another key, named by what differs; a file is damaged.
         """
+        sweep(self.folder)
         if not (self.file.exists() and self.record.exists()):
             return None
         try:

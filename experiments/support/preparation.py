@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -37,7 +38,7 @@ _OFTEN = 10.0  # seconds between notes of it
 
 
 class Stages:
-    """A progress bar a stage, and how long each took: what an earlier run computed and kept counts as it was timed then.
+    """A progress bar a stage, and how long each took; what an earlier run kept counts as it was timed then.
 
     Args:
         console: Where the bars are drawn.
@@ -216,8 +217,9 @@ def kept_list(
     return measured
 
 
+@cache
 def commit_or_none() -> str | None:
-    """Return the checkout's commit, with a + where files differ from it; None outside a checkout."""
+    """Return the commit that this process runs, with a + where files differ from it; None outside a checkout."""
     here = Path(__file__).parent
     try:
         asked = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]

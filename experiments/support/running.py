@@ -1,6 +1,5 @@
 """What an experiment leaves behind: parts that a stopped run goes on from, tidy tables, figures, a section of prose."""
 
-import hashlib
 import json
 import re
 import time
@@ -9,17 +8,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from rich.console import Console
 
 from auctionsim.experiments.support.preparation import commit_or_none, slug
+from auctionsim.experiments.support.run_folder import RECORD, SECTION, begin, finish, is_finished, run_record
 from auctionsim.files import read_text_bounded, replacing, write_text
+from auctionsim.kept import key_digest
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.records import Record, json_in, read_record
 from auctionsim.tables import csv_text
 
 Row = dict[str, Any]
-SECTION, RECORD = "section.md", "run.json"
+FORMAT = 2  # of a run's plan and of what is kept under it
 MOST_SECTION_BYTES = 1 << 20
 """Of a section of prose that is read: 1 MiB."""
 
@@ -76,14 +76,15 @@ class Run:
         self.folder = folder
         self.settings = {name: value for name, value in asdict(settings).items() if name != "folder"}
         self.inputs = dict(inputs or {})
-        plan = json.dumps([type(settings).__name__, self.settings, self.inputs], sort_keys=True, default=str)
-        self.digest = hashlib.sha256(plan.encode()).hexdigest()[:16]
-        self._began, self._before = time.perf_counter(), 0.0
+        named = {"format": FORMAT, "kind": type(settings).__name__, "versions": package_versions()}
+        self.digest = key_digest({**named, "settings": self.settings, "inputs": self.inputs})
+        self.commits: set[str | None] = set()  # of the code that computed the parts
+        self._began, self._before, self._begun = time.perf_counter(), 0.0, False
 
     @property
     def is_finished(self) -> bool:
         """Whether the folder holds this run, whole."""
-        return self.record.get("plan") == self.digest and (self.folder / SECTION).is_file()
+        return is_finished(self.record, self.digest) and (self.folder / SECTION).is_file()
 
     @property
     def record(self) -> dict[str, Any]:
@@ -92,13 +93,17 @@ class Run:
         Raises:
             ValueError: It is damaged.
         """
-        path = self.folder / RECORD
-        if not path.is_file():
-            return {}
-        try:
-            return dict(Record(json_in(path, finite=False), "it").content)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
+        return run_record(self.folder)
+
+    @property
+    def parts(self) -> Path:
+        """Where this plan's parts are kept."""
+        return self.folder / "parts" / self.digest
+
+    def begin(self, command: str) -> None:
+        """Say in run.json that this run has begun and is not finished, before anything in the folder is replaced."""
+        begin(self.folder, self.digest, command, self.settings)
+        self._begun = True
 
     def part(self, name: str, make: Callable[[], Sequence[Mapping[str, Any]]]) -> list[Row]:
         """Return the rows that an earlier run of the same plan kept under this name, else make and keep them.
@@ -106,22 +111,38 @@ class Run:
         Raises:
             ValueError: The part's file is damaged.
         """
-        path = self.folder / "parts" / self.digest / f"{slug(name)}.json"
+        path = self._part(name)
         was_there = path.exists()
         if not was_there:
             began = time.perf_counter()
             rows = [dict(row) for row in make()]
-            write_text(path, json.dumps({"seconds": time.perf_counter() - began, "rows": rows}))
-        try:
-            kept = Record(json_in(path, finite=False), "it")
-            rows, seconds = [dict(row.content) for row in kept.records("rows")], kept.number("seconds", 0)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
-        self._before += seconds if was_there else 0.0
-        return rows
+            seconds = time.perf_counter() - began
+            write_text(path, json.dumps({"seconds": seconds, "commit": commit_or_none(), "rows": rows}))
+        kept = _read_part(path)
+        self._before += kept.seconds if was_there else 0.0
+        self.commits.add(kept.commit)
+        return kept.rows
+
+    def kept_seconds(self, name: str) -> float | None:
+        """Return how long a part took that is kept; None where there is none.
+
+        Raises:
+            ValueError: The part's file is damaged.
+        """
+        path = self._part(name)
+        return _read_part(path).seconds if path.exists() else None
+
+    def _part(self, name: str) -> Path:
+        return self.parts / f"{slug(name)}.json"
 
     def finish(
-        self, tables: Mapping[str, Sequence[Mapping[str, Any]]], section: Section, *, command: str, console: Console
+        self,
+        tables: Mapping[str, Sequence[Mapping[str, Any]]],
+        section: Section,
+        *,
+        command: str,
+        console: Console,
+        files: Sequence[str] = (),
     ) -> None:
         """Write the tables as parquet and CSV, the section, and run.json last of all.
 
@@ -130,30 +151,48 @@ class Run:
             section: Its figures are in the folder already.
             command: What reproduces the run.
             console: Told where it all is.
+            files: Names of what else the run wrote into the folder.
         Raises:
             ValueError: A claim that is none of the paper's.
         """
         unknown = [claim.name for claim in section.claims if claim.name not in CLAIMS]
         if unknown:
             raise ValueError(f"claims are {', '.join(CLAIMS)}, got {unknown[0]!r}")
+        if not self._begun:
+            self.begin(command)
         for name, rows in tables.items():
             write_table(self.folder / f"{name}.parquet", rows)
         write_text(self.folder / SECTION, section.text)
-        record = {
-            "command": command,
-            "commit": commit_or_none(),
-            "plan": self.digest,
+        written = [f"{name}.{kind}" for name in tables for kind in ("parquet", "csv")]
+        others = sorted(str(commit) for commit in self.commits - {commit_or_none()})
+        more = {
             "inputs": self.inputs,
             "settings": self.settings,
-            "versions": package_versions(),
-            "threads": torch.get_num_threads(),
+            **({"parts_of_commits": others} if others else {}),
             "seconds": round(self._before + time.perf_counter() - self._began, 1),
             "title": section.title,
             "figures": dict(section.figures),
             "claims": [claim._asdict() for claim in section.claims],
         }
-        write_text(self.folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False, default=str))
+        finish(self.folder, self.digest, command, [*written, SECTION, *section.figures, *files], more)
         console.print(f"{section.title}: {self.folder}", soft_wrap=True)
+
+
+class _Part(NamedTuple):
+    """A kept part: its rows, how long they took, and the commit of the code that computed them."""
+
+    rows: list[Row]
+    seconds: float
+    commit: str | None
+
+
+def _read_part(path: Path) -> _Part:
+    try:
+        kept = Record(json_in(path, finite=False), "it")
+        rows = [dict(row.content) for row in kept.records("rows")]
+        return _Part(rows, kept.number("seconds", 0), kept.text_or_none("commit"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,8 @@ from rich.console import Console
 from auctionsim.agents.ray_session import ray_running, require_cpus
 from auctionsim.checks import checked_count
 from auctionsim.experiments.support.preparation import commit_or_none
-from auctionsim.files import replacing, write_text
+from auctionsim.files import replacing, sweep, write_text
+from auctionsim.kept import difference
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.records import read_record
 from auctionsim.tables import csv_text, read_parquet
@@ -20,6 +21,7 @@ from auctionsim.tables import csv_text, read_parquet
 TRIALS = "trials"  # Tune's own folder inside the run folder
 CLAIM = "study.json"
 TABLE = "trials.parquet"
+TABLES = (TABLE, "trials.csv")
 SNAPSHOT_SECONDS = "2"  # how often Tune writes down which trials are finished: what a kill costs beside running trials
 FINISHED = "finished"  # a trial's own word that it came to its end, and was not stopped early
 
@@ -54,7 +56,7 @@ class Study:
 
     Attributes:
         folder: Run folder.
-        settings: Everything that decides the results, for the claim and run.json.
+        settings: Everything that decides the results, digests of what is read included, for the claim and run.json.
         trial: (config, **shared) -> None: reports to Tune, lastly with `FINISHED`.
         shared: What every trial is given besides its config, sent to workers once.
         space: Tune's parameter space.
@@ -72,9 +74,9 @@ class Study:
 
 
 def run_study(
-    study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, command: str, console: Console
+    study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, console: Console
 ) -> list[dict[str, Any]]:
-    """Run every trial that is not finished, and write the table as parquet and CSV beside run.json.
+    """Run every trial that is not finished, and write the table as parquet and CSV.
 
     A study that was stopped, by Ctrl-C or by a kill, goes on with its unfinished trials when it is called again; one
     that is finished is read from its table. A trial that was running begins anew.
@@ -83,7 +85,6 @@ def run_study(
         study: What is run.
         tune_options: Makes the arguments of `TuneConfig`; called once ray is there, for a new study only.
         cluster: Where.
-        command: What the user typed, for run.json.
         console: Where progress is shown.
     Returns:
         One record a trial, in the table's order.
@@ -94,6 +95,7 @@ def run_study(
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
     claim(study.folder, study.settings)
+    sweep(study.folder)
     if (study.folder / TABLE).exists():
         return read_table(study.folder)
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", SNAPSHOT_SECONDS)
@@ -107,7 +109,7 @@ def run_study(
         with progress_shown(console):
             results = tuner.fit()
     records = _records(results, study.trials)
-    _write(study, records, command)
+    _write(study, records)
     return records
 
 
@@ -115,19 +117,17 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write down what the folder is for, or check that it is for this.
 
     Raises:
-        ValueError: It is for something else; names the first setting that differs.
+        ValueError: It is for something else; names the settings that differ.
     """
     path, wanted = folder / CLAIM, json.loads(json.dumps(settings))
     if not path.exists():
         write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False))
         return
-    there = read_record(path).content
-    for name in {**there, **wanted}:
-        if there.get(name) != wanted.get(name):
-            raise ValueError(
-                f"{folder} holds a study with {name} {there.get(name)!r}, not {wanted.get(name)!r}: "
-                "name another folder by --out, or remove it"
-            )
+    there = dict(read_record(path).content)
+    if there != wanted:
+        raise ValueError(
+            f"{folder} holds a study with {difference(there, wanted)}: name another folder by --out, or remove it"
+        )
 
 
 def read_table(folder: Path) -> list[dict[str, Any]]:
@@ -215,7 +215,13 @@ def _records(results: Any, expected: int) -> list[dict[str, Any]]:
         records.append(
             {**result.config, "trial": result.metrics["trial_id"], **plain, "seconds": result.metrics["time_total_s"]}
         )
-    return records
+    return sorted(records, key=lambda record: _number(record["trial"]))  # as they began, however often they stopped
+
+
+def _number(trial: str) -> tuple[int, str]:
+    """Return a trial's number, by which it began, from Tune's PREFIX_00012."""
+    last = trial.rpartition("_")[2]
+    return (int(last) if last.isdigit() else 0, trial)
 
 
 _TUNES_OWN = frozenset(
@@ -233,17 +239,10 @@ _TUNES_OWN = frozenset(
 )
 
 
-def _write(study: Study, records: Sequence[Mapping[str, Any]], command: str) -> None:
+def _write(study: Study, records: Sequence[Mapping[str, Any]]) -> None:
     import pandas as pd
 
     table = pd.DataFrame(list(records))
-    record = {
-        "command": command,
-        "commit": commit_or_none(),
-        "versions": package_versions(),
-        "settings": study.settings,
-    }
-    write_text(study.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False))
     write_text(study.folder / "trials.csv", csv_text(table))
     with replacing(study.folder / TABLE) as draft:  # last: it says that the study is finished
         table.to_parquet(draft)

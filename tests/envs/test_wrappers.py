@@ -1,6 +1,5 @@
-"""Other bids, records, regret in the info, and what a round looks like."""
+"""Other bids, regret in the info, and what a round looks like."""
 
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -9,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from auctionsim.envs import NeuronAuctionEnv
-from auctionsim.envs.wrappers import DiscretisedBids, NormalisedBids, RecordAuctions, RegretInInfo
+from auctionsim.envs.wrappers import DiscretisedBids, NormalisedBids, RegretInInfo
 from auctionsim.mechanisms import PayAsBid
 from auctionsim.priors import Uniform
 from auctionsim.substrates import Items
@@ -33,29 +32,6 @@ def test_normalised_and_discretised_bids_are_the_plain_ones() -> None:
         np.testing.assert_array_equal(one[0], three[0])
     with pytest.raises(TypeError, match="NeuronAuctionEnv inside"):
         NormalisedBids(gymnasium.make("CartPole-v1"))
-
-
-def test_every_auction_is_recorded(tmp_path: Path) -> None:
-    from pyarrow import parquet
-
-    env = RecordAuctions(wide(opponents=lambda v: v / 4), tmp_path / "new" / "auctions.parquet")
-    told = []
-    for seed in (1, 2):
-        env.reset(seed=seed)
-        told += [env.step(np.array([1.5], np.float32)) for _ in range(3)]
-    env.close()
-    env.close()  # a second time changes nothing
-    rows = parquet.read_table(tmp_path / "new" / "auctions.parquet").to_pylist()
-    assert len(rows) == 12
-    mine = [row for row in rows if row["bidder"] == 0]
-    assert [row["reward"] for row in mine] == [answer[1] for answer in told]
-    assert [(row["episode"], row["round"]) for row in mine] == [(e, r) for e in (0, 1) for r in (0, 1, 2)]
-    for row in rows:
-        assert row["context"] is None
-        value = row["valuation_item_0"] * row["exposure_item_0"]
-        assert row["reward"] == pytest.approx(value - row["payment"], abs=1e-6)
-        if row["bidder"] == 1:
-            assert row["bid_item_0"] == row["valuation_item_0"] / 4
 
 
 def test_regret_in_info_is_first_prices() -> None:

@@ -1,0 +1,50 @@
+"""What the demo does: every setting of it, with the defaults that `auctionsim demo` takes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auctionsim.brands import Brand
+from auctionsim.measurement import MeasurementSettings
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What the demo does.
+
+    Attributes:
+        category: What the brands sell; fills the prompt templates.
+        brands: Rival bidders.
+        folder: The run folder: everything is kept there, and a stopped run goes on from it.
+        prompts_file: JSON prompts instead of the templates.
+        model: "smollm2", a hub id or a folder.
+        device: Of the model.
+        dtype: Of the model.
+        seed: Of everything that is drawn.
+        sold_feature: What the auction sells.
+        user_weight: λ, money per nat a token of user loss.
+        user_weights: The trade-off's sweep.
+        measurement: The surface's grid and counts.
+        menu_entries: Entries of the learned menu.
+        menu_steps: Its training steps.
+        learning_iterations: Updates of the PPO bidders.
+        confirm_samples: Replies a held-out prompt when a brand's best setting is measured anew.
+        user_loss_limit: Nats a token that a brand's best setting may cost.
+    """
+
+    category: str
+    brands: tuple[Brand, ...]
+    folder: Path
+    prompts_file: Path | None = None
+    model: str = "smollm2"
+    device: str = "auto"
+    dtype: str = "auto"
+    seed: int = 0
+    sold_feature: str = "slot_probability"
+    user_weight: float = 1.0
+    user_weights: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
+    measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
+    menu_entries: int = 6
+    menu_steps: int = 400
+    learning_iterations: int = 60
+    confirm_samples: int = 8
+    user_loss_limit: float = 0.3

@@ -1,0 +1,181 @@
+"""What the kill tests kill: a measurement, a study, the demo and a training, on fakes, a second each."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd  # noqa: F401 - imported once, before the forks
+import pyarrow.parquet  # noqa: F401
+import torch
+import torch._dynamo  # optimizers import it
+from measurement_fakes import SETTINGS, fake_model
+from rich.console import Console
+
+from auctionsim.brands import parse_brands
+from auctionsim.files import write_text
+from auctionsim.prompts import build_prompts
+
+Case = Callable[[Path], object]
+SMALL = replace(SETTINGS, samples=2, max_new_tokens=3, rows=64, num_neurons=(0.0, 8.0))
+
+
+def _prompts(folder: Path) -> Path:
+    """Write eight prompts of one context, once, beside the run folder."""
+    whole = build_prompts("running shoes")
+    path = folder.parent / "prompts.json"
+    if not path.exists():
+        path.write_text(json.dumps({whole.contexts[0]: whole.prompts[0][:8]}))
+    return path
+
+
+def _console() -> Console:
+    return Console(file=io.StringIO())
+
+
+def measure() -> Case:
+    """A grid for two brands."""
+    from auctionsim.experiments.recipes import FanOut, Recipe, carry_out
+
+    model = fake_model()
+
+    def case(folder: Path) -> None:
+        recipe = Recipe("or,the", settings=SMALL, prompts_file=_prompts(folder), method="attribution")
+        carry_out(recipe, folder, _console(), FanOut(), model=model)
+
+    return case
+
+
+def demo() -> Case:
+    """The whole demo, with little to compute: short trainings, few profiles, a curve that counts, a plain page."""
+    from auctionsim import envs
+    from auctionsim.agents import LearningStep, ppo
+    from auctionsim.experiments import demo as whole
+    from auctionsim.experiments.support import demo_stages
+    from auctionsim.experiments.support.demo_settings import DemoSettings
+
+    model = fake_model()
+    _compute_little(demo_stages)
+    whole.kept_neurons = partial(whole.kept_neurons, method="attribution")
+
+    def write_report(findings: Any, folder: Path) -> Path:
+        write_text(folder / "index.html", findings.title)
+        return folder / "index.html"
+
+    whole.write_report = write_report
+
+    def train_ppo(*_: Any, iterations: int, progress: Any, **__: Any) -> ppo.TrainedBidders:
+        curve = [LearningStep(k, (0.1 * k, 0.2), (0.5, 0.6)) for k in range(1, iterations + 1)]
+        for step in curve:
+            progress(step)
+        return ppo.TrainedBidders([], curve, None)
+
+    ppo.train_ppo = train_ppo
+    envs.register_envs, envs.NeuronAuctionEnvRunner = str, object
+    whole.load_model = lambda *_: model
+
+    def case(folder: Path) -> None:
+        settings = DemoSettings(
+            "running shoes",
+            parse_brands("or,the"),
+            folder,
+            prompts_file=_prompts(folder),
+            user_weights=(1.0,),
+            measurement=SMALL,
+            menu_entries=2,
+            menu_steps=1,
+            learning_iterations=2,
+            confirm_samples=2,
+            user_loss_limit=9.0,
+        )
+        whole.main(settings, "auctionsim demo", _console())
+
+    return case
+
+
+def train() -> Case:
+    """An equilibrium learner that keeps its state at every update."""
+    from auctionsim.experiments import bidder_runs, bidders
+    from auctionsim.experiments.bidders import Arena, Training
+
+    bidder_runs.OFTEN = 0.0
+    bidders.EquilibriumLearner = partial(bidders.EquilibriumLearner, batch=64)
+    bidder_runs._draw = lambda curve, title, folder: write_text(folder / "learning.png", f"{title} {len(curve)}")
+
+    def case(folder: Path) -> None:
+        run = bidder_runs.TrainingRun(folder, Arena("first-price"), Training(iterations=4, seed=1))
+        bidder_runs.train(run, lambda _: None, command="auctionsim bidders train first-price")
+
+    return case
+
+
+def _compute_little(stages: Any) -> None:
+    """Give the demo's stages mechanisms of a few steps, scored on a few profiles."""
+    from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR
+    from auctionsim.mechanisms import VCG, PayAsBid, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
+
+    def rival_mechanisms(surface: Any, weight: float, *, seed: int, entries: int, steps: int) -> dict[str, Any]:
+        return {
+            OPTIMUM: VirtualWelfareMaximizer(surface, PRIOR, weight),
+            AFFINE: train_affine_maximizer(surface, PRIOR, weight, steps=1, batch=16, seed=seed),
+            MENU: train_menu(surface, PRIOR, weight, entries=entries, steps=steps, batch=16, seed=seed),
+            "VCG": VCG(surface, weight),
+            PAY_AS_BID: PayAsBid(surface, weight),
+        }
+
+    few, compare, trade_off = {"draws": 16}, stages.compare, stages.trade_off
+    searched = {"regret_draws": 2, "regret_budget": 4}
+    stages.rival_mechanisms = rival_mechanisms
+    stages.compare = lambda *given, **named: compare(*given, **{**named, **few, **searched})
+    stages.trade_off = lambda *given, **named: trade_off(*given, **{**named, **few})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of an experiment that is none."""
+
+    folder: Path
+    seed: int = 0
+
+
+def study() -> Case:
+    """Two stages of a part each, and the page."""
+    from auctionsim.experiments.sections.results_page import write_results
+    from auctionsim.experiments.study import carry_out_stages
+    from auctionsim.experiments.support.running import Run, Section
+    from auctionsim.experiments.support.study_stages import Stage
+    from auctionsim.experiments.support.study_surfaces import StudySettings
+
+    def go(plan: Plan, command: str) -> None:
+        run = Run(plan.folder, plan, {"surface": "abc"})
+        run.begin(command)
+        drawn = torch.rand(3, generator=torch.Generator().manual_seed(plan.seed)).tolist()
+        rows = run.part(f"seed {plan.seed}", lambda: [{"seed": plan.seed, "x": x} for x in drawn])
+        write_text(plan.folder / "figure.png", "a figure")
+        section = Section(plan.folder.name, f"{len(rows)} rows.", {"figure.png": "It."})
+        run.finish({"numbers": rows}, section, command=command, console=_console())
+
+    def stage(folder: Path) -> Stage:
+        plan = Plan(folder)
+        return Stage(
+            folder.name,
+            "a figure",
+            plan,
+            {"surface": "abc"},
+            "auctionsim experiment",
+            lambda command: go(plan, command),
+        )
+
+    def case(folder: Path) -> None:
+        settings = StudySettings(folder, folder / "results.md")
+        makers = {name: lambda name=name: stage(folder / name) for name in ("first", "second")}
+        made = carry_out_stages(settings, makers, _console())
+        write_results(settings.results, made, "fake:0", "auctionsim study")
+
+    return case
+
+
+CASES: dict[str, Callable[[], Case]] = {"measure": measure, "study": study, "demo": demo, "train": train}
