@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, SupportsIndex
 import torch
 
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningStep
+from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
@@ -84,6 +85,7 @@ def train_ppo(
     address: str | None = None,
     env_runners: int = 0,
     layout: ObservationLayout | None = None,
+    going_on: PPOCheckpoint | None = None,
 ) -> TrainedBidders:
     """Train one PPO bidder a seat, all at once, each on its own reward.
 
@@ -109,6 +111,8 @@ def train_ppo(
         layout: What bidders see, the valuation first, then any of context, budget, round, last_exposure and
             last_payment: `auctionsim.envs.observation_layout` of a game made with such an `observe`. None: the
             valuation.
+        going_on: Where the state is kept now and then, and from which a stopped training goes on, in other auctions
+            than an unbroken one plays.
     Returns:
         Strategies and the learning curve. A ray that was already running is left running.
     Raises:
@@ -136,10 +140,12 @@ def train_ppo(
         )
         algorithm = config.build_algo()
         try:
-            curve = []
-            for iteration in range(iterations):
+            curve: list[LearningStep] = [] if going_on is None else going_on.curve
+            for iteration in range(0 if going_on is None else going_on.restore(algorithm), iterations):
                 numbers = algorithm.train()["env_runners"]["bidders"]
                 curve.append(_learning_step(iteration + 1, [numbers[name] for name in names]))
+                if going_on is not None:
+                    going_on.offer(algorithm)
                 if progress is not None:
                     progress(curve[-1])
             strategies = [_strategy_of(algorithm.get_module(_policy_of(name, shared))) for name in names]

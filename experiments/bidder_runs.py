@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from auctionsim.agents import LearningStep
 from auctionsim.agents.checkpoints import Checkpoint
+from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.experiments.bidder_evaluation import Evaluation, Mean, as_json
 from auctionsim.experiments.bidders import (
     RLLIB,
@@ -60,9 +61,12 @@ class TrainingRun(NamedTuple):
         settings = settings_of(self.arena, self.training, self.against)
         return plain({"format": _FORMAT, "settings": settings, "inputs": inputs, "versions": package_versions()})
 
-    def checkpoint(self) -> Checkpoint:
-        """Return where the training's state is kept, under its own key: another training's is another file."""
-        return Checkpoint(self.folder / "training" / f"{key_digest(self.key)}.safetensors", self.key, OFTEN)
+    def checkpoint(self) -> Checkpoint | PPOCheckpoint:
+        """Return where the training's state is kept, under its own key: another training's is elsewhere."""
+        place = self.folder / "training" / key_digest(self.key)
+        if self.training.learner == "ppo":
+            return PPOCheckpoint(place, self.key, OFTEN)
+        return Checkpoint(place.with_suffix(".safetensors"), self.key, OFTEN)
 
 
 def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command: str) -> Learned:
@@ -88,7 +92,7 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
     _drop_rllib(run.folder / RLLIB)
     checkpoint = run.checkpoint()
     learned = learn(run.arena, run.training, run.folder, progress, checkpoint)
-    _write_run(run, learned, plan, checkpoint.seconds, command)
+    _write_run(run, learned, plan, checkpoint, command)
     checkpoint.remove()  # last: until run.json says that it is finished, it may be needed
     return learned
 
@@ -99,18 +103,22 @@ def _drop_rllib(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _write_run(run: TrainingRun, learned: Learned, plan: str, seconds: float, command: str) -> None:
+def _write_run(
+    run: TrainingRun, learned: Learned, plan: str, checkpoint: Checkpoint | PPOCheckpoint, command: str
+) -> None:
     """Write learning.parquet and .csv, learning.png, and run.json last of all, so that `report` shows the folder."""
     folder, arena, training = run.folder, run.arena, run.training
     write_table(folder / "learning.parquet", curve_rows(learned.curve))
     _draw(learned.curve, f"{arena.setting or arena.mechanism}: {training.learner}, seed {training.seed}", folder)
-    more = {
+    more: dict[str, Any] = {
         "settings": settings_of(arena, training, run.against),
         "inputs": run.key["inputs"],
-        "seconds": round(seconds, 1),
+        "seconds": round(checkpoint.seconds, 1),
         "title": f"Bidders in {arena.setting or arena.mechanism}, by {training.learner}",
         "figures": {"learning.png": "Utility, and the mean bid over the mean valuation, as bidders learned"},
     }
+    if isinstance(checkpoint, PPOCheckpoint):
+        more["resumed_at"] = list(checkpoint.resumed_at)  # after a stop PPO plays other auctions
     finish(folder, plan, command, (*FILES, *EVALUATION), more)
 
 

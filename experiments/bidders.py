@@ -16,7 +16,8 @@ from auctionsim.agents import (
     save_strategies,
 )
 from auctionsim.agents.checkpoints import Checkpoint
-from auctionsim.agents.ppo import ITERATIONS
+from auctionsim.agents.ppo import ITERATIONS, TrainedBidders
+from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame, build_game, observation_layout
 from auctionsim.envs.settings import LIVE_SETTINGS
@@ -158,7 +159,7 @@ def learn(
     training: Training,
     folder: Path,
     progress: Callable[[LearningStep], None],
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | PPOCheckpoint | None = None,
 ) -> Learned:
     """Let bidders learn, and keep them in a folder: `bidders.safetensors`, and PPO's checkpoint beside it.
 
@@ -167,23 +168,25 @@ def learn(
         training: The learner.
         folder: Made if it is missing; what lies there under these names is replaced.
         progress: Called as learning goes on.
-        checkpoint: What a stopped training goes on from; PPO begins anew.
+        checkpoint: What a stopped training goes on from, of the learner's kind.
     Raises:
         ValueError: Settings that do not fit; a cluster that is too small.
     """
     refuse_misfits(arena, training)
     updates = training.updates
-    curve: list[LearningStep] = [] if checkpoint is None else checkpoint.curve
-
-    def note(step: LearningStep) -> None:
-        curve.append(step)
-        progress(step)
-
     if training.learner == "ppo":
-        strategies = _learn_by_ppo(arena, training, folder, note)
+        assert checkpoint is None or isinstance(checkpoint, PPOCheckpoint)
+        trained = _learn_by_ppo(arena, training, folder, progress, checkpoint)
+        strategies, curve = trained.strategies, trained.curve
     else:
-        game = arena.game()
-        strategies = _learn_here(game, training, note, checkpoint)
+        assert checkpoint is None or isinstance(checkpoint, Checkpoint)
+        curve = [] if checkpoint is None else checkpoint.curve
+
+        def note(step: LearningStep) -> None:
+            curve.append(step)
+            progress(step)
+
+        strategies = _learn_here(arena.game(), training, note, checkpoint)
     record = {
         "arena": vars(arena),
         "inputs": arena.inputs(),
@@ -236,8 +239,12 @@ def _learn_here(
 
 
 def _learn_by_ppo(
-    arena: Arena, training: Training, folder: Path, progress: Callable[[LearningStep], None]
-) -> list[Strategy]:
+    arena: Arena,
+    training: Training,
+    folder: Path,
+    progress: Callable[[LearningStep], None],
+    going_on: PPOCheckpoint | None,
+) -> TrainedBidders:
     from auctionsim.agents.ppo import PPOSettings, train_ppo
     from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
 
@@ -248,7 +255,7 @@ def _learn_by_ppo(
         frozen = {i: rivals[i] for i in range(game.num_bidders) if i != training.exploiter}
     shown = training.sees_context or any("context" in observed_by(rival) for rival in (frozen or {}).values())
     observe = ("valuation", "context") if shown and game.contexts else ("valuation",)
-    trained = train_ppo(
+    return train_ppo(
         register_envs(),
         {**arena.environment(), "rounds": training.rounds, "with_user_loss": False},
         game.bid_high.tolist(),
@@ -263,5 +270,5 @@ def _learn_by_ppo(
         address=training.address,
         env_runners=training.env_runners,
         layout=observation_layout(arena.game(observe=observe, rounds=training.rounds)),
+        going_on=going_on,
     )
-    return trained.strategies

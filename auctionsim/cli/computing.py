@@ -67,8 +67,7 @@ class ComputingCommand(TyperCommand):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            keeps = ctx.params.get("learner") != "ppo"  # RLlib's training begins anew
-            raise InterruptedCommandError(keeps and _words(ctx) in KEEPING) from None
+            raise InterruptedCommandError(_words(ctx) in KEEPING) from None
 
 
 def _words(context: Any) -> str:
