@@ -69,6 +69,7 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
         (batch, feature).
     Raises:
         ValueError: The strategy observes what the situation does not tell, or answers in another shape.
+        TypeError: It answers with something else than a tensor.
     """
     if strategy is None:
         return valuations
@@ -81,6 +82,8 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
             f"play it in an environment"
         )
     bids: Tensor = strategy(valuations, known.only(names)) if names else strategy(valuations)
+    if not isinstance(bids, Tensor):
+        raise TypeError(f"strategies must answer with a tensor, got {type(bids).__name__} from {called(strategy)}")
     if bids.shape != valuations.shape:
         raise ValueError(
             f"strategies must answer in the shape of valuations, {tuple(valuations.shape)}, got {tuple(bids.shape)}"

@@ -58,6 +58,7 @@ class AuctionGame:
     Raises:
         ValueError: An unknown observable, a constraint that is not finite and > 0, or return targets on a live model
             under a rule that has no substrate of its own to foresee value by.
+        TypeError: A mechanism or a utility that is no callable.
     """
 
     def __init__(
@@ -76,6 +77,9 @@ class AuctionGame:
         with_user_loss: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        for rule, what in ((mechanism, "mechanism"), (utility, "utility")):
+            if not callable(rule):
+                raise TypeError(f"{what} must be callable, got {rule!r:.60}")
         self.mechanism = mechanism
         self.substrate = substrate
         self.num_bidders = substrate.num_bidders
@@ -166,7 +170,8 @@ class AuctionGame:
             state: Episodes of which none is over.
             bids: (batch, bidder, feature), finite, ≥ 0; above `bid_high`, too, since rules are defined for them.
         Raises:
-            ValueError: Bad bids, or an allocation that was made for another substrate.
+            ValueError: Bad bids, an allocation that was made for another substrate, or a utility that is no number a
+                bidder.
         """
         checked_amounts(bids, self.num_bidders, self.num_features)
         valuations, context = self.valuations(state), self.context(state)
@@ -181,6 +186,11 @@ class AuctionGame:
         outcome = cleared.trial.outcome
         exposure, user_loss = self._measured(cleared.trial, context)
         value = (valuations * exposure).sum(2)
+        rewards = self.utility(value, outcome.payments)
+        if rewards.shape != value.shape:
+            raise ValueError(
+                f"utility must be elementwise: {tuple(rewards.shape)} of values and payments {tuple(value.shape)}"
+            )
         following = state._replace(
             round=state.round + 1,
             last_exposure=exposure,
@@ -193,7 +203,7 @@ class AuctionGame:
             asked=asked,
             outcome=outcome,
             exposure=exposure,
-            rewards=self.utility(value, outcome.payments),
+            rewards=rewards,
             user_loss=user_loss,
             over=following.round >= self.rounds,
             budget_left=self.constraints.budget_left(following.spent),
