@@ -488,7 +488,7 @@ def test_shading_to_the_target_is_not_lowered_by_more_than_rounding(dtype: torch
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf"), [1.0, float("inf")], 1e39])
 @pytest.mark.parametrize("what", ["budgets", "roi_targets"])
-def test_limits_that_are_none_are_limits_of(what: str, limit: Any) -> None:
+def test_limits_that_are_none_are_refused(what: str, limit: Any) -> None:
     with pytest.raises(ValueError, match=f"{what} must be > 0 and finite"):
         AuctionGame(FirstPrice(), Items(2), Uniform(0, 1), **{what: limit})
 
@@ -505,7 +505,7 @@ def test_truth_values_are_no_limits(what: str) -> None:
 
 @pytest.mark.parametrize("limit", [[1.0], [1.0, 2.0, 3.0], []])
 @pytest.mark.parametrize("what", ["budgets", "roi_targets"])
-def test_limits_of_another_shape_are_limits_of(what: str, limit: Any) -> None:
+def test_limits_of_another_shape_are_refused(what: str, limit: Any) -> None:
     with pytest.raises(ValueError, match=f"{what} must be one number or one a bidder"):
         AuctionGame(FirstPrice(), Items(2), Uniform(0, 1), **{what: limit})
 
