@@ -186,11 +186,6 @@ class AuctionGame:
         outcome = cleared.trial.outcome
         exposure, user_loss = self._measured(cleared.trial, context)
         value = (valuations * exposure).sum(2)
-        rewards = self.utility(value, outcome.payments)
-        if rewards.shape != value.shape:
-            raise ValueError(
-                f"utility must be elementwise: {tuple(rewards.shape)} of values and payments {tuple(value.shape)}"
-            )
         following = state._replace(
             round=state.round + 1,
             last_exposure=exposure,
@@ -198,6 +193,11 @@ class AuctionGame:
             spent=state.spent + outcome.payments,
             gained=state.gained + value,
         )
+        rewards = self.utility(value, outcome.payments.clone())
+        if rewards.shape != value.shape:
+            raise ValueError(
+                f"utility must be elementwise: {tuple(rewards.shape)} of values and payments {tuple(value.shape)}"
+            )
         return following, Round(
             bids=cleared.bids,
             asked=asked,
@@ -212,7 +212,7 @@ class AuctionGame:
 
     def _trial(self, bids: Tensor, standing: Standing) -> Trial:
         """Return what bids would give; the exposure only where a return target needs it."""
-        outcome = self.mechanism(bids, standing.context)
+        outcome = self.mechanism(bids.clone(), standing.context)  # a rule may compute in place
         checked_allocation(outcome.allocation, self._allocation_shape)
         checked_finite(outcome.payments, "payments")
         if self._foresight is None:
