@@ -220,11 +220,11 @@ def _checked_groups(groups: Sequence[int], num_bidders: int) -> tuple[int, ...]:
 
 
 def _checked_sight(observe: Sequence[str], contexts: int) -> tuple[str, ...]:
-    if isinstance(observe, str) or not set(observe) <= {"context"}:
+    if isinstance(observe, str) or tuple(observe) not in ((), ("context",)):
         raise ValueError(f"this learner plays single rounds: observe must be () or ('context',), got {observe!r}")
     if observe and not contexts:
         raise ValueError("this substrate has no contexts: observe must be ()")
-    return tuple(dict.fromkeys(observe))
+    return tuple(observe)
 
 
 def _centre_and_width(prior: Product) -> tuple[Tensor, Tensor]:

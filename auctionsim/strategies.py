@@ -42,8 +42,9 @@ class Situation(NamedTuple):
     last_payment: Tensor | None = None
 
     def only(self, names: Sequence[str]) -> "Situation":
-        """Return what these names tell."""
-        return Situation(**{name: getattr(self, name) for name in names})
+        """Return what these names tell, in memory of its own."""
+        told = {name: getattr(self, name) for name in names}
+        return Situation(**{name: None if part is None else part.clone() for name, part in told.items()})
 
 
 def observed_by(strategy: Strategy | None) -> tuple[str, ...]:
@@ -69,6 +70,7 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
         (batch, feature).
     Raises:
         ValueError: The strategy observes what the situation does not tell, or answers in another shape.
+        TypeError: It answers with something else than a tensor.
     """
     if strategy is None:
         return valuations
@@ -80,7 +82,10 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
             f"{called(strategy)} observes {', '.join(untold)}, which a single round does not have: "
             f"play it in an environment"
         )
-    bids: Tensor = strategy(valuations, known.only(names)) if names else strategy(valuations)
+    own = valuations.clone()  # so that one that computes in place (v *= 0.5) changes nobody's valuations
+    bids: Tensor = strategy(own, known.only(names)) if names else strategy(own)
+    if not isinstance(bids, Tensor):
+        raise TypeError(f"strategies must answer with a tensor, got {type(bids).__name__} from {called(strategy)}")
     if bids.shape != valuations.shape:
         raise ValueError(
             f"strategies must answer in the shape of valuations, {tuple(valuations.shape)}, got {tuple(bids.shape)}"

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -205,7 +206,8 @@ def checked_constraint(
         return None
     try:
         numbers = torch.as_tensor(limits, dtype=dtype)
-        if isinstance(limits, bool):
+        each = limits if isinstance(limits, Sequence) else np.atleast_1d(np.asarray(limits))
+        if any(isinstance(limit, bool | np.bool_) for limit in each):
             raise TypeError("a truth value is no number")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}") from error

@@ -58,6 +58,7 @@ class AuctionGame:
     Raises:
         ValueError: An unknown observable, a constraint that is not finite and > 0, or return targets on a live model
             under a rule that has no substrate of its own to foresee value by.
+        TypeError: A mechanism or a utility that is no callable.
     """
 
     def __init__(
@@ -76,6 +77,9 @@ class AuctionGame:
         with_user_loss: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        for rule, what in ((mechanism, "mechanism"), (utility, "utility")):
+            if not callable(rule):
+                raise TypeError(f"{what} must be callable, got {rule!r:.60}")
         self.mechanism = mechanism
         self.substrate = substrate
         self.num_bidders = substrate.num_bidders
@@ -166,7 +170,8 @@ class AuctionGame:
             state: Episodes of which none is over.
             bids: (batch, bidder, feature), finite, ≥ 0; above `bid_high`, too, since rules are defined for them.
         Raises:
-            ValueError: Bad bids, or an allocation that was made for another substrate.
+            ValueError: Bad bids, an allocation that was made for another substrate, or a utility that is no number a
+                bidder.
         """
         checked_amounts(bids, self.num_bidders, self.num_features)
         valuations, context = self.valuations(state), self.context(state)
@@ -188,12 +193,17 @@ class AuctionGame:
             spent=state.spent + outcome.payments,
             gained=state.gained + value,
         )
+        rewards = self.utility(value, outcome.payments.clone())
+        if rewards.shape != value.shape:
+            raise ValueError(
+                f"utility must be elementwise: {tuple(rewards.shape)} of values and payments {tuple(value.shape)}"
+            )
         return following, Round(
             bids=cleared.bids,
             asked=asked,
             outcome=outcome,
             exposure=exposure,
-            rewards=self.utility(value, outcome.payments),
+            rewards=rewards,
             user_loss=user_loss,
             over=following.round >= self.rounds,
             budget_left=self.constraints.budget_left(following.spent),
@@ -202,7 +212,7 @@ class AuctionGame:
 
     def _trial(self, bids: Tensor, standing: Standing) -> Trial:
         """Return what bids would give; the exposure only where a return target needs it."""
-        outcome = self.mechanism(bids, standing.context)
+        outcome = self.mechanism(bids.clone(), standing.context)  # a rule may compute in place
         checked_allocation(outcome.allocation, self._allocation_shape)
         checked_finite(outcome.payments, "payments")
         if self._foresight is None:

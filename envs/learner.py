@@ -1,6 +1,8 @@
 """How one learner faces a field: whose bids are the learner's, and what everybody else does."""
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -22,24 +24,29 @@ class LearnerSeat:
         game: The game.
         learner: Index of the learner's bidder.
         opponents: One strategy for all others, or one each in bidder order; None (or None in the list): truth. One that
-            observes more than its valuation (`auctionsim.strategies`) is told its own situation in each row.
+            observes more than its valuation (`auctionsim.strategies`) is told its own situation in each row. They may
+            bid above the action box, for which rules are defined too.
     Raises:
         ValueError: A learner out of range, the wrong number of opponents, or one that observes what nothing tells.
+        TypeError: An opponent that is no callable.
     """
 
     def __init__(
         self, game: AuctionGame, learner: int = 0, opponents: Strategy | Sequence[Strategy | None] | None = None
     ) -> None:
-        if not 0 <= learner < game.num_bidders:
-            raise ValueError(f"learner must be a bidder 0 … {game.num_bidders - 1}, got {learner}")
+        if isinstance(learner, bool) or not isinstance(learner, Integral) or not 0 <= learner < game.num_bidders:
+            raise ValueError(f"learner must be a bidder 0 … {game.num_bidders - 1}, got {learner!r}")
         others = game.num_bidders - 1
-        strategies = list(opponents) if isinstance(opponents, Sequence) else [opponents] * others
+        several = isinstance(opponents, Sequence) and not isinstance(opponents, str)
+        strategies: list[Any] = list(opponents) if several else [opponents] * others
         if len(strategies) != others:
             raise ValueError(f"opponents must be one strategy or {others} of them, got {len(strategies)}")
         for strategy in strategies:
+            if strategy is not None and not callable(strategy):
+                raise TypeError(f"an opponent must be a strategy, a callable from valuations to bids, got {strategy!r}")
             observed_by(strategy)
         self.game = game
-        self.learner = learner
+        self.learner = int(learner)
         self.strategies: list[Strategy | None] = [*strategies[:learner], None, *strategies[learner:]]
 
     @torch.no_grad()

@@ -85,10 +85,10 @@ class Observations:
         constraints = ("budget",) * budgeted + ("roi_slack",) * targeted
         names = (*PLAIN_OBSERVATION, *constraints, *(("round",) if constraints else ()))
         if wanted is not None:
-            names = tuple(wanted)
+            names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
         possible = {*PLAIN_OBSERVATION, "round", "menu", *constraints}
-        if not names or len(set(names)) != len(names) or not possible.issuperset(names):
-            raise ValueError(f"observe must name some of {sorted(possible)} once each, got {names}")
+        if isinstance(wanted, str) or not names or len(set(names)) != len(names) or not possible.issuperset(names):
+            raise ValueError(f"observe must name some of {sorted(possible)} once each, got {wanted!r}")
         if not self._limits.contexts:
             names = tuple(name for name in names if name != "context")
         if not names:

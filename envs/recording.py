@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 1024  # rows that are held back before they go to the journal
 GROUP_ROWS = 2**16  # rows of a parquet row group
+ARROW = b"\xff\xff\xff\xff"  # how an Arrow stream begins
 RECORDING = b"auctionsim_recording"  # in a file's metadata: which recording its rows belong to
 
 Columns = dict[str, Any]
@@ -38,10 +39,14 @@ class AuctionRecorder:
     Args:
         path: The file; an old one is replaced by the first `finish` that has rows.
         block_rows: ≥ 1.
+    Raises:
+        IsADirectoryError: The path is a folder's.
     """
 
     def __init__(self, path: str | Path, block_rows: int = BLOCK_ROWS) -> None:
         self._path = Path(path)
+        if self._path.is_dir():
+            raise IsADirectoryError(f"{self._path} is a folder: name the parquet file to record in")
         self._block_rows = checked_count(block_rows, "block_rows")
         self._token = secrets.token_hex(8).encode()
         self._episodes = np.zeros(0, dtype=np.int64)
@@ -50,6 +55,17 @@ class AuctionRecorder:
         self._journal: BinaryIO | None = None
         self._stream: Any = None
         self._process = os.getpid()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            TypeError: Always: two copies would write one file.
+        """
+        raise TypeError(
+            f"the recording at {self._path} cannot be copied or pickled, since both would write one file: "
+            "copy the environment inside, and record the copy at a path of its own"
+        )
 
     def note(self, game: AuctionGame, played: PlayedRound) -> None:
         """Keep a round of some rows.
@@ -145,10 +161,16 @@ def recover_auctions(path: str | Path) -> int:
 
     Raises:
         FileNotFoundError: There is no journal: the recording was finished, or never began.
+        ValueError: What is there is no journal of a recording.
     """
     whole = Path(path)
-    if not journal_of(whole).exists():
-        raise FileNotFoundError(f"{journal_of(whole)} is not there: nothing at {whole} was broken off")
+    journal = journal_of(whole)
+    if not journal.exists():
+        raise FileNotFoundError(f"{journal} is not there: nothing at {whole} was broken off")
+    with journal.open("rb") as file:
+        head = file.read(len(ARROW))
+    if not ARROW.startswith(head):
+        raise ValueError(f"{journal} is no recording's journal: it begins otherwise than an Arrow stream")
     return fold(journal_of(whole), whole, broken=True)
 
 
@@ -168,6 +190,8 @@ def fold(journal: Path, path: Path, *, broken: bool = False) -> int:
     blocks = _blocks(journal, broken=broken)
     first = next(blocks, None)
     if first is not None:
+        if RECORDING not in (first.schema.metadata or {}):
+            raise ValueError(f"{journal} is no recording's journal: an Arrow stream of something else")
         with replacing(path) as draft, parquet.ParquetWriter(draft, first.schema) as writer:
             for block in _grouped(_earlier(path, first.schema), iter([first]), blocks):
                 writer.write_table(block)

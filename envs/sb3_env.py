@@ -21,7 +21,7 @@ class NeuronAuctionVecEnv(VecEnv):  # type: ignore[misc]
     It is to the last bit a `DummyVecEnv` of single environments inside `NormalisedBids`: an episode's end begins the
     next one in the same step, with the last observation in info["terminal_observation"], and
     info["TimeLimit.truncated"] where only the time limit ended it. Rows share one environment: an attribute or a
-    method's answer is the same for every row.
+    method's answer is the same for every row. Render mode "rgb_array" gives one picture of all rows, side by side.
 
     Args:
         setting: As in `NeuronAuctionEnv`.
@@ -78,6 +78,12 @@ class NeuronAuctionVecEnv(VecEnv):  # type: ignore[misc]
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
+
+    def get_images(self) -> list[np.ndarray | None]:
+        """Return every row's picture, as `render` tiles them; None each in another render mode than "rgb_array"."""
+        if self.render_mode != "rgb_array":
+            return [None] * self.num_envs
+        return list(self.env.render() or ())
 
     def get_attr(self, attr_name: str, indices: Rows = None) -> list[Any]:
         """Return the environment's attribute, once a row."""

@@ -1,5 +1,6 @@
 """Which auctions have a name: words that stand for a mechanism, a substrate and priors in a spec or a config."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, NamedTuple
@@ -12,6 +13,9 @@ from auctionsim.priors import Uniform
 from auctionsim.substrates import Items, QuadraticSubstrate, ResponseSurface, Substrate
 
 PRIOR = Uniform(0.0, 1.0)
+GAME_OPTIONS = tuple(
+    name for name, one in inspect.signature(AuctionGame).parameters.items() if one.kind is one.KEYWORD_ONLY
+)
 USER_WEIGHT = 1.0  # of the rules on the packaged surface, money per nat a token
 
 
@@ -159,7 +163,14 @@ def build_game(
         **options: Of `AuctionGame`.
     Raises:
         ValueError: An unknown name, a substrate without a mechanism, or a mechanism without a substrate.
+        TypeError: An option that there is not.
     """
+    unknown = sorted(set(options) - set(GAME_OPTIONS))
+    if unknown:
+        raise TypeError(
+            f"there is no option {', '.join(unknown)} here: a game takes setting, mechanism, substrate, priors, live, "
+            f"{', '.join(GAME_OPTIONS)}"
+        )
     if mechanism is None:
         if substrate is not None:
             raise ValueError("a substrate needs its mechanism: pass mechanism= too")
@@ -168,6 +179,8 @@ def build_game(
         return AuctionGame(named.mechanism, named.substrate, named.priors if priors is None else priors, **options)
     if live is not None:
         raise ValueError("live belongs to a live setting: pass a mechanism its own substrate")
+    if isinstance(mechanism, str):
+        raise TypeError(f"a mechanism is a rule, not a name: pass setting={mechanism!r}, or a rule")
     ground = getattr(mechanism, "substrate", None) if substrate is None else substrate
     if ground is None:
         raise ValueError("this mechanism names no substrate: pass substrate=, e.g. Items(num_bidders)")

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, MultiDiscrete
+from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from auctionsim.checks import checked_count
@@ -14,6 +15,7 @@ from auctionsim.envs.gymnasium_env import NeuronAuctionEnv
 from auctionsim.envs.recording import BLOCK_ROWS, AuctionRecorder, recover_auctions
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
 from auctionsim.regret import ex_post_regret
+from auctionsim.regret.determinism import refuse_drawing
 
 __all__ = [
     "DiscretisedBids",
@@ -40,6 +42,18 @@ def auction_of(env: Env) -> NeuronAuctionEnv:
     return inner
 
 
+def inner_box(env: Env) -> Box:
+    """Return the box of actions that an environment with an auction inside takes.
+
+    Raises:
+        TypeError: No auction inside, or its actions are no box any more.
+    """
+    auction_of(env)
+    if not isinstance(env.action_space, Box):
+        raise TypeError(f"this wrapper needs bids in a box inside, got {env.action_space}")
+    return env.action_space
+
+
 def share_box(shape: tuple[int, ...], *, symmetric: bool) -> Box:
     """Return the box of shares: [0, 1] for each feature, or [−1, 1]."""
     return Box(-1.0 if symmetric else 0.0, 1.0, shape, np.float32)
@@ -52,8 +66,8 @@ def bids_of_shares(shares: np.ndarray, high: np.ndarray, *, symmetric: bool) -> 
     return bids
 
 
-class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]):
-    """Bid shares of the highest bid, whatever the priors.
+class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):
+    """Bid shares of the highest bid, whatever the priors; around a wrapper, shares of the box that it takes.
 
     Args:
         env: The environment.
@@ -62,18 +76,20 @@ class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]
     """
 
     def __init__(self, env: Env, symmetric: bool = False) -> None:
+        RecordConstructorArgs.__init__(self, symmetric=symmetric)
         super().__init__(env)
         self._symmetric = symmetric
-        self._high: np.ndarray = auction_of(env).game.bid_high[auction_of(env).seat.learner].float().numpy()
-        self.action_space = share_box(self._high.shape, symmetric=symmetric)
+        self._box = inner_box(env)
+        self.action_space = share_box(self._box.shape, symmetric=symmetric)
 
     def action(self, action: np.ndarray) -> np.ndarray:
         """Return the bid."""
-        return bids_of_shares(action, self._high, symmetric=self._symmetric)
+        low, high = self._box.low, self._box.high
+        return low + bids_of_shares(action, high - low, symmetric=self._symmetric)
 
 
-class DiscretisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]):
-    """Choose one of `levels` evenly spaced bids from 0 to the highest, for each feature.
+class DiscretisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):
+    """Choose one of `levels` evenly spaced bids from 0 to the highest, for each feature; around a wrapper, of its box.
 
     Args:
         env: The environment.
@@ -81,18 +97,20 @@ class DiscretisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray
     """
 
     def __init__(self, env: Env, levels: int = 21) -> None:
+        RecordConstructorArgs.__init__(self, levels=levels)
         super().__init__(env)
-        self._high: np.ndarray = auction_of(env).game.bid_high[auction_of(env).seat.learner].float().numpy()
+        self._box = inner_box(env)
         self._steps = checked_count(levels, "levels", 2) - 1
-        self.action_space = MultiDiscrete(np.full(self._high.shape, levels))
+        self.action_space = MultiDiscrete(np.full(self._box.shape, levels))
 
     def action(self, action: np.ndarray) -> np.ndarray:
         """Return the bid."""
-        bid: np.ndarray = (np.asarray(action) / self._steps * self._high).astype(np.float32)
+        low, high = self._box.low, self._box.high
+        bid: np.ndarray = (low + np.asarray(action) / self._steps * (high - low)).astype(np.float32)
         return bid
 
 
-class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):
     """Put info["regret"] beside each reward: what the learner's best other bid would have earned more, ex post.
 
     The others' bids are held, and the search is the library's `ex_post_regret`, a lower bound. It asks the mechanism
@@ -102,12 +120,14 @@ class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
         env: The environment.
         budget: Misreports tried a round.
     Raises:
-        ValueError: A game with budgets or ROI targets: regret is about one quasi-linear round.
+        ValueError: A game with budgets or ROI targets: regret is about one quasi-linear round. A rule that draws.
     """
 
     def __init__(self, env: Env, budget: int = 64) -> None:
+        RecordConstructorArgs.__init__(self, budget=budget)
         super().__init__(env)
         game = auction_of(env).game
+        refuse_drawing(game.mechanism)
         if game.budgets is not None or game.roi_targets is not None:
             raise ValueError("regret is defined for one round without budgets or ROI targets: this game has them")
         self._budget = checked_count(budget, "budget")
@@ -138,21 +158,26 @@ class RecordAuctions(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.nd
     process ends, by an exception too; a second close adds what was played since. A process that is killed leaves its
     rows, all but the last `block_rows`, in `PATH.rows`: `recover_auctions(path)` makes the file from them.
 
-    Around a vector environment this is a `RecordVectorAuctions`, around a PettingZoo one a `RecordParallelAuctions`.
+    Around a vector environment this is a `RecordVectorAuctions`, around a PettingZoo one a `RecordParallelAuctions`,
+    around one of Stable-Baselines3 a `RecordVecEnvAuctions`.
     RLlib's workers are processes of their own, and are not recorded.
 
     Args:
-        env: The environment: single, vector or parallel.
+        env: The environment: single, vector, parallel, or Stable-Baselines3's.
         path: The file; an old one is replaced.
         block_rows: Rows that are held back until they go to disk.
     Raises:
         FileExistsError: At the first round: another recording is at this path, or one was broken off there.
     """
 
-    def __new__(cls, env: Any, *given: Any, **more: Any) -> Any:
-        """Return the recorder of this kind of environment."""
+    def __new__(cls, env: Any = None, *given: Any, **more: Any) -> Any:
+        """Return the recorder of this kind of environment; a copy in the making has none yet, and is refused later."""
         if isinstance(env, VectorEnv):
             return RecordVectorAuctions(env, *given, **more)
+        if hasattr(env, "env_method"):
+            from auctionsim.envs.sb3_recording import RecordVecEnvAuctions
+
+            return RecordVecEnvAuctions(env, *given, **more)
         if hasattr(env, "possible_agents"):
             from auctionsim.envs.pettingzoo_recording import RecordParallelAuctions
 
@@ -160,6 +185,10 @@ class RecordAuctions(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.nd
         return super().__new__(cls)
 
     def __init__(self, env: Env, path: str | Path, block_rows: int = BLOCK_ROWS) -> None:
+        if not isinstance(env, gymnasium.Env):
+            raise TypeError(
+                f"this wrapper needs one of the NeuronAuction environments inside, got {type(env).__name__}"
+            )
         super().__init__(env)
         self._inner = auction_of(env)
         self._recorder = AuctionRecorder(path, block_rows)
@@ -191,7 +220,10 @@ class RecordVectorAuctions(VectorWrapper):
         super().__init__(env)
         inner = env.unwrapped
         if not isinstance(inner, NeuronAuctionVectorEnv):
-            raise TypeError(f"this wrapper needs a NeuronAuctionVectorEnv inside, got {type(inner).__name__}")
+            raise TypeError(
+                f"this wrapper needs a NeuronAuctionVectorEnv inside, got {type(inner).__name__}; around single "
+                "environments in a vector, record each before it is put there, at a path of its own"
+            )
         self._inner = inner
         self._recorder = AuctionRecorder(path, block_rows)
         weakref.finalize(self, self._recorder.finish)

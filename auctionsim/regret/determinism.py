@@ -47,17 +47,26 @@ class _Rows(NamedTuple):
         return _Rows(self.bids[index], self.valuations[index], None if self.context is None else self.context[index])
 
 
+def refuse_drawing(mechanism: object) -> None:
+    """Refuse a rule that says that it draws.
+
+    Raises:
+        ValueError: It does.
+    """
+    if getattr(mechanism, "draws", False) is True:
+        raise ValueError(
+            f"an auction must come out the same at every call: {type(mechanism).__name__} says that it draws; "
+            "ties='shared' has the expectation of random ties"
+        )
+
+
 def check_rows_apart(game: Game) -> None:
     """Refuse a mechanism by which some row comes out otherwise in other company, or at another call.
 
     Raises:
         ValueError: Some row's values or payments differ by more than rounding, or the rule says that it draws.
     """
-    if getattr(game.mechanism, "draws", False) is True:
-        raise ValueError(
-            f"an auction must come out the same at every call: {type(game.mechanism).__name__} says that it draws; "
-            "ties='shared' has the expectation of random ties"
-        )
+    refuse_drawing(game.mechanism)
     rows = _Rows(game.reports, game.valuations, game.context)
     order = torch.arange(len(rows.bids), device=rows.bids.device)
     whole = _money(game, rows)

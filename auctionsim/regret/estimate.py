@@ -110,13 +110,14 @@ def checked_game(
 
 
 def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Outcome:
-    """Return the mechanism's outcome.
+    """Return the mechanism's outcome; it gets a copy of the bids, for a rule may compute in place.
 
     Raises:
         TypeError: It answers with something else.
         ValueError: A lever or a payment is NaN or infinite.
     """
-    outcome = mechanism(bids) if context is None else mechanism(bids, context)
+    own = bids.clone()
+    outcome = mechanism(own) if context is None else mechanism(own, context)
     parts = (getattr(outcome, "allocation", None), getattr(outcome, "payments", None))
     if not all(isinstance(part, Tensor) for part in parts):
         kind = type(outcome).__name__

@@ -52,6 +52,8 @@ def test_the_equilibrium_learner_learns_each_context() -> None:
 def test_what_a_single_round_does_not_have_is_refused_by_the_learner() -> None:
     with pytest.raises(ValueError, match=r"plays single rounds: observe must be \(\) or \('context',\), got"):
         EquilibriumLearner(RULE, PLACE, UNIT, seed=0, observe=("budget_left",))
+    with pytest.raises(ValueError, match=r"got .'context', 'context'."):
+        EquilibriumLearner(RULE, PLACE, UNIT, seed=0, observe=("context", "context"))
     with pytest.raises(ValueError, match="got 'context'"):
         EquilibriumLearner(RULE, PLACE, UNIT, seed=0, observe="context")
     with pytest.raises(ValueError, match="has no contexts"):

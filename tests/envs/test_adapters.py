@@ -1,5 +1,6 @@
 """Every RL convention met, and all of them the same game: Gymnasium, its vectors, PettingZoo, RLlib."""
 
+import inspect
 import json
 import pickle
 import subprocess
@@ -9,15 +10,19 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 import auctionsim
 from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game, parallel_env
+from auctionsim.envs.game import AuctionGame
+from auctionsim.envs.learner import LearnerSeat
 from auctionsim.gymnasium_ids import SETTING_OF_ID, register_ids
 from auctionsim.mechanisms import VCG, MenuAuction, MenuNetwork, PayAsBid
 from auctionsim.priors import Uniform
+from auctionsim.strategies import bids_of
 from auctionsim.substrates import Items, QuadraticSubstrate
 
 IDS = [name for name, setting in SETTING_OF_ID.items() if not setting.endswith("-live")]  # those are in test_live.py
@@ -200,8 +205,16 @@ def test_bad_calls_end_in_one_sentence() -> None:
         build_game("third-party")
     with pytest.raises(ValueError, match="needs its mechanism"):
         build_game(substrate=Items(2))
-    with pytest.raises(ValueError, match="learner must be"):
-        NeuronAuctionEnv("first-price", learner=2)
+    for learner in (2, -1, True):
+        with pytest.raises(ValueError, match="learner must be"):
+            NeuronAuctionEnv("first-price", learner=learner)
+    for face in (NeuronAuctionEnv, parallel_env):
+        with pytest.raises(TypeError, match=r"no option max_cycles here: a game takes .*, rounds, observe"):
+            face("first-price", max_cycles=4)
+    summed = parallel_env("first-price", utility=lambda value, payment: (value - payment).sum())
+    summed.reset(seed=0)
+    with pytest.raises(ValueError, match="utility must be elementwise"):
+        summed.step({name: np.zeros(1, np.float32) for name in summed.agents})
     env = NeuronAuctionEnv("first-price")
     with pytest.raises(RuntimeError, match="reset"):
         env.step(np.zeros(1, np.float32))
@@ -214,6 +227,35 @@ def test_bad_calls_end_in_one_sentence() -> None:
     zoo.reset(seed=0)
     with pytest.raises(ValueError, match="every bidder must bid"):
         zoo.step({"bidder_0": np.zeros(1, np.float32)})
+
+
+def test_what_is_of_another_type_ends_in_one_sentence_too() -> None:
+    """Tests check types at run time, users do not: these calls go past that check."""
+    game = build_game("first-price")
+    seat, plays = object.__new__(LearnerSeat), inspect.unwrap(LearnerSeat.__init__)
+    wrong: list[Any] = [1.0, "0", None]
+    for learner in wrong:
+        with pytest.raises(ValueError, match="learner must be a bidder"):
+            plays(seat, game, learner)
+    plays(seat, game, np.int64(1))
+    assert type(seat.learner) is int
+    wrong = ["truth", 3, [0.5]]
+    for opponents in wrong:
+        with pytest.raises(TypeError, match="an opponent must be a strategy"):
+            plays(seat, game, 0, opponents)
+    wrong = [lambda v: v.numpy(), lambda v: v.tolist()]
+    for strategy in wrong:
+        with pytest.raises(TypeError, match="strategies must answer with a tensor, got"):
+            inspect.unwrap(bids_of)(strategy, torch.ones(2, 1))
+    makes, made = inspect.unwrap(AuctionGame.__init__), object.__new__(AuctionGame)
+    with pytest.raises(TypeError, match="mechanism must be callable"):
+        makes(made, 3, Items(2), Uniform(0, 1))
+    with pytest.raises(TypeError, match="utility must be callable"):
+        makes(made, PayAsBid(Items(2)), Items(2), Uniform(0, 1), utility=3)
+    with pytest.raises(ValueError, match="once each, got 'valuation'"):
+        makes(made, PayAsBid(Items(2)), Items(2), Uniform(0, 1), observe="valuation")
+    with pytest.raises(TypeError, match="a rule, not a name"):
+        inspect.unwrap(build_game)(mechanism="second-price")
 
 
 def test_a_pickled_environment_goes_on_where_it_was() -> None:

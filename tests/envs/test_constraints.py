@@ -1,16 +1,18 @@
 """Budgets and return targets: what fits is never touched, what does not is lowered as little as it must be, and the
 promises hold under every rule that charges nothing for a bid of 0."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from auctionsim import Outcome
 from auctionsim.envs import build_game
-from auctionsim.envs.constraints import Constraints, Standing, Trial
+from auctionsim.envs.constraints import Constraints, Standing, Trial, checked_constraint
 from auctionsim.envs.game import AuctionGame, GameState
 from auctionsim.envs.lone_bid import highest_that_fits
 from auctionsim.envs.observations import largest_exposures
@@ -489,6 +491,16 @@ def test_shading_to_the_target_is_not_lowered_by_more_than_rounding(dtype: torch
 def test_limits_that_are_none_are_refused(what: str, limit: Any) -> None:
     with pytest.raises(ValueError, match=f"{what} must be > 0 and finite"):
         AuctionGame(FirstPrice(), Items(2), Uniform(0, 1), **{what: limit})
+
+
+@pytest.mark.parametrize("what", ["budgets", "roi_targets"])
+def test_truth_values_are_no_limits(what: str) -> None:
+    limits_of = inspect.unwrap(checked_constraint)  # without the tests' own check of types
+    for limit in (True, np.True_, [True, 2.0], np.array([True, False])):
+        with pytest.raises(ValueError, match=f"{what} must be one number or one a bidder"):
+            limits_of(limit, 2, what, torch.float32)
+    for good in ((1, 2), np.array([1.0, 2.0]), torch.tensor([1.0, 2.0]), [np.float32(1), 2]):
+        assert limits_of(good, 2, what, torch.float32).tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("limit", [[1.0], [1.0, 2.0, 3.0], []])

@@ -41,6 +41,23 @@ class TestStableBaselines3:
 
     sb3 = pytest.importorskip("stable_baselines3", reason="its faces are tested where it is installed")
 
+    @pytest.mark.parametrize("rows", [1, ROWS])
+    def test_every_row_has_its_picture(self, rows: int) -> None:
+        from auctionsim.envs import NeuronAuctionVecEnv
+
+        env = NeuronAuctionVecEnv("crosstalk", rows, render_mode="rgb_array")
+        env.seed(2)
+        env.reset()
+        env.step(np.zeros((rows, 1)))
+        pictures, whole = env.get_images(), env.render()
+        alone = NormalisedBids(NeuronAuctionEnv("crosstalk", render_mode="rgb_array"), symmetric=True)
+        for row, picture in enumerate(pictures):
+            alone.reset(seed=2 + row)
+            alone.step(np.zeros(1, np.float32))
+            np.testing.assert_array_equal(picture, alone.render())
+        np.testing.assert_array_equal(whole[: pictures[0].shape[0], : pictures[0].shape[1]], pictures[0])
+        assert NeuronAuctionVecEnv("crosstalk", rows).get_images() == [None] * rows
+
     @pytest.mark.parametrize("limit", [None, 3, ROUNDS])
     @pytest.mark.parametrize("symmetric", [False, True])
     @pytest.mark.parametrize("options", [TWO_ITEMS, {"setting": "crosstalk", "learner": 1, "rounds": ROUNDS}])

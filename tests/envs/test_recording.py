@@ -1,7 +1,9 @@
 """Every auction is recorded, in every face, once, however the recording ends."""
 
+import copy
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -158,6 +160,53 @@ def test_a_journal_that_holds_nothing_is_removed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["text", "another stream"])
+def test_what_is_no_journal_is_refused_and_left(kind: str, tmp_path: Path) -> None:
+    import pyarrow
+
+    journal = tmp_path / "a.parquet.rows"
+    journal.write_bytes(b"notes of mine")
+    if kind == "another stream":
+        table = pyarrow.table({"bidder": [0, 1]})
+        with pyarrow.OSFile(str(journal), "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as stream:
+            stream.write_table(table)
+    before = journal.read_bytes()
+    with pytest.raises(ValueError, match=r"a\.parquet\.rows is no recording's journal"):
+        recover_auctions(tmp_path / "a.parquet")
+    assert journal.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [journal]
+
+
+@pytest.mark.parametrize(
+    "face", [NeuronAuctionEnv, lambda: NeuronAuctionVectorEnv(2, "first-price"), lambda: parallel_env("first-price")]
+)
+def test_a_recording_is_not_copied(face: Any, tmp_path: Path) -> None:
+    env = RecordAuctions(face(), tmp_path / "a.parquet")
+    for twin in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"a\.parquet cannot be copied or pickled"):
+            twin(env)
+    assert copy.deepcopy(env.unwrapped) is not None
+
+
+def test_stable_baselines3_is_recorded_too(tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3", reason="its face is recorded where it is installed")
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+
+    from auctionsim.envs import NeuronAuctionVecEnv
+
+    options: dict[str, Any] = {"num_envs": 3, "rounds": ROUNDS, "max_episode_steps": 2}
+    env = VecMonitor(RecordAuctions(NeuronAuctionVecEnv("crosstalk", **options), tmp_path / "sb3.parquet"))
+    env.seed(4)
+    env.reset()
+    earned = [env.step(np.zeros((3, 1)))[1] for _ in range(5)]
+    env.close()
+    rows = [row for row in rows_of(tmp_path / "sb3.parquet") if row["bidder"] == 0]
+    assert np.array_equal([row["reward"] for row in rows], np.concatenate(earned))
+    assert [(row["env"], row["episode"], row["round"]) for row in rows[-3:]] == [(k, 2, 0) for k in range(3)]
+    with pytest.raises(TypeError, match="record each before it is put there"):
+        RecordAuctions(DummyVecEnv([lambda: NormalisedBids(single())]), tmp_path / "b.parquet")
+
+
 def test_vector_rows_are_the_single_environments(tmp_path: Path) -> None:
     """Each row of a vector has the episodes of the single environment with its seed, autoresets included."""
     path = tmp_path / "vector.parquet"
@@ -215,6 +264,8 @@ def test_what_is_no_auction_is_refused(tmp_path: Path) -> None:
     for env in (gymnasium.make("CartPole-v1"), gymnasium.make_vec("CartPole-v1", num_envs=1)):
         with pytest.raises(TypeError, match="NeuronAuction"):
             RecordAuctions(env, tmp_path / "a.parquet")
+    with pytest.raises(IsADirectoryError, match="name the parquet file"):
+        RecordAuctions(single(), tmp_path)
     with pytest.raises(ValueError, match="block_rows must be"):
         RecordAuctions(single(), tmp_path / "a.parquet", block_rows=0)
     inner = RecordAuctions(NormalisedBids(single()), tmp_path / "shares.parquet")  # around other wrappers

@@ -5,11 +5,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 
 from auctionsim.envs import NeuronAuctionEnv
 from auctionsim.envs.wrappers import DiscretisedBids, NormalisedBids, RegretInInfo
-from auctionsim.mechanisms import PayAsBid
+from auctionsim.mechanisms import FirstPrice, PayAsBid
 from auctionsim.priors import Uniform
 from auctionsim.substrates import Items
 
@@ -34,6 +35,27 @@ def test_normalised_and_discretised_bids_are_the_plain_ones() -> None:
         NormalisedBids(gymnasium.make("CartPole-v1"))
 
 
+@pytest.mark.parametrize("outer", [NormalisedBids, lambda env: DiscretisedBids(env, levels=3)])
+@pytest.mark.parametrize("inner", [NormalisedBids, lambda env: gymnasium.wrappers.RescaleAction(env, -1, 1)])
+def test_shares_are_of_the_box_inside(inner: Any, outer: Any) -> None:
+    """Around a wrapper that has a box of its own the shares are of that box, not of the auction's once more."""
+    env = outer(inner(wide()))
+    env.reset(seed=0)
+    half, whole = (1, 2) if isinstance(env, DiscretisedBids) else (0.5, 1.0)
+    bids = [env.step(np.array([action]))[4]["bid"].item() for action in (0, half, whole)]
+    assert bids == [0, 2, 4]
+    with pytest.raises(TypeError, match="bids in a box inside, got MultiDiscrete"):
+        outer(DiscretisedBids(wide()))
+
+
+def test_wrapped_environments_are_made_again_from_their_spec() -> None:
+    made = gymnasium.make("auctionsim/FirstPrice-v0", rounds=2)
+    for env in (NormalisedBids(made, symmetric=True), DiscretisedBids(made, levels=7), RegretInInfo(made, budget=8)):
+        again = gymnasium.make(env.spec)
+        assert type(again) is type(env)
+        assert again.action_space == env.action_space
+
+
 def test_regret_in_info_is_first_prices() -> None:
     """Against a rival's bid r, the best bid is just above r: regret (v − r)₊ − utility, up to the search's grid."""
     env = RegretInInfo(NeuronAuctionEnv("first-price", rounds=8), budget=256)
@@ -51,6 +73,9 @@ def test_regret_in_info_is_first_prices() -> None:
     assert truthful.step(observation[:1])[4]["regret"] == 0
     with pytest.raises(ValueError, match="without budgets"):
         RegretInInfo(wide(budgets=1.0))
+    drawn = FirstPrice(ties="random", generator=torch.Generator())
+    with pytest.raises(ValueError, match="FirstPrice says that it draws"):
+        RegretInInfo(NeuronAuctionEnv(mechanism=drawn, substrate=Items(2)))
 
 
 def test_rendering_shows_the_round() -> None:
