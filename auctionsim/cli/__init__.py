@@ -5,7 +5,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from auctionsim import __version__
 from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, tuning
@@ -91,7 +90,7 @@ def _tell(error: Exception, debug: bool) -> int:
         typer.echo(str(error), err=True)
         return MISTAKE
     if debug:
-        errors.print(traceback_of(error), markup=False, highlight=False)
+        errors.print(traceback_of(error), highlight=False)
     told = failure(error)
-    errors.print(f"error: {escape(told.sentence)}")
+    errors.print(f"error: {told.sentence}")
     return told.exit_code
