@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 
 class PlainConsole(Console):
-    """A console to which a text is a text: brackets are no markup, ":name:" is no picture, no sign commands the terminal.
+    """A console to which a text is a text: no markup in brackets, no ":name:" of a picture, no command to the terminal.
 
     What it prints holds names of files, brands and mechanisms, and what a model or a file from elsewhere says.
     """

@@ -59,7 +59,7 @@ class ComputingCommand(TyperCommand):
         return " ".join((self.help or "").split("\n\n")[0].split())
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as click does; refuse an empty name, as of a shell's unset variable, which Python takes for this folder.
+        """Parse as click does; refuse an empty name, as Python takes it for this folder.
 
         Raises:
             ValueError: A file or folder with an empty name; names the option.

@@ -170,12 +170,14 @@ def seed_numbers(text: str) -> tuple[int, ...]:
     """Read seeds with commas between.
 
     Raises:
-        ValueError: Something else than whole numbers from 0 to `LARGEST`.
+        ValueError: Something else than whole numbers from 0 to `LARGEST`, or one of them twice.
     """
     seeds = whole_numbers(text)
     for seed in seeds:
         if not 0 <= seed <= LARGEST:
             raise ValueError(f"seeds must be whole numbers from 0 to {LARGEST}, got {seed}")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"each seed is one repetition, got one twice: {text!r}")
     return seeds
 
 
