@@ -1,5 +1,6 @@
 """The command `auctionsim`: parses, calls one function, prints; a mistake ends in one line and a non-zero exit."""
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -62,6 +63,9 @@ def auctionsim(
 
 def main() -> None:
     """Run the command; a failure ends in one line, after its traceback where `--debug` asks for it."""
+    for stream in (sys.stdout, sys.stderr):  # ASCII alone, and names of files that are no UTF-8, end no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = without_debug(sys.argv[1:])
     debug = len(arguments) < len(sys.argv[1:])
     try:

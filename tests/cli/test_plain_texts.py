@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_an_empty_name_is_not_this_folder(
     assert run(*words, monkeypatch=monkeypatch) == 2
     assert capsys.readouterr().err == f"error: {option}: the name of a file or folder is wanted, got ''\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8:strict"])
+def test_signs_that_the_output_does_not_have_end_no_command(encoding: str) -> None:
+    program = "import sys; from auctionsim import cli; sys.argv[0] = 'auctionsim'; cli.main()"
+    words = [sys.executable, "-c", program, "surface", "show", "running-shoes-2@1"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(words, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (r"\xb1" if encoding == "ascii" else "±").encode(encoding.partition(":")[0]) in done.stdout
+    done = subprocess.run([*words[:-1], b"\xff\xfe"], capture_output=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(rb"error: no measurement called '\udcff\udcfe' ships with auctionsim")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
