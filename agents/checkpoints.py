@@ -10,6 +10,7 @@ from torch import Tensor
 
 from auctionsim.agents.networks import LearningStep
 from auctionsim.kept import difference, plain
+from auctionsim.records import Record, shown
 from auctionsim.storage import Stored, read_stored, write_stored
 
 FORMAT, VERSION = "auctionsim/training", 1
@@ -61,9 +62,12 @@ class Checkpoint:
         for path in [self.path, *self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}")]:
             path.unlink(missing_ok=True)
 
-    def read(self) -> Reached | None:
+    def read(self, updates: int, num_bidders: int) -> Reached | None:
         """Return how far an earlier run came, None where there is none; the curve goes on from there.
 
+        Args:
+            updates: Of the whole training: no honest file has made more.
+            num_bidders: Whose numbers the curve reports.
         Raises:
             ValueError: The file is damaged, or of another training; names what differs.
         """
@@ -71,10 +75,14 @@ class Checkpoint:
             return None
         stored = read_stored(self.path, FORMAT, VERSION)
         try:
-            key, iteration = dict(stored.record["key"]), int(stored.record["iteration"])
-            curve = tuple(LearningStep(int(k), tuple(u), tuple(r)) for k, u, r in stored.record["curve"])
-            reached = Reached(iteration, stored.arrays, curve, float(stored.record["seconds"]))
-        except (KeyError, TypeError, ValueError) as error:
+            record = Record(stored.record, "it")
+            key, iteration = record.plain("key"), record.whole("iteration", 0, updates)
+            curve = tuple(_step(item, iteration, num_bidders) for item in record.items("curve"))
+            reached = Reached(iteration, stored.arrays, curve, record.number("seconds", 0))
+            for name, array in stored.arrays.items():
+                if not bool(torch.isfinite(array).all()):
+                    raise ValueError(f"{name} has numbers that are not finite")
+        except ValueError as error:
             raise ValueError(f"{self.path}: is damaged ({error}): remove it and train anew") from None
         if key != self.key:
             raise ValueError(f"{self.path}: is of another training ({difference(key, self.key)})")
@@ -98,21 +106,60 @@ class Checkpoint:
         self._written = now
 
 
+def _step(item: object, iteration: int, num_bidders: int) -> LearningStep:
+    """Return one report of a curve.
+
+    Raises:
+        ValueError: It is none, later than the state, or not of so many bidders.
+    """
+    if not isinstance(item, list) or len(item) != len(LearningStep._fields):
+        raise ValueError(f"the curve's reports are lists of {len(LearningStep._fields)}, got {shown(item)}")
+    report = Record(dict(zip(LearningStep._fields, item, strict=True)), "a report of the curve")
+    step = LearningStep(report.whole("iteration", 1, iteration), report.numbers("utility"), report.numbers("bid_ratio"))
+    if not len(step.utility) == len(step.bid_ratio) == num_bidders:
+        raise ValueError(f"the curve must report on {num_bidders} bidders, got {len(step.utility)}")
+    return step
+
+
 def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return what an optimizer has gathered of every parameter, as named tensors."""
     gathered = optimizer.state_dict()["state"]
     return {f"optimizer.{k}.{name}": torch.as_tensor(v) for k, own in gathered.items() for name, v in own.items()}
 
 
-def fill_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, Tensor]) -> None:
-    """Give a new optimizer of the same parameters what `optimizer_arrays` returned."""
-    gathered: dict[int, dict[str, Tensor]] = {}
-    for name, array in arrays.items():
-        kind, _, rest = name.partition(".")
-        if kind == "optimizer":
-            number, _, what = rest.partition(".")
-            gathered.setdefault(int(number), {})[what] = array
+def fill_adam(optimizer: torch.optim.Adam, arrays: Mapping[str, Tensor], where: Path) -> None:
+    """Give a new Adam of the same parameters what `optimizer_arrays` returned after its first step.
+
+    Raises:
+        ValueError: What it gathered of a parameter is missing, of another shape, or impossible.
+    """
+    gathered = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for k, parameter in enumerate(parameters):
+        own = {
+            "step": torch.zeros(()),
+            "exp_avg": torch.empty_like(parameter),
+            "exp_avg_sq": torch.empty_like(parameter),
+        }
+        fill({f"optimizer.{k}.{name}": target for name, target in own.items()}, arrays, where)
+        if bool(own["step"] < 1) or bool((own["exp_avg_sq"] < 0).any()):
+            raise ValueError(f"{where}: optimizer.{k} has squares below 0, or no step: remove it, train anew")
+        gathered[k] = own
     optimizer.load_state_dict({**optimizer.state_dict(), "state": gathered})
+
+
+def fill_generator(generator: torch.Generator, arrays: Mapping[str, Tensor], where: Path) -> None:
+    """Put a generator where it was.
+
+    Raises:
+        ValueError: Its state is missing, or none of a generator here.
+    """
+    state = generator.get_state()
+    fill({"generator": state}, arrays, where)
+    try:
+        generator.set_state(state)
+    except RuntimeError as error:
+        raise ValueError(f"{where}: holds no state of a generator ({error}): remove it, train anew") from None
 
 
 def fill(targets: Mapping[str, Tensor], arrays: Mapping[str, Tensor], where: Path) -> None:

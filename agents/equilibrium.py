@@ -7,7 +7,7 @@ from typing import Any, SupportsIndex
 import torch
 from torch import Tensor
 
-from auctionsim.agents.checkpoints import Checkpoint, fill, fill_optimizer, optimizer_arrays
+from auctionsim.agents.checkpoints import Checkpoint, fill, fill_adam, fill_generator, optimizer_arrays
 from auctionsim.agents.closed_forms import RiskAverse
 from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy, Sight
 from auctionsim.agents.strategies import Strategy
@@ -121,7 +121,7 @@ class EquilibriumLearner:
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.8, 0.99))
         fade, averaged = 0.02, [torch.zeros_like(p) for p in parameters]
         tail = max(iterations // 4, 1)
-        begun = 0 if checkpoint is None else self._go_on(checkpoint, parameters, averaged, optimizer)
+        begun = 0 if checkpoint is None else self._go_on(checkpoint, iterations, parameters, averaged, optimizer)
         for iteration in range(begun, iterations):
             left = fade + (1 - fade) * (1 + math.cos(math.pi * iteration / iterations)) / 2
             for group in optimizer.param_groups:
@@ -158,19 +158,20 @@ class EquilibriumLearner:
     def _go_on(
         self,
         checkpoint: Checkpoint,
+        iterations: int,
         parameters: Sequence[Tensor],
         averaged: Sequence[Tensor],
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Adam,
     ) -> int:
         """Take up the state of an earlier run, if there is one; return the updates that it made."""
-        reached = checkpoint.read()
+        reached = checkpoint.read(iterations, self.num_bidders)
         if reached is None:
             return 0
         own = {f"parameter.{k}": p for k, p in enumerate(parameters)}
         own |= {f"averaged.{k}": mean for k, mean in enumerate(averaged)}
         fill(own, reached.arrays, checkpoint.path)
-        fill_optimizer(optimizer, reached.arrays)
-        self.generator.set_state(reached.arrays["generator"])
+        fill_adam(optimizer, reached.arrays, checkpoint.path)
+        fill_generator(self.generator, reached.arrays, checkpoint.path)
         return reached.iteration
 
     @torch.no_grad()

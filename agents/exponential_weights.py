@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.agents.checkpoints import Checkpoint, fill
+from auctionsim.agents.checkpoints import Checkpoint, fill, fill_generator
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.strategies import ByContext, Strategy, TableStrategy
 from auctionsim.checks import checked_count, checked_number
@@ -110,10 +110,10 @@ class ExponentialWeights:
         checked_count(rounds, "rounds")
         self.earned.zero_()
         self._rate = self.step * math.sqrt(8 * math.log(self.bids.shape[1]) / rounds) / (2 * self.high)
-        reached = None if checkpoint is None else checkpoint.read()
+        reached = None if checkpoint is None else checkpoint.read(rounds, self.num_bidders)
         if checkpoint is not None and reached is not None:
             fill({"earned": self.earned}, reached.arrays, checkpoint.path)
-            self.generator.set_state(reached.arrays["generator"])
+            fill_generator(self.generator, reached.arrays, checkpoint.path)
         for played in range(1 + (reached.iteration if reached else 0), rounds + 1):
             bins, chosen = self._draw()
             exposure, payment = self._consequences(chosen)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from auctionsim.checks import checked_text
 from auctionsim.sentence_ends import sentence_ends
 from auctionsim.spelling import NamePattern, fold
+from auctionsim.text_checks import checked_text
 
 _NAME = re.compile(r"^[^\s,|=<>][^,|=<>\n]*$")
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*+)[^()]*+\)")  # Markdown: what is read, and where it leads

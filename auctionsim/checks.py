@@ -115,17 +115,6 @@ def checked_tensor(value: Tensor, what: str) -> Tensor:
     return value
 
 
-def checked_text(value: str, what: str) -> str:
-    """Return `value` if it is a text.
-
-    Raises:
-        TypeError: It is not.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"{what} must be a text, got {type(value).__name__} {value!r:.60}")
-    return value
-
-
 def checked_finite(numbers: Tensor, what: str) -> Tensor:
     """Return `numbers` unchanged if none is NaN or infinite.
 

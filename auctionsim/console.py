@@ -1,5 +1,6 @@
-"""The console that prints tables whole: no cell is cut, however narrow the terminal or the file."""
+"""Consoles that print texts as they are, and tables whole: no cell is cut, however narrow the terminal or the file."""
 
+import re
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -7,14 +8,40 @@ from typing import Any
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
+from rich.text import Text
 
 FILE_WIDTH = 140
 """Columns that a table may take where it is written to a file, before its texts wrap."""
 
 _UNBOUNDED = 1 << 16  # columns: wider than any table
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and line ends
 
 
-class TableConsole(Console):
+def visible(text: str) -> str:
+    r"""Return a text whose control characters are written out: a terminal would take them for commands.
+
+    Example:
+        >>> visible("\x1b[2J")
+        '\\x1b[2J'
+    """
+    return _CONTROL.sub(lambda found: rf"\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+
+
+class PlainConsole(Console):
+    """A console to which a text is a text: no markup in brackets, no ":name:" of a picture, no command to the terminal.
+
+    What it prints holds names of files, brands and mechanisms, and what a model or a file from elsewhere says.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, **options})
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text as rich has it, its control characters written out."""
+        return super().render_str(visible(text), **options)
+
+
+class TableConsole(PlainConsole):
     """A console on which no column is narrower than its longest word; rich would cut that and write "…".
 
     Texts wrap between words where a table is wider than the terminal, or than `FILE_WIDTH` in a file. What is wider

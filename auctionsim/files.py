@@ -25,11 +25,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     under a name of its own that says who wrote it, ends in ".partial" and nobody reads: `sweep` removes it. Missing
     folders are made; a symbolic link is followed.
 
+    Raises:
+        ValueError: A device, a pipe or a socket is there: putting a file in its place would end it for everybody.
+
     Example:
         >>> with replacing(folder / "plan.json") as draft:
         ...     draft.write_text("{}")
     """
     target = Path(os.path.realpath(path))
+    _refuse_special(target, path)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = draft_beside(target)
     try:
@@ -40,6 +44,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             _sync(target.parent)  # the new name, too, must survive a power cut
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _refuse_special(target: Path, path: str | os.PathLike[str]) -> None:
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise ValueError(f"{os.fspath(path)}: cannot be written, as it is no regular file and is not replaced by one")
 
 
 def draft_beside(target: Path) -> Path:
@@ -176,9 +185,10 @@ def require_file(path: str | os.PathLike[str]) -> None:
     """Find out, before any work, whether a file can be written at a path; leave all as it was.
 
     Raises:
-        ValueError: There is a folder of that name, or its own folder cannot be written; names it.
+        ValueError: There is a folder, a device or a pipe of that name, or its own folder cannot be written; names it.
     """
     target = Path(os.path.realpath(path))
+    _refuse_special(target, path)
     if target.is_dir():
         raise ValueError(f"{os.fspath(path)}: cannot be written, as it is a folder; the name of a file is wanted")
     try:

@@ -6,10 +6,10 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from auctionsim.checks import checked_text
 from auctionsim.prompt_files import prompts_by_context
 from auctionsim.spelling import invisible_apart
 from auctionsim.stems import SPLITS, STEMS, Stem, checked_stems
+from auctionsim.text_checks import checked_text
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "request": (

@@ -149,6 +149,8 @@ def refuse_misfits(arena: Arena, training: Training) -> None:
     checked_count(training.updates, "iterations")
     if arena.is_live and training.learner != "ppo":
         raise ValueError(f"on a live model bidders learn by ppo, round by round, got {training.learner!r}")
+    if training.learner != "ppo" and (training.exploiter is not None or training.shared):
+        raise ValueError(f"an exploiter, and shared policies, are PPO's: {training.learner!r} trains all bidders")
     game = arena.game()
     if training.exploiter is not None and not 0 <= training.exploiter < game.num_bidders:
         raise ValueError(f"exploiter must be a bidder 0 … {game.num_bidders - 1}, got {training.exploiter}")

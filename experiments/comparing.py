@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from auctionsim.comparison import compare
@@ -214,16 +213,16 @@ def brand_names(surface: ResponseSurface) -> tuple[str, ...]:
 def menu_table(options: Sequence[MenuOption], title: str) -> Table:
     """Return what the menu offers, with the reply under each entry where the model was asked."""
     prompt = next((option.prompt for option in options if option.prompt), "")
-    table = Table(title=escape(f"{title}: {prompt}" if prompt else title), show_lines=bool(prompt))
+    table = Table(title=f"{title}: {prompt}" if prompt else title, show_lines=bool(prompt))
     for name in ("brand", "levers", "price", "exposure", "user loss"):
         table.add_column(name, justify="left" if name in ("brand", "levers") else "right")
     if prompt:
         table.add_column("example reply", ratio=1)
     for option in options:
         numbers = (f"{value:.4f}" for value in (option.price, option.exposure, option.user_loss))
-        reply = (escape(option.reply.strip()),) if prompt else ()
+        reply = (option.reply.strip(),) if prompt else ()
         levers = setting(float(f"{option.num_neurons:.4g}"), float(f"{option.amplification:.3g}"))
-        table.add_row(escape(option.brand), levers, *numbers, *reply)
+        table.add_row(option.brand, levers, *numbers, *reply)
     return table
 
 

@@ -138,7 +138,7 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
         for weight in settings.user_weights:
             console.print(f"learning: user weight {weight:g}, seed {seed}")
             rows += run.part(
-                f"weight {weight:g} seed {seed}",
+                f"weight {weight!r} seed {seed}",
                 lambda w=weight, s=seed: [  # type: ignore[misc]
                     row for one in surface_auctions(settings, sold, w, s) for row in scored(settings, one, w, s)
                 ],

@@ -115,6 +115,9 @@ def test_the_evaluation_is_the_closed_form() -> None:
         (("train", "--mechanism", "m.safetensors"), "needs the surface"),
         (("train", "neuron-menu-live"), "learn by ppo"),
         (("train", "first-price", "--against", "somewhere"), "of an --exploiter"),
+        (("train", "first-price", "--exploiter", "0"), "PPO's: 'equilibrium' trains all bidders"),
+        (("train", "first-price", "--learner", "exponential-weights", "--shared"), "PPO's: 'exponential-weights'"),
+        (("study", "--seeds", "0,1,0"), "one twice: '0,1,0'"),
         (("train", "first-price", "--learner", "ppo", "--exploiter", "2"), "exploiter must be a bidder 0 … 1"),
     ],
 )

@@ -276,6 +276,19 @@ def test_a_damaged_run_folder_is_one_line_and_an_exit_code(
     assert not (folder / "report.html").exists()
 
 
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet", "figure.png", "section.md", "replies.jsonl"])
+def test_a_loop_of_links_is_no_defect(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / name).symlink_to(name)
+    monkeypatch.setattr(sys, "argv", ["auctionsim", "report", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code in (0, 2)
+    assert "defect" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["run.json", "a.png", "menu.csv", "section.md", "table.parquet", "comparison.parquet"])
 def test_a_run_folder_shows_nothing_from_outside(name: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"

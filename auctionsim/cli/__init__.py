@@ -1,11 +1,11 @@
 """The command `auctionsim`: parses, calls one function, prints; a mistake ends in one line and a non-zero exit."""
 
+import io
 import os
 import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from auctionsim import __version__
 from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, tuning
@@ -63,6 +63,9 @@ def auctionsim(
 
 def main() -> None:
     """Run the command; a failure ends in one line, after its traceback where `--debug` asks for it."""
+    for stream in (sys.stdout, sys.stderr):  # ASCII alone, and names of files that are no UTF-8, end no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = without_debug(sys.argv[1:])
     debug = len(arguments) < len(sys.argv[1:])
     try:
@@ -91,7 +94,7 @@ def _tell(error: Exception, debug: bool) -> int:
         typer.echo(str(error), err=True)
         return MISTAKE
     if debug:
-        errors.print(traceback_of(error), markup=False, highlight=False)
+        errors.print(traceback_of(error), highlight=False)
     told = failure(error)
-    errors.print(f"error: {escape(told.sentence)}")
+    errors.print(f"error: {told.sentence}")
     return told.exit_code

@@ -4,6 +4,7 @@ Contexts are untyped: typer keeps its copy of click's classes private.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -57,6 +58,23 @@ class ComputingCommand(TyperCommand):
         """Return the whole first paragraph: a group's list of commands wraps it."""
         return " ".join((self.help or "").split("\n\n")[0].split())
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as click does; refuse an empty name, as Python takes it for this folder.
+
+        Raises:
+            ValueError: A file or folder with an empty name; names the option.
+        """
+        written = {} if ctx.resilient_parsing else self.make_parser(ctx).parse_args(args=list(args))[0]
+        rest = list(super().parse_args(ctx, args))
+        for parameter in self.params:
+            name, read = str(parameter.name), ctx.params.get(parameter.name)
+            paths = read if isinstance(read, (list, tuple)) else (read,)
+            words = written.get(name)
+            if any(isinstance(path, Path) for path in paths) and "" in (words if _is_several(words) else (words,)):
+                called = parameter.opts[0] if parameter.opts[0].startswith("-") else name
+                raise ValueError(f"{called}: the name of a file or folder is wanted, got ''")
+        return rest
+
     def invoke(self, ctx: Any) -> Any:
         """Check the numbers, set the threads, then run.
 
@@ -68,6 +86,10 @@ class ComputingCommand(TyperCommand):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise InterruptedCommandError(_words(ctx) in KEEPING) from None
+
+
+def _is_several(words: object) -> bool:
+    return isinstance(words, (list, tuple))
 
 
 def _words(context: Any) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from auctionsim.cli.options import console
@@ -27,12 +26,12 @@ def doctor(
 
     gguf, cleared = packaged_gguf_or_none(), _one_auction()
     if quick:
-        console.print(_line(gguf, cleared), markup=False, highlight=False)
+        console.print(_line(gguf, cleared), highlight=False)
         return
     console.print(_table(str(choose_device("auto")), gguf, cleared))
     model = load_model()
     console.print(
-        f"{escape(model.identity)} loads: {model.num_layers} layers of {model.num_neurons} neurons, "
+        f"{model.identity} loads: {model.num_layers} layers of {model.num_neurons} neurons, "
         f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
     )
 
@@ -60,8 +59,8 @@ def _table(device: str, gguf: Path | None, cleared: str) -> Table:
         table.add_row(name, installed(name) or "not installed")
     table.add_row("device", device)
     table.add_row("threads", str(torch.get_num_threads()))
-    table.add_row("packaged model", "not installed" if gguf is None else escape(str(gguf)))
-    table.add_row("check", escape(cleared))
+    table.add_row("packaged model", "not installed" if gguf is None else str(gguf))
+    table.add_row("check", cleared)
     return table
 
 

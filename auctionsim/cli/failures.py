@@ -56,6 +56,9 @@ def traceback_of(error: BaseException) -> str:
 
 def _one_line(error: BaseException) -> str:
     """Return what an exception says in one line, its class's name where it says nothing."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        name = error.filename if error.filename2 is None else error.filename2  # what was to be replaced
+        return " ".join(f"{name}: {error.strerror}".split())  # without the number of the error
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     return " ".join(str(text).split()) or type(error).__name__
 

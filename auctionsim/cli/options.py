@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from auctionsim.cli import completions
 from auctionsim.cli.computing import LARGEST
-from auctionsim.console import TableConsole
+from auctionsim.console import PlainConsole, TableConsole
 from auctionsim.files import require_file, require_folder
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ _T = TypeVar("_T")
 DEBUG = "--debug"
 
 console = TableConsole()
-errors = Console(stderr=True, soft_wrap=True)
+errors = PlainConsole(stderr=True, soft_wrap=True)
 
 
 def noted_brands(context: Any, text: str) -> str:
@@ -44,7 +42,7 @@ def note_common_words(brands: "Iterable[Brand]") -> None:
 
     note = note_on(brands)
     if note is not None:
-        errors.print(f"note: {escape(note)}")
+        errors.print(f"note: {note}")
 
 
 Category = Annotated[str, typer.Option(help="What the brands sell; fills the prompt templates.")]
@@ -172,12 +170,14 @@ def seed_numbers(text: str) -> tuple[int, ...]:
     """Read seeds with commas between.
 
     Raises:
-        ValueError: Something else than whole numbers from 0 to `LARGEST`.
+        ValueError: Something else than whole numbers from 0 to `LARGEST`, or one of them twice.
     """
     seeds = whole_numbers(text)
     for seed in seeds:
         if not 0 <= seed <= LARGEST:
             raise ValueError(f"seeds must be whole numbers from 0 to {LARGEST}, got {seed}")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"each seed is one repetition, got one twice: {text!r}")
     return seeds
 
 

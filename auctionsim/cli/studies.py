@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from auctionsim.cli.options import (
@@ -82,13 +81,13 @@ def say(
             prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature
         )
     console.print(f"neurons: {'taken up from' if said.were_kept else 'kept in'} {said.neurons}", soft_wrap=True)
-    table = Table(show_lines=True, title=escape(prompt))
+    table = Table(show_lines=True, title=prompt)
     table.add_column("untouched", ratio=1)
     table.add_column(f"boosted: {', '.join(boost)}", ratio=1)
-    table.add_row(escape(said.untouched), escape(said.boosted))
+    table.add_row(said.untouched, said.boosted)
     console.print(table)
     hits = ", ".join(
-        f"{escape(b.brand.name)} {before} → {after}"
+        f"{b.brand.name} {before} → {after}"
         for b, before, after in zip(boosts, said.hits_untouched, said.hits_boosted, strict=True)
     )
     console.print(f"hits: {hits}; user loss {said.user_loss:.3f} nats a token")

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable
 
-from auctionsim.checks import checked_text
 from auctionsim.priors.composite import Empirical, Mixture
 from auctionsim.priors.parametric import Beta, Exponential, TruncatedNormal, Uniform
 from auctionsim.priors.protocol import Prior
+from auctionsim.text_checks import checked_text
 
 _KINDS: dict[str, tuple[Callable[..., Prior], int, int, str]] = {
     "uniform": (Uniform, 0, 2, "uniform:LOW,HIGH"),

@@ -1,5 +1,6 @@
 """What a run folder says of itself: run.json and menu.csv, field by field, and only files that lie in the folder."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +42,7 @@ def own_file(folder: Path, path: Path) -> Path:
 
 def is_own_file(folder: Path, path: Path) -> bool:
     """Tell whether a path, links followed, stays in the folder."""
-    return path.resolve().is_relative_to(folder.resolve())
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # a loop of links is one of its own
 
 
 def text_of(record: Record, name: str) -> str:

@@ -207,7 +207,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _link(path: Path, beside: Path) -> str:
-    return quote(Path(os.path.relpath(path.resolve(), beside.resolve())).as_posix())
+    return quote(Path(os.path.relpath(os.path.realpath(path), os.path.realpath(beside))).as_posix())
 
 
 def _pictures(folder: Path) -> Iterator[Picture]:

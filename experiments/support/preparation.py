@@ -49,7 +49,7 @@ class Stages:
         self.before: dict[str, float] = {}  # the part of it that earlier runs took
         self.console = console
         self._progress = Progress(
-            TextColumn("{task.description:<26}"),
+            TextColumn("{task.description:<26}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

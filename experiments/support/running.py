@@ -133,7 +133,7 @@ class Run:
         return _read_part(path).seconds if path.exists() else None
 
     def _part(self, name: str) -> Path:
-        return self.parts / f"{slug(name)}.json"
+        return self.parts / f"{slug(name)}-{key_digest({'part': name})[:8]}.json"  # 1e-6 and 1e+6 have one slug
 
     def finish(
         self,

@@ -8,10 +8,11 @@ import torch
 from measured_fakes import fake_surface
 
 from auctionsim.agents import EquilibriumLearner, ExponentialWeights, LearningStep
-from auctionsim.agents.checkpoints import Checkpoint
+from auctionsim.agents.checkpoints import FORMAT, VERSION, Checkpoint
 from auctionsim.agents.exponential_weights import learn_by_context
 from auctionsim.mechanisms import FirstPrice, PayAsBid
 from auctionsim.priors import Uniform
+from auctionsim.storage import Stored, read_stored, write_stored
 from auctionsim.substrates import Items, QuadraticSubstrate
 
 V = torch.rand(50, 1, generator=torch.Generator().manual_seed(0))
@@ -65,13 +66,51 @@ def test_a_state_of_another_training_is_refused(tmp_path: Path) -> None:
         LEARNERS["weights"]().train(3, checkpoint=Checkpoint(path, {"seed": 3, "updates": 3}, 0.0))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("iteration", 10**9, r"iteration must be a whole number in \[0, 3\]"),
+        ("iteration", "1", "iteration must be a whole number"),
+        ("seconds", -1, "seconds must be a finite number"),
+        ("curve", [[1, [1.0], [1.0, 2.0]]], "must report on 2 bidders, got 1"),
+        ("curve", [[1, ["a", "b"], [0.0, 0.0]]], r"utility\[0\] must be a number, got 'a'"),
+        ("curve", [[4, [0.0, 0.0], [0.0, 0.0]]], "iteration must be a whole number"),
+        ("curve", "abc", "curve must be a list"),
+        ("curve", [[1, 2]], "reports are lists of 3"),
+        ("optimizer.1.step", torch.tensor(-5.0), "no step"),
+        ("optimizer.0.step", torch.ones(3), "holds no optimizer.0.step of the shape"),
+        ("optimizer.2.exp_avg_sq", None, "holds no optimizer.2.exp_avg_sq"),
+        ("averaged.0", torch.nan, "averaged.0 has numbers that are not finite"),
+        ("generator", torch.zeros(5056, dtype=torch.uint8), "no state of a generator"),
+        ("generator", torch.zeros(7, dtype=torch.uint8), "holds no generator of the shape"),
+    ],
+)
+def test_a_right_checksum_and_a_wrong_state_is_one_sentence(
+    name: str, value: object, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(StoppedError):
+        LEARNERS["one network"]().train(3, stopped_at(2), report_every=1, checkpoint=Checkpoint(path, {"n": 3}, 0.0))
+    stored = read_stored(path, FORMAT, VERSION)
+    record, arrays = dict(stored.record), dict(stored.arrays)
+    if name in record:
+        record[name] = value
+    else:
+        whole = arrays.pop(name)
+        if value is not None:
+            arrays[name] = value if isinstance(value, torch.Tensor) else torch.full_like(whole, value)
+    write_stored(path, Stored(record, arrays), FORMAT, VERSION)
+    with pytest.raises(ValueError, match=rf"state\.safetensors: .*{message}"):
+        LEARNERS["one network"]().train(3, checkpoint=Checkpoint(path, {"n": 3}, 0.0))
+
+
 def test_the_curve_and_the_time_go_on(tmp_path: Path) -> None:
     step = LearningStep(1, (0.1, 0.2), (0.5, 1 / 3))
     first = Checkpoint(tmp_path / "state", {}, 0.0)
     first.curve.append(step)
     first.offer(1, lambda: {"x": torch.ones(2)})
     again = Checkpoint(tmp_path / "state", {}, 0.0)
-    reached = again.read()
+    reached = again.read(1, 2)
     assert reached is not None
     assert reached.curve == (step,) == tuple(again.curve)
     assert again.seconds >= reached.seconds > 0

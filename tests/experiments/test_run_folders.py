@@ -121,6 +121,14 @@ def test_parts_of_another_seed_input_or_package_are_other_parts(
     assert part(1, "abc") == 4
 
 
+def test_parts_whose_names_differ_in_signs_alone_are_other_parts(tmp_path: Path) -> None:
+    run = Run(tmp_path, Plan(tmp_path, 1))
+    names = ["weight 1e-06", "weight 1e+06", "weight 1.5", "weight 1 5", "weight -1", "weight 1", "Yahoo!", "yahoo"]
+    kept = [run.part(name, lambda k=k: [{"n": k}])[0]["n"] for k, name in enumerate(names)]  # type: ignore[misc]
+    assert kept == list(range(len(names)))
+    assert [run.part(name, lambda: [{"n": -1}])[0]["n"] for name in names] == kept
+
+
 def test_a_run_names_the_commits_of_the_parts_that_it_took_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     commit = "auctionsim.experiments.support.running.commit_or_none"
     monkeypatch.setattr(commit, lambda: "first")
