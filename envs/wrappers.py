@@ -90,7 +90,8 @@ class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]
     def action(self, action: np.ndarray) -> np.ndarray:
         """Return the bid."""
         low, high = self._box.low, self._box.high
-        return low + bids_of_shares(action, high - low, symmetric=self._symmetric)
+        bid: np.ndarray = low + bids_of_shares(action, high - low, symmetric=self._symmetric)
+        return bid
 
 
 class DiscretisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):
