@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_amounts, checked_count, checked_finite
+from auctionsim.checks import checked_allocation, checked_amounts, checked_count
 from auctionsim.envs.constraints import Cleared, Constraints, Standing, Trial, checked_constraint
 from auctionsim.envs.observations import Limits, Observations, largest_exposures
 from auctionsim.envs.rounds import GameState, Round
@@ -20,6 +20,7 @@ from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_leve
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
 from auctionsim.regret import quasi_linear
+from auctionsim.regret.estimate import checked_outcome, checked_payments
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
 __all__ = ["AuctionGame", "GameState", "Round"]
@@ -170,8 +171,9 @@ class AuctionGame:
             state: Episodes of which none is over.
             bids: (batch, bidder, feature), finite, ≥ 0; above `bid_high`, too, since rules are defined for them.
         Raises:
-            ValueError: Bad bids, an allocation that was made for another substrate, or a utility that is no number a
-                bidder.
+            ValueError: Bad bids, an allocation that was made for another substrate, payments that are not one a bidder,
+                or a utility that is not.
+            TypeError: A mechanism that returns no outcome.
         """
         checked_amounts(bids, self.num_bidders, self.num_features)
         valuations, context = self.valuations(state), self.context(state)
@@ -180,11 +182,11 @@ class AuctionGame:
         asked = bids.to(self.dtype)
         standing = Standing(valuations, context, state.spent, state.gained)
         if self.budgets is None and self.roi_targets is None:
-            cleared = Cleared(asked, self._trial(asked, standing))
+            happened = Cleared(asked, self._trial(asked, standing))
         else:
-            cleared = self.constraints.clear(self._trial, standing, asked)
-        outcome = cleared.trial.outcome
-        exposure, user_loss = self._measured(cleared.trial, context)
+            happened = self.constraints.clear(self._trial, standing, asked)
+        outcome = happened.trial.outcome
+        exposure, user_loss = self._measured(happened.trial, context)
         value = (valuations * exposure).sum(2)
         following = state._replace(
             round=state.round + 1,
@@ -199,7 +201,7 @@ class AuctionGame:
                 f"utility must be elementwise: {tuple(rewards.shape)} of values and payments {tuple(value.shape)}"
             )
         return following, Round(
-            bids=cleared.bids,
+            bids=happened.bids,
             asked=asked,
             outcome=outcome,
             exposure=exposure,
@@ -212,9 +214,9 @@ class AuctionGame:
 
     def _trial(self, bids: Tensor, standing: Standing) -> Trial:
         """Return what bids would give; the exposure only where a return target needs it."""
-        outcome = self.mechanism(bids.clone(), standing.context)  # a rule may compute in place
+        outcome = checked_outcome(self.mechanism(bids.clone(), standing.context))  # a rule may compute in place
         checked_allocation(outcome.allocation, self._allocation_shape)
-        checked_finite(outcome.payments, "payments")
+        checked_payments(outcome.payments, bids)
         if self._foresight is None:
             return Trial(outcome, None)
         return Trial(outcome, self._foresight.exposure(outcome.allocation, standing.context))

@@ -1,8 +1,6 @@
 """How one learner faces a field: whose bids are the learner's, and what everybody else does."""
 
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -34,11 +32,17 @@ class LearnerSeat:
     def __init__(
         self, game: AuctionGame, learner: int = 0, opponents: Strategy | Sequence[Strategy | None] | None = None
     ) -> None:
-        if isinstance(learner, bool) or not isinstance(learner, Integral) or not 0 <= learner < game.num_bidders:
+        if (
+            isinstance(learner, bool)
+            or not isinstance(learner, int | np.integer)
+            or not 0 <= learner < game.num_bidders
+        ):
             raise ValueError(f"learner must be a bidder 0 … {game.num_bidders - 1}, got {learner!r}")
         others = game.num_bidders - 1
-        several = isinstance(opponents, Sequence) and not isinstance(opponents, str)
-        strategies: list[Any] = list(opponents) if several else [opponents] * others
+        if isinstance(opponents, Sequence) and not isinstance(opponents, str):
+            strategies = list(opponents)
+        else:
+            strategies = [opponents] * others
         if len(strategies) != others:
             raise ValueError(f"opponents must be one strategy or {others} of them, got {len(strategies)}")
         for strategy in strategies:

@@ -45,13 +45,18 @@ def auction_of(env: Env) -> NeuronAuctionEnv:
 def inner_box(env: Env) -> Box:
     """Return the box of actions that an environment with an auction inside takes.
 
+    Where it is endless, as that of Gymnasium's `ClipAction` is, the next one inside: the auction's own is not.
+
     Raises:
         TypeError: No auction inside, or its actions are no box any more.
     """
     auction_of(env)
-    if not isinstance(env.action_space, Box):
-        raise TypeError(f"this wrapper needs bids in a box inside, got {env.action_space}")
-    return env.action_space
+    inside: Any = env
+    while isinstance(inside.action_space, Box) and not inside.action_space.is_bounded():
+        inside = inside.env
+    if not isinstance(inside.action_space, Box):
+        raise TypeError(f"this wrapper needs bids in a box inside, got {inside.action_space}")
+    return inside.action_space
 
 
 def share_box(shape: tuple[int, ...], *, symmetric: bool) -> Box:
@@ -85,7 +90,8 @@ class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray]
     def action(self, action: np.ndarray) -> np.ndarray:
         """Return the bid."""
         low, high = self._box.low, self._box.high
-        return low + bids_of_shares(action, high - low, symmetric=self._symmetric)
+        bid: np.ndarray = low + bids_of_shares(action, high - low, symmetric=self._symmetric)
+        return bid
 
 
 class DiscretisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):

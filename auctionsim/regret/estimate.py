@@ -1,7 +1,7 @@
 """What a regret evaluator answers, and the game in which a bidder considers a misreport."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -114,19 +114,40 @@ def cleared(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Ou
 
     Raises:
         TypeError: It answers with something else.
-        ValueError: A lever or a payment is NaN or infinite.
+        ValueError: A lever or a payment is NaN or infinite, or payments are not one a row and bidder.
     """
     own = bids.clone()
-    outcome = mechanism(own) if context is None else mechanism(own, context)
-    parts = (getattr(outcome, "allocation", None), getattr(outcome, "payments", None))
-    if not all(isinstance(part, Tensor) for part in parts):
-        kind = type(outcome).__name__
-        raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
-    if not outcome.payments.is_floating_point():
-        raise ValueError(f"payments must be floating point, got {outcome.payments.dtype}")
+    outcome = checked_outcome(mechanism(own) if context is None else mechanism(own, context))
     checked_finite(outcome.allocation, "allocation")
-    checked_finite(outcome.payments, "payments")
+    checked_payments(outcome.payments, bids)
     return outcome
+
+
+def checked_outcome(answer: Any) -> Outcome:
+    """Return what a mechanism answered if it is an outcome.
+
+    Raises:
+        TypeError: It is not.
+    """
+    parts = (getattr(answer, "allocation", None), getattr(answer, "payments", None))
+    if not all(isinstance(part, Tensor) for part in parts):
+        kind = type(answer).__name__
+        raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
+    outcome: Outcome = answer
+    return outcome
+
+
+def checked_payments(payments: Tensor, bids: Tensor) -> Tensor:
+    """Return payments if they are one finite number a row and bidder.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if not payments.is_floating_point():
+        raise ValueError(f"payments must be floating point, got {payments.dtype}")
+    if payments.shape != bids.shape[:2]:
+        raise ValueError(f"payments must be one a row and bidder, {tuple(bids.shape[:2])}, got {tuple(payments.shape)}")
+    return checked_finite(payments, "payments")
 
 
 def cleared_money(

@@ -242,3 +242,27 @@ def test_utility_is_an_argument(generator: torch.Generator) -> None:
     state = game.draw(8, generator)
     _, played = game.step(state, game.valuations(state) / 4)
     torch.testing.assert_close(played.rewards.amax(1), (game.valuations(state).amax((1, 2)) * 0.75).sqrt())
+
+
+def test_what_is_no_outcome_is_refused() -> None:
+    """A rule of one's own that answers wrongly ends in a sentence, with limits and without."""
+
+    def nothing(bids: Tensor, context: Tensor | None) -> Tensor:
+        return bids
+
+    def summed(bids: Tensor, context: Tensor | None) -> Outcome:
+        return Outcome(torch.zeros_like(bids), bids.sum((1, 2)))
+
+    def endless(bids: Tensor, context: Tensor | None) -> Outcome:
+        return Outcome(torch.zeros_like(bids), bids.sum(2) / 0)
+
+    for budgets in (None, 0.5):
+        for rule, error, sentence in (
+            (nothing, TypeError, "a mechanism must return an auctionsim.Outcome"),
+            (summed, ValueError, r"payments must be one a row and bidder, \(4, 2\), got \(4,\)"),
+            (endless, ValueError, "payments must be finite"),
+        ):
+            game = AuctionGame(rule, Items(2), Uniform(0, 1), budgets=budgets)  # type: ignore[arg-type]
+            state = game.draw(4, torch.Generator().manual_seed(0))
+            with pytest.raises(error, match=sentence):
+                game.step(state, game.valuations(state))

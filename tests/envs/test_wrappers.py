@@ -36,7 +36,15 @@ def test_normalised_and_discretised_bids_are_the_plain_ones() -> None:
 
 
 @pytest.mark.parametrize("outer", [NormalisedBids, lambda env: DiscretisedBids(env, levels=3)])
-@pytest.mark.parametrize("inner", [NormalisedBids, lambda env: gymnasium.wrappers.RescaleAction(env, -1, 1)])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        NormalisedBids,
+        gymnasium.wrappers.ClipAction,  # which takes any number
+        lambda env: gymnasium.wrappers.RescaleAction(env, -1, 1),
+        lambda env: gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(env, -1, 1)),
+    ],
+)
 def test_shares_are_of_the_box_inside(inner: Any, outer: Any) -> None:
     """Around a wrapper that has a box of its own the shares are of that box, not of the auction's once more."""
     env = outer(inner(wide()))
