@@ -77,7 +77,7 @@ class Checkpoint:
         try:
             record = Record(stored.record, "it")
             key, iteration = record.plain("key"), record.whole("iteration", 0, updates)
-            curve = tuple(_step(item, iteration, num_bidders) for item in record.items("curve"))
+            curve = tuple(learning_step(item, iteration, num_bidders) for item in record.items("curve"))
             reached = Reached(iteration, stored.arrays, curve, record.number("seconds", 0))
             for name, array in stored.arrays.items():
                 if not bool(torch.isfinite(array).all()):
@@ -106,7 +106,7 @@ class Checkpoint:
         self._written = now
 
 
-def _step(item: object, iteration: int, num_bidders: int) -> LearningStep:
+def learning_step(item: object, iteration: int, num_bidders: int) -> LearningStep:
     """Return one report of a curve.
 
     Raises:
@@ -115,7 +115,7 @@ def _step(item: object, iteration: int, num_bidders: int) -> LearningStep:
     if not isinstance(item, list) or len(item) != len(LearningStep._fields):
         raise ValueError(f"the curve's reports are lists of {len(LearningStep._fields)}, got {shown(item)}")
     report = Record(dict(zip(LearningStep._fields, item, strict=True)), "a report of the curve")
-    step = LearningStep(report.whole("iteration", 1, iteration), report.numbers("utility"), report.numbers("bid_ratio"))
+    step = LearningStep(report.whole("iteration", 0, iteration), report.numbers("utility"), report.numbers("bid_ratio"))
     if not len(step.utility) == len(step.bid_ratio) == num_bidders:
         raise ValueError(f"the curve must report on {num_bidders} bidders, got {len(step.utility)}")
     return step

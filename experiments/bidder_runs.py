@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auctionsim.agents import LearningStep
-from auctionsim.agents.checkpoints import Checkpoint
+from auctionsim.agents.checkpoints import Checkpoint, learning_step
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.experiments.bidder_evaluation import Evaluation, Mean, as_json
 from auctionsim.experiments.bidders import (
@@ -26,6 +26,7 @@ from auctionsim.experiments.support.running import write_table
 from auctionsim.files import write_text
 from auctionsim.kept import file_digest, key_digest, plain
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.records import Record
 
 OFTEN = 10.0  # seconds between checkpoints
 KINDS = ("parquet", "csv")
@@ -86,7 +87,8 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
     plan = key_digest(run.key)
     if is_finished(run_record(run.folder), plan) and (run.folder / FILES[0]).is_file():
         kept = kept_bidders(run.folder)
-        curve = [LearningStep(k, tuple(u), tuple(r)) for k, u, r in kept.record["curve"]]
+        reports = Record(kept.record, f"{run.folder / FILES[0]}:").items("curve")
+        curve = [learning_step(item, run.training.updates, len(kept.strategies)) for item in reports]
         return Learned(kept.strategies, curve, run.folder / FILES[0])
     begin(run.folder, plan, command, run.key["settings"], stale=(*FILES, *EVALUATION))
     _drop_rllib(run.folder / RLLIB)

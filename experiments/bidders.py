@@ -23,6 +23,7 @@ from auctionsim.envs import AuctionGame, build_game, observation_layout
 from auctionsim.envs.settings import LIVE_SETTINGS
 from auctionsim.kept import file_digest
 from auctionsim.mechanisms import load_mechanism
+from auctionsim.records import Record
 from auctionsim.strategies import observed_by
 from auctionsim.substrates import ResponseSurface
 
@@ -215,9 +216,13 @@ def arena_of(bidders: SavedBidders) -> Arena:
     """Return the auction in which they learned.
 
     Raises:
-        ValueError: The mechanism's or the surface's file has changed since.
+        ValueError: The mechanism's or the surface's file has changed since; the file does not say where they learned.
     """
-    arena, then = Arena(**bidders.record["arena"]), bidders.record.get("inputs", {})
+    record = Record(bidders.record, "the bidders' record")
+    _ = record.text("learner"), record.whole("seed")  # what a table of them is called by
+    place = record.record("arena").only(*Arena.__dataclass_fields__)
+    texts = {name: place.text_or_none(name) for name in ("setting", "mechanism", "surface")}
+    arena, then = Arena(**texts, feature=place.text("feature")), record.plain("inputs") if "inputs" in record else {}
     for what, digest in arena.inputs().items():
         if then.get(what, digest) != digest:
             raise ValueError(f"the bidders learned with another {what} than {getattr(arena, what)} holds now")

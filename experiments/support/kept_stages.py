@@ -40,8 +40,15 @@ def as_row(record: Any) -> Row:
 
 
 def record_from(kind: Callable[..., _T], row: Mapping[str, Any]) -> _T:
-    """Return what `as_row` was given."""
-    return kind(**{name: Estimate(**value) if isinstance(value, dict) else value for name, value in row.items()})
+    """Return what `as_row` was given.
+
+    Raises:
+        ValueError: The row has other fields: it was kept by another version, or changed since.
+    """
+    try:
+        return kind(**{name: Estimate(**value) if isinstance(value, dict) else value for name, value in row.items()})
+    except TypeError as error:
+        raise ValueError(f"a kept row is damaged ({error}): remove the folder's parts and run again") from None
 
 
 def live_key(live: LanguageModelSubstrate) -> str:

@@ -115,9 +115,12 @@ class Run:
         was_there = path.exists()
         if not was_there:
             began = time.perf_counter()
-            rows = [dict(row) for row in make()]
+            rows = json.loads(json.dumps([dict(row) for row in make()]))
             seconds = time.perf_counter() - began
-            write_text(path, json.dumps({"seconds": seconds, "commit": commit_or_none(), "rows": rows}))
+            write_text(
+                path,
+                json.dumps({"seconds": seconds, "commit": commit_or_none(), "rows": rows, "digest": _digest(rows)}),
+            )
         kept = _read_part(path)
         self._before += kept.seconds if was_there else 0.0
         self.commits.add(kept.commit)
@@ -186,10 +189,16 @@ class _Part(NamedTuple):
     commit: str | None
 
 
+def _digest(rows: Sequence[Row]) -> str:
+    return key_digest({"rows": rows})
+
+
 def _read_part(path: Path) -> _Part:
     try:
         kept = Record(json_in(path, finite=False), "it")
         rows = [dict(row.content) for row in kept.records("rows")]
+        if kept.text("digest") != _digest(rows):
+            raise ValueError("its rows are not those that were kept")
         return _Part(rows, kept.number("seconds", 0), kept.text_or_none("commit"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None

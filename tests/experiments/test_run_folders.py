@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +128,16 @@ def test_parts_whose_names_differ_in_signs_alone_are_other_parts(tmp_path: Path)
     kept = [run.part(name, lambda k=k: [{"n": k}])[0]["n"] for k, name in enumerate(names)]  # type: ignore[misc]
     assert kept == list(range(len(names)))
     assert [run.part(name, lambda: [{"n": -1}])[0]["n"] for name in names] == kept
+
+
+def test_a_part_whose_rows_were_changed_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path, Plan(tmp_path, 1))
+    rows = [{"n": 0.1, "name": "a", "none": None, "of": {"10": 1.0, "9": math.inf}}]
+    assert run.part("numbers", lambda: rows) == rows == run.part("numbers", lambda: [])
+    (path,) = run.parts.iterdir()
+    path.write_text(path.read_text().replace("0.1", "0.2"))
+    with pytest.raises(ValueError, match=f"{path} is damaged .its rows are not those that were kept"):
+        run.part("numbers", lambda: rows)
 
 
 def test_a_run_names_the_commits_of_the_parts_that_it_took_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from auctionsim.experiments.recipes import read_allocations
 from auctionsim.experiments.support.running import Run, kept_section
 from auctionsim.experiments.support.subsets import geometry_from
 from auctionsim.experiments.support.tuning import claim
+from auctionsim.kept import key_digest
 from auctionsim.measurement.kept_replies import KeptReply, read_replies, write_replies
 from auctionsim.measurement.units import MeasuredReply, Unit, UnitResult, read_unit, write_unit
 from auctionsim.mechanisms import VCG, load_mechanism, save_mechanism
@@ -396,10 +397,13 @@ def brands(draw: random.Random) -> Any:
     return [brand.hits(text) for brand in parse_brands(text)]
 
 
+PART = [{"a": 1, "b": "x"}]
+
+
 def part(path: Path) -> Any:
     """Read a part of a run that was kept."""
     made = Run(FOLDER, _Settings(), {})
-    path.rename(path.parent / "parts" / made.digest / "rows.json")
+    path.rename(made._part("rows"))
     return made.part("rows", lambda: [{"a": 1}])
 
 
@@ -444,7 +448,7 @@ def targets() -> dict[str, Target]:
         "prior": (priors, ()),
         "brands": (brands, ()),
         "allocations": json_target("allocations.json", [[[64.0, 2.0], [0.0, 1.0]]] * 2, read_allocations),
-        "part": json_target("rows.json", {"seconds": 1.0, "rows": [{"a": 1, "b": "x"}]}, part),
+        "part": json_target("rows.json", {"seconds": 1.0, "rows": PART, "digest": key_digest({"rows": PART})}, part),
         "run record": json_target("page/run.json", RUN, run_record),
         "study claim": json_target(
             "study/study.json", {"seed": 0, "axes": [1, 2]}, lambda _: claim(study, {"seed": 0})
