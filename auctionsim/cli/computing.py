@@ -69,7 +69,7 @@ class ComputingCommand(TyperCommand):
         for parameter in self.params:
             name, read = str(parameter.name), ctx.params.get(parameter.name)
             paths = read if isinstance(read, (list, tuple)) else (read,)
-            words = written.get(name)
+            words: Any = written.get(name)
             if any(isinstance(path, Path) for path in paths) and "" in (words if _is_several(words) else (words,)):
                 called = parameter.opts[0] if parameter.opts[0].startswith("-") else name
                 raise ValueError(f"{called}: the name of a file or folder is wanted, got ''")
