@@ -60,7 +60,7 @@ def overwriting(bids: Tensor, context: Tensor | None = None) -> Outcome:
 
 
 def gullible(bids: Tensor, context: Tensor | None = None) -> Outcome:
-    return VCG(PLACE).clear(bids, context)
+    return SecondPrice().clear(bids, context)
 
 
 def to_the_lowest(bids: Tensor, _: Outcome) -> Outcome:
