@@ -130,7 +130,7 @@ def finished_trials(folder: Path) -> int:
 
 @pytest.mark.slow  # ray starts twice or three times
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGKILL, marks=pytest.mark.deep), signal.SIGINT])
 def test_a_stopped_grid_goes_on_and_ends_with_every_trial_once(how: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "grid"
     running = start(folder, *GRID)
