@@ -97,7 +97,8 @@ def train_ppo(
         env: Name of a multi-agent env registered with Ray, bidders named bidder_0, bidder_1, …
         env_config: What it is made with; "observe" is set.
         highs: (bidder, feature) highest bids: the env's action spaces.
-        seed: Of Ray, the envs and the networks. The same seed gives the same bidders on the same machine.
+        seed: Of Ray, the envs and the networks. The same seed gives the same bidders in one process; in another the
+            last bits can differ after some updates, and training magnifies them (docs/log.md, 2026-11-26).
         iterations: Updates.
         progress: Called after each.
         env_runner: RLlib runner class, e.g. a natively batched one; None: RLlib's own.

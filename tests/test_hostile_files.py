@@ -41,16 +41,19 @@ def small_surface(path: Path, bidders: int, values: int, levers: int = 1) -> Pat
 def peak_of(code: str, *words: str) -> int:
     """Return by how many MiB the largest resident size of a new process grew while it ran `code`."""
     program = (
-        "import resource, sys\nfrom auctionsim.substrates import ResponseSurface, MeasuredList\n"
+        "import sys\nfrom peak_memory import peak_bytes\n"
+        "from auctionsim.substrates import ResponseSurface, MeasuredList\n"
         "from auctionsim.report.runs import read_run\nfrom auctionsim.measurement import read_replies\n"
         "from pathlib import Path\nimport pyarrow.parquet, markdown_it\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak_bytes()\n"
         f"try:\n    {code}\nexcept ValueError as error:\n    assert str(error)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        "print(peak_bytes() - before)"
     )
-    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    return int(done.stdout) // (1024 if sys.platform != "darwin" else 1 << 20)
+    return int(done.stdout) >> 20
 
 
 @pytest.mark.parametrize(

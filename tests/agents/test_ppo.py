@@ -88,9 +88,9 @@ def test_second_price_bidders_come_to_tell_the_truth_and_are_kept(tmp_path: Path
 
 
 def test_first_price_bidders_come_to_bid_half_with_a_shared_policy() -> None:
-    result = trained("first-price", seed=0, iterations=30, shared=True, settings=PPOSettings(start=1.0))
+    result = trained("first-price", seed=0, iterations=45, shared=True, settings=PPOSettings(start=1.0))
     v = torch.linspace(0, 1, 1001).unsqueeze(1)
-    assert float((result.strategies[0](v) - v / 2).abs().mean()) < 0.08  # .0504 where other tests ran before
+    assert float((result.strategies[0](v) - v / 2).abs().mean()) < 0.03  # .010 to .016 at seeds 0 to 3
     assert torch.equal(result.strategies[0](v), result.strategies[1](v))
 
 

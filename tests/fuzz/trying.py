@@ -14,7 +14,11 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))  # run by hand, the folder of this file alone is there
+from peak_memory import peak_bytes
 
 SECONDS = 20  # of one input
 GIGABYTE = 1 << 30
@@ -44,14 +48,9 @@ class Tally:
         targets = len({*self.answered, *self.refused})
         return (
             f"fuzz of {what}: {total:,} inputs over {targets} targets: {self.answered.total():,} answered, "
-            f"{self.refused.total():,} refused, {len(self.findings)} findings; {peak() >> 20} MiB, {seconds:.0f} s"
+            f"{self.refused.total():,} refused, {len(self.findings)} findings; {peak_bytes() >> 20} MiB, "
+            f"{seconds:.0f} s"
         )
-
-
-def peak() -> int:
-    """Return the largest resident size of this process so far, bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 Target = tuple[Callable[[random.Random], Any], tuple[type[Exception], ...]]
@@ -67,7 +66,7 @@ def tried(targets: dict[str, Target], count: int, seed: int, refusals: tuple[typ
         seed: Every input has a generator of its own, keyed by seed, target and number.
         refusals: Which errors are a refusal, whatever the target.
     """
-    tally, before = Tally(), peak()
+    tally, before = Tally(), peak_bytes()
     signal.signal(signal.SIGALRM, _stop)
     for name, (target, documented) in targets.items():
         for number in range(count):
@@ -87,8 +86,8 @@ def tried(targets: dict[str, Target], count: int, seed: int, refusals: tuple[typ
                 tally.findings.append(_told(name, number, error))
             finally:
                 signal.alarm(0)
-            if peak() - before > GIGABYTE:
-                tally.findings.append(f"{name} {number}: {(peak() - before) >> 20} MiB")
+            if peak_bytes() - before > GIGABYTE:
+                tally.findings.append(f"{name} {number}: {(peak_bytes() - before) >> 20} MiB")
                 return tally
     return tally
 
