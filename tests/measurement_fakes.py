@@ -10,7 +10,7 @@ from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Measuring, Unit, UnitResult
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet, build_prompts
-from auctionsim.substrates.intent import Lead
+from auctionsim.readings.intent import Lead
 from auctionsim.testing import fake_language_model
 
 SETTINGS = MeasurementSettings(

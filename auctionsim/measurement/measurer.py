@@ -1,6 +1,6 @@
 """The part of a measurement that has the model: one unit in, its numbers out, no folder and no memory of others."""
 
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.interventions import Interventions
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import MeasuredReply, Unit, UnitResult

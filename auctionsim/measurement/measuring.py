@@ -20,12 +20,12 @@ from torch import Tensor
 from auctionsim.brands import MENTION_RULE
 from auctionsim.files import write_text
 from auctionsim.kept import difference
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.gathering import gather
 from auctionsim.measurement.interventions import grid_interventions, levers_of, listed_interventions
 from auctionsim.measurement.kept_replies import kept_replies, write_replies
-from auctionsim.measurement.ledger import Ledger
 from auctionsim.measurement.measurer import UnitMeasurer
+from auctionsim.measurement.schedule import Schedule
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit, write_unit
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
@@ -90,7 +90,7 @@ class Measuring:
         """Where the units' files are."""
         return self.folder / "units"
 
-    def ledger(self) -> Ledger:
+    def schedule(self) -> Schedule:
         """Return what is done and what is to do, read from the files.
 
         Raises:
@@ -103,17 +103,17 @@ class Measuring:
             for start, stop in self._slices()
         ]
         prompts = {name: tuple(map(len, self.prompts.split(name).prompts)) for name in REPLICATES}
-        return Ledger(shards, prompts, self.settings).read(self.units_folder, self.digest)
+        return Schedule(shards, prompts, self.settings).read(self.units_folder, self.digest)
 
     @property
     def units(self) -> list[Unit]:
         """All the work that is known of; more may be known when it is done, where counts adapt."""
-        return self.ledger().known
+        return self.schedule().known
 
     @property
     def missing(self) -> list[Unit]:
         """The known work that has no file yet."""
-        return list(self.ledger().waiting)
+        return list(self.schedule().waiting)
 
     def run(self, report: Report | None = None) -> None:
         """Measure what is missing, storing each unit as it is done; `report` is called at first and after each.
@@ -121,17 +121,17 @@ class Measuring:
         Raises:
             ValueError: A file of an earlier run is damaged: told before anything is measured.
         """
-        ledger = self.ledger()
+        schedule = self.schedule()
         tell = report or (lambda _: None)
-        tell(Progress(ledger.done, len(ledger.known)))
-        while ledger.waiting:
-            unit = ledger.waiting.popleft()
+        tell(Progress(schedule.done, len(schedule.known)))
+        while schedule.waiting:
+            unit = schedule.waiting.popleft()
             result = read_unit(self.units_folder, unit, self.digest)  # another process may have measured it meanwhile
             if result is None:
                 result = self.measure_unit(unit)
                 self.store(result)
-            ledger.note(result)
-            tell(Progress(ledger.done, len(ledger.known)))
+            schedule.note(result)
+            tell(Progress(schedule.done, len(schedule.known)))
 
     def measure_unit(self, unit: Unit) -> UnitResult:
         """Measure one unit here, without storing it."""
@@ -149,11 +149,11 @@ class Measuring:
         Raises:
             ValueError: A unit is missing, damaged or of another plan; names the file.
         """
-        ledger = self.ledger()
-        if ledger.waiting:
-            path = self.units_folder / ledger.waiting[0].file_name
+        schedule = self.schedule()
+        if schedule.waiting:
+            path = self.units_folder / schedule.waiting[0].file_name
             raise ValueError(f"{path} is missing: the measurement is not complete, run it again to go on")
-        for unit in ledger.known:
+        for unit in schedule.known:
             result = read_unit(self.units_folder, unit, self.digest)
             assert result is not None
             yield result

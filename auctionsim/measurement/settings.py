@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.neurons.brand_neurons import MODES
-from auctionsim.substrates.intent import LEADS, Lead
+from auctionsim.readings.intent import LEADS, Lead
 from auctionsim.substrates.language_model import POSITIONS
 from auctionsim.substrates.surface import LeverGrid
 
@@ -38,7 +38,7 @@ class MeasurementSettings:
         rows: Most replies sampled in one batch.
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
         positions: "reply" or "all", see `LanguageModelSubstrate`.
-        leads: What `intent` is read off after, see `auctionsim.substrates.intent`.
+        leads: What `intent` is read off after, see `auctionsim.readings.intent`.
         half_width: Rounds go on until the interval of every brand's mention probability, in every intervention of a
             shard, is at most this to either side (see `auctionsim.measurement.rounds`). None: one round.
         interval: "wilson" or "jeffreys".

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.files import sweep
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.measurer import UnitMeasurer
 from auctionsim.measurement.measuring import Measuring, Progress, Report
 from auctionsim.measurement.settings import MeasurementSettings
@@ -137,19 +137,19 @@ def run_on_workers(measuring: Measuring, workers: Workers, report: Report | None
         ValueError: A worker refused: it has another model, or its logits overflow.
         RuntimeError: Workers died again and again over one unit.
     """
-    ledger = measuring.ledger()
+    schedule = measuring.schedule()
     tell = report or (lambda _: None)
-    tell(Progress(ledger.done, len(ledger.known)))
-    if not ledger.waiting:
+    tell(Progress(schedule.done, len(schedule.known)))
+    if not schedule.waiting:
         return
     with _ray(workers):
-        crew = _Crew(measuring, workers, min(workers.count, len(ledger.waiting)))
+        crew = _Crew(measuring, workers, min(workers.count, len(schedule.waiting)))
         try:
-            while ledger.waiting or crew.busy:
-                for result in crew.work(ledger.waiting, _PATIENCE):
+            while schedule.waiting or crew.busy:
+                for result in crew.work(schedule.waiting, _PATIENCE):
                     measuring.store(result)
-                    ledger.note(result)
-                    tell(Progress(ledger.done, len(ledger.known)))
+                    schedule.note(result)
+                    tell(Progress(schedule.done, len(schedule.known)))
         except BaseException:  # Ctrl-C among them: keep what has come back meanwhile
             for result in crew.finished():
                 measuring.store(result)

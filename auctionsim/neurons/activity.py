@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models.hooks import read_neurons
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 
 
 class Activity(NamedTuple):

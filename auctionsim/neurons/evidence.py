@@ -12,7 +12,7 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.language_models.intervention import Intervention
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.activity import Activity, name_activity, text_activity
 from auctionsim.neurons.harm import harm, reply_harm
 from auctionsim.neurons.neutral_text import RANKING_TEXTS

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.harm import neutral_kl
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
 from auctionsim.prompts import PromptSet
+from auctionsim.readings.slots import SlotScorer
 from auctionsim.stems import KINDS
-from auctionsim.substrates.slots import SlotScorer
 
 
 @dataclass(frozen=True)

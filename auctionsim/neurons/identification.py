@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from auctionsim.brands import Brand
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.assignment import assign_disjoint, assign_overlapping
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
 from auctionsim.neurons.evidence import Evidence

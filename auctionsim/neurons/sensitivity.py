@@ -14,7 +14,7 @@ from auctionsim.brands import Brand
 from auctionsim.language_models.decoding import growing_cache
 from auctionsim.language_models.hooks import intervene, read_neurons
 from auctionsim.language_models.intervention import Intervention, untouched
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 
 _LEAST_MISSING = 0.05  # 1 − P is not taken for less: log odds would follow a name that is sure already
 

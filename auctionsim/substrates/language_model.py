@@ -10,13 +10,13 @@ from torch import Tensor
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
 from auctionsim.language_models.decoding import sample_replies
 from auctionsim.language_models.intervention import Intervention
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
-from auctionsim.quality.repetition import repetition_rate
-from auctionsim.substrates.intent import LEADS, CommercialScorer, Lead, Scores
+from auctionsim.readings.divergence import BegunReplies, begin, reply_losses
+from auctionsim.readings.intent import LEADS, CommercialScorer, Lead, Scores
+from auctionsim.readings.repetition import repetition_rate
 from auctionsim.substrates.protocol import Lever
-from auctionsim.substrates.reply_losses import BegunReplies, begin, reply_losses
 
 FEATURES = ("slot_probability", "mention_probability", "hits", "intent")
 POSITIONS = ("reply", "all")
@@ -59,7 +59,7 @@ class LanguageModelSubstrate:
     """Amplified neurons of a real model; exposure is measured on its replies.
 
     Levers (num_neurons, amplification) of every brand; features `slot_probability` and `intent` (exact, see
-    `auctionsim.substrates.intent`), `mention_probability` (at least one mention in a reply) and `hits` a reply (both
+    `auctionsim.readings.intent`), `mention_probability` (at least one mention in a reply) and `hits` a reply (both
     sampled). Names are scored after the prompt set's stems. `user_loss` is the mean over replies of the mean over their
     tokens of KL(π_x ‖ π_0), taken at temperature 1 whatever temperature replies are sampled at, computed in float32
     whatever dtype they are sampled in, and exactly 0 at the null.

@@ -13,8 +13,8 @@ from auctionsim.brands import parse_brands
 from auctionsim.language_models import Intervention, LanguageModel, sample_replies
 from auctionsim.language_models.decoding import Replies, prefill_together, reply_logits
 from auctionsim.language_models.hooks import intervene, read_neurons
-from auctionsim.substrates.reply_losses import begin, reply_losses
-from auctionsim.substrates.slots import SlotScorer
+from auctionsim.readings.divergence import begin, reply_losses
+from auctionsim.readings.slots import SlotScorer
 from benchmarks.cuda.models import moved
 
 ROWS, TOKENS = 12, 16

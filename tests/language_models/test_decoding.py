@@ -26,7 +26,7 @@ from auctionsim.language_models import (
     untouched,
 )
 from auctionsim.prompts import build_prompts
-from auctionsim.substrates.slots import SlotScorer
+from auctionsim.readings.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model()

@@ -19,8 +19,8 @@ from auctionsim.neurons.frontier import (
 )
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.readings.slots import SlotScorer
 from auctionsim.stems import STEMS as EVERY_STEM
-from auctionsim.substrates.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 BRANDS = parse_brands("Nike,Puma")

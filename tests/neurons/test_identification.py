@@ -19,7 +19,7 @@ from auctionsim.neurons.methods import contrast
 from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, RANKING_TEXTS, VALIDATION_TEXTS
 from auctionsim.neurons.sensitivity import slot_sensitivity
 from auctionsim.prompts import PromptSet, build_prompts
-from auctionsim.substrates.slots import SlotScorer
+from auctionsim.readings.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 BRANDS = parse_brands("Nike,Puma")

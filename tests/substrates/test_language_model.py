@@ -11,10 +11,10 @@ from auctionsim.brands import parse_brands
 from auctionsim.language_models import intervene, prefill, reply_logits, sample_replies
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
-from auctionsim.quality import repetition_rate
+from auctionsim.readings.intent import Lead
+from auctionsim.readings.repetition import repetition_rate
 from auctionsim.stems import STEMS
 from auctionsim.substrates import Substrate
-from auctionsim.substrates.intent import Lead
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.protocol import allocation_shape, contexts_of, is_separable
 from auctionsim.testing import fake_language_model

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models import LanguageModel, scale_neurons
-from auctionsim.substrates.intent import LEADS, CommercialScorer, Lead
-from auctionsim.substrates.slots import SlotScorer
+from auctionsim.readings.intent import LEADS, CommercialScorer, Lead
+from auctionsim.readings.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model()
@@ -99,7 +99,7 @@ def test_a_row_does_not_depend_on_its_batch_nor_on_how_rows_are_cut(monkeypatch:
     scales = some_scales(7)
     score = CommercialScorer(MODEL, BRANDS, STEMS, leads=FEW)
     together = score(PROMPT, scales)
-    monkeypatch.setattr("auctionsim.substrates.intent._BYTES", 5 * 4 * 512 * 24)  # fewer rows than one intervention has
+    monkeypatch.setattr("auctionsim.readings.intent._BYTES", 5 * 4 * 512 * 24)  # fewer rows than one intervention has
     apart = score(PROMPT, scales)
     torch.testing.assert_close(apart.intent, together.intent, rtol=1e-4, atol=0)
     for row in (0, 3, 6):

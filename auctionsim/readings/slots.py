@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.language_models.decoding import prefill, reply_logits
 from auctionsim.language_models.intervention import Intervention, as_intervention
-from auctionsim.language_models.loading import LanguageModel
+from auctionsim.language_models.model import LanguageModel
 
 _ROWS = 64  # rows scored at once: their float32 log-probabilities stay under 200 MB
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models import LanguageModel, prefill, sample_replies, scale_neurons
-from auctionsim.substrates.slots import SlotScorer
+from auctionsim.readings.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 
 MODEL = fake_language_model()

@@ -11,7 +11,7 @@ from auctionsim.language_models import LanguageModel, divergence, find_feed_forw
 from auctionsim.language_models.precision import computed_in_float32
 from auctionsim.neurons import BrandNeurons, neutral_kl
 from auctionsim.prompts import PromptSet
-from auctionsim.substrates.intent import Lead
+from auctionsim.readings.intent import Lead
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.testing import fake_language_model
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.language_models.decoding import Prefix, prefill, reply_logits
 from auctionsim.language_models.intervention import Intervention, as_intervention
-from auctionsim.language_models.loading import LanguageModel
-from auctionsim.substrates.slots import SlotScorer
+from auctionsim.language_models.model import LanguageModel
+from auctionsim.readings.slots import SlotScorer
 
 
 class Lead(NamedTuple):

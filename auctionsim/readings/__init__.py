@@ -1,0 +1,1 @@
+"""What a reply is worth: one reading a file, of brands, of users and of replies."""
