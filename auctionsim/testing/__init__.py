@@ -5,17 +5,20 @@ from auctionsim.testing.kit import Check
 from auctionsim.testing.mechanism_kit import check_mechanism, mechanism_checks
 from auctionsim.testing.sentences import BrokenClaimError
 from auctionsim.testing.strategies import bids, menus, priors, substrates, valuations
+from auctionsim.testing.substrate_kit import check_substrate, substrate_checks
 
 __all__ = [
     "BrokenClaimError",
     "Check",
     "bids",
     "check_mechanism",
+    "check_substrate",
     "fake_language_model",
     "fake_tokenizer",
     "mechanism_checks",
     "menus",
     "priors",
+    "substrate_checks",
     "substrates",
     "valuations",
 ]
