@@ -163,7 +163,7 @@ def context_mean(claim: Claim, case: Case) -> None:
 
 
 def refuses_bad_input(claim: Claim, case: Case) -> None:
-    """NaN, infinity, whole numbers and other shapes are refused, of allocations and weights; so is a user weight < 0."""
+    """NaN, infinity, whole numbers and other shapes are refused, of allocations and weights, and a user weight < 0."""
     place, x = claim.substrate, case.allocation
     first = torch.zeros(1, dtype=torch.int64)
     allocations = {
