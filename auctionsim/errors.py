@@ -2,7 +2,8 @@
 
     AuctionsimError
     ├── InputError             also a ValueError: a value breaks a rule
-    │   ├── DamagedFileError   a file is not what it must be
+    │   ├── DamagedFileError   a file of auctionsim's is not what it must be
+    │   ├── FileFormError      a file is in none of the forms that are read
     │   ├── UntrustedError     a file would be unpickled, and nothing shows who wrote it
     │   └── PluginError        a plugin does not run
     ├── InputTypeError         also a TypeError: a value is of another kind
@@ -12,8 +13,9 @@
     │   ├── MissingFileError   also a FileNotFoundError
     │   ├── ExistingFileError  also a FileExistsError
     │   ├── FolderError        also an IsADirectoryError: a folder stands where a file is wanted
-    │   ├── ReadOnlyError      also a PermissionError
+    │   ├── FilePermissionError    also a PermissionError
     │   └── FailedTrialsError  also a ChildProcessError: trials of a study failed
+    ├── CallOrderError         also a RuntimeError: a call came before one that it needs
     ├── FailedRunError         also a RuntimeError: something was tried, and did not come about
     │   └── ModelUnavailableError  a language model cannot be loaded
     ├── TooLargeError          also an OverflowError: a number that floats do not hold
@@ -36,7 +38,11 @@ class InputError(AuctionsimError, ValueError):
 
 
 class DamagedFileError(InputError):
-    """A file that is not what it must be; the message names it."""
+    """A file of auctionsim's that is not what it must be; the message names it."""
+
+
+class FileFormError(InputError):
+    """A file in none of the forms that are read."""
 
 
 class UntrustedError(InputError):
@@ -75,12 +81,16 @@ class FolderError(FileError, IsADirectoryError):
     """A folder where a file is wanted."""
 
 
-class ReadOnlyError(FileError, PermissionError):
-    """A file or folder that may not be written."""
+class FilePermissionError(FileError, PermissionError):
+    """A file or folder whose permissions are not those it needs."""
 
 
 class FailedTrialsError(FileError, ChildProcessError):
     """Trials of a Tune study that failed; the same call tries them again."""
+
+
+class CallOrderError(AuctionsimError, RuntimeError):
+    """A call that came before one that it needs, such as `step` before `reset`."""
 
 
 class FailedRunError(AuctionsimError, RuntimeError):
@@ -96,7 +106,7 @@ class TooLargeError(AuctionsimError, OverflowError):
 
 
 class BrokenClaimError(AuctionsimError, AssertionError):
-    """A counterexample to what a mechanism claims, found by a property test."""
+    """A counterexample to what is claimed of a mechanism or another part; the message says by which input."""
 
 
 class InterruptedCommandError(AuctionsimError):

@@ -1,8 +1,8 @@
 """Plugins: one's own Python files and installed packages that register readings, mechanisms, substrates and the like.
 
 A plugin is code and runs as you. So a file is run only where its user names it, by `load` or `auctionsim --plugin
-FILE`, never because a data file names it. A package offers one by an entry point of the group "auctionsim.plugins", whose
-object is a module, or a function without arguments that is called; it is loaded when a name is first looked up.
+FILE`, never because a data file names it. A package offers one by an entry point of the group "auctionsim.plugins",
+whose object is a module, or a function without arguments that is called; it is loaded when a name is first looked up.
 
 A file is run alone: its folder is not searched for other modules. It becomes the module `module_name(path)`, the same
 on every machine where it lies in the same place, so that what it defines can be pickled for Ray's workers, which run
