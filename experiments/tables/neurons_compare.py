@@ -1,0 +1,192 @@
+"""What a comparison of identification methods says: tables a brand and a limit, sums over brands, one figure."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from auctionsim.experiments.figures.compare import saved, sheet
+from auctionsim.experiments.running.run import Section, markdown_table
+from auctionsim.stems import KINDS
+
+if TYPE_CHECKING:
+    from auctionsim.experiments.studies.neurons_compare import FrontierResult, FrontierRow
+
+BASELINE = "attribution"
+FIGURE = "frontier.png"
+SOFTENER = 0.005  # added to both lifts before their ratio is taken: a brand that nothing moves counts as 1
+
+
+def frontier_tables(rows: Sequence["FrontierRow"]) -> Iterator[Table]:
+    """Yield a table a limit, brand by brand, then the methods' sums and ratios to plain attribution."""
+    methods = list(dict.fromkeys(row.method for row in rows))
+    brands = list(dict.fromkeys(row.brand for row in rows))
+    limits = sorted({row.choice.limit for row in rows})
+    for limit in limits:
+        table = Table(title=f"slot probability on test prompts, neutral_kl ≤ {limit:g} nats a token", show_lines=True)
+        table.add_column("brand (untouched)")
+        for method in methods:
+            table.add_column(method.replace("_", " "), justify="right")
+        for brand in brands:
+            own = [row for row in rows if (row.brand, row.choice.limit) == (brand, limit)]
+            table.add_row(f"{brand} ({own[0].choice.untouched:.4f})", *(_cell(row) for row in own))
+        yield table
+    yield _summary_table(rows, methods, limits)
+
+
+def frontier_section(rows: Sequence["FrontierRow"]) -> Section:
+    """Say what each method buys under each limit on harm, brand by brand and in sum."""
+    methods = list(dict.fromkeys(row.method for row in rows))
+    brands = list(dict.fromkeys(row.brand for row in rows))
+    limits = sorted({row.choice.limit for row in rows})
+    parts = [
+        f"{', '.join(brands)}: for each method the levers that raise a brand's slot probability most on validation "
+        "prompts while neutral_kl + 1 standard error stays under the limit; numbers are from test prompts and held-out "
+        f"texts. Lift = max(P − P₀, 0). Per limit: Σ lift · ratio to {BASELINE} · median of "
+        f"(lift + {SOFTENER:g})/(lift of {BASELINE} + {SOFTENER:g}) · worst brand's difference.",
+        markdown_table(
+            [
+                {"method": method, **{f"kl ≤ {limit:g}": _compared(rows, method, limit) for limit in limits}}
+                for method in methods
+            ]
+        ),
+        *_by_kind(rows, methods, limits),
+        "Slot probability by brand, and the user's loss in sampled replies (nats a token):",
+    ]
+    for limit in limits:
+        lines = []
+        for brand in brands:
+            own = [row for row in rows if (row.brand, row.choice.limit) == (brand, limit)]
+            cells = {row.method: " · ".join(_cell(row).splitlines()) for row in own}
+            lines.append({f"neutral_kl ≤ {limit:g}": f"{brand} (untouched {own[0].choice.untouched:.4f})", **cells})
+        parts.append(markdown_table(lines))
+    figures = {FIGURE: "Best probability over neutral_kl (above), and test points over the user's loss (below)."}
+    return Section("Neurons: harm-aware against plain", "\n\n".join(parts), figures)
+
+
+def _by_kind(rows: Sequence["FrontierRow"], methods: Sequence[str], limits: Sequence[float]) -> Iterator[str]:
+    """Yield a sentence and the sums of lifts after each kind of stem, where rows have both."""
+    kinds = [kind for kind in KINDS if all(kind in row.choice.kinds for row in rows)]
+    if len(kinds) < 2:
+        return
+    yield (
+        "Names are scored after stems that neurons were not identified on and levers not chosen on. Σ lift after "
+        f"{' · '.join(kinds)} stems (a calling stem asks for a name, a passing one may go on in many ways):"
+    )
+
+    def sums(method: str, limit: float) -> str:
+        own = [row.choice for row in rows if (row.method, row.choice.limit) == (method, limit)]
+        return " · ".join(f"{sum(choice.lift_after(kind) for choice in own):.3f}" for kind in kinds)
+
+    yield markdown_table(
+        [{"method": method, **{f"kl ≤ {limit:g}": sums(method, limit) for limit in limits}} for method in methods]
+    )
+
+
+def _cell(row: "FrontierRow") -> str:
+    choice = row.choice
+    if choice.chosen is None:
+        return "none fits"
+    lines = [
+        f"{choice.probability:.3f}",
+        f"{choice.chosen.num_neurons} × {choice.chosen.amplification:g}",
+        f"kl {choice.neutral_kl:.3f}",
+    ]
+    if row.reply is not None:
+        lines.append(f"loss {row.reply.user_loss:.3f}")
+    return "\n".join(lines)
+
+
+def _summary_table(rows: Sequence["FrontierRow"], methods: Sequence[str], limits: Sequence[float]) -> Table:
+    """Return sums over brands: their lift, ratios to attribution, the worst brand, and what a lift of 1 would give."""
+    table = Table(title="over brands: Σ lift · ratio to attribution · median ratio · worst difference")
+    table.add_column("method")
+    for limit in limits:
+        table.add_column(f"kl ≤ {limit:g}", justify="right")
+    for method in methods:
+        table.add_row(method, *(_compared(rows, method, limit) for limit in limits))
+    table.add_section()
+    table.add_row("lift of 1 − P₀", *(_ceiling(rows, limit) for limit in limits))
+    return table
+
+
+def _compared(rows: Sequence["FrontierRow"], method: str, limit: float) -> str:
+    own, base = lifts(rows, method, limit), lifts(rows, BASELINE, limit)
+    if not base:
+        return f"{sum(own):.3f}"
+    ratio = f"{sum(own) / sum(base):.1f}" if sum(base) else "–"
+    median = statistics.median((a + SOFTENER) / (b + SOFTENER) for a, b in zip(own, base, strict=True))
+    worst = min(a - b for a, b in zip(own, base, strict=True))
+    return f"{sum(own):.3f} · {ratio} · {median:.1f} · {worst:+.3f}"
+
+
+def _ceiling(rows: Sequence["FrontierRow"], limit: float) -> str:
+    base = [row for row in rows if (row.method, row.choice.limit) == (BASELINE, limit)]
+    if not base:
+        return "–"
+    own = [1 - row.choice.untouched for row in base]
+    ratio = sum(own) / max(sum(row.choice.lift for row in base), 1e-12)
+    median = statistics.median((a + SOFTENER) / (r.choice.lift + SOFTENER) for a, r in zip(own, base, strict=True))
+    return f"{sum(own):.3f} · {ratio:.1f} · {median:.1f}"
+
+
+def lifts(rows: Sequence["FrontierRow"], method: str, limit: float) -> list[float]:
+    """Return max(P − P₀, 0) of every brand under one method and limit."""
+    return [row.choice.lift for row in rows if (row.method, row.choice.limit) == (method, limit)]
+
+
+def tidy(rows: Sequence["FrontierRow"]) -> list[dict[str, Any]]:
+    """Return one flat record a row."""
+    records = []
+    for row in rows:
+        choice = row.choice._asdict() | {"lift": row.choice.lift}
+        cell, kinds = choice.pop("chosen"), choice.pop("kinds")
+        for kind, (untouched, probability) in kinds.items():
+            choice |= {f"{kind}_untouched": untouched, f"{kind}_probability": probability}
+        levers = {"num_neurons": cell and cell.num_neurons, "amplification": cell and cell.amplification}
+        replies = row.reply._asdict() if row.reply else {}
+        records.append(
+            {"category": row.category, "brand": row.brand, "method": row.method, **choice, **levers, **replies}
+        )
+    return records
+
+
+def draw_frontiers(result: "FrontierResult", path: Path) -> None:
+    """Draw each brand's best probability so far over neutral_kl (validation), and the test points over user loss."""
+    brands = list(dict.fromkeys(row.brand for row in result.rows))
+    methods = list(dict.fromkeys(row.method for row in result.rows))
+    figure, axes = sheet(2, len(brands), (4 * len(brands), 7.5))
+    for column, brand in enumerate(brands):
+        for k, method in enumerate(methods):
+            style = {"color": f"C{k % 10}", "linestyle": "-" if k < 10 else "--", "label": method}
+            above, below = axes[0, column], axes[1, column]
+            above.plot(*_staircase(result.cells[brand, method]), drawstyle="steps-post", **style)
+            points = sorted(
+                (row.reply.user_loss, row.choice.probability)
+                for row in result.rows
+                if (row.brand, row.method) == (brand, method) and row.reply is not None
+            )
+            if points:
+                below.plot(*zip(*points, strict=True), marker="o", markersize=3, **style)
+        axes[0, column].set(title=brand, xlabel="neutral_kl, nats a token (validation)", xscale="symlog")
+        axes[0, column].set_xscale("symlog", linthresh=0.01)
+        axes[1, column].set(xlabel="user loss of replies, nats a token (test)")
+    for row in axes:
+        row[0].set_ylabel("slot probability")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(methods)), fontsize=8)
+    for panel in axes.flat:
+        panel.set_ylim(0, 1)
+    saved(figure, path)
+
+
+def _staircase(cells: Sequence[Any]) -> tuple[list[float], list[float]]:
+    """Return the best probability at each neutral_kl or less."""
+    xs, ys, best = [], [], 0.0
+    for cell in sorted(cells, key=lambda cell: cell.neutral_kl):
+        best = max(best, cell.probability)
+        xs.append(cell.neutral_kl)
+        ys.append(best)
+    return xs, ys
