@@ -104,7 +104,9 @@ def train() -> Case:
 
     bidder_runs.OFTEN = 0.0
     bidders.EquilibriumLearner = partial(bidders.EquilibriumLearner, batch=64)
-    bidder_runs._draw = lambda curve, title, folder: write_text(folder / "learning.png", f"{title} {len(curve)}")
+    bidder_runs.draw_learning = lambda curve, title, folder: write_text(
+        folder / "learning.png", f"{title} {len(curve)}"
+    )
 
     def case(folder: Path) -> None:
         run = bidder_runs.TrainingRun(folder, Arena("first-price"), Training(iterations=4, seed=1))
@@ -144,10 +146,9 @@ class Plan:
 
 def study() -> Case:
     """Two stages of a part each, and the page."""
-    from auctionsim.cli.study_stages import Stage
     from auctionsim.experiments.running.run import Run, Section
     from auctionsim.experiments.running.study_surfaces import StudySettings
-    from auctionsim.experiments.studies.study import carry_out_stages
+    from auctionsim.experiments.studies.study import Stage, carry_out_stages
     from auctionsim.experiments.tables.results_page import write_results
 
     def go(plan: Plan, command: str) -> None:

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from auctionsim.cli import app
 from auctionsim.data import DEFAULT_SURFACE, packaged_names
+from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.recipes import PACKAGED, FanOut, Recipe, carry_out, package, read_allocations
-from auctionsim.experiments.tables.measured import measured_named, measured_tables
+from auctionsim.experiments.tables.measured import measured_tables
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.substrates import MeasuredList, ResponseSurface
 

@@ -122,9 +122,9 @@ def more_bidders(
     ] = None,
 ) -> None:
     """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
+    from auctionsim.experiments.running.measured import measured_named
     from auctionsim.experiments.running.preparation import slug
     from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, main
-    from auctionsim.experiments.tables.measured import measured_named
     from auctionsim.substrates import MeasuredList
 
     found = measured_named(measured)
@@ -194,7 +194,7 @@ def market_regret(
 ) -> None:
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
-    from auctionsim.experiments.running.subsets import subsets_named
+    from auctionsim.experiments.running.measured import subsets_named
     from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
 
     settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds))

@@ -110,7 +110,7 @@ def evaluate(
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
     from auctionsim.experiments.running.bidders import arena_of, kept_bidders
-    from auctionsim.experiments.studies.bidders_train import write_evaluation
+    from auctionsim.experiments.studies.bidders_evaluate import write_evaluation
     from auctionsim.experiments.tables.bidder_scores import evaluate as evaluated
     from auctionsim.experiments.tables.bidder_scores import tables
 

@@ -141,7 +141,7 @@ def crosstalk(
     ] = Path("runs/crosstalk"),
 ) -> None:
     """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
-    from auctionsim.experiments.running.subsets import subsets_named
+    from auctionsim.experiments.running.measured import subsets_named
     from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptMarkets, main, report
     from auctionsim.language_models import load_model
     from auctionsim.prompts import build_prompts

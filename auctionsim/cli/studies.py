@@ -113,6 +113,7 @@ def study(
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
 ) -> None:
     """Run every experiment once, reduced; write docs/results.md and one report. From the packaged surfaces."""
+    from auctionsim.cli.study_stages import planned
     from auctionsim.experiments.running.recipes import FanOut
     from auctionsim.experiments.running.study_surfaces import StudySettings
     from auctionsim.experiments.studies.study import main
@@ -120,7 +121,7 @@ def study(
     chosen = () if only is None else tuple(part.strip() for part in only.split(","))
     fan_out = FanOut(device, dtype, workers, address)
     settings = StudySettings(out, results, remeasure, model, fan_out, seed, chosen)
-    main(settings, command_line(), console)
+    main(settings, planned, command_line(), console)
 
 
 def report(

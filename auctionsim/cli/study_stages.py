@@ -1,36 +1,17 @@
 """The stages of a study: which experiment, on which measurement, with which reduced settings, by which command."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 
 from auctionsim.experiments.running.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
+from auctionsim.experiments.studies.study import Stage
 
 SOLD = "slot_probability"
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
-
-
-class Stage(NamedTuple):
-    """One experiment of the study.
-
-    Attributes:
-        name: Of its folder.
-        shows: The paper's figures, or what it is about.
-        settings: What the experiment is given: a frozen dataclass with a `folder`.
-        inputs: Digests of what it reads, as the experiment itself names them.
-        command: What runs it alone.
-        go: Runs it: (command) -> anything.
-    """
-
-    name: str
-    shows: str
-    settings: Any
-    inputs: Mapping[str, str]
-    command: str
-    go: Callable[[str], object]
 
 
 def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> dict[str, Callable[[], Stage]]:

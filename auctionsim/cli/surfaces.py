@@ -148,7 +148,8 @@ def show(
     ],
 ) -> None:
     """Print what was measured: levers, contexts, and every brand alone at each setting, or every listed allocation."""
-    from auctionsim.experiments.tables.measured import measured_named, measured_tables
+    from auctionsim.experiments.running.measured import measured_named
+    from auctionsim.experiments.tables.measured import measured_tables
 
     for table in measured_tables(measured_named(name)):
         console.print(table)

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from auctionsim.files import replacing
+from auctionsim.experiments.figures.sheets import MARKS, saved, sheet
 from auctionsim.mechanisms import TrainingPoint
 from auctionsim.report.records import MechanismRow, MenuOption
 from auctionsim.report.wording import setting
 
-MARKS = "osD^vPX*"
 SHARES = (-50.0, 250.0)  # % of the optimum, where the panel is cut
 PANELS: tuple[tuple[str, str, Callable[[MechanismRow], float | None]], ...] = (
     ("revenue", "value units", lambda row: row.revenue.mean),
@@ -105,25 +104,7 @@ def draw_menus(menus: Mapping[float, Sequence[MenuOption]], brands: Sequence[str
     saved(figure, path)
 
 
-def sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-    return figure, axes
-
-
 def _line(panel: Any, points: Sequence[tuple[float, float | None]], **style: Any) -> None:
     known = sorted((x, y) for x, y in points if y is not None)
     if known:
         panel.plot(*zip(*known, strict=True), **style)
-
-
-def saved(figure: Any, path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    with replacing(path) as draft:
-        figure.savefig(draft, dpi=100, format="png")
-    plt.close(figure)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.recipes import PACKAGED, FanOut, Recipe, carry_out
-from auctionsim.experiments.tables.measured import measured_named
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 PAIR, PLAIN, TRIPLE = "running-shoes-2@3", "running-shoes-2-attribution@2", "running-shoes-3@2"

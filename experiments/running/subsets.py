@@ -127,15 +127,6 @@ def _matrix(rows: object, name: str) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-def subsets_named(name: str) -> MeasuredList:
-    """Return the packaged list of that name, or the one in a .safetensors file.
-
-    Raises:
-        ValueError: There is none, or it is a surface.
-    """
-    return MeasuredList.load(name) if Path(name).suffix == ".safetensors" else MeasuredList.packaged(name)
-
-
 def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:
     """Return some of the brands as a surface of one lever, amplification 1 or the measured one, the others untouched.
 

@@ -28,10 +28,11 @@ the middle.
 
 Written by `python -m auctionsim.experiments.studies.architectures` in {seconds} seconds of one core, with torch
 {torch}. Every architecture is made tiny and random from its default configuration, with each of its kinds of layers,
-and loaded. What loads is decoded: prompts of 13 and 7 tokens in one batch of three rows, an intervention of each row's
-own, 12 greedy tokens, past a sliding window of 8. The logits that score a reply, its greedy tokens, and those through the
-library's cache, by which neurons are found, equal an uncached pass with the library's attention to {limit} of their
-standard deviation (most of them to 1e-12 in float64, which torch does not have for experts multiplied in groups).
+and loaded. What loads is decoded: prompts of 13 and 7 tokens in one batch of three rows, an intervention of each
+row's own, 12 greedy tokens, past a sliding window of 8. The logits that score a reply, its greedy tokens, and those
+through the library's cache, by which neurons are found, equal an uncached pass with the library's attention to
+{limit} of their standard deviation (most of them to 1e-12 in float64, which torch does not have for experts
+multiplied in groups).
 
 **Your model is checked in the same way each time it is loaded**, with its own weights, dtype and device: a few short
 passes must be equal within the rounding of its arithmetic, or one line says what is wrong

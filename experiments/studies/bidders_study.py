@@ -16,9 +16,10 @@ from auctionsim import metrics
 from auctionsim.agents import EquilibriumLearner, ExponentialWeights, Strategy, Truthful, learn_by_context
 from auctionsim.comparison import estimate
 from auctionsim.envs import AuctionGame
+from auctionsim.experiments.figures.bidders_study import draw
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.bidder_scores import Mean, evaluate
-from auctionsim.experiments.tables.bidders_study import QUANTITIES, draw, menu_claim, prose
+from auctionsim.experiments.tables.bidders_study import QUANTITIES, menu_claim, prose
 from auctionsim.experiments.tables.mechanisms import PRIOR, rival_mechanisms
 from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, SecondPrice
 from auctionsim.mechanisms.protocol import dsic_proof_of

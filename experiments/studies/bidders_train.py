@@ -1,6 +1,5 @@
-"""What a run folder of bidders holds beside the bidders: how they were made, the learning curve, what they score."""
+"""Bidders trained into a run folder: how they were made, their learning curve, and state to go on from."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 from auctionsim.agents import LearningStep
 from auctionsim.agents.checkpoints import Checkpoint, learning_step
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
-from auctionsim.experiments.figures.compare import saved, sheet
+from auctionsim.experiments.figures.bidders_train import draw_learning
 from auctionsim.experiments.running.bidders import (
     RLLIB,
     Arena,
@@ -22,8 +21,6 @@ from auctionsim.experiments.running.bidders import (
 )
 from auctionsim.experiments.running.run import write_table
 from auctionsim.experiments.running.run_folder import begin, finish, is_finished, run_record
-from auctionsim.experiments.tables.bidder_scores import Evaluation, Mean, as_json
-from auctionsim.files import write_text
 from auctionsim.kept import file_digest, key_digest, plain
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.records import Record
@@ -111,7 +108,8 @@ def _write_run(
     """Write learning.parquet and .csv, learning.png, and run.json last of all, so that `report` shows the folder."""
     folder, arena, training = run.folder, run.arena, run.training
     write_table(folder / "learning.parquet", curve_rows(learned.curve))
-    _draw(learned.curve, f"{arena.setting or arena.mechanism}: {training.learner}, seed {training.seed}", folder)
+    title = f"{arena.setting or arena.mechanism}: {training.learner}, seed {training.seed}"
+    draw_learning(learned.curve, title, folder)
     more: dict[str, Any] = {
         "settings": settings_of(arena, training, run.against),
         "inputs": run.key["inputs"],
@@ -141,44 +139,3 @@ def curve_rows(curve: Sequence[LearningStep]) -> list[dict[str, float]]:
         for step in curve
         for bidder, (utility, ratio) in enumerate(zip(step.utility, step.bid_ratio, strict=True))
     ]
-
-
-def write_evaluation(out: Path, found: Evaluation) -> Path:
-    """Write an evaluation to a JSON file, or into a folder as evaluation.json and a table each of bidders and plays.
-
-    Args:
-        out: A file that ends in .json; anything else is a folder, such as the run's own.
-        found: The evaluation.
-    Returns:
-        The JSON file.
-    """
-    if out.suffix == ".json":
-        write_text(out, json.dumps(as_json(found), indent=2))
-        return out
-    write_table(out / "evaluation_bidders.parquet", [_flat({"bidder": i}, s) for i, s in enumerate(found.bidders)])
-    write_table(out / "evaluation_plays.parquet", [_flat({}, play) for play in found.plays])
-    return write_evaluation(out / "evaluation.json", found)
-
-
-def _flat(row: dict[str, Any], score: Any) -> dict[str, Any]:
-    """Return a record's numbers as one row, a mean and the ends of its interval in columns of their own."""
-    for name, value in score._asdict().items():
-        if isinstance(value, Mean):
-            row |= {name: value.value, f"{name}_low": value.interval.low, f"{name}_high": value.interval.high}
-        else:
-            row[name] = value
-    return row
-
-
-def _draw(curve: Sequence[LearningStep], title: str, folder: Path) -> None:
-    """Draw every bidder's utility and bid/valuation over the updates."""
-    figure, ((left, right),) = sheet(1, 2, (9, 3.4))
-    updates = [step.iteration for step in curve]
-    for bidder in range(len(curve[0].utility) if curve else 0):
-        style = {"color": f"C{bidder}", "label": f"bidder {bidder}", "marker": "o" if len(curve) == 1 else None}
-        left.plot(updates, [step.utility[bidder] for step in curve], **style)
-        right.plot(updates, [step.bid_ratio[bidder] for step in curve], **style)
-    left.set(xlabel="update", ylabel="utility a round, value units", title=title)
-    right.set(xlabel="update", ylabel="mean bid / mean valuation")
-    right.legend(fontsize=8)
-    saved(figure, folder / "learning.png")

@@ -1,31 +1,30 @@
 """The trade-off: every mechanism on one surface over a sweep of user weights, as tables, figures and one run folder."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
 from auctionsim.comparison import compare
 from auctionsim.console import TableConsole, table_console
 from auctionsim.experiments.figures.compare import draw_menus, draw_trade_off, draw_training
 from auctionsim.experiments.running.kept_stages import as_row, live_key, record_from
 from auctionsim.experiments.running.live_replies import live_model
+from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.run import Row, Run
-from auctionsim.experiments.tables.compare import comparison_section
+from auctionsim.experiments.tables.compare import comparison_section, menu_table, tidy
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, comparison_tables, rival_mechanisms
 from auctionsim.experiments.tables.menu_options import menu_options
 from auctionsim.files import write_text
 from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint
 from auctionsim.priors import Priors, parse_priors, product
 from auctionsim.prompts import read_prompts
-from auctionsim.report.records import Estimate, MechanismRow, MenuOption
-from auctionsim.report.wording import setting
+from auctionsim.report.records import MechanismRow, MenuOption
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
@@ -124,8 +123,9 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
         for table in comparison_tables(rows, title):
             paper.print(table)
         paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
-    said = comparison_section(found.rows, found.menus, REFERENCE, settings)
-    run.finish(tables_of(found), said, command=command, console=console, files=FILES)
+    about = (settings.surface, settings.feature, settings.prior)
+    section = comparison_section(found.rows, found.menus, REFERENCE, *about)
+    run.finish(tables_of(found), section, command=command, console=console, files=FILES)
     return found
 
 
@@ -203,29 +203,6 @@ def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stag
     return live_model(surface, settings.surface, load, place, stages, seed=seed, prompts_file=file)
 
 
-def brand_names(surface: ResponseSurface) -> tuple[str, ...]:
-    """Return the bidders' names, from the provenance where it has them."""
-    listed = surface.provenance.get("brands", [])
-    names = tuple(brand if isinstance(brand, str) else brand[0] for brand in listed)
-    return names if len(names) == surface.num_bidders else tuple(f"bidder {i}" for i in range(surface.num_bidders))
-
-
-def menu_table(options: Sequence[MenuOption], title: str) -> Table:
-    """Return what the menu offers, with the reply under each entry where the model was asked."""
-    prompt = next((option.prompt for option in options if option.prompt), "")
-    table = Table(title=f"{title}: {prompt}" if prompt else title, show_lines=bool(prompt))
-    for name in ("brand", "levers", "price", "exposure", "user loss"):
-        table.add_column(name, justify="left" if name in ("brand", "levers") else "right")
-    if prompt:
-        table.add_column("example reply", ratio=1)
-    for option in options:
-        numbers = (f"{value:.4f}" for value in (option.price, option.exposure, option.user_loss))
-        reply = (option.reply.strip(),) if prompt else ()
-        levers = setting(float(f"{option.num_neurons:.4g}"), float(f"{option.amplification:.3g}"))
-        table.add_row(option.brand, levers, *numbers, *reply)
-    return table
-
-
 def draw(found: Comparison, folder: Path) -> None:
     """Write the figures, and the menus with replies as a page."""
     trade_off, training, menu, page = (folder / name for name in FILES)
@@ -244,20 +221,6 @@ def tables_of(found: Comparison) -> dict[str, list[dict[str, Any]]]:
         for point in points
     ]
     return {"comparison": tidy(found.rows), "menu": options, "training": history}
-
-
-def tidy(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
-    """Return one flat record a row: an estimate becomes its mean, its standard error and its number of draws."""
-    records = []
-    for row in rows:
-        record: dict[str, Any] = {}
-        for name, value in row._asdict().items():
-            if isinstance(value, Estimate):
-                record |= {name: value.mean, f"{name}_standard_error": value.standard_error, f"{name}_draws": value.n}
-            else:
-                record[name] = value
-        records.append(record)
-    return records
 
 
 def _page(found: Comparison) -> str:

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from auctionsim.brands import Brand
 from auctionsim.console import table_console
+from auctionsim.experiments.figures.crosstalk import draw_markets
 from auctionsim.experiments.running.preparation import Stages, commit_or_none, slug
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.subsets import kept_subsets
 from auctionsim.experiments.tables.crosstalk import (
-    draw_markets,
     matrix_rows,
     pair_rows,
     section,

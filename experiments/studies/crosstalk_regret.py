@@ -6,7 +6,7 @@ auctionsim auction market-regret --out runs/market-regret
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import NamedTuple
 from rich.console import Console
 
 from auctionsim.comparison import largest_bid
+from auctionsim.experiments.figures.crosstalk_regret import draw
+from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.subsets import market_of
-from auctionsim.experiments.studies.compare import brand_names
-from auctionsim.experiments.tables.crosstalk_regret import draw, section
+from auctionsim.experiments.tables.crosstalk_regret import section
 from auctionsim.experiments.tables.crosstalk_share import crosstalk
 from auctionsim.experiments.tables.mechanisms import OPTIMUM
 from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, is_sold, pooled, ratio, rivals, scored
@@ -144,9 +145,16 @@ def main(
         console.print(f"market {number} of {len(markets)}: {market.name} ({market.source})", soft_wrap=True)
         rows += own.part(f"{market.source} {market.name}", partial(market_rows, settings, market))
     draw(rows, settings.folder / FIGURE)
-    said = section(settings, rows, {FIGURE: CAPTION})
-    run.finish({"markets": rows}, said, command=command, console=console)
-    return MarketRegret(tuple(rows), said)
+    found = section(
+        opening(settings, rows),
+        rows,
+        {FIGURE: CAPTION},
+        tolerance=settings.tolerance,
+        seed=settings.seeds[0],
+        resamples=settings.resamples,
+    )
+    run.finish({"markets": rows}, found, command=command, console=console)
+    return MarketRegret(tuple(rows), found)
 
 
 FIGURE = "regret_over_crosstalk.png"
@@ -239,4 +247,19 @@ def _mechanisms(
         menu_steps=settings.grid_menu_steps if is_grid else settings.menu_steps,
         menu_batch=settings.menu_batch,
         affine_steps=settings.affine_steps,
+    )
+
+
+def opening(settings: MarketRegretSettings, rows: Sequence[Row]) -> str:
+    """Say which markets there are, what is sold in them, and what crosstalk means."""
+    markets = dict.fromkeys((row["source"], row["market"]) for row in rows)
+    sources = dict.fromkeys(row["source"] for row in rows)
+    return (
+        f"{len(markets)} markets from {', '.join(f'`{name}`' for name in sources)}: every pair and triple of a list of "
+        f"measured subsets, and grids as they are. `{settings.feature}` is sold, valuations {settings.prior}, truthful "
+        "bids; every mechanism is designed on replicate A and paid by it, so regret is the rule's own and not the "
+        f"measurement's. Means over {len(settings.seeds)} seeds of training and {rows[0]['n']:,} profiles, regret "
+        f"(the largest among bidders) over {rows[0]['regret_n']:,}, ± one standard error. Crosstalk is the share of "
+        "what brands could buy alone that is moved when all are amplified: Σ|e(all on) − e(own only)| / Σ(e(own only) "
+        "− e(null)) over contexts and brands."
     )

@@ -3,7 +3,7 @@
 auctionsim auction generalisation --out runs/generalisation
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,17 +12,15 @@ from typing import NamedTuple
 from rich.console import Console
 
 from auctionsim.comparison import largest_bid
+from auctionsim.experiments.figures.generalisation import draw
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.sub_surfaces import in_contexts
-from auctionsim.experiments.tables.generalisation import draw, section
+from auctionsim.experiments.tables.generalisation import EVERY, KNOWN, UNSEEN, section
 from auctionsim.experiments.tables.replicate_agreement import agreement
 from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, pooled, rivals, scored
 from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Priors, parse_priors
 from auctionsim.substrates import ResponseSurface
-
-EVERY = "all contexts"
-KNOWN, UNSEEN = "on A, this context among them", "on A's other contexts"
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def main(
         deployed += own.part(f"{name} deployed", partial(deployed_rows, settings, name, surface))
     figures = {FIGURE: CAPTION}
     draw(deployed, settings.folder / FIGURE)
-    said = section(settings, agree, deployed, figures)
+    said = section(opening(settings, deployed), agree, deployed, figures)
     run.finish({"agreement": agree, "deployed": deployed}, said, command=command, console=console)
     return Generalisation(tuple(agree), tuple(deployed), said)
 
@@ -181,3 +179,15 @@ def _scored(
             name,
             scored(mechanism, paid_by, truth, settings.user_weight, best, **sizes, high=largest_bid(paid_by, priors)),
         )
+
+
+def opening(settings: GeneralisationSettings, deployed: Sequence[Row]) -> str:
+    """Say what is sold, and how mechanisms are designed and paid."""
+    return (
+        f"`{settings.feature}` is sold at user weight {settings.user_weight:g}, valuations {settings.prior}, truthful "
+        "bids. Mechanisms are designed on A and paid by B, in all contexts and in each by itself; in each also "
+        "designed on A's other contexts only, the mechanism not being told where it is (it takes the mean of those it "
+        f"knows). The share is of the optimum that knows B and the context; regret is the largest among bidders; "
+        f"means over {len(settings.seeds)} seeds, ± one standard error, {deployed[0]['n']:,} profiles, "
+        f"{deployed[0]['regret_n']:,} for regret."
+    )

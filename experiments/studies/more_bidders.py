@@ -15,11 +15,13 @@ from typing import NamedTuple
 from rich.console import Console
 
 from auctionsim.comparison import compare
+from auctionsim.experiments.figures.more_bidders import draw
+from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.subsets import market_of
-from auctionsim.experiments.studies.compare import tidy
+from auctionsim.experiments.tables.compare import tidy
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PRIOR
-from auctionsim.experiments.tables.more_bidders import ITEMS, MECHANISMS, NUMBERS, draw, menu_claim, prose
+from auctionsim.experiments.tables.more_bidders import ITEMS, MECHANISMS, NUMBERS, menu_claim, prose
 from auctionsim.mechanisms import (
     VCG,
     Mechanism,
@@ -106,7 +108,7 @@ def main(settings: MoreBiddersSettings, measured: MeasuredList, command: str, co
     run = Run(settings.folder, settings, {"measured": measured.digest})
     measured.sell(settings.feature)  # an unknown one is refused before anything is replaced
     run.begin(command)
-    names = brand_list(measured)
+    names = brand_names(measured)
     rows: list[Row] = []
     for size in settings.sizes:
         for bidders in markets(measured.num_bidders, size, settings.most_markets):
@@ -120,22 +122,15 @@ def main(settings: MoreBiddersSettings, measured: MeasuredList, command: str, co
     seconds = [row for row in rows if "seconds" in row]
     rows = [row for row in rows if "seconds" not in row]
     means = [*averaged(rows), *item_means(settings.sizes)]
-    draw(settings, means, settings.folder / "more_bidders.png")
+    draw(settings.sizes, settings.user_weights, means, settings.folder / "more_bidders.png")
     section = Section(
         f"From {settings.sizes[0]} to {settings.sizes[-1]} bidders",
-        prose(settings, rows, means, seconds),
+        prose(opening(settings, rows), settings.sizes, means, seconds),
         {"more_bidders.png": "Means over markets on replicate A, one standard error; one item's closed forms grey"},
-        (menu_claim(settings, rows),),
+        (menu_claim(rows),),
     )
     run.finish({"markets": rows, "means": means, "seconds": seconds}, section, command=command, console=console)
     return Market(tuple(rows), tuple(means), tuple(seconds), section)
-
-
-def brand_list(measured: MeasuredList) -> tuple[str, ...]:
-    """Return the brands' names, numbers where the provenance has none."""
-    listed = measured.provenance.get("brands", [])
-    names = tuple(brand if isinstance(brand, str) else brand[0] for brand in listed)
-    return names if len(names) == measured.num_bidders else tuple(f"bidder {i}" for i in range(measured.num_bidders))
 
 
 def markets(brands: int, size: int, most: int) -> list[tuple[int, ...]]:
@@ -244,3 +239,15 @@ def item_means(sizes: Sequence[int]) -> Iterator[Row]:
             exact = {"standard_error": 0.0, "low": revenue, "high": revenue, "markets": 0}
             key = {"n": n, "user_weight": 0.0, "mechanism": name, "replicate": "A", "number": "revenue"}
             yield {**key, "mean": revenue, **exact}
+
+
+def opening(settings: MoreBiddersSettings, rows: Sequence[Row]) -> str:
+    """Say which auctions there were."""
+    counts = {n: len({row["market"] for row in rows if row["n"] == n}) for n in settings.sizes}
+    listed = ", ".join(f"{count} of {n}" for n, count in counts.items())
+    return (
+        f"Markets among the brands of `{settings.measured}`: {listed} bidders; each brand's neurons are amplified as "
+        f"measured or not at all, {settings.feature} is sold, valuations U[0, 1], {settings.draws} truthful profiles. "
+        f"Designed on A. Means over markets ± their standard error (markets of one size share brands, so it is too "
+        f"small by what that correlates; with one market it is that of the drawn profiles)."
+    )

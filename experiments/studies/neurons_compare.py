@@ -10,19 +10,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from auctionsim.brands import Brand
 from auctionsim.console import table_console
+from auctionsim.experiments.figures.neurons_compare import draw_frontiers
 from auctionsim.experiments.running.kept_stages import model_inputs
 from auctionsim.experiments.running.preparation import Stages, slug
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.tables.neurons_compare import (
     FIGURE,
-    draw_frontiers,
+    FrontierResult,
+    FrontierRow,
+    Replied,
     frontier_section,
     frontier_tables,
     tidy,
@@ -70,54 +73,6 @@ class CompareMethodsSettings:
         unknown = [name for name in self.methods if name not in METHODS]
         if unknown or not self.methods:
             raise ValueError(f"methods must be one or more of {', '.join(METHODS)}, got {', '.join(unknown) or 'none'}")
-
-
-class Replied(NamedTuple):
-    """What sampled replies to test prompts are like under one setting.
-
-    Attributes:
-        user_loss: nats a token.
-        user_loss_error: Its standard error over replies.
-        hits: Of the brand, a reply.
-        hits_error: Its standard error.
-        n: Replies.
-    """
-
-    user_loss: float
-    user_loss_error: float
-    hits: float
-    hits_error: float
-    n: int
-
-
-class FrontierRow(NamedTuple):
-    """One brand, method and limit.
-
-    Attributes:
-        category: What the brand sells.
-        brand: Its name.
-        method: Of identification.
-        choice: The setting, and what it does on test prompts.
-        reply: What replies are like; None where they were not sampled.
-    """
-
-    category: str
-    brand: str
-    method: str
-    choice: Choice
-    reply: Replied | None
-
-
-class FrontierResult(NamedTuple):
-    """Everything measured.
-
-    Attributes:
-        rows: One a brand, method and limit.
-        cells: Validation cells by (brand, method).
-    """
-
-    rows: tuple[FrontierRow, ...]
-    cells: Mapping[tuple[str, str], tuple[Cell, ...]]
 
 
 def main(

@@ -15,11 +15,12 @@ from rich.console import Console
 
 from auctionsim import metrics
 from auctionsim.comparison import draw_profiles, single_settings
+from auctionsim.experiments.figures.neurons_frontier import draw_frontiers, draw_singles
+from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
-from auctionsim.experiments.studies.compare import brand_names
-from auctionsim.experiments.studies.maps import said
+from auctionsim.experiments.tables.maps import setting_text
 from auctionsim.experiments.tables.mechanisms import AFFINE, OPTIMUM, PRIOR
-from auctionsim.experiments.tables.neurons_frontier import KINDS, draw_frontiers, draw_singles, prose, trade_off_claim
+from auctionsim.experiments.tables.neurons_frontier import KINDS, prose, trade_off_claim
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer, train_affine_maximizer
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
@@ -320,7 +321,7 @@ def single_rows(name: str, surface: ResponseSurface) -> Iterator[Row]:
             yield {
                 "surface": name,
                 "brand": brand,
-                "setting": said(setting),
+                "setting": setting_text(setting),
                 "lift": float(exposure[1] - exposure[0]),
                 "lift_standard_error": float(spreads.sum().sqrt()),
                 "user_loss": float(loss[1]),

@@ -13,9 +13,10 @@ import numpy as np
 from rich.console import Console
 
 from auctionsim.comparison import largest_bid
+from auctionsim.experiments.figures.reply_counts import draw
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.thinning import measured_counts, thinned
-from auctionsim.experiments.tables.reply_counts import draw, section
+from auctionsim.experiments.tables.reply_counts import section
 from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, pooled, rivals, scored
 from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Priors, parse_priors
@@ -102,7 +103,7 @@ def main(settings: ReplyCountSettings, surface: ResponseSurface, command: str, c
             console.print(f"{feature}: {count} samples a cell", soft_wrap=True)
             rows += run.part(f"{feature} {count}", partial(count_rows, settings, surface, feature, count))
     draw(rows, settings.folder / FIGURE)
-    said = section(settings, rows, {FIGURE: CAPTION})
+    said = section(opening(settings), settings.surface, rows, {FIGURE: CAPTION})
     run.finish({"reply_counts": rows}, said, command=command, console=console)
     return ReplyCounts(tuple(rows), said)
 
@@ -151,4 +152,17 @@ def _designed(settings: ReplyCountSettings, view: ResponseSurface, priors: Prior
         menu_steps=settings.menu_steps,
         menu_batch=settings.menu_batch,
         affine_steps=settings.affine_steps,
+    )
+
+
+def opening(settings: ReplyCountSettings) -> str:
+    """Say what is designed on what, and paid by what."""
+    return (
+        f"Mechanisms for `{settings.surface}` are designed on what replicate A would have said with fewer samples a "
+        f"cell, and paid by the whole of B: valuations {settings.prior}, user weight {settings.user_weight:g}, "
+        f"truthful bids, {settings.draws} draws a count (one at the measured n, which is A itself), "
+        f"{settings.profiles:,} profiles a draw, {settings.regret_draws:,} of them for regret, the "
+        "largest among bidders. The user's loss is as measured at every count. ± is one standard error over draws and "
+        "profiles, not over what another B would pay. A share above 1 is no gain: on B these rules are neither "
+        "truthful nor individually rational; the IR violation is what they charge for exposure that is not there."
     )

@@ -8,15 +8,38 @@ Each experiment is a stage with a folder of its own; one that is finished is not
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from auctionsim.cli.study_stages import Stage, planned
 from auctionsim.experiments.running.run import Run, kept_section
 from auctionsim.experiments.running.study_surfaces import StudySettings, Surfaces
 from auctionsim.experiments.tables.results_page import Finished, write_results
 from auctionsim.report import write_runs_report
+
+
+class Stage(NamedTuple):
+    """One experiment of the study.
+
+    Attributes:
+        name: Of its folder.
+        shows: The paper's figures, or what it is about.
+        settings: What the experiment is given: a frozen dataclass with a `folder`.
+        inputs: Digests of what it reads, as the experiment itself names them.
+        command: What runs it alone.
+        go: Runs it: (command) -> anything.
+    """
+
+    name: str
+    shows: str
+    settings: Any
+    inputs: Mapping[str, str]
+    command: str
+    go: Callable[[str], object]
+
+
+Makers = Mapping[str, Callable[[], Stage]]
+"""What makes each stage, by name, in the order of the page."""
 
 
 class Study(NamedTuple):
@@ -33,11 +56,17 @@ class Study(NamedTuple):
     finished: tuple[Finished, ...]
 
 
-def main(settings: StudySettings, command: str, console: Console) -> Study:
+def main(
+    settings: StudySettings,
+    planned: Callable[[StudySettings, Surfaces, Console], Makers],
+    command: str,
+    console: Console,
+) -> Study:
     """Run every stage that is not finished, then write the report and the page.
 
     Args:
         settings: What to do.
+        planned: Returns what makes each stage; what a stage reads is read when it is made.
         command: What the user typed.
         console: Where progress is shown.
     Raises:
@@ -53,9 +82,7 @@ def main(settings: StudySettings, command: str, console: Console) -> Study:
     return Study(results, report, made)
 
 
-def carry_out_stages(
-    settings: StudySettings, makers: Mapping[str, Callable[[], Stage]], console: Console
-) -> tuple[Finished, ...]:
+def carry_out_stages(settings: StudySettings, makers: Makers, console: Console) -> tuple[Finished, ...]:
     """Run stages in order, skipping the finished.
 
     Args:

@@ -24,10 +24,9 @@ from auctionsim.experiments.running.tuning import (
     provenance,
     run_study,
 )
-from auctionsim.experiments.studies.compare import tidy
+from auctionsim.experiments.tables.compare import flat
 from auctionsim.experiments.tables.mechanisms import KINDS, designed
 from auctionsim.priors import parse_priors, product
-from auctionsim.report.records import MechanismRow
 from auctionsim.report.wording import estimate as written
 from auctionsim.substrates import ResponseSurface
 
@@ -161,27 +160,6 @@ def score(config: Mapping[str, Any], surface: ResponseSurface, settings: GridSet
         regret_budget=settings.regret_budget,
     )
     return {"surface": settings.surface, "feature": settings.feature, **flat(rows), **provenance(), FINISHED: True}
-
-
-def flat(rows: Sequence[MechanismRow]) -> dict[str, Any]:
-    """Return both replicates' rows of one mechanism as one record; a number that there is not is NaN."""
-    record: dict[str, Any] = {}
-    for row in tidy(rows):
-        replicate = row["replicate"]
-        for name, value in row.items():
-            if name in ("mechanism", "replicate", "user_weight"):
-                continue
-            base, mark, end = _split(name)
-            record[f"{base}_{replicate}{mark}{end}"] = float("nan") if value is None else value
-    return record
-
-
-def _split(name: str) -> tuple[str, str, str]:
-    """Return revenue_standard_error as revenue, _, standard_error: the replicate is written after the quantity."""
-    for end in ("standard_error", "draws"):
-        if name.endswith("_" + end):
-            return name.removesuffix("_" + end), "_", end
-    return name, "", ""
 
 
 def in_order(records: Sequence[Mapping[str, Any]], settings: GridSettings) -> list[dict[str, Any]]:

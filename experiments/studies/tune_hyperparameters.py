@@ -31,8 +31,8 @@ from auctionsim.experiments.running.tuning import (
     provenance,
     run_study,
 )
-from auctionsim.experiments.studies.tune_grid import flat
 from auctionsim.experiments.tables.bidder_scores import evaluate
+from auctionsim.experiments.tables.compare import flat
 from auctionsim.experiments.tables.mechanisms import MENU
 from auctionsim.kept import key_digest
 from auctionsim.mechanisms import TrainingPoint, train_menu

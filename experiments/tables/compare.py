@@ -1,16 +1,15 @@
 """What a comparison of mechanisms concludes: its tables, and the paper's menu against VCG by a stated rule."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
+
+from rich.table import Table
 
 from auctionsim.experiments.running.run import Claim, Section, markdown_table, quoted
 from auctionsim.experiments.tables.mechanisms import MENU
-from auctionsim.report.records import MechanismRow, MenuOption
+from auctionsim.report.records import Estimate, MechanismRow, MenuOption
 from auctionsim.report.wording import estimate as written
 from auctionsim.report.wording import number, percent, setting
-
-if TYPE_CHECKING:
-    from auctionsim.experiments.studies.compare import CompareSettings
 
 VCG_ALONE = "VCG"
 FIGURES = {
@@ -24,7 +23,9 @@ def comparison_section(
     rows: Sequence[MechanismRow],
     menus: Mapping[float, Sequence[MenuOption]],
     reference: str,
-    settings: "CompareSettings",
+    surface: str,
+    feature: str,
+    prior: str,
 ) -> Section:
     """Return the section of one comparison.
 
@@ -32,9 +33,10 @@ def comparison_section(
         rows: Of every user weight, mechanism and replicate.
         menus: What the paper's menu offers, by user weight.
         reference: The VCG at user weight 0.
-        settings: What was compared.
+        surface: Its name.
+        feature: What is sold.
+        prior: Valuations, as text.
     """
-    surface, feature, prior = settings.surface, settings.feature, settings.prior
     claim = menu_against_vcg(rows, surface)
     parts = [
         f"`{feature}` of `{surface}` is sold; valuations {prior}, truthful bids, mechanisms designed on replicate A; "
@@ -104,3 +106,54 @@ def _line(row: MechanismRow) -> dict[str, str]:
         "objective, IR kept": number(row.objective_ir),
         "under best responses": number(row.objective_best_response),
     }
+
+
+def menu_table(options: Sequence[MenuOption], title: str) -> Table:
+    """Return what the menu offers, with the reply under each entry where the model was asked."""
+    prompt = next((option.prompt for option in options if option.prompt), "")
+    table = Table(title=f"{title}: {prompt}" if prompt else title, show_lines=bool(prompt))
+    for name in ("brand", "levers", "price", "exposure", "user loss"):
+        table.add_column(name, justify="left" if name in ("brand", "levers") else "right")
+    if prompt:
+        table.add_column("example reply", ratio=1)
+    for option in options:
+        numbers = (f"{value:.4f}" for value in (option.price, option.exposure, option.user_loss))
+        reply = (option.reply.strip(),) if prompt else ()
+        levers = setting(float(f"{option.num_neurons:.4g}"), float(f"{option.amplification:.3g}"))
+        table.add_row(option.brand, levers, *numbers, *reply)
+    return table
+
+
+def tidy(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
+    """Return one flat record a row: an estimate becomes its mean, its standard error and its number of draws."""
+    records = []
+    for row in rows:
+        record: dict[str, Any] = {}
+        for name, value in row._asdict().items():
+            if isinstance(value, Estimate):
+                record |= {name: value.mean, f"{name}_standard_error": value.standard_error, f"{name}_draws": value.n}
+            else:
+                record[name] = value
+        records.append(record)
+    return records
+
+
+def flat(rows: Sequence[MechanismRow]) -> dict[str, Any]:
+    """Return both replicates' rows of one mechanism as one record; a number that there is not is NaN."""
+    record: dict[str, Any] = {}
+    for row in tidy(rows):
+        replicate = row["replicate"]
+        for name, value in row.items():
+            if name in ("mechanism", "replicate", "user_weight"):
+                continue
+            base, mark, end = _split(name)
+            record[f"{base}_{replicate}{mark}{end}"] = float("nan") if value is None else value
+    return record
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Return revenue_standard_error as revenue, _, standard_error: the replicate is written after the quantity."""
+    for end in ("standard_error", "draws"):
+        if name.endswith("_" + end):
+            return name.removesuffix("_" + end), "_", end
+    return name, "", ""

@@ -4,14 +4,12 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.table import Table
 
-from auctionsim.experiments.figures.compare import saved, sheet
 from auctionsim.experiments.running.run import Claim, Row, Section, markdown_table, with_error
-from auctionsim.experiments.tables.crosstalk_effects import Effect, MarketReport
+from auctionsim.experiments.tables.crosstalk_effects import MarketReport
 
 ORTHOGONAL = 0.1  # |cosine| of what two sets write, up to which they count as nearly orthogonal
 SEPARABLE = (0.9, 1.1)  # share of a lift that is kept, within which a rival counts as without effect
@@ -197,50 +195,3 @@ def _said(row: Row) -> dict[str, str]:
         for name in ("null", "own_only", "rival_only", "both")
     }
     return {"brand": row["brand"], "rival": row["rival"], **shown, "lift kept": f"{row['kept']:.2f}"}
-
-
-def draw_markets(reports: Sequence[MarketReport], folder: Path) -> None:
-    """Draw, a column a market: exposure with a rival on, exposure with only the rival on; and the cosines."""
-    for name, quantities in FIGURES.items():
-        figure, axes = sheet(2, len(reports), (4.4 * len(reports), 8))
-        for (line, quantity), (column, found) in itertools.product(enumerate(quantities), enumerate(reports)):
-            _draw_matrix(axes[line][column], found, quantity)
-        saved(figure, folder / name)
-
-
-def _draw_matrix(panel: Any, report: MarketReport, quantity: str) -> None:
-    values, errors = _matrix(report, quantity)
-    is_cosine = quantity in MATRICES
-    panel.imshow(values, cmap="RdBu" if is_cosine else "viridis", vmin=-1 if is_cosine else 0, vmax=1)
-    for i, j in itertools.product(range(len(values)), repeat=2):
-        is_dark = abs(values[i][j]) > 0.6 if is_cosine else values[i][j] < 0.6
-        shade = "white" if is_dark else "black"
-        said = f"{values[i][j]:.2f}" if is_cosine else f"{values[i][j]:.2f}\n±{errors[i][j]:.2f}"
-        panel.text(j, i, said, ha="center", va="center", fontsize=7, color=shade)
-    panel.set_xticks(range(len(values)), report.brands, rotation=45, fontsize=8)
-    panel.set_yticks(range(len(values)), report.brands, fontsize=8)
-    drawn = "" if is_cosine else f" (n = {report.effect((), report.brands[0], SOLD).n})"
-    panel.set_title(f"{report.category}: {TITLES[quantity]}{drawn}", fontsize=8)
-
-
-FIGURES = {"pairs.png": ("both", "rival_only"), "geometry.png": ("write_cosine", "attribution_cosine")}
-TITLES = {
-    "both": "row's, column amplified too",
-    "rival_only": "row's, only column amplified",
-    "write_cosine": "cosine of writing",
-    "attribution_cosine": "cosine of attribution",
-}
-
-
-def _matrix(report: MarketReport, quantity: str) -> tuple[list[list[float]], list[list[float]]]:
-    """Return a matrix over brands and its standard errors; those of a cosine are not known."""
-    if quantity in MATRICES:
-        exact = [[float(value) for value in row] for row in getattr(report.geometry, quantity).tolist()]
-        return exact, []
-    found = [[_amplified(report, a, b, quantity) for b in report.brands] for a in report.brands]
-    return [[one.mean for one in row] for row in found], [[one.error for one in row] for row in found]
-
-
-def _amplified(report: MarketReport, brand: str, other: str, quantity: str) -> Effect:
-    amplified = (other,) if quantity == "rival_only" else tuple(n for n in report.brands if n in (brand, other))
-    return report.effect(amplified, brand, SOLD)

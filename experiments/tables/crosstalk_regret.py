@@ -1,48 +1,42 @@
 """What the markets say of the menu's honesty: by stated rules on regret, participation and crosstalk."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
 
-from auctionsim.experiments.figures.compare import MARKS, saved, sheet
 from auctionsim.experiments.running.run import Claim, Row, Section, markdown_table, with_error
 from auctionsim.experiments.tables.crosstalk_share import RankCorrelation, rank_correlation
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.tables.scoring import NORMAL
 from auctionsim.report.wording import NOTHING, percent
-
-if TYPE_CHECKING:
-    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings
 
 HOLDS, FAILS = 0.1, 0.5  # of the cases: the claim holds up to the first share, and does not from the second on
 WORST = 8
 MEASURES = {"regret_of_revenue": "regret / revenue", "ir_violation_of_revenue": "IR violation / revenue"}
 
 
-def section(settings: "MarketRegretSettings", rows: Sequence[Row], figures: Mapping[str, str]) -> Section:
-    """Return the section: what was done, a summary, the worst cases, the rank correlations, the claim."""
-    claim = strategy_proofness(rows, settings.tolerance)
-    markets = list(dict.fromkeys((row["source"], row["market"]) for row in rows))
+def section(
+    opening: str, rows: Sequence[Row], figures: Mapping[str, str], *, tolerance: float, seed: int, resamples: int
+) -> Section:
+    """Return the section: what was done, a summary, the worst cases, the rank correlations, the claim.
+
+    Args:
+        opening: What was done.
+        rows: Of every market, user weight and mechanism.
+        figures: File names, with captions.
+        tolerance: Regret that counts, as a share of the revenue.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap over markets.
+    """
+    claim = strategy_proofness(rows, tolerance)
     sources = list(dict.fromkeys(row["source"] for row in rows))
     menus = [row for row in rows if row["mechanism"] == MENU]
-    words = (
-        f"{len(markets)} markets from {', '.join(f'`{name}`' for name in sources)}: every pair and triple of a list of "
-        f"measured subsets, and grids as they are. `{settings.feature}` is sold, valuations {settings.prior}, truthful "
-        "bids; every mechanism is designed on replicate A and paid by it, so regret is the rule's own and not the "
-        f"measurement's. Means over {len(settings.seeds)} seeds of training and {menus[0]['n']:,} profiles, regret "
-        f"(the largest among bidders) over {menus[0]['regret_n']:,}, ± one standard error. Crosstalk is the share of "
-        "what brands could buy alone that is moved when all are amplified: Σ|e(all on) − e(own only)| / Σ(e(own only) "
-        "− e(null)) over contexts and brands."
-    )
     worst = sorted((row for row in menus if row["regret_of_revenue"] is not None), key=_share, reverse=True)[:WORST]
     parts = (
-        words,
+        opening,
         "Medians over the markets in which something can be sold:",
         markdown_table(list(_summary(rows, sources))),
         f"The menus with the most regret for their revenue ({len(worst)} of {len(menus)}):",
         markdown_table([_said(row, rows) for row in worst]),
-        " ".join(_with_crosstalk(settings, menus)),
+        " ".join(_with_crosstalk(menus, seed, resamples)),
         _unsold(menus),
         _above_optimum(menus),
         claim.evidence,
@@ -90,12 +84,12 @@ def correlation(menus: Sequence[Row], measure: str, *, seed: int, resamples: int
     return rank_correlation(x, y, seed=seed, resamples=resamples)
 
 
-def _with_crosstalk(settings: "MarketRegretSettings", menus: Sequence[Row]) -> list[str]:
+def _with_crosstalk(menus: Sequence[Row], seed: int, resamples: int) -> list[str]:
     sentences = []
-    for weight in settings.user_weights:
+    for weight in dict.fromkeys(row["user_weight"] for row in menus):
         own = [row for row in menus if row["user_weight"] == weight]
         for measure, name in MEASURES.items():
-            found = correlation(own, measure, seed=settings.seeds[0], resamples=settings.resamples)
+            found = correlation(own, measure, seed=seed, resamples=resamples)
             shown = NOTHING if found.value is None else f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
             sentences.append(
                 f"At user weight {weight:g} the menu's {name} {found.word} with crosstalk over {found.n} markets "
@@ -180,44 +174,3 @@ def _above_optimum(menus: Sequence[Row]) -> str:
 
 def _share(row: Row) -> float:
     return float(row["regret_of_revenue"])
-
-
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw regret and IR violation over crosstalk, a column a user weight, a mark a source."""
-    weights = list(dict.fromkeys(row["user_weight"] for row in rows))
-    sources = list(dict.fromkeys(row["source"] for row in rows))
-    figure, axes = sheet(2, len(weights), (6.5 * len(weights), 8.5))
-    for line, (measure, title) in enumerate(MEASURES.items()):
-        for column, weight in enumerate(weights):
-            panel = axes[line][column]
-            own = [row for row in rows if row["user_weight"] == weight]
-            for k, source in enumerate(sources):
-                _scatter(panel, [r for r in own if r["source"] == source], measure, MARKS[k % len(MARKS)], source)
-            panel.axhline(0, color="grey", linewidth=0.5)
-            panel.set(title=f"user weight {weight:g}", xlabel="crosstalk", ylabel=title)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
-    saved(figure, path)
-
-
-def _scatter(panel: Any, rows: Sequence[Row], measure: str, mark: str, source: str) -> None:
-    for mechanism, colour, label in ((MENU, "C0", "menu"), (AFFINE, "C1", "affine maximizer")):
-        known = [
-            row
-            for row in rows
-            if row["mechanism"] == mechanism and row["crosstalk"] is not None and row[measure] is not None
-        ]
-        if known:
-            panel.errorbar(
-                [row["crosstalk"] for row in known],
-                [row[measure] for row in known],
-                xerr=[row["crosstalk_standard_error"] for row in known],
-                yerr=[NORMAL * row[f"{measure}_standard_error"] for row in known],
-                fmt=mark,
-                color=colour,
-                markersize=5,
-                elinewidth=0.6,
-                alpha=0.75,
-                label=f"{label}: {source}",
-            )

@@ -1,27 +1,28 @@
 """What carries over to other prompts: stated from the tables of replicates and deployed designs."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
-from auctionsim.experiments.figures.compare import saved, sheet
 from auctionsim.experiments.running.run import Row, Section, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
 from auctionsim.experiments.tables.scoring import NORMAL
 from auctionsim.report.wording import NOTHING, number, percent
 
-if TYPE_CHECKING:
-    from auctionsim.experiments.studies.generalisation import GeneralisationSettings
-
+EVERY = "all contexts"
+KNOWN, UNSEEN = "on A, this context among them", "on A's other contexts"
 NOISE = 2.0  # ratio of squared differences to squared errors up to which the errors are said to explain them
 MECHANISMS = (OPTIMUM, AFFINE, MENU, "VCG")
 
 
-def section(
-    settings: "GeneralisationSettings", agree: Sequence[Row], deployed: Sequence[Row], figures: Mapping[str, str]
-) -> Section:
-    """Return the section: the replicates' agreement, what designs keep on B, and in an unseen context."""
+def section(opening: str, agree: Sequence[Row], deployed: Sequence[Row], figures: Mapping[str, str]) -> Section:
+    """Return the section: the replicates' agreement, what designs keep on B, and in an unseen context.
+
+    Args:
+        opening: What is sold, and how mechanisms are designed and paid.
+        agree: How well A predicts B, one row a surface, context and quantity.
+        deployed: What mechanisms bring on B.
+        figures: File names, with captions.
+    """
     surfaces = list(dict.fromkeys(row["surface"] for row in deployed))
     parts = [
         f"Replicate B of {', '.join(f'`{name}`' for name in surfaces)} has other prompts and seeds than A. How well A "
@@ -29,12 +30,7 @@ def section(
         "difference over what the standard errors allow, about 1 where they say all:",
         markdown_table([_agreed(row) for row in agree]),
         explained(agree),
-        f"`{settings.feature}` is sold at user weight {settings.user_weight:g}, valuations {settings.prior}, truthful "
-        "bids. Mechanisms are designed on A and paid by B, in all contexts and in each by itself; in each also "
-        "designed on A's other contexts only, the mechanism not being told where it is (it takes the mean of those it "
-        f"knows). The share is of the optimum that knows B and the context; regret is the largest among bidders; "
-        f"means over {len(settings.seeds)} seeds, ± one standard error, {deployed[0]['n']:,} profiles, "
-        f"{deployed[0]['regret_n']:,} for regret.",
+        opening,
     ]
     for name in surfaces:
         parts += [f"`{name}`:", markdown_table([_said(row) for row in deployed if row["surface"] == name])]
@@ -95,8 +91,6 @@ def above_optimum(deployed: Sequence[Row]) -> str:
 
 
 def _by_context(rows: Sequence[Row], *, known: bool) -> dict[str, Row]:
-    from auctionsim.experiments.studies.generalisation import EVERY, KNOWN
-
     return {row["context"]: row for row in rows if (row["designed"] == KNOWN) == known and row["context"] != EVERY}
 
 
@@ -131,42 +125,3 @@ def _said(row: Row) -> dict[str, str]:
         "regret": f"{with_error(row['regret'], row['regret_standard_error'], 4)} ({row['regret_is']})",
         "IR violation": with_error(row["ir_violation"], row["ir_violation_standard_error"], 4),
     }
-
-
-def draw(deployed: Sequence[Row], path: Path) -> None:
-    """Draw share and regret by context: with the context in the design full, without it open."""
-    from auctionsim.experiments.studies.generalisation import KNOWN
-
-    surfaces = list(dict.fromkeys(row["surface"] for row in deployed))
-    figure, axes = sheet(2, len(surfaces), (7.5 * len(surfaces), 8))
-    for column, name in enumerate(surfaces):
-        own = [row for row in deployed if row["surface"] == name]
-        contexts = list(dict.fromkeys(row["context"] for row in own))
-        for line, (quantity, title) in enumerate((("share", "share of B's own optimum"), ("regret", "regret on B"))):
-            panel = axes[line][column]
-            for k, mechanism in enumerate(MECHANISMS):
-                for is_known in (True, False):
-                    rows = [
-                        row
-                        for row in own
-                        if row["mechanism"] == mechanism
-                        and (row["designed"] == KNOWN) == is_known
-                        and row[quantity] is not None
-                    ]
-                    panel.errorbar(
-                        [contexts.index(row["context"]) + 0.18 * (k - 1.5) + 0.06 * (not is_known) for row in rows],
-                        [row[quantity] for row in rows],
-                        yerr=[NORMAL * row[f"{quantity}_standard_error"] for row in rows],
-                        fmt="o",
-                        color=f"C{k}",
-                        markerfacecolor=f"C{k}" if is_known else "white",
-                        markersize=5,
-                        elinewidth=0.8,
-                        label=mechanism if is_known else f"{mechanism}, unseen",
-                    )
-            panel.axhline(float(quantity == "share"), color="grey", linewidth=0.5)
-            panel.set_xticks(range(len(contexts)), contexts)
-            panel.set(title=name, ylabel=title)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
-    saved(figure, path)

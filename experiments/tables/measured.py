@@ -6,19 +6,8 @@ import torch
 from rich.table import Table
 
 from auctionsim.comparison import single_settings
-from auctionsim.data import surfaces_folder
 from auctionsim.neurons import BrandNeurons
-from auctionsim.storage import stored_format
 from auctionsim.substrates import MeasuredList, ResponseSurface
-
-
-def measured_named(name: str) -> ResponseSurface | MeasuredList:
-    """Return the packaged measurement of that name, or the surface or list in a .safetensors file."""
-    if not name.endswith(".safetensors"):
-        path = surfaces_folder() / f"{name}.safetensors"
-        is_list = path.is_file() and stored_format(path) == MeasuredList.file_format
-        return MeasuredList.packaged(name) if is_list else ResponseSurface.packaged(name)
-    return MeasuredList.load(name) if stored_format(name) == MeasuredList.file_format else ResponseSurface.load(name)
 
 
 def measured_tables(measured: ResponseSurface | MeasuredList) -> Iterator[Table]:

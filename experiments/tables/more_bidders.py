@@ -3,19 +3,12 @@
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from auctionsim.experiments.figures.compare import MARKS, saved, sheet
 from auctionsim.experiments.running.run import Claim, Row, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID
 from auctionsim.substrates.measurements import REPLICATES
 
-if TYPE_CHECKING:
-    from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
-
 ITEMS = ("one item, Myerson", "one item, second price")
-PANELS = ("revenue", "user_loss", "objective_share", "regret")
 CLEAR = 2.0  # standard errors from which on a change over n has a direction
 MECHANISMS = (OPTIMUM, AFFINE, MENU, "VCG", PAY_AS_BID)
 NUMBERS = ("revenue", "user_loss", "objective", "objective_share", "bidder_utility", "regret", "ir_violation")
@@ -61,15 +54,16 @@ def played_best(row: Row) -> float:
     return float(row["objective"] if value is None else value)
 
 
-def menu_claim(settings: "MoreBiddersSettings", rows: Sequence[Row]) -> Claim:
+def menu_claim(rows: Sequence[Row]) -> Claim:
     """Judge the menu against VCG over all markets and weights."""
     pairs = [(row, rival_of(rows, row)) for row in rows if (row["mechanism"], row["replicate"]) == (MENU, "A")]
     told = sum(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
     lied = sum(played_best(menu) > vcg["objective"] for menu, vcg in pairs)
     ratio = sum(menu["revenue"] for menu, _ in pairs) / sum(vcg["revenue"] for _, vcg in pairs)
-    weights = ", ".join(f"{weight:g}" for weight in settings.user_weights)
+    weights = ", ".join(f"{weight:g}" for weight in dict.fromkeys(row["user_weight"] for row in rows))
+    sizes = [row["n"] for row in rows]
     evidence = (
-        f"{len(pairs)} markets and user weights ({weights}), {settings.sizes[0]} to {settings.sizes[-1]} "
+        f"{len(pairs)} markets and user weights ({weights}), {min(sizes)} to {max(sizes)} "
         f"bidders, designed "
         f"and scored on A: the learned menu's revenue at truthful bids is above VCG's of the same user "
         f"weight in {told} "
@@ -81,47 +75,26 @@ def menu_claim(settings: "MoreBiddersSettings", rows: Sequence[Row]) -> Claim:
     return Claim("menu against VCG revenue", menu_verdict(rows), evidence)
 
 
-def draw(settings: "MoreBiddersSettings", means: Sequence[Row], path: Path) -> None:
-    """Draw one row of panels a user weight: numbers over n, on A."""
-    figure, axes = sheet(len(settings.user_weights), len(PANELS), (4.6 * len(PANELS), 4 * len(settings.user_weights)))
-    for line, weight in zip(axes, settings.user_weights, strict=True):
-        for panel, number in zip(line, PANELS, strict=True):
-            key = {"user_weight": weight, "replicate": "A", "number": number}
-            for k, name in enumerate((*MECHANISMS, *ITEMS)):
-                own = [mean_of(means, n=n, mechanism=name, **key) for n in settings.sizes]
-                known = [row for row in own if row is not None]
-                x, y, e = ([row[column] or 0.0 for row in known] for column in ("n", "mean", "standard_error"))
-                style = {"color": "0.6", "linestyle": "--"} if name in ITEMS else {"color": f"C{k}"}
-                panel.errorbar(x, y, yerr=e, marker=MARKS[k % len(MARKS)], markersize=4, label=name, **style)
-            panel.set(title=f"{number.replace('_', ' ')}, user weight {weight:g}", xlabel="bidders")
-            panel.set_xticks(settings.sizes)
-            if number == "objective_share":
-                panel.set_ylim(max(panel.get_ylim()[0], -0.5), min(panel.get_ylim()[1], 2.0))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
-    saved(figure, path)
+def prose(opening: str, sizes: Sequence[int], means: Sequence[Row], seconds: Sequence[Row]) -> str:
+    """Say what more bidders bring the platform, cost the user, and do to each mechanism.
 
-
-def prose(settings: "MoreBiddersSettings", rows: Sequence[Row], means: Sequence[Row], seconds: Sequence[Row]) -> str:
-    """Say what more bidders bring the platform, cost the user, and do to each mechanism."""
-    counts = {n: len({row["market"] for row in rows if row["n"] == n}) for n in settings.sizes}
-    said = ", ".join(f"{count} of {n}" for n, count in counts.items())
-    parts = [
-        f"Markets among the brands of `{settings.measured}`: {said} bidders; each brand's neurons are amplified as "
-        f"measured or not at all, {settings.feature} is sold, valuations U[0, 1], {settings.draws} truthful profiles. "
-        f"Designed on A. Means over markets ± their standard error (markets of one size share brands, so it is too "
-        f"small by what that correlates; with one market it is that of the drawn profiles)."
-    ]
-    for weight in settings.user_weights:
+    Args:
+        opening: Which auctions there were.
+        sizes: How many bidders, ascending.
+        means: One a size, user weight, mechanism, replicate and number.
+        seconds: What designs took.
+    """
+    parts = [opening]
+    for weight in dict.fromkeys(row["user_weight"] for row in seconds):
         parts += [f"**User weight {weight:g}, scored on A (share of the optimum on B, too).**"]
-        parts += [markdown_table(list(mean_lines(settings, means, weight))), *findings(settings, means, weight)]
+        parts += [markdown_table(list(mean_lines(sizes, means, weight))), *findings(sizes, means, weight)]
     parts += ["**CPU seconds a design takes on this machine, mean over markets and weights.**"]
-    parts += [markdown_table(list(second_lines(settings, seconds)))]
+    parts += [markdown_table(list(second_lines(sizes, seconds)))]
     return "\n\n".join(parts)
 
 
-def mean_lines(settings: "MoreBiddersSettings", means: Sequence[Row], weight: float) -> Iterator[dict[str, str]]:
-    for n in settings.sizes:
+def mean_lines(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Iterator[dict[str, str]]:
+    for n in sizes:
         for name in MECHANISMS:
             line = {"mechanism": name, "bidders": str(n)}
             for number in NUMBERS:
@@ -135,9 +108,9 @@ def mean_lines(settings: "MoreBiddersSettings", means: Sequence[Row], weight: fl
             yield line
 
 
-def findings(settings: "MoreBiddersSettings", means: Sequence[Row], weight: float) -> Iterator[str]:
+def findings(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Iterator[str]:
     """Yield what happens from the fewest bidders to the most: the optimum against one item, then each mechanism."""
-    few, many = settings.sizes[0], settings.sizes[-1]
+    few, many = sizes[0], sizes[-1]
 
     def ends(name: str, number: str) -> tuple[Row, Row] | None:
         key = {"user_weight": weight, "mechanism": name, "replicate": "A", "number": number}
@@ -167,10 +140,10 @@ def findings(settings: "MoreBiddersSettings", means: Sequence[Row], weight: floa
         yield f"- {name}: {'; '.join(told)}."
 
 
-def second_lines(settings: "MoreBiddersSettings", seconds: Sequence[Row]) -> Iterator[dict[str, str]]:
+def second_lines(sizes: Sequence[int], seconds: Sequence[Row]) -> Iterator[dict[str, str]]:
     for name in (AFFINE, MENU):
         line = {"mechanism": name}
-        for n in settings.sizes:
+        for n in sizes:
             own = [row["seconds"] for row in seconds if (row["mechanism"], row["n"]) == (name, n)]
             line[f"{n} bidders"] = f"{statistics.fmean(own):.1f}"
         yield line

@@ -1,25 +1,69 @@
 """What a comparison of identification methods says: tables a brand and a limit, sums over brands, one figure."""
 
 import statistics
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from auctionsim.experiments.figures.compare import saved, sheet
 from auctionsim.experiments.running.run import Section, markdown_table
+from auctionsim.neurons.frontier import Cell, Choice
 from auctionsim.stems import KINDS
-
-if TYPE_CHECKING:
-    from auctionsim.experiments.studies.neurons_compare import FrontierResult, FrontierRow
 
 BASELINE = "attribution"
 FIGURE = "frontier.png"
 SOFTENER = 0.005  # added to both lifts before their ratio is taken: a brand that nothing moves counts as 1
 
 
-def frontier_tables(rows: Sequence["FrontierRow"]) -> Iterator[Table]:
+class Replied(NamedTuple):
+    """What sampled replies to test prompts are like under one setting.
+
+    Attributes:
+        user_loss: nats a token.
+        user_loss_error: Its standard error over replies.
+        hits: Of the brand, a reply.
+        hits_error: Its standard error.
+        n: Replies.
+    """
+
+    user_loss: float
+    user_loss_error: float
+    hits: float
+    hits_error: float
+    n: int
+
+
+class FrontierRow(NamedTuple):
+    """One brand, method and limit.
+
+    Attributes:
+        category: What the brand sells.
+        brand: Its name.
+        method: Of identification.
+        choice: The setting, and what it does on test prompts.
+        reply: What replies are like; None where they were not sampled.
+    """
+
+    category: str
+    brand: str
+    method: str
+    choice: Choice
+    reply: Replied | None
+
+
+class FrontierResult(NamedTuple):
+    """Everything measured.
+
+    Attributes:
+        rows: One a brand, method and limit.
+        cells: Validation cells by (brand, method).
+    """
+
+    rows: tuple[FrontierRow, ...]
+    cells: Mapping[tuple[str, str], tuple[Cell, ...]]
+
+
+def frontier_tables(rows: Sequence[FrontierRow]) -> Iterator[Table]:
     """Yield a table a limit, brand by brand, then the methods' sums and ratios to plain attribution."""
     methods = list(dict.fromkeys(row.method for row in rows))
     brands = list(dict.fromkeys(row.brand for row in rows))
@@ -36,7 +80,7 @@ def frontier_tables(rows: Sequence["FrontierRow"]) -> Iterator[Table]:
     yield _summary_table(rows, methods, limits)
 
 
-def frontier_section(rows: Sequence["FrontierRow"]) -> Section:
+def frontier_section(rows: Sequence[FrontierRow]) -> Section:
     """Say what each method buys under each limit on harm, brand by brand and in sum."""
     methods = list(dict.fromkeys(row.method for row in rows))
     brands = list(dict.fromkeys(row.brand for row in rows))
@@ -66,7 +110,7 @@ def frontier_section(rows: Sequence["FrontierRow"]) -> Section:
     return Section("Neurons: harm-aware against plain", "\n\n".join(parts), figures)
 
 
-def _by_kind(rows: Sequence["FrontierRow"], methods: Sequence[str], limits: Sequence[float]) -> Iterator[str]:
+def _by_kind(rows: Sequence[FrontierRow], methods: Sequence[str], limits: Sequence[float]) -> Iterator[str]:
     """Yield a sentence and the sums of lifts after each kind of stem, where rows have both."""
     kinds = [kind for kind in KINDS if all(kind in row.choice.kinds for row in rows)]
     if len(kinds) < 2:
@@ -85,7 +129,7 @@ def _by_kind(rows: Sequence["FrontierRow"], methods: Sequence[str], limits: Sequ
     )
 
 
-def _cell(row: "FrontierRow") -> str:
+def _cell(row: FrontierRow) -> str:
     choice = row.choice
     if choice.chosen is None:
         return "none fits"
@@ -99,7 +143,7 @@ def _cell(row: "FrontierRow") -> str:
     return "\n".join(lines)
 
 
-def _summary_table(rows: Sequence["FrontierRow"], methods: Sequence[str], limits: Sequence[float]) -> Table:
+def _summary_table(rows: Sequence[FrontierRow], methods: Sequence[str], limits: Sequence[float]) -> Table:
     """Return sums over brands: their lift, ratios to attribution, the worst brand, and what a lift of 1 would give."""
     table = Table(title="over brands: Σ lift · ratio to attribution · median ratio · worst difference")
     table.add_column("method")
@@ -112,7 +156,7 @@ def _summary_table(rows: Sequence["FrontierRow"], methods: Sequence[str], limits
     return table
 
 
-def _compared(rows: Sequence["FrontierRow"], method: str, limit: float) -> str:
+def _compared(rows: Sequence[FrontierRow], method: str, limit: float) -> str:
     own, base = lifts(rows, method, limit), lifts(rows, BASELINE, limit)
     if not base:
         return f"{sum(own):.3f}"
@@ -122,7 +166,7 @@ def _compared(rows: Sequence["FrontierRow"], method: str, limit: float) -> str:
     return f"{sum(own):.3f} · {ratio} · {median:.1f} · {worst:+.3f}"
 
 
-def _ceiling(rows: Sequence["FrontierRow"], limit: float) -> str:
+def _ceiling(rows: Sequence[FrontierRow], limit: float) -> str:
     base = [row for row in rows if (row.method, row.choice.limit) == (BASELINE, limit)]
     if not base:
         return "–"
@@ -132,12 +176,12 @@ def _ceiling(rows: Sequence["FrontierRow"], limit: float) -> str:
     return f"{sum(own):.3f} · {ratio:.1f} · {median:.1f}"
 
 
-def lifts(rows: Sequence["FrontierRow"], method: str, limit: float) -> list[float]:
+def lifts(rows: Sequence[FrontierRow], method: str, limit: float) -> list[float]:
     """Return max(P − P₀, 0) of every brand under one method and limit."""
     return [row.choice.lift for row in rows if (row.method, row.choice.limit) == (method, limit)]
 
 
-def tidy(rows: Sequence["FrontierRow"]) -> list[dict[str, Any]]:
+def tidy(rows: Sequence[FrontierRow]) -> list[dict[str, Any]]:
     """Return one flat record a row."""
     records = []
     for row in rows:
@@ -151,42 +195,3 @@ def tidy(rows: Sequence["FrontierRow"]) -> list[dict[str, Any]]:
             {"category": row.category, "brand": row.brand, "method": row.method, **choice, **levers, **replies}
         )
     return records
-
-
-def draw_frontiers(result: "FrontierResult", path: Path) -> None:
-    """Draw each brand's best probability so far over neutral_kl (validation), and the test points over user loss."""
-    brands = list(dict.fromkeys(row.brand for row in result.rows))
-    methods = list(dict.fromkeys(row.method for row in result.rows))
-    figure, axes = sheet(2, len(brands), (4 * len(brands), 7.5))
-    for column, brand in enumerate(brands):
-        for k, method in enumerate(methods):
-            style = {"color": f"C{k % 10}", "linestyle": "-" if k < 10 else "--", "label": method}
-            above, below = axes[0, column], axes[1, column]
-            above.plot(*_staircase(result.cells[brand, method]), drawstyle="steps-post", **style)
-            points = sorted(
-                (row.reply.user_loss, row.choice.probability)
-                for row in result.rows
-                if (row.brand, row.method) == (brand, method) and row.reply is not None
-            )
-            if points:
-                below.plot(*zip(*points, strict=True), marker="o", markersize=3, **style)
-        axes[0, column].set(title=brand, xlabel="neutral_kl, nats a token (validation)", xscale="symlog")
-        axes[0, column].set_xscale("symlog", linthresh=0.01)
-        axes[1, column].set(xlabel="user loss of replies, nats a token (test)")
-    for row in axes:
-        row[0].set_ylabel("slot probability")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(methods)), fontsize=8)
-    for panel in axes.flat:
-        panel.set_ylim(0, 1)
-    saved(figure, path)
-
-
-def _staircase(cells: Sequence[Any]) -> tuple[list[float], list[float]]:
-    """Return the best probability at each neutral_kl or less."""
-    xs, ys, best = [], [], 0.0
-    for cell in sorted(cells, key=lambda cell: cell.neutral_kl):
-        best = max(best, cell.probability)
-        xs.append(cell.neutral_kl)
-        ys.append(best)
-    return xs, ys

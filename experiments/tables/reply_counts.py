@@ -1,35 +1,21 @@
 """What more samples a cell buy: deployed regret and share over the count, with stated verdicts."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from auctionsim.experiments.figures.compare import MARKS, saved, sheet
 from auctionsim.experiments.running.run import Row, Section, markdown_table, with_error
 from auctionsim.experiments.running.thinning import SUBSAMPLED
 from auctionsim.experiments.tables.scoring import NORMAL
 from auctionsim.report.wording import NOTHING
 
-if TYPE_CHECKING:
-    from auctionsim.experiments.studies.reply_counts import ReplyCountSettings
 
-
-def section(settings: "ReplyCountSettings", rows: Sequence[Row], figures: Mapping[str, str]) -> Section:
+def section(opening: str, surface: str, rows: Sequence[Row], figures: Mapping[str, str]) -> Section:
     """Return the section: what was drawn, a table a feature, how regret goes with the count."""
-    parts = [
-        f"Mechanisms for `{settings.surface}` are designed on what replicate A would have said with fewer samples a "
-        f"cell, and paid by the whole of B: valuations {settings.prior}, user weight {settings.user_weight:g}, "
-        f"truthful bids, {settings.draws} draws a count (one at the measured n, which is A itself), "
-        f"{settings.profiles:,} profiles a draw, {settings.regret_draws:,} of them for regret, the "
-        "largest among bidders. The user's loss is as measured at every count. ± is one standard error over draws and "
-        "profiles, not over what another B would pay. A share above 1 is no gain: on B these rules are neither "
-        "truthful nor individually rational; the IR violation is what they charge for exposure that is not there."
-    ]
+    parts = [opening]
     for feature in dict.fromkeys(row["feature"] for row in rows):
         own = [row for row in rows if row["feature"] == feature]
         parts += [f"`{feature}` is sold; {_how(feature, own[0]['measured'])}:", markdown_table(_table(own))]
-        parts.append(" ".join(trend([row for row in own if row["mechanism"] == name]) for name in _names(own)))
-    return Section(f"Deployed regret and samples a cell: {settings.surface}", "\n\n".join(parts), figures)
+        parts.append(" ".join(trend([row for row in own if row["mechanism"] == name]) for name in mechanism_names(own)))
+    return Section(f"Deployed regret and samples a cell: {surface}", "\n\n".join(parts), figures)
 
 
 def trend(rows: Sequence[Row]) -> str:
@@ -76,34 +62,6 @@ def _table(rows: Sequence[Row]) -> list[dict[str, str]]:
     ]
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
+def mechanism_names(rows: Sequence[Row]) -> list[str]:
+    """Return the mechanisms in the order of their first rows."""
     return list(dict.fromkeys(row["mechanism"] for row in rows))
-
-
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw deployed regret and the share of B's optimum over the count, a column a feature."""
-    features = list(dict.fromkeys(row["feature"] for row in rows))
-    figure, axes = sheet(2, len(features), (6.5 * len(features), 8))
-    for column, feature in enumerate(features):
-        own = [row for row in rows if row["feature"] == feature]
-        for line, (quantity, title) in enumerate(
-            (("regret", "mean deployed regret"), ("share", "share of B's optimum"))
-        ):
-            panel = axes[line][column]
-            for k, name in enumerate(_names(own)):
-                known = [row for row in own if row["mechanism"] == name and row[quantity] is not None]
-                panel.errorbar(
-                    [row["count"] for row in known],
-                    [row[quantity] for row in known],
-                    yerr=[NORMAL * row[f"{quantity}_standard_error"] for row in known],
-                    color=f"C{k}",
-                    marker=MARKS[k],
-                    markersize=5,
-                    elinewidth=0.8,
-                    label=name,
-                )
-            panel.set_xscale("log", base=2)
-            panel.axhline(float(quantity == "share"), color="grey", linewidth=0.5)
-            panel.set(title=feature, xlabel="samples a cell of A", ylabel=title)
-    axes[0][0].legend(fontsize=8)
-    saved(figure, path)
