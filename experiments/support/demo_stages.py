@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.agents.ppo import Running
 from auctionsim.comparison import best_single_setting, compare, estimate, trade_off
 from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR, rival_mechanisms
 from auctionsim.experiments.support.demo_settings import DemoSettings
@@ -276,7 +277,7 @@ def _trained(
         [[1.0]] * len(names),
         seed=settings.seed,
         iterations=settings.learning_iterations,
-        env_runner=NeuronAuctionEnvRunner,
+        running=Running(env_runner=NeuronAuctionEnvRunner),
         progress=lambda _: tick(),
     )
     return [

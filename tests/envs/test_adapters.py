@@ -209,7 +209,7 @@ def test_bad_calls_end_in_one_sentence() -> None:
         with pytest.raises(ValueError, match="learner must be"):
             NeuronAuctionEnv("first-price", learner=learner)
     for face in (NeuronAuctionEnv, parallel_env):
-        with pytest.raises(TypeError, match=r"no option max_cycles here: a game takes .*, rounds, observe"):
+        with pytest.raises(TypeError, match=r"no option max_cycles of \w+: it takes setting, .*, rounds, observe"):
             face("first-price", max_cycles=4)
     summed = parallel_env("first-price", utility=lambda value, payment: (value - payment).sum())
     summed.reset(seed=0)
