@@ -57,8 +57,8 @@ def train_ppo(
     """Train one PPO bidder a seat, all at once, each on its own reward.
 
     A learned policy is a lower bound on what can be gained: it is no evidence for or against strategy-proofness. Every
-    bidder sees its valuation alone, unless `policies.layout` says more: what it learns is a strategy that declares what it
-    observes, and evaluators read those that observe no more than the context.
+    bidder sees its valuation alone, unless `policies.layout` says more: what it learns is a strategy that declares
+    what it observes, and evaluators read those that observe no more than the context.
 
     Args:
         env: Name of a multi-agent env registered with Ray, bidders named bidder_0, bidder_1, …
