@@ -80,9 +80,8 @@ def ex_interim_regret(
         mechanism: Any callable bids, context → outcome; scored exactly as deployed.
         substrate: What pays exposure.
         priors: What valuations are drawn from: one, one a bidder, one a bidder and feature, or a product.
-        valuations: (batch, bidder, feature) at which to estimate, each bidder's by itself. None draws types of
-            each bidder's, `settings.types` of them, one from each of as many equally likely strata; the mean is then the ex-ante
-            regret.
+        valuations: (batch, bidder, feature) at which to estimate, each bidder's by itself. None draws `settings.types`
+            of each bidder's, one from each of as many equally likely strata; the mean is then the ex-ante regret.
         strategies: Callable(s) from (batch, feature) valuations to bids, which may observe the context
             (`auctionsim.strategies`); None is truth.
         draws: Of the others' valuations, in each context, half to choose and half to score.
