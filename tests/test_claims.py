@@ -15,7 +15,7 @@ from auctionsim.claims import behaves_as, claimed, in_force
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Uniform
-from auctionsim.regret import ex_interim_regret, ex_post_regret
+from auctionsim.regret import BoundSettings, InterimSettings, ex_interim_regret, ex_post_regret
 from auctionsim.substrates import (
     AskedOnce,
     Bundles,
@@ -183,7 +183,7 @@ def test_every_evaluator_refuses_inherited_claims(generator: torch.Generator) ->
         found = ex_post_regret(Free(), Items(2, items), torch.rand(4, 2, items, generator=generator), budget=128)
         assert found.upper is None
         assert found.method.startswith("search")
-    interim = ex_interim_regret(Free(), Items(2), Uniform(0, 1), draws=64, types=2, budget=16)
+    interim = ex_interim_regret(Free(), Items(2), Uniform(0, 1), draws=64, settings=InterimSettings(types=2, budget=16))
     assert interim.upper is None
     assert closed_form_equilibrium(Free(), Items(2), Uniform(0, 1)) is None
     assert closed_form_equilibrium(m.FirstPrice(), Items(2), Uniform(0, 1)) is not None
@@ -208,7 +208,7 @@ def test_promises_are_not_inherited_either() -> None:
 
     v = torch.full((1, 2, 1), 0.4)
     smooth, jumpy = (kind(2, 1, PLAIN) for kind in (Smooth, Jumpy))
-    assert "Lipschitz" in ex_post_regret(smooth, PLAIN, v, budget=64, bound_budget=64).method
+    assert "Lipschitz" in ex_post_regret(smooth, PLAIN, v, budget=64, bounds=BoundSettings(budget=64)).method
     assert ex_post_regret(jumpy, PLAIN, v, budget=64).upper is None
 
 
