@@ -1,6 +1,7 @@
 """Who measures: this process, or Ray workers with one model each; the driver alone writes, so no folder is shared."""
 
 import contextlib
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -19,10 +20,13 @@ from auctionsim.measurement.measuring import Measuring, Progress, Report
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Unit, UnitResult
 from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.plugins import PluginFile, load_files, loaded, ray_options
 from auctionsim.prompts import PromptSet
 from auctionsim.ray_folders import ray_folder
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.surface import ResponseSurface
+
+_log = logging.getLogger(__name__)
 
 REPLIES_FILE = "replies.jsonl.gz"
 """Where `measure` leaves all replies, in its folder."""
@@ -161,7 +165,15 @@ def run_on_workers(measuring: Measuring, workers: Workers, report: Report | None
 class _Station:
     """What a worker process holds: the model, loaded at the first unit."""
 
-    def __init__(self, load: Callable[[], LanguageModel], threads: int, rest: tuple[Any, ...], wanted: str) -> None:
+    def __init__(
+        self,
+        plugins: tuple[PluginFile, ...],
+        load: Callable[[], LanguageModel],
+        threads: int,
+        rest: tuple[Any, ...],
+        wanted: str,
+    ) -> None:
+        load_files(plugins)  # where Ray had been started before they were loaded
         torch.set_num_threads(threads)  # or workers on one machine would fight over its cores
         self._load, self._rest, self._wanted = load, rest, wanted
         self._measure: UnitMeasurer | None = None
@@ -186,7 +198,7 @@ class _Crew:
         import ray
 
         rest = (measuring.neurons, measuring.prompts, measuring.settings, measuring.interventions)
-        self._arguments = (workers.load, workers.threads, rest, _who(measuring.measurer.model))
+        self._arguments = (loaded(), workers.load, workers.threads, rest, _who(measuring.measurer.model))
         self._station = ray.remote(num_cpus=workers.threads, num_gpus=workers.gpus, max_restarts=0)(_Station)
         self._at: dict[Any, tuple[Any, Unit | None]] = {}
         self._idle: list[Any] = []
@@ -255,6 +267,8 @@ class _Crew:
                 f"{_DEATHS} workers died over {'their start' if unit is None else unit.file_name} "
                 f"({str(error).splitlines()[0]}); what was finished is kept"
             )
+        place = "while it started" if unit is None else f"over {unit.file_name}, which another one gets"
+        _log.warning("a worker died %s, and is replaced (%s)", place, str(error).splitlines()[0])
         self._hire()
 
 
@@ -282,9 +296,10 @@ def _ray(workers: Workers) -> Iterator[None]:
                 log_to_driver=False,
                 logging_level="ERROR",
                 _temp_dir=scratch,
+                **ray_options(),
             )
         else:
-            ray.init(address=workers.address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=workers.address, log_to_driver=False, logging_level="ERROR", **ray_options())
         try:
             processors = ray.cluster_resources().get("CPU", 0)
             if processors < workers.threads:

@@ -1,10 +1,10 @@
 """Property tests for incentive claims: Hypothesis strategies, and checks that name what a mechanism breaks."""
 
+from auctionsim.errors import BrokenClaimError
 from auctionsim.testing.fake_language_model import fake_language_model, fake_tokenizer
 from auctionsim.testing.kit import Check
 from auctionsim.testing.mechanism_kit import check_mechanism, mechanism_checks
 from auctionsim.testing.prior_kit import check_prior, prior_checks
-from auctionsim.testing.sentences import BrokenClaimError
 from auctionsim.testing.strategies import bids, menus, priors, substrates, valuations
 from auctionsim.testing.substrate_kit import check_substrate, substrate_checks
 

@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis
 import hypothesis.strategies as st
 
-from auctionsim.testing.sentences import BrokenClaimError
+from auctionsim.errors import BrokenClaimError
 
 Law = Callable[[Any, Any], None]  # (subject, case); raises BrokenClaimError
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from auctionsim.errors import BrokenClaimError
 from auctionsim.priors import Prior, product
 from auctionsim.priors.ironing import FLOOR
-from auctionsim.testing.sentences import BrokenClaimError, money, vector
+from auctionsim.testing.sentences import money, vector
 
 SAMPLES = 20_000
 UNLIKELY = 1e-9  # how seldom honest samples may be taken for wrong ones

@@ -7,8 +7,9 @@ import hypothesis.strategies as st
 import torch
 from torch import Tensor
 
-from auctionsim.substrates.protocol import Substrate, contexts_of, is_finite
-from auctionsim.testing.sentences import BrokenClaimError, vector
+from auctionsim.errors import BrokenClaimError
+from auctionsim.substrates.protocol import Substrate, contexts_of, finite_range_of, is_finite
+from auctionsim.testing.sentences import vector
 from auctionsim.testing.strategies import Draw
 
 EIGHTHS = 8
@@ -143,7 +144,7 @@ def _pool(substrate: Substrate, allocations: Tensor | None, dtype: torch.dtype) 
     if allocations is not None:
         found.append(allocations.to(dtype))
     if is_finite(substrate):
-        found.append(substrate.finite_range().allocations[:LISTED].to(dtype))  # type: ignore[attr-defined]
+        found.append(finite_range_of(substrate).allocations[:LISTED].to(dtype))
     shape = (8, substrate.num_bidders, len(substrate.features))
     weights = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype) * 2 - 0.25
     with contextlib.suppress(NotImplementedError):  # its maximum is not available, which it may say

@@ -9,15 +9,17 @@ import pickle
 import torch
 from torch import Tensor
 
+from auctionsim.errors import BrokenClaimError
 from auctionsim.substrates.protocol import (
     FiniteRange,
     Substrate,
+    finite_range_of,
     is_finite,
     is_separable,
     maximises_exactly,
     treats_bidders_alike,
 )
-from auctionsim.testing.sentences import BrokenClaimError, money, vector
+from auctionsim.testing.sentences import money, vector
 from auctionsim.testing.substrate_cases import Case, Claim, words
 
 START, STEP = 0.3173, 1e-6  # where on a path, and how far beside it, a gradient is compared with a difference
@@ -41,7 +43,7 @@ def maximise(claim: Claim, case: Case) -> None:
     for rival in rivals:
         _refuse_more(claim, case, best, reached, rival, _worth(claim, case, rival))
     if is_finite(place):
-        listed = _range(place, case.context)
+        listed = finite_range_of(place, case.context)
         worth = _listed_worth(case, listed)
         top, entry = worth.max(1)
         rival = listed.allocations[entry].to(best)
@@ -68,7 +70,7 @@ def ties(claim: Claim, case: Case) -> None:
             f"which is worth no more than the null"
         )
     if is_finite(place):
-        _first_of_equals(case, best, _range(place, case.context))
+        _first_of_equals(case, best, finite_range_of(place, case.context))
 
 
 def finite_range(claim: Claim, case: Case) -> None:
@@ -76,7 +78,7 @@ def finite_range(claim: Claim, case: Case) -> None:
     place = claim.substrate
     if not is_finite(place):
         return
-    listed = _range(place, case.context)
+    listed = finite_range_of(place, case.context)
     entries, batch = len(listed.allocations), listed.user_losses.shape[0]
     shape = (batch, entries, place.num_bidders, len(place.features))
     if tuple(listed.exposures.shape) != shape or tuple(listed.user_losses.shape) != shape[:2]:
@@ -93,7 +95,7 @@ def finite_range(claim: Claim, case: Case) -> None:
         claim.same(listed.exposures[row], place.exposure(listed.allocations, there), "exposure on the range and asked")
         claim.same(listed.user_losses[row], place.user_loss(listed.allocations, there), "loss on the range and asked")
     best = _maximum(claim, case)
-    again = _range(place, case.context)
+    again = finite_range_of(place, case.context)
     if not all(torch.equal(one, other) for one, other in zip(listed, again, strict=True)):
         raise BrokenClaimError(f"the range is another one after the maximum of weights {vector(case.weights)}")
     if best is not None:
@@ -224,11 +226,6 @@ def _first_of_equals(case: Case, best: Tensor, listed: FiniteRange) -> None:
                 f"weights {vector(case.weights[row])} choose entry {places[0]} of the range, which gives what entry "
                 f"{first} gives"
             )
-
-
-def _range(place: Substrate, context: Tensor | None) -> FiniteRange:
-    listed: FiniteRange = place.finite_range(context)  # type: ignore[attr-defined]
-    return listed
 
 
 def _pickled(place: Substrate) -> Substrate | None:

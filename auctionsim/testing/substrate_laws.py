@@ -8,26 +8,37 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from auctionsim.claims import claimed
-from auctionsim.substrates.protocol import allocation_shape, contexts_of
-from auctionsim.testing.sentences import BrokenClaimError, vector
+from auctionsim.errors import BrokenClaimError
+from auctionsim.substrates.protocol import (
+    BaseSubstrate,
+    Observation,
+    allocation_shape,
+    contexts_of,
+    losses_of,
+    units_of,
+)
+from auctionsim.testing.sentences import vector
 from auctionsim.testing.substrate_cases import Case, Claim, row_of, words
 
 REFUSALS = (ValueError, TypeError)
 
 
 def declared(claim: Claim, case: Case) -> None:
-    """Bidders, features, levers and contexts are declared, each name once; every lever's null lies in its range."""
+    """Bidders, features, losses, units, levers and contexts are declared; a lever's null lies in its range."""
     del case
     place = claim.substrate
     if not isinstance(place.num_bidders, int) or place.num_bidders < 1:
         raise BrokenClaimError(f"num_bidders must be an integer >= 1, got {place.num_bidders!r}")
-    named = {"features": place.features, "contexts": contexts_of(place), "levers": tuple(x.name for x in place.levers)}
+    named = {"features": place.features, "contexts": contexts_of(place), "losses": losses_of(place)}
+    named["levers"] = tuple(lever.name for lever in place.levers)
     for what, names in named.items():
         if not isinstance(names, tuple) or not all(isinstance(name, str) and name for name in names):
             raise BrokenClaimError(f"{what} must be a tuple of names, got {names!r}")
         if len(set(names)) < len(names) or (what == "features" and not names):
             raise BrokenClaimError(f"{what} must be named once each, got {names!r}")
+    unnamed = {*place.features, *losses_of(place)} - set(units_of(place))
+    if unnamed or not losses_of(place):
+        raise BrokenClaimError(f"every feature and loss needs a unit, and there must be a loss: {unnamed or 'no loss'}")
     for lever in place.levers:
         if not lever.low <= lever.null <= lever.high:
             raise BrokenClaimError(f"the null of {lever.name} must lie in [{lever.low}, {lever.high}]: {lever.null}")
@@ -224,13 +235,20 @@ def empty_batch(claim: Claim, case: Case) -> None:
 
 
 def observe(claim: Claim, case: Case) -> None:
-    """One call of observe says what exposure and user_loss say."""
-    ask = claimed(claim.substrate, "observe")
-    if ask is None:
+    """One call of observe says what exposure and user_loss say, and all losses by the names that are declared."""
+    place = claim.substrate
+    if not isinstance(place, BaseSubstrate):
         return
-    exposure, loss = ask(case.allocation, case.context)
-    claim.same(exposure, claim.exposure(case), f"exposure of {words(case, 0)} … by observe and by exposure")
-    claim.same(loss, claim.user_loss(case), f"loss of {words(case, 0)} … by observe and by user_loss")
+    observation = place.observe(case.allocation, case.context)
+    if not isinstance(observation, Observation) or set(observation.losses) != set(place.losses):
+        raise BrokenClaimError(f"observe must return an Observation of the losses {place.losses}: {observation!r:.80}")
+    claim.same(observation.exposure, claim.exposure(case), f"exposure of {words(case, 0)} … by observe and by exposure")
+    charged = place.charged(observation.losses)
+    claim.same(charged, claim.user_loss(case), f"loss of {words(case, 0)} … by observe and by user_loss")
+    nulls = place.null_allocation(len(charged), dtype=charged.dtype)
+    for name, loss in place.observe(nulls, case.context).losses.items():
+        if bool((loss != 0).any()):
+            raise BrokenClaimError(f"the loss {name} at the null is {vector(loss)}, not 0")
 
 
 def _maximum(claim: Claim, case: Case) -> Tensor | None:

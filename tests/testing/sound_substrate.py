@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_context, checked_money, checked_weights
-from auctionsim.substrates import FiniteRange, Lever
+from auctionsim.substrates import BaseSubstrate, FiniteRange, Lever, Observation
 
 CORNERS = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 2).unsqueeze(2)  # the null first
 
 
-class Sound:
+class Sound(BaseSubstrate):
     """e_i = x_i (1 + c/2), L = Σ x_i / 2, x in the unit square, chosen among its corners: separable, anonymous, exact.
 
     Args:
@@ -22,7 +22,7 @@ class Sound:
     num_bidders = 2
     features = ("exposure",)
     levers = (Lever("x", 0.0, 1.0, 0.0),)
-    contexts: tuple[str, ...] = ("plain", "rich")
+    contexts = ("plain", "rich")
     separable = True
     anonymous = True
 
@@ -54,8 +54,9 @@ class Sound:
         x = checked_allocation(allocation, (2, 1))
         return self._given("user_loss", x.sum((1, 2)) / 2, x, context)
 
-    def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self._given("observe", (self.exposure(allocation, context), self.user_loss(allocation, context)))
+    def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
+        losses = {"loss": self.user_loss(allocation, context)}
+        return self._given("observe", Observation(self.exposure(allocation, context), losses))
 
     def finite_range(self, context: Tensor | None = None) -> FiniteRange:
         batch = 1 if context is None else len(context)

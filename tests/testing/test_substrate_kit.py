@@ -83,7 +83,7 @@ BROKEN: dict[str, tuple[Substrate, str]] = {
     "refuses_bad_input": (Sound(unchecked=None), "exposure takes a NaN lever instead of refusing it"),
     "feasible": (Sound(feasible=lambda fits, x: fits | x.isnan().flatten(1).any(1)), "allocation of nan is called"),
     "empty_batch": (Sound(exposure=lambda e, *_: e if len(e) else e.new_zeros(0, 2)), r"of no rows has shape \(0, 2\)"),
-    "observe": (Sound(observe=lambda both: (both[0] / 2, both[1])), "by observe and by exposure"),
+    "observe": (Sound(observe=lambda both: both._replace(exposure=both.exposure / 2)), "by observe and by exposure"),
     "maximise": (Sound(maximise=lambda x, w, _: x * (w[:, :1] > 1)), r"is worth"),
     "ties": (Sound(maximise=last_of_equals), "not the null|worth no more than the null"),
     "finite_range": (
