@@ -112,7 +112,7 @@ def test_a_right_checksum_and_a_wrong_field_is_one_sentence(
     name: str, value: object, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "bent.safetensors"
-    stored = fake_surface()._stored()
+    stored = fake_surface()._written[0]
     write_stored(path, Stored({**stored.record, name: value}, stored.arrays), ResponseSurface.file_format, 1)
     with pytest.raises(ValueError, match=rf"bent\.safetensors: .*{message}"):
         ResponseSurface.load(path)
@@ -196,7 +196,7 @@ def test_a_network_is_no_larger_than_its_tensors(tmp_path: Path) -> None:
 
 def test_a_tensor_of_objects_or_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.safetensors"
-    stored = fake_list(3)._stored()
+    stored = fake_list(3)._written[0]
     for name, array in (
         ("allocations", stored.arrays["allocations"].long()),
         ("A/features/n", stored.arrays["A/features/n"].double()),
@@ -352,7 +352,7 @@ def test_prompts_with_a_file_that_is_too_long_or_climbs(tmp_path: Path) -> None:
 
 def test_brands_and_names_from_a_file_name_no_path(tmp_path: Path) -> None:
     """A name that becomes a path is cut to letters and digits first."""
-    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.running.preparation import slug
 
     for name in ("../../etc/passwd", "a/b", "..", "a\\b", "C:\\x", "~root", "a\0b"):
         made = slug(name)

@@ -21,6 +21,7 @@ from auctionsim.metrics import Interval
 from auctionsim.regret.betting import betting_interval
 from auctionsim.regret.estimate import AnyMechanism, RegretEstimate
 from auctionsim.regret.ex_post import DEFAULT_BUDGET, ex_post_regret
+from auctionsim.regret.settings import BoundSettings
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 
 
@@ -85,7 +86,7 @@ def deployed_regret(
             budget=budget,
             generator=generator,
             high=high,
-            confidence=confidence,
+            bounds=BoundSettings(confidence=confidence),
         )
         for place in (designed_on, deployed_on)
     )
