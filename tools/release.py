@@ -1,8 +1,8 @@
 """Builds sdist and wheel, and tries the wheel in a fresh environment, as who installs it would; uploads nothing.
 
-    make release                 # everything from the package registry: what a release is judged by
-    make release ARGS=--quick    # packages of this environment, the wheel alone: what CI runs
-    make release ARGS=--final    # also: the version is dated in CHANGELOG.md and CITATION.cff, and is HEAD's tag
+make release                 # everything from the package registry: what a release is judged by
+make release ARGS=--quick    # packages of this environment, the wheel alone: what CI runs
+make release ARGS=--final    # also: the version is dated in CHANGELOG.md and CITATION.cff, and is HEAD's tag
 """
 
 import argparse
@@ -103,7 +103,9 @@ def what_is_open(root: Path, version: str) -> list[str]:
     """Return what a release still lacks: dates, a tag, a clean checkout."""
     found = []
     _, date = newest_change(root)
-    dated = re.search(r"^date-released: *\"?([\d-]+)", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    dated = re.search(
+        r"^date-released: *\"?([\d-]+)", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
+    )
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
         found.append(f"CHANGELOG.md calls {version} {date or 'undated'}, not by a date")
     elif dated is None or dated[1] != date:
