@@ -1,7 +1,7 @@
 """Builds sdist and wheel, and tries the wheel in a fresh environment, as who installs it would; uploads nothing.
 
 make release                 # everything from the package registry: what a release is judged by
-make release ARGS=--quick    # packages of this environment, the wheel alone: what CI runs
+make wheel                   # --quick: packages of this environment, the wheel alone: what CI runs
 make release ARGS=--final    # also: the version is dated in CHANGELOG.md and CITATION.cff, and is HEAD's tag
 """
 
