@@ -18,6 +18,7 @@ class FirstPrice(ItemRule):
     Source:
         Vickrey (1961), "Counterspeculation, auctions, and competitive sealed tenders".
     Example:
+        >>> import torch
         >>> FirstPrice()(torch.tensor([[[1.0], [0.0]]])).payments
         tensor([[1., 0.]])
     """

@@ -19,6 +19,11 @@ class PayAsBid(Mechanism):
         user_weight: λ ≥ 0, money per unit of user loss.
     Source:
         The discriminatory auction; Bernheim and Whinston (1986), "Menu auctions", for the general form.
+    Example:
+        >>> import torch
+        >>> from auctionsim.substrates import Items
+        >>> PayAsBid(Items(2))(torch.tensor([[[0.25], [0.75]]])).payments
+        tensor([[0.0000, 0.7500]])
     """
 
     def __init__(self, substrate: Substrate, user_weight: float = 0.0) -> None:

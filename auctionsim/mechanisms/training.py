@@ -37,7 +37,7 @@ LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the steps of a training change as it goes on.
+    """A schedule of learning rates and of softness over the steps of a training.
 
     Attributes:
         learning_rate: First step size of Adam; what it is a share of, and how far it falls, the training says.
