@@ -80,7 +80,6 @@ Plugins = Annotated[
         PLUGIN, help="Run this Python file first: it registers what is yours. Repeatable; may stand anywhere too."
     ),
 ]
-Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
 SurfaceName = Annotated[
     str,
     typer.Option(
