@@ -18,6 +18,7 @@ from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
@@ -32,6 +33,7 @@ __all__ = [
     "ChiSquared",
     "DiscriminatoryPrice",
     "Divergence",
+    "Entry",
     "FirstPrice",
     "ForwardKL",
     "GeneralizedFirstPrice",
@@ -54,6 +56,7 @@ __all__ = [
     "UniformPrice",
     "VickreyUnits",
     "VirtualWelfareMaximizer",
+    "design",
     "load_mechanism",
     "save_mechanism",
     "train_affine_maximizer",

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_tensor
 from auctionsim.mechanisms.candidates import MOST_CELLS, Candidates, context_groups
+from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of, needed
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.outcome import Outcome
@@ -111,3 +112,20 @@ def listed(substrate: Substrate, allocations: Tensor, context: int | None) -> Ca
     exposures = substrate.exposure(allocations, repeated)
     losses = substrate.user_loss(allocations, repeated)
     return Candidates(allocations, exposures, losses, torch.ones_like(losses, dtype=torch.bool))
+
+
+def _state(rule: AffineMaximizer) -> State:
+    arrays = {"allocations": rule.allocations, "boosts": rule.boosts, "weights": rule.weights}
+    return State({"history": history_of(rule.history)}, arrays)
+
+
+def _made(saved: Saved, substrate: Substrate | None) -> AffineMaximizer:
+    boosts = saved.array("boosts", (None, None))
+    allocations = saved.array("allocations", (boosts.shape[1], *allocation_shape(needed(substrate))))
+    weights = saved.array("weights", (needed(substrate).num_bidders,))
+    rule = AffineMaximizer(needed(substrate), allocations, boosts[0] if len(boosts) == 1 else boosts, weights)
+    rule.history = saved.history
+    return rule
+
+
+AFFINE_FILE = Codec(AffineMaximizer, _state, _made)

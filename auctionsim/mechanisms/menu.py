@@ -9,6 +9,7 @@ from auctionsim.claims import claimed
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.offers import Menu, MenuWriter, Offers, Thresholds, chosen_entries
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import Need
 from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, is_separable, same_substrate
@@ -192,6 +193,18 @@ def check_menus_fit(substrate: Substrate) -> None:
             f"menus let bidders choose independently, but {type(substrate).__name__} with {shape[0]} bidders cannot "
             f"give everybody its highest levers at once"
         )
+
+
+def have_own_levers(substrate: Substrate) -> bool:
+    """Tell whether bidders can be given levers independently, so that menus fit."""
+    try:
+        check_menus_fit(substrate)
+    except ValueError:
+        return False
+    return True
+
+
+OWN_LEVERS = Need("levers of each bidder's own, all combinations feasible", have_own_levers)
 
 
 def _filled(allocation: Tensor, context: int | None) -> Tensor | None:

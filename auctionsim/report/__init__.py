@@ -4,15 +4,13 @@ from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.report.page import render, write_report
 from auctionsim.report.records import (
     Confirmation,
-    Estimate,
     Findings,
     LearningPoint,
-    MechanismRow,
     MenuOption,
     ReplyPair,
-    TradeOffPoint,
 )
 from auctionsim.report.runs import write_runs_report
+from auctionsim.scoring.records import Estimate, MechanismRow, TradeOffPoint
 
 __all__ = [
     "Confirmation",

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auctionsim.mechanisms.training import TrainingPoint
-from auctionsim.report.records import Findings, LearningPoint, TradeOffPoint
+from auctionsim.report.records import Findings, LearningPoint
 from auctionsim.report.wording import PALETTE
+from auctionsim.scoring.records import TradeOffPoint
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "x")
 _DASHES = ("solid", "dash", "dot", "dashdot")

@@ -16,7 +16,6 @@ from auctionsim.report import wording
 from auctionsim.report.figures import trade_off_figures
 from auctionsim.report.heat_maps import Switch
 from auctionsim.report.page import Board, template_tools
-from auctionsim.report.records import TradeOffPoint
 from auctionsim.report.run_records import (
     Card,
     Judged,
@@ -30,6 +29,7 @@ from auctionsim.report.run_records import (
     text_of,
     title_of,
 )
+from auctionsim.scoring.records import TradeOffPoint
 from auctionsim.tables import read_parquet
 
 MOST_ROWS = 500  # of a table on the page; the file has them all
