@@ -53,7 +53,8 @@ def _objective_sentence(rows: list[MechanismRow]) -> str:
     share = (
         ""
         if best.objective_share is None
-        else f", {percent(best.objective_share.mean)} of the virtual-welfare optimum, the yardstick of truthful auctions"
+        else f", {percent(best.objective_share.mean)} of the virtual-welfare optimum, "
+        "the yardstick of truthful auctions"
     )
     return (
         f"With truthful bids {best.titled} has the largest objective, revenue − {best.user_weight:g} · user "

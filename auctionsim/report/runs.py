@@ -262,7 +262,7 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     }
     points = [
         TradeOffPoint(
-            mechanism=row.text("mechanism"),
+            mechanism=_titled(row),
             replicate=row.text("replicate"),
             user_weight=row.number("user_weight"),
             revenue=row.number("revenue"),
@@ -278,6 +278,12 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     figures = tuple(replace(figure, name=f"{key}-{figure.name}") for figure in trade_off_figures(points, 2))
     choices = tuple(sorted(figures[0].variants))
     return Board(f"{key}-trade-off", (Switch("replicate", choices, len(choices) - 1),), figures)
+
+
+def _titled(row: Record) -> str:
+    """Return a row's mechanism, with its recipe where that is not the full one; files of before do not say."""
+    recipe = row.text("recipe") if "recipe" in row else ""
+    return f"{row.text('mechanism')}, {recipe} recipe" if recipe else row.text("mechanism")
 
 
 def _market(row: Record) -> tuple[str, float]:
