@@ -280,7 +280,7 @@ def _is_movable(substrate: Substrate) -> bool:
     return True
 
 
-QUICK_STEPS = 100  # of the quick recipe: it starts near its end
+QUICK_STEPS = 60  # of the quick recipe: it starts near its end
 
 
 def _designed(problem: Problem) -> AffineMaximizer:

@@ -251,14 +251,15 @@ def _with_null(
     return torch.cat([null, levers], 1), torch.cat([torch.zeros_like(prices[:, :1]), prices], 1)
 
 
-QUICK_ENTRIES, QUICK_STEPS = 6, 400  # of the quick recipe
+QUICK_ENTRIES, QUICK_STEPS, QUICK_BATCH = 6, 200, 512  # of the quick recipe
 
 
 def menu_by_recipe(problem: Problem) -> MenuAuction:
     """Return the table's menu: the trainer's defaults, or fewer entries and steps."""
     view, priors, user_weight, seed, quick = problem
     if quick:
-        return train_menu(view, priors, user_weight, entries=QUICK_ENTRIES, steps=QUICK_STEPS, seed=seed)
+        sizes = {"entries": QUICK_ENTRIES, "steps": QUICK_STEPS, "batch": QUICK_BATCH}
+        return train_menu(view, priors, user_weight, **sizes, seed=seed)
     return train_menu(view, priors, user_weight, seed=seed)
 
 
