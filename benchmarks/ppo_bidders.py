@@ -14,7 +14,7 @@ import torch
 from auctionsim.agents.ppo import ITERATIONS, train_ppo
 from auctionsim.agents.ray_session import ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, build_game, register_envs
-from auctionsim.experiments.bidder_evaluation import score_bids
+from auctionsim.experiments.tables.bidder_scores import score_bids
 
 TRUTHFUL = ("second-price", "crosstalk", "neuron-affine", "neuron-auction")
 EQUILIBRIUM = ("first-price",)

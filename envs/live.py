@@ -87,7 +87,8 @@ def shipped_neurons() -> "BrandNeurons":
     file = resources.files("auctionsim.data") / "neurons" / f"{DEFAULT_SURFACE}.safetensors"
     if not file.is_file():
         raise ValueError(
-            f"no neurons ship with {DEFAULT_SURFACE}: python -m auctionsim.experiments.shipped_mechanisms makes them"
+            f"no neurons ship with {DEFAULT_SURFACE}: "
+            "python -m auctionsim.experiments.studies.shipped_mechanisms makes them"
         )
     with resources.as_file(file) as path:
         return BrandNeurons.load(path)

@@ -72,7 +72,8 @@ def shipped_mechanism(kind: str, surface: ResponseSurface) -> Mechanism:
     file = resources.files("auctionsim.data") / "mechanisms" / f"{kind}.{DEFAULT_SURFACE}.safetensors"
     if not file.is_file():
         raise ValueError(
-            f"no {kind} ships with {DEFAULT_SURFACE}: python -m auctionsim.experiments.shipped_mechanisms makes it"
+            f"no {kind} ships with {DEFAULT_SURFACE}: "
+            "python -m auctionsim.experiments.studies.shipped_mechanisms makes it"
         )
     with resources.as_file(file) as path:
         return load_mechanism(path, surface)

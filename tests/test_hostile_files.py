@@ -349,7 +349,7 @@ def test_prompts_with_a_file_that_is_too_long_or_climbs(tmp_path: Path) -> None:
 
 def test_brands_and_names_from_a_file_name_no_path(tmp_path: Path) -> None:
     """A name that becomes a path is cut to letters and digits first."""
-    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.running.preparation import slug
 
     for name in ("../../etc/passwd", "a/b", "..", "a\\b", "C:\\x", "~root", "a\0b"):
         made = slug(name)

@@ -13,7 +13,7 @@ from torch import Tensor
 from auctionsim import Outcome
 from auctionsim.brands import parse_brands
 from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game
-from auctionsim.experiments.shipped_mechanisms import WITH_NEURONS
+from auctionsim.experiments.studies.shipped_mechanisms import WITH_NEURONS
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import Uniform

@@ -11,12 +11,12 @@ import torch
 from measured_fakes import fake_surface
 from rich.console import Console
 
-from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.reply_counts import FIGURE, ReplyCountSettings, count_rows, main
-from auctionsim.experiments.sections.reply_counts import trend
-from auctionsim.experiments.support.running import Row, kept_section
-from auctionsim.experiments.support.sub_surfaces import cells_of
-from auctionsim.experiments.support.thinning import measured_counts, thinned
+from auctionsim.experiments.running.run import Row, kept_section
+from auctionsim.experiments.running.sub_surfaces import cells_of
+from auctionsim.experiments.running.thinning import measured_counts, thinned
+from auctionsim.experiments.studies.reply_counts import FIGURE, ReplyCountSettings, count_rows, main
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
+from auctionsim.experiments.tables.reply_counts import trend
 from auctionsim.substrates import Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())

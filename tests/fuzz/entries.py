@@ -25,7 +25,7 @@ from auctionsim import mechanisms as m
 from auctionsim.brands import Brand, parse_brands
 from auctionsim.cli.options import numbers, whole_numbers
 from auctionsim.comparison import compare
-from auctionsim.experiments.say import parse_boosts
+from auctionsim.experiments.studies.say import parse_boosts
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons import BrandNeurons
 from auctionsim.outcome import Outcome
