@@ -20,7 +20,7 @@ from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer

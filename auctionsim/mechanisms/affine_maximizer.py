@@ -8,7 +8,6 @@ from auctionsim.checks import checked_tensor
 from auctionsim.mechanisms.candidates import MOST_CELLS, Candidates, context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of, needed
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, same_substrate
 
@@ -64,7 +63,6 @@ class AffineMaximizer(Mechanism):
                 f"boosts must be finite, (entry={entries},) or (slot={slots}, entry), got {tuple(boosts.shape)}"
             )
         self.boosts = boosts.view(-1, entries)
-        self.history: tuple[TrainingPoint, ...] = ()
         contexts: list[int | None] = [*range(slots - 1), None]
         self._lists = [listed(substrate, self.allocations, context) for context in contexts]
 

@@ -11,7 +11,8 @@ from auctionsim.mechanisms.affine_maximizer import AFFINE_FILE, AffineMaximizer,
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.table import Entry, Problem, register
-from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, evaluated, geometric
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.items import Items

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.records import Record
 from auctionsim.storage import Stored
 from auctionsim.substrates.protocol import Substrate

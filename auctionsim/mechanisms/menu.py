@@ -10,7 +10,6 @@ from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.offers import Menu, MenuWriter, Offers, Thresholds, chosen_entries
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import Need
-from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, is_separable, same_substrate
 
@@ -55,7 +54,6 @@ class MenuAuction(Mechanism):
             null if reference is None else _checked_reference(reference, substrate).to(torch.float64, copy=True)
         )
         self.menus = menus if not isinstance(menus, Menu) else _checked_menu(menus, substrate)
-        self.history: tuple[TrainingPoint, ...] = ()
         self._tables: list[Offers] | None = None if not isinstance(self.menus, Menu) else self._slots(self.menus)
         single = self._tables is not None and self.num_features == 1
         self._thresholds = [Thresholds.of(table) for table in self._tables or ()] if single else None

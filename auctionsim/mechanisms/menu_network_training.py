@@ -13,7 +13,8 @@ from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.menu_training import menu_by_recipe
 from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.table import Entry, Problem, register
-from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import Profiles, Progress, evaluated, geometric
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable

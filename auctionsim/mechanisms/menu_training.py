@@ -14,7 +14,8 @@ from auctionsim.mechanisms.menu_losses import MenuLosses
 from auctionsim.mechanisms.menu_polishing import Polish, can_polish
 from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.table import Entry, Problem, register
-from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, evaluated, geometric
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of

@@ -1,6 +1,6 @@
 """One page that tells what a run found: records in, a self-contained HTML file out."""
 
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.report.page import render, write_report
 from auctionsim.report.records import (
     Confirmation,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.scoring.records import Estimate, MechanismRow, TradeOffPoint
 from auctionsim.substrates.surface import ResponseSurface

@@ -29,7 +29,7 @@ from auctionsim.report.run_records import (
     text_of,
     title_of,
 )
-from auctionsim.scoring.records import TradeOffPoint
+from auctionsim.scoring.records import TradeOffPoint, titled
 from auctionsim.tables import read_parquet
 
 MOST_ROWS = 500  # of a table on the page; the file has them all
@@ -283,7 +283,7 @@ def _trade_off(folder: Path, key: str) -> Board | None:
 def _titled(row: Record) -> str:
     """Return a row's mechanism, with its recipe where that is not the full one; files of before do not say."""
     recipe = row.text("recipe") if "recipe" in row else ""
-    return f"{row.text('mechanism')}, {recipe} recipe" if recipe else row.text("mechanism")
+    return titled(row.text("mechanism"), recipe)
 
 
 def _market(row: Record) -> tuple[str, float]:

@@ -68,7 +68,7 @@ class MechanismRow(NamedTuple):
     @property
     def titled(self) -> str:
         """The label, with the recipe where that is not the full one: what tables show."""
-        return f"{self.mechanism}, {self.recipe} recipe" if self.recipe else self.mechanism
+        return titled(self.mechanism, self.recipe)
 
     @property
     def regret_is_exact(self) -> bool:
@@ -78,6 +78,16 @@ class MechanismRow(NamedTuple):
 
 ESTIMATES = ("revenue", "bidder_utility", "welfare", "user_loss", "objective", "objective_share", "regret")
 ESTIMATES += ("ir_violation", "participation_gain")
+
+
+def titled(mechanism: str, recipe: str) -> str:
+    """Return a mechanism's label with its recipe, "" for the full one or a closed form.
+
+    Example:
+        >>> titled("affine maximizer", "quick")
+        'affine maximizer, quick recipe'
+    """
+    return f"{mechanism}, {recipe} recipe" if recipe else mechanism
 
 
 class TradeOffPoint(NamedTuple):

@@ -25,7 +25,7 @@ from auctionsim.mechanisms import (
     load_mechanism,
     save_mechanism,
 )
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.report.records import (
