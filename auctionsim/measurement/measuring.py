@@ -45,6 +45,7 @@ class Progress(NamedTuple):
 
 
 Report = Callable[[Progress], None]
+"""A function that is called whenever a measurement gets on."""
 _MAKERS = "made_by.json"  # which runs measured units of the folder
 
 

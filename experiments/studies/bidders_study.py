@@ -6,14 +6,21 @@ auctionsim bidders study --out runs/learned
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
 from auctionsim import metrics
-from auctionsim.agents import EquilibriumLearner, ExponentialWeights, Strategy, Truthful, learn_by_context
+from auctionsim.agents import (
+    EquilibriumLearner,
+    ExponentialWeights,
+    HedgeSettings,
+    Strategy,
+    Truthful,
+    learn_by_context,
+)
 from auctionsim.envs import AuctionGame
 from auctionsim.experiments.figures.bidders_study import draw
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
@@ -237,10 +244,10 @@ def learned(settings: LearnedSettings, auction: Auction, learner: str, seed: int
         observe = ("context",) if seeing else ()
         climbing = EquilibriumLearner(rule, place, PRIOR, seed=seed, batch=settings.batch, observe=observe)
         return climbing.train(settings.updates)
-    grid: dict[str, Any] = {"bids": settings.bids, "batch": settings.field}
+    grid = HedgeSettings(bids=settings.bids, batch=settings.field)
     if seeing:
-        return learn_by_context(rule, place, PRIOR, settings.rounds, seed=seed, **grid)
-    return ExponentialWeights(rule, place, PRIOR, seed=seed, **grid).train(settings.rounds)
+        return learn_by_context(rule, place, PRIOR, settings.rounds, seed=seed, settings=grid)
+    return ExponentialWeights(rule, place, PRIOR, seed=seed, settings=grid).train(settings.rounds)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from auctionsim.agents import EquilibriumLearner, LearningStep
+from auctionsim.agents import AscentSettings, EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.comparison import compare
 from auctionsim.console import table_console
@@ -35,7 +35,7 @@ from auctionsim.experiments.tables.bidder_scores import evaluate
 from auctionsim.experiments.tables.compare import flat
 from auctionsim.experiments.tables.mechanisms import MENU
 from auctionsim.kept import key_digest
-from auctionsim.mechanisms import TrainingPoint, train_menu
+from auctionsim.mechanisms import Schedule, TrainingPoint, train_menu
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 from auctionsim.priors import parse_priors, product
 from auctionsim.substrates import ResponseSurface
@@ -228,8 +228,10 @@ def menu_score(
         entries=int(config["entries"]),
         steps=settings.steps,
         batch=int(config["batch"]),
-        learning_rate=float(config["learning_rate"]),
-        inverse_temperatures=(first, first * float(config["inverse_temperature_growth"])),
+        schedule=Schedule(
+            learning_rate=float(config["learning_rate"]),
+            inverse_temperatures=(first, first * float(config["inverse_temperature_growth"])),
+        ),
         seed=settings.seed,
         progress=tell,
     )
@@ -265,9 +267,11 @@ def bidder_score(
         game.prior,
         seed=settings.seed,
         batch=int(config["batch"]),
-        hidden=int(config["hidden"]),
-        learning_rate=float(config["learning_rate"]),
-        smoothing=float(config["smoothing"]),
+        ascent=AscentSettings(
+            hidden=int(config["hidden"]),
+            learning_rate=float(config["learning_rate"]),
+            smoothing=float(config["smoothing"]),
+        ),
     )
 
     def tell(step: LearningStep) -> None:

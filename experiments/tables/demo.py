@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.agents.ppo import Running
 from auctionsim.comparison import best_single_setting, compare, estimate, trade_off
 from auctionsim.experiments.running.demo_settings import DemoSettings
 from auctionsim.experiments.running.kept_stages import as_row, kept_stage, record_from
@@ -276,7 +277,7 @@ def _trained(
         [[1.0]] * len(names),
         seed=settings.seed,
         iterations=settings.learning_iterations,
-        env_runner=NeuronAuctionEnvRunner,
+        running=Running(env_runner=NeuronAuctionEnvRunner),
         progress=lambda _: tick(),
     )
     return [

@@ -102,7 +102,7 @@ def test_all_samples_are_the_surface_itself_and_nothing_else_moves(feature: str,
     fewer = thinned(whole, feature, 1, np.random.default_rng(0))
     other = next(name for name in whole.measured_features if name != feature)
     assert torch.equal(read(fewer, other), read(whole, other))
-    assert torch.equal(fewer.replicates["A"].user_loss.mean, whole.replicates["A"].user_loss.mean)
+    assert torch.equal(fewer.replicates["A"].losses["kl"].mean, whole.replicates["A"].losses["kl"].mean)
     assert torch.equal(fewer.replicates["B"].features.mean, whole.replicates["B"].features.mean)
     assert not torch.equal(read(fewer, feature), read(whole, feature))
 
