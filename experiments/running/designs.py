@@ -47,6 +47,10 @@ class Designs:
         self.folder = folder
         self._entries = entries
 
+    def kept_in(self, folder: Path) -> "Designs":
+        """Return designs of the same entries that are kept in a folder."""
+        return Designs(folder, self._entries)
+
     def entry(self, name: str) -> Entry:
         """Return a mechanism's entry.
 

@@ -10,7 +10,7 @@ from auctionsim.experiments.tables.mechanisms import MENU, VCG, recipe_sentence
 from auctionsim.report.records import MenuOption
 from auctionsim.report.wording import estimate as written
 from auctionsim.report.wording import number, percent, setting
-from auctionsim.scoring import MechanismRow
+from auctionsim.scoring import MechanismRow, tidy
 
 FIGURES = {
     "trade_off.png": "Every mechanism over the user weight; A solid, B dashed (Fig. 5).",
@@ -132,6 +132,9 @@ def flat(rows: Sequence[MechanismRow]) -> dict[str, Any]:
         replicate = row["replicate"]
         for name, value in row.items():
             if name in ("mechanism", "replicate", "user_weight"):
+                continue
+            if name in ("recipe", "loss", "loss_unit"):  # the same on both replicates
+                record[name] = value
                 continue
             base, mark, end = _split(name)
             record[f"{base}_{replicate}{mark}{end}"] = float("nan") if value is None else value
