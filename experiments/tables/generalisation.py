@@ -70,10 +70,10 @@ def lost_by_context(deployed: Sequence[Row]) -> list[str]:
             continue
         worse = [context for context in both if _difference(unseen[context], seen[context])[1] < 0]
         better = [context for context in both if _difference(unseen[context], seen[context])[0] > 0]
-        kept = median(unseen[context]["objective_share"] for context in both)
+        kept, told = (median(rows[context]["objective_share"] for context in both) for rows in (unseen, seen))
         sentences.append(
             f"{mechanism}: in a context that it never saw it keeps a median {percent(kept)} of that context's optimum "
-            f"on B (with it: {percent(median(seen[context]['objective_share'] for context in both))}); the unseen design is "
+            f"on B (with it: {percent(told)}); the unseen design is "
             f"worse by more than its interval in {len(worse)} of {len(both)} contexts, better in {len(better)}."
         )
     return sentences
