@@ -9,8 +9,8 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
+from auctionsim.envs.shares import bids_of_shares, share_box
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
-from auctionsim.envs.wrappers import bids_of_shares, share_box
 
 Rows = None | int | Iterable[int]
 

@@ -12,9 +12,10 @@ from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
 from auctionsim.brands import parse_brands
+from auctionsim.experiments.running.geometry import geometry_from
 from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out
 from auctionsim.experiments.running.run import kept_section
-from auctionsim.experiments.running.subsets import geometry_from, market_of
+from auctionsim.experiments.running.subsets import market_of
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptMarkets, main, report
 from auctionsim.experiments.tables.crosstalk import orthogonality
 from auctionsim.prompts import build_prompts

@@ -164,9 +164,9 @@ def neurons_frontier(
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
     from auctionsim.experiments.running.preparation import slug
-    from auctionsim.experiments.studies.neurons_frontier import FrontierSettings, main
+    from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings, main
 
-    settings = FrontierSettings(
+    settings = NeuronsFrontierSettings(
         harm_aware=harm_aware,
         plain=plain,
         folder=out or Path("runs") / slug("neurons-frontier", Path(harm_aware).stem, Path(plain).stem, str(seed)),
@@ -195,9 +195,11 @@ def market_regret(
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
     from auctionsim.experiments.running.measured import subsets_named
-    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
+    from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
 
-    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds))
+    settings = CrosstalkRegretSettings(
+        out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds)
+    )
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
     lists = by_name(names, subsets_named)
     markets = by_name(filter(None, grids.split(",")), surface_named)

@@ -145,9 +145,9 @@ def study(
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.running.preparation import slug
-    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
+    from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
-    settings = LearnedSettings(
+    settings = BiddersStudySettings(
         surface=surface,
         folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
         feature=feature,

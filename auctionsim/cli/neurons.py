@@ -95,10 +95,10 @@ def compare(
     ] = Path("runs/neurons-compare"),
 ) -> None:
     """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
+    from auctionsim.experiments.running.frontier import FrontierSettings
     from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
     from auctionsim.neurons import METHODS
-    from auctionsim.neurons.frontier import FrontierSettings
     from auctionsim.prompts import build_prompts
 
     parsed = parse_markets(markets)

@@ -82,13 +82,13 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
 
 
 def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
+    from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
 
     lists = {name: surfaces.subsets(name) for name in SUBSETS}
     grids = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
     places = ",".join(map(surfaces.place, grids))
     seeds = (study.seed, study.seed + 1)
-    settings = MarketRegretSettings(study.folder / "market-regret", seeds=seeds)
+    settings = CrosstalkRegretSettings(study.folder / "market-regret", seeds=seeds)
     subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
     options = {"grids": places, "seeds": _commas(seeds)}
     command = _words("auction", "market-regret", *subsets, **options, out=settings.folder)
@@ -102,11 +102,11 @@ def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -
 
 
 def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.neurons_frontier import FrontierSettings, main
+    from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings, main
 
     aware, plain = surfaces.surface(PAIR), surfaces.surface(PLAIN)
     folder = study.folder / "neurons-frontier"
-    settings = FrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
+    settings = NeuronsFrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
     options = {"harm_aware": settings.harm_aware, "plain": settings.plain, "seed": study.seed}
     command = _words("auction", "neurons-frontier", **options, out=folder)
     inputs = {"harm_aware": aware.digest, "plain": plain.digest}
@@ -119,11 +119,11 @@ def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console)
 
 
 def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
+    from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
     surface = surfaces.surface(PAIR)
     seeds = tuple(range(study.seed, study.seed + 3))
-    settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
+    settings = BiddersStudySettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
     command = _words("bidders", "study", surface=settings.surface, seeds=_commas(seeds), out=settings.folder)
     shows = "learned against truthful bidders in every mechanism"
     go = partial(_with, main, settings, surface, console)
@@ -195,9 +195,9 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
 
 def _frontier(study: StudySettings, console: Console) -> Stage:
     from auctionsim.brands import parse_brands
+    from auctionsim.experiments.running.frontier import FrontierSettings
     from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
-    from auctionsim.neurons.frontier import FrontierSettings
     from auctionsim.neurons.methods import DEFAULT_METHOD
     from auctionsim.prompts import build_prompts
 

@@ -127,7 +127,7 @@ class Training:
         return LEARNERS[self.learner] if self.iterations is None else checked_count(self.iterations, "iterations")
 
 
-class Learned(NamedTuple):
+class LearnedBidders(NamedTuple):
     """What training gave.
 
     Attributes:
@@ -163,7 +163,7 @@ def learn(
     folder: Path,
     progress: Callable[[LearningStep], None],
     checkpoint: Checkpoint | PPOCheckpoint | None = None,
-) -> Learned:
+) -> LearnedBidders:
     """Let bidders learn, and keep them in a folder: `bidders.safetensors`, and PPO's checkpoint beside it.
 
     Args:
@@ -199,7 +199,7 @@ def learn(
         "curve": [[step.iteration, list(step.utility), list(step.bid_ratio)] for step in curve],
     }
     save_strategies(folder / FILE, strategies, record)
-    return Learned(strategies, curve, folder / FILE)
+    return LearnedBidders(strategies, curve, folder / FILE)
 
 
 def kept_bidders(folder: Path) -> SavedBidders:

@@ -1,27 +1,44 @@
 """A market measured small: every subset of its brands amplified together, and how far apart their neurons are."""
 
+import itertools
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.experiments.running.geometry import Geometry, geometry, geometry_from
 from auctionsim.experiments.running.kept_neurons import HIGHEST, STAGE, Place, neurons_key
 from auctionsim.experiments.running.preparation import Stages, kept_list
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Workers
 from auctionsim.neurons import BrandNeurons
-from auctionsim.neurons.crosstalk import Geometry, geometry, joint_settings
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.prompts import PromptSet
 from auctionsim.records import Record, json_in
 from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement, Replicate
+
+
+def subsets(num_brands: int) -> list[tuple[int, ...]]:
+    """Return every set of brands, the empty one first, smaller before larger."""
+    sizes = range(num_brands + 1)
+    return [chosen for size in sizes for chosen in itertools.combinations(range(num_brands), size)]
+
+
+def joint_settings(num_brands: int, num_neurons: float, amplification: float) -> Float[Tensor, "subset brand lever"]:
+    """Return one allocation a subset: its brands at the levers given, the others at null."""
+    chosen = subsets(num_brands)
+    allocation = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(len(chosen), num_brands, 1)
+    for row, brands in enumerate(chosen):
+        allocation[row, list(brands)] = torch.tensor([num_neurons, amplification], dtype=torch.float64)
+    return allocation
 
 
 def kept_subsets(
@@ -105,26 +122,6 @@ def _read_geometry(path: Path) -> dict[str, object]:
         return dict(Record(json_in(path), "it").content)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
-
-
-def geometry_from(record: Mapping[str, object]) -> Geometry:
-    """Read the matrices that a list's provenance holds.
-
-    Raises:
-        ValueError: One is missing, or is no matrix.
-    """
-    missing = [name for name in Geometry._fields if name not in record]
-    if missing:
-        raise ValueError(f"no {missing[0]} was kept: these subsets were measured without their neurons' geometry")
-    return Geometry(*(_matrix(record[name], name) for name in Geometry._fields))
-
-
-def _matrix(rows: object, name: str) -> Tensor:
-    listed = Record({name: rows}, "geometry").items(name)
-    numbers = [Record({name: row}, "geometry").numbers(name) for row in listed]
-    if not numbers or {len(row) for row in numbers} != {len(numbers)}:
-        raise ValueError(f"geometry, {name} must be a square matrix, got rows of {[len(row) for row in numbers]}")
-    return torch.tensor(numbers, dtype=torch.float64)
 
 
 def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:

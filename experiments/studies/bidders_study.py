@@ -36,7 +36,7 @@ EVALUATED = 10_000  # added to a seed where learned bids are scored: other valua
 
 
 @dataclass(frozen=True)
-class LearnedSettings:
+class BiddersStudySettings:
     """Who learns in what.
 
     Attributes:
@@ -107,7 +107,7 @@ class Auction(NamedTuple):
     scored: Mapping[str, Substrate]
 
 
-class Learned(NamedTuple):
+class BiddersStudy(NamedTuple):
     """What was found.
 
     Attributes:
@@ -122,7 +122,7 @@ class Learned(NamedTuple):
     section: Section
 
 
-def main(settings: LearnedSettings, surface: ResponseSurface, command: str, console: Console) -> Learned:
+def main(settings: BiddersStudySettings, surface: ResponseSurface, command: str, console: Console) -> BiddersStudy:
     """Let bidders learn in every mechanism, score them, and write tables, a figure and what they say.
 
     Args:
@@ -154,17 +154,17 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
     bidders = [row for row in rows if row["table"] == "bidders"]
     draw(plays, settings.folder / "learned_bids.png")
     section = Section(
-        "Learned against truthful bidders",
+        "BiddersStudy against truthful bidders",
         prose(opening(settings), plays, bidders),
         {"learned_bids.png": "Revenue and user loss on replicate A, from truth (hollow) to learned bids (filled)"},
         (menu_claim(bidders),),
     )
     run.finish({"plays": plays, "bidders": bidders}, section, command=command, console=console)
-    return Learned(tuple(plays), tuple(bidders), section)
+    return BiddersStudy(tuple(plays), tuple(bidders), section)
 
 
 def surface_auctions(
-    settings: LearnedSettings, sold: ResponseSurface, user_weight: float, seed: int
+    settings: BiddersStudySettings, sold: ResponseSurface, user_weight: float, seed: int
 ) -> Iterator[Auction]:
     """Yield every mechanism on the surface; the KL tilt among distributions over its measured interventions."""
     shape = {"entries": settings.entries, "steps": settings.menu_steps}
@@ -192,7 +192,7 @@ def item_auctions(num_bidders: int) -> Iterator[Auction]:
         yield Auction(f"one item, {name} price", rule, items, {"A": items})
 
 
-def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed: int) -> Iterator[Row]:
+def scored(settings: BiddersStudySettings, auction: Auction, user_weight: float, seed: int) -> Iterator[Row]:
     """Yield one auction's rows: what bidders lose by not lying and by having learned, what the auction gives."""
     game = AuctionGame(auction.mechanism, auction.substrate, PRIOR, rounds=1, dtype=torch.float64)
     n = auction.substrate.num_bidders
@@ -223,7 +223,7 @@ def spread(name: str, value: float, interval: Interval) -> Row:
     return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def learned(settings: LearnedSettings, auction: Auction, learner: str, seed: int) -> list[Strategy]:
+def learned(settings: BiddersStudySettings, auction: Auction, learner: str, seed: int) -> list[Strategy]:
     """Return what bidders learned in an auction, by its context where they see one."""
     rule, place = auction.mechanism, auction.substrate
     seeing = settings.sees_context and bool(contexts_of(place))
@@ -280,7 +280,7 @@ def play_samples(
     return dict(zip(QUANTITIES, numbers, strict=True))
 
 
-def opening(settings: LearnedSettings) -> str:
+def opening(settings: BiddersStudySettings) -> str:
     """Say who learns in what."""
     rule = "one for every public context" if settings.sees_context else "the same in every public context"
     return (

@@ -12,7 +12,7 @@ from auctionsim.experiments.figures.bidders_train import draw_learning
 from auctionsim.experiments.running.bidders import (
     RLLIB,
     Arena,
-    Learned,
+    LearnedBidders,
     Training,
     bidders_file,
     kept_bidders,
@@ -67,7 +67,7 @@ class TrainingRun(NamedTuple):
         return Checkpoint(place.with_suffix(".safetensors"), self.key, OFTEN)
 
 
-def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command: str) -> Learned:
+def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command: str) -> LearnedBidders:
     """Train, or go on where an earlier run of the same was stopped, and write the run folder.
 
     A folder that holds this very training, finished, is left as it is. What a run of other settings left behind is
@@ -86,7 +86,7 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
         kept = kept_bidders(run.folder)
         reports = Record(kept.record, f"{run.folder / FILES[0]}:").items("curve")
         curve = [learning_step(item, run.training.updates, len(kept.strategies)) for item in reports]
-        return Learned(kept.strategies, curve, run.folder / FILES[0])
+        return LearnedBidders(kept.strategies, curve, run.folder / FILES[0])
     begin(run.folder, plan, command, run.key["settings"], stale=(*FILES, *EVALUATION))
     _drop_rllib(run.folder / RLLIB)
     checkpoint = run.checkpoint()
@@ -103,7 +103,7 @@ def _drop_rllib(folder: Path) -> None:
 
 
 def _write_run(
-    run: TrainingRun, learned: Learned, plan: str, checkpoint: Checkpoint | PPOCheckpoint, command: str
+    run: TrainingRun, learned: LearnedBidders, plan: str, checkpoint: Checkpoint | PPOCheckpoint, command: str
 ) -> None:
     """Write learning.parquet and .csv, learning.png, and run.json last of all, so that `report` shows the folder."""
     folder, arena, training = run.folder, run.arena, run.training

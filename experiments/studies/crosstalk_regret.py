@@ -29,7 +29,7 @@ from auctionsim.substrates import MeasuredList, ResponseSurface
 
 
 @dataclass(frozen=True)
-class MarketRegretSettings:
+class CrosstalkRegretSettings:
     """What is compared.
 
     A market of subsets has two settings a brand, so a short training with few entries finds what a long one does; a
@@ -99,7 +99,7 @@ class Market(NamedTuple):
         return ", ".join(brand_names(self.surface))
 
 
-class MarketRegret(NamedTuple):
+class CrosstalkRegret(NamedTuple):
     """What was found.
 
     Attributes:
@@ -112,12 +112,12 @@ class MarketRegret(NamedTuple):
 
 
 def main(
-    settings: MarketRegretSettings,
+    settings: CrosstalkRegretSettings,
     lists: Mapping[str, MeasuredList],
     grids: Mapping[str, ResponseSurface],
     command: str,
     console: Console,
-) -> MarketRegret:
+) -> CrosstalkRegret:
     """Design and score every mechanism in every market, draw the figure, write tables and section.
 
     Args:
@@ -154,7 +154,7 @@ def main(
         resamples=settings.resamples,
     )
     run.finish({"markets": rows}, found, command=command, console=console)
-    return MarketRegret(tuple(rows), found)
+    return CrosstalkRegret(tuple(rows), found)
 
 
 FIGURE = "regret_over_crosstalk.png"
@@ -165,7 +165,7 @@ CAPTION = (
 
 
 def markets_of(
-    settings: MarketRegretSettings, lists: Mapping[str, MeasuredList], grids: Mapping[str, ResponseSurface]
+    settings: CrosstalkRegretSettings, lists: Mapping[str, MeasuredList], grids: Mapping[str, ResponseSurface]
 ) -> Iterator[Market]:
     """Yield the pairs and triples of every list, then the grids."""
     for source, measured in lists.items():
@@ -176,7 +176,7 @@ def markets_of(
         yield Market(source, surface, is_grid=True)
 
 
-def market_rows(settings: MarketRegretSettings, market: Market) -> list[Row]:
+def market_rows(settings: CrosstalkRegretSettings, market: Market) -> list[Row]:
     """Return a market's rows, a user weight and mechanism each: designed on and paid by replicate A."""
     priors = parse_priors(settings.prior)
     view = market.surface.sell(settings.feature).replicate("A")
@@ -200,7 +200,7 @@ def market_rows(settings: MarketRegretSettings, market: Market) -> list[Row]:
 
 
 def _mechanism_rows(
-    settings: MarketRegretSettings, view: ResponseSurface, priors: Priors, user_weight: float, *, is_grid: bool
+    settings: CrosstalkRegretSettings, view: ResponseSurface, priors: Priors, user_weight: float, *, is_grid: bool
 ) -> Iterator[Row]:
     by_mechanism: dict[str, list[Row]] = {}
     for seed in settings.seeds:
@@ -230,7 +230,7 @@ def _mechanism_rows(
 
 
 def _mechanisms(
-    settings: MarketRegretSettings,
+    settings: CrosstalkRegretSettings,
     view: ResponseSurface,
     priors: Priors,
     user_weight: float,
@@ -250,7 +250,7 @@ def _mechanisms(
     )
 
 
-def opening(settings: MarketRegretSettings, rows: Sequence[Row]) -> str:
+def opening(settings: CrosstalkRegretSettings, rows: Sequence[Row]) -> str:
     """Say which markets there are, what is sold in them, and what crosstalk means."""
     markets = dict.fromkeys((row["source"], row["market"]) for row in rows)
     sources = dict.fromkeys(row["source"] for row in rows)

@@ -18,6 +18,14 @@ from rich.console import Console
 from auctionsim.brands import Brand
 from auctionsim.console import table_console
 from auctionsim.experiments.figures.neurons_compare import draw_frontiers
+from auctionsim.experiments.running.frontier import (
+    FrontierCell,
+    FrontierChoice,
+    FrontierSettings,
+    choices,
+    frontier_cells,
+    settings_of_one,
+)
 from auctionsim.experiments.running.kept_stages import model_inputs
 from auctionsim.experiments.running.preparation import Stages, slug
 from auctionsim.experiments.running.run import Run
@@ -35,7 +43,6 @@ from auctionsim.kept import difference
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
-from auctionsim.neurons.frontier import Cell, Choice, FrontierSettings, choices, frontier_cells, settings_of_one
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import METHODS
 from auctionsim.prompts import PromptSet
@@ -91,7 +98,7 @@ def main(
     run = Run(settings.folder, settings, {"model": model.identity})
     run.begin(command)
     rows: list[FrontierRow] = []
-    cells: dict[tuple[str, str], tuple[Cell, ...]] = {}
+    cells: dict[tuple[str, str], tuple[FrontierCell, ...]] = {}
     with Stages(console) as stages:
         for category, brands in settings.markets:
             market = _Market(settings, model, category, brands, prompts_of(category), digest)
@@ -153,13 +160,16 @@ class _Market:
 
     def measured(
         self, index: int, rankings: Mapping[str, BrandNeurons], stages: Stages
-    ) -> dict[str, tuple[list[Cell], list[Choice]]]:
+    ) -> dict[str, tuple[list[FrontierCell], list[FrontierChoice]]]:
         """Return every method's validation cells and choices for one brand."""
         found, name = {}, self.brands[index].name
         with stages.stage(f"{name}: settings", len(rankings)) as tick:
             for method, neurons in rankings.items():
                 record = self._kept(f"{name}-{method}", partial(self._measure, neurons, index))
-                found[method] = ([Cell(*row) for row in record["cells"]], [_choice(row) for row in record["choices"]])
+                found[method] = (
+                    [FrontierCell(*row) for row in record["cells"]],
+                    [_choice(row) for row in record["choices"]],
+                )
                 tick()
         return found
 
@@ -174,9 +184,9 @@ class _Market:
         self,
         index: int,
         rankings: Mapping[str, BrandNeurons],
-        found: Mapping[str, tuple[list[Cell], list[Choice]]],
+        found: Mapping[str, tuple[list[FrontierCell], list[FrontierChoice]]],
         stages: Stages,
-    ) -> dict[tuple[str, Cell | None], Replied]:
+    ) -> dict[tuple[str, FrontierCell | None], Replied]:
         """Sample replies under every chosen setting, one batch a prompt; (method, None) is the untouched model."""
         picked = [
             (method, cell)
@@ -194,7 +204,7 @@ class _Market:
         return untouched | dict(zip(picked, numbers[1:], strict=True))
 
     def _reply(
-        self, index: int, rankings: Mapping[str, BrandNeurons], picked: Sequence[tuple[str, Cell]]
+        self, index: int, rankings: Mapping[str, BrandNeurons], picked: Sequence[tuple[str, FrontierCell]]
     ) -> dict[str, Any]:
         """Every method's ranking of the brand stands in as a bidder of its own, one of them active a row."""
         names, some = list(rankings), list(rankings.values())
@@ -248,11 +258,11 @@ class _Market:
         return record
 
 
-def _choice(row: Sequence[Any]) -> Choice:
+def _choice(row: Sequence[Any]) -> FrontierChoice:
     limit, cell, untouched, probability, kl, kinds = row
-    chosen = None if cell is None else Cell(*cell)
+    chosen = None if cell is None else FrontierCell(*cell)
     by_kind = {kind: (float(before), float(after)) for kind, (before, after) in kinds.items()}
-    return Choice(limit, chosen, untouched, probability, kl, by_kind)
+    return FrontierChoice(limit, chosen, untouched, probability, kl, by_kind)
 
 
 def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: Callable[[str], PromptSet]) -> str:

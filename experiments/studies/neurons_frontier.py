@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FrontierSettings:
+class NeuronsFrontierSettings:
     """Which two surfaces are compared, and how.
 
     Attributes:
@@ -107,7 +107,11 @@ class Frontiers(NamedTuple):
 
 
 def main(
-    settings: FrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface, command: str, console: Console
+    settings: NeuronsFrontierSettings,
+    harm_aware: ResponseSurface,
+    plain: ResponseSurface,
+    command: str,
+    console: Console,
 ) -> Frontiers:
     """Sweep the user weight on both surfaces, compare them at equal loss and at equal revenue, and write it all.
 
@@ -149,7 +153,7 @@ def main(
 
 
 def surfaces_of(
-    settings: FrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface
+    settings: NeuronsFrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface
 ) -> tuple[tuple[str, ResponseSurface], ...]:
     """Name the surfaces for tables."""
     return (f"harm-aware ({settings.harm_aware})", harm_aware), (f"plain ({settings.plain})", plain)
@@ -169,7 +173,7 @@ def checked_pair(one: ResponseSurface, other: ResponseSurface) -> None:
             raise ValueError(f"both surfaces must have the same {what}, got {', '.join(here)} and {', '.join(there)}")
 
 
-def swept(settings: FrontierSettings, sold: Mapping[str, ResponseSurface], mechanism: str) -> Iterator[Row]:
+def swept(settings: NeuronsFrontierSettings, sold: Mapping[str, ResponseSurface], mechanism: str) -> Iterator[Row]:
     """Yield one mechanism's rows on both surfaces."""
     resampled = {}
     for name, surface in sold.items():
@@ -182,14 +186,16 @@ def swept(settings: FrontierSettings, sold: Mapping[str, ResponseSurface], mecha
         yield from equal_rows(one, other, {"mechanism": mechanism, "replicate": replicate})
 
 
-def designed_at(settings: FrontierSettings, surface: ResponseSurface, mechanism: str, weight: float) -> Mechanism:
+def designed_at(
+    settings: NeuronsFrontierSettings, surface: ResponseSurface, mechanism: str, weight: float
+) -> Mechanism:
     """Return the mechanism, designed on replicate A."""
     if mechanism == OPTIMUM:
         return VirtualWelfareMaximizer(surface, PRIOR, weight)
     return train_affine_maximizer(surface, PRIOR, weight, steps=settings.steps, seed=settings.seed)
 
 
-def played(settings: FrontierSettings, surface: ResponseSurface, mechanism: str) -> Played:
+def played(settings: NeuronsFrontierSettings, surface: ResponseSurface, mechanism: str) -> Played:
     """Clear the same profiles at every weight."""
     profiles = draw_profiles(surface, PRIOR, settings.draws, settings.seed)
     outcomes = [designed_at(settings, surface, mechanism, w)(*profiles) for w in settings.user_weights]
@@ -243,7 +249,7 @@ def spread(name: str, values: Array) -> Row:
     }
 
 
-def point_rows(settings: FrontierSettings, found: Played, means: Resampled, key: Row) -> Iterator[Row]:
+def point_rows(settings: NeuronsFrontierSettings, found: Played, means: Resampled, key: Row) -> Iterator[Row]:
     for k, replicate in enumerate(REPLICATES):
         for w, weight in enumerate(settings.user_weights):
             loss, revenue = means.loss[replicate][:, w], means.revenue[:, w]
@@ -261,7 +267,7 @@ def point_rows(settings: FrontierSettings, found: Played, means: Resampled, key:
             }
 
 
-def step_rows(settings: FrontierSettings, means: Resampled, key: Row) -> Iterator[Row]:
+def step_rows(settings: NeuronsFrontierSettings, means: Resampled, key: Row) -> Iterator[Row]:
     """Yield what each rise of the user weight changes, paired by profiles."""
     pairs = list(zip(settings.user_weights, settings.user_weights[1:], strict=False))
     for replicate in REPLICATES:
@@ -329,7 +335,7 @@ def single_rows(name: str, surface: ResponseSurface) -> Iterator[Row]:
             }
 
 
-def opening(settings: FrontierSettings, sold: Mapping[str, ResponseSurface]) -> str:
+def opening(settings: NeuronsFrontierSettings, sold: Mapping[str, ResponseSurface]) -> str:
     """Say what is compared."""
     same = len({one.grids for one in sold.values()}) == 1
     grids = "on the same grid" if same else "on different grids, which the comparison then mixes in"

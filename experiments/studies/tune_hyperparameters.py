@@ -25,7 +25,7 @@ from auctionsim.experiments.running.tuning import (
     FINISHED,
     TABLES,
     Cluster,
-    Study,
+    TuneStudy,
     claim,
     plain_settings,
     provenance,
@@ -132,7 +132,7 @@ def main(
         inputs["surface"] = surface.digest
         product(parse_priors(settings.prior), shared["surface"].num_bidders)
     metric, mode = METRICS[settings.target]
-    study = Study(
+    study = TuneStudy(
         settings.folder,
         {**plain_settings(settings, "folder", "cluster", "concurrent"), "inputs": inputs},
         menu_trial if settings.target == "menu" else bidder_trial,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from auctionsim.experiments.running.run import Claim, Row, markdown_table
+from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table
 from auctionsim.experiments.tables.mechanisms import MENU, PAY_AS_BID
 from auctionsim.metrics import Interval, mean_interval
 
@@ -65,7 +65,7 @@ def verdict(exploitable: Sequence[Seeds]) -> str:
     return "holds" if all(one.high < SMALL for one in exploitable) else "holds in part"
 
 
-def menu_claim(bidders: Sequence[Row]) -> Claim:
+def menu_claim(bidders: Sequence[Row]) -> PaperClaim:
     """Judge the menu's strategy-proofness by what the average bidder gains by its best reply to the truthful others."""
     own = [row for row in bidders if row["mechanism"] == MENU]
     weights, learners, seeds = (list(dict.fromkeys(row[c] for row in own)) for c in ("user_weight", "learner", "seed"))
@@ -81,7 +81,7 @@ def menu_claim(bidders: Sequence[Row]) -> Claim:
         f"95 % over {len(seeds)} seeds, {said}. Rule: it does not hold where every interval lies above 0, holds "
         f"where every upper end is under {SMALL:g}, else in part."
     )
-    return Claim("strategy-proofness of the menu", verdict(gains), evidence)
+    return PaperClaim("strategy-proofness of the menu", verdict(gains), evidence)
 
 
 def surface_names(plays: Sequence[Row]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from auctionsim.experiments.running.run import Claim, Section, markdown_table, quoted
+from auctionsim.experiments.running.run import PaperClaim, Section, markdown_table, quoted
 from auctionsim.experiments.tables.mechanisms import MENU
 from auctionsim.report.records import Estimate, MechanismRow, MenuOption
 from auctionsim.report.wording import estimate as written
@@ -61,7 +61,7 @@ def comparison_section(
     return Section(f"Mechanisms compared: {surface}, {feature}", "\n\n".join(parts), FIGURES, (claim,))
 
 
-def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
+def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> PaperClaim:
     """Judge whether the menu's truthful revenue exceeds VCG's at the same user weight, on replicate B."""
     compared = []
     for weight in dict.fromkeys(row.user_weight for row in rows):
@@ -83,7 +83,7 @@ def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
         "higher by more than two standard errors at every user weight, in part where it is so at some. A menu that has "
         "regret does not get truthful bids, so this flatters it; VCG gets them."
     )
-    return Claim("menu against VCG revenue", verdict, evidence)
+    return PaperClaim("menu against VCG revenue", verdict, evidence)
 
 
 def _entry(option: MenuOption, with_reply: bool) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from auctionsim.experiments.running.run import Claim, Row, Section, markdown_table, with_error
+from auctionsim.experiments.running.run import PaperClaim, Row, Section, markdown_table, with_error
 from auctionsim.experiments.tables.crosstalk_effects import MarketReport
 
 ORTHOGONAL = 0.1  # |cosine| of what two sets write, up to which they count as nearly orthogonal
@@ -160,7 +160,7 @@ def section(reports: Sequence[MarketReport], spreads: dict[str, Spread]) -> Sect
     return Section("Crosstalk: pairs and triples", "\n\n".join(paragraphs), figures, (claim,))
 
 
-def orthogonality(orthogonal: int, written: int, apart: int, pairs: int) -> Claim:
+def orthogonality(orthogonal: int, written: int, apart: int, pairs: int) -> PaperClaim:
     """Judge the claim.
 
     Args:
@@ -178,7 +178,7 @@ def orthogonality(orthogonal: int, written: int, apart: int, pairs: int) -> Clai
         f"than two standard errors in {apart} of {pairs} ordered pairs. Rule: the claim holds if the first is so in "
         "more than nine tenths of the pairs and the second in less than a tenth; in part if only one of them is."
     )
-    return Claim("orthogonality", verdict, evidence)
+    return PaperClaim("orthogonality", verdict, evidence)
 
 
 def _is_separable(row: Row) -> bool:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from rich.table import Table
 
-from auctionsim.experiments.running.subsets import geometry_from
-from auctionsim.neurons.crosstalk import Geometry, subsets
+from auctionsim.experiments.running.geometry import Geometry, geometry_from
+from auctionsim.experiments.running.subsets import subsets
 from auctionsim.substrates import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES
 

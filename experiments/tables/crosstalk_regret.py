@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from auctionsim.experiments.running.run import Claim, Row, Section, markdown_table, with_error
+from auctionsim.experiments.running.run import PaperClaim, Row, Section, markdown_table, with_error
 from auctionsim.experiments.tables.crosstalk_share import RankCorrelation, rank_correlation
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
 from auctionsim.report.wording import NOTHING, percent
@@ -45,7 +45,7 @@ def section(
     return Section("Menus against measured crosstalk", text, figures, (claim,))
 
 
-def strategy_proofness(rows: Sequence[Row], tolerance: float) -> Claim:
+def strategy_proofness(rows: Sequence[Row], tolerance: float) -> PaperClaim:
     """Judge whether the menu is strategy-proof in measured markets.
 
     Args:
@@ -74,7 +74,7 @@ def strategy_proofness(rows: Sequence[Row], tolerance: float) -> Claim:
         f"largest regret is {most:.2g}. Rule: the claim holds where the first is so in at most {percent(HOLDS)} of the "
         f"cases, does not hold from {percent(FAILS)} on, and holds in part between."
     )
-    return Claim("strategy-proofness of the menu", verdict, evidence)
+    return PaperClaim("strategy-proofness of the menu", verdict, evidence)
 
 
 def correlation(menus: Sequence[Row], measure: str, *, seed: int, resamples: int) -> RankCorrelation:

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
-from auctionsim.experiments.running.run import Claim, Row, markdown_table, with_error
+from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID
 from auctionsim.substrates.measurements import REPLICATES
 
@@ -54,7 +54,7 @@ def played_best(row: Row) -> float:
     return float(row["objective"] if value is None else value)
 
 
-def menu_claim(rows: Sequence[Row]) -> Claim:
+def menu_claim(rows: Sequence[Row]) -> PaperClaim:
     """Judge the menu against VCG over all markets and weights."""
     pairs = [(row, rival_of(rows, row)) for row in rows if (row["mechanism"], row["replicate"]) == (MENU, "A")]
     told = sum(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
@@ -72,7 +72,7 @@ def menu_claim(rows: Sequence[Row]) -> Claim:
         f"is not above, "
         f"else in part."
     )
-    return Claim("menu against VCG revenue", menu_verdict(rows), evidence)
+    return PaperClaim("menu against VCG revenue", menu_verdict(rows), evidence)
 
 
 def prose(opening: str, sizes: Sequence[int], means: Sequence[Row], seconds: Sequence[Row]) -> str:

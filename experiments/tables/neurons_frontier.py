@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from auctionsim.experiments.running.run import Claim, Row, markdown_table, with_error
+from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import OPTIMUM
 
 KINDS = ("revenue at equal user loss", "user loss at equal revenue")
@@ -26,7 +26,7 @@ def trade_off_verdict(steps: Sequence[Row]) -> str:
     return "does not hold" if max(whole) >= 0 else "holds in part"
 
 
-def trade_off_claim(user_weights: Sequence[float], steps: Sequence[Row]) -> Claim:
+def trade_off_claim(user_weights: Sequence[float], steps: Sequence[Row]) -> PaperClaim:
     """Judge the paper's trade-off by the optimum's steps, on both surfaces and replicates."""
     own = [row for row in steps if row["mechanism"] == OPTIMUM]
     clear = {name: sum(row[f"{name}_change_high"] < 0 for row in own) for name in ("user_loss", "revenue")}
@@ -41,7 +41,7 @@ def trade_off_claim(user_weights: Sequence[float], steps: Sequence[Row]) -> Clai
         f"does not hold "
         f"where over a whole sweep either does not fall, else in part."
     )
-    return Claim("user-utility trade-off", trade_off_verdict(own), evidence)
+    return PaperClaim("user-utility trade-off", trade_off_verdict(own), evidence)
 
 
 def prose(opening: str, tables: Mapping[str, Sequence[Row]], limits: Sequence[float]) -> str:

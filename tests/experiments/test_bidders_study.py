@@ -17,7 +17,7 @@ from auctionsim.experiments.running.run import Row, kept_section
 from auctionsim.experiments.studies.bidders_study import (
     KL_TILT,
     LEARNERS,
-    LearnedSettings,
+    BiddersStudySettings,
     item_auctions,
     learned,
     main,
@@ -31,8 +31,8 @@ from auctionsim.metrics import Interval
 CONSOLE = Console(file=io.StringIO())
 
 
-def small(folder: Path, **changes: object) -> LearnedSettings:
-    few = LearnedSettings(
+def small(folder: Path, **changes: object) -> BiddersStudySettings:
+    few = BiddersStudySettings(
         "fake",
         folder,
         user_weights=(0.5,),

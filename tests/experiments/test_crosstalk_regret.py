@@ -12,7 +12,7 @@ from rich.console import Console
 
 from auctionsim.experiments.running.run import Row, kept_section
 from auctionsim.experiments.running.subsets import market_of
-from auctionsim.experiments.studies.crosstalk_regret import FIGURE, MarketRegretSettings, main
+from auctionsim.experiments.studies.crosstalk_regret import FIGURE, CrosstalkRegretSettings, main
 from auctionsim.experiments.tables.crosstalk_regret import strategy_proofness
 from auctionsim.experiments.tables.crosstalk_share import crosstalk, rank_correlation
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
@@ -23,8 +23,8 @@ CONSOLE = Console(file=io.StringIO())
 MARKETS = 3 + 1  # the pairs of three brands, and a grid
 
 
-def small(folder: Path) -> MarketRegretSettings:
-    return MarketRegretSettings(
+def small(folder: Path) -> CrosstalkRegretSettings:
+    return CrosstalkRegretSettings(
         folder,
         user_weights=(0.0, 50.0),
         seeds=(0,),
