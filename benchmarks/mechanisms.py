@@ -57,8 +57,8 @@ def rates() -> None:
     for rule in (FirstPrice(0.1), SecondPrice(0.1), ThirdPrice(0.1), AllPay(0.1)):
         line(f"{type(rule).__name__}, 5 bidders, 1 item", rule, items)
     quadratic = QuadraticSubstrate(2)
-    offers = Menu(torch.rand(2, 128, 1, generator=generator), torch.rand(2, 128, generator=generator))
-    line("MenuAuction, 2 bidders, 128 free entries", MenuAuction(quadratic, offers), items[:, :2].contiguous())
+    menus = Menu(torch.rand(2, 128, 1, generator=generator), torch.rand(2, 128, generator=generator))
+    line("MenuAuction, 2 bidders, 128 free entries", MenuAuction(quadratic, menus), items[:, :2].contiguous())
     written = MenuAuction(quadratic, MenuNetwork(quadratic, entries=128, seed=0))
     line("MenuAuction, 128 entries written by a network", written, items[: 2**14, :2].contiguous())
     line("VirtualWelfareMaximizer, quadratic", VirtualWelfareMaximizer(quadratic, Uniform(), 1.0), items[:, :2])
@@ -71,7 +71,7 @@ def rates() -> None:
     line(f"AffineMaximizer, {SURFACE}, {len(found.allocations)} entries", every, bids, context)
     levers = torch.tensor([[lever.low, lever.high] for lever in surface.levers])
     entries = levers[:, 0] + (levers[:, 1] - levers[:, 0]) * torch.rand(2, 128, len(levers), generator=generator)
-    line(f"MenuAuction, {SURFACE}, 128 free entries", MenuAuction(surface, Menu(entries, offers.prices)), bids, context)
+    line(f"MenuAuction, {SURFACE}, 128 free entries", MenuAuction(surface, Menu(entries, menus.prices)), bids, context)
 
 
 def main() -> None:

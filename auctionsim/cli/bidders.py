@@ -56,13 +56,13 @@ def train(
 ) -> None:
     """Let bidders learn; keep their strategies, the learning curve and how they were made."""
     from auctionsim.agents import LearningStep
-    from auctionsim.experiments.running.bidders import Arena, Training, kept_bidders
+    from auctionsim.experiments.running.bidders import AuctionSource, Training, kept_bidders
     from auctionsim.experiments.studies.bidders_train import TrainingRun
     from auctionsim.experiments.studies.bidders_train import train as carry_out
 
     if against is not None and exploiter is None:
         raise ValueError("--against names the frozen bidders of an --exploiter")
-    arena = Arena(setting, None if mechanism is None else str(mechanism), surface, feature)
+    source = AuctionSource(setting, None if mechanism is None else str(mechanism), surface, feature)
     training = Training(
         learner=learner,
         seed=seed,
@@ -92,7 +92,7 @@ def train(
             ratios = " ".join(f"{ratio:.3f}" for ratio in step.bid_ratio)
             bar.update(task, completed=step.iteration, description=f"{learner}: bid/valuation {ratios}")
 
-        learned = carry_out(TrainingRun(out, arena, training, against), show, command=command_line())
+        learned = carry_out(TrainingRun(out, source, training, against), show, command=command_line())
     console.print(f"bidders: {learned.file}", soft_wrap=True)
 
 
@@ -109,17 +109,17 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
-    from auctionsim.experiments.running.bidders import arena_of, kept_bidders
+    from auctionsim.experiments.running.bidders import kept_bidders, source_of
     from auctionsim.experiments.studies.bidders_evaluate import write_evaluation
     from auctionsim.experiments.tables.bidder_scores import evaluate as evaluated
     from auctionsim.experiments.tables.bidder_scores import tables
 
     kept = kept_bidders(bidders)
-    arena = arena_of(kept)
+    source = source_of(kept)
     with console.status("seeking best replies"):
-        found = evaluated(arena.game(), kept.strategies, draws=draws, seed=seed)
-    title = f"{arena.setting or arena.mechanism}, {kept.record['learner']}, seed {kept.record['seed']}"
-    if arena.is_live:
+        found = evaluated(source.game(), kept.strategies, draws=draws, seed=seed)
+    title = f"{source.setting or source.mechanism}, {kept.record['learner']}, seed {kept.record['seed']}"
+    if source.is_live:
         title += "; scored on the surface that the rule was designed on"
     for table in tables(found, title):
         console.print(table)

@@ -25,7 +25,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "crosstalk": partial(_crosstalk, *here),
         f"compare-{PAIR}": partial(_comparison, *here, PAIR, priced),
         f"compare-{TRIPLE}": partial(_comparison, *here, TRIPLE, "Fig. 5 with three brands"),
-        "market-regret": partial(_market_regret, *here),
+        "crosstalk-regret": partial(_crosstalk_regret, *here),
         "neurons": partial(_frontier, settings, console),
         "neurons-frontier": partial(_neuron_auctions, *here),
         "learned-bids": partial(_learned_bids, *here),
@@ -47,10 +47,10 @@ def _maps(study: StudySettings, surfaces: Surfaces, console: Console, name: str,
 
 
 def _crosstalk(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.crosstalk import KeptMarkets, report
+    from auctionsim.experiments.studies.crosstalk import KeptBrandSets, report
 
     measured = [surfaces.subsets(name) for name in SUBSETS]
-    settings = KeptMarkets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
+    settings = KeptBrandSets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
     command = _words("neurons", "crosstalk", measured=",".join(settings.names), out=settings.folder)
     inputs = {str(k): one.digest for k, one in enumerate(measured)}
     shows = "Figs. 7 and 8: many pairs and triples in four categories"
@@ -81,24 +81,24 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
     return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
 
 
-def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+def _crosstalk_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
     from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
 
     lists = {name: surfaces.subsets(name) for name in SUBSETS}
     grids = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
     places = ",".join(map(surfaces.place, grids))
     seeds = (study.seed, study.seed + 1)
-    settings = CrosstalkRegretSettings(study.folder / "market-regret", seeds=seeds)
+    settings = CrosstalkRegretSettings(study.folder / "crosstalk-regret", seeds=seeds)
     subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
     options = {"grids": places, "seeds": _commas(seeds)}
-    command = _words("auction", "market-regret", *subsets, **options, out=settings.folder)
+    command = _words("auction", "crosstalk-regret", *subsets, **options, out=settings.folder)
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
 
     def go(command: str) -> object:
         return main(settings, lists, grids, command, console)
 
-    return Stage("market-regret", shows, settings, inputs, command, go)
+    return Stage("crosstalk-regret", shows, settings, inputs, command, go)
 
 
 def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
@@ -203,7 +203,7 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
 
     model = load_model(study.model, study.fan_out.device, study.fan_out.dtype)
     here = CompareMethodsSettings(
-        markets=(("running shoes", parse_brands("Nike,Adidas")),),
+        brand_sets=(("running shoes", parse_brands("Nike,Adidas")),),
         methods=("attribution", "random", DEFAULT_METHOD),
         folder=study.folder / "neurons",
         grid=FrontierSettings(limits=(0.01, 0.05)),
@@ -212,7 +212,7 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
     command = _words(
         "neurons",
         "compare",
-        markets="running shoes:Nike,Adidas",
+        brand_sets="running shoes:Nike,Adidas",
         methods=",".join(here.methods),
         limits="0.01,0.05",
         model=study.model,

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.menu import MenuAuction, entry_exposures
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.mechanisms.menu_network import MenuNetwork
-from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, product
 from auctionsim.seeds import seeded

@@ -9,9 +9,9 @@ from torch import Tensor
 from auctionsim.checks import checked_count, checked_money, checked_number
 from auctionsim.mechanisms.free_menu import FreeMenu
 from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_exposures
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.mechanisms.menu_losses import MenuLosses
 from auctionsim.mechanisms.menu_polishing import Polish, can_polish
-from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded

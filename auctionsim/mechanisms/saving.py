@@ -14,9 +14,9 @@ from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
 from auctionsim.mechanisms.kl_tilt import KLTilt
 from auctionsim.mechanisms.menu import MenuAuction
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.nearest_bid import NearestBid
-from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism

@@ -7,11 +7,11 @@ from typing import Any
 
 from auctionsim.experiments.figures.sheets import saved, sheet
 from auctionsim.experiments.tables.crosstalk import MATRICES, SOLD
-from auctionsim.experiments.tables.crosstalk_effects import Effect, MarketReport
+from auctionsim.experiments.tables.crosstalk_effects import BrandSetReport, Effect
 
 
-def draw_markets(reports: Sequence[MarketReport], folder: Path) -> None:
-    """Draw, a column a market: exposure with a rival on, exposure with only the rival on; and the cosines."""
+def draw_brand_sets(reports: Sequence[BrandSetReport], folder: Path) -> None:
+    """Draw, a column a brand set: exposure with a rival on, exposure with only the rival on; and the cosines."""
     for name, quantities in FIGURES.items():
         figure, axes = sheet(2, len(reports), (4.4 * len(reports), 8))
         for (line, quantity), (column, found) in itertools.product(enumerate(quantities), enumerate(reports)):
@@ -19,7 +19,7 @@ def draw_markets(reports: Sequence[MarketReport], folder: Path) -> None:
         saved(figure, folder / name)
 
 
-def _draw_matrix(panel: Any, report: MarketReport, quantity: str) -> None:
+def _draw_matrix(panel: Any, report: BrandSetReport, quantity: str) -> None:
     values, errors = _matrix(report, quantity)
     is_cosine = quantity in MATRICES
     panel.imshow(values, cmap="RdBu" if is_cosine else "viridis", vmin=-1 if is_cosine else 0, vmax=1)
@@ -45,7 +45,7 @@ TITLES = {
 }
 
 
-def _matrix(report: MarketReport, quantity: str) -> tuple[list[list[float]], list[list[float]]]:
+def _matrix(report: BrandSetReport, quantity: str) -> tuple[list[list[float]], list[list[float]]]:
     """Return a matrix over brands and its standard errors; those of a cosine are not known."""
     if quantity in MATRICES:
         exact = [[float(value) for value in row] for row in getattr(report.geometry, quantity).tolist()]
@@ -54,6 +54,6 @@ def _matrix(report: MarketReport, quantity: str) -> tuple[list[list[float]], lis
     return [[one.mean for one in row] for row in found], [[one.error for one in row] for row in found]
 
 
-def _amplified(report: MarketReport, brand: str, other: str, quantity: str) -> Effect:
+def _amplified(report: BrandSetReport, brand: str, other: str, quantity: str) -> Effect:
     amplified = (other,) if quantity == "rival_only" else tuple(n for n in report.brands if n in (brand, other))
     return report.effect(amplified, brand, SOLD)

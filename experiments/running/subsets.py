@@ -1,4 +1,4 @@
-"""A market measured small: every subset of its brands amplified together, and how far apart their neurons are."""
+"""A brand set measured small: every subset of its brands amplified together, and how far apart their neurons are."""
 
 import itertools
 import json
@@ -53,7 +53,7 @@ def kept_subsets(
     *,
     workers: Workers | None = None,
 ) -> MeasuredList:
-    """Measure what is missing of a market's subsets and return the list, `geometry` in its provenance.
+    """Measure what is missing of a brand set's subsets and return the list, `geometry` in its provenance.
 
     Args:
         folder: Neurons, geometry and measurement are kept there and found again.
@@ -124,7 +124,7 @@ def _read_geometry(path: Path) -> dict[str, object]:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
 
-def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:
+def surface_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:
     """Return some of the brands as a surface of one lever, amplification 1 or the measured one, the others untouched.
 
     Args:

@@ -11,7 +11,7 @@ from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.experiments.figures.bidders_train import draw_learning
 from auctionsim.experiments.running.bidders import (
     RLLIB,
-    Arena,
+    AuctionSource,
     LearnedBidders,
     Training,
     bidders_file,
@@ -40,23 +40,23 @@ class TrainingRun(NamedTuple):
 
     Attributes:
         folder: Of the run.
-        arena: The auction.
+        source: The auction.
         training: The learner.
         against: The run whose bidders are the frozen ones, if there is one.
     """
 
     folder: Path
-    arena: Arena
+    source: AuctionSource
     training: Training
     against: Path | None = None
 
     @property
     def key(self) -> dict[str, Any]:
         """All that the bidders depend on: settings, the contents of what is read, packages."""
-        inputs = self.arena.inputs()
+        inputs = self.source.inputs()
         if self.against is not None:
             inputs["against"] = file_digest(bidders_file(self.against))
-        settings = settings_of(self.arena, self.training, self.against)
+        settings = settings_of(self.source, self.training, self.against)
         return plain({"format": _FORMAT, "settings": settings, "inputs": inputs, "versions": package_versions()})
 
     def checkpoint(self) -> Checkpoint | PPOCheckpoint:
@@ -80,7 +80,7 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
     Raises:
         ValueError: Settings that do not fit, before anything is replaced.
     """
-    refuse_misfits(run.arena, run.training)
+    refuse_misfits(run.source, run.training)
     plan = key_digest(run.key)
     if is_finished(run_record(run.folder), plan) and (run.folder / FILES[0]).is_file():
         kept = kept_bidders(run.folder)
@@ -90,7 +90,7 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
     begin(run.folder, plan, command, run.key["settings"], stale=(*FILES, *EVALUATION))
     _drop_rllib(run.folder / RLLIB)
     checkpoint = run.checkpoint()
-    learned = learn(run.arena, run.training, run.folder, progress, checkpoint)
+    learned = learn(run.source, run.training, run.folder, progress, checkpoint)
     _write_run(run, learned, plan, checkpoint, command)
     checkpoint.remove()  # last: until run.json says that it is finished, it may be needed
     return learned
@@ -106,15 +106,15 @@ def _write_run(
     run: TrainingRun, learned: LearnedBidders, plan: str, checkpoint: Checkpoint | PPOCheckpoint, command: str
 ) -> None:
     """Write learning.parquet and .csv, learning.png, and run.json last of all, so that `report` shows the folder."""
-    folder, arena, training = run.folder, run.arena, run.training
+    folder, source, training = run.folder, run.source, run.training
     write_table(folder / "learning.parquet", curve_rows(learned.curve))
-    title = f"{arena.setting or arena.mechanism}: {training.learner}, seed {training.seed}"
+    title = f"{source.setting or source.mechanism}: {training.learner}, seed {training.seed}"
     draw_learning(learned.curve, title, folder)
     more: dict[str, Any] = {
-        "settings": settings_of(arena, training, run.against),
+        "settings": settings_of(source, training, run.against),
         "inputs": run.key["inputs"],
         "seconds": round(checkpoint.seconds, 1),
-        "title": f"Bidders in {arena.setting or arena.mechanism}, by {training.learner}",
+        "title": f"Bidders in {source.setting or source.mechanism}, by {training.learner}",
         "figures": {"learning.png": "Utility, and the mean bid over the mean valuation, as bidders learned"},
     }
     if isinstance(checkpoint, PPOCheckpoint):
@@ -122,9 +122,9 @@ def _write_run(
     finish(folder, plan, command, (*FILES, *EVALUATION), more)
 
 
-def settings_of(arena: Arena, training: Training, against: Path | None = None) -> dict[str, Any]:
+def settings_of(source: AuctionSource, training: Training, against: Path | None = None) -> dict[str, Any]:
     """Return what decided the bidders as JSON has it; what PPO alone reads is left out for other learners."""
-    chosen: dict[str, Any] = {**vars(arena), "learner": training.learner, "seed": training.seed}
+    chosen: dict[str, Any] = {**vars(source), "learner": training.learner, "seed": training.seed}
     chosen["iterations"], chosen["sees_context"] = training.updates, training.sees_context
     if training.learner == "ppo":
         chosen |= {name: getattr(training, name) for name in _PPO_ONLY}

@@ -55,7 +55,7 @@ class CompareMethodsSettings:
     """What is compared.
 
     Attributes:
-        markets: Category and its rival brands, in order.
+        brand_sets: Category and its rival brands, in order.
         methods: Names from `METHODS`.
         folder: Run folder; a stopped comparison goes on from it.
         grid: Levers and limits.
@@ -66,7 +66,7 @@ class CompareMethodsSettings:
         seed: Of the harm estimate, random scores and replies.
     """
 
-    markets: tuple[tuple[str, tuple[Brand, ...]], ...]
+    brand_sets: tuple[tuple[str, tuple[Brand, ...]], ...]
     methods: tuple[str, ...]
     folder: Path
     grid: FrontierSettings = field(default_factory=FrontierSettings)
@@ -100,12 +100,12 @@ def main(
     rows: list[FrontierRow] = []
     cells: dict[tuple[str, str], tuple[FrontierCell, ...]] = {}
     with Stages(console) as stages:
-        for category, brands in settings.markets:
-            market = _Market(settings, model, category, brands, prompts_of(category), digest)
-            rankings = market.rankings(stages)
+        for category, brands in settings.brand_sets:
+            brand_set = _KeptBrandSet(settings, model, category, brands, prompts_of(category), digest)
+            rankings = brand_set.rankings(stages)
             for index, brand in enumerate(brands):
-                found = market.measured(index, rankings, stages)
-                replies = market.replies(index, rankings, found, stages)
+                found = brand_set.measured(index, rankings, stages)
+                replies = brand_set.replies(index, rankings, found, stages)
                 for method, (tried, chosen) in found.items():
                     cells[brand.name, method] = tuple(tried)
                     for choice in chosen:
@@ -121,7 +121,7 @@ def main(
     return result
 
 
-class _Market:
+class _KeptBrandSet:
     """One category and its rivals: everything kept in files, everything found again."""
 
     def __init__(
@@ -271,11 +271,11 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     Raises:
         ValueError: It holds another one, or there are too few prompts.
     """
-    for category, _ in settings.markets:
+    for category, _ in settings.brand_sets:
         prompts_of(category).split("test")
     plan = {
-        "markets": [[category, [b.written for b in brands]] for category, brands in settings.markets],
-        "prompts": [prompts_of(category).digest for category, _ in settings.markets],
+        "brand_sets": [[category, [b.written for b in brands]] for category, brands in settings.brand_sets],
+        "prompts": [prompts_of(category).digest for category, _ in settings.brand_sets],
         "methods": list(settings.methods),
         "grid": asdict(settings.grid),
         "amplification": settings.amplification,

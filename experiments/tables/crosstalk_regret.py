@@ -1,4 +1,4 @@
-"""What the markets say of the menu's honesty: by stated rules on regret, participation and crosstalk."""
+"""What the brand sets say of the menu's honesty: by stated rules on regret, participation and crosstalk."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -20,11 +20,11 @@ def section(
 
     Args:
         opening: What was done.
-        rows: Of every market, user weight and mechanism.
+        rows: Of every brand set, user weight and mechanism.
         figures: File names, with captions.
         tolerance: Regret that counts, as a share of the revenue.
         seed: Of the bootstrap.
-        resamples: Of the bootstrap over markets.
+        resamples: Of the bootstrap over brand sets.
     """
     claim = strategy_proofness(rows, tolerance)
     sources = list(dict.fromkeys(row["source"] for row in rows))
@@ -32,7 +32,7 @@ def section(
     worst = sorted((row for row in menus if row["regret_of_revenue"] is not None), key=_share, reverse=True)[:WORST]
     parts = (
         opening,
-        "Medians over the markets in which something can be sold:",
+        "Medians over the brand sets in which something can be sold:",
         markdown_table(list(_summary(rows, sources))),
         f"The menus with the most regret for their revenue ({len(worst)} of {len(menus)}):",
         markdown_table([_said(row, rows) for row in worst]),
@@ -46,10 +46,10 @@ def section(
 
 
 def strategy_proofness(rows: Sequence[Row], tolerance: float) -> PaperClaim:
-    """Judge whether the menu is strategy-proof in measured markets.
+    """Judge whether the menu is strategy-proof in measured brand sets.
 
     Args:
-        rows: Of every market, user weight and mechanism.
+        rows: Of every brand set, user weight and mechanism.
         tolerance: Regret that counts, as a share of the revenue.
     """
     cases = [row for row in rows if row["mechanism"] == MENU and row["is_sold"] and row["revenue"] > 0]
@@ -64,7 +64,7 @@ def strategy_proofness(rows: Sequence[Row], tolerance: float) -> PaperClaim:
         verdict = "holds" if failing <= HOLDS else "does not hold" if failing >= FAILS else "holds in part"
     most = max((row["regret_max"] for row in honest), default=0.0)
     counted = (
-        f"{len(material)} of {len(cases)} cases (markets × user weights in which something is sold)"
+        f"{len(material)} of {len(cases)} cases (brand sets × user weights in which something is sold)"
         if cases
         else "no case: nothing is sold anywhere, so that the claim has nothing to hold on"
     )
@@ -92,12 +92,12 @@ def _with_crosstalk(menus: Sequence[Row], seed: int, resamples: int) -> list[str
             found = correlation(own, measure, seed=seed, resamples=resamples)
             shown = NOTHING if found.value is None else f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
             sentences.append(
-                f"At user weight {weight:g} the menu's {name} {found.word} with crosstalk over {found.n} markets "
+                f"At user weight {weight:g} the menu's {name} {found.word} with crosstalk over {found.n} brand sets "
                 f"(Spearman's rank correlation {shown})."
             )
     sentences.append(
-        "The intervals are the bootstrap's over markets; markets that share brands are not independent, so they are "
-        "narrower than they should be."
+        "The intervals are the bootstrap's over brand sets; those that share brands are not independent, so the "
+        "intervals are narrower than they should be."
     )
     return sentences
 
@@ -136,11 +136,11 @@ def _summary_line(rows: Sequence[Row], source: str, brands: int, weight: float) 
 
 def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
     def found(mechanism: str) -> Row:
-        keys = ("source", "market", "user_weight")
+        keys = ("source", "brand_set", "user_weight")
         return next(r for r in rows if r["mechanism"] == mechanism and all(r[key] == row[key] for key in keys))
 
     return {
-        "market": f"{row['market']} (`{row['source']}`)",
+        "brand_set": f"{row['brand_set']} (`{row['source']}`)",
         "user weight": f"{row['user_weight']:g}",
         "crosstalk": NOTHING
         if row["crosstalk"] is None
@@ -158,8 +158,8 @@ def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
 def _unsold(menus: Sequence[Row]) -> str:
     none = [row for row in menus if not row["is_sold"]]
     if not none:
-        return "Something can be sold in every market at every user weight."
-    listed = "; ".join(f"{row['market']} (`{row['source']}`) at user weight {row['user_weight']:g}" for row in none)
+        return "Something can be sold in every brand set at every user weight."
+    listed = "; ".join(f"{row['brand_set']} (`{row['source']}`) at user weight {row['user_weight']:g}" for row in none)
     return f"Nothing can be sold (the optimum's objective is 0) in {len(none)} of {len(menus)} cases: {listed}."
 
 

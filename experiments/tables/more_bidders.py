@@ -31,8 +31,8 @@ def direction(first: Row, last: Row) -> str:
 def menu_verdict(rows: Sequence[Row]) -> str:
     """Say whether the menu beats VCG at the same user weight, on A.
 
-    "holds" where in every market its revenue at truthful bids and its objective with every bidder's best response are
-    above VCG's revenue and objective; "does not hold" where not even its mean revenue is; "holds in part" else.
+    "holds" where in every brand set its revenue at truthful bids and its objective under best responses are above
+    VCG's revenue and objective; "does not hold" where not even its mean revenue is; "holds in part" else.
     """
     pairs = [(row, rival_of(rows, row)) for row in rows if (row["mechanism"], row["replicate"]) == (MENU, "A")]
     told = all(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
@@ -43,8 +43,8 @@ def menu_verdict(rows: Sequence[Row]) -> str:
 
 
 def rival_of(rows: Sequence[Row], menu: Row) -> Row:
-    """Return VCG's row in the same market, on the same replicate, at the same weight."""
-    same = ("n", "market", "user_weight", "replicate")
+    """Return VCG's row in the same brand set, on the same replicate, at the same weight."""
+    same = ("n", "brand_set", "user_weight", "replicate")
     return next(row for row in rows if row["mechanism"] == "VCG" and all(row[name] == menu[name] for name in same))
 
 
@@ -55,7 +55,7 @@ def played_best(row: Row) -> float:
 
 
 def menu_claim(rows: Sequence[Row]) -> PaperClaim:
-    """Judge the menu against VCG over all markets and weights."""
+    """Judge the menu against VCG over all brand sets and weights."""
     pairs = [(row, rival_of(rows, row)) for row in rows if (row["mechanism"], row["replicate"]) == (MENU, "A")]
     told = sum(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
     lied = sum(played_best(menu) > vcg["objective"] for menu, vcg in pairs)
@@ -63,7 +63,7 @@ def menu_claim(rows: Sequence[Row]) -> PaperClaim:
     weights = ", ".join(f"{weight:g}" for weight in dict.fromkeys(row["user_weight"] for row in rows))
     sizes = [row["n"] for row in rows]
     evidence = (
-        f"{len(pairs)} markets and user weights ({weights}), {min(sizes)} to {max(sizes)} "
+        f"{len(pairs)} brand sets and user weights ({weights}), {min(sizes)} to {max(sizes)} "
         f"bidders, designed "
         f"and scored on A: the learned menu's revenue at truthful bids is above VCG's of the same user "
         f"weight in {told} "
@@ -88,7 +88,7 @@ def prose(opening: str, sizes: Sequence[int], means: Sequence[Row], seconds: Seq
     for weight in dict.fromkeys(row["user_weight"] for row in seconds):
         parts += [f"**User weight {weight:g}, scored on A (share of the optimum on B, too).**"]
         parts += [markdown_table(list(mean_lines(sizes, means, weight))), *findings(sizes, means, weight)]
-    parts += ["**CPU seconds a design takes on this machine, mean over markets and weights.**"]
+    parts += ["**CPU seconds a design takes on this machine, mean over brand sets and weights.**"]
     parts += [markdown_table(list(second_lines(sizes, seconds)))]
     return "\n\n".join(parts)
 

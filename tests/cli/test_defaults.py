@@ -10,7 +10,7 @@ import pytest
 
 from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
-from auctionsim.experiments.running.bidders import Arena, Training
+from auctionsim.experiments.running.bidders import AuctionSource, Training
 from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
@@ -34,10 +34,10 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.compare: (CompareSettings,),
     auctions.more_bidders: (MoreBiddersSettings,),
     auctions.neurons_frontier: (NeuronsFrontierSettings,),
-    auctions.market_regret: (CrosstalkRegretSettings,),
+    auctions.crosstalk_regret: (CrosstalkRegretSettings,),
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
-    bidders.train: (Training, Arena),
+    bidders.train: (Training, AuctionSource),
     bidders.study: (BiddersStudySettings,),
     neurons.compare: (CompareMethodsSettings, FrontierSettings),
     neurons.crosstalk: (CrosstalkSettings,),
@@ -49,7 +49,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     tuning.hyperparameters: (TuningSettings, Cluster),
 }
 ON_PURPOSE = {
-    ("Arena", "setting"),  # left out where a mechanism is named
+    ("AuctionSource", "setting"),  # left out where a mechanism is named
     ("StudySettings", "only"),  # none named, or an empty tuple
     ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
     ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's
