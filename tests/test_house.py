@@ -22,7 +22,7 @@ FOLDERS = {"auctionsim": "auctionsim", **{name: f"auctionsim.{name}" for name in
 
 LAYERS = (
     "blocks caching checks claims console data errors files gymnasium_ids kept outcome plugins prompt_files "
-    "ray_folders records seeds sentence_ends signatures spelling storage tables text_checks threads",
+    "ray_folders record_keywords records seeds sentence_ends signatures spelling storage tables text_checks threads",
     "brands common_words stems strategies observation_layout",
     "prompts priors",
     "language_models",

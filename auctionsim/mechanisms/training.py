@@ -1,43 +1,51 @@
 """What learned mechanisms share: profiles to learn on, a schedule, and the record of hard evaluations."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from auctionsim.checks import checked_number, checked_positive
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Product
 from auctionsim.substrates.protocol import Substrate
 
+LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
 
-class TrainingPoint(NamedTuple):
-    """One evaluation during training, by the hard choice of the deployed rule on fixed profiles.
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule of learning rates and of softness over the steps of a training.
 
     Attributes:
-        step: Steps taken.
-        objective: Mean of Σ t_i − user_weight · L under truthful bids.
-        revenue: Mean of Σ t_i.
-        user_loss: Mean of L.
-        inverse_temperature: Of the soft choice trained at that step, per unit of money.
+        learning_rate: First step size of Adam; what it is a share of, and how far it falls, the training says.
+        inverse_temperatures: β of the soft choice at the first and the last step, geometric between.
+    Raises:
+        TypeError, ValueError: A number outside its range, or not two temperatures.
     """
 
-    step: int
-    objective: float
-    revenue: float
-    user_loss: float
-    inverse_temperature: float
+    learning_rate: float
+    inverse_temperatures: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        checked_number(self.learning_rate, "learning_rate", *LEARNING_RATES)
+        if not isinstance(self.inverse_temperatures, Sequence) or len(self.inverse_temperatures) != 2:
+            raise ValueError(f"inverse_temperatures must be two numbers, got {self.inverse_temperatures!r}")
+        for beta in self.inverse_temperatures:
+            checked_positive(beta, "inverse_temperatures")
 
 
 Progress: TypeAlias = Callable[[TrainingPoint, int], None]
 """Called after every evaluation with the point and the number of steps there will be."""
 
-LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
 TABLE = 2**14  # knots of the quantile functions that training draws from
 
 
-class Profiles:
+class ProfileSampler:
     """Draws valuations for training: every marginal stratified, so that a batch covers each prior evenly.
 
     Quantile functions are tabulated once, linear in between (training only; evaluations draw exactly).

@@ -16,7 +16,7 @@ from auctionsim.agents import (
     save_strategies,
 )
 from auctionsim.agents.checkpoints import Checkpoint
-from auctionsim.agents.ppo import ITERATIONS, TrainedBidders
+from auctionsim.agents.ppo import ITERATIONS, Policies, Running, TrainedBidders
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame, build_game, observation_layout
@@ -270,13 +270,17 @@ def _learn_by_ppo(
         seed=training.seed,
         iterations=training.updates,
         progress=progress,
-        env_runner=NeuronAuctionEnvRunner,
-        shared=training.shared,
-        frozen=frozen,
+        running=Running(
+            env_runner=NeuronAuctionEnvRunner,
+            address=training.address,
+            env_runners=training.env_runners,
+            going_on=going_on,
+        ),
+        policies=Policies(
+            shared=training.shared,
+            frozen=frozen,
+            layout=observation_layout(source.game(observe=observe, rounds=training.rounds)),
+        ),
         settings=PPOSettings(episodes=training.episodes, steps=training.steps, minibatch=training.steps),
         checkpoint=folder / RLLIB,
-        address=training.address,
-        env_runners=training.env_runners,
-        layout=observation_layout(source.game(observe=observe, rounds=training.rounds)),
-        going_on=going_on,
     )

@@ -15,9 +15,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from auctionsim.agents import EquilibriumLearner, LearningStep
+from auctionsim.agents import AscentSettings, EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
-from auctionsim.comparison import compare
 from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.running.run_folder import begin, finish, is_finished, run_record
@@ -35,9 +34,10 @@ from auctionsim.experiments.tables.bidder_scores import evaluate
 from auctionsim.experiments.tables.compare import flat
 from auctionsim.experiments.tables.mechanisms import MENU
 from auctionsim.kept import key_digest
-from auctionsim.mechanisms import TrainingPoint, train_menu
+from auctionsim.mechanisms import Schedule, TrainingPoint, train_menu
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 from auctionsim.priors import parse_priors, product
+from auctionsim.scoring import ScoringSettings, compare
 from auctionsim.substrates import ResponseSurface
 
 SPACES: dict[str, tuple[str, ...]] = {
@@ -228,8 +228,10 @@ def menu_score(
         entries=int(config["entries"]),
         steps=settings.steps,
         batch=int(config["batch"]),
-        learning_rate=float(config["learning_rate"]),
-        inverse_temperatures=(first, first * float(config["inverse_temperature_growth"])),
+        schedule=Schedule(
+            learning_rate=float(config["learning_rate"]),
+            inverse_temperatures=(first, first * float(config["inverse_temperature_growth"])),
+        ),
         seed=settings.seed,
         progress=tell,
     )
@@ -238,9 +240,8 @@ def menu_score(
         surface,
         priors,
         settings.user_weight,
+        ScoringSettings(settings.draws, settings.regret_draws),
         seed=settings.seed,
-        draws=settings.draws,
-        regret_draws=min(settings.regret_draws, settings.draws),
     )
     last = {"objective": menu.history[-1].objective, "step": settings.steps, FINISHED: True}
     return {**last, "seed": settings.seed, **flat(rows), **provenance()}
@@ -265,9 +266,11 @@ def bidder_score(
         game.prior,
         seed=settings.seed,
         batch=int(config["batch"]),
-        hidden=int(config["hidden"]),
-        learning_rate=float(config["learning_rate"]),
-        smoothing=float(config["smoothing"]),
+        ascent=AscentSettings(
+            hidden=int(config["hidden"]),
+            learning_rate=float(config["learning_rate"]),
+            smoothing=float(config["smoothing"]),
+        ),
     )
 
     def tell(step: LearningStep) -> None:
