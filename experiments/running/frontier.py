@@ -117,18 +117,18 @@ def frontier_cells(
     """
     if settings.num_neurons[-1] > neurons.max_neurons:
         raise ValueError(f"{settings.num_neurons[-1]} neurons asked for, {neurons.max_neurons} are ranked")
-    open_counts, found = list(settings.num_neurons), []
+    open_counts, measured = list(settings.num_neurons), []
     for amplification in settings.amplification:
         if not open_counts:
             break
         some = [(float(count), amplification) for count in open_counts]
         kl = neutral_kl(model, neurons.intervention(settings_of_one(neurons, brand, some)), VALIDATION_TEXTS)
-        found += list(zip(some, kl, strict=True))
+        measured += list(zip(some, kl, strict=True))
         open_counts = [c for c, row in zip(open_counts, kl, strict=True) if row.mean() <= 1.2 * settings.limits[-1]]
-    probability = slot_means(model, neurons, brand, [setting for setting, _ in found], prompts, progress)
+    probability = slot_means(model, neurons, brand, [setting for setting, _ in measured], prompts, progress)
     return [
         FrontierCell(int(count), amplification, p, float(row.mean()), float(row.std() / math.sqrt(len(row))))
-        for ((count, amplification), row), p in zip(found, probability, strict=True)
+        for ((count, amplification), row), p in zip(measured, probability, strict=True)
     ]
 
 

@@ -71,9 +71,9 @@ def kept_subsets(
     if len(brands) < 2:
         raise ValueError(f"subsets are about two or more rivals, got {', '.join(brand.name for brand in brands)}")
     command = provenance.get("command")
-    neurons, found = _kept_geometry(folder, model, brands, prompts, settings, method, stages, command)
+    neurons, matrices = _kept_geometry(folder, model, brands, prompts, settings, method, stages, command)
     allocations = joint_settings(len(brands), settings.num_neurons[-1], settings.amplification[-1])
-    more = {**provenance, "geometry": {name: matrix.tolist() for name, matrix in found._asdict().items()}}
+    more = {**provenance, "geometry": {name: matrix.tolist() for name, matrix in matrices._asdict().items()}}
     return kept_list(folder, model, neurons, prompts, settings, allocations, more, stages, workers=workers)
 
 
@@ -88,9 +88,9 @@ def _kept_geometry(
     command: object,
 ) -> tuple[BrandNeurons, Geometry]:
     """Return the folder's neurons and their geometry if they are these, else find both and keep them there."""
-    asked, count = prompts.split("identify"), settings.most_neurons
+    own_prompts, count = prompts.split("identify"), settings.most_neurons
     place, geometry_file = Place(folder), folder / "geometry.json"
-    key = neurons_key(model, brands, asked, method, count, settings.seed)
+    key = neurons_key(model, brands, own_prompts, method, count, settings.seed)
     kept = place.taken(key)
     if kept is not None and geometry_file.exists():
         record = _read_geometry(geometry_file)
@@ -98,23 +98,23 @@ def _kept_geometry(
             stages.kept(STAGE, kept.seconds)
             return kept.neurons, geometry_from(record)
     began = time.perf_counter()
-    with stages.stage(STAGE, identification_steps(asked, method, "lape")) as tick:
+    with stages.stage(STAGE, identification_steps(own_prompts, method, "lape")) as tick:
         evidence = Evidence(
             model,
             brands,
-            asked,
-            asked.stem_texts,
+            own_prompts,
+            own_prompts.stem_texts,
             num_neurons=count,
             amplification=HIGHEST,
             seed=settings.seed,
             progress=tick,
         )
         neurons = rank(evidence, method)
-        found = geometry(evidence, method, neurons, count)
-        matrices = {name: matrix.tolist() for name, matrix in found._asdict().items()}
-        write_text(geometry_file, json.dumps({"neurons": neurons.digest, **matrices}))
+        matrices = geometry(evidence, method, neurons, count)
+        rows = {name: matrix.tolist() for name, matrix in matrices._asdict().items()}
+        write_text(geometry_file, json.dumps({"neurons": neurons.digest, **rows}))
         place.keep(neurons, key, None if command is None else str(command), time.perf_counter() - began)
-    return neurons, found
+    return neurons, matrices
 
 
 def _read_geometry(path: Path) -> dict[str, object]:

@@ -190,11 +190,11 @@ def surface_auctions(
 
 def measured_lottery(view: ResponseSurface, untouched: float) -> Lottery:
     """Return the lottery over a surface's distinct interventions, contexts averaged; the null, first, is likeliest."""
-    found = view.finite_range()
-    others = len(found.allocations) - 1
+    listed = view.finite_range()
+    others = len(listed.allocations) - 1
     reference = torch.full((others + 1,), (1 - untouched) / others, dtype=torch.float64)
     reference[0] = untouched
-    return Lottery(found.exposures[0], found.user_losses[0], reference)
+    return Lottery(listed.exposures[0], listed.user_losses[0], reference)
 
 
 def item_auctions(num_bidders: int, designs: Designs = UNKEPT) -> Iterator[Auction]:
@@ -217,14 +217,14 @@ def scored(settings: BiddersStudySettings, auction: Auction, user_weight: float,
         strategies = learned(settings, auction, learner, seed)
         key = {"user_weight": user_weight, "mechanism": auction.name, "recipe": auction.recipe}
         key |= {"learner": learner, "seed": seed}
-        found = evaluate(game, strategies, draws=draws, seed=EVALUATED + seed)
+        evaluation = evaluate(game, strategies, draws=draws, seed=EVALUATED + seed)
         yield {
             "table": "bidders",
             **key,
-            "bid_ratio": sum(one.bid_ratio for one in found.bidders) / n,
-            "from_truth": sum(one.from_truth for one in found.bidders) / n,
+            "bid_ratio": sum(one.bid_ratio for one in evaluation.bidders) / n,
+            "from_truth": sum(one.from_truth for one in evaluation.bidders) / n,
             **spread("exploitability_truth", honest.value, honest.interval),
-            **spread("exploitability_learned", found.exploitability.value, found.exploitability.interval),
+            **spread("exploitability_learned", evaluation.exploitability.value, evaluation.exploitability.interval),
             "draws": draws,
         }
         for replicate, place in auction.scored.items():
@@ -258,13 +258,13 @@ def play_rows(
     valuations, context = draw_profiles(place, PRIOR, draws, EVALUATED + int(key["seed"]))
     bids = played(strategies, valuations, context)
     weight = float(key["user_weight"])
-    told = play_samples(auction, place, valuations, valuations, context, weight)
+    truth = play_samples(auction, place, valuations, valuations, context, weight)
     bid = play_samples(auction, place, bids, valuations, context, weight)
     for quantity in QUANTITIES:
         for play, samples in (
-            ("truth", told[quantity]),
+            ("truth", truth[quantity]),
             ("learned", bid[quantity]),
-            ("change", bid[quantity] - told[quantity]),
+            ("change", bid[quantity] - truth[quantity]),
         ):
             mean = estimate(samples)
             yield {

@@ -112,13 +112,13 @@ def report(
     run.begin(command)
     reports = tuple(map(brand_set_report, measured))
     paper = table_console(console)
-    for found in reports:
-        for table in brand_set_tables(found):
+    for each in reports:
+        for table in brand_set_tables(each):
             paper.print(table)
     spreads = summary(reports)
     paper.print(summary_table(spreads))
     draw_brand_sets(reports, settings.folder)
-    effects = [{**e._asdict(), "amplified": "+".join(e.amplified)} for found in reports for e in found.effects]
+    effects = [{**e._asdict(), "amplified": "+".join(e.amplified)} for each in reports for e in each.effects]
     tables = {"effects": effects, "matrices": matrix_rows(reports), "pairs": pair_rows(reports)}
     run.finish(tables, section(reports, spreads), command=command, console=console)
     return reports

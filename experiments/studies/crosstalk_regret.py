@@ -137,7 +137,7 @@ def main(
         console.print(f"brand set {number} of {len(brand_sets)}: {brand_set.name} ({brand_set.source})", soft_wrap=True)
         rows += own.part(f"{brand_set.source} {brand_set.name}", partial(brand_set_rows, settings, brand_set, designs))
     draw(rows, settings.folder / FIGURE)
-    found = section(
+    about = section(
         opening(settings, rows),
         rows,
         {FIGURE: CAPTION},
@@ -145,8 +145,8 @@ def main(
         seed=settings.seeds[0],
         resamples=settings.resamples,
     )
-    run.finish({"brand_sets": rows}, found, command=command, console=console)
-    return CrosstalkRegret(tuple(rows), found)
+    run.finish({"brand_sets": rows}, about, command=command, console=console)
+    return CrosstalkRegret(tuple(rows), about)
 
 
 FIGURE = "regret_over_crosstalk.png"
@@ -171,17 +171,17 @@ def brand_sets_of(
 def brand_set_rows(settings: CrosstalkRegretSettings, brand_set: BrandSet, designs: Designs = UNKEPT) -> list[Row]:
     """Return a brand set's rows, a user weight and mechanism each: designed on and paid by replicate A."""
     view = brand_set.surface.sell(settings.feature).replicate("A")
-    found, on_b = crosstalk(view), crosstalk(view.replicate("B"))
+    on_a, on_b = crosstalk(view), crosstalk(view.replicate("B"))
     known: Row = {
         "source": brand_set.source,
         "brand_set": brand_set.name,
         "brands": view.num_bidders,
         "is_grid": brand_set.is_grid,
-        "crosstalk": found.value,
-        "crosstalk_standard_error": found.standard_error,
-        "crosstalk_net": found.net,
+        "crosstalk": on_a.value,
+        "crosstalk_standard_error": on_a.standard_error,
+        "crosstalk_net": on_a.net,
         "crosstalk_on_b": on_b.value,
-        "lift": found.lift,
+        "lift": on_a.lift,
     }
     return [
         known | row
@@ -204,13 +204,13 @@ def _mechanism_rows(
             by_mechanism.setdefault(label, []).append(row)
     optimum = pooled(by_mechanism[OPTIMUM])
     for name, rows in by_mechanism.items():
-        found = pooled(rows)
+        pool = pooled(rows)
         more: Row = {"user_weight": user_weight, "mechanism": name, "is_sold": is_sold(optimum["objective"])}
         for quantity in ("regret", "ir_violation"):
-            share = ratio(found, quantity)
+            share = ratio(pool, quantity)
             more[f"{quantity}_of_revenue"] = None if share is None else share[0]
             more[f"{quantity}_of_revenue_standard_error"] = None if share is None else share[1]
-        yield more | found
+        yield more | pool
 
 
 def opening(settings: CrosstalkRegretSettings, rows: Sequence[Row]) -> str:

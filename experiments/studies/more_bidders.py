@@ -151,8 +151,8 @@ def auctioned(
             mechanisms[label] = design.mechanism
             made = {"mechanism": label, "seconds": round(design.seconds, 3), "recipe": recipes.get(label, "")}
             yield {**key, "user_weight": weight, **made}
-        found = compare(mechanisms, surface, PRIOR, weight, sizes, seed=settings.seed, recipes=recipes)
-        for row in tidy(found):
+        scores = compare(mechanisms, surface, PRIOR, weight, sizes, seed=settings.seed, recipes=recipes)
+        for row in tidy(scores):
             yield key | row
 
 

@@ -104,9 +104,9 @@ def main(
             brand_set = _KeptBrandSet(settings, model, category, brands, prompts_of(category), digest)
             rankings = brand_set.rankings(stages)
             for index, brand in enumerate(brands):
-                found = brand_set.measured(index, rankings, stages)
-                replies = brand_set.replies(index, rankings, found, stages)
-                for method, (tried, chosen) in found.items():
+                by_method = brand_set.measured(index, rankings, stages)
+                replies = brand_set.replies(index, rankings, by_method, stages)
+                for method, (tried, chosen) in by_method.items():
                     cells[brand.name, method] = tuple(tried)
                     for choice in chosen:
                         reply = replies.get((method, choice.chosen))
@@ -141,14 +141,14 @@ class _KeptBrandSet:
         """Return every method's ranking, all from one set of evidence."""
         paths = {method: self.folder / f"neurons-{method}.safetensors" for method in self.settings.methods}
         missing = [method for method, path in paths.items() if not path.exists()]
-        asked = self.prompts.split("identify")
-        steps = identification_steps(asked, *missing) if missing else 0
+        own_prompts = self.prompts.split("identify")
+        steps = identification_steps(own_prompts, *missing) if missing else 0
         with stages.stage(f"{self.category}: neurons", steps) as tick:
             evidence = Evidence(
                 self.model,
                 self.brands,
-                asked,
-                asked.stem_texts,
+                own_prompts,
+                own_prompts.stem_texts,
                 num_neurons=self.settings.grid.num_neurons[-1],
                 amplification=self.settings.amplification,
                 seed=self.settings.seed,
@@ -162,16 +162,16 @@ class _KeptBrandSet:
         self, index: int, rankings: Mapping[str, BrandNeurons], stages: Stages
     ) -> dict[str, tuple[list[FrontierCell], list[FrontierChoice]]]:
         """Return every method's validation cells and choices for one brand."""
-        found, name = {}, self.brands[index].name
+        by_method, name = {}, self.brands[index].name
         with stages.stage(f"{name}: settings", len(rankings)) as tick:
             for method, neurons in rankings.items():
                 record = self._kept(f"{name}-{method}", partial(self._measure, neurons, index))
-                found[method] = (
+                by_method[method] = (
                     [FrontierCell(*row) for row in record["cells"]],
                     [_choice(row) for row in record["choices"]],
                 )
                 tick()
-        return found
+        return by_method
 
     def _measure(self, neurons: BrandNeurons, index: int) -> dict[str, Any]:
         grid = self.settings.grid
@@ -184,13 +184,13 @@ class _KeptBrandSet:
         self,
         index: int,
         rankings: Mapping[str, BrandNeurons],
-        found: Mapping[str, tuple[list[FrontierCell], list[FrontierChoice]]],
+        by_method: Mapping[str, tuple[list[FrontierCell], list[FrontierChoice]]],
         stages: Stages,
     ) -> dict[tuple[str, FrontierCell | None], Replied]:
         """Sample replies under every chosen setting, one batch a prompt; (method, None) is the untouched model."""
         picked = [
             (method, cell)
-            for method, (_, chosen) in found.items()
+            for method, (_, chosen) in by_method.items()
             for cell in dict.fromkeys(choice.chosen for choice in chosen)
             if cell is not None
         ]
@@ -230,8 +230,8 @@ class _KeptBrandSet:
         rows = [settings_of_one(pooled, 0, [(0.0, 1.0)])]
         rows += [settings_of_one(pooled, names.index(m), [(float(c.num_neurons), c.amplification)]) for m, c in picked]
         losses, hits = [], []
-        for context, asked in enumerate(substrate.prompts.prompts):
-            for number, prompt in enumerate(asked[: settings.reply_prompts]):
+        for context, texts in enumerate(substrate.prompts.prompts):
+            for number, prompt in enumerate(texts[: settings.reply_prompts]):
                 batch = substrate.replies(prompt, torch.cat(rows), (context, number), settings.samples)
                 losses.append(batch.user_loss.double().view(len(rows), -1))
                 hits.append(batch.hits[:, 0].double().view(len(rows), -1))

@@ -56,8 +56,8 @@ def comparison_section(
     parts.append(f"“{reference}” ignores the user; the VCG beside it has the table's user weight.")
     for weight, options in menus.items():
         prompt = next((option.prompt for option in options if option.prompt), "")
-        asked = f", with the model's reply to “{quoted(prompt)}”" if prompt else ""
-        parts.append(f"The menu at user weight {weight:g}, rivals at null{asked}:")
+        replies = f", with the model's reply to “{quoted(prompt)}”" if prompt else ""
+        parts.append(f"The menu at user weight {weight:g}, rivals at null{replies}:")
         parts.append(markdown_table([_entry(option, bool(prompt)) for option in options]))
     return Section(f"Mechanisms compared: {surface}, {feature}", "\n\n".join(parts), FIGURES, claims)
 

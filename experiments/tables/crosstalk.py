@@ -73,8 +73,8 @@ def _pair_row(report: BrandSetReport, feature: str, brand: str, rival: str) -> R
     both = tuple(name for name in report.brands if name in (brand, rival))
     subsets = {"null": (), "own_only": (brand,), "rival_only": (rival,), "both": both}
     for name, amplified in subsets.items():
-        found = report.effect(amplified, brand, feature)
-        row |= {name: found.mean, f"{name}_error": found.error, "n": found.n}
+        effect = report.effect(amplified, brand, feature)
+        row |= {name: effect.mean, f"{name}_error": effect.error, "n": effect.n}
     lift = clear_lift(report, feature, brand)
     return {**row, "kept": None if lift is None else (row["both"] - row["null"]) / lift}
 
@@ -149,7 +149,7 @@ def section(reports: Sequence[BrandSetReport], spreads: dict[str, Spread]) -> Se
         "are taken where the lift exceeds two standard errors.",
         markdown_table(over),
         f"The pairs whose {SOLD} moves most when the rival is amplified too, ± one standard error:",
-        markdown_table([_said(row) for row in most]),
+        markdown_table([_pair_line(row) for row in most]),
         claim.evidence,
     )
     figures = {
@@ -189,7 +189,7 @@ def _is_separable(row: Row) -> bool:
     return bool(low - error <= row["both"] <= high + error)
 
 
-def _said(row: Row) -> dict[str, str]:
+def _pair_line(row: Row) -> dict[str, str]:
     shown = {
         name.replace("_", " "): with_error(row[name], row[f"{name}_error"])
         for name in ("null", "own_only", "rival_only", "both")

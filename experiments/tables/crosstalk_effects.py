@@ -63,8 +63,8 @@ def brand_set_report(measured: MeasuredList) -> BrandSetReport:
     """
     known = measured.provenance
     names = tuple(names[0] for names in known["brands"])
-    found = geometry_from(known.get("geometry", {}))
-    return BrandSetReport(known["category"], names, found, tuple(_effects(known["category"], names, measured)))
+    matrices = geometry_from(known.get("geometry", {}))
+    return BrandSetReport(known["category"], names, matrices, tuple(_effects(known["category"], names, measured)))
 
 
 def _effects(category: str, names: tuple[str, ...], measured: MeasuredList) -> Iterator[Effect]:

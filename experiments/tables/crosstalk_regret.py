@@ -36,7 +36,7 @@ def section(
         "Medians over the brand sets in which something can be sold:",
         markdown_table(list(_summary(rows, sources))),
         f"The menus with the most regret for their revenue ({len(worst)} of {len(menus)}):",
-        markdown_table([_said(row, rows) for row in worst]),
+        markdown_table([_worst_line(row, rows) for row in worst]),
         " ".join(_with_crosstalk(menus, seed, resamples)),
         _unsold(menus),
         _above_optimum(menus),
@@ -90,10 +90,10 @@ def _with_crosstalk(menus: Sequence[Row], seed: int, resamples: int) -> list[str
     for weight in dict.fromkeys(row["user_weight"] for row in menus):
         own = [row for row in menus if row["user_weight"] == weight]
         for measure, name in MEASURES.items():
-            found = correlation(own, measure, seed=seed, resamples=resamples)
-            shown = NOTHING if found.value is None else f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+            ranks = correlation(own, measure, seed=seed, resamples=resamples)
+            shown = NOTHING if ranks.value is None else f"{ranks.value:+.2f} [{ranks.low:+.2f}, {ranks.high:+.2f}]"
             sentences.append(
-                f"At user weight {weight:g} the menu's {name} {found.word} with crosstalk over {found.n} brand sets "
+                f"At user weight {weight:g} the menu's {name} {ranks.word} with crosstalk over {ranks.n} brand sets "
                 f"(Spearman's rank correlation {shown})."
             )
     sentences.append(
@@ -136,8 +136,8 @@ def _summary_line(rows: Sequence[Row], source: str, brands: int, weight: float) 
     }
 
 
-def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
-    def found(mechanism: str) -> Row:
+def _worst_line(row: Row, rows: Sequence[Row]) -> dict[str, str]:
+    def row_of(mechanism: str) -> Row:
         keys = ("source", "brand_set", "user_weight")
         return next(r for r in rows if r["mechanism"] == mechanism and all(r[key] == row[key] for key in keys))
 
@@ -152,9 +152,9 @@ def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
         "regret / revenue": percent(row["regret_of_revenue"]),
         "IR violation": with_error(row["ir_violation"], row["ir_violation_standard_error"], 4),
         f"{menu}: of the optimum": percent(row["objective_share"]),
-        f"{affine}": percent(found(AFFINE)["objective_share"]),
-        "VCG": percent(found(VCG)["objective_share"]),
-        "optimum": with_error(found(OPTIMUM)["objective"], found(OPTIMUM)["objective_standard_error"], 4),
+        f"{affine}": percent(row_of(AFFINE)["objective_share"]),
+        "VCG": percent(row_of(VCG)["objective_share"]),
+        "optimum": with_error(row_of(OPTIMUM)["objective"], row_of(OPTIMUM)["objective_standard_error"], 4),
     }
 
 

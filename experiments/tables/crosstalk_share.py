@@ -49,9 +49,9 @@ def crosstalk(view: ResponseSurface) -> Crosstalk:
     highest = torch.tensor([lever.high for lever in view.levers], dtype=torch.float64)
     allocation = torch.where(states.unsqueeze(2), highest, view.null_allocation(len(states), dtype=torch.float64))
     contexts = len(view.contexts)
-    rows, told = allocation.repeat(contexts, 1, 1), torch.arange(contexts).repeat_interleave(len(states))
-    exposure = view.exposure(rows, told)[..., 0].view(contexts, n + 2, n)
-    variance = view.standard_error(rows, told).exposure[..., 0].square().view(contexts, n + 2, n)
+    rows, context = allocation.repeat(contexts, 1, 1), torch.arange(contexts).repeat_interleave(len(states))
+    exposure = view.exposure(rows, context)[..., 0].view(contexts, n + 2, n)
+    variance = view.standard_error(rows, context).exposure[..., 0].square().view(contexts, n + 2, n)
     null, own, every = exposure[:, 0], exposure[:, 1:-1].diagonal(dim1=1, dim2=2), exposure[:, -1]
     null_noise, own_noise, every_noise = variance[:, 0], variance[:, 1:-1].diagonal(dim1=1, dim2=2), variance[:, -1]
     moved, lift = every - own, (own - null).clamp_min(0)
@@ -102,8 +102,8 @@ def rank_correlation(x: Sequence[float], y: Sequence[float], *, seed: int, resam
         return RankCorrelation(None, None, None, pairs.shape[1])
     generator = np.random.default_rng(seed)
     picked = generator.integers(pairs.shape[1], size=(resamples, pairs.shape[1]))
-    found = [each for each in (_spearman(pairs[:, rows]) for rows in picked) if each is not None]
-    low, high = np.quantile(found, [0.025, 0.975])
+    drawn = [each for each in (_spearman(pairs[:, rows]) for rows in picked) if each is not None]
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return RankCorrelation(value, float(low), float(high), pairs.shape[1])
 
 

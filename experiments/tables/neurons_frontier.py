@@ -124,11 +124,11 @@ def single_lines(singles: Sequence[Row], limits: Sequence[float]) -> list[dict[s
         for limit in limits:
             fitting = [row for row in own if row["user_loss"] + row["user_loss_standard_error"] <= limit]
             best = max(fitting, key=lambda row: row["lift"], default=None)
-            told = (
+            text = (
                 "none fits"
                 if best is None
                 else f"{with_error(best['lift'], best['lift_standard_error'])} ({best['setting']})"
             )
-            line[f"loss ≤ {limit:g}"] = told
+            line[f"loss ≤ {limit:g}"] = text
         lines.append(line)
     return lines
