@@ -142,7 +142,7 @@ def study(
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
     quick: Quick = True,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)
+        Path | None, typer.Option(help="Run folder.", show_default="runs/bidders-study-…", callback=folder_to_write)
     ] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
@@ -151,7 +151,7 @@ def study(
 
     settings = BiddersStudySettings(
         surface=surface,
-        folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
+        folder=out or Path("runs") / slug("bidders-study", Path(surface).stem, feature),
         feature=feature,
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),

@@ -29,9 +29,9 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         f"compare-{PAIR}": partial(_comparison, *here, PAIR, priced),
         f"compare-{TRIPLE}": partial(_comparison, *here, TRIPLE, "Fig. 5 with three brands"),
         "crosstalk-regret": partial(_crosstalk_regret, *here),
-        "neurons": partial(_frontier, settings, console),
-        "neurons-frontier": partial(_neuron_auctions, *here),
-        "learned-bids": partial(_learned_bids, *here),
+        "neurons-compare": partial(_neurons_compare, settings, console),
+        "neurons-frontier": partial(_neurons_frontier, *here),
+        "bidders-study": partial(_bidders_study, *here),
         "more-bidders": partial(_more_bidders, *here),
         "reply-counts": partial(_reply_counts, *here),
         "generalisation": partial(_generalisation, *here),
@@ -107,7 +107,7 @@ def _crosstalk_regret(study: StudySettings, surfaces: Surfaces, console: Console
     return Stage("crosstalk-regret", shows, settings, inputs, command, go)
 
 
-def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+def _neurons_frontier(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
     from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings, main
 
     aware, plain = surfaces.surface(PAIR), surfaces.surface(PLAIN)
@@ -124,16 +124,16 @@ def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console)
     return Stage("neurons-frontier", shows, settings, inputs, command, go)
 
 
-def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+def _bidders_study(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
     from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
     surface = surfaces.surface(PAIR)
     seeds = tuple(range(study.seed, study.seed + 3))
-    settings = BiddersStudySettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
+    settings = BiddersStudySettings(surfaces.place(PAIR), study.folder / "bidders-study", seeds=seeds)
     command = _words("bidders", "study", surface=settings.surface, seeds=_commas(seeds), out=settings.folder)
     shows = "learned against truthful bidders in every mechanism"
     go = partial(_designing, main, settings, surface, study, console)
-    return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
+    return Stage("bidders-study", shows, settings, {"surface": surface.digest}, command, go)
 
 
 def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
@@ -200,7 +200,7 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
     return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
 
 
-def _frontier(study: StudySettings, console: Console) -> Stage:
+def _neurons_compare(study: StudySettings, console: Console) -> Stage:
     from auctionsim.brands import parse_brands
     from auctionsim.experiments.running.frontier import FrontierSettings
     from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
@@ -212,7 +212,7 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
     here = CompareMethodsSettings(
         brand_sets=(("running shoes", parse_brands("Nike,Adidas")),),
         methods=("attribution", "random", DEFAULT_METHOD),
-        folder=study.folder / "neurons",
+        folder=study.folder / "neurons-compare",
         grid=FrontierSettings(limits=(0.01, 0.05)),
         seed=study.seed,
     )
@@ -228,7 +228,7 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
     )
     shows = "neurons: lift against harm, plain and harm-aware"
     go = partial(_with_model, main, here, model, build_prompts, console)
-    return Stage("neurons", shows, here, {"model": model.identity}, command, go)
+    return Stage("neurons-compare", shows, here, {"model": model.identity}, command, go)
 
 
 def _with(main: Callable[..., object], settings: Any, measured: Any, console: Console, command: str) -> object:

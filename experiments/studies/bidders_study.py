@@ -1,6 +1,6 @@
 """What learning does to every mechanism: bidders that learned against bidders that tell the truth, on one surface.
 
-auctionsim bidders study --out runs/learned
+auctionsim bidders study --out runs/bidders-study
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -163,11 +163,11 @@ def main(
         )
     plays = [row for row in rows if row["table"] == "plays"]
     bidders = [row for row in rows if row["table"] == "bidders"]
-    draw(plays, settings.folder / "learned_bids.png")
+    draw(plays, settings.folder / "bidders_study.png")
     section = Section(
-        "BiddersStudy against truthful bidders",
+        "Learned against truthful bidders",
         prose(opening(settings), plays, bidders),
-        {"learned_bids.png": "Revenue and user loss on replicate A, from truth (hollow) to learned bids (filled)"},
+        {"bidders_study.png": "Revenue and user loss on replicate A, from truth (hollow) to learned bids (filled)"},
         (menu_claim(bidders),),
     )
     run.finish({"plays": plays, "bidders": bidders}, section, command=command, console=console)
