@@ -3,34 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_number, checked_positive
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Product
 from auctionsim.substrates.protocol import Substrate
-
-
-class TrainingPoint(NamedTuple):
-    """One evaluation during training, by the hard choice of the deployed rule on fixed profiles.
-
-    Attributes:
-        step: Steps taken.
-        objective: Mean of Σ t_i − user_weight · L under truthful bids.
-        revenue: Mean of Σ t_i.
-        user_loss: Mean of L.
-        inverse_temperature: Of the soft choice trained at that step, per unit of money.
-    """
-
-    step: int
-    objective: float
-    revenue: float
-    user_loss: float
-    inverse_temperature: float
-
 
 LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
 
