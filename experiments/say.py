@@ -111,8 +111,8 @@ def say_twice(
     allocation[1] = torch.tensor([[boost.num_neurons, boost.amplification] for boost in boosts])
     batch = substrate.replies(prompt, allocation, (0, 0), 1)
     untouched, boosted = batch.texts
-    before, after = batch.hits.tolist()
-    return Said(untouched, boosted, before, after, float(batch.user_loss[1]), place.file, were_kept)
+    before, after = batch.numbers("hits").long().tolist()
+    return Said(untouched, boosted, before, after, float(batch.numbers("kl")[1]), place.file, were_kept)
 
 
 def _neurons(

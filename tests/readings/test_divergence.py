@@ -12,7 +12,7 @@ from auctionsim.language_models.precision import computed_in_float32
 from auctionsim.neurons import BrandNeurons, neutral_kl
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.intent import Lead
-from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.language_model import LanguageModelSubstrate, Manner
 from auctionsim.testing import fake_language_model
 
 HALF = fake_language_model(end_gain=2.5, dtype=torch.bfloat16)
@@ -34,9 +34,9 @@ def neurons(model: LanguageModel) -> BrandNeurons:
 
 
 def live(model: LanguageModel, positions: str = "reply") -> LanguageModelSubstrate:
-    leads = (Lead(". You", ("can",)),)
+    manner = Manner(positions=positions, leads=(Lead(". You", ("can",)),), readings=("reply_kl",))
     return LanguageModelSubstrate(
-        model, neurons(model), PROMPTS, num_neurons=32, samples=3, max_new_tokens=8, leads=leads, positions=positions
+        model, neurons(model), PROMPTS, num_neurons=32, samples=3, max_new_tokens=8, manner=manner
     )
 
 
@@ -65,12 +65,12 @@ def test_losses_are_those_of_exact_arithmetic_and_zero_at_the_null(positions: st
         [[NULL, NULL], [[32.0, 1.01], NULL], [[20.0, 1.5], [32.0, 2.0]], [NULL, [32.0, 1.0]]]
     ).double()
     batch = substrate.replies(PROMPTS.prompts[0][0], levers, (0, 0), 3)
-    losses = batch.user_loss.view(4, 3)
+    losses = batch.numbers("kl").view(4, 3)
     assert (losses[[0, 3]] == 0).all()
     for row in (1, 2):
         for sample in range(3):
             expected = slow_loss(
-                HALF, PROMPTS.prompts[0][0], batch.token_ids[3 * row + sample], levers[row].float(), positions == "all"
+                HALF, PROMPTS.prompts[0][0], batch.replies[3 * row + sample].token_ids, levers[row].float(), positions == "all"
             )
             assert float(losses[row, sample]) == pytest.approx(expected, rel=1e-3, abs=1e-7)
     assert losses[1].max() < 1e-3 < losses[2].min()
