@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from auctionsim.plugins import ray_options
 from auctionsim.ray_folders import ray_folder
 
 
@@ -35,10 +36,10 @@ def ray_running(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
     level, ours = logger.level, not ray.is_initialized()
     with contextlib.ExitStack() as stack:
         if ours and address is not None:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **ray_options())
         elif ours:
             scratch = stack.enter_context(ray_folder())
-            quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+            quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR", **ray_options()}
             ray.init(num_cpus=cpus, _temp_dir=scratch, **quiet)
         logger.setLevel(logging.ERROR)
         try:

@@ -1,5 +1,6 @@
 """auctionsim: a laboratory for auctions of influence over a language model."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from auctionsim.gymnasium_ids import register_ids
@@ -12,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = ["Outcome", "__version__"]
 
 register_ids()
+logging.getLogger("auctionsim").addHandler(logging.NullHandler())  # whoever wants to read it adds a handler
 
 
 def __getattr__(name: str) -> object:

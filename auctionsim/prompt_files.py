@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from auctionsim.errors import FileFormError
+
 FORMS = (
     '{"context": ["prompt", …], …} or ["prompt", …] as JSON; {"context": "…", "prompt": "…"} in every line (.jsonl); '
     "CSV with the columns context and prompt, or prompt alone, in its header (.csv); or one prompt a line (.txt)"
@@ -19,10 +21,6 @@ _DELIMITERS = ",;\t"  # spreadsheets write any of them
 _COLUMNS = ({"prompt"}, {"context", "prompt"})
 
 Pair = tuple[str, str]  # context, prompt
-
-
-class _OtherFormError(ValueError):
-    """The file can be read, but is none of the wanted forms."""
 
 
 def prompts_by_context(path: str | os.PathLike[str]) -> dict[str, list[str]]:
@@ -39,7 +37,7 @@ def prompts_by_context(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     path = Path(path)
     try:
         return _parsed(_text(path), path.suffix.lower())
-    except _OtherFormError as error:
+    except FileFormError as error:
         raise ValueError(f"{path} must hold {FORMS}; {error}") from error
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
@@ -65,7 +63,7 @@ def _text(path: Path) -> str:
 
 def _parsed(text: str, suffix: str) -> dict[str, list[str]]:
     if not text.strip():
-        raise _OtherFormError("it is empty")
+        raise FileFormError("it is empty")
     if suffix in (".csv", ".tsv"):
         return _grouped(_table(text))
     if suffix in (".jsonl", ".ndjson"):
@@ -74,7 +72,7 @@ def _parsed(text: str, suffix: str) -> dict[str, list[str]]:
         return _json(text)
     if suffix == ".txt":
         return {ONE_CONTEXT: [line.strip() for line in text.splitlines() if line.strip()]}
-    raise _OtherFormError(f"a file that ends in {suffix!r} and does not begin with {{ or [ is none of them")
+    raise FileFormError(f"a file that ends in {suffix!r} and does not begin with {{ or [ is none of them")
 
 
 def _json(text: str) -> dict[str, list[str]]:
@@ -88,13 +86,13 @@ def _json(text: str) -> dict[str, list[str]]:
     if isinstance(loaded, list):
         return _grouped(_pair(item, f"item {k + 1}") for k, item in enumerate(loaded))
     if not isinstance(loaded, dict):
-        raise _OtherFormError(f"it holds {_kind(loaded)}")
+        raise FileFormError(f"it holds {_kind(loaded)}")
     for context, prompts in loaded.items():
         if not isinstance(prompts, list):
-            raise _OtherFormError(f"context {context!r} has {_kind(prompts)}")
+            raise FileFormError(f"context {context!r} has {_kind(prompts)}")
         for prompt in prompts:
             if not isinstance(prompt, str):
-                raise _OtherFormError(f"context {context!r} has {_kind(prompt)} among its prompts")
+                raise FileFormError(f"context {context!r} has {_kind(prompt)} among its prompts")
     return _checked(loaded)
 
 
@@ -117,7 +115,7 @@ def _table(text: str) -> Iterator[Pair]:
         if set(header) in _COLUMNS and len(set(header)) == len(header):
             break
     else:
-        raise _OtherFormError(f"its header is {first[:80]!r}")
+        raise FileFormError(f"its header is {first[:80]!r}")
     rows = csv.reader(io.StringIO(text.lstrip(), newline=""), delimiter=delimiter, strict=True)
     next(rows)
     for row in rows:
@@ -134,11 +132,11 @@ def _pair(loaded: object, place: str) -> Pair:
     if isinstance(loaded, str):
         return ONE_CONTEXT, loaded
     if not isinstance(loaded, dict):
-        raise _OtherFormError(f"{place} is {_kind(loaded)}")
+        raise FileFormError(f"{place} is {_kind(loaded)}")
     if set(loaded) not in _COLUMNS:
-        raise _OtherFormError(f"{place} has the keys {', '.join(map(repr, loaded)) or 'of nothing'}")
+        raise FileFormError(f"{place} has the keys {', '.join(map(repr, loaded)) or 'of nothing'}")
     if not all(isinstance(value, str) for value in loaded.values()):
-        raise _OtherFormError(f"{place} has a value that is no text")
+        raise FileFormError(f"{place} has a value that is no text")
     return loaded.get("context", ONE_CONTEXT), loaded["prompt"]
 
 
@@ -151,7 +149,7 @@ def _grouped(pairs: Iterable[Pair]) -> dict[str, list[str]]:
 
 def _checked(by_context: dict[str, list[str]]) -> dict[str, list[str]]:
     if not by_context:
-        raise _OtherFormError("it has no prompts")
+        raise FileFormError("it has no prompts")
     for context, prompts in by_context.items():
         if not context.strip():
             raise ValueError("a context's name is blank")

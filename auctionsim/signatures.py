@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auctionsim.caching import cache_folder
+from auctionsim.errors import UntrustedError
 from auctionsim.files import draft_beside, read_bounded, write_bytes, write_text
 from auctionsim.records import Record, read_json
 
@@ -35,10 +36,6 @@ MOST_BYTES = 1 << 30
 _KEY, _KEY_BYTES = "signing-key", 32
 _FORMAT = "auctionsim signed 1"
 _HEAD = 64 + 2 * 80  # bytes that the first lines of a signed file may have
-
-
-class UntrustedError(ValueError):
-    """A file would be unpickled, and nothing shows that this user wrote it on this machine."""
 
 
 def write_signed(path: str | os.PathLike[str], content: bytes, purpose: str) -> None:

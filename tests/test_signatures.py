@@ -11,10 +11,10 @@ import pytest
 
 from auctionsim import signatures
 from auctionsim.caching import cache_folder
+from auctionsim.errors import UntrustedError
 from auctionsim.signatures import (
     SIGNATURE,
     TRUST,
-    UntrustedError,
     read_signed,
     replacing_folder,
     sign_folder,

@@ -267,8 +267,8 @@ BOMB = pickle.dumps(_Bomb())
 
 
 def test_a_strangers_study_is_refused_unless_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from auctionsim.errors import UntrustedError
     from auctionsim.experiments.support.tune_state import KEPT, prepare
-    from auctionsim.signatures import UntrustedError
 
     unsigned = tune_folder(tmp_path / "unsigned", **STATES)
     with pytest.raises(UntrustedError, match="--trust-pickles"):

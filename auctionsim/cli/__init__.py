@@ -9,9 +9,11 @@ import typer
 
 from auctionsim import __version__
 from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, tuning
-from auctionsim.cli.computing import InterruptedCommandError, make_computing
+from auctionsim.cli.computing import make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
-from auctionsim.cli.options import DEBUG, Threads, errors, without_debug
+from auctionsim.cli.messages import shown
+from auctionsim.cli.options import DEBUG, VERBOSE, Plugins, Threads, arranged, errors
+from auctionsim.errors import InterruptedCommandError
 
 # Help is plain text: markup would swallow what stands in brackets, and cut names in narrow terminals.
 app = typer.Typer(
@@ -56,7 +58,11 @@ def auctionsim(
     debug: Annotated[  # `main` takes it out, wherever it stands
         bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere in the command.")
     ] = False,
-    threads: Threads = None,  # read by the commands that compute
+    verbose: Annotated[  # likewise
+        bool, typer.Option(VERBOSE, help="Show what is logged: recoveries, plugins, caches; may stand anywhere too.")
+    ] = False,
+    plugin: Plugins = None,  # `main` puts it first; loaded by the commands, as threads are set
+    threads: Threads = None,
 ) -> None:
     """A laboratory for auctions of influence over a language model."""
 
@@ -66,10 +72,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # ASCII alone, and names of files that are no UTF-8, end no command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    arguments = without_debug(sys.argv[1:])
-    debug = len(arguments) < len(sys.argv[1:])
+    words = arranged(sys.argv[1:])
     try:
-        code = app(arguments, standalone_mode=False)  # an int where typer itself ended the command
+        with shown(errors, verbose=words.verbose):
+            code = app(words.arguments, standalone_mode=False)  # an int where typer itself ended the command
         if code == INTERRUPTED:  # by Ctrl-C, outside of a command that computes
             raise KeyboardInterrupt
         if sys.stdout is not None:  # closed by the caller
@@ -84,7 +90,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         code = BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  # nothing is above it
-        code = _tell(error, debug)
+        code = _tell(error, words.debug)
     sys.exit(code or 0)
 
 
@@ -95,6 +101,6 @@ def _tell(error: Exception, debug: bool) -> int:
         return MISTAKE
     if debug:
         errors.print(traceback_of(error), highlight=False)
-    told = failure(error)
-    errors.print(f"error: {told.sentence}")
-    return told.exit_code
+    ending = failure(error)
+    errors.print(f"error: {ending.sentence}")
+    return ending.exit_code

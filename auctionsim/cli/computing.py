@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from auctionsim.errors import InterruptedCommandError
+from auctionsim.plugins import load
 from auctionsim.threads import use_threads
 
 LARGEST = 2**63 - 1
@@ -37,18 +39,6 @@ KEEPING = frozenset(
     }
 )
 """Commands that keep finished parts in a run folder, from which the same command goes on."""
-
-
-class InterruptedCommandError(Exception):
-    """A command was ended by Ctrl-C.
-
-    Attributes:
-        goes_on: The same command goes on where it stopped.
-    """
-
-    def __init__(self, goes_on: bool) -> None:
-        super().__init__()
-        self.goes_on = goes_on
 
 
 class ComputingCommand(TyperCommand):
@@ -100,9 +90,10 @@ def _words(context: Any) -> str:
 
 
 def prepare(context: Any) -> None:
-    """Set torch's threads by `auctionsim --threads`, else by the rule of `auctionsim.threads`.
+    """Set torch's threads by `auctionsim --threads`, else by the rule of `auctionsim.threads`; then run the plugins.
 
     Raises:
+        PluginError: A file of `--plugin` does not run.
         ValueError: An option's number is not finite, or too large for torch.
     """
     chosen = context.find_root().params
@@ -113,6 +104,8 @@ def prepare(context: Any) -> None:
         if isinstance(value, int) and abs(value) > LARGEST:
             raise ValueError(f"{option} must be at most {LARGEST}, got {value}")
     use_threads(chosen.get("threads"))
+    for path in chosen.get("plugin") or ():
+        load(path)
 
 
 def make_computing(app: typer.Typer) -> None:

@@ -5,6 +5,9 @@ import traceback
 from types import TracebackType
 from typing import NamedTuple
 
+from auctionsim.errors import AuctionsimError
+from auctionsim.plugins import place_in_plugin
+
 MISTAKE, DEFECT, INTERRUPTED, BROKEN_PIPE = 2, 1, 130, 1
 """Exit codes; 130 is what a shell says of a command that Ctrl-C ended, and rich and typer end a broken pipe with 1."""
 
@@ -36,8 +39,10 @@ def failure(error: BaseException) -> Failure:
         return Failure(words, MISTAKE)
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "auctionsim":
         return Failure(f"{error.name} is not installed: pip install 'auctionsim[all]'", MISTAKE)
-    if isinstance(error, _REFUSALS) and _is_refused_by_us(error.__traceback__):
+    if _is_refused_by_us(error):
         return Failure(words, MISTAKE)
+    if in_plugin := place_in_plugin(error.__traceback__):
+        return Failure(f"{in_plugin}: {type(error).__name__}: {words}", MISTAKE)
     if isinstance(error, MemoryError) or "allocate memory" in words or type(error).__name__ == "OutOfMemoryError":
         return Failure(f"this machine has not enough memory for it: {words}", DEFECT)
     kind, place = type(error).__name__, _place(error.__traceback__)
@@ -69,11 +74,11 @@ def _innermost(trace: TracebackType | None) -> TracebackType | None:
     return trace
 
 
-def _is_refused_by_us(trace: TracebackType | None) -> bool:
+def _is_refused_by_us(error: BaseException) -> bool:
     """The innermost frame is auctionsim's and stands on a `raise`: torch's C code raises without a frame of its own."""
-    last = _innermost(trace)
-    if last is None:
-        return False
+    last = _innermost(error.__traceback__)
+    if isinstance(error, AuctionsimError) or last is None or not isinstance(error, _REFUSALS):
+        return isinstance(error, AuctionsimError)
     ours = str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "auctionsim"
     return ours and last.tb_frame.f_code.co_code[last.tb_lasti] == _RAISE
 

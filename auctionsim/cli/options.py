@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-DEBUG = "--debug"
+DEBUG, VERBOSE, PLUGIN = "--debug", "--verbose", "--plugin"
+"""Options that may stand anywhere in a command."""
 
 console = TableConsole()
 errors = PlainConsole(stderr=True, soft_wrap=True)
@@ -71,6 +72,12 @@ Threads = Annotated[
         min=1,
         show_default="AUCTIONSIM_THREADS, OMP_NUM_THREADS, or the cores less one",
         help="Threads that compute; stands before the command. How sums round depends on it.",
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        PLUGIN, help="Run this Python file first: it registers what is yours. Repeatable; may stand anywhere too."
     ),
 ]
 Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
@@ -181,13 +188,45 @@ def seed_numbers(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def without_debug(arguments: Sequence[str]) -> list[str]:
-    """Return a command's words without `--debug`, which may stand anywhere before a `--`."""
-    words = list(arguments)
+class Words(NamedTuple):
+    """A command's words, put in the order in which they are parsed.
+
+    Attributes:
+        arguments: Plugins first, as the program's own options; then the command.
+        debug: Show the traceback of an error.
+        verbose: Show what is logged.
+    """
+
+    arguments: list[str]
+    debug: bool
+    verbose: bool
+
+
+def arranged(words: Sequence[str]) -> Words:
+    """Take `--debug`, `--verbose` and `--plugin FILE` from where they stand, anywhere before a `--`.
+
+    Example:
+        >>> arranged(["demo", "--plugin", "mine.py", "--debug"]).arguments
+        ['--plugin', 'mine.py', 'demo']
+    """
     end = words.index("--") if "--" in words else len(words)
-    return [word for word in words[:end] if word != DEBUG] + words[end:]
+    plugins: list[str] = []
+    rest: list[str] = []
+    before = iter(words[:end])
+    for word in before:
+        if word == PLUGIN:
+            value = next(before, None)
+            if value is None:
+                return Words([PLUGIN], DEBUG in words, VERBOSE in words)  # for the parser to refuse
+            plugins += [word, value]
+        elif word.startswith(f"{PLUGIN}="):
+            plugins.append(word)
+        else:
+            rest.append(word)
+    kept = [word for word in rest if word not in (DEBUG, VERBOSE)]
+    return Words([*plugins, *kept, *words[end:]], DEBUG in rest, VERBOSE in rest)
 
 
 def command_line() -> str:
     """Return what the user typed, for provenance: all that decides what is done."""
-    return shlex.join(["auctionsim", *without_debug(sys.argv[1:])])
+    return shlex.join(["auctionsim", *arranged(sys.argv[1:]).arguments])

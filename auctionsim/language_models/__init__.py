@@ -1,5 +1,6 @@
 """A real language model: loading it, finding its neurons, scaling them, sampling and scoring replies."""
 
+from auctionsim.errors import ModelUnavailableError
 from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
 from auctionsim.language_models.decoding import (
     Prefix,
@@ -13,7 +14,7 @@ from auctionsim.language_models.decoding import (
 )
 from auctionsim.language_models.hooks import intervene, read_neurons, scale_neurons
 from auctionsim.language_models.intervention import Intervention, untouched
-from auctionsim.language_models.loading import ModelUnavailableError, assembled, load_model
+from auctionsim.language_models.loading import assembled, load_model
 from auctionsim.language_models.model import LanguageModel
 
 __all__ = [

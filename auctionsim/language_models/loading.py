@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from auctionsim.caching import cache_folder
+from auctionsim.errors import ModelUnavailableError
 from auctionsim.files import draft_beside, sweep
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.model import LanguageModel
@@ -43,10 +44,6 @@ _MOST_TIMED = 10**9  # parameters of a model that is loaded in two dtypes to be 
 
 
 _UNREADABLE = (ImportError, OSError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
-
-
-class ModelUnavailableError(RuntimeError):
-    """The model cannot be had here; the message says how to get it."""
 
 
 def load_model(

@@ -19,6 +19,7 @@ from auctionsim.measurement.measuring import Measuring, Progress, Report
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Unit, UnitResult
 from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.plugins import PluginFile, load_files, loaded, ray_options
 from auctionsim.prompts import PromptSet
 from auctionsim.ray_folders import ray_folder
 from auctionsim.substrates.measured_list import MeasuredList
@@ -161,7 +162,15 @@ def run_on_workers(measuring: Measuring, workers: Workers, report: Report | None
 class _Station:
     """What a worker process holds: the model, loaded at the first unit."""
 
-    def __init__(self, load: Callable[[], LanguageModel], threads: int, rest: tuple[Any, ...], wanted: str) -> None:
+    def __init__(
+        self,
+        plugins: tuple[PluginFile, ...],
+        load: Callable[[], LanguageModel],
+        threads: int,
+        rest: tuple[Any, ...],
+        wanted: str,
+    ) -> None:
+        load_files(plugins)  # where Ray had been started before they were loaded
         torch.set_num_threads(threads)  # or workers on one machine would fight over its cores
         self._load, self._rest, self._wanted = load, rest, wanted
         self._measure: UnitMeasurer | None = None
@@ -186,7 +195,7 @@ class _Crew:
         import ray
 
         rest = (measuring.neurons, measuring.prompts, measuring.settings, measuring.interventions)
-        self._arguments = (workers.load, workers.threads, rest, _who(measuring.measurer.model))
+        self._arguments = (loaded(), workers.load, workers.threads, rest, _who(measuring.measurer.model))
         self._station = ray.remote(num_cpus=workers.threads, num_gpus=workers.gpus, max_restarts=0)(_Station)
         self._at: dict[Any, tuple[Any, Unit | None]] = {}
         self._idle: list[Any] = []
@@ -282,9 +291,10 @@ def _ray(workers: Workers) -> Iterator[None]:
                 log_to_driver=False,
                 logging_level="ERROR",
                 _temp_dir=scratch,
+                **ray_options(),
             )
         else:
-            ray.init(address=workers.address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=workers.address, log_to_driver=False, logging_level="ERROR", **ray_options())
         try:
             processors = ray.cluster_resources().get("CPU", 0)
             if processors < workers.threads:

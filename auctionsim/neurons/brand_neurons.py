@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim import plugins
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_allocation, checked_count
 from auctionsim.language_models.intervention import Intervention
@@ -224,6 +225,6 @@ def _brand(names: object, what: str) -> Brand:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that numbers depend on."""
+    """Return the versions of the packages that numbers depend on, and of plugins."""
     names = ("auctionsim", "torch", "transformers", "numpy")
-    return {name: importlib.metadata.version(name) for name in names}
+    return {**{name: importlib.metadata.version(name) for name in names}, **plugins.versions()}

@@ -1,8 +1,8 @@
 """Property tests for incentive claims: Hypothesis strategies, and checks that name what a mechanism breaks."""
 
+from auctionsim.errors import BrokenClaimError
 from auctionsim.testing.fake_language_model import fake_language_model, fake_tokenizer
 from auctionsim.testing.kit import Check, check_mechanism, mechanism_checks
-from auctionsim.testing.sentences import BrokenClaimError
 from auctionsim.testing.strategies import bids, menus, priors, substrates, valuations
 
 __all__ = [

@@ -7,11 +7,11 @@ import hypothesis
 import hypothesis.strategies as st
 import torch
 
+from auctionsim.errors import BrokenClaimError
 from auctionsim.regret.estimate import AnyMechanism
 from auctionsim.substrates.protocol import Substrate, contexts_of
 from auctionsim.testing import laws
 from auctionsim.testing.laws import Case, Claim
-from auctionsim.testing.sentences import BrokenClaimError
 from auctionsim.testing.strategies import Draw, bids, loose_bids
 
 GRIDS = (4, 32)  # quarters tie, 32nds lie between them; others lie on no grid. A case shrinks to the first

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.errors import BrokenClaimError
 from auctionsim.metrics import utility
 from auctionsim.outcome import Outcome
 from auctionsim.regret.estimate import (
@@ -24,7 +25,7 @@ from auctionsim.regret.estimate import (
 from auctionsim.regret.search import search
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 from auctionsim.testing.deviations import Deviation, best_deviation
-from auctionsim.testing.sentences import BrokenClaimError, everybody, money, others, vector, worst
+from auctionsim.testing.sentences import everybody, money, others, vector, worst
 
 SEARCH_BUDGET = 48  # misreports beyond the grid, for each bidder of each case
 

@@ -4,10 +4,6 @@ import torch
 from torch import Tensor
 
 
-class BrokenClaimError(AssertionError):
-    """A mechanism does not keep what is claimed of it; the message says by which bids."""
-
-
 def money(amount: float | Tensor) -> str:
     """Return two decimals where they are exact, nine digits at most where not: 0.40, 0.1235, 1.2e-05."""
     value = float(amount)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from auctionsim.errors import ModelUnavailableError
 from auctionsim.language_models.architecture import find_feed_forwards
-from auctionsim.language_models.loading import ModelUnavailableError, fingerprint, load_model
+from auctionsim.language_models.loading import fingerprint, load_model
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.testing.fake_language_model import fake_tokenizer
 

@@ -14,6 +14,7 @@ import torch
 from auctionsim.experiments.support.preparation import commit_or_none
 from auctionsim.files import sweep, write_text
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.plugins import loaded
 from auctionsim.records import Record, json_in
 
 SECTION, RECORD = "section.md", "run.json"
@@ -65,6 +66,7 @@ def begin(folder: Path, plan: str, command: str, settings: Mapping[str, Any], *,
         "commit": commit_or_none(),
         "plan": plan,
         "settings": settings,
+        "plugins": [file._asdict() for file in loaded()],
         "stale": sorted(gone),
         "files": [name for name in _names(there.get("files")) if name not in gone],
     }
@@ -91,6 +93,7 @@ def finish(folder: Path, plan: str, command: str, files: Iterable[str], more: Ma
         "commit": commit_or_none(),
         "plan": plan,
         "versions": package_versions(),
+        "plugins": [file._asdict() for file in loaded()],
         "threads": torch.get_num_threads(),
         "files": sorted(set(files)),
         **more,

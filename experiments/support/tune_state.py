@@ -16,7 +16,8 @@ from typing import Any
 
 from ray.tune import Callback
 
-from auctionsim.signatures import TRUST, UntrustedError, read_signed, write_signed
+from auctionsim.errors import UntrustedError
+from auctionsim.signatures import TRUST, read_signed, write_signed
 
 KEPT = "state.signed"
 PURPOSE = "state of a tune study"

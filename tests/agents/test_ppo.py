@@ -22,9 +22,9 @@ from auctionsim.agents.ppo import (
 )
 from auctionsim.agents.ray_session import global_state_kept, ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, build_game, observation_layout, register_envs, situation_of
+from auctionsim.errors import UntrustedError
 from auctionsim.mechanisms import FirstPrice, SecondPrice
 from auctionsim.regret import exploitability
-from auctionsim.signatures import UntrustedError
 from auctionsim.strategies import Situation, bids_of, observed_by
 from auctionsim.substrates import Items
 

@@ -11,7 +11,7 @@ from auctionsim.agents.ppo import PPOSettings, TrainedBidders, train_ppo
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.agents.ray_session import ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
-from auctionsim.signatures import UntrustedError
+from auctionsim.errors import UntrustedError
 
 pytestmark = [
     pytest.mark.slow,  # ray starts

@@ -14,8 +14,8 @@ import torch
 from auctionsim import cli
 from auctionsim.cli.failures import DEFECT, MISTAKE, failure, traceback_of
 from auctionsim.cli.options import command_line
+from auctionsim.errors import ModelUnavailableError
 from auctionsim.language_models import loading
-from auctionsim.language_models.loading import ModelUnavailableError
 from auctionsim.substrates import QuadraticSubstrate
 
 
