@@ -89,9 +89,7 @@ def gather(
 
 def with_unscored(replicates: Mapping[str, Gathered]) -> dict[str, Gathered]:
     """Return replicates with the share of unscored replies among the diagnostics, for readings that left any."""
-    some = {
-        name for one in replicates.values() for name, share in one.unscored.items() if bool((share.mean > 0).any())
-    }
+    some = {name for one in replicates.values() for name, share in one.unscored.items() if bool((share.mean > 0).any())}
     return {
         key: one._replace(diagnostics={**one.diagnostics, **{f"{k}_unscored": one.unscored[k] for k in sorted(some)}})
         for key, one in replicates.items()
@@ -126,9 +124,7 @@ def relative(reading: Reading, item: Measurement) -> Measurement:
     return Measurement(signed, spread, n)
 
 
-def unscored_share(
-    reading: Reading, values: Tensor, drawn: Tensor, results: Sequence[UnitResult] = ()
-) -> Measurement:
+def unscored_share(reading: Reading, values: Tensor, drawn: Tensor, results: Sequence[UnitResult] = ()) -> Measurement:
     """Return the share of replies that a reading left unscored.
 
     Args:
@@ -216,9 +212,7 @@ def _sets(results: Sequence[UnitResult], readings: Sequence[Reading], contexts: 
     return found
 
 
-def _values(
-    result: UnitResult, reading: Reading, brands: tuple[Brand, ...], prompts: PromptSet
-) -> list[Value]:
+def _values(result: UnitResult, reading: Reading, brands: tuple[Brand, ...], prompts: PromptSet) -> list[Value]:
     """Return a reading of a unit's replies: stored, or taken now of their texts."""
     if reading.name not in result.readings and isinstance(reading, TextReading):
         return read_texts(reading, replies_of(result, prompts), brands)

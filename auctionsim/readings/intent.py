@@ -204,7 +204,7 @@ def _disjoint(calls: list[list[int]]) -> list[list[int]]:
 
 
 def commercial_scorer(inputs: ScorerInputs) -> CommercialScorer:
-    """Return what scores slot probability and intent in the same passes; without leads intent is 0 and costs nothing."""
+    """Return what scores slot probability and intent in the same passes; without leads intent is 0, at no cost."""
     return CommercialScorer(
         inputs.model, inputs.brands, inputs.stems, whole_prompt=inputs.whole_prompt, leads=inputs.leads
     )

@@ -6,7 +6,6 @@ from prompts without any reply, so it is exact. `auctionsim.readings.registry` k
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -24,7 +23,7 @@ PER = ("brand", "user", "reply", "set")
 
 IS_ONE, LOWER, HIGHER = "is one", "lower is better", "higher is better"
 LOSSES = (IS_ONE, LOWER, HIGHER)
-"""How a reading is a loss: relative to the untouched reply already, or by its signed difference to that reply's mean."""
+"""How a reading is a loss: relative to the untouched reply already, or by the signed difference to that one's mean."""
 
 
 class Reply(NamedTuple):
@@ -99,7 +98,7 @@ class ScorerInputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading(ABC):
+class Reading:
     """What all readings declare.
 
     Attributes:
@@ -108,6 +107,8 @@ class Reading(ABC):
         per: One of `PER`.
         bounds: Lowest and highest value, ends included.
         loss: One of `LOSSES`, or None where it is none.
+        whole_law: It speaks of the law that replies are drawn from, so it is refused where that law is cut (top_p < 1)
+            or draws nothing (temperature 0).
     """
 
     name: str
@@ -115,6 +116,7 @@ class Reading(ABC):
     per: str
     bounds: tuple[float, float] = (-math.inf, math.inf)
     loss: str | None = None
+    whole_law: bool = False
 
     needs: ClassVar[str]
     """ "text", "model" or "prompt"."""
@@ -143,11 +145,16 @@ class Reading(ABC):
         return "feature" if self.per == "brand" else "diagnostic" if self.loss is None else "loss"
 
     def refuse(self, law: SamplingLaw) -> None:
-        """Refuse how replies are drawn, where the reading has no meaning for it.
+        """Refuse a law that is cut, if the reading speaks of the law.
 
         Raises:
-            ValueError: It has none; names the reading and the rule.
+            ValueError: It does, and the law is.
         """
+        if self.whole_law and (law.top_p < 1 or law.temperature == 0):
+            raise ValueError(
+                f"{self.name} is about the whole law that replies are drawn from, which top_p < 1 cuts and temperature "
+                f"0 makes certain: got top_p {law.top_p:g} at temperature {law.temperature:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -170,22 +177,11 @@ class ModelReading(Reading):
 
     Attributes:
         read: Some replies' logits in, (row,) values out.
-        whole_law: It speaks of the law that replies are drawn from, so it is refused where that law is cut (top_p < 1)
-            or draws nothing (temperature 0).
     """
 
     read: Callable[[TeacherForced], Tensor] = lambda passes: _lacking()  # noqa: ARG005
-    whole_law: bool = False
 
     needs: ClassVar[str] = "model"
-
-    def refuse(self, law: SamplingLaw) -> None:
-        """Refuse a law that is cut, if the reading speaks of the law."""
-        if self.whole_law and (law.top_p < 1 or law.temperature == 0):
-            raise ValueError(
-                f"{self.name} is about the whole law that replies are drawn from, which top_p < 1 cuts and temperature "
-                f"0 makes certain: got top_p {law.top_p:g} at temperature {law.temperature:g}"
-            )
 
 
 @dataclass(frozen=True)

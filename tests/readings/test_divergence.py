@@ -70,7 +70,11 @@ def test_losses_are_those_of_exact_arithmetic_and_zero_at_the_null(positions: st
     for row in (1, 2):
         for sample in range(3):
             expected = slow_loss(
-                HALF, PROMPTS.prompts[0][0], batch.replies[3 * row + sample].token_ids, levers[row].float(), positions == "all"
+                HALF,
+                PROMPTS.prompts[0][0],
+                batch.replies[3 * row + sample].token_ids,
+                levers[row].float(),
+                positions == "all",
             )
             assert float(losses[row, sample]) == pytest.approx(expected, rel=1e-3, abs=1e-7)
     assert losses[1].max() < 1e-3 < losses[2].min()
