@@ -5,7 +5,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -42,6 +42,7 @@ class Workers:
         checked_count(self.threads, "threads")
 
 
+@runtime_checkable
 class Task(Protocol):
     """What a worker is given: hashable, and named by the file that its result will have."""
 

@@ -8,7 +8,7 @@ from prompts without any reply, so it is exact. `auctionsim.readings.registry` k
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -66,6 +66,7 @@ Value = float | list[float] | Unscored
 """Of one reply, or of one set: a number, a number a brand, or why there is none."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """What scores prompts under interventions; several readings may share one."""
 
