@@ -5,17 +5,19 @@ if __name__ == "agents":
 
 from auctionsim.agents.best_response import BestResponse
 from auctionsim.agents.closed_forms import RiskAverse, closed_form_equilibrium
-from auctionsim.agents.equilibrium import EquilibriumLearner
-from auctionsim.agents.exponential_weights import ExponentialWeights, learn_by_context
+from auctionsim.agents.equilibrium import AscentSettings, EquilibriumLearner
+from auctionsim.agents.exponential_weights import ExponentialWeights, HedgeSettings, learn_by_context
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.saving import SavedBidders, load_strategies, save_strategies
 from auctionsim.agents.strategies import ByContext, Shading, Strategy, TableStrategy, Truthful, UniformBids
 
 __all__ = [
+    "AscentSettings",
     "BestResponse",
     "ByContext",
     "EquilibriumLearner",
     "ExponentialWeights",
+    "HedgeSettings",
     "LearningStep",
     "RiskAverse",
     "SavedBidders",

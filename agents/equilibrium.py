@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 import torch
@@ -24,6 +25,31 @@ SIZES = 1 << 12  # quantiles that a prior's mean and spread are taken over
 LAST = 0.2  # what is left of the smoothing at the end: less is noise, for u(b + δ) − u(b − δ) seldom differs
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
 Utility = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class AscentSettings:
+    """How pseudogradient ascent climbs.
+
+    Attributes:
+        hidden: Width of the networks.
+        learning_rate: Adam's, at the start.
+        smoothing: δ at the start, as a share of each prior's width, √12 standard deviations.
+    Raises:
+        TypeError, ValueError: A number outside its range.
+    """
+
+    hidden: int = 24
+    learning_rate: float = 3e-2
+    smoothing: float = 0.05
+
+    def __post_init__(self) -> None:
+        checked_count(self.hidden, "hidden")
+        checked_number(self.learning_rate, "learning_rate", 0.0, 1.0)
+        checked_number(self.smoothing, "smoothing", 1e-6, 1.0)
+
+
+ASCENT = AscentSettings()
 
 
 class EquilibriumLearner:
@@ -49,9 +75,7 @@ class EquilibriumLearner:
         observe: What bidders see beside their valuation: () or ("context",), where the substrate has contexts.
         utility: (value, payment) -> utility, elementwise.
         batch: Auctions an update.
-        hidden: Width of the networks.
-        learning_rate: Adam's, at the start.
-        smoothing: δ at the start, as a share of each prior's width, √12 standard deviations.
+        ascent: The networks' width, the learning rate and δ.
     Source:
         Bichler, Fichtl, Heidekrüger, Kohring, Sutterer (2021), "Learning equilibria in symmetric auction games using
         artificial neural networks". Differs: bids are perturbed, not parameters: 2 auctions a row and bidder.
@@ -68,9 +92,7 @@ class EquilibriumLearner:
         observe: Sequence[str] = (),
         utility: Utility = quasi_linear,
         batch: int = 8192,
-        hidden: int = 24,
-        learning_rate: float = 3e-2,
-        smoothing: float = 0.05,
+        ascent: AscentSettings = ASCENT,
     ) -> None:
         self.mechanism, self.substrate, self.utility = mechanism, substrate, utility
         self.num_bidders, self.num_features = substrate.num_bidders, len(substrate.features)
@@ -78,8 +100,7 @@ class EquilibriumLearner:
         self.contexts = len(contexts_of(substrate))
         self.generator = seeded(seed)
         self.batch = checked_count(batch, "batch")
-        self.learning_rate = checked_number(learning_rate, "learning_rate", 0.0, 1.0)
-        self.smoothing = checked_number(smoothing, "smoothing", 1e-6, 1.0)
+        self.learning_rate, self.smoothing = ascent.learning_rate, ascent.smoothing
         self.high: Tensor = self.prior.high.to(torch.float32)
         self.centre, self.width = _centre_and_width(self.prior)
         self.observe = _checked_sight(observe, self.contexts)
@@ -88,7 +109,7 @@ class EquilibriumLearner:
         sight = Sight(self.observe, torch.ones(self.contexts)) if self.observe else None
         self.networks = [
             BiddingNetwork(
-                self.high[i], hidden, self.generator, centre=self.centre[i], reach=self.width[i] / 2, sight=sight
+                self.high[i], ascent.hidden, self.generator, centre=self.centre[i], reach=self.width[i] / 2, sight=sight
             )
             for i in members
         ]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 import torch
@@ -20,6 +21,35 @@ from auctionsim.substrates.protocol import Substrate, contexts_of, drawn_context
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
 
 
+@dataclass(frozen=True)
+class HedgeSettings:
+    """The grids that exponential weights learn on, and how fast.
+
+    Attributes:
+        bids: Points of the bid grid, evenly spaced from 0 to each bidder's highest valuation.
+        bins: Bins of the valuations.
+        batch: Draws of the field a round.
+        step: η in units of √(8 ln K / T) / range, the range taken as twice the highest valuation; above 1 the bound
+            grows with it, and on auctions the last bids are sharper.
+    Raises:
+        TypeError, ValueError: A number outside its range.
+    """
+
+    bids: int = 41
+    bins: int = 40
+    batch: int = 256
+    step: float = 8.0
+
+    def __post_init__(self) -> None:
+        checked_count(self.bids, "bids", 2)
+        checked_count(self.bins, "bins", 2)
+        checked_count(self.batch, "batch")
+        checked_number(self.step, "step", 0.0, 1e6)
+
+
+HEDGE = HedgeSettings()
+
+
 class ExponentialWeights:
     """Bidders that weigh every bid of a grid by exp(η · what it would have earned so far).
 
@@ -36,12 +66,8 @@ class ExponentialWeights:
         substrate: One feature.
         priors: As everywhere.
         seed: Draws everything.
-        bids: Points of the bid grid, evenly spaced from 0 to each bidder's highest valuation.
-        bins: Bins of the valuations.
-        batch: Draws of the field a round.
         context: Index of the one public context that is played; None: contexts are drawn, all alike.
-        step: η in units of √(8 ln K / T) / range, the range taken as twice the highest valuation; above 1 the bound
-            grows with it, and on auctions the last bids are sharper.
+        settings: The grids of bids and valuations, the draws a round, and η.
     Source:
         Freund and Schapire (1997), "A decision-theoretic generalization of on-line learning", section 2.
     """
@@ -53,11 +79,8 @@ class ExponentialWeights:
         priors: Any,
         *,
         seed: SupportsIndex,
-        bids: int = 41,
-        bins: int = 40,
-        batch: int = 256,
         context: int | None = None,
-        step: float = 8.0,
+        settings: HedgeSettings = HEDGE,
     ) -> None:
         if len(substrate.features) != 1:
             raise ValueError(f"exponential weights bid on one feature, got {substrate.features}")
@@ -67,15 +90,14 @@ class ExponentialWeights:
         self.context = context
         drawn_contexts(substrate, 0, context, torch.Generator())  # refuses a context that there is not
         self.generator = seeded(seed)
-        self.batch = checked_count(batch, "batch")
-        self.step = checked_number(step, "step", 0.0, 1e6)
+        self.batch, self.step = settings.batch, settings.step
         self.low: Tensor = self.prior.low[:, 0].float()
         self.high: Tensor = self.prior.high[:, 0].float()
-        grid = torch.linspace(0, 1, checked_count(bids, "bids", 2))
+        grid = torch.linspace(0, 1, settings.bids)
         self.bids: Tensor = self.high.unsqueeze(1) * grid  # (bidder, bid)
-        middles = (torch.arange(checked_count(bins, "bins", 2)) + 0.5) / bins
+        middles = (torch.arange(settings.bins) + 0.5) / settings.bins
         self.middles: Tensor = self.low.unsqueeze(1) + (self.high - self.low).unsqueeze(1) * middles  # (bidder, bin)
-        self.earned: Tensor = torch.zeros(self.num_bidders, bins, bids)  # summed over rounds
+        self.earned: Tensor = torch.zeros(self.num_bidders, settings.bins, settings.bids)  # summed over rounds
         self._rate = torch.zeros(self.num_bidders)
 
     @property
@@ -168,7 +190,7 @@ def learn_by_context(
     *,
     seed: int,
     checkpoint: Callable[[int], Checkpoint] | None = None,
-    **options: Any,
+    settings: HedgeSettings = HEDGE,
 ) -> list[Strategy]:
     """Let exponential weights learn in each context by itself; return one strategy a bidder that observes the context.
 
@@ -181,7 +203,7 @@ def learn_by_context(
         rounds: Played in each context.
         seed: Of the first context; the next one's is one more.
         checkpoint: Gives the file of each context's state; None: none is kept.
-        **options: Of `ExponentialWeights`.
+        settings: As for `ExponentialWeights`.
     Raises:
         ValueError: A substrate without contexts.
     """
@@ -189,7 +211,7 @@ def learn_by_context(
     if not count:
         raise ValueError("this substrate has no contexts: train ExponentialWeights itself")
     each = [
-        ExponentialWeights(mechanism, substrate, priors, seed=seed + k, context=k, **options).train(
+        ExponentialWeights(mechanism, substrate, priors, seed=seed + k, context=k, settings=settings).train(
             rounds, checkpoint=None if checkpoint is None else checkpoint(k)
         )
         for k in range(count)

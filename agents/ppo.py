@@ -1,58 +1,30 @@
 """How independent PPO bidders learn on RLlib: one small policy each, a learning curve, strategies at the end."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, LearningStep
-from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
+from auctionsim.agents.ppo_config import (
+    DEFAULTS,
+    HERE,
+    ONE_EACH,
+    Policies,
+    PPOSettings,
+    Running,
+    bidder_config,
+    policy_of,
+)
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
-from auctionsim.observation_layout import PARTS, ObservationLayout, valuation_alone
-from auctionsim.seeds import checked_seed
 from auctionsim.signatures import replacing_folder, verified_folder
 
 ITERATIONS = 100  # updates unless told otherwise
 CHECKPOINT = "checkpoint of ppo bidders"
 """What its signature says a checkpoint is for."""
-
-
-@dataclass(frozen=True)
-class PPOSettings:
-    """What can be tuned; the defaults are for rounds that do not depend on each other.
-
-    Attributes:
-        episodes: Episodes that step together.
-        steps: Rounds an update is made from, all episodes together.
-        minibatch: Rows a gradient step; all of them by default, for small minibatches make noisy strategies.
-        epochs: Passes over each update's rows.
-        learning_rate: Adam's until the spread is at its last; then it falls linearly to a twentieth.
-        gamma: Discount; 0 where a bid cannot change later rounds (no budgets).
-        clip: PPO's ratio clip.
-        hidden: Width of the networks.
-        start: The share of its valuation that a bidder bids at first.
-        spread: Standard deviation of the first bids, about a share of the valuation.
-        last_spread: The same once it has fallen. Bids are a little too high or low under a wide spread, in a narrow one
-            the gain of mending them drowns in noise.
-        annealed: The share of all updates after which the spread is at its last.
-    """
-
-    episodes: int = 256
-    steps: int = 8192
-    minibatch: int = 8192
-    epochs: int = 16
-    learning_rate: float = 1e-2
-    gamma: float = 0.0
-    clip: float = 0.2
-    hidden: int = 24
-    start: float = 0.5
-    spread: float = 0.2
-    last_spread: float = 0.05
-    annealed: float = 0.4
 
 
 class TrainedBidders(NamedTuple):
@@ -77,21 +49,16 @@ def train_ppo(
     seed: SupportsIndex,
     iterations: int = ITERATIONS,
     progress: Callable[[LearningStep], None] | None = None,
-    env_runner: type | None = None,
-    shared: bool = False,
-    frozen: Mapping[int, Strategy | None] | None = None,
-    settings: PPOSettings | None = None,
+    policies: Policies = ONE_EACH,
+    settings: PPOSettings = DEFAULTS,
+    running: Running = HERE,
     checkpoint: Path | None = None,
-    address: str | None = None,
-    env_runners: int = 0,
-    layout: ObservationLayout | None = None,
-    going_on: PPOCheckpoint | None = None,
 ) -> TrainedBidders:
     """Train one PPO bidder a seat, all at once, each on its own reward.
 
     A learned policy is a lower bound on what can be gained: it is no evidence for or against strategy-proofness. Every
-    bidder sees its valuation alone, unless `layout` says more: what it learns is a strategy that declares what it
-    observes, and evaluators read those that observe no more than the context.
+    bidder sees its valuation alone, unless `policies.layout` says more: what it learns is a strategy that declares
+    what it observes, and evaluators read those that observe no more than the context.
 
     Args:
         env: Name of a multi-agent env registered with Ray, bidders named bidder_0, bidder_1, …
@@ -101,19 +68,10 @@ def train_ppo(
             last bits can differ after some updates, and training magnifies them (docs/log.md, 2026-11-26).
         iterations: Updates.
         progress: Called after each.
-        env_runner: RLlib runner class, e.g. a natively batched one; None: RLlib's own.
-        shared: All bidders share one policy (they must have the same highs).
-        frozen: Bidders that do not learn, and how they bid (None: truth). With all but one frozen, that one is an
-            exploiter: what it earns above its truthful utility is a lower bound on what there is to gain.
+        policies: Who learns, alone or together, and what they see.
         settings: See `PPOSettings`.
+        running: RLlib's runner, its processes and cluster, and the state that a stopped training goes on from.
         checkpoint: A folder for RLlib's checkpoint, written at the end.
-        address: Of a Ray cluster, such as "auto"; None: a ray that is running, or a small local one.
-        env_runners: Processes that sample beside this one; 0: this one samples.
-        layout: What bidders see, the valuation first, then any of context, budget, round, last_exposure and
-            last_payment: `auctionsim.envs.observation_layout` of a game made with such an `observe`. None: the
-            valuation.
-        going_on: Where the state is kept now and then, and from which a stopped training goes on, in other auctions
-            than an unbroken one plays.
     Returns:
         Strategies and the learning curve. A ray that was already running is left running.
     Raises:
@@ -122,9 +80,9 @@ def train_ppo(
             it does not show.
     """
     checked_count(iterations, "iterations")
-    tuned = settings or PPOSettings()
+    going_on, env_runners = running.going_on, running.env_runners
     names = [f"bidder_{i}" for i in range(len(highs))]
-    with ray_running(address, cpus=max(env_runners, 1)), global_state_kept():
+    with ray_running(running.address, cpus=max(env_runners, 1)), global_state_kept():
         require_cpus(env_runners)
         config = bidder_config(
             env,
@@ -132,12 +90,9 @@ def train_ppo(
             highs,
             seed=seed,
             iterations=iterations,
-            env_runner=env_runner,
-            shared=shared,
-            frozen=frozen,
-            settings=tuned,
-            env_runners=env_runners,
-            layout=layout,
+            policies=policies,
+            settings=settings,
+            running=running,
         )
         algorithm = config.build_algo()
         try:
@@ -149,124 +104,11 @@ def train_ppo(
                     going_on.offer(algorithm)
                 if progress is not None:
                     progress(curve[-1])
-            strategies = [_strategy_of(algorithm.get_module(_policy_of(name, shared))) for name in names]
+            strategies = [_strategy_of(algorithm.get_module(policy_of(name, policies.shared))) for name in names]
             saved = None if checkpoint is None else _saved(algorithm, checkpoint)
         finally:
             algorithm.stop()
     return TrainedBidders(strategies, curve, saved)
-
-
-def bidder_config(
-    env: str,
-    env_config: Mapping[str, Any],
-    highs: Sequence[Sequence[float]],
-    *,
-    seed: SupportsIndex,
-    iterations: int,
-    env_runner: type | None = None,
-    shared: bool = False,
-    frozen: Mapping[int, Strategy | None] | None = None,
-    settings: PPOSettings,
-    env_runners: int = 0,
-    layout: ObservationLayout | None = None,
-) -> Any:
-    """Return RLlib's PPOConfig for these bidders; `train_ppo` says what the arguments mean."""
-    from ray.rllib.algorithms.ppo import PPOConfig
-    from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
-    from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-
-    from auctionsim.agents.ppo_rllib import BidderLearner, BiddingModule, FrozenModule, LearningCurve
-
-    seed = checked_seed(seed)
-    if shared and (frozen or len({tuple(high) for high in highs}) > 1):
-        raise ValueError(
-            f"bidders that share a policy need the same highest bids, and all learn; got {highs}, {frozen}"
-        )
-    if frozen is not None and not set(frozen) < set(range(len(highs))):
-        raise ValueError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
-    if not 0 < settings.annealed <= 1:
-        raise ValueError(f"annealed is a share of the updates, above 0 and at most 1; got {settings.annealed}")
-    shown = _checked_layout(layout or valuation_alone(len(highs[0])), frozen)
-    rows = settings.steps * iterations
-    annealed = max(round(settings.annealed * rows), 1)
-    model = {
-        "hidden": settings.hidden,
-        "start": settings.start,
-        "spread": settings.spread,
-        "last_spread": settings.last_spread,
-        "rows": annealed,
-    }
-    specs = {}
-    for i, high in enumerate(highs):
-        name = _policy_of(f"bidder_{i}", shared)
-        own: dict[str, Any] = {"high": list(high), "layout": shown}
-        kind = BiddingModule
-        if frozen is not None and i in frozen:
-            kind, own = FrozenModule, {**own, "strategy": frozen[i]}
-        else:
-            own = {**model, **own, "seed": seed + i}
-        specs[name] = RLModuleSpec(module_class=kind, model_config=own)
-    learning = [name for name, spec in specs.items() if spec.module_class is BiddingModule]
-    return (
-        PPOConfig()
-        .environment(env, env_config={**env_config, "observe": shown.names}, disable_env_checking=True)
-        .env_runners(
-            env_runner_cls=env_runner,
-            num_env_runners=env_runners,
-            num_envs_per_env_runner=settings.episodes,
-            rollout_fragment_length=max(settings.steps // (settings.episodes * max(env_runners, 1)), 1),
-        )
-        .learners(num_learners=0, learner_class=BidderLearner)
-        .multi_agent(
-            policies=list(specs),  # a set would make training depend on how Python hashes strings
-            policies_to_train=learning,
-            policy_mapping_fn=_SharedPolicy() if shared else _OwnPolicy(),
-        )
-        .rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
-        .training(
-            train_batch_size_per_learner=settings.steps,
-            minibatch_size=settings.minibatch,
-            num_epochs=settings.epochs,
-            lr=[
-                [0, settings.learning_rate],
-                [annealed, settings.learning_rate],
-                [rows + 1, settings.learning_rate / 20],  # later than `annealed`, which may be all rows
-            ],
-            gamma=settings.gamma,
-            clip_param=settings.clip,
-            use_kl_loss=False,
-            entropy_coeff=0.0,
-            vf_clip_param=float("inf"),
-            grad_clip=1.0,
-            shuffle_batch_per_epoch=settings.minibatch < settings.steps,
-        )
-        .callbacks(LearningCurve)
-        .debugging(seed=seed, log_level="ERROR")
-    )
-
-
-def _checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | None] | None) -> ObservationLayout:
-    """Return the layout if policies can learn from it and the frozen can bid from it."""
-    strangers = set(layout.names[1:]) - set(PARTS)
-    if layout.names[0] != "valuation" or strangers:
-        raise ValueError(f"bidders see the valuation first, then some of {', '.join(PARTS)}; got {layout.names}")
-    for strategy in (frozen or {}).values():
-        layout.check(strategy)
-    return layout
-
-
-class _OwnPolicy:
-    def __call__(self, agent: str, *_: Any, **__: Any) -> str:
-        return _policy_of(agent, shared=False)
-
-
-class _SharedPolicy:
-    def __call__(self, agent: str, *_: Any, **__: Any) -> str:
-        return _policy_of(agent, shared=True)
-
-
-def _policy_of(bidder: str, shared: bool) -> str:
-    return "shared" if shared else bidder
 
 
 def _saved(algorithm: Any, checkpoint: Path) -> Path:
@@ -298,7 +140,7 @@ def load_bidders(
         if not folder.is_dir():
             raise ValueError(f"no PPO checkpoint lies in {checkpoint}")
         modules = MultiRLModule.from_checkpoint(str(folder))
-    names = [_policy_of(f"bidder_{i}", shared) for i in range(num_bidders)]
+    names = [policy_of(f"bidder_{i}", shared) for i in range(num_bidders)]
     missing = [name for name in names if name not in modules]
     if missing:
         raise ValueError(f"{checkpoint}: has no policy {missing[0]!r}; it has {', '.join(sorted(modules.keys()))}")

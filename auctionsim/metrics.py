@@ -28,6 +28,19 @@ from auctionsim.checks import (
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
+__all__ = [
+    "Interval",
+    "bootstrap_interval",
+    "efficiency",
+    "ir_violation",
+    "mean_interval",
+    "participation_gain",
+    "revenue",
+    "user_loss",
+    "utility",
+    "welfare",
+]
+
 
 def utility(
     outcome: Outcome, substrate: Substrate, valuations: Tensor, context: Tensor | None = None

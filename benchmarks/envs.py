@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 import auctionsim  # noqa: F401  registers the ids
+from auctionsim.agents.ppo import Running
 from auctionsim.envs import AuctionGame, build_game
 from auctionsim.envs.live import packaged_surface
 from auctionsim.mechanisms import Menu, MenuAuction
@@ -130,7 +131,7 @@ def runner_rates(setting: str) -> tuple[float, float]:
                 [[1.0], [1.0]],
                 seed=0,
                 iterations=1,
-                env_runner=runner,
+                running=Running(env_runner=runner),
                 settings=PPOSettings(),
             )
             sampler = config.build_algo().env_runner

@@ -30,7 +30,7 @@ from auctionsim.mechanisms import (
     UniformPrice,
 )
 from auctionsim.priors import Beta, Exponential, Uniform, product
-from auctionsim.regret import ex_interim_regret, quasi_linear
+from auctionsim.regret import InterimSettings, ex_interim_regret, quasi_linear
 from auctionsim.substrates import Bundles, Items, Substrate, Units
 
 UNIT = Uniform(0.0, 1.0)
@@ -113,9 +113,8 @@ def row(case: Case, seed: int) -> bool:
         case.substrate,
         case.priors,
         strategies=strategies,
-        utility=case.utility,
+        settings=InterimSettings(utility=case.utility, types=32),
         draws=1 << 14,
-        types=32,
         generator=torch.Generator().manual_seed(1000 + seed),
     )
     assert found.interval is not None

@@ -22,7 +22,7 @@ from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
 from auctionsim.metrics import Interval, mean_interval
 from auctionsim.priors import Beta, Exponential, Mixture, Prior, TruncatedNormal, Uniform, product
-from auctionsim.regret import ex_post_regret
+from auctionsim.regret import BoundSettings, ex_post_regret
 from auctionsim.substrates import Items, QuadraticSubstrate, ResponseSurface, Substrate, contexts_of, is_separable
 
 SHIFTS = 12
@@ -98,7 +98,12 @@ def searched_regret(mechanism: Mechanism, substrate: Substrate, prior: Prior) ->
     """Return the largest gain from lying that a search finds, proofs ignored."""
     few = profiles(substrate, prior, -(-SEARCHED // SHIFTS), seed=99)
     found = ex_post_regret(
-        mechanism, substrate, few.valuations, context=few.context, budget=BUDGET, use_structure=False
+        mechanism,
+        substrate,
+        few.valuations,
+        context=few.context,
+        budget=BUDGET,
+        bounds=BoundSettings(use_structure=False),
     )
     return found.max
 

@@ -11,10 +11,10 @@ import time
 
 import torch
 
-from auctionsim.agents.ppo import ITERATIONS, train_ppo
+from auctionsim.agents.ppo import ITERATIONS, Policies, Running, train_ppo
 from auctionsim.agents.ray_session import ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, build_game, register_envs
-from auctionsim.experiments.bidder_evaluation import score_bids
+from auctionsim.experiments.tables.bidder_scores import score_bids
 
 TRUTHFUL = ("second-price", "crosstalk", "neuron-affine", "neuron-auction")
 EQUILIBRIUM = ("first-price",)
@@ -45,8 +45,8 @@ def row(setting: str, seed: int, shared: bool, iterations: int) -> None:
         game.bid_high.tolist(),
         seed=seed,
         iterations=iterations,
-        env_runner=NeuronAuctionEnvRunner,
-        shared=shared,
+        running=Running(env_runner=NeuronAuctionEnvRunner),
+        policies=Policies(shared=shared),
     )
     wall, cpu = time.perf_counter() - began, time.process_time() - used
     if setting in TRUTHFUL:

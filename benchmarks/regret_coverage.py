@@ -22,7 +22,7 @@ from torch import Tensor
 
 from auctionsim.mechanisms import AllPay, FirstPrice, Mechanism, SecondPrice
 from auctionsim.priors import Uniform
-from auctionsim.regret import ex_interim_regret
+from auctionsim.regret import InterimSettings, ex_interim_regret
 from auctionsim.substrates import Items
 
 VALUATIONS = (0.05, 0.25, 0.5, 1.0)
@@ -83,7 +83,7 @@ def one_run(case: Case, seed: int, draws: int) -> Run:
         strategies=case.strategy,
         draws=draws,
         generator=torch.Generator().manual_seed(seed),
-        use_structure=isinstance(case.mechanism, FirstPrice),
+        settings=InterimSettings(use_structure=isinstance(case.mechanism, FirstPrice)),
     )
     if case.ex_ante:
         exact = torch.tensor([case.regret(None)], dtype=torch.float64)

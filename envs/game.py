@@ -5,7 +5,6 @@ A game has no state of its own: `draw` and `draw_rows` make a batch of episodes,
 it.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,18 +13,16 @@ from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_amounts, checked_count
 from auctionsim.envs.constraints import Cleared, Constraints, Standing, Trial, checked_constraint
+from auctionsim.envs.game_settings import Clearing, GameSettings
 from auctionsim.envs.observations import Limits, Observations, largest_exposures
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
-from auctionsim.outcome import Outcome
 from auctionsim.priors import product
-from auctionsim.regret import quasi_linear
+from auctionsim.record_keywords import fields_as_keywords
 from auctionsim.regret.estimate import checked_outcome, checked_payments
-from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
+from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, observer, speaks
 
 __all__ = ["AuctionGame", "GameState", "Round"]
-
-Clearing = Callable[[Tensor, Tensor | None], Outcome]
 
 
 class AuctionGame:
@@ -39,74 +36,53 @@ class AuctionGame:
         mechanism: Any callable (bids, context) -> Outcome whose allocations have the substrate's shape.
         substrate: What turns allocations into exposure and user loss.
         priors: One prior, one a bidder, or one a bidder and feature.
-        rounds: Rounds in an episode, ≥ 1.
-        observe: Which of `OBSERVABLES` a bidder sees, in this order; None: the first four, and what constraints need.
-            "menu" is the bidder's own, where it is fixed before the bids.
-        persistent: Valuations are drawn once an episode rather than every round.
-        budgets: What each bidder may pay in an episode (one number, or one a bidder); None: no limit. A bid is lowered
-            only where the rule would charge more for it, in this round and context, than is left; then to the highest
-            bid whose charge fits. Kept under every rule that charges nothing for a bid of 0, all-pay included; under
-            another it can be broken, and then nothing is left.
-        roi_targets: The least value per money spent over the episode (one number, or one a bidder); None: none. A bid
-            is lowered only where the round would end below the target. Kept under the same rules, all-pay included,
-            wherever value can be told before the round: on a live model, which is asked once a step, it is foreseen
-            by the rule's own substrate, and whoever is behind by what the model then shows spends what pays its way.
-        shared_box: All bidders have one observation box and one action box, the union of their own, so that one policy
-            can play every seat. Nothing is rescaled: whoever has the lower prior may bid up to the highest of all.
-        utility: (value, payment) -> utility, elementwise.
-        with_user_loss: Ask the substrate for the user's loss each round.
-        dtype: Of every tensor in the game.
+        settings: How episodes go; given by the fields of `GameSettings` as keywords.
     Raises:
         ValueError: An unknown observable, a constraint that is not finite and > 0, or return targets on a live model
             under a rule that has no substrate of its own to foresee value by.
-        TypeError: A mechanism or a utility that is no callable.
+        TypeError: A mechanism or a utility that is no callable; an option that there is not.
     """
 
+    @fields_as_keywords("settings")
     def __init__(
         self,
         mechanism: Clearing,
         substrate: Substrate,
         priors: Any,
         *,
-        rounds: int = 16,
-        observe: Sequence[str] | None = None,
-        persistent: bool = False,
-        budgets: float | Sequence[float] | None = None,
-        roi_targets: float | Sequence[float] | None = None,
-        shared_box: bool = False,
-        utility: Callable[[Tensor, Tensor], Tensor] = quasi_linear,
-        with_user_loss: bool = True,
-        dtype: torch.dtype = torch.float32,
+        settings: GameSettings,
     ) -> None:
-        for rule, what in ((mechanism, "mechanism"), (utility, "utility")):
-            if not callable(rule):
-                raise TypeError(f"{what} must be callable, got {rule!r:.60}")
+        if not callable(mechanism):
+            raise TypeError(f"mechanism must be callable, got {mechanism!r:.60}")
         self.mechanism = mechanism
         self.substrate = substrate
         self.num_bidders = substrate.num_bidders
         self.num_features = len(substrate.features)
         self.contexts = contexts_of(substrate)
+        self._observe = observer(substrate)
         self.prior = product(priors, self.num_bidders, self.num_features)
-        self.rounds = checked_count(rounds, "rounds")
-        self.persistent = persistent
-        self.utility = utility
-        self.with_user_loss = with_user_loss
-        self.dtype = dtype
+        self.rounds = settings.rounds
+        self.persistent = settings.persistent
+        self.utility = settings.utility
+        self.with_user_loss = settings.with_user_loss
+        self.dtype = dtype = settings.dtype
         highest: Tensor = self.prior.high.to(dtype)
-        self.bid_high = highest.amax(0).expand_as(highest) if shared_box else highest  # (bidder, feature)
+        self.bid_high = highest.amax(0).expand_as(highest) if settings.shared_box else highest  # (bidder, feature)
         ceilings = largest_exposures(substrate, dtype)
         self.exposure_high: Tensor = ceilings.amax(0)  # (bidder, feature)
-        self.budgets = checked_constraint(budgets, self.num_bidders, "budgets", dtype)
-        self.roi_targets = checked_constraint(roi_targets, self.num_bidders, "roi_targets", dtype)
+        self.budgets = checked_constraint(settings.budgets, self.num_bidders, "budgets", dtype)
+        self.roi_targets = checked_constraint(settings.roi_targets, self.num_bidders, "roi_targets", dtype)
         self.constraints = Constraints(self.budgets, self.roi_targets, ceilings)
         self._foresight = None if self.roi_targets is None else foresight(mechanism, substrate)
         self._observations = Observations(
-            observe,
+            settings.observe,
             Limits(self.bid_high, self.exposure_high, self.rounds, len(self.contexts), self.budgets, self.roi_targets),
             mechanism,
         )
         self.observed = self._observations.names
-        self.observation_low, self.observation_high = self._observations.box(shared=shared_box)  # (bidder, number)
+        self.observation_low, self.observation_high = self._observations.box(
+            shared=settings.shared_box
+        )  # (bidder, number)
         self._allocation_shape = allocation_shape(substrate)
 
     def draw(self, batch: int, generator: torch.Generator) -> GameState:
@@ -229,22 +205,18 @@ class AuctionGame:
             return self.substrate.exposure(allocation, context) if exposure is None else exposure, None
         if exposure is not None:
             return exposure, self.substrate.user_loss(allocation, context)
-        observe = getattr(self.substrate, "observe", None)
-        if observe is None:
-            return self.substrate.exposure(allocation, context), self.substrate.user_loss(allocation, context)
-        exposure, user_loss = observe(allocation, context)
-        return exposure, user_loss
+        return self._observe(allocation, context)
 
 
 def foresight(mechanism: Clearing, substrate: Substrate) -> Substrate:
     """Return what tells the value of an allocation before it is carried out.
 
-    That is the game's substrate, unless it is a live model (it gives `replies`): then the rule's own.
+    That is the game's substrate, unless it is a live model: then the rule's own.
 
     Raises:
         ValueError: A live model under a rule without a substrate of its own that has the same features and levers.
     """
-    if not hasattr(substrate, "replies"):
+    if not speaks(substrate):
         return substrate
     own: Substrate | None = getattr(mechanism, "substrate", None)
     if own is None or own.features != substrate.features or allocation_shape(own) != allocation_shape(substrate):

@@ -7,11 +7,13 @@ import gymnasium
 import numpy as np
 
 from auctionsim.envs.game import GameState
+from auctionsim.envs.game_settings import AuctionParts, GameSettings
 from auctionsim.envs.learner import LearnerSeat, bids_in_box, learner_spaces, learner_tensor
 from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frame
 from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
+from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.seeds import checked_seed
 from auctionsim.strategies import Strategy
 
@@ -27,11 +29,13 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         learner: Which bidder the learner is.
         opponents: One strategy for all others or one each; None: truth.
         render_mode: "ansi" (text), "rgb_array" (a picture), or None: the round just played.
-        **options: A mechanism, a substrate, priors, and the options of `AuctionGame`.
+        auction: A mechanism, a substrate, priors; given by the fields of `AuctionParts` as keywords.
+        settings: How episodes go; given by the fields of `GameSettings` as keywords.
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 2}  # noqa: RUF012  Gymnasium declares it so
 
+    @fields_as_keywords("auction", "settings")
     def __init__(
         self,
         setting: str | None = None,
@@ -39,9 +43,10 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         learner: int = 0,
         opponents: Strategy | Sequence[Strategy | None] | None = None,
         render_mode: str | None = None,
-        **options: Any,
+        auction: AuctionParts,
+        settings: GameSettings,
     ) -> None:
-        self.game = build_game(setting, **options)
+        self.game = build_game(setting, **keywords_of(auction), **keywords_of(settings))
         self.seat = LearnerSeat(self.game, learner, opponents)
         self.render_mode = checked_render_mode(render_mode)
         self.observation_space, self.action_space = learner_spaces(self.seat)

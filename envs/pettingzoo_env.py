@@ -9,11 +9,13 @@ from pettingzoo.env_registry.registration import parallel_registry, register
 
 from auctionsim.envs.bidders import bidder_names, named_bids, named_infos, named_observations, named_spaces
 from auctionsim.envs.game import GameState
+from auctionsim.envs.game_settings import AuctionParts, GameSettings
 from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frame
 from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
 from auctionsim.gymnasium_ids import SETTING_OF_ID
+from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.seeds import checked_seed
 
 
@@ -23,7 +25,8 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
     Args:
         setting: A named auction of `auctionsim.envs.settings`; None with a mechanism.
         render_mode: "ansi" (text), "rgb_array" (a picture), or None: the round just played.
-        **options: A mechanism, a substrate, priors, and the options of `AuctionGame`.
+        auction: A mechanism, a substrate, priors; given by the fields of `AuctionParts` as keywords.
+        settings: How episodes go; given by the fields of `GameSettings` as keywords.
     Attributes:
         state_space: Of `state()`: all observation spaces side by side.
         played: The last round; None before the first.
@@ -36,8 +39,16 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
         "is_parallelizable": True,
     }
 
-    def __init__(self, setting: str | None = None, *, render_mode: str | None = None, **options: Any) -> None:
-        self.game = build_game(setting, **options)
+    @fields_as_keywords("auction", "settings")
+    def __init__(
+        self,
+        setting: str | None = None,
+        *,
+        render_mode: str | None = None,
+        auction: AuctionParts,
+        settings: GameSettings,
+    ) -> None:
+        self.game = build_game(setting, **keywords_of(auction), **keywords_of(settings))
         self.render_mode = checked_render_mode(render_mode)
         self.possible_agents = bidder_names(self.game)
         self.agents: list[str] = []
@@ -119,9 +130,12 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
         return frame(self.render_mode, self.game, self._state, self.played)
 
 
-def parallel_env(setting: str | None = None, **options: Any) -> NeuronAuctionParallelEnv:
-    """Return a PettingZoo parallel environment, see `NeuronAuctionParallelEnv`."""
-    return NeuronAuctionParallelEnv(setting, **options)
+@fields_as_keywords("auction", "settings")
+def parallel_env(
+    setting: str | None = None, *, render_mode: str | None = None, auction: AuctionParts, settings: GameSettings
+) -> NeuronAuctionParallelEnv:
+    """Return a PettingZoo parallel environment; the arguments are those of `NeuronAuctionParallelEnv`."""
+    return NeuronAuctionParallelEnv(setting, render_mode=render_mode, **keywords_of(auction), **keywords_of(settings))
 
 
 def register_parallel_ids() -> None:

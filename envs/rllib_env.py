@@ -33,7 +33,7 @@ class NeuronAuctionMultiAgentEnv(MultiAgentEnv):  # type: ignore[misc]
     them at this seed or another. Made from a plain dict, its seeds are those of the other faces.
 
     Args:
-        config: A "setting", or a "mechanism" with its "substrate" and "priors"; the options of `AuctionGame`; and a
+        config: A "setting", or a "mechanism" with its "substrate" and "priors"; the fields of `GameSettings`; and a
             "render_mode": "ansi", "rgb_array" or None. An `EnvContext` says which worker asks; its `vector_index` is
             counted on, so that its next env has another place.
     """

@@ -1,6 +1,6 @@
 """The auction as Stable-Baselines3 takes it: its `VecEnv` over the native batch, with actions in [−1, 1]."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium
@@ -9,8 +9,11 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
+from auctionsim.envs.game_settings import AuctionParts, GameSettings
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
 from auctionsim.envs.wrappers import bids_of_shares, share_box
+from auctionsim.record_keywords import fields_as_keywords, keywords_of
+from auctionsim.strategies import Strategy
 
 Rows = None | int | Iterable[int]
 
@@ -27,15 +30,41 @@ class NeuronAuctionVecEnv(VecEnv):  # type: ignore[misc]
         setting: As in `NeuronAuctionEnv`.
         num_envs: Number of episodes that step together.
         symmetric: Actions −1 … 1 are bids 0 … the highest, as Stable-Baselines3 wants them; False: shares 0 … 1.
-        **options: Of `NeuronAuctionVectorEnv`, except `autoreset_mode`.
+        learner: As in `NeuronAuctionVectorEnv`; so are those that follow.
+        opponents: As there.
+        render_mode: As there.
+        max_episode_steps: As there.
+        auction: As there: given by the fields of `AuctionParts` as keywords.
+        settings: As there: given by the fields of `GameSettings` as keywords.
     Raises:
         ModuleNotFoundError: On import, without Stable-Baselines3.
     """
 
+    @fields_as_keywords("auction", "settings")
     def __init__(
-        self, setting: str | None = None, num_envs: int = 1, *, symmetric: bool = True, **options: Any
+        self,
+        setting: str | None = None,
+        num_envs: int = 1,
+        *,
+        symmetric: bool = True,
+        learner: int = 0,
+        opponents: Strategy | Sequence[Strategy | None] | None = None,
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        auction: AuctionParts,
+        settings: GameSettings,
     ) -> None:
-        self.env = NeuronAuctionVectorEnv(num_envs, setting, autoreset_mode=AutoresetMode.SAME_STEP, **options)
+        self.env = NeuronAuctionVectorEnv(
+            num_envs,
+            setting,
+            learner=learner,
+            opponents=opponents,
+            render_mode=render_mode,
+            max_episode_steps=max_episode_steps,
+            autoreset_mode=AutoresetMode.SAME_STEP,
+            **keywords_of(auction),
+            **keywords_of(settings),
+        )
         self._symmetric = symmetric
         self._high: np.ndarray = self.env.single_action_space.high  # type: ignore[attr-defined]
         self._actions: np.ndarray | None = None

@@ -1,26 +1,24 @@
 """Which auctions have a name: words that stand for a mechanism, a substrate and priors in a spec or a config."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 
 from auctionsim.data import DEFAULT_SURFACE
-from auctionsim.envs.game import AuctionGame, Clearing
+from auctionsim.envs.game import AuctionGame
+from auctionsim.envs.game_settings import AuctionParts, Clearing, GameSettings
 from auctionsim.envs.live import Live, live_substrate, packaged_surface
 from auctionsim.mechanisms import Mechanism
 from auctionsim.priors import Uniform
+from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.substrates import Items, QuadraticSubstrate, ResponseSurface, Substrate
 
 PRIOR = Uniform(0.0, 1.0)
-GAME_OPTIONS = tuple(
-    name for name, one in inspect.signature(AuctionGame).parameters.items() if one.kind is one.KEYWORD_ONLY
-)
 USER_WEIGHT = 1.0  # of the rules on the packaged surface, money per nat a token
 
 
 class Setting(NamedTuple):
-    """All that a game needs besides its options.
+    """The mechanism, substrate and priors of a named game.
 
     Attributes:
         mechanism: Clears the rounds.
@@ -72,7 +70,8 @@ def shipped_mechanism(kind: str, surface: ResponseSurface) -> Mechanism:
     file = resources.files("auctionsim.data") / "mechanisms" / f"{kind}.{DEFAULT_SURFACE}.safetensors"
     if not file.is_file():
         raise ValueError(
-            f"no {kind} ships with {DEFAULT_SURFACE}: python -m auctionsim.experiments.shipped_mechanisms makes it"
+            f"no {kind} ships with {DEFAULT_SURFACE}: "
+            "python -m auctionsim.experiments.studies.shipped_mechanisms makes it"
         )
     with resources.as_file(file) as path:
         return load_mechanism(path, surface)
@@ -118,6 +117,7 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "crosstalk": crosstalk,
     "crosstalk-pay-as-bid": crosstalk_pay_as_bid,
 }
+"""The named games: each name with the function that makes its setting."""
 LIVE = "-live"  # what is added to the name of a neuron setting to play it on the model
 LIVE_SETTINGS = tuple(name + LIVE for name in SETTINGS if name.startswith("neuron-"))
 
@@ -143,44 +143,28 @@ def setting_named(name: str, live: Live | None = None) -> Setting:
     return designed._replace(substrate=live_substrate(live or Live()))
 
 
-def build_game(
-    setting: str | None = None,
-    *,
-    mechanism: Clearing | None = None,
-    substrate: Substrate | None = None,
-    priors: Any = None,
-    live: Live | Mapping[str, Any] | None = None,
-    **options: Any,
-) -> AuctionGame:
+@fields_as_keywords("auction", "settings")
+def build_game(setting: str | None = None, *, auction: AuctionParts, settings: GameSettings) -> AuctionGame:
     """Build a game from a name, or from its parts.
 
     Args:
         setting: One of `SETTINGS` or `LIVE_SETTINGS`; None: "neuron-auction".
-        mechanism: Any mechanism, instead of the named setting (so an id can be made with another mechanism).
-        substrate: What the game is played on; None: the mechanism's own.
-        priors: None: Uniform(0, 1), or the setting's.
-        live: How a live setting asks its model: a `Live`, or a dict of its fields.
-        **options: Of `AuctionGame`.
+        auction: What is played instead; given by the fields of `AuctionParts` as keywords.
+        settings: How episodes go; given by the fields of `GameSettings` as keywords.
     Raises:
         ValueError: An unknown name, a substrate without a mechanism, or a mechanism without a substrate.
         TypeError: An option that there is not.
     """
-    unknown = sorted(set(options) - set(GAME_OPTIONS))
-    if unknown:
-        raise TypeError(
-            f"there is no option {', '.join(unknown)} here: a game takes setting, mechanism, substrate, priors, live, "
-            f"{', '.join(GAME_OPTIONS)}"
-        )
+    mechanism, substrate, priors, live = auction.mechanism, auction.substrate, auction.priors, auction.live
+    options = keywords_of(settings)
     if mechanism is None:
         if substrate is not None:
             raise ValueError("a substrate needs its mechanism: pass mechanism= too")
-        asked = Live(**live) if isinstance(live, Mapping) else live
-        named = setting_named("neuron-auction" if setting is None else setting, asked)
+        model = Live(**live) if isinstance(live, Mapping) else live
+        named = setting_named("neuron-auction" if setting is None else setting, model)
         return AuctionGame(named.mechanism, named.substrate, named.priors if priors is None else priors, **options)
     if live is not None:
         raise ValueError("live belongs to a live setting: pass a mechanism its own substrate")
-    if isinstance(mechanism, str):
-        raise TypeError(f"a mechanism is a rule, not a name: pass setting={mechanism!r}, or a rule")
     ground = getattr(mechanism, "substrate", None) if substrate is None else substrate
     if ground is None:
         raise ValueError("this mechanism names no substrate: pass substrate=, e.g. Items(num_bidders)")

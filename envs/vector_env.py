@@ -9,11 +9,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from auctionsim.envs.batch import BatchStep, EpisodeBatch, checked_autoreset, checked_mask
+from auctionsim.envs.game_settings import AuctionParts, GameSettings
 from auctionsim.envs.learner import LearnerSeat, bids_in_box, learner_spaces, learner_tensor
 from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frames
 from auctionsim.envs.rounds import GameState, PlayedRound
 from auctionsim.envs.row_seeds import spread_seeds
 from auctionsim.envs.settings import build_game
+from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.strategies import Strategy
 
 Infos = dict[str, Any]
@@ -35,7 +37,8 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: As there; `render` returns a tuple, one a row.
         max_episode_steps: Rounds after which an episode is truncated; None: it ends by termination only.
         autoreset_mode: Gymnasium's `AutoresetMode`, or its value ("NextStep", "SameStep", "Disabled").
-        **options: As there.
+        auction: As there: given by the fields of `AuctionParts` as keywords.
+        settings: As there: given by the fields of `GameSettings` as keywords.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012  Gymnasium declares it so
@@ -44,6 +47,7 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
 
+    @fields_as_keywords("auction", "settings")
     def __init__(
         self,
         num_envs: int = 1,
@@ -54,9 +58,10 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        **options: Any,
+        auction: AuctionParts,
+        settings: GameSettings,
     ) -> None:
-        self.game = build_game(setting, **options)
+        self.game = build_game(setting, **keywords_of(auction), **keywords_of(settings))
         self.seat = LearnerSeat(self.game, learner, opponents)
         self.autoreset_mode = checked_autoreset(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}

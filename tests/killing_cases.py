@@ -38,7 +38,7 @@ def _console() -> Console:
 
 def measure() -> Case:
     """A grid for two brands."""
-    from auctionsim.experiments.recipes import FanOut, Recipe, carry_out
+    from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out
 
     model = fake_model()
 
@@ -53,9 +53,9 @@ def demo() -> Case:
     """The whole demo, with little to compute: short trainings, few profiles, a curve that counts, a plain page."""
     from auctionsim import envs
     from auctionsim.agents import LearningStep, ppo
-    from auctionsim.experiments import demo as whole
-    from auctionsim.experiments.support import demo_stages
-    from auctionsim.experiments.support.demo_settings import DemoSettings
+    from auctionsim.experiments.running.demo_settings import DemoSettings
+    from auctionsim.experiments.studies import demo as whole
+    from auctionsim.experiments.tables import demo as demo_stages
 
     model = fake_model()
     _compute_little(demo_stages)
@@ -98,12 +98,15 @@ def demo() -> Case:
 
 def train() -> Case:
     """An equilibrium learner that keeps its state at every update."""
-    from auctionsim.experiments import bidder_runs, bidders
-    from auctionsim.experiments.bidders import Arena, Training
+    from auctionsim.experiments.running import bidders
+    from auctionsim.experiments.running.bidders import Arena, Training
+    from auctionsim.experiments.studies import bidders_train as bidder_runs
 
     bidder_runs.OFTEN = 0.0
     bidders.EquilibriumLearner = partial(bidders.EquilibriumLearner, batch=64)
-    bidder_runs._draw = lambda curve, title, folder: write_text(folder / "learning.png", f"{title} {len(curve)}")
+    bidder_runs.draw_learning = lambda curve, title, folder: write_text(
+        folder / "learning.png", f"{title} {len(curve)}"
+    )
 
     def case(folder: Path) -> None:
         run = bidder_runs.TrainingRun(folder, Arena("first-price"), Training(iterations=4, seed=1))
@@ -114,7 +117,7 @@ def train() -> Case:
 
 def _compute_little(stages: Any) -> None:
     """Give the demo's stages mechanisms of a few steps, scored on a few profiles."""
-    from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR
+    from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR
     from auctionsim.mechanisms import VCG, PayAsBid, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
 
     def rival_mechanisms(surface: Any, weight: float, *, seed: int, entries: int, steps: int) -> dict[str, Any]:
@@ -143,11 +146,10 @@ class Plan:
 
 def study() -> Case:
     """Two stages of a part each, and the page."""
-    from auctionsim.experiments.sections.results_page import write_results
-    from auctionsim.experiments.study import carry_out_stages
-    from auctionsim.experiments.support.running import Run, Section
-    from auctionsim.experiments.support.study_stages import Stage
-    from auctionsim.experiments.support.study_surfaces import StudySettings
+    from auctionsim.experiments.running.run import Run, Section
+    from auctionsim.experiments.running.study_surfaces import StudySettings
+    from auctionsim.experiments.studies.study import Stage, carry_out_stages
+    from auctionsim.experiments.tables.results_page import write_results
 
     def go(plan: Plan, command: str) -> None:
         run = Run(plan.folder, plan, {"surface": "abc"})

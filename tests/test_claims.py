@@ -15,17 +15,18 @@ from auctionsim.claims import behaves_as, claimed, in_force
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Uniform
-from auctionsim.regret import ex_interim_regret, ex_post_regret
+from auctionsim.regret import BoundSettings, InterimSettings, ex_interim_regret, ex_post_regret
 from auctionsim.substrates import (
     AskedOnce,
     Bundles,
     Items,
     Lottery,
+    Offer,
     Positions,
     QuadraticSubstrate,
-    Selling,
     Substrate,
     Units,
+    View,
     is_finite,
     is_separable,
     maximises_exactly,
@@ -182,7 +183,7 @@ def test_every_evaluator_refuses_inherited_claims(generator: torch.Generator) ->
         found = ex_post_regret(Free(), Items(2, items), torch.rand(4, 2, items, generator=generator), budget=128)
         assert found.upper is None
         assert found.method.startswith("search")
-    interim = ex_interim_regret(Free(), Items(2), Uniform(0, 1), draws=64, types=2, budget=16)
+    interim = ex_interim_regret(Free(), Items(2), Uniform(0, 1), draws=64, settings=InterimSettings(types=2, budget=16))
     assert interim.upper is None
     assert closed_form_equilibrium(Free(), Items(2), Uniform(0, 1)) is None
     assert closed_form_equilibrium(m.FirstPrice(), Items(2), Uniform(0, 1)) is not None
@@ -207,7 +208,7 @@ def test_promises_are_not_inherited_either() -> None:
 
     v = torch.full((1, 2, 1), 0.4)
     smooth, jumpy = (kind(2, 1, PLAIN) for kind in (Smooth, Jumpy))
-    assert "Lipschitz" in ex_post_regret(smooth, PLAIN, v, budget=64, bound_budget=64).method
+    assert "Lipschitz" in ex_post_regret(smooth, PLAIN, v, budget=64, bounds=BoundSettings(budget=64)).method
     assert ex_post_regret(jumpy, PLAIN, v, budget=64).upper is None
 
 
@@ -296,24 +297,23 @@ def test_a_view_is_judged_by_what_it_sells(generator: torch.Generator) -> None:
     surface = fake_surface()
     v = torch.rand(20, 2, 1, generator=generator, dtype=torch.float64)
     for feature in surface.features:
-        view, own = Selling(surface, feature), surface.sell(feature)
-        assert view == own
-        assert same_substrate(view, own)
+        view, own = View(surface, [feature]), surface.sell(feature)
+        assert maximises_exactly(view)
+        assert same_substrate(view, View(surface, Offer(feature)))
         claims, paid = (ex_post_regret(m.PayAsBid(place, 0.5), place, v) for place in (view, own))
         assert claims.method == paid.method
         assert torch.equal(claims.lower, paid.lower)
-    assert Selling(surface.replicate("B"), "hits") == surface.sell("hits").replicate("B")
 
 
 def test_a_view_of_a_list_is_a_list_of_what_it_sells(generator: torch.Generator) -> None:
     replies = Lottery(torch.rand(5, 2, 3, generator=generator), torch.rand(5, generator=generator))
-    view = Selling(replies, "feature_2")
+    view = View(replies, ["feature_2"])
     alone = Lottery(replies.exposures[..., 2:], replies.user_losses)
     assert is_finite(view)
     assert maximises_exactly(view)
     assert not is_separable(view)
-    assert view == Selling(replies, "feature_2")
-    assert view != Selling(replies, "feature_1")
+    assert view == View(replies, ["feature_2"])
+    assert view != View(replies, ["feature_1"])
     v = torch.rand(20, 2, 1, generator=generator, dtype=torch.float64)
     for rule in (m.PayAsBid, m.VCG, lambda place, weight: m.VirtualWelfareMaximizer(place, Uniform(0, 1), weight)):
         ours, theirs = (rule(place, 0.5)(v) for place in (view, alone))
@@ -322,8 +322,8 @@ def test_a_view_of_a_list_is_a_list_of_what_it_sells(generator: torch.Generator)
     claims, paid = (ex_post_regret(m.PayAsBid(place, 0.5), place, v) for place in (view, alone))
     assert claims.method == paid.method == "exact: every breakpoint of the own bid"
     assert torch.allclose(claims.lower, paid.lower)
-    assert not is_finite(Selling(Items(2, 3), "item_1"))
-    assert not hasattr(Selling(Items(2, 3), "item_1"), "num_items")  # nothing else is seen through it
+    assert not is_finite(View(Items(2, 3), ["item_1"]))
+    assert not hasattr(View(Items(2, 3), ["item_1"]), "num_items")  # nothing else is seen through it
     assert not maximises_exactly(AskedOnce(Warped(2)))
     assert maximises_exactly(AskedOnce(PAIR))
 

@@ -10,7 +10,7 @@ import typer
 from auctionsim import cli
 from auctionsim.cli.computing import KEEPING
 from auctionsim.cli.options import by_name
-from auctionsim.experiments.say import parse_boosts
+from auctionsim.experiments.studies.say import parse_boosts
 from auctionsim.language_models import loading
 from auctionsim.substrates import ResponseSurface
 

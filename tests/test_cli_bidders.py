@@ -11,7 +11,7 @@ import torch
 from auctionsim import cli
 from auctionsim.agents import Shading, Truthful, load_strategies
 from auctionsim.envs import build_game
-from auctionsim.experiments.bidder_evaluation import evaluate
+from auctionsim.experiments.tables.bidder_scores import evaluate
 from auctionsim.mechanisms import AllPay, FirstPrice
 from auctionsim.priors import Uniform
 from auctionsim.substrates import Items

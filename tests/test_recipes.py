@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from auctionsim.cli import app
 from auctionsim.data import DEFAULT_SURFACE, packaged_names
-from auctionsim.experiments.recipes import PACKAGED, FanOut, Recipe, carry_out, package, read_allocations
-from auctionsim.experiments.surfaces import measured_named, measured_tables
+from auctionsim.experiments.running.measured import measured_named
+from auctionsim.experiments.running.recipes import PACKAGED, FanOut, Recipe, carry_out, package, read_allocations
+from auctionsim.experiments.tables.measured import measured_tables
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
@@ -64,7 +65,7 @@ def test_the_packaged_recipes_are_new_small_and_disjoint_from_what_is_there() ->
 def test_the_command_of_a_recipe_measures_that_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What provenance says, typed again, asks for the same settings."""
     asked: list[Recipe] = []
-    monkeypatch.setattr("auctionsim.experiments.recipes.carry_out", lambda recipe, *_: asked.append(recipe))
+    monkeypatch.setattr("auctionsim.experiments.running.recipes.carry_out", lambda recipe, *_: asked.append(recipe))
     adaptive = MeasurementSettings((0.0, 8.5), (1.0, 1.25), half_width=0.1, interval="jeffreys", seed=3, mode="add")
     for recipe in (*PACKAGED.values(), Recipe("Coca-Cola|Coke,Pepsi", "soft drinks", adaptive)):
         words = shlex.split(recipe.command)[1:]

@@ -34,9 +34,9 @@ def test_nothing_else_is_unpickled() -> None:
             lines = [line for line in path.read_text(encoding="utf-8").splitlines() if UNPICKLES.search(line)]
             if lines:
                 found[path.relative_to(ROOT).as_posix()] = lines
-    assert set(found) == {"agents/ppo.py", "experiments/support/tuning.py"}
+    assert set(found) == {"agents/ppo.py", "experiments/running/tuning.py"}
     assert ["from_checkpoint" in line for line in found["agents/ppo.py"]] == [True]
-    assert ["Tuner.restore" in line for line in found["experiments/support/tuning.py"]] == [True]
+    assert ["Tuner.restore" in line for line in found["experiments/running/tuning.py"]] == [True]
 
 
 def test_the_bounds_are_those_of_the_code() -> None:

@@ -17,15 +17,15 @@ from rich.console import Console
 
 from auctionsim.cli import app
 from auctionsim.cli.options import whole_numbers
-from auctionsim.experiments.recipes import Recipe
-from auctionsim.experiments.sections.results_page import write_results
-from auctionsim.experiments.study import carry_out_stages
-from auctionsim.experiments.study import main as study
-from auctionsim.experiments.support.running import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
-from auctionsim.experiments.support.study_stages import Stage, planned
-from auctionsim.experiments.support.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
-from auctionsim.experiments.surface_maps import MapSettings
-from auctionsim.experiments.surface_maps import main as draw_maps
+from auctionsim.cli.study_stages import planned
+from auctionsim.experiments.running.recipes import Recipe
+from auctionsim.experiments.running.run import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
+from auctionsim.experiments.running.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
+from auctionsim.experiments.studies.maps import MapSettings
+from auctionsim.experiments.studies.maps import main as draw_maps
+from auctionsim.experiments.studies.study import Stage, carry_out_stages
+from auctionsim.experiments.studies.study import main as study
+from auctionsim.experiments.tables.results_page import write_results
 from auctionsim.language_models import LanguageModel
 from auctionsim.report import write_runs_report
 from auctionsim.substrates import MeasuredList, ResponseSurface
@@ -182,8 +182,8 @@ def test_a_remeasured_study_reads_what_it_measured(monkeypatch: pytest.MonkeyPat
         loaded.append(name)
         return fake_model()
 
-    monkeypatch.setattr("auctionsim.experiments.support.study_surfaces.PACKAGED", recipes)
-    monkeypatch.setattr("auctionsim.experiments.recipes.load_model", load)
+    monkeypatch.setattr("auctionsim.experiments.running.study_surfaces.PACKAGED", recipes)
+    monkeypatch.setattr("auctionsim.experiments.running.recipes.load_model", load)
     settings = StudySettings(tmp_path, tmp_path / "results.md", remeasure=True, model="another/model")
     surfaces = Surfaces(settings, CONSOLE)
     surface, listed = surfaces.surface(PAIR), surfaces.subsets(SUBSETS[0])
@@ -241,7 +241,7 @@ def test_maps_show_every_cell_with_its_error_and_n(tmp_path: Path) -> None:
 def test_some_stages_alone_leave_the_page_of_all_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "docs" / "results.md"
     some = StudySettings(tmp_path / "run", page, only=(f"maps-{PAIR}",))
-    found = study(some, "auctionsim study", CONSOLE)
+    found = study(some, planned, "auctionsim study", CONSOLE)
     assert not page.exists()
     assert found.results == tmp_path / "run" / "results.md"
     assert "not judged by these runs" in found.results.read_text(encoding="utf-8")

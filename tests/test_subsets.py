@@ -12,11 +12,11 @@ from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
 from auctionsim.brands import parse_brands
-from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report
-from auctionsim.experiments.recipes import FanOut, Recipe, carry_out
-from auctionsim.experiments.sections.crosstalk import orthogonality
-from auctionsim.experiments.support.running import kept_section
-from auctionsim.experiments.support.subsets import geometry_from, market_of
+from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out
+from auctionsim.experiments.running.run import kept_section
+from auctionsim.experiments.running.subsets import geometry_from, market_of
+from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptMarkets, main, report
+from auctionsim.experiments.tables.crosstalk import orthogonality
 from auctionsim.prompts import build_prompts
 from auctionsim.substrates import MeasuredList
 
@@ -88,7 +88,7 @@ def test_a_market_whose_subsets_are_not_all_there_is_refused(measured: MeasuredL
         replicates={
             name: one._replace(
                 features=type(one.features)(*(part[:, :5] for part in one.features)),
-                user_loss=type(one.user_loss)(*(part[:, :5] for part in one.user_loss)),
+                losses={"kl": type(one.losses["kl"])(*(part[:, :5] for part in one.losses["kl"]))},
                 diagnostics={},
             )
             for name, one in measured.replicates.items()
@@ -114,7 +114,7 @@ def test_a_report_is_made_from_lists_alone(measured: MeasuredList, tmp_path: Pat
 
 def test_markets_are_measured_on_a_model_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "auctionsim.experiments.crosstalk.MeasurementSettings",
+        "auctionsim.experiments.studies.crosstalk.MeasurementSettings",
         lambda *_, **counts: replace(RECIPE.settings, seed=counts["seed"]),
     )
     markets = (("running shoes", parse_brands("or,the")), ("coffee", parse_brands("to,are")))

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auctionsim import cli, threads
-from auctionsim.experiments.support.running import Run, Section
-from auctionsim.experiments.surface_maps import MapSettings
+from auctionsim.experiments.running.run import Run, Section
+from auctionsim.experiments.studies.maps import MapSettings
 from auctionsim.threads import Cores, thread_count, usable_cores
 
 ROOT = Path(__file__).parent.parent
@@ -178,8 +178,8 @@ def test_the_library_leaves_threads_alone() -> None:
     assert setters == {
         "auctionsim/threads.py",
         "auctionsim/measurement/workers.py",
-        "experiments/tune_grid.py",
-        "experiments/tune_hyperparameters.py",
+        "experiments/studies/tune_grid.py",
+        "experiments/studies/tune_hyperparameters.py",
     }
 
 

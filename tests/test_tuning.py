@@ -15,9 +15,9 @@ import pytest
 from measured_fakes import fake_surface
 
 from auctionsim import cli
-from auctionsim.experiments.support.tuning import FINISHED, claim
-from auctionsim.experiments.tune_grid import AXES, GridSettings, in_order, score
-from auctionsim.experiments.tune_hyperparameters import REPORTS, TuningSettings, bidder_score, menu_score
+from auctionsim.experiments.running.tuning import FINISHED, claim
+from auctionsim.experiments.studies.tune_grid import AXES, GridSettings, in_order, score
+from auctionsim.experiments.studies.tune_hyperparameters import REPORTS, TuningSettings, bidder_score, menu_score
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 
 SMALL = ("--user-weights", "1", "--draws", "64", "--regret-draws", "4", "--cpus", "1")
@@ -215,14 +215,14 @@ def keep(folder: Path) -> None:
     """What the callback does between two steps."""
     from types import SimpleNamespace
 
-    from auctionsim.experiments.support.tune_state import StateKept
+    from auctionsim.experiments.running.tune_state import StateKept
 
     storage = SimpleNamespace(experiment_fs_path=str(folder), experiment_driver_staging_path=str(folder))
     StateKept().on_step_end(0, [SimpleNamespace(storage=storage)])
 
 
 def test_a_new_study_begins_and_one_that_kept_nothing_begins_anew(tmp_path: Path) -> None:
-    from auctionsim.experiments.support.tune_state import prepare
+    from auctionsim.experiments.running.tune_state import prepare
 
     folder = tmp_path / "trials"
     assert not prepare(folder)
@@ -232,7 +232,7 @@ def test_a_new_study_begins_and_one_that_kept_nothing_begins_anew(tmp_path: Path
 
 
 def test_damaged_or_swapped_state_is_put_back(tmp_path: Path) -> None:
-    from auctionsim.experiments.support.tune_state import KEPT, prepare
+    from auctionsim.experiments.running.tune_state import KEPT, prepare
 
     folder = tmp_path / "trials"
     assert not prepare(folder)
@@ -268,7 +268,7 @@ BOMB = pickle.dumps(_Bomb())
 
 def test_a_strangers_study_is_refused_unless_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from auctionsim.errors import UntrustedError
-    from auctionsim.experiments.support.tune_state import KEPT, prepare
+    from auctionsim.experiments.running.tune_state import KEPT, prepare
 
     unsigned = tune_folder(tmp_path / "unsigned", **STATES)
     with pytest.raises(UntrustedError, match="--trust-pickles"):
@@ -294,7 +294,7 @@ def test_a_strangers_study_is_refused_unless_trusted(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("content", [b"no zip", b"PK\x05\x06" + bytes(18)])
 def test_what_was_kept_must_be_state(content: bytes, tmp_path: Path) -> None:
-    from auctionsim.experiments.support.tune_state import KEPT, PURPOSE, prepare
+    from auctionsim.experiments.running.tune_state import KEPT, PURPOSE, prepare
     from auctionsim.signatures import write_signed
 
     write_signed(tmp_path / KEPT, content, PURPOSE)
@@ -303,7 +303,7 @@ def test_what_was_kept_must_be_state(content: bytes, tmp_path: Path) -> None:
 
 
 def test_kept_names_stay_in_the_folder(tmp_path: Path) -> None:
-    from auctionsim.experiments.support.tune_state import KEPT, PURPOSE, prepare
+    from auctionsim.experiments.running.tune_state import KEPT, PURPOSE, prepare
     from auctionsim.signatures import write_signed
 
     packed = io.BytesIO()

@@ -45,7 +45,7 @@ def design(
     seed: Seed = 0,
 ) -> None:
     """Design a mechanism on replicate A and save it."""
-    from auctionsim.experiments.auctions import designed
+    from auctionsim.experiments.tables.mechanisms import designed
     from auctionsim.mechanisms import save_mechanism
     from auctionsim.priors import parse_priors
 
@@ -77,8 +77,8 @@ def compare(
     ] = None,
 ) -> None:
     """Sweep the user weight; tables and plots of every mechanism's revenue, user loss, share of the optimum, regret."""
-    from auctionsim.experiments.comparing import CompareSettings, main
-    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.studies.compare import CompareSettings, main
 
     folder = out or Path("runs") / slug("compare", Path(surface).stem, feature, prior, str(seed))
     settings = CompareSettings(
@@ -122,9 +122,9 @@ def more_bidders(
     ] = None,
 ) -> None:
     """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
-    from auctionsim.experiments.more_bidders import MoreBiddersSettings, main
-    from auctionsim.experiments.support.preparation import slug
-    from auctionsim.experiments.surfaces import measured_named
+    from auctionsim.experiments.running.measured import measured_named
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, main
     from auctionsim.substrates import MeasuredList
 
     found = measured_named(measured)
@@ -163,8 +163,8 @@ def neurons_frontier(
     ] = None,
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
-    from auctionsim.experiments.neuron_auctions import FrontierSettings, main
-    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.studies.neurons_frontier import FrontierSettings, main
 
     settings = FrontierSettings(
         harm_aware=harm_aware,
@@ -194,8 +194,8 @@ def market_regret(
 ) -> None:
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
-    from auctionsim.experiments.market_regret import MarketRegretSettings, main
-    from auctionsim.experiments.support.subsets import subsets_named
+    from auctionsim.experiments.running.measured import subsets_named
+    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
 
     settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds))
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
@@ -218,7 +218,7 @@ def reply_counts(
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/reply-counts"),
 ) -> None:
     """Deployed regret against samples a cell: designs on fewer of replicate A's samples, paid by the whole of B."""
-    from auctionsim.experiments.reply_counts import ReplyCountSettings, main
+    from auctionsim.experiments.studies.reply_counts import ReplyCountSettings, main
 
     settings = ReplyCountSettings(
         surface,
@@ -243,7 +243,7 @@ def generalisation(
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/generalisation"),
 ) -> None:
     """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
-    from auctionsim.experiments.generalisation import GeneralisationSettings, main
+    from auctionsim.experiments.studies.generalisation import GeneralisationSettings, main
 
     settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds))
     named = by_name(surfaces.split(","), surface_named)
@@ -260,7 +260,7 @@ def regret(
     seed: Seed = 0,
 ) -> None:
     """Print what lying pays under a saved mechanism, where it was designed (A) and where it is deployed (B)."""
-    from auctionsim.experiments.auctions import regret_table
+    from auctionsim.experiments.tables.mechanisms import regret_table
     from auctionsim.mechanisms import load_mechanism
     from auctionsim.priors import parse_priors
 

@@ -56,9 +56,9 @@ def train(
 ) -> None:
     """Let bidders learn; keep their strategies, the learning curve and how they were made."""
     from auctionsim.agents import LearningStep
-    from auctionsim.experiments.bidder_runs import TrainingRun
-    from auctionsim.experiments.bidder_runs import train as carry_out
-    from auctionsim.experiments.bidders import Arena, Training, kept_bidders
+    from auctionsim.experiments.running.bidders import Arena, Training, kept_bidders
+    from auctionsim.experiments.studies.bidders_train import TrainingRun
+    from auctionsim.experiments.studies.bidders_train import train as carry_out
 
     if against is not None and exploiter is None:
         raise ValueError("--against names the frozen bidders of an --exploiter")
@@ -109,10 +109,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
-    from auctionsim.experiments.bidder_evaluation import evaluate as evaluated
-    from auctionsim.experiments.bidder_evaluation import tables
-    from auctionsim.experiments.bidder_runs import write_evaluation
-    from auctionsim.experiments.bidders import arena_of, kept_bidders
+    from auctionsim.experiments.running.bidders import arena_of, kept_bidders
+    from auctionsim.experiments.studies.bidders_evaluate import write_evaluation
+    from auctionsim.experiments.tables.bidder_scores import evaluate as evaluated
+    from auctionsim.experiments.tables.bidder_scores import tables
 
     kept = kept_bidders(bidders)
     arena = arena_of(kept)
@@ -144,8 +144,8 @@ def study(
     ] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
-    from auctionsim.experiments.learned_bids import LearnedSettings, main
-    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
 
     settings = LearnedSettings(
         surface=surface,

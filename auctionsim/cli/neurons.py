@@ -55,8 +55,8 @@ def neurons(
         return
     prepare(context)
     from auctionsim.brands import parse_brands
-    from auctionsim.experiments.support.preparation import Stages
-    from auctionsim.experiments.surfaces import neurons_table
+    from auctionsim.experiments.running.preparation import Stages
+    from auctionsim.experiments.tables.measured import neurons_table
     from auctionsim.language_models import load_model
     from auctionsim.neurons import identify
     from auctionsim.neurons.identification import identification_steps
@@ -95,7 +95,7 @@ def compare(
     ] = Path("runs/neurons-compare"),
 ) -> None:
     """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
-    from auctionsim.experiments.neuron_frontier import CompareMethodsSettings, main
+    from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
     from auctionsim.neurons import METHODS
     from auctionsim.neurons.frontier import FrontierSettings
@@ -141,8 +141,8 @@ def crosstalk(
     ] = Path("runs/crosstalk"),
 ) -> None:
     """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
-    from auctionsim.experiments.crosstalk import CrosstalkSettings, KeptMarkets, main, report
-    from auctionsim.experiments.support.subsets import subsets_named
+    from auctionsim.experiments.running.measured import subsets_named
+    from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptMarkets, main, report
     from auctionsim.language_models import load_model
     from auctionsim.prompts import build_prompts
 

@@ -39,9 +39,9 @@ def demo(
 ) -> None:
     """Run everything once, small, on a real model, and write one HTML page about it."""
     from auctionsim.brands import parse_brands
-    from auctionsim.experiments.demo import main
-    from auctionsim.experiments.support.demo_settings import DemoSettings
-    from auctionsim.experiments.support.preparation import slug
+    from auctionsim.experiments.running.demo_settings import DemoSettings
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.studies.demo import main
     from auctionsim.measurement import MeasurementSettings
 
     bidders = parse_brands(brands)
@@ -72,7 +72,7 @@ def say(
     temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 0.7,
 ) -> None:
     """Print a reply untouched and boosted, side by side, from the same random numbers."""
-    from auctionsim.experiments.say import parse_boosts, say_twice
+    from auctionsim.experiments.studies.say import parse_boosts, say_twice
 
     boosts = parse_boosts(boost)
     note_common_words(one.brand for one in boosts)
@@ -113,14 +113,15 @@ def study(
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
 ) -> None:
     """Run every experiment once, reduced; write docs/results.md and one report. From the packaged surfaces."""
-    from auctionsim.experiments.recipes import FanOut
-    from auctionsim.experiments.study import main
-    from auctionsim.experiments.support.study_surfaces import StudySettings
+    from auctionsim.cli.study_stages import planned
+    from auctionsim.experiments.running.recipes import FanOut
+    from auctionsim.experiments.running.study_surfaces import StudySettings
+    from auctionsim.experiments.studies.study import main
 
     chosen = () if only is None else tuple(part.strip() for part in only.split(","))
     fan_out = FanOut(device, dtype, workers, address)
     settings = StudySettings(out, results, remeasure, model, fan_out, seed, chosen)
-    main(settings, command_line(), console)
+    main(settings, planned, command_line(), console)
 
 
 def report(

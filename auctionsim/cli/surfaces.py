@@ -95,7 +95,7 @@ def measure(
     """Measure exposure and user loss, twice (replicates A and B): of every joint setting of the levers' grid for 1–3
     brands, of a list of joint allocations for more. A lever with one value is fixed there.
     """
-    from auctionsim.experiments.recipes import FanOut, Recipe, carry_out, result_file
+    from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out, result_file
     from auctionsim.measurement import MeasurementSettings
 
     settings = MeasurementSettings(
@@ -138,8 +138,8 @@ def package(
 ) -> None:
     """Measure the packaged surfaces' recipes under their new names; a name that is there is never overwritten."""
     from auctionsim.data import surfaces_folder
-    from auctionsim.experiments.recipes import FanOut
-    from auctionsim.experiments.recipes import package as measure_and_package
+    from auctionsim.experiments.running.recipes import FanOut
+    from auctionsim.experiments.running.recipes import package as measure_and_package
 
     fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
     for path in measure_and_package(names or [], into or surfaces_folder(), runs, console, fan_out):
@@ -174,8 +174,8 @@ def read(
     threads: Threads = None,
 ) -> None:
     """Take readings later of the replies that a measurement kept: nothing is sampled, and texts need no model."""
-    from auctionsim.experiments.recipes import FanOut
-    from auctionsim.experiments.surface_reading import SurfaceReading, read_again
+    from auctionsim.experiments.running.recipes import FanOut
+    from auctionsim.experiments.running.surface_reading import SurfaceReading, read_again
 
     names = tuple(part.strip() for part in reading.split(","))
     settings = SurfaceReading(run, names, model, neurons, out, package)
@@ -191,7 +191,8 @@ def show(
     ],
 ) -> None:
     """Print what was measured: levers, contexts, and every brand alone at each setting, or every listed allocation."""
-    from auctionsim.experiments.surfaces import measured_named, measured_tables
+    from auctionsim.experiments.running.measured import measured_named
+    from auctionsim.experiments.tables.measured import measured_tables
 
     for table in measured_tables(measured_named(name)):
         console.print(table)
@@ -208,8 +209,8 @@ def maps(
     ] = None,
 ) -> None:
     """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
-    from auctionsim.experiments.support.preparation import slug
-    from auctionsim.experiments.surface_maps import MapSettings, main
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.studies.maps import MapSettings, main
 
     chosen = () if features is None else tuple(part.strip() for part in features.split(","))
     settings = MapSettings(name, out or Path("runs") / slug("maps", Path(name).stem), chosen)

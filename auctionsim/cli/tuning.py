@@ -55,9 +55,9 @@ def grid(
     ] = None,
 ) -> None:
     """Run mechanism × prior × user weight × seed, one trial each; a table of every trial."""
-    from auctionsim.experiments.support.preparation import slug
-    from auctionsim.experiments.support.tuning import Cluster
-    from auctionsim.experiments.tune_grid import GridSettings, main
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.running.tuning import Cluster
+    from auctionsim.experiments.studies.tune_grid import GridSettings, main
 
     settings = GridSettings(
         surface=surface,
@@ -104,9 +104,9 @@ def hyperparameters(
     ] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
-    from auctionsim.experiments.support.preparation import slug
-    from auctionsim.experiments.support.tuning import Cluster
-    from auctionsim.experiments.tune_hyperparameters import TuningSettings, main
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.running.tuning import Cluster
+    from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings, main
 
     where = (Path(surface).stem, feature) if target == "menu" else (setting,)
     settings = TuningSettings(

@@ -2,7 +2,7 @@
 
 The replies behind a surface lie beside it (`auctionsim.measurement.read_replies`); those of its first versions were not
 kept. There are also mechanisms trained on the default one, and the neurons that some were measured with:
-`python -m auctionsim.experiments.shipped_mechanisms` makes both.
+`python -m auctionsim.experiments.studies.shipped_mechanisms` makes both.
 """
 
 from importlib import resources

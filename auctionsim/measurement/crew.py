@@ -1,6 +1,7 @@
 """Ray workers that carry out tasks, one model each; what comes back is handed to the driver, which alone writes."""
 
 import contextlib
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from auctionsim.checks import checked_count
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.plugins import PluginFile, load_files, loaded, ray_options
 from auctionsim.ray_folders import ray_folder
+
+_log = logging.getLogger(__name__)
 
 _DEATHS = 3  # of workers over one task, before it is given up
 _PATIENCE = 1.0  # seconds between looks at the workers
@@ -198,6 +201,8 @@ class _Crew:
                 f"{_DEATHS} workers died over {'their start' if task is None else task.file_name} "
                 f"({str(error).splitlines()[0]}); what was finished is kept"
             )
+        place = "while it started" if task is None else f"over {task.file_name}, which another one gets"
+        _log.warning("a worker died %s, and is replaced (%s)", place, str(error).splitlines()[0])
         self._hire()
 
 

@@ -13,9 +13,13 @@ from auctionsim.readings.protocol import IS_ONE, LOWER, PromptReading, Reading, 
 from auctionsim.readings.slots import slots_by_kind
 from auctionsim.readings.values import as_tensor, read_texts
 from auctionsim.substrates.measurements import Measurement, Replicate
+from auctionsim.substrates.quantities import Quantity
 
 _TOGETHER = ("kl", "surprise", "repetition_rate", "hits", "mention_probability")
 """Readings whose sums share one table. How a sum rounds depends on the columns beside it, so this order stays."""
+
+
+SHARE, PROBABILITY = Quantity("share of replies", 0.0, 1.0), Quantity("probability", 0.0, 1.0)
 
 
 class Gathered(NamedTuple):
@@ -105,8 +109,22 @@ def replicate_of(gathered: Gathered, cells: Tensor) -> Replicate:
     """
     columns = zip(*gathered.features.values(), strict=True)
     features = Measurement(*(torch.stack(column, dim=-1) for column in columns))
+    losses = {name: _in_cells(item, cells) for name, item in gathered.losses.items()}
     placed = {name: _in_cells(item, cells) for name, item in gathered.diagnostics.items()}
-    return Replicate(_in_cells(features, cells), _in_cells(gathered.losses["kl"], cells), placed)
+    return Replicate(_in_cells(features, cells), losses, placed)
+
+
+def quantities(readings: Sequence[Reading], gathered: Gathered) -> dict[str, Quantity]:
+    """Return unit and bounds of everything that was gathered, by name."""
+    found = {one.name: quantity_of(one) for one in readings}
+    kinds = {name for name in gathered.diagnostics if name not in found}
+    return found | {name: SHARE if name.endswith("_unscored") else PROBABILITY for name in kinds}
+
+
+def quantity_of(one: Reading) -> Quantity:
+    """Return unit and bounds of a reading's means; a loss by difference is signed, so it has no bounds."""
+    signed = one.role == "loss" and one.loss != IS_ONE
+    return Quantity(one.unit) if signed else Quantity(one.unit, *one.bounds)
 
 
 def relative(reading: Reading, item: Measurement) -> Measurement:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from auctionsim.files import write_text
 from auctionsim.language_models.model import LanguageModel
-from auctionsim.measurement.gathering import Gathered, gather, replicate_of, with_unscored
+from auctionsim.measurement.gathering import Gathered, gather, quantities, replicate_of, with_unscored
 from auctionsim.measurement.interventions import grid_interventions, levers_of, listed_interventions
 from auctionsim.measurement.kept_replies import kept_replies, write_replies
 from auctionsim.measurement.measurer import UnitMeasurer
@@ -30,7 +30,7 @@ from auctionsim.prompts import PromptSet
 from auctionsim.readings.registry import reading
 from auctionsim.records import Record, json_in
 from auctionsim.substrates.measured_list import MeasuredList
-from auctionsim.substrates.measurements import REPLICATES, Replicate
+from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.surface import ResponseSurface
 
 
@@ -42,6 +42,7 @@ class Progress(NamedTuple):
 
 
 Report = Callable[[Progress], None]
+"""A function that is called whenever a measurement gets on."""
 _MAKERS = "made_by.json"  # which runs measured units of the folder
 
 
@@ -163,13 +164,15 @@ class Measuring:
         """
         if self.listed is not None:
             raise ValueError("a list of allocations was measured: it makes no surface")
+        gathered = self.gathered()
         return ResponseSurface(
             grids=self.settings.grids,
             num_bidders=len(self.neurons.brands),
             features=self._features,
             contexts=self.prompts.contexts,
-            replicates=self._replicates(),
+            replicates={name: replicate_of(one, self.interventions.cells) for name, one in gathered.items()},
             provenance=self._provenance(provenance),
+            quantities=quantities(self.readings, gathered["A"]),
         )
 
     def measured_list(self, provenance: Mapping[str, Any] | None = None) -> MeasuredList:
@@ -180,13 +183,15 @@ class Measuring:
         """
         if self.listed is None:
             raise ValueError("a grid was measured: it makes no list")
+        gathered = self.gathered()
         return MeasuredList(
             levers=levers_of(self.listed),
             allocations=self.listed,
             features=self._features,
             contexts=self.prompts.contexts,
-            replicates=self._replicates(),
+            replicates={name: replicate_of(one, self.interventions.cells) for name, one in gathered.items()},
             provenance=self._provenance(provenance),
+            quantities=quantities(self.readings, gathered["A"]),
         )
 
     @property
@@ -211,9 +216,6 @@ class Measuring:
                 for name in REPLICATES
             }
         )
-
-    def _replicates(self) -> dict[str, Replicate]:
-        return {name: replicate_of(one, self.interventions.cells) for name, one in self.gathered().items()}
 
     def keep_replies(self, path: Path) -> None:
         """Write every stored reply to one compressed file, see `auctionsim.measurement.kept_replies`.

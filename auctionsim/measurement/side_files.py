@@ -22,6 +22,7 @@ from auctionsim.substrates.measured import Measured
 from auctionsim.substrates.measurements import REPLICATES, Measurement, at_null
 
 _SHARE = {"role": "diagnostic", "unit": "share of replies", "per": "reply", "bounds": [0.0, 1.0]}
+_GROUPS = {"feature": "features", "loss": "losses", "diagnostic": "diagnostics"}
 SIDE_FORMAT, SIDE_VERSION = "auctionsim readings beside a measurement", 1
 
 
@@ -95,7 +96,7 @@ def write_side_file(
         for replicate, parts in replicates.items():
             for key, item in parts.items():
                 described.setdefault(key, {**_SHARE, "made_by": dict(maker)})
-                start = f"{replicate}/{described[key]['role']}s/{key}"
+                start = f"{replicate}/{_GROUPS[described[key]['role']]}/{key}"
                 arrays |= {f"{start}/{part}": array[:, order] for part, array in item._asdict().items()}
     record = {
         "surface": measured.digest,

@@ -1,7 +1,7 @@
 """Who gets which levers and what they pay: one mechanism a file."""
 
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
-from auctionsim.mechanisms.affine_training import train_affine_maximizer
+from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
@@ -19,7 +19,7 @@ from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.training import Schedule, TrainingPoint
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
@@ -27,6 +27,7 @@ from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximiz
 __all__ = [
     "VCG",
     "AffineMaximizer",
+    "AffineStart",
     "AllPay",
     "Alpha",
     "ChiSquared",
@@ -48,6 +49,7 @@ __all__ = [
     "PayAsBid",
     "PostedPrice",
     "ReverseKL",
+    "Schedule",
     "SecondPrice",
     "ThirdPrice",
     "TrainingPoint",

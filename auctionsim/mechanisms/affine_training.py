@@ -1,24 +1,46 @@
 """Learning an affine maximizer: its boosts, weights and allocations, by gradient through a soft argmax."""
 
+from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auctionsim.checks import checked_count, checked_money, checked_number
+from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer, listed
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
-from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import Profiles, Progress, Schedule, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_finite
 
 EVALUATIONS = 40  # points of the training history
+SCHEDULE = Schedule(0.01, (30.0, 1000.0))
 LAST = 0.01  # the last step size, as a share of the first
 SLOW = 0.1  # the step size of single entries, as a share of that of the whole rule
+
+
+@dataclass(frozen=True)
+class AffineStart:
+    """Where the training of an affine maximizer starts, and what of it moves.
+
+    Attributes:
+        allocations: (entry, …), the list to begin with. None: the substrate's finite range if it is short enough, else
+            those that maximise virtual welfare most often over drawn profiles.
+        learn_allocations: Whether allocations move. None: in a box of levers without a finite range. On items they
+            would move among lotteries.
+        from_virtual_values: Boosts and weights start near the virtual-welfare maximiser; else at VCG.
+    """
+
+    allocations: Tensor | None = None
+    learn_allocations: bool | None = None
+    from_virtual_values: bool = True
+
+
+START = AffineStart()
 
 
 def train_affine_maximizer(
@@ -27,13 +49,10 @@ def train_affine_maximizer(
     user_weight: float = 0.0,
     *,
     entries: int = 64,
-    allocations: Tensor | None = None,
-    learn_allocations: bool | None = None,
-    from_virtual_values: bool = True,
+    start: AffineStart = START,
     steps: int = 600,
     batch: int = 1024,
-    learning_rate: float = 0.01,
-    inverse_temperatures: tuple[float, float] = (30.0, 1000.0),
+    schedule: Schedule = SCHEDULE,
     seed: SupportsIndex = 0,
     progress: Progress | None = None,
 ) -> AffineMaximizer:
@@ -43,7 +62,7 @@ def train_affine_maximizer(
     pivots of that mixture and follows the gradient of revenue minus the user's loss; β grows geometrically. The rule
     returned chooses hard, so it is exactly truthful however well it was learned.
 
-    It starts, if `from_virtual_values`, from the affine maximizer nearest to the virtual-welfare maximiser: with
+    It starts, by default, from the affine maximizer nearest to the virtual-welfare maximiser: with
     φ_i(v) ≈ a_i v − c_i fitted by least squares where φ_i > 0, w_i = a_i and λ_k = −Σ_i c_i · e_i(A_k) − user_weight ·
     L(A_k). For uniform and exponential priors that is the optimum on the list already. Otherwise from VCG on the list.
 
@@ -52,15 +71,11 @@ def train_affine_maximizer(
         priors: What valuations are drawn from.
         user_weight: λ ≥ 0, money per unit of user loss.
         entries: How many allocations the list holds at most, the null included.
-        allocations: (entry, …), the list to begin with. None: the substrate's finite range if it is that short, else
-            those that maximise virtual welfare most often over drawn profiles.
-        learn_allocations: Whether allocations move. None: in a box of levers without a finite range. On items they
-            would move among lotteries.
-        from_virtual_values: Where boosts and weights start.
+        start: The list, the boosts and the weights to begin with, and whether allocations move.
         steps: Gradient steps (Adam, step sizes falling geometrically to a hundredth).
         batch: Profiles a step.
-        learning_rate: First step size, in shares of the money scale, a lever's range, and log weights.
-        inverse_temperatures: β at the first and the last step, per mean welfare of what is chosen.
+        schedule: Of the step sizes, in shares of the money scale, a lever's range, and log weights, and of β, per mean
+            welfare of what is chosen.
         seed: Of the list and the draws.
         progress: Called at each of the history's points.
     Source:
@@ -68,25 +83,25 @@ def train_affine_maximizer(
         et al. (2023), "A scalable neural network for DSIC affine maximizer auction design".
     """
     user_weight = checked_money(user_weight, "user_weight")
-    checked_number(learning_rate, "learning_rate", *LEARNING_RATES)
     checked_count(steps, "steps")
     checked_count(batch, "batch")
     distribution = product(priors, substrate.num_bidders, len(substrate.features))
     generator = seeded(seed)
     profiles = Profiles(distribution)
     fits = _affine_fits(distribution)
+    allocations = start.allocations
     if allocations is None:
         allocations = initial_list(substrate, profiles, fits, user_weight, checked_count(entries, "entries"), generator)
     movable = _is_movable(substrate)
-    moving = learn_allocations
+    moving = start.learn_allocations
     if moving is None:
         moving = movable and not (is_finite(substrate) or isinstance(substrate, Items))
     if moving and not movable:
         raise ValueError(f"{type(substrate).__name__} has no box of levers in which allocations could move")
-    start = fits if from_virtual_values else None
+    begun = fits if start.from_virtual_values else None
     typical = profiles.table.mean(0).float()
-    model = AffineModel(substrate, allocations, start, user_weight, typical, moving=moving)
-    optimiser = torch.optim.Adam(model.groups(learning_rate), betas=(0.9, 0.99))
+    model = AffineModel(substrate, allocations, begun, user_weight, typical, moving=moving)
+    optimiser = torch.optim.Adam(model.groups(schedule.learning_rate), betas=(0.9, 0.99))
     examples = profiles.draw(4096, torch.Generator().manual_seed(0), torch.float64)
     names = contexts_of(substrate)
     turns = torch.arange(len(examples)) % len(names) if names else None
@@ -94,7 +109,7 @@ def train_affine_maximizer(
     history: list[TrainingPoint] = []
     best: tuple[float, AffineMaximizer] | None = None
     for step in range(steps + 1):
-        beta = geometric(*inverse_temperatures, step / steps)
+        beta = geometric(*schedule.inverse_temperatures, step / steps)
         if step in marks:
             rule = model.rule()
             numbers = evaluated(rule, substrate, examples, user_weight, turns)

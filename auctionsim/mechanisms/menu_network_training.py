@@ -10,12 +10,13 @@ from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.menu import MenuAuction, entry_exposures
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.offers import Menu
-from auctionsim.mechanisms.training import Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import Profiles, Progress, Schedule, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable
 
 EVALUATIONS = 20  # points of the training history
+SCHEDULE = Schedule(0.003, (30.0, 1000.0))
 
 
 def train_menu_writer(
@@ -26,8 +27,7 @@ def train_menu_writer(
     hidden: int = 64,
     steps: int = 300,
     batch: int = 256,
-    learning_rate: float = 0.003,
-    inverse_temperatures: tuple[float, float] = (30.0, 1000.0),
+    schedule: Schedule = SCHEDULE,
     seed: SupportsIndex = 0,
     progress: Progress | None = None,
 ) -> MenuAuction:
@@ -45,8 +45,7 @@ def train_menu_writer(
         hidden: Width of the network's layers.
         steps: Gradient steps (Adam, step sizes falling geometrically to a tenth).
         batch: Profiles a step.
-        learning_rate: First step size.
-        inverse_temperatures: β at the first and the last step, per bidder's mean value of what it chooses.
+        schedule: Of the step sizes, and of β, per bidder's mean value of what it chooses.
         seed: Of the network and the draws.
         progress: Called at each of the history's points.
     Raises:
@@ -66,12 +65,12 @@ def train_menu_writer(
     examples = profiles.draw(2048, torch.Generator().manual_seed(0), torch.float64)
     names = contexts_of(substrate)
     turns = torch.arange(len(examples)) % len(names) if names else None
-    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99))
     written = MenuAuction(substrate, network, reference=rule.reference)
     marks = {round(steps * k / EVALUATIONS) for k in range(EVALUATIONS + 1)}
     history: list[TrainingPoint] = []
     for step in range(steps + 1):
-        beta = geometric(*inverse_temperatures, step / steps)
+        beta = geometric(*schedule.inverse_temperatures, step / steps)
         if step in marks:
             with torch.no_grad():
                 numbers = evaluated(written, substrate, examples, user_weight, turns)
@@ -79,7 +78,9 @@ def train_menu_writer(
             if progress is not None:
                 progress(history[-1], steps)
         if step < steps:
-            optimiser.param_groups[0]["lr"] = geometric(learning_rate, learning_rate / 10, step / steps)
+            optimiser.param_groups[0]["lr"] = geometric(
+                schedule.learning_rate, schedule.learning_rate / 10, step / steps
+            )
             context = int(torch.randint(len(names), (), generator=generator)) if names else None
             valuations = profiles.draw(batch, generator, torch.float32)
             loss = -soft_objective(substrate, network, rule.reference.float(), valuations, context, user_weight, beta)

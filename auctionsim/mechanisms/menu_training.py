@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_count, checked_money, checked_number
+from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.free_menu import FreeMenu
 from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_exposures
 from auctionsim.mechanisms.menu_losses import MenuLosses
 from auctionsim.mechanisms.menu_polishing import Polish, can_polish
 from auctionsim.mechanisms.offers import Menu
-from auctionsim.mechanisms.training import LEARNING_RATES, Profiles, Progress, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.training import Profiles, Progress, Schedule, TrainingPoint, evaluated, geometric
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of
@@ -22,6 +22,7 @@ REVIVALS = 30  # times that entries nobody chooses are moved to where somebody m
 REVIVE = 0.7
 POLISH = 0.4  # steps on the hard choice's own objective that follow, as a share of those before
 EVALUATIONS = 40  # points of the training history
+SCHEDULE = Schedule(0.02, (20.0, 300.0))
 
 
 def train_menu(
@@ -32,8 +33,7 @@ def train_menu(
     entries: int = 32,
     steps: int = 1200,
     batch: int = 1024,
-    learning_rate: float = 0.02,
-    inverse_temperatures: tuple[float, float] = (20.0, 300.0),
+    schedule: Schedule = SCHEDULE,
     seed: SupportsIndex = 0,
     progress: Progress | None = None,
 ) -> MenuAuction:
@@ -55,8 +55,8 @@ def train_menu(
         entries: How many entries a bidder gets besides the null.
         steps: Gradient steps through the soft choice (Adam, step sizes falling geometrically to a hundredth).
         batch: Profiles a step.
-        learning_rate: First step size, in shares of a lever's range and of the money scale.
-        inverse_temperatures: β at the first and the last step, per bidder's mean value of what it chooses.
+        schedule: Of the step sizes, in shares of a lever's range and of the money scale, and of β, per bidder's mean
+            value of what it chooses.
         seed: Of the initial menu and the draws.
         progress: Called at each of the history's points.
     Source:
@@ -68,8 +68,7 @@ def train_menu(
         checked_money(user_weight, "user_weight"),
         checked_count(steps, "steps"),
         checked_count(batch, "batch"),
-        checked_number(learning_rate, "learning_rate", *LEARNING_RATES),
-        inverse_temperatures,
+        schedule,
     )
     distribution = product(priors, substrate.num_bidders, len(substrate.features))
     generator = seeded(seed)
@@ -83,8 +82,7 @@ class _Settings(NamedTuple):
     user_weight: float
     steps: int
     batch: int
-    learning_rate: float
-    inverse_temperatures: tuple[float, float]
+    schedule: Schedule
 
 
 class _Lesson:
@@ -117,12 +115,12 @@ class _Lesson:
     def teach(self, menu: FreeMenu, progress: Progress | None) -> MenuAuction:
         """Train and return the hard rule with its history."""
         s = self.settings
-        optimiser = torch.optim.Adam(menu.parameters(), lr=s.learning_rate, betas=(0.9, 0.99))
+        optimiser = torch.optim.Adam(menu.parameters(), lr=s.schedule.learning_rate, betas=(0.9, 0.99))
         marks = {round(s.steps * k / EVALUATIONS) for k in range(EVALUATIONS + 1)}
         revivals = {round(REVIVE * s.steps * (k + 1) / REVIVALS) for k in range(REVIVALS)}
         history: list[TrainingPoint] = []
         for step in range(s.steps + 1):
-            beta = geometric(*s.inverse_temperatures, step / s.steps)
+            beta = geometric(*s.schedule.inverse_temperatures, step / s.steps)
             if step in marks:
                 rule = self._finished(menu) if step == s.steps else MenuAuction(self.substrate, menu.menu())
                 history.append(self._point(rule, step, beta / float(self.money.mean())))
@@ -133,7 +131,9 @@ class _Lesson:
             if step in revivals:
                 for slot in range(self.slots):
                     self._revive(menu, slot)
-            optimiser.param_groups[0]["lr"] = geometric(s.learning_rate, LAST * s.learning_rate, step / s.steps)
+            optimiser.param_groups[0]["lr"] = geometric(
+                s.schedule.learning_rate, LAST * s.schedule.learning_rate, step / s.steps
+            )
             valuations = self.profiles.draw(s.batch, self.generator, torch.float32)
             loss = -torch.stack(
                 [self._objective(menu.menu(), slot, valuations, beta) for slot in range(self.slots)]

@@ -1,12 +1,14 @@
 """What learned mechanisms share: profiles to learn on, a schedule, and the record of hard evaluations."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
+from auctionsim.checks import checked_number, checked_positive
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.priors import Product
 from auctionsim.substrates.protocol import Substrate
@@ -30,10 +32,34 @@ class TrainingPoint(NamedTuple):
     inverse_temperature: float
 
 
+LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the steps of a training change as it goes on.
+
+    Attributes:
+        learning_rate: First step size of Adam; what it is a share of, and how far it falls, the training says.
+        inverse_temperatures: β of the soft choice at the first and the last step, geometric between.
+    Raises:
+        TypeError, ValueError: A number outside its range, or not two temperatures.
+    """
+
+    learning_rate: float
+    inverse_temperatures: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        checked_number(self.learning_rate, "learning_rate", *LEARNING_RATES)
+        if not isinstance(self.inverse_temperatures, Sequence) or len(self.inverse_temperatures) != 2:
+            raise ValueError(f"inverse_temperatures must be two numbers, got {self.inverse_temperatures!r}")
+        for beta in self.inverse_temperatures:
+            checked_positive(beta, "inverse_temperatures")
+
+
 Progress: TypeAlias = Callable[[TrainingPoint, int], None]
 """Called after every evaluation with the point and the number of steps there will be."""
 
-LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
 TABLE = 2**14  # knots of the quantile functions that training draws from
 
 

@@ -19,7 +19,7 @@ BelowSupport = Literal["threat", "ignored"]
 
 
 class Optimum(NamedTuple):
-    """What the virtual-welfare maximiser expects when bids are truthful.
+    """Expected objective, revenue and user loss of the virtual-welfare maximizer under truthful bids.
 
     Attributes:
         objective: E[Σ t_i] − user_weight · E[L], in money.

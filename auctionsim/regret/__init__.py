@@ -7,12 +7,15 @@ from auctionsim.regret.estimate import Game, RegretEstimate, quasi_linear
 from auctionsim.regret.ex_interim import ex_interim_regret
 from auctionsim.regret.ex_post import ex_post_regret
 from auctionsim.regret.exploitability import Distance, exploitability, nash_conv
+from auctionsim.regret.settings import BoundSettings, InterimSettings
 from auctionsim.regret.sources import RegretSources, menu_regret_sources
 
 __all__ = [
+    "BoundSettings",
     "DeployedRegret",
     "Distance",
     "Game",
+    "InterimSettings",
     "RegretEstimate",
     "RegretSources",
     "bounded_mean_interval",

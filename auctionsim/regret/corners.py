@@ -22,7 +22,8 @@ from auctionsim.metrics import Interval
 from auctionsim.priors import Priors, product
 from auctionsim.regret.confidence import checked_miss
 from auctionsim.regret.estimate import AnyMechanism, RegretEstimate
-from auctionsim.regret.ex_interim import DEFAULT_BUDGET, DEFAULT_DRAWS, ex_interim_regret
+from auctionsim.regret.ex_interim import DEFAULT_DRAWS, ex_interim_regret
+from auctionsim.regret.settings import InterimSettings
 from auctionsim.substrates.protocol import Substrate
 
 
@@ -37,7 +38,7 @@ def corner_regret(
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
     context: int | None = None,
-    budget: int = DEFAULT_BUDGET,
+    budget: int = InterimSettings.budget,
 ) -> RegretEstimate:
     """Bound the regret of every valuation of every cell by that of its corners.
 
@@ -80,13 +81,12 @@ def corner_regret(
         substrate,
         prior,
         valuations=corners,
-        reports=bids.repeat(2, 1).unsqueeze(2),
         strategies=[_StepFunction(edges.to(bids), bids[:, i]) for i in range(n)],
         draws=draws,
         confidence=1 - checked_miss(confidence) / 2,
         generator=generator,
         context=context,
-        budget=budget,
+        settings=InterimSettings(reports=bids.repeat(2, 1).unsqueeze(2), budget=budget),
     )
     assert found.pointwise is not None
     pairs = found.lower.view(2, cells, n)

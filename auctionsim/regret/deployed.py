@@ -21,11 +21,12 @@ from auctionsim.metrics import Interval
 from auctionsim.regret.betting import betting_interval
 from auctionsim.regret.estimate import AnyMechanism, RegretEstimate
 from auctionsim.regret.ex_post import DEFAULT_BUDGET, ex_post_regret
+from auctionsim.regret.settings import BoundSettings
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 
 
 class DeployedRegret(NamedTuple):
-    """Regret in both places and the difference.
+    """Regret of one mechanism on the substrate it was designed on and on the one it is used on.
 
     Attributes:
         designed: Ex-post regret where exposure is what the mechanism assumed.
@@ -85,7 +86,7 @@ def deployed_regret(
             budget=budget,
             generator=generator,
             high=high,
-            confidence=confidence,
+            bounds=BoundSettings(confidence=confidence),
         )
         for place in (designed_on, deployed_on)
     )

@@ -47,17 +47,17 @@ from auctionsim.metrics import Interval
 from auctionsim.priors import Priors, Product, product
 from auctionsim.regret.confidence import checked_miss
 from auctionsim.regret.determinism import check_rows_apart
-from auctionsim.regret.estimate import AnyMechanism, Game, RegretEstimate, UtilityRule, quasi_linear
+from auctionsim.regret.estimate import AnyMechanism, Game, RegretEstimate, quasi_linear
 from auctionsim.regret.first_price import first_price_bound, sells_one_item_at_first_price
 from auctionsim.regret.interim_game import InterimGame, expected_utilities, games_in_contexts, trial_bids
 from auctionsim.regret.interim_scores import Scored, Trial, scored_gains
 from auctionsim.regret.payoff_range import exposure_range
+from auctionsim.regret.settings import InterimSettings
 from auctionsim.strategies import Strategies, played, strategy_list
 from auctionsim.substrates.protocol import Substrate
 
 DEFAULT_DRAWS = 2**12
-DEFAULT_BUDGET = 256
-DEFAULT_TYPES = 64
+SETTINGS = InterimSettings()
 CHECKED = 256  # drawn profiles on which the rule is held to answer alike at every call
 
 
@@ -72,12 +72,7 @@ def ex_interim_regret(
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
     context: int | None = None,
-    reports: Tensor | None = None,
-    budget: int = DEFAULT_BUDGET,
-    types: int = DEFAULT_TYPES,
-    high: float | None = None,
-    utility: UtilityRule = quasi_linear,
-    use_structure: bool = True,
+    settings: InterimSettings = SETTINGS,
 ) -> RegretEstimate:
     """Estimate what each bidder could expect to gain by deviating from its strategy.
 
@@ -85,22 +80,15 @@ def ex_interim_regret(
         mechanism: Any callable bids, context → outcome; scored exactly as deployed.
         substrate: What pays exposure.
         priors: What valuations are drawn from: one, one a bidder, one a bidder and feature, or a product.
-        valuations: (batch, bidder, feature) at which to estimate, each bidder's by itself. None draws `types` of each
-            bidder's, one from each of as many equally likely strata; the mean is then the ex-ante regret.
+        valuations: (batch, bidder, feature) at which to estimate, each bidder's by itself. None draws `settings.types`
+            of each bidder's, one from each of as many equally likely strata; the mean is then the ex-ante regret.
         strategies: Callable(s) from (batch, feature) valuations to bids, which may observe the context
             (`auctionsim.strategies`); None is truth.
         draws: Of the others' valuations, in each context, half to choose and half to score.
         confidence: Of every interval, by itself.
         generator: Draws everything; None takes seed 0.
         context: Index of the public context; None: the mean over all of the game played in each.
-        reports: (batch, bidder, feature), what bidders submit at `valuations` instead of their strategy's bid, in every
-            context.
-        budget: Bids among which a bidder's best response is chosen.
-        types: Valuations drawn where none are given.
-        high: Largest deviation considered; default the largest valuation of the priors, doubled until it holds the
-            type's own valuation and report.
-        utility: From value and payment to utility; anything but quasi-linear switches proofs and bounds off.
-        use_structure: False searches even where a proof or a bound exists.
+        settings: Which deviations are tried and from what: `InterimSettings` says which there are.
     Returns:
         `lower` the estimates, `pointwise` their intervals, `interval` that of the mean (over draws; over the types
         too where these were drawn), `upper` as said above. Over several contexts also `context_gains` and
@@ -118,15 +106,16 @@ def ex_interim_regret(
         True
     """
     n, m = substrate.num_bidders, len(substrate.features)
-    checked_count(draws, "draws", 8), checked_count(budget, "budget", 8), checked_count(types, "types", 2)
+    checked_count(draws, "draws", 8)
     checked_miss(confidence)
     prior = product(priors, n, m)
-    games = games_in_contexts(mechanism, substrate, context, utility)
+    games = games_in_contexts(mechanism, substrate, context, settings.utility)
+    budget, reports = settings.budget, settings.reports
     source = torch.Generator().manual_seed(0) if generator is None else generator
     plays = strategy_list(strategies, n)
     given = valuations is not None
     v = (
-        _stratified_types(prior, types, source)
+        _stratified_types(prior, settings.types, source)
         if valuations is None
         else checked_amounts(valuations, n, m, "valuations")
     )
@@ -140,10 +129,10 @@ def ex_interim_regret(
         drawn = prior.sample(draws, source, dtype=v.dtype)
         fields.append(Trial(game, own, v, played(plays, drawn, game.contexts(drawn))))  # truth, until the best is known
         _check_rule(game, fields[-1].profiles[:CHECKED])
-    proof = _proof(games[0]) if use_structure else None
+    proof = _proof(games[0]) if settings.use_structure else None
     if proof is not None:
         return _with_proof(fields, v, proof=proof, confidence=confidence, given=given)
-    box = _boxes(prior, v, torch.stack([field.own for field in fields]).amax(0), high)
+    box = _boxes(prior, v, torch.stack([field.own for field in fields]).amax(0), settings.high)
     halves: tuple[list[Trial], list[Trial]] = ([], [])
     for field in fields:
         choosing, scoring = field.profiles[: draws // 2], field.profiles[draws // 2 :]
@@ -151,10 +140,7 @@ def ex_interim_regret(
         for half, profiles in zip(halves, (choosing, scoring), strict=True):
             half.append(field._replace(best=best, profiles=profiles))
     chosen, scored = (scored_gains(half, v, confidence=confidence) for half in halves)
-    upper = None
-    if use_structure and utility is quasi_linear and sells_one_item_at_first_price(mechanism, substrate):
-        (field,) = fields  # items have no contexts
-        upper = first_price_bound(mechanism, v, field.own, field.profiles, confidence)
+    upper = _uniform_band(fields, v, confidence) if settings.use_structure else None
     method = f"estimated: best of {budget} bids on {draws // 2} draws, scored on {draws - draws // 2} others" + (
         "; upper by a uniform band" if upper is not None else ""
     )
@@ -162,6 +148,15 @@ def ex_interim_regret(
     found = _summary(scored, chosen, upper, best, method=method, budget=budget, confidence=confidence, given=given)
     reach = box if upper is None else torch.full_like(box, torch.inf)  # the band is about every bid
     return _consistent(found._replace(bids_up_to=reach))
+
+
+def _uniform_band(fields: Sequence[Trial], valuations: Tensor, confidence: float) -> Tensor | None:
+    """Return the certified upper ends of one item at first price; None for any other auction."""
+    game = fields[0].game
+    if game.utility is not quasi_linear or not sells_one_item_at_first_price(game.mechanism, game.substrate):
+        return None
+    (field,) = fields  # items have no contexts
+    return first_price_bound(game.mechanism, valuations, field.own, field.profiles, confidence)
 
 
 def _best_replies(

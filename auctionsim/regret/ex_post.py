@@ -40,15 +40,15 @@ from auctionsim.regret.estimate import (
 )
 from auctionsim.regret.fixed_menus import fixed_menu_bound
 from auctionsim.regret.item_by_item import items_apart
-from auctionsim.regret.lipschitz import Rate, lipschitz_supremum, own_bid_rates
+from auctionsim.regret.lipschitz import lipschitz_supremum, own_bid_rates
 from auctionsim.regret.refinement import Best
 from auctionsim.regret.search import search
+from auctionsim.regret.settings import BoundSettings
 from auctionsim.regret.summary import everywhere, summarised
 from auctionsim.substrates.protocol import Substrate
 
 DEFAULT_BUDGET = 448  # where the second round of the search ends
-
-DEFAULT_BOUND_BUDGET = 2048
+BOUNDS = BoundSettings()
 
 
 def ex_post_regret(
@@ -62,10 +62,7 @@ def ex_post_regret(
     generator: torch.Generator | None = None,
     high: float | Tensor | None = None,
     utility: UtilityRule = quasi_linear,
-    use_structure: bool = True,
-    confidence: float = 0.95,
-    lipschitz: Rate | None = None,
-    bound_budget: int = DEFAULT_BOUND_BUDGET,
+    bounds: BoundSettings = BOUNDS,
 ) -> RegretEstimate:
     """Bound how much each bidder of each row could have gained by another bid.
 
@@ -84,13 +81,7 @@ def ex_post_regret(
             largest of the row's valuations and reports for a mechanism without priors. Pass it for a learned mechanism:
             beyond the bids that it was trained on it may do anything.
         utility: From value and payment to utility; anything but quasi-linear switches proofs off.
-        use_structure: False searches even where a proof or an exact answer exists.
-        confidence: Of the interval for the mean over rows, right where rows are independent draws that gain at most
-            `largest_gain`, which the answer states.
-        lipschitz: A promise that buys an upper bound where structure gives none: how fast a bidder's utility can change
-            per unit of its own bid in each feature. A number or a tensor that broadcasts to (batch, bidder, feature);
-            default what the mechanism declares as `own_bid_lipschitz(substrate, valuations, context)`, if it does.
-        bound_budget: Misreports scored for that bound, beyond `budget`.
+        bounds: What is claimed beside the search: proofs, a promised Lipschitz constant, the interval's confidence.
     Returns:
         `lower` ≥ 0 with the misreports that reach it, and `upper` where one is proved.
     Raises:
@@ -105,7 +96,8 @@ def ex_post_regret(
         >>> ex_post_regret(PayAsBid(Items(2)), Items(2), v).lower  # bidder 0 wins just above .25
         tensor([[0.2500, 0.0000]])
     """
-    checked_count(budget, "budget"), checked_count(bound_budget, "bound_budget")
+    checked_count(budget, "budget")
+    use_structure, confidence = bounds.use_structure, bounds.confidence
     game = checked_game(mechanism, substrate, valuations, reports, context=context, utility=utility)
     check_rows_apart(game)
     box = checked_high(game, high)
@@ -120,18 +112,9 @@ def ex_post_regret(
         lower, upper = (best.utility - now).clamp_min(0), (supremum - now).clamp_min(0)
         return summarised(game, lower, upper, best.bids, method=method, budget=scored, confidence=confidence, high=box)
     best, method = search(game, box, budget, generator)
-    rates = own_bid_rates(game, lipschitz) if use_structure or lipschitz is not None else None
+    rates = own_bid_rates(game, bounds.lipschitz) if use_structure or bounds.lipschitz is not None else None
     if rates is not None:
-        return _by_cells(
-            game,
-            best,
-            box,
-            rates,
-            budget=budget,
-            bound_budget=bound_budget,
-            method=method,
-            confidence=confidence,
-        )
+        return _by_cells(game, best, box, rates, bounds, budget=budget, method=method)
     check_again(game, best)
     lower = (best.utility - reported_utilities(game)).clamp_min(0)
     bound, reach = fixed_menu_bound(game) if use_structure else None, box
@@ -165,14 +148,13 @@ def _by_cells(
     best: Best,
     box: Tensor,
     rates: Tensor,
+    bounds: BoundSettings,
     *,
     budget: int,
-    bound_budget: int,
     method: str,
-    confidence: float,
 ) -> RegretEstimate:
     """Add to a search's best misreports the bound of Lipschitz cells."""
-    best, supremum, scored = lipschitz_supremum(game, best, box, rates, bound_budget)
+    best, supremum, scored = lipschitz_supremum(game, best, box, rates, bounds.budget)
     check_again(game, best)
     now = reported_utilities(game)
     return summarised(
@@ -182,7 +164,7 @@ def _by_cells(
         best.bids,
         method=f"{method}; upper from Lipschitz cells",
         budget=budget + scored,
-        confidence=confidence,
+        confidence=bounds.confidence,
         high=box,
     )
 

@@ -35,6 +35,7 @@ from auctionsim.regret.estimate import (
 )
 from auctionsim.regret.ex_post import DEFAULT_BUDGET, ex_post_regret
 from auctionsim.regret.search import search
+from auctionsim.regret.settings import BoundSettings
 from auctionsim.regret.summary import summarised
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 
@@ -95,7 +96,7 @@ def menu_regret_sources(
         budget=budget,
         generator=generator,
         high=high,
-        confidence=confidence,
+        bounds=BoundSettings(confidence=confidence),
     )
     with torch.no_grad():
         stays = mechanism(game.reports) if context is None else mechanism(game.reports, context)

@@ -111,7 +111,7 @@ class LearningPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything the report shows.
+    """The results of one demo, as its report page shows them.
 
     Attributes:
         title: Headline.

@@ -1,6 +1,7 @@
 """How any runs become one page: whatever a run folder holds of tables, figures and replies, and links to its files."""
 
 import base64
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from auctionsim.report.run_records import (
     title_of,
 )
 from auctionsim.tables import read_parquet
+
+_log = logging.getLogger(__name__)
 
 MOST_ROWS = 500  # of a table on the page; the file has them all
 MOST_LETTERS = 1 << 22  # of such a table's texts together; longer ones are cut to their share of it
@@ -200,7 +203,10 @@ def _section(folder: Path) -> str:
 
 def _listed(folder: Path) -> list[Path]:
     """Return the files of data, those that lie in the folder itself."""
-    found = [f for f in sorted(folder.iterdir()) if f.suffix in LISTED and f.is_file() and is_own_file(folder, f)]
+    data = [file for file in sorted(folder.iterdir()) if file.suffix in LISTED and file.is_file()]
+    found = [file for file in data if is_own_file(folder, file)]
+    for file in set(data) - set(found):
+        _log.warning("%s is a link that leads out of its run folder: it is not shown", file)
     if len(found) > MOST_FILES:
         raise ValueError(f"{folder}: has {len(found)} files of data; a page lists at most {MOST_FILES}")
     return found

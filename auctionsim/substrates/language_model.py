@@ -21,7 +21,7 @@ from auctionsim.readings.protocol import IS_ONE, LOWER, Reply, ScorerInputs, Val
 from auctionsim.readings.registry import reading
 from auctionsim.readings.standard import STANDARD
 from auctionsim.readings.values import as_tensor
-from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.protocol import BaseSubstrate, Lever, Observation
 
 POSITIONS = ("reply", "all")
 
@@ -103,7 +103,7 @@ class _Question(NamedTuple):
     share: float
 
 
-class LanguageModelSubstrate:
+class LanguageModelSubstrate(BaseSubstrate):
     """Amplified neurons of a real model; exposure is measured on its replies.
 
     Levers (num_neurons, amplification) of every brand. Features are the readings per brand, losses and diagnostics the
@@ -130,7 +130,8 @@ class LanguageModelSubstrate:
             numbers for, a reading that is unknown or has no meaning for replies that are drawn so.
     """
 
-    separable = False
+    contexts: tuple[str, ...] = ()
+    speaks = True
 
     def __init__(
         self,
@@ -168,8 +169,6 @@ class LanguageModelSubstrate:
             ScorerInputs(model, neurons.brands, prompts.stem_texts, manner.positions == "all", manner.leads),
             SamplingLaw(checked_number(temperature, "temperature"), float(manner.top_p)),
         )
-        self.features = tuple(one.name for one in self.readings.readings if one.role == "feature")
-        self.losses = tuple(one.name for one in self.readings.readings if one.role == "loss")
         self._untouched: dict[_Place, dict[str, float]] = {}
 
     def null_allocation(
@@ -187,18 +186,31 @@ class LanguageModelSubstrate:
         high = x.new_tensor([lever.high for lever in self.levers])
         return ((x >= low) & (x <= high)).flatten(1).all(1)
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the readings per brand."""
+        return tuple(one.name for one in self.readings.readings if one.role == "feature")
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the readings that are losses; the default one first."""
+        return tuple(one.name for one in self.readings.readings if one.role == "loss")
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of features and losses by name."""
+        return {one.name: one.unit for one in self.readings.readings if one.role != "diagnostic"}
+
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Measure every feature on this substrate's prompts: (batch, bidder, feature)."""
-        exposure, _ = self.observe(allocation, context)
-        return exposure
+        return self.observe(allocation, context).exposure
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
-        """Measure the user's loss on this substrate's prompts: (batch,), nats a token."""
-        _, loss = self.observe(allocation, context)
-        return loss
+        """Measure the user's loss `kl` on this substrate's prompts: (batch,), nats a token."""
+        return self.observe(allocation, context).losses["kl"]
 
-    def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Measure exposure (batch, bidder, feature) and user loss (batch,) at once.
+    def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
+        """Measure exposure (batch, bidder, feature) and losses, each (batch,), at once.
 
         All prompts of all rows are one decoding batch, in parts of `manner.rows` replies where there are more.
         """
@@ -214,11 +226,7 @@ class LanguageModelSubstrate:
             features, lost = self._answer(some, x[rows])
             exposure.index_add_(0, rows, shares.view(-1, 1, 1) * features.to(x))
             losses.index_add_(0, rows, shares.view(-1, 1) * lost.to(x))
-        return exposure, losses[:, 0]
-
-    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
-        """Refuse: the exact argmax of a live model is not known; measure a `ResponseSurface`."""
-        raise NotImplementedError("a live model has no exact argmax: measure a ResponseSurface and maximise that")
+        return Observation(exposure, dict(zip(self.losses, losses.unbind(1), strict=True)))
 
     def slot_probability(self, prompt: str, allocation: Tensor) -> Float[Tensor, "row stem brand"]:
         """Score the brands' names after each stem: exact."""

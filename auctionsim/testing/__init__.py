@@ -2,7 +2,8 @@
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.testing.fake_language_model import fake_language_model, fake_tokenizer
-from auctionsim.testing.kit import Check, check_mechanism, mechanism_checks
+from auctionsim.testing.kit import Check
+from auctionsim.testing.mechanism_kit import check_mechanism, mechanism_checks
 from auctionsim.testing.strategies import bids, menus, priors, substrates, valuations
 
 __all__ = [

@@ -7,7 +7,7 @@ import pytest
 import torch
 from measured_fakes import fake_surface
 
-from auctionsim.agents import EquilibriumLearner, ExponentialWeights, LearningStep
+from auctionsim.agents import EquilibriumLearner, ExponentialWeights, HedgeSettings, LearningStep
 from auctionsim.agents.checkpoints import FORMAT, VERSION, Checkpoint
 from auctionsim.agents.exponential_weights import learn_by_context
 from auctionsim.mechanisms import FirstPrice, PayAsBid
@@ -15,6 +15,7 @@ from auctionsim.priors import Uniform
 from auctionsim.storage import Stored, read_stored, write_stored
 from auctionsim.substrates import Items, QuadraticSubstrate
 
+UNIT, GRID = Uniform(0, 1), HedgeSettings(batch=16, bids=7, bins=5)
 V = torch.rand(50, 1, generator=torch.Generator().manual_seed(0))
 LEARNERS: dict[str, Callable[[], EquilibriumLearner | ExponentialWeights]] = {
     "one network": lambda: EquilibriumLearner(FirstPrice(), Items(2), Uniform(0, 1), seed=3, batch=32),
@@ -22,7 +23,7 @@ LEARNERS: dict[str, Callable[[], EquilibriumLearner | ExponentialWeights]] = {
         PayAsBid(QuadraticSubstrate(3), 1.0), QuadraticSubstrate(3), [Uniform(0, 1), Uniform(0, 2), Uniform(1, 2)],
         seed=1, batch=16, groups=(0, 1, 2),
     ),
-    "weights": lambda: ExponentialWeights(FirstPrice(), Items(2), Uniform(0, 1), seed=3, batch=16, bids=7, bins=5),
+    "weights": lambda: ExponentialWeights(FirstPrice(), Items(2), UNIT, seed=3, settings=GRID),
 }  # fmt: skip
 
 
@@ -125,10 +126,10 @@ def test_a_training_by_context_goes_on_in_the_context_where_it_was_stopped(
 ) -> None:
     surface = fake_surface(2).sell("slot_probability")
     rule = PayAsBid(surface, 1.0)
-    how = {"seed": 2, "batch": 8, "bids": 5, "bins": 4}
+    how = HedgeSettings(batch=8, bids=5, bins=4)
 
     def learned(checkpoint: Callable[[int], Checkpoint] | None) -> list[torch.Tensor]:
-        strategies = learn_by_context(rule, surface, Uniform(0, 1), 4, checkpoint=checkpoint, **how)
+        strategies = learn_by_context(rule, surface, Uniform(0, 1), 4, seed=2, checkpoint=checkpoint, settings=how)
         return [table.bids for one in strategies for table in one.strategies]
 
     whole = learned(None)

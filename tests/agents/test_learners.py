@@ -11,6 +11,7 @@ from torch import Tensor
 from auctionsim.agents import (
     EquilibriumLearner,
     ExponentialWeights,
+    HedgeSettings,
     LearningStep,
     RiskAverse,
     closed_form_equilibrium,
@@ -26,7 +27,7 @@ from auctionsim.mechanisms import (
     ThirdPrice,
 )
 from auctionsim.priors import Beta, Uniform, product
-from auctionsim.regret import ex_interim_regret, quasi_linear
+from auctionsim.regret import InterimSettings, ex_interim_regret, quasi_linear
 from auctionsim.substrates import Bundles, Items, QuadraticSubstrate, Substrate, Units
 
 Bid = Callable[[Tensor], Tensor]
@@ -96,7 +97,9 @@ def test_exponential_weights_come_close_on_one_item() -> None:
 def test_exponential_weights_keep_the_regret_bound_of_hedge() -> None:
     """Against flat random rivals, the utility lost to the best fixed bid stays under range · √(ln K / 2T)."""
     rounds, grid = 200, 21
-    learner = ExponentialWeights(FirstPrice(), Items(2), Uniform(0, 1), seed=2, step=1.0, bids=grid, bins=8)
+    learner = ExponentialWeights(
+        FirstPrice(), Items(2), Uniform(0, 1), seed=2, settings=HedgeSettings(step=1.0, bids=grid, bins=8)
+    )
     lost = torch.zeros(2, 8)
     learner._rate = learner.step * math.sqrt(8 * math.log(grid) / rounds) / (2 * learner.high)
     for _ in range(rounds):
@@ -136,7 +139,12 @@ def test_equilibria_are_learned_with_the_default_settings(name: str) -> None:
         distance = float((strategies[bidder](v[:, bidder]) - equilibrium(v[:, bidder])).square().mean().sqrt())
         assert distance < 0.01 * float(v[:, bidder].max())
     regret = ex_interim_regret(
-        mechanism, substrate, priors, strategies=strategies, draws=1 << 14, types=16, budget=128, utility=utility
+        mechanism,
+        substrate,
+        priors,
+        strategies=strategies,
+        draws=1 << 14,
+        settings=InterimSettings(types=16, budget=128, utility=utility),
     )
     assert regret.mean < 0.01
     assert regret.interval is not None

@@ -11,6 +11,7 @@ from auctionsim.agents import (
     ByContext,
     EquilibriumLearner,
     ExponentialWeights,
+    HedgeSettings,
     Shading,
     TableStrategy,
     Truthful,
@@ -21,7 +22,7 @@ from auctionsim.agents import (
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy, Sight
 from auctionsim.mechanisms import FirstPrice, PayAsBid
 from auctionsim.priors import Uniform
-from auctionsim.regret import ex_interim_regret
+from auctionsim.regret import InterimSettings, ex_interim_regret
 from auctionsim.strategies import OBSERVED, Situation, bids_of, observed_by, played
 from auctionsim.substrates import Items
 from tests.two_contexts import TwoContexts
@@ -43,7 +44,7 @@ def test_the_equilibrium_learner_learns_each_context() -> None:
     assert float(bids_of(first, V, told(0)).max()) < 0.15  # alone, any bid wins
     for one in (first, second):
         assert float((bids_of(one, V, told(1)) - V / 2).abs().mean()) < 0.05
-    few: dict[str, Any] = {"draws": 128, "types": 8, "budget": 32}
+    few: dict[str, Any] = {"draws": 128, "settings": InterimSettings(types=8, budget=32)}
     seeing = ex_interim_regret(RULE, PLACE, UNIT, strategies=[first, second], **few)
     assert seeing.mean < ex_interim_regret(RULE, PLACE, UNIT, strategies=Shading(0.5), **few).mean / 2
     assert observed_by(EquilibriumLearner(RULE, PLACE, UNIT, seed=0).strategies[0]) == ()
@@ -64,10 +65,12 @@ def test_what_a_single_round_does_not_have_is_refused_by_the_learner() -> None:
 
 
 def test_exponential_weights_learn_one_context_or_each() -> None:
-    first, second = learn_by_context(RULE, PLACE, UNIT, 100, seed=0, bids=21, bins=10, batch=32)
+    first, second = learn_by_context(RULE, PLACE, UNIT, 100, seed=0, settings=HedgeSettings(bids=21, bins=10, batch=32))
     assert float(bids_of(first, V, told(0)).max()) < 0.2
     assert float((bids_of(first, V, told(1)) - V / 2).abs().mean()) < 0.08
-    alone = ExponentialWeights(RULE, PLACE, UNIT, seed=1, bids=21, bins=10, batch=32, context=1).train(100)
+    alone = ExponentialWeights(
+        RULE, PLACE, UNIT, seed=1, settings=HedgeSettings(bids=21, bins=10, batch=32), context=1
+    ).train(100)
     assert torch.equal(bids_of(second, V, told(1)), alone[1](V))
     with pytest.raises(ValueError, match="context must index 2 contexts, got 2"):
         ExponentialWeights(RULE, PLACE, UNIT, seed=0, context=2)

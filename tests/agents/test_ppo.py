@@ -14,7 +14,9 @@ from torch import Tensor
 
 from auctionsim.agents import Shading, load_strategies, save_strategies
 from auctionsim.agents.ppo import (
+    Policies,
     PPOSettings,
+    Running,
     TrainedBidders,
     bidder_config,
     load_bidders,
@@ -44,7 +46,7 @@ def _one_ray_for_all() -> Iterator[None]:
 def trained(setting: str, **options: Any) -> TrainedBidders:
     env_config = {"setting": setting, "with_user_loss": False}
     runner = options.pop("env_runner", NeuronAuctionEnvRunner)
-    return train_ppo(register_envs(), env_config, HIGHS, env_runner=runner, **options)
+    return train_ppo(register_envs(), env_config, HIGHS, running=Running(env_runner=runner), **options)
 
 
 def lost_against_truth(strategy: Any, bidder: int) -> float:
@@ -88,7 +90,9 @@ def test_second_price_bidders_come_to_tell_the_truth_and_are_kept(tmp_path: Path
 
 
 def test_first_price_bidders_come_to_bid_half_with_a_shared_policy() -> None:
-    result = trained("first-price", seed=0, iterations=45, shared=True, settings=PPOSettings(start=1.0))
+    result = trained(
+        "first-price", seed=0, iterations=45, policies=Policies(shared=True), settings=PPOSettings(start=1.0)
+    )
     v = torch.linspace(0, 1, 1001).unsqueeze(1)
     assert float((result.strategies[0](v) - v / 2).abs().mean()) < 0.03  # .010 to .016 at seeds 0 to 3
     assert torch.equal(result.strategies[0](v), result.strategies[1](v))
@@ -96,13 +100,13 @@ def test_first_price_bidders_come_to_bid_half_with_a_shared_policy() -> None:
 
 def test_an_exploiter_answers_frozen_bidders() -> None:
     """Against a rival that bids a quarter of U[0, 1], a first price is best won with min(v/2, 1/4)."""
-    result = trained("first-price", seed=0, iterations=25, frozen={1: Shading(0.25)})
+    result = trained("first-price", seed=0, iterations=25, policies=Policies(frozen={1: Shading(0.25)}))
     v = torch.linspace(0, 1, 1001).unsqueeze(1)
     assert float((result.strategies[0](v) - (v / 2).clamp_max(0.25)).abs().mean()) < 0.04
     assert torch.equal(result.strategies[1](v), v / 4)
     assert result.curve[0].bid_ratio[1] == pytest.approx(0.25, abs=1e-4)
     with pytest.raises(ValueError, match="leave one"):
-        trained("first-price", seed=0, frozen={0: None, 1: None})
+        trained("first-price", seed=0, policies=Policies(frozen={0: None, 1: None}))
 
 
 def test_bids_above_the_highest_can_only_come_down() -> None:
@@ -149,7 +153,7 @@ def test_both_runners_sample_the_same_kind_of_episode_and_the_learner_drops_the_
                 HIGHS,
                 seed=3,
                 iterations=1,
-                env_runner=runner,
+                running=Running(env_runner=runner),
                 settings=PPOSettings(episodes=8, steps=32, minibatch=32, epochs=1),
             )
             algorithm = config.build_algo()
@@ -187,13 +191,14 @@ def test_plain_rllib_trains_on_the_registered_env_too() -> None:
 
 LEARN = """
 import torch
-from auctionsim.agents.ppo import PPOSettings, train_ppo
+from auctionsim.agents.ppo import PPOSettings, Running, train_ppo
 from auctionsim.envs import NeuronAuctionEnvRunner, build_game, observation_layout, register_envs, situation_of
 torch.set_num_threads(1)
 small = PPOSettings(episodes=64, steps=1024, minibatch=1024, epochs=4)
 config = {"setting": "second-price", "with_user_loss": False}
 learned = train_ppo(
-    register_envs(), config, [[1.0], [1.0]], seed=0, iterations=3, env_runner=NeuronAuctionEnvRunner, settings=small
+    register_envs(), config, [[1.0], [1.0]], seed=0, iterations=3, settings=small,
+    running=Running(env_runner=NeuronAuctionEnvRunner)
 )
 valuations = torch.linspace(0, 1, 9).unsqueeze(1)
 print("bids", [strategy(valuations).flatten().tolist() for strategy in learned.strategies])
@@ -223,9 +228,8 @@ def test_policies_that_see_more_become_strategies_that_observe_it(tmp_path: Path
         HIGHS,
         seed=0,
         iterations=1,
-        env_runner=NeuronAuctionEnvRunner,
-        layout=layout,
-        frozen={1: Pacing()},
+        running=Running(env_runner=NeuronAuctionEnvRunner),
+        policies=Policies(layout=layout, frozen={1: Pacing()}),
         settings=PPOSettings(episodes=32, steps=256, minibatch=256, epochs=4),
         checkpoint=tmp_path / "bidders",
     )
@@ -261,7 +265,15 @@ def test_layouts_that_nobody_can_learn_from_are_refused() -> None:
         (plain, {1: Pacing()}, "Pacing bids on valuation, budget_left; this observation shows valuation"),
     ):
         with pytest.raises(ValueError, match=said):
-            bidder_config("env", {}, HIGHS, seed=0, iterations=1, settings=PPOSettings(), layout=shown, frozen=frozen)
+            bidder_config(
+                "env",
+                {},
+                HIGHS,
+                seed=0,
+                iterations=1,
+                settings=PPOSettings(),
+                policies=Policies(layout=shown, frozen=frozen),
+            )
 
 
 class Pacing:

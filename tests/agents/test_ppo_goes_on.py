@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from auctionsim.agents import LearningStep
-from auctionsim.agents.ppo import PPOSettings, TrainedBidders, train_ppo
+from auctionsim.agents.ppo import PPOSettings, Running, TrainedBidders, train_ppo
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.agents.ray_session import ray_running
 from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
@@ -37,7 +37,13 @@ def trained(folder: Path, key: int = 0, stop_after: int | None = None) -> tuple[
     settings = PPOSettings(episodes=8, steps=32, minibatch=32)
     where = {"setting": "first-price", "rounds": 4, "with_user_loss": False}
     result = train_ppo(
-        register_envs(), where, [[1.0], [1.0]], settings=settings, progress=stop, going_on=going_on, **options
+        register_envs(),
+        where,
+        [[1.0], [1.0]],
+        settings=settings,
+        progress=stop,
+        running=Running(going_on=going_on),
+        **options,
     )
     return result, going_on
 

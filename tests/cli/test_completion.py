@@ -10,8 +10,8 @@ import pytest
 from auctionsim.cli import completions
 from auctionsim.data import packaged_names
 from auctionsim.envs.settings import LIVE_SETTINGS, SETTINGS
-from auctionsim.experiments.auctions import KINDS
-from auctionsim.experiments.bidders import LEARNERS
+from auctionsim.experiments.running.bidders import LEARNERS
+from auctionsim.experiments.tables.mechanisms import KINDS
 from auctionsim.substrates.language_model import FEATURES
 
 COMMAND = Path(sys.executable).with_name("auctionsim")

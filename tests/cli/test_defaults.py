@@ -10,22 +10,22 @@ import pytest
 
 from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
-from auctionsim.experiments.bidders import Arena, Training
-from auctionsim.experiments.comparing import CompareSettings
-from auctionsim.experiments.crosstalk import CrosstalkSettings
-from auctionsim.experiments.demo import DemoSettings
-from auctionsim.experiments.generalisation import GeneralisationSettings
-from auctionsim.experiments.learned_bids import LearnedSettings
-from auctionsim.experiments.market_regret import MarketRegretSettings
-from auctionsim.experiments.more_bidders import MoreBiddersSettings
-from auctionsim.experiments.neuron_auctions import FrontierSettings
-from auctionsim.experiments.neuron_frontier import CompareMethodsSettings
-from auctionsim.experiments.recipes import FanOut, Recipe
-from auctionsim.experiments.reply_counts import ReplyCountSettings
-from auctionsim.experiments.support.study_surfaces import StudySettings
-from auctionsim.experiments.support.tuning import Cluster
-from auctionsim.experiments.tune_grid import GridSettings
-from auctionsim.experiments.tune_hyperparameters import TuningSettings
+from auctionsim.experiments.running.bidders import Arena, Training
+from auctionsim.experiments.running.recipes import FanOut, Recipe
+from auctionsim.experiments.running.study_surfaces import StudySettings
+from auctionsim.experiments.running.tuning import Cluster
+from auctionsim.experiments.studies.bidders_study import LearnedSettings
+from auctionsim.experiments.studies.compare import CompareSettings
+from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
+from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings
+from auctionsim.experiments.studies.demo import DemoSettings
+from auctionsim.experiments.studies.generalisation import GeneralisationSettings
+from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
+from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
+from auctionsim.experiments.studies.neurons_frontier import FrontierSettings
+from auctionsim.experiments.studies.reply_counts import ReplyCountSettings
+from auctionsim.experiments.studies.tune_grid import GridSettings
+from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons.frontier import FrontierSettings as FrontierGrid
 from auctionsim.neurons.methods import DEFAULT_METHOD as METHOD

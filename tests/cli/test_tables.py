@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from auctionsim.console import FILE_WIDTH, TableConsole, table_console
-from auctionsim.experiments.surfaces import measured_named, measured_tables
+from auctionsim.experiments.running.measured import measured_named
+from auctionsim.experiments.tables.measured import measured_tables
 
 ROOT = Path(__file__).parent.parent.parent
 CELL = st.lists(st.text("abcXYZ.0123456789-@±λ", min_size=1, max_size=30), min_size=1, max_size=4).map(" ".join)

@@ -18,6 +18,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 import auctionsim
 from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game, parallel_env
 from auctionsim.envs.game import AuctionGame
+from auctionsim.envs.game_settings import AuctionParts, GameSettings
 from auctionsim.envs.learner import LearnerSeat
 from auctionsim.gymnasium_ids import SETTING_OF_ID, register_ids
 from auctionsim.mechanisms import VCG, MenuAuction, MenuNetwork, PayAsBid
@@ -209,7 +210,7 @@ def test_bad_calls_end_in_one_sentence() -> None:
         with pytest.raises(ValueError, match="learner must be"):
             NeuronAuctionEnv("first-price", learner=learner)
     for face in (NeuronAuctionEnv, parallel_env):
-        with pytest.raises(TypeError, match=r"no option max_cycles here: a game takes .*, rounds, observe"):
+        with pytest.raises(TypeError, match=r"no option max_cycles of \w+: it takes setting, .*, rounds, observe"):
             face("first-price", max_cycles=4)
     summed = parallel_env("first-price", utility=lambda value, payment: (value - payment).sum())
     summed.reset(seed=0)
@@ -227,6 +228,15 @@ def test_bad_calls_end_in_one_sentence() -> None:
     zoo.reset(seed=0)
     with pytest.raises(ValueError, match="every bidder must bid"):
         zoo.step({"bidder_0": np.zeros(1, np.float32)})
+
+
+def unchecked(record: Any, **changes: Any) -> Any:
+    """The record with other values, past the check of types, not past its own."""
+    other = object.__new__(type(record))
+    for name, value in {**vars(record), **changes}.items():
+        object.__setattr__(other, name, value)
+    other.__post_init__()
+    return other
 
 
 def test_what_is_of_another_type_ends_in_one_sentence_too() -> None:
@@ -249,13 +259,14 @@ def test_what_is_of_another_type_ends_in_one_sentence_too() -> None:
             inspect.unwrap(bids_of)(strategy, torch.ones(2, 1))
     makes, made = inspect.unwrap(AuctionGame.__init__), object.__new__(AuctionGame)
     with pytest.raises(TypeError, match="mechanism must be callable"):
-        makes(made, 3, Items(2), Uniform(0, 1))
+        makes(made, 3, Items(2), Uniform(0, 1), settings=GameSettings())
     with pytest.raises(TypeError, match="utility must be callable"):
-        makes(made, PayAsBid(Items(2)), Items(2), Uniform(0, 1), utility=3)
+        unchecked(GameSettings(), utility=3)
+    odd = unchecked(GameSettings(), observe="valuation")
     with pytest.raises(ValueError, match="once each, got 'valuation'"):
-        makes(made, PayAsBid(Items(2)), Items(2), Uniform(0, 1), observe="valuation")
+        makes(made, PayAsBid(Items(2)), Items(2), Uniform(0, 1), settings=odd)
     with pytest.raises(TypeError, match="a rule, not a name"):
-        inspect.unwrap(build_game)(mechanism="second-price")
+        unchecked(AuctionParts(), mechanism="second-price")
 
 
 def test_a_pickled_environment_goes_on_where_it_was() -> None:

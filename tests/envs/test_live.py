@@ -11,14 +11,15 @@ from gymnasium.utils.env_checker import check_env
 from torch import Tensor
 
 from auctionsim import Outcome
+from auctionsim.agents.ppo import Running
 from auctionsim.brands import parse_brands
 from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game
-from auctionsim.experiments.shipped_mechanisms import WITH_NEURONS
+from auctionsim.experiments.studies.shipped_mechanisms import WITH_NEURONS
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import Uniform
 from auctionsim.prompts import PromptSet
-from auctionsim.substrates import ResponseSurface, Selling
+from auctionsim.substrates import ResponseSurface, View
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.testing import fake_language_model
 
@@ -60,7 +61,7 @@ def quarter_of_the_bid(bids: Tensor, context: Tensor | None) -> Outcome:
 def options(live: Counted) -> dict[str, Any]:
     return {
         "mechanism": quarter_of_the_bid,
-        "substrate": Selling(live, "slot_probability"),
+        "substrate": View(live, ["slot_probability"]),
         "priors": Uniform(0, 1),
         "rounds": 3,
     }
@@ -176,7 +177,7 @@ def test_bidders_train_on_the_packaged_model() -> None:
         [[1.0], [1.0]],
         seed=0,
         iterations=2,
-        env_runner=NeuronAuctionEnvRunner,
+        running=Running(env_runner=NeuronAuctionEnvRunner),
         settings=PPOSettings(episodes=2, steps=4, minibatch=4, epochs=2),
     )
     assert [step.iteration for step in trained.curve] == [1, 2]

@@ -35,7 +35,7 @@ def unlike(made: Mechanism, ships: Mechanism, surface: ResponseSurface) -> list[
 
 @pytest.mark.slow
 def test_the_mechanisms_that_ship_are_made_by_their_command(tmp_path: Path) -> None:
-    from auctionsim.experiments.shipped_mechanisms import save_mechanisms
+    from auctionsim.experiments.studies.shipped_mechanisms import save_mechanisms
 
     surface = packaged_surface()
     for path in save_mechanisms(tmp_path):

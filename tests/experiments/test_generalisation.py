@@ -9,8 +9,9 @@ import torch
 from measured_fakes import CONTEXTS, fake_surface
 from rich.console import Console
 
-from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.generalisation import (
+from auctionsim.experiments.running.run import Row, kept_section
+from auctionsim.experiments.running.sub_surfaces import cells_of, in_contexts, with_replicates
+from auctionsim.experiments.studies.generalisation import (
     EVERY,
     FIGURE,
     KNOWN,
@@ -19,10 +20,9 @@ from auctionsim.experiments.generalisation import (
     deployed_rows,
     main,
 )
-from auctionsim.experiments.sections.generalisation import above_optimum, explained, lost_by_context
-from auctionsim.experiments.support.replicate_agreement import agreement
-from auctionsim.experiments.support.running import Row, kept_section
-from auctionsim.experiments.support.sub_surfaces import cells_of, in_contexts, with_replicates
+from auctionsim.experiments.tables.generalisation import above_optimum, explained, lost_by_context
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
+from auctionsim.experiments.tables.replicate_agreement import agreement
 from auctionsim.substrates import Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())

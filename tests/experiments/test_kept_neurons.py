@@ -12,10 +12,10 @@ from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
 from auctionsim.brands import Brand, parse_brands
-from auctionsim.experiments import say
-from auctionsim.experiments.recipes import FanOut, Recipe, carry_out
-from auctionsim.experiments.support.kept_neurons import kept_neurons
-from auctionsim.experiments.support.preparation import Stages
+from auctionsim.experiments.running.kept_neurons import kept_neurons
+from auctionsim.experiments.running.preparation import Stages
+from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out
+from auctionsim.experiments.studies import say
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet, build_prompts
@@ -52,7 +52,7 @@ def sought(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ones = torch.ones(len(brands), model.num_layers, model.num_neurons)
         return BrandNeurons(brands, ranking, ranking.float(), ones, method, model.identity, asked.digest)
 
-    monkeypatch.setattr("auctionsim.experiments.support.kept_neurons.identify", identify)
+    monkeypatch.setattr("auctionsim.experiments.running.kept_neurons.identify", identify)
     monkeypatch.setattr(say, "identify", identify)
     return calls
 
@@ -158,7 +158,7 @@ def test_a_measured_folder_takes_no_other_measurement_and_its_surface_names_who_
     path = tmp_path / "prompts.json"
     path.write_text(json.dumps({"request": build_prompts("running shoes").prompts[0][:8]}))
     recipe = Recipe("or,the", settings=SMALL, prompts_file=path, method="attribution")
-    folder, commit = tmp_path / "run", "auctionsim.experiments.recipes.commit_or_none"
+    folder, commit = tmp_path / "run", "auctionsim.experiments.running.recipes.commit_or_none"
     monkeypatch.setattr(commit, lambda: "first")
     carry_out(recipe, folder, CONSOLE, FanOut(), model=model)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -11,12 +11,12 @@ import torch
 from measured_fakes import fake_surface
 from rich.console import Console
 
-from auctionsim.experiments.auctions import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.reply_counts import FIGURE, ReplyCountSettings, count_rows, main
-from auctionsim.experiments.sections.reply_counts import trend
-from auctionsim.experiments.support.running import Row, kept_section
-from auctionsim.experiments.support.sub_surfaces import cells_of
-from auctionsim.experiments.support.thinning import measured_counts, thinned
+from auctionsim.experiments.running.run import Row, kept_section
+from auctionsim.experiments.running.sub_surfaces import cells_of
+from auctionsim.experiments.running.thinning import measured_counts, thinned
+from auctionsim.experiments.studies.reply_counts import FIGURE, ReplyCountSettings, count_rows, main
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
+from auctionsim.experiments.tables.reply_counts import trend
 from auctionsim.substrates import Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())
@@ -102,7 +102,7 @@ def test_all_samples_are_the_surface_itself_and_nothing_else_moves(feature: str,
     fewer = thinned(whole, feature, 1, np.random.default_rng(0))
     other = next(name for name in whole.measured_features if name != feature)
     assert torch.equal(read(fewer, other), read(whole, other))
-    assert torch.equal(fewer.replicates["A"].user_loss.mean, whole.replicates["A"].user_loss.mean)
+    assert torch.equal(fewer.replicates["A"].losses["kl"].mean, whole.replicates["A"].losses["kl"].mean)
     assert torch.equal(fewer.replicates["B"].features.mean, whole.replicates["B"].features.mean)
     assert not torch.equal(read(fewer, feature), read(whole, feature))
 

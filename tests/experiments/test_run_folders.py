@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from auctionsim.experiments.support.run_folder import begin, run_record
-from auctionsim.experiments.support.running import Run, Section
+from auctionsim.experiments.running.run import Run, Section
+from auctionsim.experiments.running.run_folder import begin, run_record
 from auctionsim.report import write_runs_report
 
 CONSOLE = Console(file=io.StringIO())
@@ -118,7 +118,7 @@ def test_parts_of_another_seed_input_or_package_are_other_parts(
         return int(run.part("numbers", rows)[0]["n"])
 
     assert [part(1, "abc"), part(2, "abc"), part(1, "abd"), part(1, "abc")] == [1, 2, 3, 1]
-    monkeypatch.setattr("auctionsim.experiments.support.running.package_versions", lambda: {"torch": "0"})
+    monkeypatch.setattr("auctionsim.experiments.running.run.package_versions", lambda: {"torch": "0"})
     assert part(1, "abc") == 4
 
 
@@ -141,7 +141,7 @@ def test_a_part_whose_rows_were_changed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_names_the_commits_of_the_parts_that_it_took_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    commit = "auctionsim.experiments.support.running.commit_or_none"
+    commit = "auctionsim.experiments.running.run.commit_or_none"
     monkeypatch.setattr(commit, lambda: "first")
     with pytest.raises(KeyboardInterrupt):
         carry_out(tmp_path, 1, stop_after="figure")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from measurement_fakes import SETTINGS, fake_model, fake_neurons, fake_prompts
 
-from auctionsim.experiments.sections.stem_kinds import stem_kinds_prose
+from auctionsim.experiments.tables.stem_kinds import stem_kinds_prose
 from auctionsim.measurement import measure
 from auctionsim.substrates import ResponseSurface
 

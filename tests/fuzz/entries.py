@@ -25,7 +25,7 @@ from auctionsim import mechanisms as m
 from auctionsim.brands import Brand, parse_brands
 from auctionsim.cli.options import numbers, whole_numbers
 from auctionsim.comparison import compare
-from auctionsim.experiments.say import parse_boosts
+from auctionsim.experiments.studies.say import parse_boosts
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons import BrandNeurons
 from auctionsim.outcome import Outcome
@@ -41,6 +41,7 @@ from auctionsim.priors import (
     product,
 )
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.record_keywords import record_fields
 from auctionsim.substrates import (
     Bundles,
     Items,
@@ -204,7 +205,7 @@ def of_substrates() -> dict[str, Target]:
     def surface(name: Any, values: Any, null: Any, bidders: Any, features: Any, contexts: Any, mean: Any) -> Any:
         replicates = fake_surface(1, (LeverGrid("a", (0.0, 1.0), 0.0),)).replicates
         a = replicates["A"]
-        part = a._replace(user_loss=Measurement(mean, *a.user_loss[1:]))
+        part = a._replace(losses={"kl": Measurement(mean, *a.losses["kl"][1:])})
         return ResponseSurface(
             grids=[LeverGrid(name, values, null)],
             num_bidders=bidders,
@@ -224,7 +225,7 @@ def of_substrates() -> dict[str, Target]:
             provenance=PROVENANCE,
         )
 
-    loss = fake_surface(1, (LeverGrid("a", (0.0, 1.0), 0.0),)).replicates["A"].user_loss.mean
+    loss = fake_surface(1, (LeverGrid("a", (0.0, 1.0), 0.0),)).replicates["A"].losses["kl"].mean
     return found | {
         "Items": target(then(Items, use_substrate), Count(2), Count(2)),
         "Positions": target(then(Positions, use_substrate), Count(2), [1.0, 0.5]),
@@ -292,7 +293,7 @@ def of_mechanisms() -> dict[str, Target]:
         ),
         "Generalized built": target(then(m.GeneralizedSecondPrice, use_rule), One(Positions(3, (1.0, 0.5))), 0.1),
         "train_menu": target(
-            lambda *given, **more: use_rule(m.train_menu(*given, **more)),
+            lambda *given, **more: use_rule(with_record(m.train_menu, "schedule", m.Schedule)(*given, **more)),
             QUADRATIC and One(QUADRATIC),
             PRIOR,
             0.5,
@@ -304,7 +305,9 @@ def of_mechanisms() -> dict[str, Target]:
             seed=Count(0),
         ),
         "train_affine": target(
-            lambda *given, **more: use_rule(m.train_affine_maximizer(*given, **more)),
+            lambda *given, **more: use_rule(
+                with_record(m.train_affine_maximizer, "schedule", m.Schedule)(*given, **more)
+            ),
             One(QUADRATIC),
             PRIOR,
             0.5,
@@ -312,9 +315,22 @@ def of_mechanisms() -> dict[str, Target]:
             steps=Count(2),
             batch=Count(8),
             learning_rate=0.02,
+            inverse_temperatures=[20.0, 300.0],
             seed=Count(0),
         ),
     }
+
+
+def with_record(
+    function: Callable[..., Any], parameter: str, record: type, keep: tuple[str, ...] = ()
+) -> Callable[..., Any]:
+    """Return a function that takes a record's fields as keywords; those in `keep` are its own."""
+
+    def called(*given: Any, **more: Any) -> Any:
+        names = [name for name in record_fields(record) if name in more and name not in keep]
+        return function(*given, **{parameter: record(**{name: more.pop(name) for name in names})}, **more)
+
+    return called
 
 
 def of_priors() -> dict[str, Target]:
@@ -354,7 +370,9 @@ def of_scores() -> dict[str, Target]:
         "bootstrap_interval": target(metrics.bootstrap_interval, torch.rand(9), generator, 0.95, Count(20)),
         "bounded_mean_interval": target(regret.bounded_mean_interval, torch.rand(9), 0.95, 1.0),
         "ex_post_regret": target(
-            lambda *g, **k: finite(regret.ex_post_regret(*g, **k).lower),
+            lambda *g, **k: finite(
+                with_record(regret.ex_post_regret, "bounds", regret.BoundSettings, keep=("budget",))(*g, **k).lower
+            ),
             One(rule, m.FirstPrice(), m.VCG(Items(2))),
             One(Items(2)),
             V,
@@ -364,7 +382,7 @@ def of_scores() -> dict[str, Target]:
             generator=generator,
             high=1.0,
             confidence=0.95,
-            bound_budget=Count(16),
+            use_structure=One(True, False),
         ),
         "ex_post_regret surface": target(
             lambda *g, **k: finite(regret.ex_post_regret(*g, **k).lower),
@@ -375,7 +393,9 @@ def of_scores() -> dict[str, Target]:
             budget=Count(32),
         ),
         "ex_interim_regret": target(
-            lambda *g, **k: finite(regret.ex_interim_regret(*g, **k).lower),
+            lambda *g, **k: finite(
+                with_record(regret.ex_interim_regret, "settings", regret.InterimSettings)(*g, **k).lower
+            ),
             One(m.FirstPrice(), rule),
             One(Items(2)),
             PRIOR,
@@ -425,14 +445,18 @@ def of_agents() -> dict[str, Target]:
     """Return who bids."""
 
     def learn(setting: Any, **more: Any) -> None:
-        learner = agents.EquilibriumLearner(m.FirstPrice(), Items(2), setting, **more)
+        learner = with_record(agents.EquilibriumLearner, "ascent", agents.AscentSettings)(
+            m.FirstPrice(), Items(2), setting, **more
+        )
         finite(*(strategy(V[:, 0].float()) for strategy in learner.train(1)))
 
     def bid(strategy: Any) -> None:
         finite(strategy(V[:, 0]))
 
     def weigh(setting: Any, **more: Any) -> None:
-        learner = agents.ExponentialWeights(m.FirstPrice(), Items(2), setting, **more)
+        learner = with_record(agents.ExponentialWeights, "settings", agents.HedgeSettings)(
+            m.FirstPrice(), Items(2), setting, **more
+        )
         finite(*(strategy(V[:, 0]) for strategy in learner.train(1)))
 
     return {

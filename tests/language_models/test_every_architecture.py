@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auctionsim.experiments.architectures import LIMIT, judge, judge_all
+from auctionsim.experiments.studies.architectures import LIMIT, judge, judge_all
 from auctionsim.testing import fake_tokenizer
 from auctionsim.testing.tiny_networks import causal_architectures
 

@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from auctionsim.experiments.common_words import LIST, words_of
+from auctionsim.experiments.studies.common_words import LIST, words_of
 from auctionsim.language_models import LanguageModel, ModelUnavailableError, load_model
 from auctionsim.language_models.loading import cache_folder, choose_device, choose_dtype, fingerprint, packaged_folder
 from auctionsim.testing import fake_language_model, fake_tokenizer

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from auctionsim.mechanisms import VCG, AffineMaximizer, VirtualWelfareMaximizer, train_affine_maximizer
+from auctionsim.mechanisms import VCG, AffineMaximizer, AffineStart, VirtualWelfareMaximizer, train_affine_maximizer
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.priors import Beta, Exponential, Prior, Uniform
 from auctionsim.substrates import Items, QuadraticSubstrate, Substrate
@@ -165,7 +165,9 @@ def test_learned_under_crosstalk_reaches_its_share_of_the_optimum(
 
 def test_learning_starts_from_vcg_and_climbs() -> None:
     substrate = QuadraticSubstrate(2, 0.5)
-    rule = train_affine_maximizer(substrate, Uniform(0, 1), 1.0, steps=250, from_virtual_values=False)
+    rule = train_affine_maximizer(
+        substrate, Uniform(0, 1), 1.0, steps=250, start=AffineStart(from_virtual_values=False)
+    )
     share = paired_share(rule, substrate, Uniform(0, 1), 1.0, nodes=100)
     assert rule.history[0].objective < 0.7 * rule.history[-1].objective
     assert share >= 0.97
@@ -183,7 +185,7 @@ def test_two_items_beat_item_by_item_myerson_and_stay_feasible() -> None:
 
 
 def test_learned_lotteries_over_items_stay_feasible() -> None:
-    rule = train_affine_maximizer(Items(2, 2), Uniform(0, 1), steps=60, learn_allocations=True)
+    rule = train_affine_maximizer(Items(2, 2), Uniform(0, 1), steps=60, start=AffineStart(learn_allocations=True))
     assert bool(((rule.allocations > 0) & (rule.allocations < 1)).any())
     outcome = rule(torch.rand(10_000, 2, 2, generator=torch.Generator().manual_seed(1)))
     assert bool(Items(2, 2).feasible(outcome.allocation).all())
@@ -209,7 +211,9 @@ def test_learning_on_a_list_without_a_box_keeps_its_entries() -> None:
 
     substrate = Choices(torch.ones(1, 2, 2, 1), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="no box of levers"):
-        train_affine_maximizer(substrate, Uniform(0, 1), allocations=torch.zeros(2, 1), learn_allocations=True, steps=1)
+        train_affine_maximizer(
+            substrate, Uniform(0, 1), start=AffineStart(allocations=torch.zeros(2, 1), learn_allocations=True), steps=1
+        )
 
 
 @settings(max_examples=10)

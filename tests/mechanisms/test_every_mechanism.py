@@ -14,7 +14,7 @@ from torch import Tensor
 from auctionsim import mechanisms as m
 from auctionsim.metrics import utility
 from auctionsim.priors import Beta, Empirical, Exponential, Prior, Uniform
-from auctionsim.regret import ex_post_regret
+from auctionsim.regret import BoundSettings, ex_post_regret
 from auctionsim.substrates import Bundles, Items, Lottery, Positions, QuadraticSubstrate, Substrate, Units
 from auctionsim.testing import mechanism_checks
 
@@ -197,7 +197,9 @@ def test_five_bidders_on_a_measured_list() -> None:
         assert float(outcome.payments.sum()) > 0
         assert len(outcome.allocation.unique(dim=0)) > 1
         assert float(utility(outcome, substrate, bids, context).min()) >= -1e-12
-        found = ex_post_regret(rule, substrate, bids[:8], context=context[:8], budget=64, use_structure=False)
+        found = ex_post_regret(
+            rule, substrate, bids[:8], context=context[:8], budget=64, bounds=BoundSettings(use_structure=False)
+        )
         assert found.max <= 1e-9, named(rule)
         for check in mechanism_checks(rule, substrate, dsic=True, individually_rational=True, examples=5):
             check()

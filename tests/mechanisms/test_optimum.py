@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.mechanisms import VirtualWelfareMaximizer
 from auctionsim.mechanisms.virtual_welfare import BelowSupport
 from auctionsim.priors import Empirical, Mixture, Prior, Uniform, product
-from auctionsim.regret import ex_post_regret
+from auctionsim.regret import BoundSettings, ex_post_regret
 from auctionsim.substrates import Items, Lottery, Positions, QuadraticSubstrate, Substrate
 
 F64 = torch.float64
@@ -208,7 +208,7 @@ def test_paid_elsewhere_the_breakpoints_hold_the_start_of_the_support(generator:
         exact = ex_post_regret(rule, there, v, high=2.5)
         assert exact.method.startswith("exact")
         assert exact.upper is not None
-        searched = ex_post_regret(rule, there, v, high=2.5, use_structure=False, budget=256)
+        searched = ex_post_regret(rule, there, v, high=2.5, bounds=BoundSettings(use_structure=False), budget=256)
         assert bool((exact.upper >= searched.lower - 1e-9).all())
         assert float((exact.upper - exact.lower).max()) < 1e-4
         assert exact.mean > 0

@@ -12,7 +12,7 @@ from auctionsim.mechanisms import AllPay, FirstPrice, SecondPrice, ThirdPrice, s
 from auctionsim.mechanisms.item_rule import ItemRule
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Empirical, Uniform, product
-from auctionsim.regret import ex_interim_regret, ex_post_regret
+from auctionsim.regret import BoundSettings, ex_interim_regret, ex_post_regret
 from auctionsim.substrates import Items
 from auctionsim.testing import check_mechanism
 
@@ -103,7 +103,7 @@ def test_a_shared_second_price_is_honest(reserve: float) -> None:
     check_mechanism(rule, substrate, dsic=True, individually_rational=True, anonymous=True, examples=10)
     v = few_bids(3, 2, rows=20)
     assert ex_post_regret(rule, substrate, v).method.startswith("proof: Vickrey")
-    assert ex_post_regret(rule, substrate, v, use_structure=False, budget=64).max < 1e-12
+    assert ex_post_regret(rule, substrate, v, bounds=BoundSettings(use_structure=False), budget=64).max < 1e-12
 
 
 def test_regret_of_a_shared_first_price_is_what_theory_says() -> None:
@@ -113,7 +113,9 @@ def test_regret_of_a_shared_first_price_is_what_theory_says() -> None:
     assert found.upper is not None
     torch.testing.assert_close(found.upper, torch.full((1, 2), 0.375, dtype=F64))
     torch.testing.assert_close(found.lower, torch.full((1, 2), 0.375, dtype=F64), atol=1e-4, rtol=0)
-    by_search = ex_post_regret(FirstPrice(ties="shared"), Items(2), v, reports=reports, use_structure=False, high=1.0)
+    by_search = ex_post_regret(
+        FirstPrice(ties="shared"), Items(2), v, reports=reports, bounds=BoundSettings(use_structure=False), high=1.0
+    )
     torch.testing.assert_close(by_search.lower, found.upper, atol=1e-3, rtol=0)
 
 

@@ -57,7 +57,7 @@ def in_float64(model: LanguageModel) -> LanguageModel:
 def slow_losses(
     model: LanguageModel, prompt: str, ids: list[int], change: Tensor, whole_prompt: bool
 ) -> tuple[float, float]:
-    """KL, mean over a reply's tokens at temperature 1, and summed at .7, by two full passes of the library in float64."""
+    """KL, mean over tokens at temperature 1, and summed at .7, by two full passes of the library in float64."""
     exact, asked = in_float64(model), model.chat_ids(prompt)
     sequence = torch.tensor([[*asked, *ids[:-1]]])
     first = 0 if whole_prompt else len(asked) - 1

@@ -74,7 +74,7 @@ def test_scored_readings_are_per_brand() -> None:
     ("given", "message"),
     [
         ([1.0], "must give 2 values, got 1"),
-        ([1.0, math.nan], r"finite numbers in \[0, 9\], or Unscored, got NaN"),
+        ([1.0, math.nan], r"finite numbers in \[0, 9\], or Unscored, got nan"),
         ([1.0, 10.0], r"finite numbers in \[0, 9\], or Unscored, got 10.0"),
         (["one", 1.0], "or Unscored, got 'one'|\"one\""),
         ([None, 1.0], "or Unscored"),
@@ -88,7 +88,7 @@ def test_values_that_a_reading_must_not_give_are_named(given: list[Any], message
 
 def test_a_value_a_brand_is_a_list_of_them() -> None:
     own = TextReading("own", "words", per="brand", read=lambda replies, brands: [[1.0], [2.0, 3.0]])
-    with pytest.raises(ValueError, match=r"the reading own must give 2 numbers a reply, got \[1.0\]"):
+    with pytest.raises(ValueError, match=r"the reading own must give 2 numbers a reply, got a list of 1"):
         read_texts(own, REPLIES, BRANDS)
 
 
@@ -112,5 +112,3 @@ def test_names_are_taken_once(registered: list[str]) -> None:
         register(ModelReading("words", "words", per="reply"))
     with pytest.raises(ValueError, match="no reading is called 'nosuch'; known are hits, intent, kl"):
         reading("nosuch")
-    with pytest.raises(TypeError, match="a reading is a TextReading"):
-        register("words")  # type: ignore[type-var]

@@ -5,7 +5,7 @@ import torch
 
 from auctionsim.mechanisms import FirstPrice, SecondPrice
 from auctionsim.priors import Empirical, Uniform
-from auctionsim.regret import corner_regret, ex_interim_regret
+from auctionsim.regret import InterimSettings, corner_regret, ex_interim_regret
 from auctionsim.substrates import Items
 
 
@@ -30,7 +30,7 @@ def test_each_corner_misses_half_as_often(confidence: float) -> None:
         Items(2),
         Uniform(0, 1),
         valuations=corners,
-        reports=bids.repeat(2, 1).unsqueeze(2),
+        settings=InterimSettings(reports=bids.repeat(2, 1).unsqueeze(2)),
         strategies=[strategy(0), strategy(1)],
         draws=512,
         confidence=(1 + confidence) / 2,
@@ -55,7 +55,7 @@ def test_an_edge_belongs_to_the_cell_above_it() -> None:
         Items(2),
         rival,
         valuations=torch.tensor([0.0, 0.5, 0.5, 1.0]).view(4, 1, 1).repeat(1, 2, 1),
-        reports=bids.repeat(2, 1).unsqueeze(2),
+        settings=InterimSettings(reports=bids.repeat(2, 1).unsqueeze(2)),
         strategies=lambda v: torch.full_like(v, 0.75),
         draws=64,
         confidence=0.975,

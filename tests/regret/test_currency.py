@@ -10,6 +10,8 @@ from auctionsim.mechanisms import VCG, FirstPrice, Mechanism, Menu, MenuAuction,
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Exponential, Uniform
 from auctionsim.regret import (
+    BoundSettings,
+    InterimSettings,
     deployed_regret,
     ex_interim_regret,
     ex_post_regret,
@@ -56,7 +58,7 @@ def test_searched_rules_and_the_parts_of_a_menu(unit: float) -> None:
 
         menu = MenuAuction(place, Menu(torch.tensor([[[1.0], [0.5]]] * 2), torch.tensor([[0.3, 0.1]] * 2) * c))
         searched = ex_post_regret(rule, Items(2, 2), v * c, budget=200)
-        rates = ex_post_regret(rule, Items(2, 2), v * c, budget=64, lipschitz=100.0, bound_budget=64)
+        rates = ex_post_regret(rule, Items(2, 2), v * c, budget=64, bounds=BoundSettings(lipschitz=100.0, budget=64))
         parts = menu_regret_sources(menu, place, w * c, budget=64)
         return [searched.lower, rates.upper, *(part.lower for part in parts)]
 
@@ -69,7 +71,10 @@ def test_searched_rules_and_the_parts_of_a_menu(unit: float) -> None:
 def test_expected_regret(unit: float) -> None:
     for prior in (Uniform, lambda low, high: Exponential(high)):
         plain, scaled = (
-            ex_interim_regret(FirstPrice(), Items(2), prior(0.0, c), draws=256, types=4, budget=64) for c in (1.0, unit)
+            ex_interim_regret(
+                FirstPrice(), Items(2), prior(0.0, c), draws=256, settings=InterimSettings(types=4, budget=64)
+            )
+            for c in (1.0, unit)
         )
         for one, other in ((scaled.lower, plain.lower), (scaled.upper, plain.upper)):
             torch.testing.assert_close(one / unit, other, rtol=1e-3, atol=1e-4)
@@ -137,8 +142,13 @@ def test_types_beyond_the_prior_are_searched_apart() -> None:
     torch.testing.assert_close(together.lower[:2], alone.lower)
     assert together.bids_up_to[:, 0, 0].tolist() == [math.inf] * 3  # the band is about every bid
     searched = ex_interim_regret(
-        PayAsBid(Items(2)), Items(2), Uniform(0, 1), valuations=v, draws=256, use_structure=False
+        PayAsBid(Items(2)),
+        Items(2),
+        Uniform(0, 1),
+        valuations=v,
+        draws=256,
+        settings=InterimSettings(use_structure=False),
     )
     assert searched.bids_up_to[:, 0, 0].tolist() == [1.0, 1.0, 8.0]
     with pytest.raises(ValueError, match="high must be finite and > 0"):
-        ex_interim_regret(PayAsBid(Items(2)), Items(2), Uniform(0, 1), high=-1.0)
+        ex_interim_regret(PayAsBid(Items(2)), Items(2), Uniform(0, 1), settings=InterimSettings(high=-1.0))

@@ -7,7 +7,14 @@ from torch import Tensor
 from auctionsim.mechanisms import VCG, AllPay, FirstPrice, PayAsBid, SecondPrice
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Exponential, Uniform
-from auctionsim.regret import bounded_mean_interval, ex_interim_regret, ex_post_regret, exploitability, nash_conv
+from auctionsim.regret import (
+    InterimSettings,
+    bounded_mean_interval,
+    ex_interim_regret,
+    ex_post_regret,
+    exploitability,
+    nash_conv,
+)
 from auctionsim.substrates import Items, QuadraticSubstrate
 
 UNIT = Uniform(0.0, 1.0)
@@ -94,7 +101,7 @@ def test_proofs_and_the_search_that_agrees_with_them() -> None:
     assert proved.method.startswith("proof: Vickrey")
     assert proved.max == proved.mean == float(proved.upper.max()) == 0.0
     assert proved.interval == (0.0, 0.0)
-    searched = ex_interim_regret(SecondPrice(), Items(3), UNIT, use_structure=False)
+    searched = ex_interim_regret(SecondPrice(), Items(3), UNIT, settings=InterimSettings(use_structure=False))
     assert searched.upper is None
     assert -1e-4 < searched.mean <= 1e-6
     assert searched.interval.low <= 0 <= searched.interval.high
@@ -104,7 +111,13 @@ def test_shading_under_a_proof_costs_what_it_costs() -> None:
     """Half the truth against one truthful rival, second price: E(v − w)⁺ falls from v²/2 to v²/2 − v²/8."""
     v = ladder(2)
     found = ex_interim_regret(
-        SecondPrice(), Items(2), UNIT, valuations=v, reports=v / 2, draws=2**14, generator=seeded(4)
+        SecondPrice(),
+        Items(2),
+        UNIT,
+        valuations=v,
+        settings=InterimSettings(reports=v / 2),
+        draws=2**14,
+        generator=seeded(4),
     )
     exact = v[..., 0].double() ** 2 / 8
     torch.testing.assert_close(found.lower, exact, rtol=0, atol=0.005)
@@ -128,7 +141,13 @@ def test_several_features_find_what_one_finds_in_each() -> None:
     """Two items sold separately at first price: regret adds up over items."""
     v = torch.full((1, 2, 2), 0.8)
     found = ex_interim_regret(
-        FirstPrice(), Items(2, 2), UNIT, valuations=v, draws=2**13, budget=1024, generator=seeded(3)
+        FirstPrice(),
+        Items(2, 2),
+        UNIT,
+        valuations=v,
+        draws=2**13,
+        settings=InterimSettings(budget=1024),
+        generator=seeded(3),
     )
     assert found.mean == pytest.approx(2 * 0.16, abs=0.02)
     assert found.upper is None
@@ -153,7 +172,7 @@ def test_other_utilities() -> None:
         return (value - payment).clamp_min(0).sqrt() - (payment - value).clamp_min(0).sqrt()
 
     v = ladder(2, steps=5)
-    settings = {"valuations": v, "utility": root, "draws": 2**13, "generator": seeded(0)}
+    settings = {"valuations": v, "settings": InterimSettings(utility=root), "draws": 2**13, "generator": seeded(0)}
     averse = ex_interim_regret(FirstPrice(), Items(2), UNIT, strategies=lambda x: 2 * x / 3, **settings)
     neutral = ex_interim_regret(FirstPrice(), Items(2), UNIT, strategies=lambda x: x / 2, **settings)
     assert averse.interval.low <= 0 <= averse.interval.high

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from auctionsim.mechanisms import VCG, Mechanism, PayAsBid
 from auctionsim.outcome import Outcome
-from auctionsim.regret import ex_post_regret
+from auctionsim.regret import BoundSettings, ex_post_regret
 from auctionsim.substrates import Items, QuadraticSubstrate, Substrate
 
 
@@ -69,7 +69,7 @@ def test_first_price_is_worth_the_gap_to_the_rival(n: int, dtype: torch.dtype, g
 def test_search_finds_no_gain_in_vcg(crosstalk: float, generator: torch.Generator) -> None:
     substrate = QuadraticSubstrate(2, crosstalk)
     v = torch.rand(20, 2, 1, generator=generator, dtype=torch.float64)
-    searched = ex_post_regret(VCG(substrate, 1.0), substrate, v, use_structure=False)
+    searched = ex_post_regret(VCG(substrate, 1.0), substrate, v, bounds=BoundSettings(use_structure=False))
     assert searched.max < 1e-12
     assert searched.upper is None
     assert searched.method.startswith("search")
@@ -84,7 +84,7 @@ def test_a_proof_says_what_an_untruthful_bidder_loses(generator: torch.Generator
     v = torch.rand(40, 3, 1, generator=generator, dtype=torch.float64)
     r = v * torch.rand(40, 3, 1, generator=generator, dtype=torch.float64)
     proved = ex_post_regret(VCG(Items(3)), Items(3), v, reports=r)
-    searched = ex_post_regret(VCG(Items(3)), Items(3), v, reports=r, use_structure=False)
+    searched = ex_post_regret(VCG(Items(3)), Items(3), v, reports=r, bounds=BoundSettings(use_structure=False))
     torch.testing.assert_close(proved.lower, searched.lower)
     assert proved.max > 0.1
     torch.testing.assert_close(proved.best_misreports, v)
@@ -241,7 +241,9 @@ def test_breakpoints_give_the_exact_answer(n: int, batch: int, seed: int) -> Non
     torch.testing.assert_close(exact.lower, exact.upper, rtol=0, atol=1e-3)
     assert exact.method.startswith("exact")
     reported = ex_post_regret(FirstPriceItem(Items(n)), Items(n), v, reports=r)
-    searched = ex_post_regret(FirstPriceItem(Items(n)), Items(n), v, reports=r, use_structure=False)
+    searched = ex_post_regret(
+        FirstPriceItem(Items(n)), Items(n), v, reports=r, bounds=BoundSettings(use_structure=False)
+    )
     assert (searched.lower <= reported.upper + 1e-12).all()
     torch.testing.assert_close(searched.lower, reported.upper, rtol=0, atol=1e-3)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.mechanisms import FirstPrice, PayAsBid
-from auctionsim.regret import ex_post_regret
+from auctionsim.regret import BoundSettings, ex_post_regret
 from auctionsim.substrates import Items, QuadraticSubstrate
 from tests.regret.certified import PiecewiseLinearAuction, certified_regret
 
@@ -27,7 +27,9 @@ def test_the_bound_lies_above_the_certified_regret(seed: int) -> None:
     certified = certified_regret(net, v)
     bounds = []
     for budget in (1, 64, 512, 4096):
-        found = ex_post_regret(net, Items(2, 2), v, lipschitz=rates(net, v), bound_budget=budget, high=1.0)
+        found = ex_post_regret(
+            net, Items(2, 2), v, bounds=BoundSettings(lipschitz=rates(net, v), budget=budget), high=1.0
+        )
         assert (found.lower <= certified + 1e-6).all()
         assert (found.upper >= certified - 1e-6).all()
         assert found.method.endswith("upper from Lipschitz cells")
@@ -59,8 +61,8 @@ def test_a_closed_form_is_met_within_a_thousandth(generator: torch.Generator) ->
 def test_a_broken_promise_is_told() -> None:
     v = torch.tensor([[[0.9], [0.4]]])
     with pytest.raises(ValueError, match="lipschitz is broken: utility moves by"):
-        ex_post_regret(FirstPrice(), Items(2), v, lipschitz=0.5, use_structure=False)
+        ex_post_regret(FirstPrice(), Items(2), v, bounds=BoundSettings(lipschitz=0.5, use_structure=False))
     with pytest.raises(ValueError, match="lipschitz must be finite and >= 0"):
-        ex_post_regret(FirstPrice(), Items(2), v, lipschitz=-1.0, use_structure=False)
+        ex_post_regret(FirstPrice(), Items(2), v, bounds=BoundSettings(lipschitz=-1.0, use_structure=False))
     with pytest.raises(ValueError, match="lipschitz must broadcast"):
-        ex_post_regret(FirstPrice(), Items(2), v, lipschitz=torch.ones(3), use_structure=False)
+        ex_post_regret(FirstPrice(), Items(2), v, bounds=BoundSettings(lipschitz=torch.ones(3), use_structure=False))

@@ -7,7 +7,7 @@ from torch import Tensor
 from auctionsim.mechanisms import VCG, FirstPrice, SecondPrice
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Empirical, Uniform
-from auctionsim.regret import deployed_regret, ex_interim_regret, ex_post_regret
+from auctionsim.regret import InterimSettings, deployed_regret, ex_interim_regret, ex_post_regret
 from auctionsim.regret.betting import betting_interval
 from auctionsim.regret.payoff_range import exposure_range
 from auctionsim.substrates import Items, Lottery, Positions, QuadraticSubstrate
@@ -122,7 +122,7 @@ def test_a_rare_rival_is_allowed_for_under_a_proof() -> None:
             Items(2),
             [Uniform(0, 1), rival],
             valuations=v,
-            reports=torch.full_like(v, 0.9),
+            settings=InterimSettings(reports=torch.full_like(v, 0.9)),
             draws=2048,
             generator=seeded(seed),
         )
@@ -143,7 +143,9 @@ def test_without_a_stated_range_nothing_is_certified() -> None:
 
     place = Unstated(2)
     v = torch.full((2, 2, 1), 0.5, dtype=torch.float64)
-    shaded = ex_interim_regret(VCG(place, 1.0), place, Uniform(0, 1), valuations=v, reports=v / 2, draws=256)
+    shaded = ex_interim_regret(
+        VCG(place, 1.0), place, Uniform(0, 1), valuations=v, settings=InterimSettings(reports=v / 2), draws=256
+    )
     assert shaded.upper is None
     assert "estimated" in shaded.method
 

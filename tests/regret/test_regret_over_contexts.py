@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.mechanisms import VCG, PayAsBid
 from auctionsim.priors import Uniform
-from auctionsim.regret import corner_regret, ex_interim_regret, exploitability, nash_conv
+from auctionsim.regret import InterimSettings, corner_regret, ex_interim_regret, exploitability, nash_conv
 from auctionsim.strategies import Situation
 from auctionsim.substrates import ResponseSurface
 from tests.regret.test_ex_interim_regret import seeded
@@ -17,7 +17,7 @@ from tests.two_contexts import TwoContexts
 PLACE = TwoContexts()
 RULE = PayAsBid(PLACE)
 UNIT = Uniform(0, 1)
-SETTINGS: dict[str, Any] = {"draws": 2**10, "types": 16, "budget": 64}
+SETTINGS: dict[str, Any] = {"draws": 2**10, "settings": InterimSettings(types=16, budget=64)}
 DRAWS: dict[str, Any] = {"draws": 2**9}
 
 
@@ -38,7 +38,9 @@ equilibrium.observes = ("context",)  # type: ignore[attr-defined]
 def test_regret_is_the_mean_over_contexts_by_hand() -> None:
     """Shading by half: bidder 0 gains v/2 where it is alone, nobody where two meet; so v/4 and 0."""
     v = torch.tensor([0.2, 0.6, 1.0]).view(-1, 1, 1).expand(3, 2, 1).contiguous()
-    found = ex_interim_regret(RULE, PLACE, UNIT, valuations=v, strategies=shading(0.5), draws=2**11, budget=128)
+    found = ex_interim_regret(
+        RULE, PLACE, UNIT, valuations=v, strategies=shading(0.5), draws=2**11, settings=InterimSettings(budget=128)
+    )
     torch.testing.assert_close(found.lower[:, 0], (v[:, 0, 0] / 4).double(), atol=0.01, rtol=0)
     torch.testing.assert_close(found.lower[:, 1], torch.zeros(3, dtype=torch.float64), atol=0.01, rtol=0)
     assert found.context_gains is not None
@@ -99,7 +101,7 @@ def test_intervals_of_the_mean_hold_what_they_should() -> None:
 
 
 def test_a_proof_covers_every_context() -> None:
-    proved = ex_interim_regret(VCG(PLACE), PLACE, UNIT, draws=64, types=4)
+    proved = ex_interim_regret(VCG(PLACE), PLACE, UNIT, draws=64, settings=InterimSettings(types=4))
     assert proved.method.startswith("proof")
     assert proved.upper is not None
     assert float(proved.upper.max()) == float(proved.lower.abs().max()) == 0
@@ -115,7 +117,7 @@ def test_a_proof_covers_every_context() -> None:
 def test_on_measured_surfaces_it_is_the_mean_too(name: str) -> None:
     surface = ResponseSurface.packaged(name).sell("slot_probability")
     rule = PayAsBid(surface, 1.0)
-    few: dict[str, Any] = {"draws": 128, "types": 4, "budget": 32, "strategies": shading(0.6)}
+    few: dict[str, Any] = {"draws": 128, "settings": InterimSettings(types=4, budget=32), "strategies": shading(0.6)}
     found = ex_interim_regret(rule, surface, UNIT, generator=seeded(3), **few)
     each = [
         ex_interim_regret(rule, surface, UNIT, generator=seeded(3), context=k, **few).mean
@@ -140,10 +142,9 @@ def test_corners_bound_cells_over_contexts_too() -> None:
         PLACE,
         UNIT,
         valuations=corners,
-        reports=bids[[0, 1, 0, 1]].unsqueeze(2),
+        settings=InterimSettings(reports=bids[[0, 1, 0, 1]].unsqueeze(2), budget=32),
         strategies=step,
         draws=128,
-        budget=32,
         generator=seeded(4),
     )
     torch.testing.assert_close(cells.lower[0], direct.lower[[0, 2]].amax(0))

@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.mechanisms import VCG, FirstPrice, SecondPrice
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Uniform
-from auctionsim.regret import deployed_regret, ex_interim_regret, ex_post_regret, menu_regret_sources
+from auctionsim.regret import InterimSettings, deployed_regret, ex_interim_regret, ex_post_regret, menu_regret_sources
 from auctionsim.substrates import Items, QuadraticSubstrate
 
 REFUSED = "must come out the same whatever else is in the batch, and at every call"
@@ -68,7 +68,7 @@ def test_one_draw_a_call_and_draws_that_are_seeded_anew(generator: torch.Generat
         with pytest.raises(ValueError, match=REFUSED):
             ex_post_regret(rule, Items(2), values(3), budget=48)
         with pytest.raises(ValueError, match=REFUSED):
-            ex_interim_regret(rule, Items(2), Uniform(0, 1), draws=64, types=2, budget=16)
+            ex_interim_regret(rule, Items(2), Uniform(0, 1), draws=64, settings=InterimSettings(types=2, budget=16))
         with pytest.raises(ValueError, match=REFUSED):
             deployed_regret(rule, Items(2), Items(2), values(3), budget=48)
 

@@ -18,6 +18,7 @@ from auctionsim.mechanisms import (
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.priors import Empirical, Uniform
 from auctionsim.regret import (
+    BoundSettings,
     corner_regret,
     deployed_regret,
     ex_interim_regret,
@@ -79,7 +80,7 @@ class Listed:
 
 
 def loose_and_exact(rule, place, v: Tensor, **settings):
-    searched = ex_post_regret(rule, place, v, use_structure=False, **settings)
+    searched = ex_post_regret(rule, place, v, bounds=BoundSettings(use_structure=False), **settings)
     exact = ex_post_regret(rule, place, v, **settings)
     assert exact.method.startswith("exact")
     assert (exact.lower <= exact.upper).all()
@@ -275,6 +276,6 @@ def test_several_items_add_up(kind: str, generator: torch.Generator) -> None:
     torch.testing.assert_close(exact.upper, known, rtol=0, atol=1e-12)
     assert (exact.lower <= exact.upper).all()
     torch.testing.assert_close(exact.lower, exact.upper, rtol=0, atol=1e-3)
-    searched = ex_post_regret(rule, Items(3, 2), v, use_structure=False)
+    searched = ex_post_regret(rule, Items(3, 2), v, bounds=BoundSettings(use_structure=False))
     assert (searched.lower <= exact.upper + 1e-12).all()
     assert searched.lower.sum() > 0.97 * exact.upper.sum()

@@ -1,0 +1,244 @@
+"""The stages of a study: which experiment, on which measurement, with which reduced settings, by which command."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+
+from auctionsim.experiments.running.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
+from auctionsim.experiments.studies.study import Stage
+
+SOLD = "slot_probability"
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+
+
+def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> dict[str, Callable[[], Stage]]:
+    """Return what makes each stage, by name, in the order of the page; what a stage reads is read when it is made."""
+    here = (settings, surfaces, console)
+    pair = "Figs. 2 and 6: two brands, single-brand ablations, and intent"
+    priced = "Figs. 4, 5 and 9: menus with replies, user weights, training"
+    return {
+        f"maps-{PAIR}": partial(_maps, *here, PAIR, pair),
+        f"maps-{TRIPLE}": partial(_maps, *here, TRIPLE, "Fig. 3: three brands"),
+        "crosstalk": partial(_crosstalk, *here),
+        f"compare-{PAIR}": partial(_comparison, *here, PAIR, priced),
+        f"compare-{TRIPLE}": partial(_comparison, *here, TRIPLE, "Fig. 5 with three brands"),
+        "market-regret": partial(_market_regret, *here),
+        "neurons": partial(_frontier, settings, console),
+        "neurons-frontier": partial(_neuron_auctions, *here),
+        "learned-bids": partial(_learned_bids, *here),
+        "more-bidders": partial(_more_bidders, *here),
+        "reply-counts": partial(_reply_counts, *here),
+        "generalisation": partial(_generalisation, *here),
+        "tune-grid": partial(_grid, *here),
+    }
+
+
+def _maps(study: StudySettings, surfaces: Surfaces, console: Console, name: str, shows: str) -> Stage:
+    from auctionsim.experiments.studies.maps import MapSettings, main
+
+    surface = surfaces.surface(name)
+    settings = MapSettings(surfaces.place(name), study.folder / f"maps-{name}")
+    command = _words("surface", "maps", settings.surface, out=settings.folder)
+    go = partial(_with, main, settings, surface, console)
+    return Stage(settings.folder.name, shows, settings, {"surface": surface.digest}, command, go)
+
+
+def _crosstalk(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.crosstalk import KeptMarkets, report
+
+    measured = [surfaces.subsets(name) for name in SUBSETS]
+    settings = KeptMarkets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
+    command = _words("neurons", "crosstalk", measured=",".join(settings.names), out=settings.folder)
+    inputs = {str(k): one.digest for k, one in enumerate(measured)}
+    shows = "Figs. 7 and 8: many pairs and triples in four categories"
+    return Stage("crosstalk", shows, settings, inputs, command, partial(_with, report, settings, measured, console))
+
+
+def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name: str, shows: str) -> Stage:
+    from auctionsim.experiments.studies.compare import CompareSettings, main
+
+    surface = surfaces.surface(name)
+    is_pair = name == PAIR
+    here = CompareSettings(
+        surface=surfaces.place(name),
+        feature=SOLD,
+        user_weights=WEIGHTS if is_pair else WEIGHTS[::3],
+        prior="uniform:0,1",
+        folder=study.folder / f"compare-{name}",
+        seed=study.seed,
+        replies=is_pair,
+        model=study.model,
+        device=study.fan_out.device,
+        dtype=study.fan_out.dtype,
+    )
+    options = {"surface": here.surface, "user_weights": _commas(here.user_weights), "seed": here.seed}
+    live = {"model": here.model} if is_pair else {}
+    command = _words("auction", "compare", *([] if is_pair else ["--no-replies"]), **options, **live, out=here.folder)
+    go = partial(_with, main, here, surface, console)
+    return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
+
+
+def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
+
+    lists = {name: surfaces.subsets(name) for name in SUBSETS}
+    grids = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
+    places = ",".join(map(surfaces.place, grids))
+    seeds = (study.seed, study.seed + 1)
+    settings = MarketRegretSettings(study.folder / "market-regret", seeds=seeds)
+    subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
+    options = {"grids": places, "seeds": _commas(seeds)}
+    command = _words("auction", "market-regret", *subsets, **options, out=settings.folder)
+    inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
+    shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
+
+    def go(command: str) -> object:
+        return main(settings, lists, grids, command, console)
+
+    return Stage("market-regret", shows, settings, inputs, command, go)
+
+
+def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.neurons_frontier import FrontierSettings, main
+
+    aware, plain = surfaces.surface(PAIR), surfaces.surface(PLAIN)
+    folder = study.folder / "neurons-frontier"
+    settings = FrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
+    options = {"harm_aware": settings.harm_aware, "plain": settings.plain, "seed": study.seed}
+    command = _words("auction", "neurons-frontier", **options, out=folder)
+    inputs = {"harm_aware": aware.digest, "plain": plain.digest}
+    shows = "harm-aware against plain neurons: revenue over the user's loss"
+
+    def go(command: str) -> object:
+        return main(settings, aware, plain, command, console)
+
+    return Stage("neurons-frontier", shows, settings, inputs, command, go)
+
+
+def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
+
+    surface = surfaces.surface(PAIR)
+    seeds = tuple(range(study.seed, study.seed + 3))
+    settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
+    command = _words("bidders", "study", surface=settings.surface, seeds=_commas(seeds), out=settings.folder)
+    shows = "learned against truthful bidders in every mechanism"
+    go = partial(_with, main, settings, surface, console)
+    return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
+
+
+def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, main
+
+    measured = surfaces.subsets(SUBSETS[0])
+    settings = MoreBiddersSettings(surfaces.place(SUBSETS[0]), study.folder / "more-bidders", seed=study.seed)
+    command = _words("auction", "more-bidders", settings.measured, seed=study.seed, out=settings.folder)
+    go = partial(_with, main, settings, measured, console)
+    return Stage("more-bidders", "2 to 5 bidders", settings, {"measured": measured.digest}, command, go)
+
+
+def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.reply_counts import ReplyCountSettings, main
+
+    surface = surfaces.surface(PAIR)
+    settings = ReplyCountSettings(surfaces.place(PAIR), study.folder / "reply-counts", seed=study.seed)
+    command = _words("auction", "reply-counts", surface=settings.surface, seed=study.seed, out=settings.folder)
+    go = partial(_with, main, settings, surface, console)
+    inputs = {settings.surface: surface.digest}
+    return Stage("reply-counts", "deployed regret against samples a cell", settings, inputs, command, go)
+
+
+def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.generalisation import GeneralisationSettings, main
+
+    chosen = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
+    places = ",".join(map(surfaces.place, chosen))
+    seeds = (study.seed, study.seed + 1)
+    settings = GeneralisationSettings(study.folder / "generalisation", seeds=seeds)
+    options = {"surfaces": places, "seeds": _commas(seeds)}
+    command = _words("auction", "generalisation", **options, out=settings.folder)
+    go = partial(_with, main, settings, chosen, console)
+    inputs = {name: surface.digest for name, surface in chosen.items()}
+    return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
+
+
+def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.running.tuning import Cluster
+    from auctionsim.experiments.studies.tune_grid import GridSettings, main
+
+    surface = surfaces.surface(PAIR)
+    here = GridSettings(
+        surface=surfaces.place(PAIR),
+        feature=SOLD,
+        mechanisms=("optimum", "affine", "menu", "vcg"),
+        priors=("uniform:0,1", "beta:2,5"),
+        user_weights=(1.0,),
+        seeds=tuple(range(study.seed, study.seed + 3)),
+        folder=study.folder / "tune-grid",
+        cluster=Cluster(address=study.fan_out.address),
+    )
+    options = {
+        "surface": here.surface,
+        "mechanisms": ",".join(here.mechanisms),
+        "user_weights": "1",
+        "seeds": _commas(here.seeds),
+    }
+    priors = [word for prior in here.priors for word in ("--prior", prior)]
+    command = _words("tune", "grid", *priors, **options, out=here.folder)
+    shows = "a Ray Tune grid: mechanism × prior × seed"
+    go = partial(_with, main, here, surface, console)
+    return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
+
+
+def _frontier(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.brands import parse_brands
+    from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
+    from auctionsim.language_models import load_model
+    from auctionsim.neurons.frontier import FrontierSettings
+    from auctionsim.neurons.methods import DEFAULT_METHOD
+    from auctionsim.prompts import build_prompts
+
+    model = load_model(study.model, study.fan_out.device, study.fan_out.dtype)
+    here = CompareMethodsSettings(
+        markets=(("running shoes", parse_brands("Nike,Adidas")),),
+        methods=("attribution", "random", DEFAULT_METHOD),
+        folder=study.folder / "neurons",
+        grid=FrontierSettings(limits=(0.01, 0.05)),
+        seed=study.seed,
+    )
+    command = _words(
+        "neurons",
+        "compare",
+        markets="running shoes:Nike,Adidas",
+        methods=",".join(here.methods),
+        limits="0.01,0.05",
+        model=study.model,
+        seed=study.seed,
+        out=here.folder,
+    )
+    shows = "neurons: lift against harm, plain and harm-aware"
+    go = partial(_with_model, main, here, model, build_prompts, console)
+    return Stage("neurons", shows, here, {"model": model.identity}, command, go)
+
+
+def _with(main: Callable[..., object], settings: Any, measured: Any, console: Console, command: str) -> object:
+    return main(settings, measured, command, console)
+
+
+def _with_model(
+    main: Callable[..., object], settings: Any, model: Any, prompts_of: Any, console: Console, command: str
+) -> object:
+    return main(settings, model, prompts_of, command, console)
+
+
+def _words(*words: str, **options: object) -> str:
+    """Return a command line: words, then options by name."""
+    named = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return shlex.join(["auctionsim", *words, *named])
+
+
+def _commas(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)

@@ -1,1 +1,0 @@
-"""What experiments conclude: figures, tables in markdown, and sentences whose words follow rules on the numbers."""

@@ -1,0 +1,231 @@
+"""The trade-off: every mechanism on one surface over a sweep of user weights, as tables, figures and one run folder."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from auctionsim.comparison import compare
+from auctionsim.console import TableConsole, table_console
+from auctionsim.experiments.figures.compare import draw_menus, draw_trade_off, draw_training
+from auctionsim.experiments.running.kept_stages import as_row, live_key, record_from
+from auctionsim.experiments.running.live_replies import live_model
+from auctionsim.experiments.running.measured import brand_names
+from auctionsim.experiments.running.preparation import Stages
+from auctionsim.experiments.running.run import Row, Run
+from auctionsim.experiments.tables.compare import comparison_section, menu_table, tidy
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, comparison_tables, rival_mechanisms
+from auctionsim.experiments.tables.menu_options import menu_options
+from auctionsim.files import write_text
+from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint
+from auctionsim.priors import Priors, parse_priors, product
+from auctionsim.prompts import read_prompts
+from auctionsim.report.records import MechanismRow, MenuOption
+from auctionsim.substrates import ResponseSurface
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+
+FILES = ("trade_off.png", "training.png", "menu.png", "menu.html")
+REFERENCE = "VCG at user weight 0"
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """What is compared.
+
+    Attributes:
+        surface: Its name, for titles and run.json.
+        feature: What is sold.
+        user_weights: λ, money per nat a token: the sweep.
+        prior: Valuations, as `parse_priors` reads them.
+        folder: Run folder.
+        seed: Of everything that is drawn.
+        draws: Profiles for the means.
+        regret_draws: Profiles among them on which regret is looked for.
+        regret_budget: Misreports for each and bidder.
+        entries: Of the menu.
+        menu_steps: Of its training.
+        replies: Whether the live model replies under each entry of the menu.
+        model: "smollm2", a hub id or a folder.
+        device: Of the model.
+        dtype: Of the model.
+        prompts_file: JSON prompts that the surface was measured with, instead of the templates.
+    """
+
+    surface: str
+    feature: str
+    user_weights: tuple[float, ...]
+    prior: str
+    folder: Path
+    seed: int = 0
+    draws: int = 4096
+    regret_draws: int = 128
+    regret_budget: int = 512
+    entries: int = 6
+    menu_steps: int = 400
+    replies: bool = True
+    model: str = "smollm2"
+    device: str = "auto"
+    dtype: str = "auto"
+    prompts_file: Path | None = None
+
+
+class Comparison(NamedTuple):
+    """What a sweep found.
+
+    Attributes:
+        rows: One a user weight, mechanism and replicate.
+        training: Histories by (mechanism, user weight).
+        menus: Options by user weight.
+        brands: Names of the bidders.
+    """
+
+    rows: tuple[MechanismRow, ...]
+    training: Mapping[tuple[str, float], tuple[TrainingPoint, ...]]
+    menus: Mapping[float, tuple[MenuOption, ...]]
+    brands: tuple[str, ...]
+
+
+def main(settings: CompareSettings, surface: ResponseSurface, command: str, console: Console) -> Comparison:
+    """Sweep, print a table a user weight, and write tables and figures into the folder.
+
+    Args:
+        settings: What to do.
+        surface: Any number of bidders, all features.
+        command: What the user typed, for run.json.
+        console: Where progress and tables go.
+    Raises:
+        ValueError: Settings that do not fit.
+        ModelUnavailableError: Replies are wanted and there is no such model here.
+    """
+    priors = parse_priors(settings.prior)
+    sold = surface.sell(settings.feature)
+    if not settings.user_weights or min(settings.user_weights) < 0:
+        raise ValueError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
+    inputs = {"surface": surface.digest}
+    if settings.replies and settings.prompts_file is not None:
+        inputs["prompts"] = read_prompts(settings.prompts_file).digest
+    run = Run(settings.folder, settings, inputs)
+    product(priors, sold.num_bidders)  # too few or too many are refused before anything is computed
+    with Stages(console) as stages:
+        live = _live(settings, surface, run.parts, stages) if settings.replies else None
+        run.begin(command)
+        found = sweep(settings, sold, priors, live, stages, run)
+        with stages.stage("writing", 1):
+            draw(found, settings.folder)
+    paper = table_console(console)
+    for user_weight in settings.user_weights:
+        rows = [row for row in found.rows if row.user_weight == user_weight]
+        title = f"{settings.feature}, user weight {user_weight:g}, valuations {settings.prior}, designed on A"
+        for table in comparison_tables(rows, title):
+            paper.print(table)
+        paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
+    about = (settings.surface, settings.feature, settings.prior)
+    section = comparison_section(found.rows, found.menus, REFERENCE, *about)
+    run.finish(tables_of(found), section, command=command, console=console, files=FILES)
+    return found
+
+
+def sweep(
+    settings: CompareSettings,
+    sold: ResponseSurface,
+    priors: Priors,
+    live: LanguageModelSubstrate | None,
+    stages: Stages,
+    run: Run,
+) -> Comparison:
+    """Design every mechanism at every user weight on replicate A, and score it on A and B; a weight is kept once done.
+
+    A kept weight is that of this plan and, where the model replies, of this model as it was loaded.
+    """
+    brands = brand_names(sold)
+    rows: list[MechanismRow] = []
+    training, menus = {}, {}
+    asked = "" if live is None else f" {live_key(live)}"
+    for weight in settings.user_weights:
+        kept = run.part(
+            f"user weight {weight!r}{asked}", partial(_weighed, settings, sold, priors, live, stages, weight)
+        )
+        found: dict[str, list[Row]] = {}
+        for row in kept:
+            found.setdefault(row.pop("table"), []).append(row)
+        rows += [record_from(MechanismRow, row) for row in found["rows"]]
+        for name in (MENU, AFFINE):
+            points = [row for row in found["training"] if row["mechanism"] == name]
+            training[name, weight] = tuple(TrainingPoint(*(row[f] for f in TrainingPoint._fields)) for row in points)
+        menus[weight] = tuple(MenuOption(**row) for row in found.get("menu", []))
+    return Comparison(tuple(rows), training, menus, brands)
+
+
+def _weighed(
+    settings: CompareSettings,
+    sold: ResponseSurface,
+    priors: Priors,
+    live: LanguageModelSubstrate | None,
+    stages: Stages,
+    user_weight: float,
+) -> list[Row]:
+    """Return one user weight's rows: of mechanisms, of the learned ones' training, of the menu."""
+    with stages.stage(f"user weight {user_weight:g}: learning", 1):
+        shape = {"entries": settings.entries, "steps": settings.menu_steps}
+        mechanisms = rival_mechanisms(sold, user_weight, seed=settings.seed, priors=priors, **shape)
+        mechanisms[REFERENCE] = VCG(sold)
+    with stages.stage(f"user weight {user_weight:g}: scoring", 2 * len(mechanisms)) as tick:
+        rows = compare(
+            mechanisms,
+            sold,
+            priors,
+            user_weight,
+            seed=settings.seed,
+            draws=settings.draws,
+            regret_draws=settings.regret_draws,
+            regret_budget=settings.regret_budget,
+            progress=tick,
+        )
+    found: list[Row] = [{"table": "rows", **as_row(row)} for row in rows]
+    for name in (MENU, AFFINE):
+        learned = mechanisms[name]
+        assert isinstance(learned, MenuAuction | AffineMaximizer)
+        found += [{"table": "training", "mechanism": name, **point._asdict()} for point in learned.history]
+    menu = mechanisms[MENU]
+    assert isinstance(menu, MenuAuction)
+    with stages.stage(f"user weight {user_weight:g}: menu", 1):
+        options = menu_options(menu, sold, priors, brand_names(sold), live)
+    return found + [{"table": "menu", **option._asdict()} for option in options]
+
+
+def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stages: Stages) -> LanguageModelSubstrate:
+    load = (settings.model, settings.device, settings.dtype)
+    file, seed = settings.prompts_file, settings.seed
+    return live_model(surface, settings.surface, load, place, stages, seed=seed, prompts_file=file)
+
+
+def draw(found: Comparison, folder: Path) -> None:
+    """Write the figures, and the menus with replies as a page."""
+    trade_off, training, menu, page = (folder / name for name in FILES)
+    draw_trade_off(found.rows, REFERENCE, trade_off)
+    draw_training(found.training, found.rows, training)
+    draw_menus(found.menus, found.brands, menu)
+    write_text(page, _page(found))
+
+
+def tables_of(found: Comparison) -> dict[str, list[dict[str, Any]]]:
+    """Return the tidy tables: the comparison, the menus with replies, the learning curves."""
+    options = [{"user_weight": weight, **option._asdict()} for weight, menu in found.menus.items() for option in menu]
+    history = [
+        {"mechanism": name, "user_weight": weight, **point._asdict()}
+        for (name, weight), points in found.training.items()
+        for point in points
+    ]
+    return {"comparison": tidy(found.rows), "menu": options, "training": history}
+
+
+def _page(found: Comparison) -> str:
+    """Return the menus as a page of text, nothing in a reply becoming markup."""
+    paper = TableConsole(record=True, width=140, file=io.StringIO(), force_terminal=False)
+    for weight, options in found.menus.items():
+        paper.print(menu_table(options, f"menu at user weight {weight:g}"))
+    return paper.export_html(inline_styles=True)

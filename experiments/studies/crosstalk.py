@@ -1,0 +1,140 @@
+"""What one brand's amplification does to another's exposure: angles, shared neurons, joint against single effects.
+
+Every market (a category and two or more rivals) is identified by itself; then null, each brand alone and every
+combination are measured on replicates A and B, with standard errors.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from auctionsim.brands import Brand
+from auctionsim.console import table_console
+from auctionsim.experiments.figures.crosstalk import draw_markets
+from auctionsim.experiments.running.preparation import Stages, commit_or_none, slug
+from auctionsim.experiments.running.run import Run
+from auctionsim.experiments.running.subsets import kept_subsets
+from auctionsim.experiments.tables.crosstalk import (
+    matrix_rows,
+    pair_rows,
+    section,
+    summary,
+    summary_table,
+)
+from auctionsim.experiments.tables.crosstalk_effects import MarketReport, market_report, market_tables
+from auctionsim.language_models import LanguageModel
+from auctionsim.measurement import MeasurementSettings
+from auctionsim.neurons.methods import DEFAULT_METHOD
+from auctionsim.prompts import PromptSet
+from auctionsim.substrates import MeasuredList
+
+
+@dataclass(frozen=True)
+class CrosstalkSettings:
+    """What is measured.
+
+    Attributes:
+        markets: Category and its rival brands, two or more each.
+        folder: Run folder; a stopped measurement goes on from it.
+        num_neurons: Of an amplified brand.
+        amplification: Of an amplified brand.
+        samples: Replies a prompt and combination.
+        method: Of identification.
+        seed: Of everything that is drawn.
+    """
+
+    markets: tuple[tuple[str, tuple[Brand, ...]], ...]
+    folder: Path
+    num_neurons: int = 512
+    amplification: float = 1.5
+    samples: int = 2
+    method: str = DEFAULT_METHOD
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for category, brands in self.markets:
+            if len(brands) < 2:
+                raise ValueError(f"crosstalk takes two or more rivals, {category!r} has {len(brands)}")
+
+
+@dataclass(frozen=True)
+class KeptMarkets:
+    """Markets that were measured before.
+
+    Attributes:
+        names: Of their lists: packaged, or files.
+        folder: Run folder.
+    """
+
+    names: tuple[str, ...]
+    folder: Path
+
+
+def main(
+    settings: CrosstalkSettings,
+    model: LanguageModel,
+    prompts_of: Callable[[str], PromptSet],
+    command: str,
+    console: Console,
+) -> tuple[MarketReport, ...]:
+    """Measure every market on a model, and report.
+
+    Args:
+        settings: Which markets, and how.
+        model: The language model.
+        prompts_of: From a category to its prompts.
+        command: What the user typed, for run.json.
+        console: Where progress and tables go.
+    Raises:
+        ValueError: A folder that holds another measurement.
+    """
+    measured = []
+    with Stages(console) as stages:
+        for category, brands in settings.markets:
+            measured.append(_market(settings, model, category, brands, prompts_of(category), command, stages))
+    return report(settings, measured, command, console)
+
+
+def report(
+    settings: CrosstalkSettings | KeptMarkets, measured: Sequence[MeasuredList], command: str, console: Console
+) -> tuple[MarketReport, ...]:
+    """Print every market's tables and the summary over pairs and triples; write tables, figures, section and run.json.
+
+    Args:
+        settings: Of the run; with its folder.
+        measured: Every market's subsets, `geometry` in the provenance.
+        command: What the user typed, for run.json.
+        console: Where tables go.
+    """
+    run = Run(settings.folder, settings, {str(k): one.digest for k, one in enumerate(measured)})
+    run.begin(command)
+    reports = tuple(map(market_report, measured))
+    paper = table_console(console)
+    for found in reports:
+        for table in market_tables(found):
+            paper.print(table)
+    spreads = summary(reports)
+    paper.print(summary_table(spreads))
+    draw_markets(reports, settings.folder)
+    effects = [{**e._asdict(), "amplified": "+".join(e.amplified)} for found in reports for e in found.effects]
+    tables = {"effects": effects, "matrices": matrix_rows(reports), "pairs": pair_rows(reports)}
+    run.finish(tables, section(reports, spreads), command=command, console=console)
+    return reports
+
+
+def _market(
+    settings: CrosstalkSettings,
+    model: LanguageModel,
+    category: str,
+    brands: tuple[Brand, ...],
+    prompts: PromptSet,
+    command: str,
+    stages: Stages,
+) -> MeasuredList:
+    counts = (0.0, float(settings.num_neurons)), (1.0, settings.amplification)
+    plan = MeasurementSettings(*counts, samples=settings.samples, seed=settings.seed)
+    provenance = {"category": category, "command": command, "commit": commit_or_none()}
+    folder = settings.folder / slug(category)
+    return kept_subsets(folder, model, brands, prompts, plan, settings.method, provenance, stages)

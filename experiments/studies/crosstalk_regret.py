@@ -1,0 +1,265 @@
+"""Regret and broken participation of the paper's menu over measured crosstalk, in many markets at once.
+
+Beside the menu stand the affine maximizer and VCG, exactly truthful with crosstalk, and the virtual-welfare optimum.
+
+auctionsim auction market-regret --out runs/market-regret
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from auctionsim.comparison import largest_bid
+from auctionsim.experiments.figures.crosstalk_regret import draw
+from auctionsim.experiments.running.measured import brand_names
+from auctionsim.experiments.running.run import Row, Run, Section
+from auctionsim.experiments.running.subsets import market_of
+from auctionsim.experiments.tables.crosstalk_regret import section
+from auctionsim.experiments.tables.crosstalk_share import crosstalk
+from auctionsim.experiments.tables.mechanisms import OPTIMUM
+from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, is_sold, pooled, ratio, rivals, scored
+from auctionsim.mechanisms import Mechanism
+from auctionsim.priors import Priors, parse_priors
+from auctionsim.substrates import MeasuredList, ResponseSurface
+
+
+@dataclass(frozen=True)
+class MarketRegretSettings:
+    """What is compared.
+
+    A market of subsets has two settings a brand, so a short training with few entries finds what a long one does; a
+    grid has more.
+
+    Attributes:
+        folder: Run folder; every market is kept in it.
+        feature: What is sold.
+        prior: Valuations, as text.
+        user_weights: λs.
+        seeds: Of training and profiles; one run of everything each.
+        sizes: Brands a market that is taken from a list of subsets.
+        draws: Profiles for the means.
+        regret_draws: Profiles among them that regret is looked for on.
+        regret_budget: Misreports tried for each, where regret is searched.
+        entries: Of the menus of subsets.
+        menu_steps: Of their training.
+        grid_entries: Of the menus of grids.
+        grid_menu_steps: Of their training.
+        menu_batch: Profiles a step of any menu.
+        affine_steps: Of the affine maximizer's training; it starts near its end.
+        tolerance: Regret that counts, as a share of the revenue.
+        resamples: Of the bootstrap over markets.
+    """
+
+    folder: Path
+    feature: str = "slot_probability"
+    prior: str = "uniform:0,1"
+    user_weights: tuple[float, ...] = (0.0, 1.0)
+    seeds: tuple[int, ...] = (0, 1)
+    sizes: tuple[int, ...] = (2, 3)
+    draws: int = 2048
+    regret_draws: int = 256
+    regret_budget: int = 448
+    entries: int = 4
+    menu_steps: int = 60
+    grid_entries: int = 6
+    grid_menu_steps: int = 150
+    menu_batch: int = 512
+    affine_steps: int = 20
+    tolerance: float = 0.01
+    resamples: int = 2000
+
+    def __post_init__(self) -> None:
+        if not self.user_weights or min(self.user_weights) < 0:
+            raise ValueError(f"user weights must be one or more numbers >= 0, got {self.user_weights}")
+        if not self.seeds:
+            raise ValueError("one seed at least is needed, got none")
+
+
+class Market(NamedTuple):
+    """One market of the comparison.
+
+    Attributes:
+        source: The list or grid that it comes from.
+        surface: Every feature.
+        is_grid: Whether it is a grid of levers, not subsets.
+    """
+
+    source: str
+    surface: ResponseSurface
+    is_grid: bool
+
+    @property
+    def name(self) -> str:
+        """Its brands."""
+        return ", ".join(brand_names(self.surface))
+
+
+class MarketRegret(NamedTuple):
+    """What was found.
+
+    Attributes:
+        rows: One a market, user weight and mechanism, pooled over seeds.
+        section: Of the results.
+    """
+
+    rows: tuple[Row, ...]
+    section: Section
+
+
+def main(
+    settings: MarketRegretSettings,
+    lists: Mapping[str, MeasuredList],
+    grids: Mapping[str, ResponseSurface],
+    command: str,
+    console: Console,
+) -> MarketRegret:
+    """Design and score every mechanism in every market, draw the figure, write tables and section.
+
+    Args:
+        settings: What to compare.
+        lists: By name: each with every subset of its brands amplified or not. Their pairs and triples are markets.
+        grids: By name: surfaces that are markets as they are.
+        command: What the user typed, for run.json.
+        console: Told how far it is.
+    Raises:
+        ValueError: No market, a feature that was not measured, or a list without all its subsets.
+    """
+    markets = tuple(markets_of(settings, lists, grids))
+    if not markets:
+        raise ValueError("markets are needed: lists of subsets or grids of two or more brands, got none")
+    parse_priors(settings.prior)  # what does not fit is refused before anything is replaced
+    for market in markets:
+        market.surface.sell(settings.feature)
+    inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
+    run = Run(settings.folder, settings, inputs)
+    run.begin(command)
+    rows: list[Row] = []
+    for number, market in enumerate(markets, 1):
+        # a market's part depends on its own source alone, so that one more list leaves the others' as they are
+        own = Run(settings.folder, settings, {market.source: inputs[market.source]})
+        console.print(f"market {number} of {len(markets)}: {market.name} ({market.source})", soft_wrap=True)
+        rows += own.part(f"{market.source} {market.name}", partial(market_rows, settings, market))
+    draw(rows, settings.folder / FIGURE)
+    found = section(
+        opening(settings, rows),
+        rows,
+        {FIGURE: CAPTION},
+        tolerance=settings.tolerance,
+        seed=settings.seeds[0],
+        resamples=settings.resamples,
+    )
+    run.finish({"markets": rows}, found, command=command, console=console)
+    return MarketRegret(tuple(rows), found)
+
+
+FIGURE = "regret_over_crosstalk.png"
+CAPTION = (
+    "A point a market: the menu's exact regret (above) and IR violation (below) over its revenue, the affine "
+    "maximizer's beside it; bars are 95 % intervals over seeds and profiles, and a standard error of crosstalk."
+)
+
+
+def markets_of(
+    settings: MarketRegretSettings, lists: Mapping[str, MeasuredList], grids: Mapping[str, ResponseSurface]
+) -> Iterator[Market]:
+    """Yield the pairs and triples of every list, then the grids."""
+    for source, measured in lists.items():
+        for size in settings.sizes:
+            for bidders in itertools.combinations(range(measured.num_bidders), size):
+                yield Market(source, market_of(measured, bidders), is_grid=False)
+    for source, surface in grids.items():
+        yield Market(source, surface, is_grid=True)
+
+
+def market_rows(settings: MarketRegretSettings, market: Market) -> list[Row]:
+    """Return a market's rows, a user weight and mechanism each: designed on and paid by replicate A."""
+    priors = parse_priors(settings.prior)
+    view = market.surface.sell(settings.feature).replicate("A")
+    found, on_b = crosstalk(view), crosstalk(view.replicate("B"))
+    known: Row = {
+        "source": market.source,
+        "market": market.name,
+        "brands": view.num_bidders,
+        "is_grid": market.is_grid,
+        "crosstalk": found.value,
+        "crosstalk_standard_error": found.standard_error,
+        "crosstalk_net": found.net,
+        "crosstalk_on_b": on_b.value,
+        "lift": found.lift,
+    }
+    return [
+        known | row
+        for user_weight in settings.user_weights
+        for row in _mechanism_rows(settings, view, priors, user_weight, is_grid=market.is_grid)
+    ]
+
+
+def _mechanism_rows(
+    settings: MarketRegretSettings, view: ResponseSurface, priors: Priors, user_weight: float, *, is_grid: bool
+) -> Iterator[Row]:
+    by_mechanism: dict[str, list[Row]] = {}
+    for seed in settings.seeds:
+        truth = drawn_truth(view, priors, settings.draws, 1000 + seed, contexts=range(len(view.contexts)))
+        best = best_objective(view, priors, truth, user_weight)
+        for name, mechanism in _mechanisms(settings, view, priors, user_weight, seed, is_grid=is_grid).items():
+            row = scored(
+                mechanism,
+                view,
+                truth,
+                user_weight,
+                best,
+                regret_draws=settings.regret_draws,
+                regret_budget=settings.regret_budget,
+                high=largest_bid(view, priors),
+            )
+            by_mechanism.setdefault(name, []).append(row)
+    optimum = pooled(by_mechanism[OPTIMUM])
+    for name, rows in by_mechanism.items():
+        found = pooled(rows)
+        more: Row = {"user_weight": user_weight, "mechanism": name, "is_sold": is_sold(optimum["objective"])}
+        for quantity in ("regret", "ir_violation"):
+            share = ratio(found, quantity)
+            more[f"{quantity}_of_revenue"] = None if share is None else share[0]
+            more[f"{quantity}_of_revenue_standard_error"] = None if share is None else share[1]
+        yield more | found
+
+
+def _mechanisms(
+    settings: MarketRegretSettings,
+    view: ResponseSurface,
+    priors: Priors,
+    user_weight: float,
+    seed: int,
+    *,
+    is_grid: bool,
+) -> dict[str, Mechanism]:
+    return rivals(
+        view,
+        priors,
+        user_weight,
+        seed=seed,
+        entries=settings.grid_entries if is_grid else settings.entries,
+        menu_steps=settings.grid_menu_steps if is_grid else settings.menu_steps,
+        menu_batch=settings.menu_batch,
+        affine_steps=settings.affine_steps,
+    )
+
+
+def opening(settings: MarketRegretSettings, rows: Sequence[Row]) -> str:
+    """Say which markets there are, what is sold in them, and what crosstalk means."""
+    markets = dict.fromkeys((row["source"], row["market"]) for row in rows)
+    sources = dict.fromkeys(row["source"] for row in rows)
+    return (
+        f"{len(markets)} markets from {', '.join(f'`{name}`' for name in sources)}: every pair and triple of a list of "
+        f"measured subsets, and grids as they are. `{settings.feature}` is sold, valuations {settings.prior}, truthful "
+        "bids; every mechanism is designed on replicate A and paid by it, so regret is the rule's own and not the "
+        f"measurement's. Means over {len(settings.seeds)} seeds of training and {rows[0]['n']:,} profiles, regret "
+        f"(the largest among bidders) over {rows[0]['regret_n']:,}, ± one standard error. Crosstalk is the share of "
+        "what brands could buy alone that is moved when all are amplified: Σ|e(all on) − e(own only)| / Σ(e(own only) "
+        "− e(null)) over contexts and brands."
+    )

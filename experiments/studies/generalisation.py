@@ -1,0 +1,193 @@
+"""Across prompts: how well replicate A predicts B, what designs on A keep on B, and in a context that none of them saw.
+
+auctionsim auction generalisation --out runs/generalisation
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from auctionsim.comparison import largest_bid
+from auctionsim.experiments.figures.generalisation import draw
+from auctionsim.experiments.running.run import Row, Run, Section
+from auctionsim.experiments.running.sub_surfaces import in_contexts
+from auctionsim.experiments.tables.generalisation import EVERY, KNOWN, UNSEEN, section
+from auctionsim.experiments.tables.replicate_agreement import agreement
+from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, pooled, rivals, scored
+from auctionsim.mechanisms import Mechanism
+from auctionsim.priors import Priors, parse_priors
+from auctionsim.substrates import ResponseSurface
+
+
+@dataclass(frozen=True)
+class GeneralisationSettings:
+    """What is compared.
+
+    Attributes:
+        folder: Run folder; every surface's parts are kept in it.
+        feature: What is sold.
+        prior: Valuations, as text.
+        user_weight: λ.
+        seeds: Of training and profiles; one run of everything each.
+        draws: Profiles for the means.
+        regret_draws: Profiles among them that regret is looked for on.
+        regret_budget: Misreports tried for each, where regret is searched.
+        entries: Of the menus.
+        menu_steps: Of their training.
+        menu_batch: Profiles a step of it.
+        affine_steps: Of the affine maximizer's training; it starts near its end.
+    """
+
+    folder: Path
+    feature: str = "slot_probability"
+    prior: str = "uniform:0,1"
+    user_weight: float = 1.0
+    seeds: tuple[int, ...] = (0, 1)
+    draws: int = 2048
+    regret_draws: int = 256
+    regret_budget: int = 448
+    entries: int = 6
+    menu_steps: int = 150
+    menu_batch: int = 512
+    affine_steps: int = 20
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise ValueError("one seed at least is needed, got none")
+
+
+class Generalisation(NamedTuple):
+    """What was found.
+
+    Attributes:
+        agreement: One row a surface, context and quantity: how well A predicts B.
+        deployed: One row a surface, context paid in, way of design and mechanism, pooled over seeds, all paid by B.
+        section: Of the results.
+    """
+
+    agreement: tuple[Row, ...]
+    deployed: tuple[Row, ...]
+    section: Section
+
+
+def main(
+    settings: GeneralisationSettings, surfaces: Mapping[str, ResponseSurface], command: str, console: Console
+) -> Generalisation:
+    """Compare the replicates, design on A, deploy on B, draw, and write tables and section.
+
+    Args:
+        settings: What to compare.
+        surfaces: By name; two or more contexts each.
+        command: What the user typed, for run.json.
+        console: Told how far it is.
+    Raises:
+        ValueError: No surface, a single context, or a feature that was not measured.
+    """
+    if not surfaces:
+        raise ValueError("one surface at least is needed, got none")
+    for name, surface in surfaces.items():
+        surface.sell(settings.feature)  # an unknown one is refused before anything is replaced
+        if len(surface.contexts) < 2:
+            raise ValueError(f"one context is left out of two or more, {name!r} has {len(surface.contexts)}")
+    parse_priors(settings.prior)
+    run = Run(settings.folder, settings, {name: surface.digest for name, surface in surfaces.items()})
+    run.begin(command)
+    agree, deployed = [], []
+    for name, surface in surfaces.items():
+        own = Run(settings.folder, settings, {name: surface.digest})
+        console.print(f"{name}: A against B, and designs on A paid by B", soft_wrap=True)
+        agree += [{"surface": name, **row} for row in agreement(surface)]
+        deployed += own.part(f"{name} deployed", partial(deployed_rows, settings, name, surface))
+    figures = {FIGURE: CAPTION}
+    draw(deployed, settings.folder / FIGURE)
+    said = section(opening(settings, deployed), agree, deployed, figures)
+    run.finish({"agreement": agree, "deployed": deployed}, said, command=command, console=console)
+    return Generalisation(tuple(agree), tuple(deployed), said)
+
+
+FIGURE = "generalisation.png"
+CAPTION = (
+    "Share of B's own optimum and regret on B, a panel a surface, by the context that is paid in: designed on A with "
+    "that context (full) and on A's other contexts only (open); bars are 95 % intervals."
+)
+
+
+def deployed_rows(settings: GeneralisationSettings, name: str, surface: ResponseSurface) -> list[Row]:
+    """Return a surface's rows: mechanisms designed on A, in all contexts and in all but one, paid by B."""
+    found: dict[tuple[str, str, str], list[Row]] = {}
+    for seed in settings.seeds:
+        for key, row in _seed_rows(settings, surface.sell(settings.feature), seed):
+            found.setdefault(key, []).append(row)
+    return [
+        {"surface": name, "context": context, "designed": designed, "mechanism": mechanism, **pooled(rows)}
+        for (context, designed, mechanism), rows in found.items()
+    ]
+
+
+def _seed_rows(
+    settings: GeneralisationSettings, sold: ResponseSurface, seed: int
+) -> Iterator[tuple[tuple[str, str, str], Row]]:
+    priors = parse_priors(settings.prior)
+    every = range(len(sold.contexts))
+    known = _designed(settings, sold.replicate("A"), priors, seed)
+    for paid_in in (None, *every):
+        context = EVERY if paid_in is None else sold.contexts[paid_in]
+        told = tuple(every) if paid_in is None else (paid_in,)
+        for mechanism, row in _scored(settings, known, sold.replicate("B"), priors, seed, told):
+            yield (context, KNOWN, mechanism), row
+        if paid_in is None:
+            continue
+        # nobody says which context it is: the rule is the one for the mean of the contexts that it knows
+        others = in_contexts(sold, [each for each in every if each != paid_in]).replicate("A")
+        alone = in_contexts(sold, [paid_in]).replicate("B")
+        for mechanism, row in _scored(settings, _designed(settings, others, priors, seed), alone, priors, seed, None):
+            yield (context, UNSEEN, mechanism), row
+
+
+def _designed(
+    settings: GeneralisationSettings, view: ResponseSurface, priors: Priors, seed: int
+) -> dict[str, Mechanism]:
+    return rivals(
+        view,
+        priors,
+        settings.user_weight,
+        seed=seed,
+        entries=settings.entries,
+        menu_steps=settings.menu_steps,
+        menu_batch=settings.menu_batch,
+        affine_steps=settings.affine_steps,
+    )
+
+
+def _scored(
+    settings: GeneralisationSettings,
+    mechanisms: Mapping[str, Mechanism],
+    paid_by: ResponseSurface,
+    priors: Priors,
+    seed: int,
+    contexts: tuple[int, ...] | None,
+) -> Iterator[tuple[str, Row]]:
+    truth = drawn_truth(paid_by, priors, settings.draws, 1000 + seed, contexts=contexts)
+    best = best_objective(paid_by, priors, truth, settings.user_weight)
+    sizes = {"regret_draws": settings.regret_draws, "regret_budget": settings.regret_budget}
+    for name, mechanism in mechanisms.items():
+        yield (
+            name,
+            scored(mechanism, paid_by, truth, settings.user_weight, best, **sizes, high=largest_bid(paid_by, priors)),
+        )
+
+
+def opening(settings: GeneralisationSettings, deployed: Sequence[Row]) -> str:
+    """Say what is sold, and how mechanisms are designed and paid."""
+    return (
+        f"`{settings.feature}` is sold at user weight {settings.user_weight:g}, valuations {settings.prior}, truthful "
+        "bids. Mechanisms are designed on A and paid by B, in all contexts and in each by itself; in each also "
+        "designed on A's other contexts only, the mechanism not being told where it is (it takes the mean of those it "
+        f"knows). The share is of the optimum that knows B and the context; regret is the largest among bidders; "
+        f"means over {len(settings.seeds)} seeds, ± one standard error, {deployed[0]['n']:,} profiles, "
+        f"{deployed[0]['regret_n']:,} for regret."
+    )

@@ -1,0 +1,92 @@
+"""What ships with the package besides the measured surface, made anew: trained mechanisms, and the surface's neurons.
+
+    python -m auctionsim.experiments.studies.shipped_mechanisms [--out FOLDER] [--neurons]
+
+Everything follows from the seed and the surface's provenance, so a later surface gets its files by the same command.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auctionsim.brands import parse_brands
+from auctionsim.data import DEFAULT_SURFACE
+from auctionsim.envs.live import packaged_surface
+from auctionsim.envs.settings import PRIOR, USER_WEIGHT
+from auctionsim.mechanisms import Mechanism, save_mechanism, train_affine_maximizer, train_menu
+from auctionsim.substrates import ResponseSurface
+
+SEED = 0
+WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@3")  # surfaces that example replies are shown under
+DATA = Path(str(resources.files("auctionsim.data")))
+
+
+def trained(surface: ResponseSurface) -> dict[str, Mechanism]:
+    """Return the mechanisms behind the neuron ids, with the trainers' default settings."""
+    return {
+        "menu": train_menu(surface, PRIOR, USER_WEIGHT, seed=SEED),
+        "affine": train_affine_maximizer(surface, PRIOR, USER_WEIGHT, seed=SEED),
+    }
+
+
+def save_mechanisms(folder: Path) -> list[Path]:
+    """Train and write one file a mechanism: KIND.SURFACE.safetensors."""
+    paths = []
+    for kind, mechanism in trained(packaged_surface()).items():
+        paths.append(folder / f"{kind}.{DEFAULT_SURFACE}.safetensors")
+        save_mechanism(mechanism, paths[-1])
+    return paths
+
+
+def save_neurons(folder: Path, name: str) -> Path:
+    """Identify the brands' neurons as it was done for a packaged surface, and write them: SURFACE.safetensors.
+
+    Args:
+        folder: Where the file goes.
+        name: Of the surface.
+    Raises:
+        ValueError: The neurons found are not those that the surface was measured with.
+    """
+    from auctionsim.language_models import load_model
+    from auctionsim.neurons import identify
+    from auctionsim.prompts import build_prompts
+
+    surface = ResponseSurface.packaged(name)
+    how = surface.provenance
+    model = load_model(how["model"].rpartition(":")[0])
+    surface.require_model(model.identity)
+    prompts = build_prompts(how["category"])
+    if prompts.digest != how["prompts"]:
+        raise ValueError(f"{name} was measured on other prompts than this version's: its neurons differ")
+    brands = parse_brands(",".join("|".join(names) for names in how["brands"]))
+    most = int(surface.grids[0].values[-1])
+    neurons = identify(
+        model,
+        brands,
+        prompts.split("identify"),
+        method=how["method"],
+        num_neurons=most,
+        seed=how["settings"]["seed"],
+    )
+    if neurons.digest != how["neurons"]:
+        raise ValueError(f"found the neurons {neurons.digest}, but {name} was measured with {how['neurons']}")
+    path = folder / f"{name}.safetensors"
+    neurons.save(path)
+    return path
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where the folders mechanisms and neurons lie.")] = DATA,
+    neurons: Annotated[bool, typer.Option(help="Identify the neurons too: minutes, needs the model.")] = False,
+) -> None:
+    """Make the files."""
+    for path in save_mechanisms(out / "mechanisms"):
+        typer.echo(path)
+    for name in WITH_NEURONS if neurons else ():
+        typer.echo(save_neurons(out / "neurons", name))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""What a study concludes from what it measured: rows, tables in markdown, and verdicts by stated rules."""

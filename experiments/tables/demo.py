@@ -1,0 +1,287 @@
+"""The demo's stages on a measured surface: each is kept once it is finished, and taken up again after a stop."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from auctionsim.agents.ppo import Running
+from auctionsim.comparison import best_single_setting, compare, estimate, trade_off
+from auctionsim.experiments.running.demo_settings import DemoSettings
+from auctionsim.experiments.running.kept_stages import as_row, kept_stage, record_from
+from auctionsim.experiments.running.preparation import Stages, Tick, slug
+from auctionsim.experiments.running.run import Row, Run
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR, rival_mechanisms
+from auctionsim.experiments.tables.menu_options import menu_options
+from auctionsim.language_models import LanguageModel
+from auctionsim.mechanisms import (
+    VCG,
+    Mechanism,
+    MenuAuction,
+    PayAsBid,
+    VirtualWelfareMaximizer,
+    load_mechanism,
+    save_mechanism,
+)
+from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.neurons import BrandNeurons
+from auctionsim.prompts import PromptSet
+from auctionsim.report.records import (
+    Confirmation,
+    LearningPoint,
+    MechanismRow,
+    MenuOption,
+    ReplyPair,
+    TradeOffPoint,
+)
+from auctionsim.substrates import ResponseSurface
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+
+
+class Carried(NamedTuple):
+    """What the stages found, under the names that the report's findings have.
+
+    Attributes:
+        replies: Pairs, untouched and boosted.
+        confirmations: One a brand.
+        menu: Its entries with a reply under each.
+        mechanisms: One row a mechanism and replicate.
+        trade_off: One point a mechanism, replicate and user weight.
+        learning: One point an iteration, bidder and auction.
+        training: Of the menu.
+    """
+
+    replies: tuple[ReplyPair, ...]
+    confirmations: tuple[Confirmation, ...]
+    menu: tuple[MenuOption, ...]
+    mechanisms: tuple[MechanismRow, ...]
+    trade_off: tuple[TradeOffPoint, ...]
+    learning: tuple[LearningPoint, ...]
+    training: tuple[TrainingPoint, ...]
+
+
+def carry_out(
+    settings: DemoSettings, run: Run, surface: ResponseSurface, live: LanguageModelSubstrate, stages: Stages
+) -> Carried:
+    """Carry out what is not kept yet, and return all of it.
+
+    Args:
+        settings: Of the demo.
+        run: Keeps every stage, under all that they depend on.
+        surface: As it was measured.
+        live: The model on held-out prompts.
+        stages: Shows bars, notes times.
+    """
+    sold = surface.sell(settings.sold_feature)
+    confirmations, replies = _confirm(settings, run, surface, live, stages)
+    mechanisms = _designed(settings, run, sold, stages)
+    menu = mechanisms[MENU]
+    assert isinstance(menu, MenuAuction)
+    names = [brand.name for brand in settings.brands]
+    options = kept_stage(
+        run,
+        stages,
+        "the menu's replies",
+        "menu replies",
+        1,
+        lambda _: [option._asdict() for option in menu_options(menu, sold, PRIOR, names, live)],
+    )
+    rows = kept_stage(
+        run,
+        stages,
+        "mechanisms and regret",
+        "mechanisms",
+        2 * len(mechanisms),
+        lambda tick: [as_row(row) for row in _compared(settings, sold, mechanisms, tick)],
+    )
+    return Carried(
+        replies=replies,
+        confirmations=confirmations,
+        menu=tuple(MenuOption(**row) for row in options),
+        mechanisms=tuple(record_from(MechanismRow, row) for row in rows),
+        trade_off=_trade_off(settings, run, sold, stages),
+        learning=_learn(settings, run, sold, mechanisms, stages),
+        training=menu.history,
+    )
+
+
+def held_out(
+    settings: DemoSettings, model: LanguageModel, neurons: BrandNeurons, prompts: PromptSet
+) -> LanguageModelSubstrate:
+    """Return the live model on prompts and seeds that nothing was chosen on."""
+    measured = settings.measurement
+    return LanguageModelSubstrate(
+        model,
+        neurons,
+        prompts.split("test"),
+        num_neurons=int(measured.num_neurons[-1]),
+        amplification=measured.amplification[-1],
+        max_new_tokens=measured.max_new_tokens,
+        temperature=measured.temperature,
+        seed=measured.seed + 1_000_003,
+    )
+
+
+def _confirm(
+    settings: DemoSettings, run: Run, surface: ResponseSurface, live: LanguageModelSubstrate, stages: Stages
+) -> tuple[tuple[Confirmation, ...], tuple[ReplyPair, ...]]:
+    """Measure each brand's best setting anew, beside the untouched model, and keep the first reply of each context."""
+    limit = settings.user_loss_limit
+    careful = 0.8 * limit  # held-out prompts may cost more than those that the setting is chosen on
+    chosen = [best_single_setting(surface, i, "hits", careful) for i in range(len(settings.brands))]
+    prompts = [(c, p, text) for c, some in enumerate(live.prompts.prompts) for p, text in enumerate(some)]
+    confirmations, pairs = [], []
+    stage = "held-out replies"
+    with stages.stage(stage, len(prompts) * sum(setting is not None for setting in chosen)) as tick:
+        for bidder, (brand, setting) in enumerate(zip(settings.brands, chosen, strict=True)):
+            if setting is None:
+                confirmations.append(_nothing_found(brand.name, limit))
+                continue
+            neurons, factor = setting.tolist()
+            batches = []
+            for context, number, prompt in prompts:
+                part = f"reply bidder {bidder} context {context} prompt {number}"
+                seconds = run.kept_seconds(part)
+                ask = partial(_asked, settings, live, bidder, setting, (context, number), prompt)
+                (batch,) = run.part(part, ask)
+                batches.append(batch)
+                if seconds is not None:
+                    stages.kept(stage, seconds, shown=False)
+                if number == 0:
+                    pairs.append(ReplyPair(brand.name, prompt, neurons, factor, batch["untouched"], batch["boosted"]))
+                tick()
+            confirmations.append(_confirmation(brand.name, setting, batches, limit))
+    return tuple(confirmations), tuple(pairs)
+
+
+def _asked(
+    settings: DemoSettings,
+    live: LanguageModelSubstrate,
+    bidder: int,
+    setting: Tensor,
+    place: tuple[int, int],
+    prompt: str,
+) -> list[Row]:
+    """Return what one prompt's replies are worth to a brand, untouched and boosted, and the first two of them."""
+    allocation = live.null_allocation(2, dtype=torch.float64)
+    allocation[1, bidder] = setting
+    batch = live.replies(prompt, allocation, place, settings.confirm_samples)
+    hits = batch.numbers("hits")[:, bidder].view(2, -1)
+    return [
+        {
+            "hits_untouched": hits[0].tolist(),
+            "hits_boosted": hits[1].tolist(),
+            "user_loss": batch.numbers("kl").view(2, -1)[1].tolist(),
+            "untouched": batch.texts[0],
+            "boosted": batch.texts[settings.confirm_samples],
+        }
+    ]
+
+
+def _confirmation(brand: str, setting: Tensor, batches: list[Row], limit: float) -> Confirmation:
+    untouched, boosted, loss = (
+        torch.tensor([value for batch in batches for value in batch[name]], dtype=torch.float64)
+        for name in ("hits_untouched", "hits_boosted", "user_loss")
+    )
+    gain = estimate(boosted - untouched)
+    found = gain.mean > 2 * (gain.standard_error or math.inf) and float(loss.mean()) < limit
+    neurons, factor = setting.tolist()
+    return Confirmation(
+        brand, neurons, factor, estimate(untouched), estimate(boosted), gain, estimate(loss), limit, found
+    )
+
+
+def _nothing_found(brand: str, limit: float) -> Confirmation:
+    return Confirmation(brand, None, None, None, None, None, None, limit, found=False)
+
+
+def _mechanisms(settings: DemoSettings, surface: ResponseSurface, user_weight: float) -> dict[str, Mechanism]:
+    return rival_mechanisms(
+        surface, user_weight, seed=settings.seed, entries=settings.menu_entries, steps=settings.menu_steps
+    )
+
+
+def _designed(settings: DemoSettings, run: Run, sold: ResponseSurface, stages: Stages) -> dict[str, Mechanism]:
+    """Return the mechanisms at the demo's user weight; the learned ones are kept in files beside the parts."""
+    files = {name: run.parts / f"{slug(name)}.safetensors" for name in (AFFINE, MENU)}
+    weight = settings.user_weight
+
+    def learn(_: Tick) -> list[Row]:
+        made = _mechanisms(settings, sold, weight)
+        for name, path in files.items():
+            save_mechanism(made[name], path)
+        return []
+
+    kept_stage(run, stages, "training the menu", "designed", 1, learn)
+    return {
+        OPTIMUM: VirtualWelfareMaximizer(sold, PRIOR, weight),
+        **{name: load_mechanism(path, sold) for name, path in files.items()},
+        "VCG": VCG(sold, weight),
+        PAY_AS_BID: PayAsBid(sold, weight),
+    }
+
+
+def _compared(
+    settings: DemoSettings, sold: ResponseSurface, mechanisms: dict[str, Mechanism], tick: Tick
+) -> list[MechanismRow]:
+    return compare(mechanisms, sold, PRIOR, settings.user_weight, seed=settings.seed, draws=4096, progress=tick)
+
+
+def _trade_off(settings: DemoSettings, run: Run, sold: ResponseSurface, stages: Stages) -> tuple[TradeOffPoint, ...]:
+    """Sweep the user weight, a weight kept at a time."""
+    points: list[TradeOffPoint] = []
+    for weight in settings.user_weights:
+
+        def swept(tick: Tick, weight: float = weight) -> list[Row]:
+            found = trade_off(
+                lambda surface_a, at: _mechanisms(settings, surface_a, at),
+                sold,
+                PRIOR,
+                (weight,),
+                seed=settings.seed,
+                progress=tick,
+            )
+            return [point._asdict() for point in found]
+
+        rows = kept_stage(run, stages, f"trade-off, user weight {weight:g}", f"trade-off {weight!r}", 1, swept)
+        points += [TradeOffPoint(**row) for row in rows]
+    return tuple(points)
+
+
+def _learn(
+    settings: DemoSettings, run: Run, surface: ResponseSurface, mechanisms: Mapping[str, Mechanism], stages: Stages
+) -> tuple[LearningPoint, ...]:
+    """Train two PPO bidders under the truthful optimum and under pay-as-bid, on RLlib; either training is kept."""
+    points: list[LearningPoint] = []
+    for label in (OPTIMUM, PAY_AS_BID):
+        stage = f"bidders: {label.split(' (')[0]}"
+        trained = partial(_trained, settings, surface, mechanisms[label], label)
+        rows = kept_stage(run, stages, stage, stage, settings.learning_iterations, trained)
+        points += [LearningPoint(**row) for row in rows]
+    return tuple(points)
+
+
+def _trained(
+    settings: DemoSettings, surface: ResponseSurface, mechanism: Mechanism, label: str, tick: Tick
+) -> list[Row]:
+    from auctionsim.agents.ppo import train_ppo
+    from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
+
+    names = [brand.name for brand in settings.brands]
+    trained = train_ppo(
+        register_envs(),
+        {"mechanism": mechanism, "substrate": surface, "priors": PRIOR},
+        [[1.0]] * len(names),
+        seed=settings.seed,
+        iterations=settings.learning_iterations,
+        running=Running(env_runner=NeuronAuctionEnvRunner),
+        progress=lambda _: tick(),
+    )
+    return [
+        LearningPoint(label, step.iteration, name, utility, ratio)._asdict()
+        for step in trained.curve
+        for name, utility, ratio in zip(names, step.utility, step.bid_ratio, strict=True)
+    ]
