@@ -88,6 +88,8 @@ def main() -> int:
     print(f"replies: {len(here['replies'])}, the same tokens: {same_replies}")
     print(f"numbers: {3 * len(old)} of the other checkout, {3 * len(lacking)} lacking here, differing {len(differing)}")
     print(f"largest difference: {largest}")
+    for place in differing:
+        print(f"    {place}: {old[place]} there, {new[place]} here")
     return 0 if same_replies and not lacking and not differing else 1
 
 

@@ -50,7 +50,8 @@ def live_substrate(live: Live) -> View:
         ModelUnavailableError: No such model here.
         ValueError: Another model than the measured one, or no neurons ship with this surface.
     """
-    from auctionsim.substrates.language_model import LanguageModelSubstrate, Manner
+    from auctionsim.substrates.language_model import LanguageModelSubstrate
+    from auctionsim.substrates.manner import Manner
 
     surface = packaged_surface()
     model = _loaded(live.model, live.device, live.dtype)

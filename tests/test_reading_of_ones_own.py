@@ -16,7 +16,8 @@ from auctionsim.measurement.second_pass import SecondPass, gather_values
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.mechanisms import VCG
 from auctionsim.readings import names, unregister
-from auctionsim.substrates.language_model import LanguageModelSubstrate, Manner
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 from auctionsim.testing import fake_language_model
 
 SHOUTS = '''

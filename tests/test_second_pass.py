@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def stored(run: Path) -> StoredReplies:
 def short_words() -> Iterator[None]:
     """A diagnostic that scores no text without letters."""
 
-    def read(replies: Any, brands: Any) -> list[Any]:  # noqa: ARG001
+    def read(replies: Any, brands: Any) -> list[Any]:
         texts = [reply.text for reply in replies]
         return [float(len(text)) if any(map(str.isalpha, text)) else Unscored("no letter") for text in texts]
 
@@ -51,7 +51,7 @@ def short_words() -> Iterator[None]:
     unregister("distinct")
 
 
-def _distinct(replies: Any, brands: Any) -> float:  # noqa: ARG001
+def _distinct(replies: Any, brands: Any) -> float:
     assert len({reply.prompt for reply in replies}) == 1
     return float(len({reply.text for reply in replies}))
 
@@ -102,7 +102,7 @@ def test_passes_give_what_was_measured(stored: StoredReplies, run: Path, tmp_pat
 class _Counted(PartReader):
     """Counts the parts that are read, and stops before one of them."""
 
-    parts: list[Any] = []
+    parts: ClassVar[list[Any]] = []
     stop_at = -1
 
     def __call__(self, part: Any) -> Any:

@@ -10,7 +10,7 @@ from auctionsim.readings.intent import LEADS, Lead
 from auctionsim.readings.passes import SamplingLaw
 from auctionsim.readings.registry import reading
 from auctionsim.readings.standard import STANDARD
-from auctionsim.substrates.language_model import Manner
+from auctionsim.substrates.manner import Manner
 from auctionsim.substrates.surface import LeverGrid
 
 

@@ -1,7 +1,7 @@
 """Readings of one model's replies as they are sampled: scorers are made once, passes are shared."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,9 +21,40 @@ from auctionsim.readings.protocol import (
     TextReading,
     Value,
 )
-from auctionsim.readings.values import checked_values, read_passes, read_set, read_texts
+from auctionsim.readings.registry import reading
+from auctionsim.readings.values import as_tensor, checked_values, read_passes, read_set, read_texts
 
 _R = TypeVar("_R", bound=Reading)
+
+
+class ReplyBatch(NamedTuple):
+    """Sampled replies to one prompt and what they are worth.
+
+    Attributes:
+        replies: One per row.
+        values: By reading, a value per row.
+        num_brands: How many numbers a value per brand has.
+    """
+
+    replies: list[Reply]
+    values: dict[str, list[Value]]
+    num_brands: int
+
+    @property
+    def texts(self) -> list[str]:
+        """The replies' texts, one per row."""
+        return [one.text for one in self.replies]
+
+    @property
+    def lengths(self) -> Tensor:
+        """The replies' tokens: (row,)."""
+        return torch.tensor([one.length for one in self.replies])
+
+    def numbers(self, name: str) -> Tensor:
+        """Return a reading's values, float64, NaN where unscored: (row, brand) where it is per brand, else (row,)."""
+        per_brand = reading(name).per == "brand"
+        found = as_tensor(self.values[name], self.num_brands if per_brand else 1)
+        return found if per_brand else found.squeeze(1)
 
 
 class ReadingSet:
@@ -38,17 +69,17 @@ class ReadingSet:
     """
 
     def __init__(self, readings: Sequence[Reading], inputs: ScorerInputs, law: SamplingLaw) -> None:
-        for reading in readings:
-            reading.refuse(law)
+        for one in readings:
+            one.refuse(law)
         self.readings, self.law, self.inputs = tuple(readings), law, inputs
         self._scorers: dict[Any, Scorer] = {}
-        for reading in self.of(PromptReading):
-            if reading.scorer not in self._scorers:
-                self._scorers[reading.scorer] = reading.scorer(inputs)
+        for one in self.of(PromptReading):
+            if one.scorer not in self._scorers:
+                self._scorers[one.scorer] = one.scorer(inputs)
 
     def of(self, kind: type[_R]) -> list[_R]:
         """Return the readings of one kind, in order."""
-        return [reading for reading in self.readings if isinstance(reading, kind)]
+        return [one for one in self.readings if isinstance(one, kind)]
 
     @property
     def longest(self) -> int:
@@ -70,21 +101,27 @@ class ReadingSet:
     def values(self, replies: Sequence[Reply], judgements: dict[str, Tensor]) -> dict[str, list[Value]]:
         """Return each reply's values by reading: of the text, and of passes that were taken already."""
         brands, found = self.inputs.brands, dict[str, list[Value]]()
-        for reading in self.readings:
-            if isinstance(reading, TextReading) and reading.per != "set":
-                found[reading.name] = read_texts(reading, replies, brands)
-            elif isinstance(reading, ModelReading):
-                listed = judgements[reading.name].tolist()
-                found[reading.name] = checked_values(reading, listed, len(replies), len(brands))
+        for one in self.readings:
+            if isinstance(one, TextReading) and one.per != "set":
+                found[one.name] = read_texts(one, replies, brands)
+            elif isinstance(one, ModelReading):
+                listed = judgements[one.name].tolist()
+                found[one.name] = checked_values(one, listed, len(replies), len(brands))
         return found
 
     def sets(self, replies: Sequence[Reply]) -> dict[str, Value]:
         """Return the value by reading of all replies to one prompt under one intervention."""
-        found = [reading for reading in self.of(TextReading) if reading.per == "set"]
-        return {reading.name: read_set(reading, replies, self.inputs.brands) for reading in found}
+        found = [one for one in self.of(TextReading) if one.per == "set"]
+        return {one.name: read_set(one, replies, self.inputs.brands) for one in found}
 
     def _parts(self, scores: dict[Any, Any]) -> dict[str, Tensor]:
-        return {reading.name: reading.part(scores[reading.scorer]) for reading in self.of(PromptReading)}
+        found = {one.name: one.part(scores[one.scorer]) for one in self.of(PromptReading)}
+        wanted = (len(self.inputs.stems), len(self.inputs.brands))
+        for name, values in found.items():
+            if tuple(values.shape[1:]) != wanted:
+                raise ValueError(f"the reading {name} must score (row, stem, brand) as (…, {wanted[0]}, {wanted[1]}), "
+                                 f"got {tuple(values.shape)}")  # fmt: skip
+        return found
 
 
 @torch.inference_mode()

@@ -1,6 +1,5 @@
 """The live language model as a substrate: what an allocation does is measured when it is asked for."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,82 +13,12 @@ from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
-from auctionsim.readings.intent import LEADS, Lead
-from auctionsim.readings.live import ReadingSet
+from auctionsim.readings.live import ReadingSet, ReplyBatch
 from auctionsim.readings.passes import BegunReplies, SamplingLaw, begin
-from auctionsim.readings.protocol import IS_ONE, LOWER, Reply, ScorerInputs, Value
+from auctionsim.readings.protocol import IS_ONE, LOWER, Reply, ScorerInputs
 from auctionsim.readings.registry import reading
-from auctionsim.readings.standard import STANDARD
-from auctionsim.readings.values import as_tensor
+from auctionsim.substrates.manner import STANDARD_MANNER, Manner
 from auctionsim.substrates.protocol import BaseSubstrate, Lever, Observation
-
-POSITIONS = ("reply", "all")
-
-
-class ReplyBatch(NamedTuple):
-    """Sampled replies to one prompt and what they are worth.
-
-    Attributes:
-        replies: One per row.
-        values: By reading, a value per row.
-        num_brands: How many numbers a value per brand has.
-    """
-
-    replies: list[Reply]
-    values: dict[str, list[Value]]
-    num_brands: int
-
-    @property
-    def texts(self) -> list[str]:
-        """The replies' texts, one per row."""
-        return [one.text for one in self.replies]
-
-    @property
-    def lengths(self) -> Tensor:
-        """The replies' tokens: (row,)."""
-        return torch.tensor([one.length for one in self.replies])
-
-    def numbers(self, name: str) -> Tensor:
-        """Return a reading's values, float64, NaN where unscored: (row, brand) where it is per brand, else (row,)."""
-        per_brand = reading(name).per == "brand"
-        found = as_tensor(self.values[name], self.num_brands if per_brand else 1)
-        return found if per_brand else found.squeeze(1)
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How neurons are amplified, replies drawn and read, apart from the levers and the counts.
-
-    Attributes:
-        mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
-        positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
-            before; "all" touches the whole prompt, too.
-        top_p: In (0, 1]: replies are sampled from each token's nucleus of this probability; 1 leaves every token in.
-        leads: What `intent` is read after; none: `intent` is not measured, and is no feature.
-        readings: Names of readings besides the standard ones (`auctionsim.readings`).
-        rows: Replies that `observe` decodes in one batch; more take several.
-    """
-
-    mode: str = "multiply"
-    positions: str = "reply"
-    top_p: float = 1.0
-    leads: tuple[Lead, ...] = LEADS
-    readings: tuple[str, ...] = ()
-    rows: int = 128
-
-    def __post_init__(self) -> None:
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p}")
-        if self.positions not in POSITIONS:
-            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {self.positions!r}")
-        checked_count(self.rows, "rows")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All readings: the standard ones, then those besides."""
-        standard = tuple(name for name in STANDARD if self.leads or name != "intent")
-        return (*standard, *(name for name in self.readings if name not in standard))
-
 
 _Place = tuple[int, int]  # context and prompt
 
@@ -145,7 +74,7 @@ class LanguageModelSubstrate(BaseSubstrate):
         max_new_tokens: int = 48,
         temperature: float = 0.7,
         seed: int = 0,
-        manner: Manner = Manner(),
+        manner: Manner = STANDARD_MANNER,
     ) -> None:
         if neurons.model.rpartition(":")[2] != model.identity.rpartition(":")[2]:
             raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")

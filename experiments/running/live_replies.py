@@ -10,7 +10,8 @@ from auctionsim.language_models import load_model
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import build_prompts, read_prompts
 from auctionsim.substrates import ResponseSurface
-from auctionsim.substrates.language_model import LanguageModelSubstrate, Manner
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 
 
 def live_model(

@@ -21,7 +21,8 @@ from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons import BrandNeurons, neutral_kl
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.intent import Lead
-from auctionsim.substrates.language_model import LanguageModelSubstrate, Manner
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 from auctionsim.testing import fake_language_model
 
 HALF = fake_language_model(end_gain=2.5, dtype=torch.bfloat16)

@@ -15,7 +15,8 @@ from auctionsim.readings.intent import Lead
 from auctionsim.readings.repetition import repetition_rate
 from auctionsim.stems import STEMS
 from auctionsim.substrates import Substrate
-from auctionsim.substrates.language_model import LanguageModelSubstrate, Manner
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 from auctionsim.substrates.protocol import allocation_shape, contexts_of, is_separable
 from auctionsim.testing import fake_language_model
 
