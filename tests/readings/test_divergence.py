@@ -18,9 +18,10 @@ from auctionsim.language_models import (
 )
 from auctionsim.language_models.precision import computed_in_float32
 from auctionsim.measurement import MeasurementSettings
-from auctionsim.neurons import BrandNeurons, neutral_kl
+from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.intent import Lead
+from auctionsim.readings.neutral_kl import neutral_kl
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.manner import Manner
 from auctionsim.testing import fake_language_model
