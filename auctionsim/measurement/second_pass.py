@@ -35,7 +35,7 @@ ROWS = 64
 _PART, _VALUES, _VERSION = "auctionsim part of a second pass", "auctionsim values of a reading", 1
 
 
-class Part(NamedTuple):
+class ReplyPart(NamedTuple):
     """Replies `start` … `stop` of those to one prompt."""
 
     asked: Asked
@@ -52,7 +52,7 @@ class Part(NamedTuple):
 class PartValues(NamedTuple):
     """Values of a part's replies by reading; of a reading per set, one for each intervention's replies."""
 
-    part: Part
+    part: ReplyPart
     values: dict[str, list[Value]]
 
 
@@ -73,7 +73,7 @@ class PartReader:
         self.readings = [reading(name) for name in names]
         self._by_prompt = stored.by_prompt()
 
-    def __call__(self, part: Part) -> PartValues:
+    def __call__(self, part: ReplyPart) -> PartValues:
         """Take every reading of one part."""
         numbers = self._by_prompt[part.asked][part.start : part.stop]
         replies, brands = [self.stored.reply(number) for number in numbers], self.stored.brands
@@ -175,12 +175,12 @@ class SecondPass:
     # Work
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ReplyPart]:
         """All the work, in order."""
         found = []
         for asked, numbers in self.stored.by_prompt().items():
             size = ROWS if self.needs_model and not any(one.per == "set" for one in self.readings) else len(numbers)
-            found += [Part(asked, k, min(k + size, len(numbers))) for k in range(0, len(numbers), size)]
+            found += [ReplyPart(asked, k, min(k + size, len(numbers))) for k in range(0, len(numbers), size)]
         return found
 
     def values_file(self, name: str) -> Path:
@@ -233,7 +233,7 @@ class SecondPass:
         document = {"format": _PART, "version": _VERSION, "key": self._part_key, "part": result.part, "values": values}
         write_text(self._parts_folder / result.part.file_name, signed_json(document))
 
-    def _read(self, part: Part) -> dict[str, list[Value]] | None:
+    def _read(self, part: ReplyPart) -> dict[str, list[Value]] | None:
         path = self._parts_folder / part.file_name
         if not path.exists():
             return None
