@@ -20,6 +20,7 @@ from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.saved_substrates import described, refuse_another
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.training import TrainingPoint
@@ -27,7 +28,7 @@ from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPric
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
 from auctionsim.priors.saving import prior_from, prior_record
-from auctionsim.records import Record, shown
+from auctionsim.records import Record
 from auctionsim.storage import Stored, fill_network, read_stored, write_stored
 from auctionsim.substrates.lottery import Lottery
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
@@ -93,7 +94,7 @@ def save_mechanism(mechanism: Mechanism, path: str | os.PathLike[str]) -> None:
     record = {
         "kind": type(mechanism).__name__,
         "settings": state.settings,
-        "substrate": _described(mechanism.substrate),
+        "substrate": described(mechanism.substrate),
     }
     write_stored(path, Stored(record, {**state.arrays, **_samples(mechanism)}), FORMAT, VERSION)
 
@@ -106,7 +107,8 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
         substrate: The one it was made for; None for item rules.
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is truncated, damaged, or no mechanism; or the substrate is not the one it was saved with.
+        ValueError: The file is truncated, damaged, or no mechanism; or the substrate is not the one it was saved with,
+            or charges another loss.
     """
     stored = read_stored(path, FORMAT, VERSION)
     where = os.fspath(path)
@@ -118,8 +120,10 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
         mechanism = _MAKE[kind](Saved(stored), substrate)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
-    if _described(mechanism.substrate) != stored.record.get("substrate"):
-        raise ValueError(f"{where}: was saved with another substrate: {shown(stored.record.get('substrate'))}")
+    try:
+        refuse_another(stored.record.get("substrate"), mechanism.substrate)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     try:
         expected = _samples(mechanism, stored.arrays["sample_bids"])
     except (TypeError, ValueError) as error:
@@ -152,18 +156,6 @@ def _samples(mechanism: Mechanism, bids: Tensor | None = None) -> dict[str, Tens
     if mechanism.substrate is not None:
         found["sample_exposures"] = mechanism.substrate.exposure(outcome.allocation, context).clone()
     return found
-
-
-def _described(substrate: Substrate | None) -> dict[str, Any] | None:
-    if substrate is None:
-        return None
-    return {
-        "kind": type(substrate).__name__,
-        "num_bidders": substrate.num_bidders,
-        "features": list(substrate.features),
-        "levers": [list(lever) for lever in substrate.levers],
-        "contexts": list(contexts_of(substrate)),
-    }
 
 
 def _named(substrate: Substrate | None) -> str:
