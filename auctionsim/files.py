@@ -32,8 +32,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ValueError: A device, a pipe or a socket is there: putting a file in its place would end it for everybody.
 
     Example:
-        >>> with replacing(folder / "plan.json") as draft:
-        ...     draft.write_text("{}")
+        >>> import tempfile
+        >>> plan = Path(tempfile.mkdtemp()) / "plan.json"
+        >>> with replacing(plan) as draft:
+        ...     _ = draft.write_text("{}")
+        >>> plan.read_text()
+        '{}'
     """
     target = Path(os.path.realpath(path))
     _refuse_special(target, path)

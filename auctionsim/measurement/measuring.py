@@ -38,7 +38,7 @@ from auctionsim.substrates.surface import ResponseSurface
 
 
 class Progress(NamedTuple):
-    """How far a measurement is; `known` grows as rounds are opened."""
+    """Progress of a measurement in units; `known` grows as rounds are opened."""
 
     done: int
     known: int

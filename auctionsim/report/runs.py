@@ -17,7 +17,6 @@ from auctionsim.report import wording
 from auctionsim.report.figures import trade_off_figures
 from auctionsim.report.heat_maps import Switch
 from auctionsim.report.page import Board, template_tools
-from auctionsim.report.records import TradeOffPoint
 from auctionsim.report.run_records import (
     Card,
     Judged,
@@ -31,6 +30,7 @@ from auctionsim.report.run_records import (
     text_of,
     title_of,
 )
+from auctionsim.scoring.records import TradeOffPoint, titled
 from auctionsim.tables import read_parquet
 
 _log = logging.getLogger(__name__)
@@ -268,7 +268,7 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     }
     points = [
         TradeOffPoint(
-            mechanism=row.text("mechanism"),
+            mechanism=_titled(row),
             replicate=row.text("replicate"),
             user_weight=row.number("user_weight"),
             revenue=row.number("revenue"),
@@ -284,6 +284,12 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     figures = tuple(replace(figure, name=f"{key}-{figure.name}") for figure in trade_off_figures(points, 2))
     choices = tuple(sorted(figures[0].variants))
     return Board(f"{key}-trade-off", (Switch("replicate", choices, len(choices) - 1),), figures)
+
+
+def _titled(row: Record) -> str:
+    """Return a row's mechanism, with its recipe where that is not the full one; files of before do not say."""
+    recipe = row.text("recipe") if "recipe" in row else ""
+    return titled(row.text("mechanism"), recipe)
 
 
 def _market(row: Record) -> tuple[str, float]:

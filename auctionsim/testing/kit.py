@@ -1,4 +1,4 @@
-"""What a conformance kit is: named checks of one object, each drawn by Hypothesis, shrunk and reported as a sentence."""
+"""Conformance kits: named checks of one object, each drawn by Hypothesis, shrunk and reported as a sentence."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -54,6 +54,7 @@ class Check:
             database=None,
             derandomize=True,  # a check that fails must fail again
             report_multiple_bugs=False,
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # explaining is slow and printed nowhere
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         @hypothesis.given(self.cases)
@@ -64,6 +65,8 @@ class Check:
             holds()
         except BrokenClaimError as failure:
             raise BrokenClaimError(f"{self.name}: {failure}") from None
+        except Exception as error:  # what is checked may raise anything, and that is what is wrong with it
+            raise BrokenClaimError(f"{self.name}: raises {type(error).__name__}: {error}") from error
 
 
 def chosen(names: Sequence[str], skip: Collection[str]) -> list[str]:
