@@ -90,7 +90,7 @@ def say(
         f"{b.brand.name} {before} → {after}"
         for b, before, after in zip(boosts, said.hits_untouched, said.hits_boosted, strict=True)
     )
-    console.print(f"hits: {hits}; user loss {said.user_loss:.3f} nats a token")
+    console.print(f"hits: {hits}; user loss {said.user_loss:.3f} ({said.loss})")
 
 
 def study(

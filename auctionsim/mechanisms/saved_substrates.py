@@ -3,6 +3,7 @@
 from typing import Any
 
 from auctionsim.records import shown
+from auctionsim.substrates.offer import Offer
 from auctionsim.substrates.protocol import Substrate, charged_loss_of, contexts_of, losses_of
 from auctionsim.substrates.view import own_charge
 
@@ -46,6 +47,10 @@ def refuse_another(saved: Any, substrate: Substrate | None) -> None:
 
 def _charged(description: dict[str, Any]) -> str:
     loss = description["loss"]
-    if not isinstance(loss, dict):
+    if not isinstance(loss, dict) or "charged" not in loss:
         return shown(loss)
-    return f"{shown(loss.get('charged'))} ({shown(loss.get('unit'))})"
+    try:
+        name = Offer(("",), loss["charged"]).loss_name
+    except (TypeError, ValueError, AttributeError):  # a file's own words, of any kind
+        name = shown(loss["charged"])
+    return f"{name!r} ({loss.get('unit')!r:.80})"

@@ -1,7 +1,6 @@
 """A mechanism in a file: its parameters, and outcomes that it must give again when it is read."""
 
 import os
-from typing import Any
 
 import torch
 from torch import Tensor

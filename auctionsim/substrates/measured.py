@@ -1,6 +1,7 @@
 """What a measurement is once it is whole: named, viewed, compared, tabled, saved and found again."""
 
 import copy
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -111,8 +112,19 @@ class Measured(ABC):
 
     @property
     def digest(self) -> str:
-        """A hash of all that was measured and of its provenance, whatever this view sells and was read later."""
-        return self._checksum[:16]
+        """A hash of all that was measured and of its provenance, whatever this view sells.
+
+        Readings of later count only where the view charges one of them: then it is the hash of both.
+        """
+        own, later = self._checksum, self._charged_later
+        return (own if later is None else hashlib.sha256((own + later).encode()).hexdigest())[:16]
+
+    @property
+    def _charged_later(self) -> str | None:
+        """The checksum of the readings beside the measurement, if this view charges one of them."""
+        if self._beside is None or not any(name in self._beside.quantities for name, _ in self.offer.charges):
+            return None
+        return self._beside.checksum
 
     @property
     def _sold_shape(self) -> tuple[int, int]:
@@ -169,9 +181,7 @@ class Measured(ABC):
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        later = self._beside is not None and any(name in self._beside.quantities for name, _ in self.offer.charges)
-        beside = self._beside.checksum if later and self._beside is not None else None
-        return type(self), self._checksum, self.offer, self._scored, beside
+        return type(self), self._checksum, self.offer, self._scored, self._charged_later
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Measured) and self._identity == other._identity

@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 Charge = str | Mapping[str, float]
-"""A loss by name, or weights over names: their sum, each loss times its weight."""
+"""A loss by name, or weights over names: the sum, each loss times its weight; also as text, "0.3*kl + 1*length"."""
 _T = TypeVar("_T", bound=Tensor | float)
 
 
@@ -21,7 +21,7 @@ class Offer:
 
     Args:
         features: Names of what is sold, in this order.
-        loss: The name of a loss, at weight 1, or positive weights by name.
+        loss: The name of a loss, at weight 1, or positive weights by name, as a mapping or as "0.3*kl+1*length".
     Raises:
         ValueError: No feature, one twice, no loss, or a weight that is not finite and > 0.
     Example:
@@ -38,7 +38,7 @@ class Offer:
         names = (features,) if isinstance(features, str) else tuple(features)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"features to sell must be some of those there are, each once, got {names}")
-        weights = {loss: 1.0} if isinstance(loss, str) else dict(loss)
+        weights = _weights(loss) if isinstance(loss, str) else dict(loss)
         for name, weight in weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
                 raise ValueError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r}")
@@ -103,6 +103,25 @@ class Offer:
 
     def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], Charge]]:
         return Offer, (self.features, self.loss)
+
+
+def _weights(text: str) -> dict[str, float]:
+    """Return the weights by name that a text such as "kl" or "0.3*kl+1*length" means."""
+    weights: dict[str, float] = {}
+    for part in text.split("+"):
+        weight, star, name = (word.strip() for word in part.rpartition("*"))
+        if not name or name in weights or (star and not _is_number(weight)):
+            raise ValueError(f"a loss is a name, or weights over different names as .3*kl+1*length, got {text!r}")
+        weights[name] = float(weight) if star else 1.0
+    return weights
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _sum(charges: Sequence[tuple[str, float]], words: Sequence[str]) -> str:

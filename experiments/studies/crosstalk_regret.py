@@ -48,6 +48,7 @@ class MarketRegretSettings:
         quick: Whether learned mechanisms are trained by the quick recipe.
         tolerance: Regret that counts, as a share of the revenue.
         resamples: Of the bootstrap over markets.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class MarketRegretSettings:
     quick: bool = True
     tolerance: float = 0.01
     resamples: int = 2000
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if not self.user_weights or min(self.user_weights) < 0:
@@ -126,8 +128,11 @@ def main(
         raise ValueError("markets are needed: lists of subsets or grids of two or more brands, got none")
     parse_priors(settings.prior)  # what does not fit is refused before anything is replaced
     for market in markets:
-        market.surface.sell(settings.feature)
-    inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
+        market.surface.sell(settings.feature, loss=settings.loss)
+    sold = {
+        name: each.sell(settings.feature, loss=settings.loss) for name, each in (*lists.items(), *grids.items())
+    }
+    inputs = {name: each.digest for name, each in sold.items()}
     run = Run(settings.folder, settings, inputs)
     run.begin(command)
     rows: list[Row] = []
@@ -170,7 +175,7 @@ def markets_of(
 
 def market_rows(settings: MarketRegretSettings, market: Market, designs: Designs = UNKEPT) -> list[Row]:
     """Return a market's rows, a user weight and mechanism each: designed on and paid by replicate A."""
-    view = market.surface.sell(settings.feature).replicate("A")
+    view = market.surface.sell(settings.feature, loss=settings.loss).replicate("A")
     found, on_b = crosstalk(view), crosstalk(view.replicate("B"))
     known: Row = {
         "source": market.source,
