@@ -29,10 +29,11 @@ class Offer:
         '0.3 kl + 1 length'
     """
 
-    __slots__ = ("charges", "features")
+    __slots__ = ("_hash", "charges", "features")
 
     features: tuple[str, ...]
     charges: tuple[tuple[str, float], ...]
+    _hash: int
 
     def __init__(self, features: Sequence[str], loss: Charge = DEFAULT_LOSS) -> None:
         names = (features,) if isinstance(features, str) else tuple(features)
@@ -46,6 +47,7 @@ class Offer:
             raise ValueError("an offer names one loss at least, got none")
         object.__setattr__(self, "features", names)
         object.__setattr__(self, "charges", tuple((name, float(weight)) for name, weight in sorted(weights.items())))
+        object.__setattr__(self, "_hash", hash((self.features, self.charges)))  # of every reading's key
 
     @property
     def loss(self) -> Charge:
@@ -96,7 +98,7 @@ class Offer:
         return isinstance(other, Offer) and (self.features, self.charges) == (other.features, other.charges)
 
     def __hash__(self) -> int:
-        return hash((self.features, self.charges))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Offer({self.features!r}, {self.loss!r})"
