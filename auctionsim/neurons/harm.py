@@ -15,9 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.language_models.decoding import divergence, growing_cache, prefill, sample_replies
+from auctionsim.language_models.decoding import growing_cache, prefill, sample_replies
 from auctionsim.language_models.hooks import intervene, read_neurons
 from auctionsim.language_models.intervention import Intervention, untouched
+from auctionsim.language_models.laws import divergence
 from auctionsim.language_models.model import LanguageModel
 
 _ROWS = 16  # rows whose logits over the vocabulary are held at once
