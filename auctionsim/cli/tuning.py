@@ -106,7 +106,8 @@ def hyperparameters(
     address: Address = None,
     trust_pickles: TrustPickles = False,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…", callback=folder_to_write)
+        Path | None,
+        typer.Option(help="Run folder.", show_default="runs/tune-hyperparameters-…", callback=folder_to_write),
     ] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
@@ -117,7 +118,7 @@ def hyperparameters(
     where = (Path(surface).stem, feature) if target == "menu" else (setting,)
     settings = TuningSettings(
         target=target,
-        folder=out or Path("runs") / slug("tune", target, *where, str(seed)),
+        folder=out or Path("runs") / slug("tune-hyperparameters", target, *where, str(seed)),
         steps=steps,
         trials=trials,
         seed=seed,

@@ -167,12 +167,7 @@ class KeyValueStore:
 
     def own(self) -> tuple[list[Tensor], list[Tensor]]:
         """Return the appended keys and values as prompts are kept, (row, head, position, width) a call."""
-        calls = range(len(self.own_keys))
-        keys, values = (
-            [buffers[call][: self.filled].permute(1, 2, 0, 3).contiguous() for call in calls]
-            for buffers in (self.own_keys, self.own_values)
-        )
-        return keys, values
+        return _by_row(self.own_keys, self.filled), _by_row(self.own_values, self.filled)
 
     def _append(self, call: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add one call's new keys and values and return all of them, (row, head, position, width)."""
@@ -227,6 +222,10 @@ class KeyValueStore:
             seen &= queries - keys < window
         mask = torch.zeros(seen.shape, device=device).masked_fill_(~seen, -torch.inf)
         return mask[:, None, None]
+
+
+def _by_row(buffers: dict[int, Tensor], filled: int) -> list[Tensor]:
+    return [buffers[call][:filled].permute(1, 2, 0, 3).contiguous() for call in range(len(buffers))]
 
 
 _ACTIVE: ContextVar[KeyValueStore] = ContextVar("active key-value store")
