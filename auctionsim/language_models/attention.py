@@ -3,10 +3,9 @@
 transformers lets a model's attention be replaced by a registered function. Ours reads the keys and values from a
 `KeyValueStore` instead of a cache of the library's: queries of all rows that share a prompt meet its keys in one
 matrix product, and a step appends one token a row without copying what is there. A row's own tokens lie position by
-position, all rows of one beside each other: a step writes one block and reads
-blocks, where rows one after the other would lie a power of two apart and push each other out of the processor's cache.
-It computes in float32 on a CPU, where one query a row in bfloat16 is several times slower, and in the model's dtype
-elsewhere.
+position, all rows of one beside each other: rows one after the other would lie a power of two apart and push each other
+out of the processor's cache. It computes in float32 on a CPU, where one query a row in bfloat16 is several times
+slower, and in the model's dtype elsewhere.
 """
 
 from collections.abc import Iterator
