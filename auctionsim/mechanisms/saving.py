@@ -175,11 +175,11 @@ def _state_of(mechanism: Mechanism) -> State:
     kind = type(mechanism)
     if kind.__name__ not in _MAKE or kind.__module__.split(".")[0] != "auctionsim":
         raise TypeError(f"{kind.__name__} has no file form")
-    if getattr(mechanism, "ties", "first") != "first":
+    if mechanism.ties != "first":
         raise TypeError(f"{kind.__name__} has a file form where ties go to the first bidder only")
     settings: dict[str, Any] = {}
     for name in ("reserve", "user_weight", "no_suppression", "below_support", "temperature"):
-        if hasattr(mechanism, name):
+        if name in vars(mechanism):
             settings[name] = getattr(mechanism, name)
     arrays: dict[str, Tensor] = {}
     if isinstance(mechanism, PostedPrice):
