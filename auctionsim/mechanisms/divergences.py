@@ -24,6 +24,8 @@ class Divergence(ABC):
     """
 
     name: ClassVar[str]
+    alpha: float | None = None
+    """The parameter of a family of divergences, None where there is none."""
 
     @abstractmethod
     def f(self, ratio: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ def _state_of(mechanism: Mechanism) -> State:
         settings["priors"] = [[prior_record(prior) for prior in row] for row in mechanism.priors.marginals]
     elif isinstance(mechanism, KLTilt):
         settings["divergence"] = mechanism.divergence.name
-        settings["alpha"] = getattr(mechanism.divergence, "alpha", None)
+        settings["alpha"] = mechanism.divergence.alpha
     elif isinstance(mechanism, AffineMaximizer):
         arrays = {"allocations": mechanism.allocations, "boosts": mechanism.boosts, "weights": mechanism.weights}
         settings["history"] = [list(point) for point in mechanism.history]
