@@ -13,13 +13,9 @@ import auctionsim
 
 LIST = Path(__file__).parent / "public_names.txt"
 """One public name a line, sorted. Who adds a name adds a line; a line goes by the rule of CONTRIBUTING.md alone."""
-PRIVATE = (
-    "auctionsim.cli",
-    "auctionsim.data",
-    "auctionsim.experiments",
-    "auctionsim.readings",
-)  # the command, its files, its leaves
+PRIVATE = ("auctionsim.cli", "auctionsim.data", "auctionsim.experiments", "auctionsim.readings")
 OUTSIDE = ("auctionsim.agents", "auctionsim.envs")  # folders of their own in a checkout
+RIDDLES = ("What", "Who", "How", "Everything", "Whatever")
 MODULES = ("auctionsim.errors", "auctionsim.metrics", "auctionsim.plugins")
 
 
@@ -85,3 +81,4 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
     line = first_line(name)
     assert line, f"{name} has no docstring"
     assert line.endswith((".", "…")), f"{name}: {line!r} ends without a stop"
+    assert line.split()[0] not in RIDDLES, f"{name}: say what it is in the field's words, not {line!r}"

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
+    Quick,
     Seed,
     SurfaceName,
     command_line,
@@ -56,13 +57,13 @@ def train(
 ) -> None:
     """Let bidders learn; keep their strategies, the learning curve and how they were made."""
     from auctionsim.agents import LearningStep
-    from auctionsim.experiments.running.bidders import Arena, Training, kept_bidders
+    from auctionsim.experiments.running.bidders import AuctionSource, Training, kept_bidders
     from auctionsim.experiments.studies.bidders_train import TrainingRun
     from auctionsim.experiments.studies.bidders_train import train as carry_out
 
     if against is not None and exploiter is None:
         raise ValueError("--against names the frozen bidders of an --exploiter")
-    arena = Arena(setting, None if mechanism is None else str(mechanism), surface, feature)
+    source = AuctionSource(setting, None if mechanism is None else str(mechanism), surface, feature)
     training = Training(
         learner=learner,
         seed=seed,
@@ -92,7 +93,7 @@ def train(
             ratios = " ".join(f"{ratio:.3f}" for ratio in step.bid_ratio)
             bar.update(task, completed=step.iteration, description=f"{learner}: bid/valuation {ratios}")
 
-        learned = carry_out(TrainingRun(out, arena, training, against), show, command=command_line())
+        learned = carry_out(TrainingRun(out, source, training, against), show, command=command_line())
     console.print(f"bidders: {learned.file}", soft_wrap=True)
 
 
@@ -109,22 +110,22 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
-    from auctionsim.experiments.running.bidders import arena_of, kept_bidders
+    from auctionsim.experiments.running.bidders import kept_bidders, source_of
     from auctionsim.experiments.studies.bidders_evaluate import write_evaluation
     from auctionsim.experiments.tables.bidder_scores import evaluate as evaluated
     from auctionsim.experiments.tables.bidder_scores import tables
 
-    kept = kept_bidders(bidders)
-    arena = arena_of(kept)
+    saved = kept_bidders(bidders)
+    source = source_of(saved)
     with console.status("seeking best replies"):
-        found = evaluated(arena.game(), kept.strategies, draws=draws, seed=seed)
-    title = f"{arena.setting or arena.mechanism}, {kept.record['learner']}, seed {kept.record['seed']}"
-    if arena.is_live:
+        scores = evaluated(source.game(), saved.strategies, draws=draws, seed=seed)
+    title = f"{source.setting or source.mechanism}, {saved.record['learner']}, seed {saved.record['seed']}"
+    if source.is_live:
         title += "; scored on the surface that the rule was designed on"
-    for table in tables(found, title):
+    for table in tables(scores, title):
         console.print(table)
     if out is not None:
-        console.print(f"numbers: {write_evaluation(out, found)}", soft_wrap=True)
+        console.print(f"numbers: {write_evaluation(out, scores)}", soft_wrap=True)
 
 
 @app.command("study")
@@ -139,17 +140,18 @@ def study(
     ] = True,
     updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
+    quick: Quick = True,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)
+        Path | None, typer.Option(help="Run folder.", show_default="runs/bidders-study-…", callback=folder_to_write)
     ] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.running.preparation import slug
-    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
+    from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
-    settings = LearnedSettings(
+    settings = BiddersStudySettings(
         surface=surface,
-        folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
+        folder=out or Path("runs") / slug("bidders-study", Path(surface).stem, feature),
         feature=feature,
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),
@@ -157,5 +159,6 @@ def study(
         sees_context=sees_context,
         updates=updates,
         rounds=rounds,
+        quick=quick,
     )
     main(settings, surface_named(surface), command_line(), console)

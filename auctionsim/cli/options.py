@@ -58,6 +58,14 @@ Brands = Annotated[
 Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face id, or a folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …", autocompletion=completions.devices)]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", autocompletion=completions.dtypes)]
+COMPARED = "optimum,affine,menu,vcg,pay-as-bid"
+Mechanisms = Annotated[str, typer.Option(help="Names in the table of mechanisms, commas between.")]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick/--full", help="The recipe of learned mechanisms: the quick one, which tables name, or the full one."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 Prompts = Annotated[
     Path | None,
@@ -80,7 +88,6 @@ Plugins = Annotated[
         PLUGIN, help="Run this Python file first: it registers what is yours. Repeatable; may stand anywhere too."
     ),
 ]
-Grid = Annotated[str, typer.Option(help="Comma-separated values of the lever.")]
 SurfaceName = Annotated[
     str,
     typer.Option(
@@ -135,15 +142,15 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
     Raises:
         ValueError: Two have the same name: one would be lost.
     """
-    found: dict[str, _T] = {}
+    measurements: dict[str, _T] = {}
     for name in names:
         path = Path(name)
         is_file = path.suffix == ".safetensors"
         short = (path.resolve().parent.name if path.stem in ("surface", "list") else path.stem) if is_file else name
-        if short in found:
+        if short in measurements:
             raise ValueError(f"two measurements are called {short!r}: rename one of the files")
-        found[short] = load(name)
-    return found
+        measurements[short] = load(name)
+    return measurements
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -171,6 +178,11 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"whole numbers are wanted, commas between, got {text!r}") from None
+
+
+def mechanism_names(text: str) -> tuple[str, ...]:
+    """Read names of mechanisms with commas between; whether there are such is the table's to say."""
+    return tuple(part.strip() for part in text.split(","))
 
 
 def seed_numbers(text: str) -> tuple[int, ...]:
@@ -223,8 +235,8 @@ def arranged(words: Sequence[str]) -> Words:
             plugins.append(word)
         else:
             rest.append(word)
-    kept = [word for word in rest if word not in (DEBUG, VERBOSE)]
-    return Words([*plugins, *kept, *words[end:]], DEBUG in rest, VERBOSE in rest)
+    command = [word for word in rest if word not in (DEBUG, VERBOSE)]
+    return Words([*plugins, *command, *words[end:]], DEBUG in rest, VERBOSE in rest)
 
 
 def command_line() -> str:

@@ -3,12 +3,15 @@
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from auctionsim.experiments.running.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
 from auctionsim.experiments.studies.study import Stage
+
+if TYPE_CHECKING:
+    from auctionsim.experiments.running.designs import Designs
 
 SOLD = "slot_probability"
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -25,10 +28,10 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "crosstalk": partial(_crosstalk, *here),
         f"compare-{PAIR}": partial(_comparison, *here, PAIR, priced),
         f"compare-{TRIPLE}": partial(_comparison, *here, TRIPLE, "Fig. 5 with three brands"),
-        "market-regret": partial(_market_regret, *here),
-        "neurons": partial(_frontier, settings, console),
-        "neurons-frontier": partial(_neuron_auctions, *here),
-        "learned-bids": partial(_learned_bids, *here),
+        "crosstalk-regret": partial(_crosstalk_regret, *here),
+        "neurons-compare": partial(_neurons_compare, settings, console),
+        "neurons-frontier": partial(_neurons_frontier, *here),
+        "bidders-study": partial(_bidders_study, *here),
         "more-bidders": partial(_more_bidders, *here),
         "reply-counts": partial(_reply_counts, *here),
         "generalisation": partial(_generalisation, *here),
@@ -47,10 +50,10 @@ def _maps(study: StudySettings, surfaces: Surfaces, console: Console, name: str,
 
 
 def _crosstalk(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.crosstalk import KeptMarkets, report
+    from auctionsim.experiments.studies.crosstalk import KeptBrandSets, report
 
     measured = [surfaces.subsets(name) for name in SUBSETS]
-    settings = KeptMarkets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
+    settings = KeptBrandSets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
     command = _words("neurons", "crosstalk", measured=",".join(settings.names), out=settings.folder)
     inputs = {str(k): one.digest for k, one in enumerate(measured)}
     shows = "Figs. 7 and 8: many pairs and triples in four categories"
@@ -69,6 +72,7 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
         prior="uniform:0,1",
         folder=study.folder / f"compare-{name}",
         seed=study.seed,
+        quick=True,
         replies=is_pair,
         model=study.model,
         device=study.fan_out.device,
@@ -76,58 +80,60 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
     )
     options = {"surface": here.surface, "user_weights": _commas(here.user_weights), "seed": here.seed}
     live = {"model": here.model} if is_pair else {}
-    command = _words("auction", "compare", *([] if is_pair else ["--no-replies"]), **options, **live, out=here.folder)
-    go = partial(_with, main, here, surface, console)
+    command = _words(
+        "auction", "compare", "--quick", *([] if is_pair else ["--no-replies"]), **options, **live, out=here.folder
+    )
+    go = partial(_designing, main, here, surface, study, console)
     return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
 
 
-def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
+def _crosstalk_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
 
     lists = {name: surfaces.subsets(name) for name in SUBSETS}
     grids = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
     places = ",".join(map(surfaces.place, grids))
     seeds = (study.seed, study.seed + 1)
-    settings = MarketRegretSettings(study.folder / "market-regret", seeds=seeds)
+    settings = CrosstalkRegretSettings(study.folder / "crosstalk-regret", seeds=seeds)
     subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
     options = {"grids": places, "seeds": _commas(seeds)}
-    command = _words("auction", "market-regret", *subsets, **options, out=settings.folder)
+    command = _words("auction", "crosstalk-regret", *subsets, **options, out=settings.folder)
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
 
     def go(command: str) -> object:
-        return main(settings, lists, grids, command, console)
+        return main(settings, lists, grids, command, console, _designs(study))
 
-    return Stage("market-regret", shows, settings, inputs, command, go)
+    return Stage("crosstalk-regret", shows, settings, inputs, command, go)
 
 
-def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.neurons_frontier import FrontierSettings, main
+def _neurons_frontier(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings, main
 
     aware, plain = surfaces.surface(PAIR), surfaces.surface(PLAIN)
     folder = study.folder / "neurons-frontier"
-    settings = FrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
+    settings = NeuronsFrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
     options = {"harm_aware": settings.harm_aware, "plain": settings.plain, "seed": study.seed}
     command = _words("auction", "neurons-frontier", **options, out=folder)
     inputs = {"harm_aware": aware.digest, "plain": plain.digest}
     shows = "harm-aware against plain neurons: revenue over the user's loss"
 
     def go(command: str) -> object:
-        return main(settings, aware, plain, command, console)
+        return main(settings, aware, plain, command, console, _designs(study))
 
     return Stage("neurons-frontier", shows, settings, inputs, command, go)
 
 
-def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
+def _bidders_study(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
     surface = surfaces.surface(PAIR)
     seeds = tuple(range(study.seed, study.seed + 3))
-    settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
+    settings = BiddersStudySettings(surfaces.place(PAIR), study.folder / "bidders-study", seeds=seeds)
     command = _words("bidders", "study", surface=settings.surface, seeds=_commas(seeds), out=settings.folder)
     shows = "learned against truthful bidders in every mechanism"
-    go = partial(_with, main, settings, surface, console)
-    return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
+    go = partial(_designing, main, settings, surface, study, console)
+    return Stage("bidders-study", shows, settings, {"surface": surface.digest}, command, go)
 
 
 def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
@@ -136,7 +142,7 @@ def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) ->
     measured = surfaces.subsets(SUBSETS[0])
     settings = MoreBiddersSettings(surfaces.place(SUBSETS[0]), study.folder / "more-bidders", seed=study.seed)
     command = _words("auction", "more-bidders", settings.measured, seed=study.seed, out=settings.folder)
-    go = partial(_with, main, settings, measured, console)
+    go = partial(_designing, main, settings, measured, study, console)
     return Stage("more-bidders", "2 to 5 bidders", settings, {"measured": measured.digest}, command, go)
 
 
@@ -146,7 +152,7 @@ def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) ->
     surface = surfaces.surface(PAIR)
     settings = ReplyCountSettings(surfaces.place(PAIR), study.folder / "reply-counts", seed=study.seed)
     command = _words("auction", "reply-counts", surface=settings.surface, seed=study.seed, out=settings.folder)
-    go = partial(_with, main, settings, surface, console)
+    go = partial(_designing, main, settings, surface, study, console)
     inputs = {settings.surface: surface.digest}
     return Stage("reply-counts", "deployed regret against samples a cell", settings, inputs, command, go)
 
@@ -160,7 +166,7 @@ def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) 
     settings = GeneralisationSettings(study.folder / "generalisation", seeds=seeds)
     options = {"surfaces": places, "seeds": _commas(seeds)}
     command = _words("auction", "generalisation", **options, out=settings.folder)
-    go = partial(_with, main, settings, chosen, console)
+    go = partial(_designing, main, settings, chosen, study, console)
     inputs = {name: surface.digest for name, surface in chosen.items()}
     return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
 
@@ -178,6 +184,7 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
         user_weights=(1.0,),
         seeds=tuple(range(study.seed, study.seed + 3)),
         folder=study.folder / "tune-grid",
+        quick=True,
         cluster=Cluster(address=study.fan_out.address),
     )
     options = {
@@ -187,32 +194,32 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
         "seeds": _commas(here.seeds),
     }
     priors = [word for prior in here.priors for word in ("--prior", prior)]
-    command = _words("tune", "grid", *priors, **options, out=here.folder)
+    command = _words("tune", "grid", "--quick", *priors, **options, out=here.folder)
     shows = "a Ray Tune grid: mechanism × prior × seed"
     go = partial(_with, main, here, surface, console)
     return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
 
 
-def _frontier(study: StudySettings, console: Console) -> Stage:
+def _neurons_compare(study: StudySettings, console: Console) -> Stage:
     from auctionsim.brands import parse_brands
+    from auctionsim.experiments.running.frontier import FrontierSettings
     from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
-    from auctionsim.neurons.frontier import FrontierSettings
     from auctionsim.neurons.methods import DEFAULT_METHOD
     from auctionsim.prompts import build_prompts
 
     model = load_model(study.model, study.fan_out.device, study.fan_out.dtype)
     here = CompareMethodsSettings(
-        markets=(("running shoes", parse_brands("Nike,Adidas")),),
+        brand_sets=(("running shoes", parse_brands("Nike,Adidas")),),
         methods=("attribution", "random", DEFAULT_METHOD),
-        folder=study.folder / "neurons",
+        folder=study.folder / "neurons-compare",
         grid=FrontierSettings(limits=(0.01, 0.05)),
         seed=study.seed,
     )
     command = _words(
         "neurons",
         "compare",
-        markets="running shoes:Nike,Adidas",
+        brand_sets="running shoes:Nike,Adidas",
         methods=",".join(here.methods),
         limits="0.01,0.05",
         model=study.model,
@@ -221,11 +228,24 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
     )
     shows = "neurons: lift against harm, plain and harm-aware"
     go = partial(_with_model, main, here, model, build_prompts, console)
-    return Stage("neurons", shows, here, {"model": model.identity}, command, go)
+    return Stage("neurons-compare", shows, here, {"model": model.identity}, command, go)
 
 
 def _with(main: Callable[..., object], settings: Any, measured: Any, console: Console, command: str) -> object:
     return main(settings, measured, command, console)
+
+
+def _designing(
+    main: Callable[..., object], settings: Any, measured: Any, study: StudySettings, console: Console, command: str
+) -> object:
+    return main(settings, measured, command, console, _designs(study))
+
+
+def _designs(study: StudySettings) -> "Designs":
+    """Return where the study's stages keep the mechanisms that they design, each once."""
+    from auctionsim.experiments.running.designs import Designs
+
+    return Designs(study.folder / "designs")
 
 
 def _with_model(

@@ -12,7 +12,6 @@ from auctionsim.cli.options import (
     Category,
     Device,
     Dtype,
-    Grid,
     Method,
     Model,
     Prompts,
@@ -20,9 +19,9 @@ from auctionsim.cli.options import (
     command_line,
     console,
     folder_to_write,
-    numbers,
     surface_named,
 )
+from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 from auctionsim.threads import use_threads
 
 app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
@@ -39,53 +38,54 @@ Threads = Annotated[
 ]
 
 
-def _worker_threads(workers: int, asked: int | None) -> int:
+def _worker_threads(workers: int, threads: int | None) -> int:
     """Return the threads of each worker; without workers set those of this process, where a number is asked for."""
-    if not workers and asked is not None:
-        use_threads(asked)
-    return asked or 1
+    if not workers and threads is not None:
+        use_threads(threads)
+    return threads or 1
+
+
+RECIPE = RecordOptions(
+    "auctionsim.experiments.running.recipes",
+    "Recipe",
+    without=("settings", "prompts_file", "allocations_file"),
+    own={"brands": Brands, "category": Category, "model": Model, "method": Method, "subsets": {}},
+    defaults={"brands": "Nike,Adidas", "method": DEFAULT_METHOD},
+)
+COUNTS = RecordOptions(
+    "auctionsim.measurement.settings",
+    "MeasurementSettings",
+    without=("leads",),
+    own={
+        "seed": Seed,
+        "samples": {"min": 1},
+        "max_new_tokens": {"min": 1},
+        "temperature": {"min": 0.0},
+        "rows": {"min": 1},
+        "min_replies": {"min": 16},
+        "max_replies": {"min": 16},
+    },
+)
+FAN_OUT = RecordOptions(
+    "auctionsim.experiments.running.recipes",
+    "FanOut",
+    own={"device": Device, "dtype": Dtype, "workers": WorkerCount, "address": Address, "threads": Threads},
+    defaults={"threads": None},  # 1 in a worker, the rule's number without workers
+)
 
 
 @app.command("measure")
+@options_from(RECIPE, COUNTS, FAN_OUT)
 def measure(
     out: Annotated[
         Path, typer.Option(help="Run folder; a stopped measurement goes on from it.", callback=folder_to_write)
     ],
-    category: Category = "running shoes",
-    brands: Brands = "Nike,Adidas",
+    chosen: ChosenRecords,
     prompts: Prompts = None,
-    num_neurons: Grid = "0,256,512",
-    amplification: Grid = "1,1.5,2",
     allocations: Annotated[
         Path | None,
         typer.Option(help="JSON file [[[NEURONS, FACTOR], … a brand], … an entry] to measure instead of the grid."),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting, in a round.")] = 4,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 48,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 0.7,
-    top_p: Annotated[float, typer.Option(help="Draw from the most probable tokens that reach this.")] = 1.0,
-    rows: Annotated[int, typer.Option(min=1, help="Most replies in a batch.")] = 80,
-    mode: Annotated[str, typer.Option(help="multiply, add or clamp.")] = "multiply",
-    positions: Annotated[str, typer.Option(help="reply or all: which tokens are touched.")] = "reply",
-    method: Method = DEFAULT_METHOD,
-    subsets: Annotated[
-        bool,
-        typer.Option("--subsets", help="Every subset of the brands at the highest levers instead of the grid."),
-    ] = False,
-    half_width: Annotated[
-        float | None, typer.Option(help="Rounds go on until mention probabilities are known so well; none: one round.")
-    ] = None,
-    interval: Annotated[str, typer.Option(help="wilson or jeffreys.")] = "wilson",
-    confidence: Annotated[float, typer.Option(help="Of that interval.")] = 0.95,
-    min_replies: Annotated[int, typer.Option(min=16, help="Fewest a setting and context, where rounds go on.")] = 16,
-    max_replies: Annotated[int, typer.Option(min=16, help="Most of them.")] = 128,
-    model: Model = "smollm2",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    seed: Seed = 0,
-    workers: WorkerCount = 0,
-    address: Address = None,
-    threads: Threads = None,
 ) -> None:
     """Measure exposure and user loss, twice (replicates A and B): of every joint setting of the levers' grid for 1–3
     brands, of a list of joint allocations for more. A lever with one value is fixed there.
@@ -93,25 +93,9 @@ def measure(
     from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out, result_file
     from auctionsim.measurement import MeasurementSettings
 
-    settings = MeasurementSettings(
-        num_neurons=numbers(num_neurons),
-        amplification=numbers(amplification),
-        samples=samples,
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-        rows=rows,
-        mode=mode,
-        positions=positions,
-        half_width=half_width,
-        interval=interval,
-        confidence=confidence,
-        min_replies=min_replies,
-        max_replies=max_replies,
-    )
-    recipe = Recipe(brands, category, settings, model, prompts, allocations, method, subsets)
-    fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
+    settings = chosen.make(MeasurementSettings)
+    recipe = chosen.make(Recipe, settings=settings, prompts_file=prompts, allocations_file=allocations)
+    fan_out = chosen.make(FanOut, threads=_worker_threads(chosen["workers"], chosen["threads"]))
     carry_out(recipe, out, console, fan_out)
     console.print(f"measured: {result_file(recipe, out)}", soft_wrap=True)
 

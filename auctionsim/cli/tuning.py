@@ -7,13 +7,17 @@ import typer
 
 from auctionsim.cli import completions
 from auctionsim.cli.options import (
+    COMPARED,
     Feature,
+    Mechanisms,
     PriorText,
+    Quick,
     Seed,
     SurfaceName,
     command_line,
     console,
     folder_to_write,
+    mechanism_names,
     numbers,
     seed_numbers,
     surface_named,
@@ -35,7 +39,8 @@ RegretDraws = Annotated[int, typer.Option(min=2, help="Profiles among them that 
 
 @app.command("grid")
 def grid(
-    mechanisms: Annotated[str, typer.Option(help="Commas between.")] = "optimum,affine,menu,vcg,pay-as-bid",
+    mechanisms: Mechanisms = COMPARED,
+    quick: Quick = False,
     prior: Annotated[
         list[str] | None,
         typer.Option(help="Valuations, as `auction compare --prior`; several times.", show_default="uniform:0,1"),
@@ -62,7 +67,8 @@ def grid(
     settings = GridSettings(
         surface=surface,
         feature=feature,
-        mechanisms=tuple(part.strip() for part in mechanisms.split(",")),
+        mechanisms=mechanism_names(mechanisms),
+        quick=quick,
         priors=tuple(prior or ["uniform:0,1"]),
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),
@@ -100,7 +106,8 @@ def hyperparameters(
     address: Address = None,
     trust_pickles: TrustPickles = False,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…", callback=folder_to_write)
+        Path | None,
+        typer.Option(help="Run folder.", show_default="runs/tune-hyperparameters-…", callback=folder_to_write),
     ] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
@@ -111,7 +118,7 @@ def hyperparameters(
     where = (Path(surface).stem, feature) if target == "menu" else (setting,)
     settings = TuningSettings(
         target=target,
-        folder=out or Path("runs") / slug("tune", target, *where, str(seed)),
+        folder=out or Path("runs") / slug("tune-hyperparameters", target, *where, str(seed)),
         steps=steps,
         trials=trials,
         seed=seed,

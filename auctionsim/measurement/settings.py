@@ -12,7 +12,7 @@ from auctionsim.substrates.surface import LeverGrid
 
 
 class LeverSetting(NamedTuple):
-    """What a brand's neurons are set to."""
+    """A setting of one brand's levers."""
 
     num_neurons: float
     amplification: float
@@ -23,7 +23,7 @@ NULL = LeverSetting(0.0, 1.0)
 
 @dataclass(frozen=True)
 class MeasurementSettings:
-    """What is measured, and how often.
+    """Settings of a measurement: the levers' grid, counts of replies, sampling.
 
     A lever with one value is fixed: it is no lever of the surface, and the provenance names it with its value.
 
@@ -36,12 +36,12 @@ class MeasurementSettings:
         top_p: Of sampling, in (0, 1]; 1 draws from all tokens.
         seed: Of the replies; replicates draw apart from it.
         rows: Most replies sampled in one batch.
-        mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
-        positions: "reply" or "all", see `LanguageModelSubstrate`.
+        mode: What an amplification does: multiply, add or clamp, see `BrandNeurons.intervention`.
+        positions: Which tokens are touched: reply or all, see `LanguageModelSubstrate`.
         leads: What `intent` is read off after, see `auctionsim.readings.intent`.
         half_width: Rounds go on until the interval of every brand's mention probability, in every intervention of a
-            shard, is at most this to either side (see `auctionsim.measurement.rounds`). None: one round.
-        interval: "wilson" or "jeffreys".
+            shard, is at most this to either side (see `auctionsim.measurement.rounds`); none: one round.
+        interval: Of a mention probability: wilson or jeffreys.
         confidence: Of that interval.
         min_replies: No shard stops below as many replies an intervention and context; 16 or more where counts adapt.
         max_replies: No round is begun that would go beyond as many; the first is always measured.

@@ -8,18 +8,20 @@ from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
 from auctionsim.mechanisms.kl_tilt import KLTilt
 from auctionsim.mechanisms.menu import MenuAuction
+from auctionsim.mechanisms.menu_entries import Menu, MenuEntries
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.menu_network_training import train_menu_writer
 from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
-from auctionsim.mechanisms.offers import Menu, Offers
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
-from auctionsim.mechanisms.training import Schedule, TrainingPoint
+from auctionsim.mechanisms.training import Schedule
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
@@ -33,6 +35,7 @@ __all__ = [
     "ChiSquared",
     "DiscriminatoryPrice",
     "Divergence",
+    "Entry",
     "FirstPrice",
     "ForwardKL",
     "GeneralizedFirstPrice",
@@ -42,9 +45,9 @@ __all__ = [
     "Mechanism",
     "Menu",
     "MenuAuction",
+    "MenuEntries",
     "MenuNetwork",
     "NearestBid",
-    "Offers",
     "Optimum",
     "PayAsBid",
     "PostedPrice",
@@ -56,6 +59,7 @@ __all__ = [
     "UniformPrice",
     "VickreyUnits",
     "VirtualWelfareMaximizer",
+    "design",
     "load_mechanism",
     "save_mechanism",
     "train_affine_maximizer",

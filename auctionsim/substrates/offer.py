@@ -14,7 +14,7 @@ _T = TypeVar("_T", bound=Tensor | float)
 
 
 class Offer:
-    """What is sold and at whose cost.
+    """The features that are sold and the loss that is charged for.
 
     The user's loss of an auction is one number: Σ weight · loss over the named losses. Losses of different units may be
     added, as money is to be paid for the sum; its unit then says so.

@@ -26,7 +26,7 @@ class Lever(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What an allocation gives to bidders and takes from the user.
+    """Exposure of the bidders and losses of the user under an allocation.
 
     Attributes:
         exposure: (batch, bidder, feature), ≥ 0.
@@ -38,7 +38,7 @@ class Observation(NamedTuple):
 
 
 class ChargedLoss(NamedTuple):
-    """What one number of `user_loss` is.
+    """The name and unit of the one loss that `user_loss` charges.
 
     Attributes:
         name: Of the loss, or of the sum.
@@ -129,7 +129,7 @@ class Substrate(Protocol):
 
 
 class BaseSubstrate:
-    """What a substrate can do beyond the protocol; each member says no until the class says more.
+    """The declared capabilities of a substrate beyond the protocol; each member says no until the class says more.
 
     Write `num_bidders`, `features`, `levers`, `null_allocation` and `feasible`, and either `observe` or both `exposure`
     and `user_loss`; each is made of the other. `maximise` refuses until it is written.

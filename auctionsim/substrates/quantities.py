@@ -11,7 +11,7 @@ DEFAULT_LOSS = "kl"
 
 
 class Quantity(NamedTuple):
-    """What one number means.
+    """The meaning of a measured number: unit and bounds.
 
     Attributes:
         unit: In words, such as "nats a token".

@@ -8,7 +8,7 @@ import torch
 from auctionsim.strategies import Situation, Strategy
 from auctionsim.substrates.protocol import contexts_of
 from auctionsim.testing import bidder_laws as laws
-from auctionsim.testing.bidder_laws import BiddingGame, Case, Claim
+from auctionsim.testing.bidder_laws import BidderCase, BidderClaim, BiddingGame
 from auctionsim.testing.kit import Check, Law, chosen, run_all
 from auctionsim.testing.strategies import Draw, bids
 
@@ -59,7 +59,7 @@ def bidder_checks(
         ...     check()
     """
     by_name = {law.__name__: law for law in LAWS}
-    names, claim, cases = chosen(list(by_name), skip), Claim(bidder, game, tolerance, reload), _cases(game, dtype)
+    names, claim, cases = chosen(list(by_name), skip), BidderClaim(bidder, game, tolerance, reload), _cases(game, dtype)
     return tuple(Check(name, claim, (by_name[name],), cases, examples) for name in names)
 
 
@@ -82,7 +82,7 @@ def check_bidder(
 
 
 @st.composite
-def _cases(draw: Draw, game: BiddingGame, dtype: torch.dtype) -> Case:
+def _cases(draw: Draw, game: BiddingGame, dtype: torch.dtype) -> BidderCase:
     features, high = len(game.substrate.features), float(game.prior.high.max())
     drawn = draw(bids(1, features, high=high, dtype=dtype))[:, 0]
     batch, count = len(drawn), len(contexts_of(game.substrate))
@@ -93,7 +93,7 @@ def _cases(draw: Draw, game: BiddingGame, dtype: torch.dtype) -> Case:
 
     context = draw(st.lists(st.integers(0, max(count - 1, 0)), min_size=batch, max_size=batch))
     budget = amounts(4 * high)[:, 0]
-    return Case(
+    return BidderCase(
         drawn,
         Situation(
             context=torch.tensor(context) if count else None,

@@ -46,7 +46,7 @@ class BiddingRound(NamedTuple):
     prior: Product
 
 
-class Claim(NamedTuple):
+class BidderClaim(NamedTuple):
     """What is checked, and how exactly.
 
     Attributes:
@@ -61,7 +61,7 @@ class Claim(NamedTuple):
     tolerance: float
     reload: Callable[[Strategy], Strategy] | None
 
-    def bids(self, case: "Case", bidder: Strategy | None = None) -> Tensor:
+    def bids(self, case: "BidderCase", bidder: Strategy | None = None) -> Tensor:
         """Return what the bidder bids, told what it declares to observe."""
         with torch.no_grad():
             return bids_of(self.bidder if bidder is None else bidder, case.valuations, case.situation)
@@ -77,21 +77,21 @@ class Claim(NamedTuple):
         return declared_by(self.bidder).draws
 
 
-class Case(NamedTuple):
+class BidderCase(NamedTuple):
     """One drawn batch: valuations (batch, feature), and all that a bidder can know beside them."""
 
     valuations: Tensor
     situation: Situation
 
 
-def row_of(case: Case, row: int) -> Case:
+def row_of(case: BidderCase, row: int) -> BidderCase:
     """Return one row alone."""
     part = slice(row, row + 1)
     alone = (None if known is None else known[part] for known in case.situation)
-    return Case(case.valuations[part], Situation(*alone))
+    return BidderCase(case.valuations[part], Situation(*alone))
 
 
-def declared(claim: Claim, case: Case) -> None:
+def declared(claim: BidderClaim, case: BidderCase) -> None:
     """What is observed is declared by names, once each; a context is observed only where the game has some."""
     del case
     try:
@@ -102,7 +102,7 @@ def declared(claim: Claim, case: Case) -> None:
         raise BrokenClaimError("it observes the context, and the game has none")
 
 
-def bids(claim: Claim, case: Case) -> None:
+def bids(claim: BidderClaim, case: BidderCase) -> None:
     """Bids are (batch, feature), finite, at least 0 and floating, in the valuations' dtype."""
     for dtype in (case.valuations.dtype, torch.float32):
         offered = claim.bids(case._replace(valuations=case.valuations.to(dtype)))
@@ -114,15 +114,17 @@ def bids(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"valuation {vector(case.valuations[row])} is answered by {vector(offered[row])}")
 
 
-def empty_batch(claim: Claim, case: Case) -> None:
+def empty_batch(claim: BidderClaim, case: BidderCase) -> None:
     """No rows give no bids."""
-    none = Case(case.valuations[:0], Situation(*(None if known is None else known[:0] for known in case.situation)))
+    none = BidderCase(
+        case.valuations[:0], Situation(*(None if known is None else known[:0] for known in case.situation))
+    )
     offered = claim.bids(none)
     if offered.shape != none.valuations.shape:
         raise BrokenClaimError(f"no valuations are answered by bids of shape {tuple(offered.shape)}")
 
 
-def rows_independent(claim: Claim, case: Case) -> None:
+def rows_independent(claim: BidderClaim, case: BidderCase) -> None:
     """A row's bid does not depend on which other rows are bid for beside it."""
     if claim.draws:
         return
@@ -136,7 +138,7 @@ def rows_independent(claim: Claim, case: Case) -> None:
             )
 
 
-def deterministic(claim: Claim, case: Case) -> None:
+def deterministic(claim: BidderClaim, case: BidderCase) -> None:
     """The same call gives the same bids, bit for bit, unless the bidder declares that it draws."""
     once, twice = claim.bids(case), claim.bids(case)
     if not claim.draws and not torch.equal(once, twice):
@@ -146,7 +148,7 @@ def deterministic(claim: Claim, case: Case) -> None:
         )
 
 
-def no_global_randomness(claim: Claim, case: Case) -> None:
+def no_global_randomness(claim: BidderClaim, case: BidderCase) -> None:
     """Bidding moves no global generator: who draws has a generator."""
     kept = torch.get_rng_state(), np.random.get_state()[1].copy()
     claim.bids(case)
@@ -154,7 +156,7 @@ def no_global_randomness(claim: Claim, case: Case) -> None:
         raise BrokenClaimError("bidding draws from a global generator")
 
 
-def observes(claim: Claim, case: Case) -> None:
+def observes(claim: BidderClaim, case: BidderCase) -> None:
     """It bids by what it declares to observe alone: the rest may be hidden, or be anything."""
     names = observed_by(claim.bidder)
     told = claim.bids(case)
@@ -171,7 +173,7 @@ def observes(claim: Claim, case: Case) -> None:
         )
 
 
-def own_arguments(claim: Claim, case: Case) -> None:
+def own_arguments(claim: BidderClaim, case: BidderCase) -> None:
     """Its arguments are left as they were, and writing into its bids changes none that follow."""
     names = observed_by(claim.bidder)
     v, told = case.valuations.clone(), case.situation.only(names)
@@ -191,7 +193,7 @@ def own_arguments(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"writing into the bids {vector(before)} changes the next ones to {vector(after)}")
 
 
-def copies(claim: Claim, case: Case) -> None:
+def copies(claim: BidderClaim, case: BidderCase) -> None:
     """A deep copy, a pickled copy where there is one, and what is read back from a file bid the same."""
     twins: dict[str, Strategy | None] = {"deep copy": copy.deepcopy(claim.bidder), "pickled copy": _pickled(claim)}
     offered = [] if claim.draws else [claim.bids(case)]
@@ -210,7 +212,7 @@ def copies(claim: Claim, case: Case) -> None:
             )
 
 
-def _pickled(claim: Claim) -> Strategy | None:
+def _pickled(claim: BidderClaim) -> Strategy | None:
     try:
         data = pickle.dumps(claim.bidder)
     except (pickle.PicklingError, AttributeError, TypeError):

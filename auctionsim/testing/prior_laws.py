@@ -3,9 +3,7 @@
 A law is a function (claim, case) that raises `BrokenClaimError`; its first line is what it claims.
 """
 
-import copy
 import math
-import pickle
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,8 +12,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import BrokenClaimError
-from auctionsim.priors import Prior, product
-from auctionsim.priors.ironing import FLOOR
+from auctionsim.priors import Prior
 from auctionsim.testing.sentences import money, vector
 
 SAMPLES = 20_000
@@ -24,7 +21,7 @@ CELLS = 1 << 13  # of the unit interval, for integrals
 BESIDE = 1e-6  # of the range: how far beside a value a density is looked at
 
 
-class Claim(NamedTuple):
+class PriorClaim(NamedTuple):
     """What is checked, and how exactly.
 
     Attributes:
@@ -41,7 +38,7 @@ class Claim(NamedTuple):
         return self.tolerance * max(self.prior.finite_high, 1e-300)
 
 
-class Case(NamedTuple):
+class PriorCase(NamedTuple):
     """What is drawn.
 
     Attributes:
@@ -57,7 +54,7 @@ class Case(NamedTuple):
     dtype: torch.dtype
 
 
-def points(claim: Claim, case: Case) -> Tensor:
+def points(claim: PriorClaim, case: PriorCase) -> Tensor:
     """Return valuations (point,) on the support and on both sides of it, increasing, ≥ 0, float64."""
     low, high = claim.prior.low, claim.prior.finite_high
     even = low + (high - low) * case.levels
@@ -66,7 +63,7 @@ def points(claim: Claim, case: Case) -> Tensor:
     return torch.cat([even, likely, beyond]).clamp_min(0).sort().values
 
 
-def declared(claim: Claim, case: Case) -> None:
+def declared(claim: PriorClaim, case: PriorCase) -> None:
     """Bounds are declared: 0 ≤ low ≤ support_low ≤ mean ≤ high, and finite_high is finite, and high where that is."""
     del case
     prior = claim.prior
@@ -81,7 +78,7 @@ def declared(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"finite_high is {end}, high {high}: where high is finite they are one")
 
 
-def elementwise(claim: Claim, case: Case) -> None:
+def elementwise(claim: PriorClaim, case: PriorCase) -> None:
     """Functions answer in the argument's shape and dtype, a number with float64, and leave their argument alone."""
     prior, v = claim.prior, points(claim, case).to(case.dtype).view(1, -1)
     calls: dict[str, tuple[Callable[..., Tensor], Tensor]] = {
@@ -107,7 +104,7 @@ def elementwise(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"overwriting what {what} answered changes its next answer: memory is shared")
 
 
-def cdf(claim: Claim, case: Case) -> None:
+def cdf(claim: PriorClaim, case: PriorCase) -> None:
     """The cdf is nondecreasing, 0 below low and 1 from high on."""
     v = points(claim, case)
     reached = claim.prior.cdf(v)
@@ -122,7 +119,7 @@ def cdf(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"the cdf is not 0 below {claim.prior.low} or not 1 from {claim.prior.high} on")
 
 
-def density(claim: Claim, case: Case) -> None:
+def density(claim: PriorClaim, case: PriorCase) -> None:
     """The pdf is the cdf's slope, ≥ 0; at values with a probability of their own the cdf steps by it."""
     if claim.prior.atoms is not None:
         _steps(claim)
@@ -147,7 +144,7 @@ def density(claim: Claim, case: Case) -> None:
         )
 
 
-def quantile(claim: Claim, case: Case) -> None:
+def quantile(claim: PriorClaim, case: PriorCase) -> None:
     """The quantile is the smallest v with P(V ≤ v) ≥ q, and nondecreasing; levels outside [0, 1] are refused."""
     q = case.levels
     v = claim.prior.quantile(q)
@@ -176,7 +173,7 @@ def quantile(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"a quantile at {wrong_level} is answered instead of refused with a ValueError")
 
 
-def samples(claim: Claim, case: Case) -> None:
+def samples(claim: PriorClaim, case: PriorCase) -> None:
     """Samples have the shape and dtype that are asked for, lie within the bounds, and are the generator's alone."""
     prior, shape = claim.prior, (3, 1, 2)
     kept = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -195,7 +192,7 @@ def samples(claim: Claim, case: Case) -> None:
         raise BrokenClaimError("drawing moves a global generator: it has to come from the one that is given")
 
 
-def samples_follow_cdf(claim: Claim, case: Case) -> None:
+def samples_follow_cdf(claim: PriorClaim, case: PriorCase) -> None:
     """Samples follow the cdf: sup |F̂ − F| of 20 000 is below what honest ones exceed once in 10⁹ times."""
     drawn = claim.prior.sample((SAMPLES,), torch.Generator().manual_seed(case.seed), torch.float64).sort().values
     most = math.sqrt(math.log(2 / UNLIKELY) / (2 * SAMPLES))  # Dvoretzky, Kiefer, Wolfowitz; Massart (1990)
@@ -211,7 +208,7 @@ def samples_follow_cdf(claim: Claim, case: Case) -> None:
             )
 
 
-def mean(claim: Claim, case: Case) -> None:
+def mean(claim: PriorClaim, case: PriorCase) -> None:
     """The mean is the integral of the quantiles, between its lower and its upper sums."""
     del case
     tail = 1 - 0.5 ** torch.arange(14, 50, dtype=torch.float64)  # for a support without an end
@@ -224,113 +221,7 @@ def mean(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"the mean is said to be {money(claim.prior.mean)}; it lies in [{low:.9g}, {high:.9g}]")
 
 
-def virtual_value(claim: Claim, case: Case) -> None:
-    """The virtual value is nondecreasing, at most v, v above the support; where nothing is ironed, v − (1 − F)/f."""
-    prior, v = claim.prior, points(claim, case)
-    phi = prior.virtual_value(v)
-    if bool(phi.isnan().any()) or bool((phi > v + claim.rounding).any()):
-        raise BrokenClaimError(
-            f"the virtual values of {vector(v)} are {vector(phi)}: above the valuation, or no number"
-        )
-    falls = phi.diff() < -claim.rounding
-    if bool(falls.any()):
-        k = int(falls.nonzero()[0])
-        raise BrokenClaimError(
-            f"the virtual value falls from {vector(phi[k])} to {vector(phi[k + 1])} at {vector(v[k])}"
-        )
-    above = v > prior.high
-    if bool(((phi - v).abs() > claim.rounding)[above].any()):
-        raise BrokenClaimError(f"above the support, at {vector(v[above][0])}, it is {vector(phi[above][0])}")
-    if prior.regular and prior.atoms is None:
-        inside = (v > prior.support_low) & (v < prior.finite_high) & (prior.pdf(v) > 1e-9)
-        raw = v - (1 - prior.cdf(v)) / prior.pdf(v)
-        far = inside & ((phi - raw).abs() > 1e-6 * prior.finite_high + 1e-6 * raw.abs())
-        if bool(far.any()):
-            raise BrokenClaimError(
-                f"it says that nothing is ironed, but at {vector(v[far][0])} the virtual value is "
-                f"{vector(phi[far][0])}, and v − (1 − F)/f is {vector(raw[far][0])}"
-            )
-
-
-def curve(claim: Claim, case: Case) -> None:
-    """The curve that rules use is the virtual value, within 2e-6 of the range where it is above −1/10 of it."""
-    prior, v = claim.prior, points(claim, case)
-    high = prior.finite_high
-    v = v[v <= high]  # beyond it no valuation is drawn
-    exact, used = prior.virtual_value(v), prior.curve.evaluate(v)
-    floored = exact.clamp_min(-FLOOR * high)
-    near = exact > -0.1 * high
-    room = torch.where(near, 1e-5 * high, 1e-3 * (high - floored))
-    smooth = _is_smooth(claim, v)
-    far = ((used - floored).abs() > room) & smooth
-    if bool(far.any()):
-        raise BrokenClaimError(f"at {vector(v[far][0])} the curve is {vector(used[far][0])}, φ {vector(exact[far][0])}")
-
-
-def monopoly_price(claim: Claim, case: Case) -> None:
-    """E[max(φ(V), 0)] is the revenue of the best posted price, and the monopoly price earns it: so is φ ironed."""
-    prior = claim.prior
-    middles = (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS
-    surplus = float(prior.virtual_value(prior.quantile(middles)).clamp_min(0).mean())
-    ladder = torch.cat([prior.quantile(middles), prior.quantile(case.levels).clamp_max(prior.finite_high)])
-    best = float(_posted(prior, ladder).max())
-    earned = float(_posted(prior, ladder.new_tensor([prior.monopoly_price]))[0])
-    room = max(4.0 / CELLS, claim.tolerance) * prior.finite_high
-    if abs(surplus - best) > room or earned < best - room:
-        raise BrokenClaimError(
-            f"E[max(φ, 0)] is {money(surplus)} and the monopoly price {money(prior.monopoly_price)} earns "
-            f"{money(earned)}, where the best posted price earns {money(best)}"
-        )
-
-
-def likeness(claim: Claim, case: Case) -> None:
-    """A copy and a pickled copy are equal, hash alike and draw alike; nothing else is equal to it."""
-    twins = {"deep copy": copy.deepcopy(claim.prior), "pickled copy": _pickled(claim.prior)}
-    for what, twin in twins.items():
-        if twin is None:
-            continue
-        if not (twin == claim.prior and claim.prior == twin and hash(twin) == hash(claim.prior)):
-            raise BrokenClaimError(f"a {what} of {claim.prior!r} is not equal to it, or has another hash")
-        if not torch.equal(twin.quantile(case.levels), claim.prior.quantile(case.levels)):
-            raise BrokenClaimError(f"a {what} of {claim.prior!r} has other quantiles")
-    if claim.prior == object() or claim.prior == _Shifted(claim.prior):
-        raise BrokenClaimError(f"{claim.prior!r} is equal to what is another prior")
-
-
-def independent(claim: Claim, case: Case) -> None:
-    """In a product every bidder and feature draws by itself, within a finite high, from one number in [0, 1] each."""
-    both = product(claim.prior, 3, 2)
-    if not bool(both.high.isfinite().all()):
-        raise BrokenClaimError(f"the product's high is {vector(both.high)}")
-    drawn = both.sample(4, torch.Generator().manual_seed(case.seed), case.dtype)
-    if drawn.shape != (4, 3, 2) or drawn.dtype != case.dtype:
-        raise BrokenClaimError(f"4 rows of 3 bidders × 2 features are {drawn.dtype} {tuple(drawn.shape)}")
-    levels = torch.rand(4, 3, 2, generator=torch.Generator().manual_seed(case.seed), dtype=torch.float64)
-    if not torch.equal(drawn, both.quantile(levels, case.dtype)):
-        raise BrokenClaimError("the product's samples are not the quantiles of one uniform number each")
-    mixed = product([claim.prior, _Shifted(claim.prior), claim.prior], 3, 2).quantile(levels, case.dtype)
-    if not torch.equal(mixed[:, [0, 2]], drawn[:, [0, 2]]):
-        raise BrokenClaimError("a bidder's valuations change with another bidder's prior")
-
-
-class _Shifted(Prior):
-    """Another prior than the given one, with all of its valuations moved up by 1."""
-
-    def __init__(self, inner: Prior) -> None:
-        super().__init__(inner.low + 1, inner.finite_high + 1, inner.mean + 1, ())
-        self.inner = inner
-
-    def _cdf(self, v: Tensor) -> Tensor:
-        return self.inner.cdf(v - 1)
-
-    def _pdf(self, v: Tensor) -> Tensor:
-        return self.inner.pdf(v - 1)
-
-    def _quantile(self, q: Tensor) -> Tensor:
-        return self.inner.quantile(q).clamp_max(self.inner.finite_high) + 1
-
-
-def _steps(claim: Claim) -> None:
+def _steps(claim: PriorClaim) -> None:
     atoms = claim.prior.atoms
     assert atoms is not None
     values, chances = atoms
@@ -346,30 +237,8 @@ def _steps(claim: Claim) -> None:
         )
 
 
-def _posted(prior: Prior, prices: Tensor) -> Tensor:
-    """Return p · P(V ≥ p)."""
-    below = prior.cdf(torch.nextafter(prices, torch.full_like(prices, -math.inf)))
-    return prices * (1 - below)
-
-
-def _is_smooth(claim: Claim, v: Tensor) -> Tensor:
-    """Tell where the virtual value does not jump: a curve may round the place of a jump."""
-    beside = 1e-6 * claim.prior.finite_high
-    low, high = claim.prior.virtual_value((v - beside).clamp_min(0)), claim.prior.virtual_value(v + beside)
-    return (high - low).abs() <= 1e-3 * claim.prior.finite_high
-
-
-def _is_narrow(claim: Claim, case: Case) -> bool:
+def _is_narrow(claim: PriorClaim, case: PriorCase) -> bool:
     """Tell whether no number of the dtype lies within the bounds."""
     ends = torch.tensor([claim.prior.low, claim.prior.high], dtype=torch.float64)
     near = ends.to(case.dtype).double()
     return bool(near[0] == near[1])
-
-
-def _pickled(prior: Prior) -> Prior | None:
-    try:
-        data = pickle.dumps(prior)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return None
-    twin: Prior = pickle.loads(data)
-    return twin

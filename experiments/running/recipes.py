@@ -1,7 +1,7 @@
 """What measured surfaces are made from: the packaged ones' recipes in one table, and how a recipe is carried out."""
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,16 +22,18 @@ from auctionsim.experiments.running.preparation import (
     kept_list,
     kept_surface,
 )
-from auctionsim.experiments.running.subsets import kept_subsets
+from auctionsim.experiments.running.subsets import joint_settings, kept_subsets
 from auctionsim.files import write_bytes
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import REPLIES_FILE, MeasurementSettings, Workers, levels_of, sparse_allocations
 from auctionsim.measurement.interventions import GRID_BRANDS
-from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet, build_prompts, read_prompts
 from auctionsim.records import json_in
 from auctionsim.substrates import MeasuredList, ResponseSurface
+
+NO_OPTIONS = ("leads",)  # settings that the command line does not have
+ROUNDS = ("interval", "confidence", "min_replies", "max_replies")  # of no matter where there is one round
 
 
 @dataclass(frozen=True)
@@ -93,25 +95,14 @@ class Recipe:
         words = ["auctionsim", "surface", "measure", "--brands", self.brands, "--category", self.category]
         files = (("--prompts", self.prompts_file), ("--allocations", self.allocations_file))
         words += [word for option, path in files if path is not None for word in (option, str(path))]
-        values = {
-            "model": self.model,
-            "num-neurons": _commas(s.num_neurons),
-            "amplification": _commas(s.amplification),
-            "samples": s.samples,
-            "max-new-tokens": s.max_new_tokens,
-            "temperature": s.temperature,
-            "top-p": s.top_p,
-            "rows": s.rows,
-            "mode": s.mode,
-            "positions": s.positions,
-            "method": self.method,
-            "seed": s.seed,
-        }
         words += ["--subsets"] if self.subsets else []
-        if s.half_width is not None:
-            values |= {"half-width": s.half_width, "interval": s.interval, "confidence": s.confidence}
-            values |= {"min-replies": s.min_replies, "max-replies": s.max_replies}
-        return shlex.join([*words, *(word for name, value in values.items() for word in (f"--{name}", str(value)))])
+        idle = NO_OPTIONS if s.half_width is not None else (*NO_OPTIONS, *ROUNDS)
+        counts = {one.name: getattr(s, one.name) for one in fields(s) if one.name not in idle}
+        values = {"model": self.model, "method": self.method, **counts}
+        for name, value in values.items():
+            if value is not None and value != ():
+                words += [f"--{name.replace('_', '-')}", _commas(value) if isinstance(value, tuple) else str(value)]
+        return shlex.join(words)
 
 
 ON_OFF = MeasurementSettings((0.0, 512.0), (1.0, 1.5), samples=2)
@@ -264,5 +255,8 @@ def read_allocations(path: Path) -> Tensor:
     return listed
 
 
-def _commas(values: tuple[float, ...]) -> str:
-    return ",".join(f"{value:g}" if float(f"{value:g}") == value else repr(value) for value in values)
+def _commas(values: tuple[float | str, ...]) -> str:
+    return ",".join(
+        value if isinstance(value, str) else f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        for value in values
+    )

@@ -1,6 +1,6 @@
 """What learning does to every mechanism: bidders that learned against bidders that tell the truth, on one surface.
 
-auctionsim bidders study --out runs/learned
+auctionsim bidders study --out runs/bidders-study
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,29 +21,30 @@ from auctionsim.agents import (
     Truthful,
     learn_by_context,
 )
-from auctionsim.comparison import estimate
 from auctionsim.envs import AuctionGame
 from auctionsim.experiments.figures.bidders_study import draw
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.bidder_scores import Mean, evaluate
 from auctionsim.experiments.tables.bidders_study import QUANTITIES, menu_claim, prose
-from auctionsim.experiments.tables.mechanisms import PRIOR, rival_mechanisms
-from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, SecondPrice
+from auctionsim.experiments.tables.mechanisms import PRIOR, recipe_sentence
+from auctionsim.mechanisms import Mechanism
+from auctionsim.mechanisms.kl_tilt import TEMPERATURE
 from auctionsim.mechanisms.protocol import dsic_proof_of
+from auctionsim.mechanisms.table import Problem
 from auctionsim.metrics import Interval
-from auctionsim.priors import product
+from auctionsim.scoring import draw_profiles, estimate
 from auctionsim.strategies import played
 from auctionsim.substrates import Items, Lottery, ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
-KL_TILT = "KL tilt"
 LEARNERS = ("equilibrium", "exponential-weights")
 EVALUATED = 10_000  # added to a seed where learned bids are scored: other valuations than those learned on
 
 
 @dataclass(frozen=True)
-class LearnedSettings:
+class BiddersStudySettings:
     """Who learns in what.
 
     Attributes:
@@ -61,9 +62,7 @@ class LearnedSettings:
         bids: Points of its grid of bids.
         draws: Auctions that plays are scored on.
         deviation_draws: Auctions, in each context, that best replies are sought and scored on.
-        entries: Of the menu.
-        menu_steps: Of its training.
-        temperature: Of the KL tilt, money a nat.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         untouched: Probability of the untouched model in the KL tilt's reference; the other measured interventions share
             the rest evenly.
     """
@@ -82,9 +81,7 @@ class LearnedSettings:
     bids: int = 21
     draws: int = 1 << 14
     deviation_draws: int = 1 << 10
-    entries: int = 6
-    menu_steps: int = 400
-    temperature: float = 0.1
+    quick: bool = True
     untouched: float = 0.5
 
     def __post_init__(self) -> None:
@@ -106,15 +103,17 @@ class Auction(NamedTuple):
         mechanism: Designed on `substrate`.
         substrate: What bidders learn on.
         scored: By replicate, what pays.
+        recipe: "quick" where it was trained so.
     """
 
     name: str
     mechanism: Mechanism
     substrate: Substrate
     scored: Mapping[str, Substrate]
+    recipe: str = ""
 
 
-class Learned(NamedTuple):
+class BiddersStudy(NamedTuple):
     """What was found.
 
     Attributes:
@@ -129,7 +128,9 @@ class Learned(NamedTuple):
     section: Section
 
 
-def main(settings: LearnedSettings, surface: ResponseSurface, command: str, console: Console) -> Learned:
+def main(
+    settings: BiddersStudySettings, surface: ResponseSurface, command: str, console: Console, designs: Designs = UNKEPT
+) -> BiddersStudy:
     """Let bidders learn in every mechanism, score them, and write tables, a figure and what they say.
 
     Args:
@@ -137,6 +138,7 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
         surface: Two or three brands; sells the feature.
         command: What the user typed, for run.json.
         console: Told where it all is.
+        designs: Makes the mechanisms.
     """
     run = Run(settings.folder, settings, {"surface": surface.digest})
     sold = surface.sell(settings.feature)
@@ -148,58 +150,61 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
             rows += run.part(
                 f"weight {weight!r} seed {seed}",
                 lambda w=weight, s=seed: [  # type: ignore[misc]
-                    row for one in surface_auctions(settings, sold, w, s) for row in scored(settings, one, w, s)
+                    row
+                    for one in surface_auctions(settings, sold, designs, w, s)
+                    for row in scored(settings, one, w, s)
                 ],
             )
         rows += run.part(
             f"items seed {seed}",
             lambda s=seed: [  # type: ignore[misc]
-                row for one in item_auctions(sold.num_bidders) for row in scored(settings, one, 0.0, s)
+                row for one in item_auctions(sold.num_bidders, designs) for row in scored(settings, one, 0.0, s)
             ],
         )
     plays = [row for row in rows if row["table"] == "plays"]
     bidders = [row for row in rows if row["table"] == "bidders"]
-    draw(plays, settings.folder / "learned_bids.png")
+    draw(plays, settings.folder / "bidders_study.png")
     section = Section(
         "Learned against truthful bidders",
         prose(opening(settings), plays, bidders),
-        {"learned_bids.png": "Revenue and user loss on replicate A, from truth (hollow) to learned bids (filled)"},
+        {"bidders_study.png": "Revenue and user loss on replicate A, from truth (hollow) to learned bids (filled)"},
         (menu_claim(bidders),),
     )
     run.finish({"plays": plays, "bidders": bidders}, section, command=command, console=console)
-    return Learned(tuple(plays), tuple(bidders), section)
+    return BiddersStudy(tuple(plays), tuple(bidders), section)
 
 
 def surface_auctions(
-    settings: LearnedSettings, sold: ResponseSurface, user_weight: float, seed: int
+    settings: BiddersStudySettings, sold: ResponseSurface, designs: Designs, user_weight: float, seed: int
 ) -> Iterator[Auction]:
     """Yield every mechanism on the surface; the KL tilt among distributions over its measured interventions."""
-    shape = {"entries": settings.entries, "steps": settings.menu_steps}
+    problem = Problem(sold, PRIOR, user_weight, seed, settings.quick)
+    recipes = designs.recipes(COMPARED, quick=settings.quick)
     views = {name: sold.replicate(name) for name in REPLICATES}
-    for name, mechanism in rival_mechanisms(sold, user_weight, seed=seed, priors=PRIOR, **shape).items():
-        yield Auction(name, mechanism, sold, views)
+    for label, mechanism in designs.by_label(COMPARED, problem).items():
+        yield Auction(label, mechanism, sold, views, recipes.get(label, ""))
     lotteries = {name: measured_lottery(view, settings.untouched) for name, view in views.items()}
-    tilt = KLTilt(lotteries["A"], settings.temperature, user_weight=user_weight)
-    yield Auction(KL_TILT, tilt, lotteries["A"], lotteries)
+    tilt = designs.of("kl-tilt", problem._replace(view=lotteries["A"]))
+    yield Auction(designs.entry("kl-tilt").label, tilt, lotteries["A"], lotteries)
 
 
 def measured_lottery(view: ResponseSurface, untouched: float) -> Lottery:
     """Return the lottery over a surface's distinct interventions, contexts averaged; the null, first, is likeliest."""
-    found = view.finite_range()
-    others = len(found.allocations) - 1
+    listed = view.finite_range()
+    others = len(listed.allocations) - 1
     reference = torch.full((others + 1,), (1 - untouched) / others, dtype=torch.float64)
     reference[0] = untouched
-    return Lottery(found.exposures[0], found.user_losses[0], reference)
+    return Lottery(listed.exposures[0], listed.user_losses[0], reference)
 
 
-def item_auctions(num_bidders: int) -> Iterator[Auction]:
+def item_auctions(num_bidders: int, designs: Designs = UNKEPT) -> Iterator[Auction]:
     """Yield one item's auctions, where what learning does is known."""
     items = Items(num_bidders)
-    for name, rule in (("first", FirstPrice()), ("second", SecondPrice()), ("posted", PostedPrice(0.5))):
-        yield Auction(f"one item, {name} price", rule, items, {"A": items})
+    for label, rule in designs.by_label(("first-price", "second-price", "posted-price"), Problem(items, PRIOR)).items():
+        yield Auction(f"one item, {label}", rule, items, {"A": items})
 
 
-def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed: int) -> Iterator[Row]:
+def scored(settings: BiddersStudySettings, auction: Auction, user_weight: float, seed: int) -> Iterator[Row]:
     """Yield one auction's rows: what bidders lose by not lying and by having learned, what the auction gives."""
     game = AuctionGame(auction.mechanism, auction.substrate, PRIOR, rounds=1, dtype=torch.float64)
     n = auction.substrate.num_bidders
@@ -210,15 +215,16 @@ def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed
         honest = Mean(0.0, Interval(0.0, 0.0))  # proved
     for learner in settings.learners:
         strategies = learned(settings, auction, learner, seed)
-        key = {"user_weight": user_weight, "mechanism": auction.name, "learner": learner, "seed": seed}
-        found = evaluate(game, strategies, draws=draws, seed=EVALUATED + seed)
+        key = {"user_weight": user_weight, "mechanism": auction.name, "recipe": auction.recipe}
+        key |= {"learner": learner, "seed": seed}
+        evaluation = evaluate(game, strategies, draws=draws, seed=EVALUATED + seed)
         yield {
             "table": "bidders",
             **key,
-            "bid_ratio": sum(one.bid_ratio for one in found.bidders) / n,
-            "from_truth": sum(one.from_truth for one in found.bidders) / n,
+            "bid_ratio": sum(one.bid_ratio for one in evaluation.bidders) / n,
+            "from_truth": sum(one.from_truth for one in evaluation.bidders) / n,
             **spread("exploitability_truth", honest.value, honest.interval),
-            **spread("exploitability_learned", found.exploitability.value, found.exploitability.interval),
+            **spread("exploitability_learned", evaluation.exploitability.value, evaluation.exploitability.interval),
             "draws": draws,
         }
         for replicate, place in auction.scored.items():
@@ -230,7 +236,7 @@ def spread(name: str, value: float, interval: Interval) -> Row:
     return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def learned(settings: LearnedSettings, auction: Auction, learner: str, seed: int) -> list[Strategy]:
+def learned(settings: BiddersStudySettings, auction: Auction, learner: str, seed: int) -> list[Strategy]:
     """Return what bidders learned in an auction, by its context where they see one."""
     rule, place = auction.mechanism, auction.substrate
     seeing = settings.sees_context and bool(contexts_of(place))
@@ -249,19 +255,16 @@ def play_rows(
     auction: Auction, place: Substrate, strategies: Sequence[Strategy], draws: int, key: Row
 ) -> Iterator[Row]:
     """Yield what truthful and learned play give on the same valuations and contexts, and the paired change."""
-    generator = torch.Generator().manual_seed(EVALUATED + int(key["seed"]))
-    valuations = product(PRIOR, place.num_bidders).sample(draws, generator, torch.float64)
-    names = contexts_of(place)
-    context = torch.randint(len(names), (draws,), generator=generator) if names else None
+    valuations, context = draw_profiles(place, PRIOR, draws, EVALUATED + int(key["seed"]))
     bids = played(strategies, valuations, context)
     weight = float(key["user_weight"])
-    told = play_samples(auction, place, valuations, valuations, context, weight)
+    truth = play_samples(auction, place, valuations, valuations, context, weight)
     bid = play_samples(auction, place, bids, valuations, context, weight)
     for quantity in QUANTITIES:
         for play, samples in (
-            ("truth", told[quantity]),
+            ("truth", truth[quantity]),
             ("learned", bid[quantity]),
-            ("change", bid[quantity] - told[quantity]),
+            ("change", bid[quantity] - truth[quantity]),
         ):
             mean = estimate(samples)
             yield {
@@ -287,7 +290,7 @@ def play_samples(
     return dict(zip(QUANTITIES, numbers, strict=True))
 
 
-def opening(settings: LearnedSettings) -> str:
+def opening(settings: BiddersStudySettings) -> str:
     """Say who learns in what."""
     rule = "one for every public context" if settings.sees_context else "the same in every public context"
     return (
@@ -297,7 +300,7 @@ def opening(settings: LearnedSettings) -> str:
         f"bidders that may differ each learn a rule of their own, {rule}. "
         f"Exploitability is what the average bidder gains by its best reply in each context, averaged over contexts; "
         f"truth's is 0, and not searched for, where a proof of strategy-proofness covers the rule. "
-        f"The KL tilt (temperature {settings.temperature:g}) sells distributions over the measured interventions, "
+        f"The KL tilt (temperature {TEMPERATURE:g}) sells distributions over the measured interventions, "
         f"contexts averaged; its reference gives the untouched model {settings.untouched:g}. "
-        f"Items have no user."
+        f"Items have no user. {recipe_sentence(quick=settings.quick)}"
     )

@@ -9,26 +9,27 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from auctionsim.comparison import compare
 from auctionsim.console import TableConsole, table_console
 from auctionsim.experiments.figures.compare import draw_menus, draw_trade_off, draw_training
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.kept_stages import as_row, live_key, record_from
 from auctionsim.experiments.running.live_replies import live_model
 from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.run import Row, Run
-from auctionsim.experiments.tables.compare import comparison_section, menu_table, tidy
-from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, comparison_tables, rival_mechanisms
+from auctionsim.experiments.tables.compare import comparison_section, menu_table
+from auctionsim.experiments.tables.mechanisms import MENU, comparison_tables
 from auctionsim.experiments.tables.menu_options import menu_options
 from auctionsim.files import write_text
-from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint
+from auctionsim.mechanisms import VCG, MenuAuction, TrainingPoint
+from auctionsim.mechanisms.table import Problem
 from auctionsim.priors import Priors, parse_priors, product
 from auctionsim.prompts import read_prompts
-from auctionsim.report.records import MechanismRow, MenuOption
+from auctionsim.report.records import MenuOption
+from auctionsim.scoring import MechanismRow, ScoringSettings, compare, tidy
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
-FILES = ("trade_off.png", "training.png", "menu.png", "menu.html")
 REFERENCE = "VCG at user weight 0"
 
 
@@ -46,8 +47,8 @@ class CompareSettings:
         draws: Profiles for the means.
         regret_draws: Profiles among them on which regret is looked for.
         regret_budget: Misreports for each and bidder.
-        entries: Of the menu.
-        menu_steps: Of its training.
+        mechanisms: Names in the table of mechanisms.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         replies: Whether the live model replies under each entry of the menu.
         model: "smollm2", a hub id or a folder.
         device: Of the model.
@@ -64,8 +65,8 @@ class CompareSettings:
     draws: int = 4096
     regret_draws: int = 128
     regret_budget: int = 512
-    entries: int = 6
-    menu_steps: int = 400
+    mechanisms: tuple[str, ...] = COMPARED
+    quick: bool = False
     replies: bool = True
     model: str = "smollm2"
     device: str = "auto"
@@ -78,8 +79,8 @@ class Comparison(NamedTuple):
 
     Attributes:
         rows: One a user weight, mechanism and replicate.
-        training: Histories by (mechanism, user weight).
-        menus: Options by user weight.
+        training: Histories of learned mechanisms by (label, user weight).
+        menus: Options by user weight, where the menu is among the mechanisms.
         brands: Names of the bidders.
     """
 
@@ -89,7 +90,9 @@ class Comparison(NamedTuple):
     brands: tuple[str, ...]
 
 
-def main(settings: CompareSettings, surface: ResponseSurface, command: str, console: Console) -> Comparison:
+def main(
+    settings: CompareSettings, surface: ResponseSurface, command: str, console: Console, designs: Designs = UNKEPT
+) -> Comparison:
     """Sweep, print a table a user weight, and write tables and figures into the folder.
 
     Args:
@@ -97,6 +100,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
         surface: Any number of bidders, all features.
         command: What the user typed, for run.json.
         console: Where progress and tables go.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: Settings that do not fit.
         ModelUnavailableError: Replies are wanted and there is no such model here.
@@ -105,6 +109,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
     sold = surface.sell(settings.feature)
     if not settings.user_weights or min(settings.user_weights) < 0:
         raise ValueError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
+    designs.refuse_unfit(settings.mechanisms, sold)
     inputs = {"surface": surface.digest}
     if settings.replies and settings.prompts_file is not None:
         inputs["prompts"] = read_prompts(settings.prompts_file).digest
@@ -113,20 +118,22 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
     with Stages(console) as stages:
         live = _live(settings, surface, run.parts, stages) if settings.replies else None
         run.begin(command)
-        found = sweep(settings, sold, priors, live, stages, run)
+        comparison = sweep(settings, sold, priors, live, stages, run, designs)
         with stages.stage("writing", 1):
-            draw(found, settings.folder)
+            files = draw(comparison, settings.folder)
     paper = table_console(console)
     for user_weight in settings.user_weights:
-        rows = [row for row in found.rows if row.user_weight == user_weight]
+        rows = [row for row in comparison.rows if row.user_weight == user_weight]
         title = f"{settings.feature}, user weight {user_weight:g}, valuations {settings.prior}, designed on A"
         for table in comparison_tables(rows, title):
             paper.print(table)
-        paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
+        if user_weight in comparison.menus:
+            paper.print(menu_table(comparison.menus[user_weight], f"menu at user weight {user_weight:g}"))
     about = (settings.surface, settings.feature, settings.prior)
-    section = comparison_section(found.rows, found.menus, REFERENCE, *about)
-    run.finish(tables_of(found), section, command=command, console=console, files=FILES)
-    return found
+    section = comparison_section(comparison.rows, comparison.menus, REFERENCE, *about)
+    section = section._replace(figures={name: words for name, words in section.figures.items() if name in files})
+    run.finish(tables_of(comparison), section, command=command, console=console, files=files)
+    return comparison
 
 
 def sweep(
@@ -136,6 +143,7 @@ def sweep(
     live: LanguageModelSubstrate | None,
     stages: Stages,
     run: Run,
+    designs: Designs,
 ) -> Comparison:
     """Design every mechanism at every user weight on replicate A, and score it on A and B; a weight is kept once done.
 
@@ -144,19 +152,22 @@ def sweep(
     brands = brand_names(sold)
     rows: list[MechanismRow] = []
     training, menus = {}, {}
-    asked = "" if live is None else f" {live_key(live)}"
+    model_key = "" if live is None else f" {live_key(live)}"
     for weight in settings.user_weights:
         kept = run.part(
-            f"user weight {weight!r}{asked}", partial(_weighed, settings, sold, priors, live, stages, weight)
+            f"user weight {weight!r}{model_key}",
+            partial(_weighed, settings, sold, priors, live, stages, designs, weight),
         )
-        found: dict[str, list[Row]] = {}
+        by_table: dict[str, list[Row]] = {}
         for row in kept:
-            found.setdefault(row.pop("table"), []).append(row)
-        rows += [record_from(MechanismRow, row) for row in found["rows"]]
-        for name in (MENU, AFFINE):
-            points = [row for row in found["training"] if row["mechanism"] == name]
-            training[name, weight] = tuple(TrainingPoint(*(row[f] for f in TrainingPoint._fields)) for row in points)
-        menus[weight] = tuple(MenuOption(**row) for row in found.get("menu", []))
+            by_table.setdefault(row.pop("table"), []).append(row)
+        rows += [record_from(MechanismRow, row) for row in by_table["rows"]]
+        learned = by_table.get("training", [])
+        for label in dict.fromkeys(row["mechanism"] for row in learned):
+            points = [row for row in learned if row["mechanism"] == label]
+            training[label, weight] = tuple(TrainingPoint(*(row[f] for f in TrainingPoint._fields)) for row in points)
+        if "menu" in by_table:
+            menus[weight] = tuple(MenuOption(**row) for row in by_table["menu"])
     return Comparison(tuple(rows), training, menus, brands)
 
 
@@ -166,12 +177,13 @@ def _weighed(
     priors: Priors,
     live: LanguageModelSubstrate | None,
     stages: Stages,
+    designs: Designs,
     user_weight: float,
 ) -> list[Row]:
     """Return one user weight's rows: of mechanisms, of the learned ones' training, of the menu."""
     with stages.stage(f"user weight {user_weight:g}: learning", 1):
-        shape = {"entries": settings.entries, "steps": settings.menu_steps}
-        mechanisms = rival_mechanisms(sold, user_weight, seed=settings.seed, priors=priors, **shape)
+        problem = Problem(sold, priors, user_weight, settings.seed, settings.quick)
+        mechanisms = designs.by_label(settings.mechanisms, problem)
         mechanisms[REFERENCE] = VCG(sold)
     with stages.stage(f"user weight {user_weight:g}: scoring", 2 * len(mechanisms)) as tick:
         rows = compare(
@@ -179,22 +191,20 @@ def _weighed(
             sold,
             priors,
             user_weight,
+            ScoringSettings(settings.draws, settings.regret_draws, settings.regret_budget),
             seed=settings.seed,
-            draws=settings.draws,
-            regret_draws=settings.regret_draws,
-            regret_budget=settings.regret_budget,
+            recipes=designs.recipes(settings.mechanisms, quick=settings.quick),
             progress=tick,
         )
-    found: list[Row] = [{"table": "rows", **as_row(row)} for row in rows]
-    for name in (MENU, AFFINE):
-        learned = mechanisms[name]
-        assert isinstance(learned, MenuAuction | AffineMaximizer)
-        found += [{"table": "training", "mechanism": name, **point._asdict()} for point in learned.history]
-    menu = mechanisms[MENU]
-    assert isinstance(menu, MenuAuction)
+    parts: list[Row] = [{"table": "rows", **as_row(row)} for row in rows]
+    for label, rule in mechanisms.items():
+        parts += [{"table": "training", "mechanism": label, **point._asdict()} for point in rule.history]
+    menu = mechanisms.get(MENU)
+    if not isinstance(menu, MenuAuction):
+        return parts
     with stages.stage(f"user weight {user_weight:g}: menu", 1):
         options = menu_options(menu, sold, priors, brand_names(sold), live)
-    return found + [{"table": "menu", **option._asdict()} for option in options]
+    return parts + [{"table": "menu", **option._asdict()} for option in options]
 
 
 def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stages: Stages) -> LanguageModelSubstrate:
@@ -203,29 +213,37 @@ def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stag
     return live_model(surface, settings.surface, load, place, stages, seed=seed, prompts_file=file)
 
 
-def draw(found: Comparison, folder: Path) -> None:
-    """Write the figures, and the menus with replies as a page."""
-    trade_off, training, menu, page = (folder / name for name in FILES)
-    draw_trade_off(found.rows, REFERENCE, trade_off)
-    draw_training(found.training, found.rows, training)
-    draw_menus(found.menus, found.brands, menu)
-    write_text(page, _page(found))
+def draw(comparison: Comparison, folder: Path) -> tuple[str, ...]:
+    """Write the figures, and the menus with replies as a page; return the names of what there was to be drawn."""
+    draw_trade_off(comparison.rows, REFERENCE, folder / "trade_off.png")
+    written = ["trade_off.png"]
+    if comparison.training:
+        draw_training(comparison.training, comparison.rows, folder / "training.png")
+        written.append("training.png")
+    if comparison.menus:
+        draw_menus(comparison.menus, comparison.brands, folder / "menu.png")
+        write_text(folder / "menu.html", _page(comparison))
+        written += ["menu.png", "menu.html"]
+    return tuple(written)
 
 
-def tables_of(found: Comparison) -> dict[str, list[dict[str, Any]]]:
+def tables_of(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     """Return the tidy tables: the comparison, the menus with replies, the learning curves."""
-    options = [{"user_weight": weight, **option._asdict()} for weight, menu in found.menus.items() for option in menu]
+    options = [
+        {"user_weight": weight, **option._asdict()} for weight, menu in comparison.menus.items() for option in menu
+    ]
     history = [
         {"mechanism": name, "user_weight": weight, **point._asdict()}
-        for (name, weight), points in found.training.items()
+        for (name, weight), points in comparison.training.items()
         for point in points
     ]
-    return {"comparison": tidy(found.rows), "menu": options, "training": history}
+    tables = {"comparison": tidy(comparison.rows), "menu": options, "training": history}
+    return {name: rows for name, rows in tables.items() if rows}
 
 
-def _page(found: Comparison) -> str:
+def _page(comparison: Comparison) -> str:
     """Return the menus as a page of text, nothing in a reply becoming markup."""
     paper = TableConsole(record=True, width=140, file=io.StringIO(), force_terminal=False)
-    for weight, options in found.menus.items():
+    for weight, options in comparison.menus.items():
         paper.print(menu_table(options, f"menu at user weight {weight:g}"))
     return paper.export_html(inline_styles=True)

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from auctionsim import metrics
-from auctionsim.comparison import draw_profiles, single_settings
 from auctionsim.experiments.figures.neurons_frontier import draw_frontiers, draw_singles
+from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.maps import setting_text
-from auctionsim.experiments.tables.mechanisms import AFFINE, OPTIMUM, PRIOR
+from auctionsim.experiments.tables.mechanisms import PRIOR
 from auctionsim.experiments.tables.neurons_frontier import KINDS, prose, trade_off_claim
-from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer, train_affine_maximizer
+from auctionsim.mechanisms.table import Problem
+from auctionsim.scoring import draw_profiles
+from auctionsim.scoring.single_settings import single_settings
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 
@@ -30,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FrontierSettings:
+class NeuronsFrontierSettings:
     """Which two surfaces are compared, and how.
 
     Attributes:
@@ -41,7 +43,7 @@ class FrontierSettings:
         user_weights: λ, ascending, at each of which a mechanism is designed on replicate A.
         draws: Truthful profiles, the same on both surfaces.
         resamples: Of the bootstrap: profiles, the same ones on both surfaces, and the cells' measurement noise.
-        steps: Of the affine maximizer's training.
+        quick: Whether the affine maximizer is trained by the quick recipe.
         seed: Of everything.
         limits: User losses under which a brand's best single setting is named, nats a token.
     """
@@ -53,7 +55,7 @@ class FrontierSettings:
     user_weights: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
     draws: int = 8192
     resamples: int = 1000
-    steps: int = 100
+    quick: bool = True
     seed: int = 0
     limits: tuple[float, ...] = (0.05, 0.1, 0.2)
 
@@ -107,7 +109,12 @@ class Frontiers(NamedTuple):
 
 
 def main(
-    settings: FrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface, command: str, console: Console
+    settings: NeuronsFrontierSettings,
+    harm_aware: ResponseSurface,
+    plain: ResponseSurface,
+    command: str,
+    console: Console,
+    designs: Designs = UNKEPT,
 ) -> Frontiers:
     """Sweep the user weight on both surfaces, compare them at equal loss and at equal revenue, and write it all.
 
@@ -117,6 +124,7 @@ def main(
         plain: The second, of the same brands and contexts.
         command: What the user typed, for run.json.
         console: Told where it all is.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: Two surfaces of different brands or contexts.
     """
@@ -126,8 +134,11 @@ def main(
     run.begin(command)
     rows = [
         row
-        for mechanism in (OPTIMUM, AFFINE)
-        for row in run.part(mechanism, lambda m=mechanism: list(swept(settings, sold, m)))  # type: ignore[misc]
+        for name in ("optimum", "affine")
+        for row in run.part(
+            designs.entry(name).label,
+            lambda n=name: list(swept(settings, sold, designs, n)),  # type: ignore[misc]
+        )
     ]
     tables = {name: [row for row in rows if row["table"] == name] for name in ("points", "steps", "equal")}
     tables["singles"] = [row for name, one in sold.items() for row in single_rows(name, one)]
@@ -149,7 +160,7 @@ def main(
 
 
 def surfaces_of(
-    settings: FrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface
+    settings: NeuronsFrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface
 ) -> tuple[tuple[str, ResponseSurface], ...]:
     """Name the surfaces for tables."""
     return (f"harm-aware ({settings.harm_aware})", harm_aware), (f"plain ({settings.plain})", plain)
@@ -169,30 +180,29 @@ def checked_pair(one: ResponseSurface, other: ResponseSurface) -> None:
             raise ValueError(f"both surfaces must have the same {what}, got {', '.join(here)} and {', '.join(there)}")
 
 
-def swept(settings: FrontierSettings, sold: Mapping[str, ResponseSurface], mechanism: str) -> Iterator[Row]:
+def swept(
+    settings: NeuronsFrontierSettings, sold: Mapping[str, ResponseSurface], designs: Designs, mechanism: str
+) -> Iterator[Row]:
     """Yield one mechanism's rows on both surfaces."""
     resampled = {}
+    label = designs.entry(mechanism).label
+    key = {"mechanism": label, "recipe": designs.recipes((mechanism,), quick=settings.quick).get(label, "")}
     for name, surface in sold.items():
-        found = played(settings, surface, mechanism)
-        resampled[name] = bootstrapped(found, settings.resamples, settings.seed)
-        yield from point_rows(settings, found, resampled[name], {"mechanism": mechanism, "surface": name})
-        yield from step_rows(settings, resampled[name], {"mechanism": mechanism, "surface": name})
+        plays = played(settings, surface, designs, mechanism)
+        resampled[name] = bootstrapped(plays, settings.resamples, settings.seed)
+        yield from point_rows(settings, plays, resampled[name], key | {"surface": name})
+        yield from step_rows(settings, resampled[name], key | {"surface": name})
     one, other = resampled.values()
     for replicate in REPLICATES:
-        yield from equal_rows(one, other, {"mechanism": mechanism, "replicate": replicate})
+        yield from equal_rows(one, other, key | {"replicate": replicate})
 
 
-def designed_at(settings: FrontierSettings, surface: ResponseSurface, mechanism: str, weight: float) -> Mechanism:
-    """Return the mechanism, designed on replicate A."""
-    if mechanism == OPTIMUM:
-        return VirtualWelfareMaximizer(surface, PRIOR, weight)
-    return train_affine_maximizer(surface, PRIOR, weight, steps=settings.steps, seed=settings.seed)
-
-
-def played(settings: FrontierSettings, surface: ResponseSurface, mechanism: str) -> Played:
-    """Clear the same profiles at every weight."""
+def played(settings: NeuronsFrontierSettings, surface: ResponseSurface, designs: Designs, mechanism: str) -> Played:
+    """Clear the same profiles at every weight; the mechanism is designed on replicate A."""
     profiles = draw_profiles(surface, PRIOR, settings.draws, settings.seed)
-    outcomes = [designed_at(settings, surface, mechanism, w)(*profiles) for w in settings.user_weights]
+    assert profiles.context is not None  # what is measured has contexts
+    problems = [Problem(surface, PRIOR, w, settings.seed, settings.quick) for w in settings.user_weights]
+    outcomes = [designs.of(mechanism, problem)(*profiles) for problem in problems]
     views = [surface.replicate(name) for name in REPLICATES]
     value = [[metrics.welfare(o, view, *profiles).numpy() for o in outcomes] for view in views]
     ends = torch.cat([o.allocation.flatten(1) for o in outcomes])
@@ -209,24 +219,24 @@ def played(settings: FrontierSettings, surface: ResponseSurface, mechanism: str)
     )
 
 
-def bootstrapped(found: Played, resamples: int, seed: int) -> Resampled:
+def bootstrapped(plays: Played, resamples: int, seed: int) -> Resampled:
     """Resample profiles, and redraw what each cell's loss was measured to be; the first row is as it was drawn.
 
     The same seed resamples the same profiles on another surface.
     """
     rows, noise = np.random.default_rng(seed), np.random.default_rng(seed + 1)
-    weights, draws = found.revenue.shape
-    cells = found.losses.shape[1]
+    weights, draws = plays.revenue.shape
+    cells = plays.losses.shape[1]
     offsets = np.arange(weights)[:, None] * cells
-    revenue = [found.revenue.mean(1)]
-    losses = {name: [found.losses[k][found.cells].mean(1)] for k, name in enumerate(REPLICATES)}
+    revenue = [plays.revenue.mean(1)]
+    losses = {name: [plays.losses[k][plays.cells].mean(1)] for k, name in enumerate(REPLICATES)}
     for _ in range(resamples):
         picked = rows.integers(draws, size=draws)
-        revenue.append(found.revenue[:, picked].mean(1))
-        counts = np.bincount((found.cells[:, picked] + offsets).ravel(), minlength=weights * cells)
+        revenue.append(plays.revenue[:, picked].mean(1))
+        counts = np.bincount((plays.cells[:, picked] + offsets).ravel(), minlength=weights * cells)
         shares = counts.reshape(weights, cells) / draws
         for k, name in enumerate(REPLICATES):
-            measured = found.losses[k] + found.errors[k] * noise.standard_normal(cells)
+            measured = plays.losses[k] + plays.errors[k] * noise.standard_normal(cells)
             losses[name].append(shares @ measured)
     return Resampled(np.stack(revenue), {name: np.stack(means) for name, means in losses.items()})
 
@@ -243,7 +253,7 @@ def spread(name: str, values: Array) -> Row:
     }
 
 
-def point_rows(settings: FrontierSettings, found: Played, means: Resampled, key: Row) -> Iterator[Row]:
+def point_rows(settings: NeuronsFrontierSettings, plays: Played, means: Resampled, key: Row) -> Iterator[Row]:
     for k, replicate in enumerate(REPLICATES):
         for w, weight in enumerate(settings.user_weights):
             loss, revenue = means.loss[replicate][:, w], means.revenue[:, w]
@@ -255,13 +265,13 @@ def point_rows(settings: FrontierSettings, found: Played, means: Resampled, key:
                 **spread("revenue", revenue),
                 **spread("user_loss", loss),
                 **spread("objective", revenue - weight * loss),
-                "welfare": float(found.value[k, w].mean()),
-                "welfare_standard_error": float(found.value[k, w].std(ddof=1) / settings.draws**0.5),
+                "welfare": float(plays.value[k, w].mean()),
+                "welfare_standard_error": float(plays.value[k, w].std(ddof=1) / settings.draws**0.5),
                 "n": settings.draws,
             }
 
 
-def step_rows(settings: FrontierSettings, means: Resampled, key: Row) -> Iterator[Row]:
+def step_rows(settings: NeuronsFrontierSettings, means: Resampled, key: Row) -> Iterator[Row]:
     """Yield what each rise of the user weight changes, paired by profiles."""
     pairs = list(zip(settings.user_weights, settings.user_weights[1:], strict=False))
     for replicate in REPLICATES:
@@ -329,7 +339,7 @@ def single_rows(name: str, surface: ResponseSurface) -> Iterator[Row]:
             }
 
 
-def opening(settings: FrontierSettings, sold: Mapping[str, ResponseSurface]) -> str:
+def opening(settings: NeuronsFrontierSettings, sold: Mapping[str, ResponseSurface]) -> str:
     """Say what is compared."""
     same = len({one.grids for one in sold.values()}) == 1
     grids = "on the same grid" if same else "on different grids, which the comparison then mixes in"

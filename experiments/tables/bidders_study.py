@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-from auctionsim.experiments.running.run import Claim, Row, markdown_table
+from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table
 from auctionsim.experiments.tables.mechanisms import MENU, PAY_AS_BID
 from auctionsim.metrics import Interval, mean_interval
+from auctionsim.scoring.records import titled
 
 QUANTITIES = ("revenue", "user_loss", "objective", "bidder_utility", "welfare")
 SMALL = 0.01  # of money: valuations reach 1
@@ -65,23 +66,23 @@ def verdict(exploitable: Sequence[Seeds]) -> str:
     return "holds" if all(one.high < SMALL for one in exploitable) else "holds in part"
 
 
-def menu_claim(bidders: Sequence[Row]) -> Claim:
+def menu_claim(bidders: Sequence[Row]) -> PaperClaim:
     """Judge the menu's strategy-proofness by what the average bidder gains by its best reply to the truthful others."""
     own = [row for row in bidders if row["mechanism"] == MENU]
     weights, learners, seeds = (list(dict.fromkeys(row[c] for row in own)) for c in ("user_weight", "learner", "seed"))
     keys = [{"user_weight": w, "mechanism": MENU, "learner": learners[0]} for w in weights]
     gains = [bidders_over_seeds(bidders, "exploitability_truth", **key) for key in keys]
     ratios = [bidders_over_seeds(bidders, "bid_ratio", **key) for key in keys]
-    said = "; ".join(
+    shown = "; ".join(
         f"user weight {w:g}: {gain} in money, learned bids {ratio.mean:.2f} of valuations"
         for w, gain, ratio in zip(weights, gains, ratios, strict=True)
     )
     evidence = (
         f"What the average bidder expects to gain by its best reply to the truthful others under the learned menu, "
-        f"95 % over {len(seeds)} seeds, {said}. Rule: it does not hold where every interval lies above 0, holds "
+        f"95 % over {len(seeds)} seeds, {shown}. Rule: it does not hold where every interval lies above 0, holds "
         f"where every upper end is under {SMALL:g}, else in part."
     )
-    return Claim("strategy-proofness of the menu", verdict(gains), evidence)
+    return PaperClaim("strategy-proofness of the menu", verdict(gains), evidence)
 
 
 def surface_names(plays: Sequence[Row]) -> list[str]:
@@ -108,6 +109,12 @@ def prose(opening: str, plays: Sequence[Row], bidders: Sequence[Row]) -> str:
     return "\n\n".join(paragraphs)
 
 
+def named(rows: Sequence[Row], key: Row) -> str:
+    """Return a mechanism as tables show it, with its recipe."""
+    row = next(row for row in rows if row["mechanism"] == key["mechanism"])
+    return titled(row["mechanism"], row["recipe"])
+
+
 def bid_line(bidders: Sequence[Row], key: Row) -> dict[str, str]:
     names = {
         "bid / valuation": "bid_ratio",
@@ -115,13 +122,13 @@ def bid_line(bidders: Sequence[Row], key: Row) -> dict[str, str]:
         "of learned play": "exploitability_learned",
     }
     return {
-        "mechanism": str(key["mechanism"]),
-        **{said: str(bidders_over_seeds(bidders, name, **key)) for said, name in names.items()},
+        "mechanism": named(bidders, key),
+        **{title: str(bidders_over_seeds(bidders, name, **key)) for title, name in names.items()},
     }
 
 
 def play_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
-    line = {"mechanism": str(key["mechanism"])}
+    line = {"mechanism": named(plays, key)}
     for quantity in QUANTITIES:
         truth, bid = (play_over_seeds(plays, play, quantity, **key) for play in ("truth", "learned"))
         line[quantity.replace("_", " ")] = f"{truth.mean:.4f} → {bid.mean:.4f}"
@@ -130,11 +137,11 @@ def play_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
 
 def change_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
     changes = {f"change of {q.replace('_', ' ')}": play_over_seeds(plays, "change", q, **key) for q in QUANTITIES}
-    told, bid = (play_over_seeds(plays, play, "user_loss", **key, replicate="B") for play in ("truth", "learned"))
+    truth, bid = (play_over_seeds(plays, play, "user_loss", **key, replicate="B") for play in ("truth", "learned"))
     return {
-        "mechanism": str(key["mechanism"]),
+        "mechanism": named(plays, key),
         **{name: str(change) for name, change in changes.items()},
-        "user loss on B": f"{told.mean:.4f} → {bid.mean:.4f}",
+        "user loss on B": f"{truth.mean:.4f} → {bid.mean:.4f}",
     }
 
 

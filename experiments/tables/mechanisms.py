@@ -7,75 +7,23 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from auctionsim import metrics
-from auctionsim.comparison import draw_profiles, estimate, largest_bid
-from auctionsim.mechanisms import (
-    VCG,
-    Mechanism,
-    PayAsBid,
-    VirtualWelfareMaximizer,
-    train_affine_maximizer,
-    train_menu,
-)
+from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
+from auctionsim.mechanisms.table import entry
 from auctionsim.priors import Priors, Uniform
 from auctionsim.regret import RegretEstimate, ex_post_regret
-from auctionsim.report.records import Estimate, MechanismRow
+from auctionsim.scoring import Estimate, MechanismRow, draw_profiles, estimate, largest_bid
 from auctionsim.substrates import ResponseSurface
 
-OPTIMUM = "virtual welfare (optimal)"
-AFFINE = "affine maximizer"
-MENU = "menu (the paper's)"
-PAY_AS_BID = "pay as bid"
+OPTIMUM, AFFINE, MENU, VCG, PAY_AS_BID = (
+    entry(name).label for name in ("optimum", "affine", "menu", "vcg", "pay-as-bid")
+)
+"""Labels of mechanisms that tables single out."""
 PRIOR = Uniform(0.0, 1.0)
 
 
-def rival_mechanisms(
-    surface: ResponseSurface,
-    user_weight: float,
-    *,
-    seed: int,
-    priors: Priors = PRIOR,
-    entries: int = 6,
-    steps: int = 400,
-) -> dict[str, Mechanism]:
-    """Return the mechanisms that are compared, designed on the surface as it is viewed.
-
-    Args:
-        surface: Sells one feature.
-        user_weight: λ.
-        seed: Of what is learned.
-        priors: What valuations are drawn from.
-        entries: Of the menu.
-        steps: Of the menu's training.
-    """
-    return {
-        OPTIMUM: VirtualWelfareMaximizer(surface, priors, user_weight),
-        AFFINE: train_affine_maximizer(surface, priors, user_weight, steps=100, seed=seed),
-        MENU: train_menu(surface, priors, user_weight, entries=entries, steps=steps, seed=seed),
-        "VCG": VCG(surface, user_weight),
-        PAY_AS_BID: PayAsBid(surface, user_weight),
-    }
-
-
-KINDS = ("optimum", "menu", "affine", "vcg", "pay-as-bid")
-
-
-def designed(kind: str, surface: ResponseSurface, user_weight: float, priors: Priors, *, seed: int) -> Mechanism:
-    """Return one mechanism, designed on the surface as it is viewed.
-
-    Raises:
-        ValueError: Not one of `KINDS`.
-    """
-    if kind == "optimum":
-        return VirtualWelfareMaximizer(surface, priors, user_weight)
-    if kind == "menu":
-        return train_menu(surface, priors, user_weight, entries=6, steps=400, seed=seed)
-    if kind == "affine":
-        return train_affine_maximizer(surface, priors, user_weight, seed=seed)
-    if kind == "vcg":
-        return VCG(surface, user_weight)
-    if kind == "pay-as-bid":
-        return PayAsBid(surface, user_weight)
-    raise ValueError(f"mechanism must be one of {', '.join(KINDS)}, got {kind!r}")
+def recipe_sentence(*, quick: bool) -> str:
+    """Say by which recipe the learned mechanisms of a section were trained."""
+    return f"Learned mechanisms are trained by the {'quick' if quick else 'full'} recipe."
 
 
 def regret_table(
@@ -94,23 +42,23 @@ def regret_table(
         scored = surface.replicate(replicate)
         began = time.perf_counter()
         high = largest_bid(surface, priors)
-        found = ex_post_regret(
+        regret = ex_post_regret(
             mechanism, scored, profiles.valuations, context=profiles.context, budget=budget, high=high
         )
         seconds = time.perf_counter() - began
-        worst = found.lower.amax(1)
+        worst = regret.lower.amax(1)
         revenue = float(metrics.revenue(mechanism(*profiles), scored, *profiles).mean())
         columns.append(
             (
                 _shown(estimate(worst)),
                 f"{float(worst.quantile(0.95)):.5f}",
                 f"{float(worst.max()):.5f}",
-                "none proved" if found.upper is None else f"{float(found.upper.amax(1).mean()):.5f}",
+                "none proved" if regret.upper is None else f"{float(regret.upper.amax(1).mean()):.5f}",
                 "–" if revenue <= 0 else f"{float(worst.mean()) / revenue:.4f}",
-                _reach(found),
-                str(found.budget),
+                _reach(regret),
+                str(regret.budget),
                 f"{seconds:.2f}",
-                found.method,
+                regret.method,
             )
         )
     titles = (
@@ -129,10 +77,10 @@ def regret_table(
     return table
 
 
-def _reach(found: RegretEstimate) -> str:
+def _reach(regret: RegretEstimate) -> str:
     """Return over which bids the numbers hold."""
-    assert found.bids_up_to is not None
-    highest = float(found.bids_up_to.max())
+    assert regret.bids_up_to is not None
+    highest = float(regret.bids_up_to.max())
     return "any" if highest == math.inf else f"{highest:.4g}"
 
 
@@ -140,17 +88,18 @@ def comparison_tables(rows: Sequence[MechanismRow], title: str) -> tuple[Table, 
     """Return one user weight's mechanisms, each on both replicates: what they bring, and what they keep of promises."""
     first = ("mechanism", "on")
     brings, keeps = Table(*first, title=title), Table(*first, title=f"{title}: truth and participation")
+    brings.caption = "; ".join(dict.fromkeys(f"user loss: {row.loss}, {row.loss_unit}" for row in rows))
     for name in ("revenue", "bidder utility", "user loss", "welfare", "objective", "% of optimum"):
         brings.add_column(name, justify="right")
     for name in ("regret", "is", "IR violation", "participation gain", "objective, IR kept", "under best responses"):
         keeps.add_column(name, justify="right")
     for row in rows:
-        share = "–" if row.objective_share is None else f"{100 * row.objective_share:.1f}"
+        share = "–" if row.objective_share is None else f"{100 * row.objective_share.mean:.1f}"
         means = (row.revenue, row.bidder_utility, row.user_loss, row.welfare, row.objective)
-        brings.add_row(row.mechanism, row.replicate, *map(_shown, means), share)
+        brings.add_row(row.titled, row.replicate, *map(_shown, means), share)
         corrected = ("–" if x is None else f"{x:.4f}" for x in (row.objective_ir, row.objective_best_response))
         safety = (_shown(row.regret), row.regret_is, _shown(row.ir_violation), _shown(row.participation_gain))
-        keeps.add_row(row.mechanism, row.replicate, *safety, *corrected)
+        keeps.add_row(row.titled, row.replicate, *safety, *corrected)
     return brings, keeps
 
 
