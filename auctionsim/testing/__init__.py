@@ -1,4 +1,4 @@
-"""Property tests for incentive claims: Hypothesis strategies, and checks that name what a mechanism breaks."""
+"""Conformance kits of mechanisms, substrates, priors and bidders, the strategies that they draw from, and fakes."""
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.testing.bidder_kit import bidder_checks, check_bidder

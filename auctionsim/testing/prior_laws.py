@@ -1,4 +1,4 @@
-"""The laws every prior is held to: a distribution of valuations ≥ 0, and the virtual value that belongs to it.
+"""The laws of a distribution of valuations: bounds, cdf, density, quantiles, samples and mean, and how they answer.
 
 A law is a function (claim, case) that raises `BrokenClaimError`; its first line is what it claims.
 """
