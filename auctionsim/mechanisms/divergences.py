@@ -138,6 +138,7 @@ class Alpha(Divergence):
     """
 
     name = "alpha"
+    alpha: float
     slope_at_one = 0.0
 
     def __init__(self, alpha: float) -> None:

@@ -8,7 +8,6 @@ import pickle
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from auctionsim.errors import BrokenClaimError
 from auctionsim.priors import Product
 from auctionsim.strategies import Situation, Strategy, bids_of, declared_by, observed_by
 from auctionsim.substrates.protocol import Substrate, contexts_of
+from auctionsim.testing.kit import global_generators
 from auctionsim.testing.sentences import vector
 
 
@@ -150,9 +150,9 @@ def deterministic(claim: BidderClaim, case: BidderCase) -> None:
 
 def no_global_randomness(claim: BidderClaim, case: BidderCase) -> None:
     """Bidding moves no global generator: who draws has a generator."""
-    kept = torch.get_rng_state(), np.random.get_state()[1].copy()
+    kept = global_generators()
     claim.bids(case)
-    if not torch.equal(kept[0], torch.get_rng_state()) or bool((kept[1] != np.random.get_state()[1]).any()):
+    if kept != global_generators():
         raise BrokenClaimError("bidding draws from a global generator")
 
 

@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.priors import Prior
+from auctionsim.testing.kit import global_generators
 from auctionsim.testing.sentences import money, vector
 
 SAMPLES = 20_000
@@ -176,7 +176,7 @@ def quantile(claim: PriorClaim, case: PriorCase) -> None:
 def samples(claim: PriorClaim, case: PriorCase) -> None:
     """Samples have the shape and dtype that are asked for, lie within the bounds, and are the generator's alone."""
     prior, shape = claim.prior, (3, 1, 2)
-    kept = torch.get_rng_state(), np.random.get_state()[1].copy()
+    kept = global_generators()
     one, other = (torch.Generator().manual_seed(case.seed) for _ in range(2))
     drawn, again = prior.sample(shape, one, case.dtype), prior.sample(shape, other, case.dtype)
     if drawn.shape != shape or drawn.dtype != case.dtype:
@@ -187,8 +187,7 @@ def samples(claim: PriorClaim, case: PriorCase) -> None:
         raise BrokenClaimError(f"one seed gives {vector(drawn)} and then {vector(again)}")
     if torch.equal(one.get_state(), torch.Generator().manual_seed(case.seed).get_state()):
         raise BrokenClaimError("drawing does not move the generator on")
-    now = torch.get_rng_state(), np.random.get_state()[1]
-    if not torch.equal(kept[0], now[0]) or bool((kept[1] != now[1]).any()):
+    if kept != global_generators():
         raise BrokenClaimError("drawing moves a global generator: it has to come from the one that is given")
 
 

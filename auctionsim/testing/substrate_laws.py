@@ -4,6 +4,7 @@ A law is a function (claim, case) that raises `BrokenClaimError`; its first line
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -161,7 +162,7 @@ def contexts(claim: SubstrateClaim, case: SubstrateCase) -> None:
         wrong["context 0 of none"] = torch.zeros(batch, dtype=torch.int64)
     for what, context in wrong.items():
         for name, call in (("exposure", claim.substrate.exposure), ("user_loss", claim.substrate.user_loss)):
-            if not _is_refused(lambda call=call, context=context: call(case.allocation, context)):
+            if not _is_refused(partial(call, case.allocation, context)):
                 raise BrokenClaimError(f"{name} takes {what} instead of refusing it with a ValueError")
 
 
@@ -190,7 +191,7 @@ def refuses_bad_input(claim: SubstrateClaim, case: SubstrateCase) -> None:
     }
     for what, rows in allocations.items():
         for name, call in (("exposure", place.exposure), ("user_loss", place.user_loss)):
-            if not _is_refused(lambda call=call, rows=rows: call(rows)):
+            if not _is_refused(partial(call, rows)):
                 raise BrokenClaimError(f"{name} takes {what} instead of refusing it")
     if _maximum(claim, case) is None:
         return
@@ -202,7 +203,7 @@ def refuses_bad_input(claim: SubstrateClaim, case: SubstrateCase) -> None:
         "a user weight that is NaN": (w, torch.nan),
     }
     for what, given in weights.items():
-        if not _is_refused(lambda given=given: place.maximise(*given)):
+        if not _is_refused(partial(place.maximise, *given)):
             raise BrokenClaimError(f"maximise takes {what} instead of refusing it")
 
 
@@ -214,7 +215,7 @@ def feasible(claim: SubstrateClaim, case: SubstrateCase) -> None:
         wild = middle + stretch * (x - middle) + (stretch - 1) / 8
         for row in range(len(wild)):
             one = SubstrateCase(wild[row : row + 1], None, case.weights, 0.0)
-            if bool(place.feasible(one.allocation)[0]) and _is_refused(lambda one=one: claim.exposure(one)):
+            if bool(place.feasible(one.allocation)[0]) and _is_refused(partial(claim.exposure, one)):
                 raise BrokenClaimError(f"{words(one, 0)} is called feasible, and its exposure is refused")
     for value in (torch.nan, torch.inf):
         spoilt = torch.full_like(x, value)
