@@ -20,6 +20,7 @@ from auctionsim.checks import checked_count, checked_number
 from auctionsim.comparison import compare
 from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
+from auctionsim.experiments.running.plan import FORMAT, Plan, as_format_2, defaults_of, identity
 from auctionsim.experiments.running.run_folder import begin, finish, is_finished, run_record
 from auctionsim.experiments.running.tuning import (
     FINISHED,
@@ -135,14 +136,15 @@ def main(
     study = Study(
         settings.folder,
         {**plain_settings(settings, "folder", "cluster", "concurrent"), "inputs": inputs},
+        defaults_of(TuningSettings),
         menu_trial if settings.target == "menu" else bidder_trial,
         shared,
         _space(settings),
         settings.trials,
         metric,
     )
-    claim(study.folder, study.settings)
-    plan = key_digest(study.settings)
+    claim(study.folder, study.settings, study.usual)
+    plan = _plan(settings, inputs)
     made = is_finished(run_record(study.folder), plan)
     if not made:
         begin(study.folder, plan, command, study.settings)
@@ -153,6 +155,16 @@ def main(
         finish(study.folder, plan, command, TABLES, {"settings": study.settings})
     console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)
     return best_first
+
+
+def _plan(settings: TuningSettings, inputs: Mapping[str, str]) -> Plan:
+    """Return what run.json calls the study, and called it when every setting was written out."""
+    apart = ("cluster", "concurrent")
+    chosen = {name: value for name, value in identity(settings).items() if name not in apart}
+    then = as_format_2(settings)
+    written = None if then is None else {name: value for name, value in then.items() if name not in apart}
+    earlier = () if written is None else (key_digest({**written, "inputs": inputs}),)
+    return Plan(key_digest({"format": FORMAT, "settings": chosen, "inputs": inputs}), earlier)
 
 
 def _done(record: Mapping[str, Any]) -> bool:
