@@ -1,7 +1,7 @@
 """The stages of a study: which experiment, on which measurement, with which reduced settings, by which command."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ def _maps(study: StudySettings, surfaces: Surfaces, console: Console, name: str,
 
     surface = surfaces.surface(name)
     settings = MapSettings(surfaces.place(name), study.folder / f"maps-{name}")
-    command = _words("surface", "maps", settings.surface, out=settings.folder)
+    command = _words("surface", "maps", settings.surface, options={"out": settings.folder})
     go = partial(_with, main, settings, surface, console)
     return Stage(settings.folder.name, shows, settings, {"surface": surface.digest}, command, go)
 
@@ -51,7 +51,7 @@ def _crosstalk(study: StudySettings, surfaces: Surfaces, console: Console) -> St
 
     measured = [surfaces.subsets(name) for name in SUBSETS]
     settings = KeptMarkets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
-    command = _words("neurons", "crosstalk", measured=",".join(settings.names), out=settings.folder)
+    command = _words("neurons", "crosstalk", options={"measured": ",".join(settings.names), "out": settings.folder})
     inputs = {str(k): one.digest for k, one in enumerate(measured)}
     shows = "Figs. 7 and 8: many pairs and triples in four categories"
     return Stage("crosstalk", shows, settings, inputs, command, partial(_with, report, settings, measured, console))
@@ -76,7 +76,9 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
     )
     options = {"surface": here.surface, "user_weights": _commas(here.user_weights), "seed": here.seed}
     live = {"model": here.model} if is_pair else {}
-    command = _words("auction", "compare", *([] if is_pair else ["--no-replies"]), **options, **live, out=here.folder)
+    command = _words(
+        "auction", "compare", *([] if is_pair else ["--no-replies"]), options={**options, **live, "out": here.folder}
+    )
     go = partial(_with, main, here, surface, console)
     return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
 
@@ -91,7 +93,7 @@ def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -
     settings = MarketRegretSettings(study.folder / "market-regret", seeds=seeds)
     subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
     options = {"grids": places, "seeds": _commas(seeds)}
-    command = _words("auction", "market-regret", *subsets, **options, out=settings.folder)
+    command = _words("auction", "market-regret", *subsets, options={**options, "out": settings.folder})
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
 
@@ -108,7 +110,7 @@ def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console)
     folder = study.folder / "neurons-frontier"
     settings = FrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
     options = {"harm_aware": settings.harm_aware, "plain": settings.plain, "seed": study.seed}
-    command = _words("auction", "neurons-frontier", **options, out=folder)
+    command = _words("auction", "neurons-frontier", options={**options, "out": folder})
     inputs = {"harm_aware": aware.digest, "plain": plain.digest}
     shows = "harm-aware against plain neurons: revenue over the user's loss"
 
@@ -124,7 +126,9 @@ def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) ->
     surface = surfaces.surface(PAIR)
     seeds = tuple(range(study.seed, study.seed + 3))
     settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
-    command = _words("bidders", "study", surface=settings.surface, seeds=_commas(seeds), out=settings.folder)
+    command = _words(
+        "bidders", "study", options={"surface": settings.surface, "seeds": _commas(seeds), "out": settings.folder}
+    )
     shows = "learned against truthful bidders in every mechanism"
     go = partial(_with, main, settings, surface, console)
     return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
@@ -135,7 +139,7 @@ def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) ->
 
     measured = surfaces.subsets(SUBSETS[0])
     settings = MoreBiddersSettings(surfaces.place(SUBSETS[0]), study.folder / "more-bidders", seed=study.seed)
-    command = _words("auction", "more-bidders", settings.measured, seed=study.seed, out=settings.folder)
+    command = _words("auction", "more-bidders", settings.measured, options={"seed": study.seed, "out": settings.folder})
     go = partial(_with, main, settings, measured, console)
     return Stage("more-bidders", "2 to 5 bidders", settings, {"measured": measured.digest}, command, go)
 
@@ -145,7 +149,9 @@ def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) ->
 
     surface = surfaces.surface(PAIR)
     settings = ReplyCountSettings(surfaces.place(PAIR), study.folder / "reply-counts", seed=study.seed)
-    command = _words("auction", "reply-counts", surface=settings.surface, seed=study.seed, out=settings.folder)
+    command = _words(
+        "auction", "reply-counts", options={"surface": settings.surface, "seed": study.seed, "out": settings.folder}
+    )
     go = partial(_with, main, settings, surface, console)
     inputs = {settings.surface: surface.digest}
     return Stage("reply-counts", "deployed regret against samples a cell", settings, inputs, command, go)
@@ -159,7 +165,7 @@ def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) 
     seeds = (study.seed, study.seed + 1)
     settings = GeneralisationSettings(study.folder / "generalisation", seeds=seeds)
     options = {"surfaces": places, "seeds": _commas(seeds)}
-    command = _words("auction", "generalisation", **options, out=settings.folder)
+    command = _words("auction", "generalisation", options={**options, "out": settings.folder})
     go = partial(_with, main, settings, chosen, console)
     inputs = {name: surface.digest for name, surface in chosen.items()}
     return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
@@ -187,7 +193,7 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
         "seeds": _commas(here.seeds),
     }
     priors = [word for prior in here.priors for word in ("--prior", prior)]
-    command = _words("tune", "grid", *priors, **options, out=here.folder)
+    command = _words("tune", "grid", *priors, options={**options, "out": here.folder})
     shows = "a Ray Tune grid: mechanism × prior × seed"
     go = partial(_with, main, here, surface, console)
     return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
@@ -212,12 +218,14 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
     command = _words(
         "neurons",
         "compare",
-        markets="running shoes:Nike,Adidas",
-        methods=",".join(here.methods),
-        limits="0.01,0.05",
-        model=study.model,
-        seed=study.seed,
-        out=here.folder,
+        options={
+            "markets": "running shoes:Nike,Adidas",
+            "methods": ",".join(here.methods),
+            "limits": "0.01,0.05",
+            "model": study.model,
+            "seed": study.seed,
+            "out": here.folder,
+        },
     )
     shows = "neurons: lift against harm, plain and harm-aware"
     go = partial(_with_model, main, here, model, build_prompts, console)
@@ -234,7 +242,7 @@ def _with_model(
     return main(settings, model, prompts_of, command, console)
 
 
-def _words(*words: str, **options: object) -> str:
+def _words(*words: str, options: Mapping[str, object]) -> str:
     """Return a command line: words, then options by name."""
     named = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return shlex.join(["auctionsim", *words, *named])

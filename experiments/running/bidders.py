@@ -20,9 +20,11 @@ from auctionsim.agents.ppo import ITERATIONS, Policies, Running, TrainedBidders
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame, build_game, observation_layout
+from auctionsim.envs.game_settings import GameSettings
 from auctionsim.envs.settings import LIVE_SETTINGS
 from auctionsim.kept import file_digest
 from auctionsim.mechanisms import load_mechanism
+from auctionsim.record_keywords import keywords_of
 from auctionsim.records import Record
 from auctionsim.strategies import observed_by
 from auctionsim.substrates import ResponseSurface
@@ -30,6 +32,7 @@ from auctionsim.substrates import ResponseSurface
 LEARNERS = {"equilibrium": 2000, "ppo": ITERATIONS, "exponential-weights": 500}
 """The learners, and how many updates each makes unless told otherwise."""
 FILE = "bidders.safetensors"
+USUAL = GameSettings()
 RLLIB = "checkpoint"  # folder of what RLlib saves of PPO's bidders
 
 
@@ -75,12 +78,12 @@ class Arena:
         """Whether rounds are played on a language model."""
         return self.setting in LIVE_SETTINGS
 
-    def game(self, **options: Any) -> AuctionGame:
-        """Return the game, with options of `AuctionGame`; a live setting's on the surface its rule was designed on."""
+    def game(self, settings: GameSettings = USUAL) -> AuctionGame:
+        """Return the game; a live setting's on the surface that its rule was designed on."""
         environment = self.environment()
         if self.is_live:
             environment = {"setting": str(self.setting).removesuffix("-live")}
-        return build_game(**environment, **options)
+        return build_game(**environment, **keywords_of(settings))
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ def _learn_by_ppo(
         policies=Policies(
             shared=training.shared,
             frozen=frozen,
-            layout=observation_layout(arena.game(observe=observe, rounds=training.rounds)),
+            layout=observation_layout(arena.game(GameSettings(observe=observe, rounds=training.rounds))),
         ),
         settings=PPOSettings(episodes=training.episodes, steps=training.steps, minibatch=training.steps),
         checkpoint=folder / RLLIB,
