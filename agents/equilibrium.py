@@ -29,7 +29,7 @@ Utility = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class AscentSettings:
-    """How pseudogradient ascent climbs.
+    """Settings of pseudogradient ascent.
 
     Attributes:
         hidden: Width of the networks.

@@ -172,7 +172,7 @@ class CappedStrategy:
 
 
 class LearningStep(NamedTuple):
-    """One report of a learner.
+    """A learner's progress after some updates: utilities and bids on its last batch.
 
     Attributes:
         iteration: Updates made so far.

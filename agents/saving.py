@@ -17,7 +17,7 @@ FORMAT, VERSION = "auctionsim/bidders", 1
 
 
 class SavedBidders(NamedTuple):
-    """What lies in a file of bidders.
+    """The strategies of a file of bidders, and the record beside them.
 
     Attributes:
         strategies: One a bidder.

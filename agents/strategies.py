@@ -31,6 +31,10 @@ class Shading:
 
     Args:
         factor: ≥ 0; above 1 it overbids.
+    Example:
+        >>> import torch
+        >>> Shading(0.5)(torch.tensor([[1.0], [0.5]])).tolist()
+        [[0.5], [0.25]]
     """
 
     factor: float

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from auctionsim.outcome import Outcome
 
 __version__ = "0.1.0"
+"""The version; pyproject.toml reads it here."""
 
 __all__ = ["Outcome", "__version__"]
 

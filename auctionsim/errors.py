@@ -28,6 +28,30 @@ and calls everything else a defect. What Python's own protocols ask for (Attribu
 NotImplementedError of an abstract method) is no refusal and stays what it is.
 """
 
+__all__ = [
+    "AuctionsimError",
+    "BrokenClaimError",
+    "CallOrderError",
+    "DamagedFileError",
+    "ExistingFileError",
+    "FailedRunError",
+    "FailedTrialsError",
+    "FileError",
+    "FileFormError",
+    "FilePermissionError",
+    "FolderError",
+    "InputError",
+    "InputTypeError",
+    "InterruptedCommandError",
+    "MissingFileError",
+    "MissingPackageError",
+    "ModelUnavailableError",
+    "PluginError",
+    "TooLargeError",
+    "UnsupportedError",
+    "UntrustedError",
+]
+
 
 class AuctionsimError(Exception):
     """The root of what auctionsim raises; its message is one sentence with the value and the rule."""

@@ -1,6 +1,7 @@
 """How files come into being, whole or not at all, and how much of one is read."""
 
 import hashlib
+import logging
 import os
 import platform
 import re
@@ -11,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 _DRAFT = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}\.partial")
 _ABANDONED = 86_400.0  # seconds after which another machine's draft has no writer: a write takes seconds
@@ -29,8 +32,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ValueError: A device, a pipe or a socket is there: putting a file in its place would end it for everybody.
 
     Example:
-        >>> with replacing(folder / "plan.json") as draft:
-        ...     draft.write_text("{}")
+        >>> import tempfile
+        >>> plan = Path(tempfile.mkdtemp()) / "plan.json"
+        >>> with replacing(plan) as draft:
+        ...     _ = draft.write_text("{}")
+        >>> plan.read_text()
+        '{}'
     """
     target = Path(os.path.realpath(path))
     _refuse_special(target, path)
@@ -91,6 +98,8 @@ def sweep(folder: str | os.PathLike[str], *, below: bool = True) -> list[Path]:
             if not alive:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed.append(path)
+    if removed:
+        _log.info("removed what killed writers left in %s: %s", folder, ", ".join(path.name for path in removed))
     return removed
 
 

@@ -28,6 +28,19 @@ from auctionsim.checks import (
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
+__all__ = [
+    "Interval",
+    "bootstrap_interval",
+    "efficiency",
+    "ir_violation",
+    "mean_interval",
+    "participation_gain",
+    "revenue",
+    "user_loss",
+    "utility",
+    "welfare",
+]
+
 
 def utility(
     outcome: Outcome, substrate: Substrate, valuations: Tensor, context: Tensor | None = None
@@ -44,6 +57,13 @@ def utility(
         TypeError: Valuations that are no floating-point tensor.
         ValueError: Valuations that are NaN, infinite or negative, a shape that does not fit the substrate, rows that do
             not match, or a lever, a payment or an exposure that is NaN or infinite: every metric refuses these.
+    Example:
+        >>> import torch
+        >>> from auctionsim.mechanisms import SecondPrice
+        >>> from auctionsim.substrates import Items
+        >>> valuations = torch.tensor([[[1.0], [0.25]]])
+        >>> utility(SecondPrice()(valuations), Items(2), valuations)
+        tensor([[0.7500, 0.0000]])
     """
     return _values(outcome, substrate, valuations, context) - outcome.payments
 

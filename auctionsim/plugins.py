@@ -23,10 +23,23 @@ from typing import Any, NamedTuple
 from auctionsim.errors import PluginError
 from auctionsim.files import read_bounded
 
+__all__ = [
+    "GROUP",
+    "MOST_BYTES",
+    "InstalledPlugin",
+    "PluginFile",
+    "load",
+    "load_files",
+    "load_installed",
+    "loaded",
+    "ray_options",
+    "versions",
+]
+
 GROUP = "auctionsim.plugins"
-"""The entry points of installed packages."""
+"""The group of the entry points by which installed packages offer plugins."""
 MOST_BYTES = 1 << 20
-"""Of a plugin's file: 1 MiB."""
+"""Bytes of a plugin's file: 1 MiB."""
 
 _PREFIX = "auctionsim_plugin_"
 _log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ folder stays. The next Ray that is started here ends what is left of a dead driv
 """
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -16,6 +17,8 @@ from pathlib import Path
 import psutil
 
 from auctionsim.files import host_digest, lives
+
+_log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"asim-(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{4}")
 _SERVERS = ("gcs_server", "raylet")
@@ -44,6 +47,7 @@ def sweep_rays() -> list[Path]:
     left = [folder for folder in _base().glob("asim-*") if _is_left(folder)]
     if not left:
         return []
+    _log.info("Rays whose drivers were killed are ended and removed: %s", ", ".join(map(str, left)))
     ended = [process for process in psutil.process_iter() if any(_belongs(process, folder) for folder in left)]
     for process in ended:
         with contextlib.suppress(psutil.Error):

@@ -20,7 +20,8 @@ from torch import Tensor
 from auctionsim.checks import checked_amounts
 
 OBSERVED = ("context", "budget_left", "round", "last_exposure", "last_payment")
-Strategy: TypeAlias = Callable[..., Tensor]  # (valuations) or (valuations, situation) to bids, all (batch, feature)
+Strategy: TypeAlias = Callable[..., Tensor]
+"""A rule from valuations, and the situation where it observes one, to bids, all (batch, feature)."""
 Strategies: TypeAlias = "Strategy | Sequence[Strategy] | None"
 
 

@@ -1,6 +1,6 @@
 """How near learned mechanisms come to the optimum: every share that is promised, on paired profiles, with intervals.
 
-Each row trains one mechanism with default settings and compares its hard choices with a yardstick on the same profiles.
+Each row trains one mechanism by its full recipe and compares its hard choices with a yardstick on the same profiles.
 Profiles are a lattice in quantile space (Kronecker's, by the generalised golden ratio) under several independent random
 shifts: each shift gives an unbiased estimate of both objectives, the interval is Student's over the shifts' ratios.
 Regret is searched, not taken from a proof: the largest gain from a misreport over random profiles.
@@ -19,10 +19,12 @@ from torch import Tensor
 
 from auctionsim import metrics
 from auctionsim.data import DEFAULT_SURFACE
-from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
+from auctionsim.mechanisms import Mechanism, design
 from auctionsim.metrics import Interval, mean_interval
 from auctionsim.priors import Beta, Exponential, Mixture, Prior, TruncatedNormal, Uniform, product
 from auctionsim.regret import BoundSettings, ex_post_regret
+from auctionsim.scoring import Profiles
+from auctionsim.scoring import objective as objectives
 from auctionsim.substrates import Items, QuadraticSubstrate, ResponseSurface, Substrate, contexts_of, is_separable
 
 SHIFTS = 12
@@ -40,13 +42,6 @@ PRIORS: dict[str, Prior] = {
 BARS = {"U[0, 1]": 0.99, "Exp(1)": 0.99, "Beta(2, 5)": 0.97, "bimodal": 0.97}
 USER_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 KEPT = 0.05  # of the optimum's value at user weight 0: the separable menu is judged where at least so much is left
-
-
-class Profiles(NamedTuple):
-    """Truthful profiles of several shifts: valuations (shift · point, bidder, feature) and contexts."""
-
-    valuations: Tensor
-    context: Tensor | None
 
 
 class Row(NamedTuple):
@@ -76,7 +71,7 @@ def lattice(dimensions: int, points: int, generator: torch.Generator) -> Tensor:
 
 
 def profiles(substrate: Substrate, prior: Prior, points: int, seed: int) -> Profiles:
-    """Return the profiles; where the substrate is separable all bidders share the coordinates of the first."""
+    """Return the profiles, (shift · point, …); where the substrate is separable all bidders share the first's."""
     generator = torch.Generator().manual_seed(seed)
     n, features = substrate.num_bidders, len(substrate.features)
     names = contexts_of(substrate)
@@ -89,9 +84,7 @@ def profiles(substrate: Substrate, prior: Prior, points: int, seed: int) -> Prof
 
 def objective(mechanism: Mechanism, substrate: Substrate, drawn: Profiles, user_weight: float) -> Tensor:
     """Return the mean of Σ t − user_weight · L for each shift."""
-    outcome = mechanism(*drawn)
-    each = metrics.revenue(outcome, substrate, *drawn) - user_weight * metrics.user_loss(outcome, substrate, *drawn)
-    return each.view(SHIFTS, -1).mean(1)
+    return objectives(mechanism(*drawn), substrate, drawn, user_weight).view(SHIFTS, -1).mean(1)
 
 
 def searched_regret(mechanism: Mechanism, substrate: Substrate, prior: Prior) -> float:
@@ -128,12 +121,12 @@ def separable_menus(seeds: int, points: int, user_weights: Sequence[float]) -> I
         drawn = profiles(substrate, prior, points, seed=7)
         free = None
         for user_weight in user_weights:
-            theirs = objective(VirtualWelfareMaximizer(substrate, prior, user_weight), substrate, drawn, user_weight)
+            theirs = objective(design("optimum", substrate, prior, user_weight), substrate, drawn, user_weight)
             free = theirs if free is None else free
             if float(theirs.mean()) < KEPT * float(free.mean()):
                 continue
             for seed in range(seeds):
-                rule, seconds = timed(lambda: train_menu(substrate, prior, user_weight, seed=seed))  # noqa: B023
+                rule, seconds = timed(lambda: design("menu", substrate, prior, user_weight, seed=seed))  # noqa: B023
                 value, interval = share(objective(rule, substrate, drawn, user_weight), theirs)
                 what = f"menu, separable, {name}, user weight {user_weight:g}, seed {seed}"
                 yield Row(what, value, interval, 0.995, f"{seconds:.1f} s")
@@ -146,9 +139,9 @@ def crosstalk_rules(seeds: int, points: int) -> Iterator[Row]:
     for place, substrate in places.items():
         for name, prior in PRIORS.items():
             drawn = profiles(substrate, prior, points, seed=7)
-            theirs = objective(VirtualWelfareMaximizer(substrate, prior, 1.0), substrate, drawn, 1.0)
+            theirs = objective(design("optimum", substrate, prior, 1.0), substrate, drawn, 1.0)
             for seed in range(seeds):
-                rule, seconds = timed(lambda: train_affine_maximizer(substrate, prior, 1.0, seed=seed))  # noqa: B023
+                rule, seconds = timed(lambda: design("affine", substrate, prior, 1.0, seed=seed))  # noqa: B023
                 value, interval = share(objective(rule, substrate, drawn, 1.0), theirs)
                 regret = searched_regret(rule, substrate, prior)
                 what = f"affine maximizer, {place}, {name}, seed {seed}"
@@ -158,7 +151,7 @@ def crosstalk_rules(seeds: int, points: int) -> Iterator[Row]:
 
 def menu_beside(place: str, substrate: Substrate, name: str, drawn: Profiles, theirs: Tensor) -> Row:
     """Return the menu's row: its share says little without its regret and what bidders lose."""
-    rule, seconds = timed(lambda: train_menu(substrate, PRIORS[name], 1.0))
+    rule, seconds = timed(lambda: design("menu", substrate, PRIORS[name], 1.0))
     value, interval = share(objective(rule, substrate, drawn, 1.0), theirs)
     lost = float(metrics.ir_violation(rule(*drawn), substrate, *drawn).amax(1).mean())
     few = profiles(substrate, PRIORS[name], -(-SEARCHED // SHIFTS), seed=99)
@@ -171,14 +164,14 @@ def item_rules(seeds: int, points: int) -> Iterator[Row]:
     """Two items: one bidder against the known optimum, two bidders against item-by-item Myerson."""
     optimum, myerson = (12 + 2 * math.sqrt(2)) / 27, 5 / 6
     for seed in range(seeds):
-        rule, seconds = timed(lambda: train_menu(Items(1, 2), Uniform(0, 1), seed=seed))  # noqa: B023
+        rule, seconds = timed(lambda: design("menu", Items(1, 2), Uniform(0, 1), seed=seed))  # noqa: B023
         drawn = profiles(Items(1, 2), Uniform(0, 1), 4 * points, seed=7)
         each = objective(rule, Items(1, 2), drawn, 0.0) / optimum
         more = f"{seconds:.1f} s"
         yield Row(f"menu, 1 bidder 2 items, seed {seed}", float(each.mean()), mean_interval(each), 0.999, more)
     for seed in range(seeds):
         substrate = Items(2, 2)
-        learned, seconds = timed(lambda: train_affine_maximizer(substrate, Uniform(0, 1), seed=seed))  # noqa: B023
+        learned, seconds = timed(lambda: design("affine", substrate, Uniform(0, 1), seed=seed))  # noqa: B023
         drawn = profiles(substrate, Uniform(0, 1), 4 * points, seed=7)
         each = objective(learned, substrate, drawn, 0.0)
         generator = torch.Generator().manual_seed(13)

@@ -13,20 +13,11 @@ import torch
 from torch import Tensor
 
 from auctionsim.data import DEFAULT_SURFACE
-from auctionsim.mechanisms import (
-    AffineMaximizer,
-    AllPay,
-    FirstPrice,
-    Mechanism,
-    Menu,
-    MenuAuction,
-    MenuNetwork,
-    SecondPrice,
-    ThirdPrice,
-    VirtualWelfareMaximizer,
-)
+from auctionsim.mechanisms import Mechanism, Menu, MenuAuction, MenuNetwork
+from auctionsim.mechanisms.table import Problem, table
 from auctionsim.priors import Uniform
-from auctionsim.substrates import QuadraticSubstrate, ResponseSurface
+from auctionsim.substrates import Items, Lottery, Positions, QuadraticSubstrate, ResponseSurface, Substrate, Units
+from auctionsim.substrates.protocol import contexts_of
 
 REPETITIONS = 5
 SURFACE = DEFAULT_SURFACE
@@ -47,31 +38,51 @@ def line(name: str, mechanism: Mechanism, bids: Tensor, context: Tensor | None =
     """Print one mechanism's rate beside the baseline's."""
     rate = best_rate(lambda: mechanism(bids, context), len(bids))
     baseline = best_rate(lambda: bids.max(dim=1), len(bids))
-    print(f"{name:<46}{rate / 1e6:>10.2f} M/s   {rate / baseline:>7.3f} of a bare max over bidders")
+    print(f"{name:<56}{rate / 1e6:>10.2f} M/s   {rate / baseline:>7.3f} of a bare max over bidders")
+
+
+def places() -> dict[str, Substrate]:
+    """Return where auctions are cleared; every mechanism of the table fits one of them but the nearest bid."""
+    surface = ResponseSurface.packaged(SURFACE).sell("slot_probability")
+    listed = surface.finite_range()
+    return {
+        "5 bidders, 1 item": Items(5),
+        "5 positions": Positions(5, (1.0, 0.8, 0.6, 0.4, 0.2)),
+        "3 bidders, 4 units": Units(3, 4),
+        "quadratic": QuadraticSubstrate(2),
+        SURFACE: surface,
+        "lottery over the surface": Lottery(listed.exposures[0], listed.user_losses[0]),
+    }
 
 
 def rates() -> None:
-    """Print rates of clearing."""
+    """Print rates of clearing: every mechanism of the table wherever it fits, by its quick recipe."""
     generator = torch.Generator().manual_seed(0)
-    items = torch.rand(2**17, 5, 1, generator=generator)
-    for rule in (FirstPrice(0.1), SecondPrice(0.1), ThirdPrice(0.1), AllPay(0.1)):
-        line(f"{type(rule).__name__}, 5 bidders, 1 item", rule, items)
+    for place, substrate in places().items():
+        shape = (2**14, substrate.num_bidders, len(substrate.features))
+        bids, names = torch.rand(shape, generator=generator), contexts_of(substrate)
+        context = torch.arange(len(bids)) % len(names) if names else None
+        for entry in table().values():
+            if entry.refusal(substrate) is None:
+                rule = entry.designed(Problem(substrate, Uniform(), 0.1, quick=True))
+                line(f"{entry.titled(quick=True)}, {place}", rule, bids, context)
+    large_menus(generator)
+
+
+def large_menus(generator: torch.Generator) -> None:
+    """Print rates of menus of 128 entries, more than any recipe has."""
     quadratic = QuadraticSubstrate(2)
+    bids = torch.rand(2**17, 2, 1, generator=generator)
     offers = Menu(torch.rand(2, 128, 1, generator=generator), torch.rand(2, 128, generator=generator))
-    line("MenuAuction, 2 bidders, 128 free entries", MenuAuction(quadratic, offers), items[:, :2].contiguous())
+    line("menu of 128 entries, quadratic", MenuAuction(quadratic, offers), bids)
     written = MenuAuction(quadratic, MenuNetwork(quadratic, entries=128, seed=0))
-    line("MenuAuction, 128 entries written by a network", written, items[: 2**14, :2].contiguous())
-    line("VirtualWelfareMaximizer, quadratic", VirtualWelfareMaximizer(quadratic, Uniform(), 1.0), items[:, :2])
+    line("menu of 128 entries by a network, quadratic", written, bids[: 2**14])
     surface = ResponseSurface.packaged(SURFACE).sell("slot_probability")
-    bids = torch.rand(2**14, 2, 1, generator=generator)
-    context = torch.arange(len(bids)) % len(surface.contexts)
-    line(f"VirtualWelfareMaximizer, {SURFACE}", VirtualWelfareMaximizer(surface, Uniform(), 0.1), bids, context)
-    found = surface.finite_range()
-    every = AffineMaximizer(surface, found.allocations, -0.1 * found.user_losses[0])
-    line(f"AffineMaximizer, {SURFACE}, {len(found.allocations)} entries", every, bids, context)
     levers = torch.tensor([[lever.low, lever.high] for lever in surface.levers])
     entries = levers[:, 0] + (levers[:, 1] - levers[:, 0]) * torch.rand(2, 128, len(levers), generator=generator)
-    line(f"MenuAuction, {SURFACE}, 128 free entries", MenuAuction(surface, Menu(entries, offers.prices)), bids, context)
+    context = torch.arange(2**14) % len(surface.contexts)
+    rule = MenuAuction(surface, Menu(entries, offers.prices))
+    line(f"menu of 128 entries, {SURFACE}", rule, bids[: 2**14].contiguous(), context)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_leve
 from auctionsim.priors import product
 from auctionsim.record_keywords import fields_as_keywords
 from auctionsim.regret.estimate import checked_outcome, checked_payments
-from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
+from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, observer, speaks
 
 __all__ = ["AuctionGame", "GameState", "Round"]
 
@@ -59,6 +59,7 @@ class AuctionGame:
         self.num_bidders = substrate.num_bidders
         self.num_features = len(substrate.features)
         self.contexts = contexts_of(substrate)
+        self._observe = observer(substrate)
         self.prior = product(priors, self.num_bidders, self.num_features)
         self.rounds = settings.rounds
         self.persistent = settings.persistent
@@ -204,22 +205,18 @@ class AuctionGame:
             return self.substrate.exposure(allocation, context) if exposure is None else exposure, None
         if exposure is not None:
             return exposure, self.substrate.user_loss(allocation, context)
-        observe = getattr(self.substrate, "observe", None)
-        if observe is None:
-            return self.substrate.exposure(allocation, context), self.substrate.user_loss(allocation, context)
-        exposure, user_loss = observe(allocation, context)
-        return exposure, user_loss
+        return self._observe(allocation, context)
 
 
 def foresight(mechanism: Clearing, substrate: Substrate) -> Substrate:
     """Return what tells the value of an allocation before it is carried out.
 
-    That is the game's substrate, unless it is a live model (it gives `replies`): then the rule's own.
+    That is the game's substrate, unless it is a live model: then the rule's own.
 
     Raises:
         ValueError: A live model under a rule without a substrate of its own that has the same features and levers.
     """
-    if not hasattr(substrate, "replies"):
+    if not speaks(substrate):
         return substrate
     own: Substrate | None = getattr(mechanism, "substrate", None)
     if own is None or own.features != substrate.features or allocation_shape(own) != allocation_shape(substrate):

@@ -31,6 +31,12 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         render_mode: "ansi" (text), "rgb_array" (a picture), or None: the round just played.
         auction: A mechanism, a substrate, priors; given by the fields of `AuctionParts` as keywords.
         settings: How episodes go; given by the fields of `GameSettings` as keywords.
+    Example:
+        >>> import numpy as np
+        >>> env = NeuronAuctionEnv("second-price", rounds=1)
+        >>> _ = env.reset(seed=0)
+        >>> env.step(np.zeros(1, np.float32))[1:4]  # nothing is won by a bid of 0
+        (0.0, True, False)
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 2}  # noqa: RUF012  Gymnasium declares it so

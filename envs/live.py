@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from auctionsim.checks import checked_count
 from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.prompts import build_prompts
-from auctionsim.substrates import ResponseSurface
-from auctionsim.substrates.selling import Selling
+from auctionsim.substrates import ResponseSurface, View
 
 if TYPE_CHECKING:
     from auctionsim.language_models import LanguageModel
@@ -44,7 +43,7 @@ def packaged_surface() -> ResponseSurface:
     return ResponseSurface.packaged(DEFAULT_SURFACE).sell(SOLD)
 
 
-def live_substrate(live: Live) -> Selling:
+def live_substrate(live: Live) -> View:
     """Return the surface's game on its model, on prompts that nothing was measured or identified on.
 
     Raises:
@@ -73,7 +72,7 @@ def live_substrate(live: Live) -> Selling:
         seed=live.seed,
         leads=(),  # intent is not sold, and scoring it is a third of a step
     )
-    return Selling(whole, SOLD)
+    return View(whole, [SOLD])
 
 
 def shipped_neurons() -> "BrandNeurons":

@@ -1,5 +1,6 @@
 """Records of auctions on disk: a journal that grows while an environment runs, and one parquet file at the end."""
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from auctionsim.checks import checked_count
 from auctionsim.envs.game import AuctionGame
 from auctionsim.envs.rounds import PlayedRound
 from auctionsim.files import replacing
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -213,6 +216,7 @@ def _blocks(journal: Path, *, broken: bool) -> "Iterator[pyarrow.Table]":
         except (pyarrow.ArrowInvalid, OSError):
             if not broken:
                 raise
+            _log.warning("%s breaks off in the middle of a batch: what was written before it is kept", journal)
 
 
 def _earlier(path: Path, schema: "pyarrow.Schema") -> "Iterator[pyarrow.Table]":

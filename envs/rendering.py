@@ -9,6 +9,8 @@ from torch import Tensor
 
 from auctionsim.envs.game import AuctionGame
 from auctionsim.envs.rounds import GameState, PlayedRound, Round
+from auctionsim.substrates.protocol import speaks
+from auctionsim.substrates.view import live_model
 
 RENDER_MODES = ["ansi", "rgb_array"]
 
@@ -89,8 +91,8 @@ def picture(game: AuctionGame, state: GameState | None, played: PlayedRound | No
     from PIL import Image, ImageDraw
 
     block = len(COLOURS) * BAR + GAP
-    speaks = hasattr(game.substrate, "replies")
-    height = game.num_bidders * block + GAP + speaks * (WORDS * BAR + GAP)
+    spoken = speaks(game.substrate)
+    height = game.num_bidders * block + GAP + spoken * (WORDS * BAR + GAP)
     image = Image.new("RGB", (WIDTH, height), "white")
     if state is None:
         return np.array(image)
@@ -145,12 +147,12 @@ def _shares(game: AuctionGame, state: GameState, played: PlayedRound | None) -> 
 
 def _reply(game: AuctionGame, allocation: Tensor, context: Tensor | None) -> list[str]:
     """Return one sampled reply, where the substrate is a model that can give it."""
-    replies, prompts = getattr(game.substrate, "replies", None), getattr(game.substrate, "prompts", None)
-    if replies is None or prompts is None:
+    if not speaks(game.substrate):
         return []
+    model = live_model(game.substrate)
     group = 0 if context is None else int(context[0])
-    prompt = prompts.prompts[group][0]
-    return [f"  {prompt}", f"  {replies(prompt, allocation, (group, 0), 1).texts[0]}"]
+    prompt = model.prompts.prompts[group][0]
+    return [f"  {prompt}", f"  {model.replies(prompt, allocation, (group, 0), 1).texts[0]}"]
 
 
 def _asked(happened: Round, bidder: int) -> str:

@@ -42,7 +42,7 @@ class GameState(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What one round gave.
+    """The outcome of one round in every row, and what it was worth.
 
     Attributes:
         bids: The bids that were cleared: those asked for, lowered where a budget or an ROI target says so.

@@ -18,7 +18,7 @@ USER_WEIGHT = 1.0  # of the rules on the packaged surface, money per nat a token
 
 
 class Setting(NamedTuple):
-    """All that a game needs besides its options.
+    """The mechanism, substrate and priors of a named game.
 
     Attributes:
         mechanism: Clears the rounds.
@@ -117,6 +117,7 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "crosstalk": crosstalk,
     "crosstalk-pay-as-bid": crosstalk_pay_as_bid,
 }
+"""The named games: each name with the function that makes its setting."""
 LIVE = "-live"  # what is added to the name of a neuron setting to play it on the model
 LIVE_SETTINGS = tuple(name + LIVE for name in SETTINGS if name.startswith("neuron-"))
 

@@ -21,11 +21,12 @@ from auctionsim.substrates import (
     Bundles,
     Items,
     Lottery,
+    Offer,
     Positions,
     QuadraticSubstrate,
-    Selling,
     Substrate,
     Units,
+    View,
     is_finite,
     is_separable,
     maximises_exactly,
@@ -296,24 +297,23 @@ def test_a_view_is_judged_by_what_it_sells(generator: torch.Generator) -> None:
     surface = fake_surface()
     v = torch.rand(20, 2, 1, generator=generator, dtype=torch.float64)
     for feature in surface.features:
-        view, own = Selling(surface, feature), surface.sell(feature)
-        assert view == own
-        assert same_substrate(view, own)
+        view, own = View(surface, [feature]), surface.sell(feature)
+        assert maximises_exactly(view)
+        assert same_substrate(view, View(surface, Offer(feature)))
         claims, paid = (ex_post_regret(m.PayAsBid(place, 0.5), place, v) for place in (view, own))
         assert claims.method == paid.method
         assert torch.equal(claims.lower, paid.lower)
-    assert Selling(surface.replicate("B"), "hits") == surface.sell("hits").replicate("B")
 
 
 def test_a_view_of_a_list_is_a_list_of_what_it_sells(generator: torch.Generator) -> None:
     replies = Lottery(torch.rand(5, 2, 3, generator=generator), torch.rand(5, generator=generator))
-    view = Selling(replies, "feature_2")
+    view = View(replies, ["feature_2"])
     alone = Lottery(replies.exposures[..., 2:], replies.user_losses)
     assert is_finite(view)
     assert maximises_exactly(view)
     assert not is_separable(view)
-    assert view == Selling(replies, "feature_2")
-    assert view != Selling(replies, "feature_1")
+    assert view == View(replies, ["feature_2"])
+    assert view != View(replies, ["feature_1"])
     v = torch.rand(20, 2, 1, generator=generator, dtype=torch.float64)
     for rule in (m.PayAsBid, m.VCG, lambda place, weight: m.VirtualWelfareMaximizer(place, Uniform(0, 1), weight)):
         ours, theirs = (rule(place, 0.5)(v) for place in (view, alone))
@@ -322,8 +322,8 @@ def test_a_view_of_a_list_is_a_list_of_what_it_sells(generator: torch.Generator)
     claims, paid = (ex_post_regret(m.PayAsBid(place, 0.5), place, v) for place in (view, alone))
     assert claims.method == paid.method == "exact: every breakpoint of the own bid"
     assert torch.allclose(claims.lower, paid.lower)
-    assert not is_finite(Selling(Items(2, 3), "item_1"))
-    assert not hasattr(Selling(Items(2, 3), "item_1"), "num_items")  # nothing else is seen through it
+    assert not is_finite(View(Items(2, 3), ["item_1"]))
+    assert not hasattr(View(Items(2, 3), ["item_1"]), "num_items")  # nothing else is seen through it
     assert not maximises_exactly(AskedOnce(Warped(2)))
     assert maximises_exactly(AskedOnce(PAIR))
 

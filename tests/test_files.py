@@ -93,7 +93,7 @@ def draft(folder: Path, host: str, process: int, name: str = "plan.json") -> Pat
     return path
 
 
-def test_drafts_are_swept_once_their_writer_is_dead(tmp_path: Path) -> None:
+def test_drafts_are_swept_once_their_writer_is_dead(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Only ours, by name; a living writer's stay, and so does whatever else is called .partial."""
     here = files.host_digest()
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
@@ -111,7 +111,9 @@ def test_drafts_are_swept_once_their_writer_is_dead(tmp_path: Path) -> None:
     strangers = [tmp_path / name for name in ("download.partial", ".x.partial", f".x.{here}-1.partial", "plan.json")]
     for path in strangers:
         path.write_text("a stranger's")
+    caplog.set_level("INFO", "auctionsim")
     assert sorted(sweep(tmp_path)) == sorted([*dead, folder, reused, old])
+    assert [str(tmp_path) in record.getMessage() for record in caplog.records] == [True]
     assert all(path.exists() for path in (living, fresh, *strangers))
     assert not folder.exists()
     assert sweep(tmp_path / "nowhere") == []

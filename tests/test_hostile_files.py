@@ -112,7 +112,7 @@ def test_a_right_checksum_and_a_wrong_field_is_one_sentence(
     name: str, value: object, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "bent.safetensors"
-    stored = fake_surface()._stored()
+    stored = fake_surface()._written[0]
     write_stored(path, Stored({**stored.record, name: value}, stored.arrays), ResponseSurface.file_format, 1)
     with pytest.raises(ValueError, match=rf"bent\.safetensors: .*{message}"):
         ResponseSurface.load(path)
@@ -196,7 +196,7 @@ def test_a_network_is_no_larger_than_its_tensors(tmp_path: Path) -> None:
 
 def test_a_tensor_of_objects_or_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.safetensors"
-    stored = fake_list(3)._stored()
+    stored = fake_list(3)._written[0]
     for name, array in (
         ("allocations", stored.arrays["allocations"].long()),
         ("A/features/n", stored.arrays["A/features/n"].double()),
@@ -304,7 +304,9 @@ def test_a_run_folder_shows_nothing_from_outside(name: str, tmp_path: Path) -> N
     assert not (tmp_path / "report.html").exists()
 
 
-def test_data_that_leads_elsewhere_is_not_listed_and_links_within_are_followed(tmp_path: Path) -> None:
+def test_data_that_leads_elsewhere_is_not_listed_and_links_within_are_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "secret.json").write_text("{}")
     folder = run_folder(tmp_path / "run", section_md="# found")
     (folder / "elsewhere.json").symlink_to(tmp_path / "secret.json")
@@ -312,6 +314,7 @@ def test_data_that_leads_elsewhere_is_not_listed_and_links_within_are_followed(t
     page = write_runs_report([folder], tmp_path / "report.html").read_text(encoding="utf-8")
     assert "again.json" in page
     assert "elsewhere.json" not in page
+    assert ["elsewhere.json is a link" in record.getMessage() for record in caplog.records] == [True]
     (tmp_path / "other").symlink_to(folder)  # the folder itself may be one
     write_runs_report([tmp_path / "other"], tmp_path / "report.html")
 

@@ -93,7 +93,7 @@ def test_the_surface_is_a_slow_loop_over_the_stored_replies(done: Measuring) -> 
             place = (context, *cell, brand, surface.features.index(feature))
             agrees(values, *(float(part[place]) for part in measured.features))
         place = (context, *cell)
-        agrees([reply.user_loss for reply in replies], *(float(part[place]) for part in measured.user_loss))
+        agrees([reply.user_loss for reply in replies], *(float(part[place]) for part in measured.losses["kl"]))
         for kind in KINDS:
             some = [s for s, stem in enumerate(x for x in STEMS if x.split == name) if stem.kind == kind]
             for brand in range(2):
@@ -155,8 +155,8 @@ def same(one: ResponseSurface, other: ResponseSurface) -> bool:
         torch.equal(a, b)
         for left, right in pairs
         for a, b in zip(
-            (*left.features, *left.user_loss, *itertools.chain(*left.diagnostics.values())),
-            (*right.features, *right.user_loss, *itertools.chain(*right.diagnostics.values())),
+            (*left.features, *left.losses["kl"], *itertools.chain(*left.diagnostics.values())),
+            (*right.features, *right.losses["kl"], *itertools.chain(*right.diagnostics.values())),
             strict=True,
         )
     )

@@ -90,11 +90,16 @@ class _Dying:
         return fake_language_model(end_gain=2.5)
 
 
-def test_a_dead_workers_unit_is_given_to_another(serial: Path, tmp_path: Path) -> None:
+def test_a_dead_workers_unit_is_given_to_another(
+    serial: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     run_on_workers(here(tmp_path), Workers(2, _Dying(tmp_path / "deaths", 2)))
     assert len(list((tmp_path / "deaths").iterdir())) == 2
     assert same_files(tmp_path, serial)
+    deaths = [record for record in caplog.records if record.name == "auctionsim.measurement.workers"]
+    assert [record.levelname for record in deaths] == ["WARNING", "WARNING"]
+    assert all("a worker died over" in record.getMessage() for record in deaths)
 
 
 def test_a_unit_that_kills_every_worker_is_given_up_by_name(tmp_path: Path) -> None:

@@ -32,8 +32,13 @@ def running() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def test_a_dead_drivers_ray_is_swept_and_nothing_else(
-    dead: int, running: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    dead: int,
+    running: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "auctionsim")
     monkeypatch.setattr(ray_folders, "_base", lambda: tmp_path)
     here = host_digest()
     left = tmp_path / f"asim-{here}-{dead}-0a1b"
@@ -60,6 +65,7 @@ def test_a_dead_drivers_ray_is_swept_and_nothing_else(
     assert reader.poll() is None, "who looks into a folder is no Ray"
     assert not left.exists()
     assert all(folder.exists() for folder in others)
+    assert [record.args for record in caplog.records] == [(str(left),)]
 
 
 def test_a_folder_is_short_private_and_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

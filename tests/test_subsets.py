@@ -88,7 +88,7 @@ def test_a_market_whose_subsets_are_not_all_there_is_refused(measured: MeasuredL
         replicates={
             name: one._replace(
                 features=type(one.features)(*(part[:, :5] for part in one.features)),
-                user_loss=type(one.user_loss)(*(part[:, :5] for part in one.user_loss)),
+                losses={"kl": type(one.losses["kl"])(*(part[:, :5] for part in one.losses["kl"]))},
                 diagnostics={},
             )
             for name, one in measured.replicates.items()

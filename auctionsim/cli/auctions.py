@@ -7,12 +7,15 @@ import typer
 
 from auctionsim.cli import completions
 from auctionsim.cli.options import (
+    COMPARED,
     Device,
     Dtype,
     Feature,
+    Mechanisms,
     Model,
     PriorText,
     Prompts,
+    Quick,
     Seed,
     SurfaceName,
     by_name,
@@ -20,6 +23,7 @@ from auctionsim.cli.options import (
     console,
     file_to_write,
     folder_to_write,
+    mechanism_names,
     numbers,
     seed_numbers,
     surface_named,
@@ -35,23 +39,29 @@ app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
 @app.command("design")
 def design(
     mechanism: Annotated[
-        str, typer.Argument(help="optimum, menu, affine, vcg or pay-as-bid.", autocompletion=completions.mechanisms)
+        str,
+        typer.Argument(
+            help="optimum, affine, menu, vcg, pay-as-bid or another of the table.",
+            autocompletion=completions.mechanisms,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).", callback=file_to_write)],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
+    quick: Quick = False,
     seed: Seed = 0,
 ) -> None:
-    """Design a mechanism on replicate A and save it."""
-    from auctionsim.experiments.tables.mechanisms import designed
+    """Design a mechanism on replicate A by its recipe in the table of mechanisms, and save it."""
+    from auctionsim.mechanisms import design as designed
     from auctionsim.mechanisms import save_mechanism
     from auctionsim.priors import parse_priors
 
     priors = parse_priors(prior)
     with console.status("designing"):
-        rule = designed(mechanism, surface_named(surface).sell(feature), user_weight, priors, seed=seed)
+        view = surface_named(surface).sell(feature)
+        rule = designed(mechanism, view, priors, user_weight, seed=seed, quick=quick)
         save_mechanism(rule, out)
     console.print(f"mechanism: {out}", soft_wrap=True)
 
@@ -65,8 +75,8 @@ def compare(
     replies: Annotated[bool, typer.Option(help="Ask the live model for a reply under each entry of the menu.")] = True,
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 4096,
     regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 128,
-    entries: Annotated[int, typer.Option(min=1, help="Of the menu, besides the null.")] = 6,
-    menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 400,
+    mechanisms: Mechanisms = COMPARED,
+    quick: Quick = False,
     prompts: Prompts = None,
     model: Model = "smollm2",
     device: Device = "auto",
@@ -90,8 +100,8 @@ def compare(
         seed=seed,
         draws=draws,
         regret_draws=min(regret_draws, draws),
-        entries=entries,
-        menu_steps=menu_steps,
+        mechanisms=mechanism_names(mechanisms),
+        quick=quick,
         replies=replies,
         model=model,
         device=device,
@@ -115,7 +125,7 @@ def more_bidders(
     most_markets: Annotated[int, typer.Option(min=1, help="Of one size.")] = 5,
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 4096,
     regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
-    menu_steps: Annotated[int, typer.Option(min=1, help="Of the menu's training.")] = 200,
+    quick: Quick = True,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…", callback=folder_to_write)
@@ -139,7 +149,7 @@ def more_bidders(
         user_weights=numbers(user_weights),
         draws=draws,
         regret_draws=regret_draws,
-        menu_steps=menu_steps,
+        quick=quick,
         seed=seed,
     )
     main(settings, found, command_line(), console)
@@ -158,6 +168,7 @@ def neurons_frontier(
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
     resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
+    quick: Quick = True,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/neurons-frontier-…", callback=folder_to_write)
     ] = None,
@@ -174,6 +185,7 @@ def neurons_frontier(
         user_weights=numbers(user_weights),
         draws=draws,
         resamples=resamples,
+        quick=quick,
         seed=seed,
     )
     main(settings, surface_named(harm_aware), surface_named(plain), command_line(), console)
@@ -190,6 +202,7 @@ def market_regret(
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
+    quick: Quick = True,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/market-regret"),
 ) -> None:
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
@@ -197,7 +210,9 @@ def market_regret(
     from auctionsim.experiments.running.measured import subsets_named
     from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
 
-    settings = MarketRegretSettings(out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds))
+    settings = MarketRegretSettings(
+        out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds), quick=quick
+    )
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
     lists = by_name(names, subsets_named)
     markets = by_name(filter(None, grids.split(",")), surface_named)
@@ -215,6 +230,7 @@ def reply_counts(
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seed: Seed = 0,
+    quick: Quick = True,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/reply-counts"),
 ) -> None:
     """Deployed regret against samples a cell: designs on fewer of replicate A's samples, paid by the whole of B."""
@@ -228,6 +244,7 @@ def reply_counts(
         draws=draws,
         prior=prior,
         user_weight=user_weight,
+        quick=quick,
         seed=seed,
     )
     main(settings, surface_named(surface), command_line(), console)
@@ -240,12 +257,13 @@ def generalisation(
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
+    quick: Quick = True,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/generalisation"),
 ) -> None:
     """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
     from auctionsim.experiments.studies.generalisation import GeneralisationSettings, main
 
-    settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds))
+    settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds), quick=quick)
     named = by_name(surfaces.split(","), surface_named)
     main(settings, named, command_line(), console)
 

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
+    Quick,
     Seed,
     SurfaceName,
     command_line,
@@ -139,6 +140,7 @@ def study(
     ] = True,
     updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
+    quick: Quick = True,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)
     ] = None,
@@ -157,5 +159,6 @@ def study(
         sees_context=sees_context,
         updates=updates,
         rounds=rounds,
+        quick=quick,
     )
     main(settings, surface_named(surface), command_line(), console)

@@ -58,6 +58,14 @@ Brands = Annotated[
 Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face id, or a folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …", autocompletion=completions.devices)]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", autocompletion=completions.dtypes)]
+COMPARED = "optimum,affine,menu,vcg,pay-as-bid"
+Mechanisms = Annotated[str, typer.Option(help="Names in the table of mechanisms, commas between.")]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick/--full", help="The recipe of learned mechanisms: the quick one, which tables name, or the full one."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 Prompts = Annotated[
     Path | None,
@@ -170,6 +178,11 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"whole numbers are wanted, commas between, got {text!r}") from None
+
+
+def mechanism_names(text: str) -> tuple[str, ...]:
+    """Read names of mechanisms with commas between; whether there are such is the table's to say."""
+    return tuple(part.strip() for part in text.split(","))
 
 
 def seed_numbers(text: str) -> tuple[int, ...]:

@@ -3,12 +3,15 @@
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from auctionsim.experiments.running.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
 from auctionsim.experiments.studies.study import Stage
+
+if TYPE_CHECKING:
+    from auctionsim.experiments.running.designs import Designs
 
 SOLD = "slot_probability"
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -69,6 +72,7 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
         prior="uniform:0,1",
         folder=study.folder / f"compare-{name}",
         seed=study.seed,
+        quick=True,
         replies=is_pair,
         model=study.model,
         device=study.fan_out.device,
@@ -77,9 +81,13 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
     options = {"surface": here.surface, "user_weights": _commas(here.user_weights), "seed": here.seed}
     live = {"model": here.model} if is_pair else {}
     command = _words(
-        "auction", "compare", *([] if is_pair else ["--no-replies"]), options={**options, **live, "out": here.folder}
+        "auction",
+        "compare",
+        "--quick",
+        *([] if is_pair else ["--no-replies"]),
+        options={**options, **live, "out": here.folder},
     )
-    go = partial(_with, main, here, surface, console)
+    go = partial(_designing, main, here, surface, study, console)
     return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
 
 
@@ -98,7 +106,7 @@ def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -
     shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
 
     def go(command: str) -> object:
-        return main(settings, lists, grids, command, console)
+        return main(settings, lists, grids, command, console, _designs(study))
 
     return Stage("market-regret", shows, settings, inputs, command, go)
 
@@ -115,7 +123,7 @@ def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console)
     shows = "harm-aware against plain neurons: revenue over the user's loss"
 
     def go(command: str) -> object:
-        return main(settings, aware, plain, command, console)
+        return main(settings, aware, plain, command, console, _designs(study))
 
     return Stage("neurons-frontier", shows, settings, inputs, command, go)
 
@@ -130,7 +138,7 @@ def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) ->
         "bidders", "study", options={"surface": settings.surface, "seeds": _commas(seeds), "out": settings.folder}
     )
     shows = "learned against truthful bidders in every mechanism"
-    go = partial(_with, main, settings, surface, console)
+    go = partial(_designing, main, settings, surface, study, console)
     return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
 
 
@@ -140,7 +148,7 @@ def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) ->
     measured = surfaces.subsets(SUBSETS[0])
     settings = MoreBiddersSettings(surfaces.place(SUBSETS[0]), study.folder / "more-bidders", seed=study.seed)
     command = _words("auction", "more-bidders", settings.measured, options={"seed": study.seed, "out": settings.folder})
-    go = partial(_with, main, settings, measured, console)
+    go = partial(_designing, main, settings, measured, study, console)
     return Stage("more-bidders", "2 to 5 bidders", settings, {"measured": measured.digest}, command, go)
 
 
@@ -152,7 +160,7 @@ def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) ->
     command = _words(
         "auction", "reply-counts", options={"surface": settings.surface, "seed": study.seed, "out": settings.folder}
     )
-    go = partial(_with, main, settings, surface, console)
+    go = partial(_designing, main, settings, surface, study, console)
     inputs = {settings.surface: surface.digest}
     return Stage("reply-counts", "deployed regret against samples a cell", settings, inputs, command, go)
 
@@ -166,7 +174,7 @@ def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) 
     settings = GeneralisationSettings(study.folder / "generalisation", seeds=seeds)
     options = {"surfaces": places, "seeds": _commas(seeds)}
     command = _words("auction", "generalisation", options={**options, "out": settings.folder})
-    go = partial(_with, main, settings, chosen, console)
+    go = partial(_designing, main, settings, chosen, study, console)
     inputs = {name: surface.digest for name, surface in chosen.items()}
     return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
 
@@ -184,6 +192,7 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
         user_weights=(1.0,),
         seeds=tuple(range(study.seed, study.seed + 3)),
         folder=study.folder / "tune-grid",
+        quick=True,
         cluster=Cluster(address=study.fan_out.address),
     )
     options = {
@@ -193,7 +202,7 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
         "seeds": _commas(here.seeds),
     }
     priors = [word for prior in here.priors for word in ("--prior", prior)]
-    command = _words("tune", "grid", *priors, options={**options, "out": here.folder})
+    command = _words("tune", "grid", "--quick", *priors, options={**options, "out": here.folder})
     shows = "a Ray Tune grid: mechanism × prior × seed"
     go = partial(_with, main, here, surface, console)
     return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
@@ -234,6 +243,19 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
 
 def _with(main: Callable[..., object], settings: Any, measured: Any, console: Console, command: str) -> object:
     return main(settings, measured, command, console)
+
+
+def _designing(
+    main: Callable[..., object], settings: Any, measured: Any, study: StudySettings, console: Console, command: str
+) -> object:
+    return main(settings, measured, command, console, _designs(study))
+
+
+def _designs(study: StudySettings) -> "Designs":
+    """Return where the study's stages keep the mechanisms that they design, each once."""
+    from auctionsim.experiments.running.designs import Designs
+
+    return Designs(study.folder / "designs")
 
 
 def _with_model(

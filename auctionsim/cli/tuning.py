@@ -7,13 +7,17 @@ import typer
 
 from auctionsim.cli import completions
 from auctionsim.cli.options import (
+    COMPARED,
     Feature,
+    Mechanisms,
     PriorText,
+    Quick,
     Seed,
     SurfaceName,
     command_line,
     console,
     folder_to_write,
+    mechanism_names,
     numbers,
     seed_numbers,
     surface_named,
@@ -35,7 +39,8 @@ RegretDraws = Annotated[int, typer.Option(min=2, help="Profiles among them that 
 
 @app.command("grid")
 def grid(
-    mechanisms: Annotated[str, typer.Option(help="Commas between.")] = "optimum,affine,menu,vcg,pay-as-bid",
+    mechanisms: Mechanisms = COMPARED,
+    quick: Quick = False,
     prior: Annotated[
         list[str] | None,
         typer.Option(help="Valuations, as `auction compare --prior`; several times.", show_default="uniform:0,1"),
@@ -62,7 +67,8 @@ def grid(
     settings = GridSettings(
         surface=surface,
         feature=feature,
-        mechanisms=tuple(part.strip() for part in mechanisms.split(",")),
+        mechanisms=mechanism_names(mechanisms),
+        quick=quick,
         priors=tuple(prior or ["uniform:0,1"]),
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),

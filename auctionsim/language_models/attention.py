@@ -2,8 +2,10 @@
 
 transformers lets a model's attention be replaced by a registered function. Ours reads the keys and values from a
 `KeyValueStore` instead of a cache of the library's: queries of all rows that share a prompt meet its keys in one
-matrix product, and a step appends one token a row without copying what is there. It computes in float32 on a CPU,
-where one query a row in bfloat16 is several times slower, and in the model's dtype elsewhere.
+matrix product, and a step appends one token a row without copying what is there. A row's own tokens lie position by
+position, all rows of one beside each other: a step writes one block, and reads blocks, where rows of their own would lie
+a power of two apart and push each other out of a processor's cache. It computes in float32 on a CPU, where one query a
+row in bfloat16 is several times slower, and in the model's dtype elsewhere.
 """
 
 from collections.abc import Iterator
@@ -81,6 +83,8 @@ class KeyValueStore:
         room: Tokens a row may append.
         filled: Tokens that each row has appended.
         calls: Calls of attention in the pass under way.
+        own_keys: A (position, row, head, width) tensor a call, of which `filled` positions hold something.
+        own_values: The same of the values.
     """
 
     prompt_keys: list[Tensor]
@@ -117,9 +121,9 @@ class KeyValueStore:
         """Drop every row that `rows`, a mask or indices, does not name."""
         for buffers in (self.own_keys, self.own_values):
             for layer, old in buffers.items():
-                kept = old[rows, :, : self.filled]
-                buffers[layer] = old.new_empty(len(kept), *old.shape[1:])
-                buffers[layer][:, :, : self.filled] = kept
+                kept = old[: self.filled, rows]
+                buffers[layer] = old.new_empty(len(old), *kept.shape[1:])
+                buffers[layer][: self.filled] = kept
         self.grouping = Grouping.of(self.grouping.owner[rows], len(self.lengths))
         self._masks.clear()
 
@@ -160,16 +164,26 @@ class KeyValueStore:
         read = self._read(call, weights, values).reshape(rows, query_heads, tokens, -1)
         return read.transpose(1, 2).contiguous().to(query.dtype)
 
+    def own(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return what the rows have appended, as prompts are kept: keys and values (row, head, position, width) a call."""
+        calls = range(len(self.own_keys))
+        keys, values = (
+            [buffers[call][: self.filled].permute(1, 2, 0, 3).contiguous() for call in calls]
+            for buffers in (self.own_keys, self.own_values)
+        )
+        return keys, values
+
     def _append(self, call: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add one call's new keys and values and return all of them, (row, head, position, width)."""
         rows, heads, tokens, width = key.shape
         kind = torch.float32 if key.device.type == "cpu" and key.dtype != torch.float64 else key.dtype
         if call not in self.own_keys:
-            self.own_keys[call] = torch.empty(rows, heads, self.room, width, dtype=kind, device=key.device)
-            self.own_values[call] = torch.empty(rows, heads, self.room, value.shape[-1], dtype=kind, device=key.device)
+            self.own_keys[call] = torch.empty(self.room, rows, heads, width, dtype=kind, device=key.device)
+            self.own_values[call] = torch.empty(self.room, rows, heads, value.shape[-1], dtype=kind, device=key.device)
         keys, values, end = self.own_keys[call], self.own_values[call], self.filled + tokens
-        keys[:, :, self.filled : end] = key
-        values[:, :, self.filled : end] = value
-        return keys[:, :, :end], values[:, :, :end]
+        keys[self.filled : end] = key.permute(2, 0, 1, 3)
+        values[self.filled : end] = value.permute(2, 0, 1, 3)
+        return keys[:end].permute(1, 2, 0, 3), values[:end].permute(1, 2, 0, 3)
 
     def _scores(self, call: int, query: Tensor, keys: Tensor) -> Tensor:
         """Return (row, head, group · token, prompt position + own position)."""

@@ -141,11 +141,11 @@ def _prefilled(model: LanguageModel, prompts: list[list[int]], room: int, change
     every = torch.arange(len(prompts), device=model.device)
     store = KeyValueStore([], [], torch.zeros_like(every), Grouping.of(every, len(prompts)), longest)
     with attending(model, store), nullcontext() if change is None else intervene(model, change):
-        _logits(model, ids, store, keep=1)
-    calls = range(len(store.own_keys))
+        _pass(model, ids, store, keep=torch.empty(0, dtype=torch.int64, device=model.device))
+    keys, values = store.own()
     return Prefix(
-        keys=[store.own_keys[call] for call in calls],
-        values=[store.own_values[call] for call in calls],
+        keys=keys,
+        values=values,
         lengths=torch.tensor([len(ids) - 1 for ids in prompts], device=model.device),
         last_tokens=torch.tensor([ids[-1] for ids in prompts], device=model.device),
         owner=every,
@@ -309,8 +309,13 @@ def _begin(prefix: Prefix, rows: int, longest: int) -> tuple[KeyValueStore, Int[
     return store, prefix.last_tokens[owner].unsqueeze(1)
 
 
-def _logits(model: LanguageModel, ids: Tensor, store: KeyValueStore, keep: int = 0) -> Tensor:
-    """Run one pass; `keep` last positions get logits, 0 means all."""
+def _logits(model: LanguageModel, ids: Tensor, store: KeyValueStore) -> Tensor:
+    """Run one pass and return the logits of all its positions."""
+    return _pass(model, ids, store, keep=0)
+
+
+def _pass(model: LanguageModel, ids: Tensor, store: KeyValueStore, keep: int | Tensor) -> Tensor:
+    """Run one pass; the positions in `keep` get logits, 0 means all: a vocabulary's product is dear where nobody reads it."""
     positions = store.positions(ids.shape[1])
     out: Tensor = model.network(ids, position_ids=positions, use_cache=False, logits_to_keep=keep).logits
     store.advance(ids.shape[1])

@@ -67,9 +67,11 @@ def intervene(model: LanguageModel, intervention: Intervention, *, first_positio
         ValueError: Layers or neurons that are not as many as the model's; scale or shift not finite, or a scale below
             0; a forward pass with another number of rows.
     """
-    _check_intervention(model, intervention)
-    found = {ffn.hook_point: _of_layer(intervention, ffn.layer, model) for ffn in model.feed_forwards}
-    applied = Applied({name: change for name, change in found.items() if change is not None})
+    touched = _touched_layers(model, intervention)
+    found = {
+        ffn.hook_point: _of_layer(intervention, ffn.layer, model) for ffn in model.feed_forwards if touched[ffn.layer]
+    }
+    applied = Applied(found)
 
     def change(name: str, activation: Tensor) -> Tensor:
         scale, shift = applied.changes[name]
@@ -95,28 +97,46 @@ def _affine(activation: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
     return activation * scale if shift is None else torch.addcmul(shift, activation, scale)
 
 
-def _of_layer(intervention: Intervention, layer: int, model: LanguageModel) -> tuple[Tensor, Tensor | None] | None:
-    """Return one layer's (row, 1, neuron) scale and shift in the model's dtype; None where nothing is changed."""
+def _of_layer(intervention: Intervention, layer: int, model: LanguageModel) -> tuple[Tensor, Tensor | None]:
+    """Return one layer's (row, 1, neuron) scale and shift in the model's dtype; no shift where all are 0."""
     scale = intervention.scale[:, layer, None, :]
     shift = None if intervention.shift is None else intervention.shift[:, layer, None, :]
     if shift is not None and bool((shift == 0).all()):
         shift = None
-    if shift is None and bool((scale == 1).all()):
-        return None
     return scale.to(model.device, model.dtype), None if shift is None else shift.to(model.device, model.dtype)
 
 
-def _check_intervention(model: LanguageModel, intervention: Intervention) -> None:
+def _touched_layers(model: LanguageModel, intervention: Intervention) -> list[bool]:
+    """Return which layers any row changes.
+
+    Raises:
+        ValueError: Layers or neurons that are not as many as the model's; scale or shift not finite, or a scale below 0.
+    """
     expected, scale, shift = (model.num_layers, model.num_neurons), intervention.scale, intervention.shift
     if scale.shape[1:] != expected:
         raise ValueError(
             f"scales must have shape (row, layer, neuron) = (row, {expected[0]}, {expected[1]}), "
             f"got {tuple(scale.shape)}"
         )
-    if not bool(torch.isfinite(scale).all() and (scale >= 0).all()):
+    if len(scale) == 0:
+        return [False] * model.num_layers
+    low, high = _extremes(scale)
+    if not all(least >= 0 and most < math.inf for least, most in zip(low, high, strict=True)):
         raise ValueError(f"scales must be finite and >= 0, got min {scale.min().item()}, max {scale.max().item()}")
-    if shift is not None and not bool(torch.isfinite(shift).all()):
+    touched = [not least == most == 1 for least, most in zip(low, high, strict=True)]
+    if shift is None:
+        return touched
+    low, high = _extremes(shift)
+    if not all(-math.inf < least and most < math.inf for least, most in zip(low, high, strict=True)):
         raise ValueError(f"shifts must be finite, got min {shift.min().item()}, max {shift.max().item()}")
+    return [there or not least == most == 0 for there, least, most in zip(touched, low, high, strict=True)]
+
+
+def _extremes(values: Tensor) -> tuple[list[float], list[float]]:
+    """Return each layer's least and greatest of (row, layer, neuron) values, NaN where one is; read once, copied once."""
+    pairs = torch.stack([torch.stack(values[:, layer].aminmax()) for layer in range(values.shape[1])])
+    low, high = pairs.T.tolist()
+    return low, high
 
 
 class _Batch:

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -22,6 +23,8 @@ from auctionsim.errors import ModelUnavailableError
 from auctionsim.files import draft_beside, sweep
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.model import LanguageModel
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "PACKAGED",
@@ -87,6 +90,7 @@ def load_model(
     if dtype == "auto" and kind == torch.bfloat16 and where.type == "cpu":
         faster = _timed_dtype(network)
         if faster != kind:
+            _log.info("%s: %s is faster here than %s, which is what auto takes first", name_or_path, faster, kind)
             network = _read(folder, name_or_path, faster)[1].eval().requires_grad_(False)
             found = zip(find_feed_forwards(network), model.feed_forwards, strict=True)
             ffns = tuple(replace(new, flattened=old.flattened) for new, old in found)
@@ -185,7 +189,9 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        chosen = torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        _log.info("there is no CUDA device: %s computes", chosen)
+        return chosen
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
@@ -278,6 +284,7 @@ def _how_to_get(name: str, error: Exception | None = None) -> str:
 
 def _dequantise(gguf: Path, folder: Path) -> None:
     """Write the GGUF's weights as float32 safetensors, whole or not at all."""
+    _log.info("the weights of %s are de-quantised into %s, once", gguf.name, folder)
     import transformers
 
     bar = transformers.utils.logging.is_progress_bar_enabled()

@@ -38,7 +38,7 @@ def gather(results: Sequence[UnitResult], cells: Tensor, contexts: int, kinds: S
     beside = {"surprise": surprise, "repetition_rate": repetition, **by_kind}
     return Replicate(
         features=_in_cells(Measurement(*features), cells),
-        user_loss=_in_cells(loss, cells),
+        losses={"kl": _in_cells(loss, cells)},
         diagnostics={name: _in_cells(item, cells) for name, item in beside.items()},
     )
 

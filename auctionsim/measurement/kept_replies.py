@@ -50,7 +50,7 @@ class KeptReply(NamedTuple):
 
 
 class KeptReplies(NamedTuple):
-    """What a file holds.
+    """The sampled replies of a measurement's file, and what was measured.
 
     Attributes:
         record: How the replies came about: settings, model, prompts by replicate and context, interventions.

@@ -38,13 +38,14 @@ from auctionsim.substrates.surface import ResponseSurface
 
 
 class Progress(NamedTuple):
-    """How far a measurement is; `known` grows as rounds are opened."""
+    """Progress of a measurement in units; `known` grows as rounds are opened."""
 
     done: int
     known: int
 
 
 Report = Callable[[Progress], None]
+"""A function that is called whenever a measurement gets on."""
 _MAKERS = "made_by.json"  # which runs measured units of the folder
 
 

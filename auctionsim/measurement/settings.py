@@ -12,7 +12,7 @@ from auctionsim.substrates.surface import LeverGrid
 
 
 class LeverSetting(NamedTuple):
-    """What a brand's neurons are set to."""
+    """A setting of one brand's levers."""
 
     num_neurons: float
     amplification: float
@@ -23,7 +23,7 @@ NULL = LeverSetting(0.0, 1.0)
 
 @dataclass(frozen=True)
 class MeasurementSettings:
-    """What is measured, and how often.
+    """Settings of a measurement: the levers' grid, counts of replies, sampling.
 
     A lever with one value is fixed: it is no lever of the surface, and the provenance names it with its value.
 

@@ -55,7 +55,7 @@ class MeasuredReply(NamedTuple):
 
 
 class UnitResult(NamedTuple):
-    """What a unit found.
+    """The replies of one unit, and what was scored exactly.
 
     Attributes:
         unit: The piece of work.

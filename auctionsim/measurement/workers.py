@@ -1,6 +1,7 @@
 """Who measures: this process, or Ray workers with one model each; the driver alone writes, so no folder is shared."""
 
 import contextlib
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ from auctionsim.prompts import PromptSet
 from auctionsim.ray_folders import ray_folder
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.surface import ResponseSurface
+
+_log = logging.getLogger(__name__)
 
 REPLIES_FILE = "replies.jsonl.gz"
 """Where `measure` leaves all replies, in its folder."""
@@ -264,6 +267,8 @@ class _Crew:
                 f"{_DEATHS} workers died over {'their start' if unit is None else unit.file_name} "
                 f"({str(error).splitlines()[0]}); what was finished is kept"
             )
+        place = "while it started" if unit is None else f"over {unit.file_name}, which another one gets"
+        _log.warning("a worker died %s, and is replaced (%s)", place, str(error).splitlines()[0])
         self._hire()
 
 

@@ -18,8 +18,10 @@ from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
-from auctionsim.mechanisms.training import Schedule, TrainingPoint
+from auctionsim.mechanisms.training import Schedule
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
@@ -33,6 +35,7 @@ __all__ = [
     "ChiSquared",
     "DiscriminatoryPrice",
     "Divergence",
+    "Entry",
     "FirstPrice",
     "ForwardKL",
     "GeneralizedFirstPrice",
@@ -56,6 +59,7 @@ __all__ = [
     "UniformPrice",
     "VickreyUnits",
     "VirtualWelfareMaximizer",
+    "design",
     "load_mechanism",
     "save_mechanism",
     "train_affine_maximizer",

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from auctionsim.checks import checked_tensor
 from auctionsim.mechanisms.candidates import MOST_CELLS, Candidates, context_groups
+from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of, needed
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.training import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, same_substrate
 
@@ -63,7 +63,6 @@ class AffineMaximizer(Mechanism):
                 f"boosts must be finite, (entry={entries},) or (slot={slots}, entry), got {tuple(boosts.shape)}"
             )
         self.boosts = boosts.view(-1, entries)
-        self.history: tuple[TrainingPoint, ...] = ()
         contexts: list[int | None] = [*range(slots - 1), None]
         self._lists = [listed(substrate, self.allocations, context) for context in contexts]
 
@@ -111,3 +110,20 @@ def listed(substrate: Substrate, allocations: Tensor, context: int | None) -> Ca
     exposures = substrate.exposure(allocations, repeated)
     losses = substrate.user_loss(allocations, repeated)
     return Candidates(allocations, exposures, losses, torch.ones_like(losses, dtype=torch.bool))
+
+
+def _state(rule: AffineMaximizer) -> State:
+    arrays = {"allocations": rule.allocations, "boosts": rule.boosts, "weights": rule.weights}
+    return State({"history": history_of(rule.history)}, arrays)
+
+
+def _made(saved: Saved, substrate: Substrate | None) -> AffineMaximizer:
+    boosts = saved.array("boosts", (None, None))
+    allocations = saved.array("allocations", (boosts.shape[1], *allocation_shape(needed(substrate))))
+    weights = saved.array("weights", (needed(substrate).num_bidders,))
+    rule = AffineMaximizer(needed(substrate), allocations, boosts[0] if len(boosts) == 1 else boosts, weights)
+    rule.history = saved.history
+    return rule
+
+
+AFFINE_FILE = Codec(AffineMaximizer, _state, _made)

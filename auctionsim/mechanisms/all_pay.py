@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.mechanisms.item_rule import ItemRule, item_rule_codec
+from auctionsim.mechanisms.table import Entry, of_kind, register
+from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate
 
 
@@ -32,3 +34,15 @@ class AllPay(ItemRule):
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Whoever bids most wins and everybody is charged its own bid, where exposure is the allocation."""
         return self.alike_for_all(substrate)
+
+
+register(
+    Entry(
+        "all-pay",
+        "all pay",
+        "The highest bid wins an item, and everybody pays its own bid.",
+        lambda _: AllPay(),
+        item_rule_codec(AllPay),
+        needs=(of_kind(Items),),
+    )
+)

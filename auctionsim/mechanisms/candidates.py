@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.claims import behaves_as
 from auctionsim.substrates.items import Items
-from auctionsim.substrates.protocol import Substrate, contexts_of, is_finite
+from auctionsim.substrates.protocol import Substrate, contexts_of, finite_range_of, is_finite
 
 MOST_CELLS = 2**23  # rows × entries scored at once
 
@@ -76,7 +76,7 @@ def candidates_of(
     """
     if is_finite(substrate):
         index = None if context is None else torch.tensor([context], device=device)
-        found = substrate.finite_range(index)  # type: ignore[attr-defined]
+        found = finite_range_of(substrate, index)
         allocations, exposures, losses = found.allocations, found.exposures[0], found.user_losses[0]
     elif _is_one_item(substrate):
         n = substrate.num_bidders

@@ -13,7 +13,7 @@ BISECTIONS = 200
 
 
 class Divergence(ABC):
-    """D_f(q‖p) = E_p f(q/p), f convex with f(1) = 0.
+    """An f-divergence D_f(q‖p) = E_p f(q/p), f convex with f(1) = 0.
 
     The maximiser of E_q r − β D_f(q‖p) is q = p · (f')⁻¹((r − λ)/β) with the multiplier λ that makes it sum to 1,
     solved by bisection. Only for the reverse KL does λ come out as a factor.

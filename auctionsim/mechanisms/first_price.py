@@ -3,7 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.mechanisms.item_rule import ItemRule, item_rule_codec
+from auctionsim.mechanisms.table import Entry, of_kind, register
+from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate
 
 
@@ -18,6 +20,7 @@ class FirstPrice(ItemRule):
     Source:
         Vickrey (1961), "Counterspeculation, auctions, and competitive sealed tenders".
     Example:
+        >>> import torch
         >>> FirstPrice()(torch.tensor([[[1.0], [0.0]]])).payments
         tensor([[1., 0.]])
     """
@@ -31,3 +34,15 @@ class FirstPrice(ItemRule):
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
         return self.alike_for_all(substrate)
+
+
+register(
+    Entry(
+        "first-price",
+        "first price",
+        "The highest bid wins an item and pays itself.",
+        lambda _: FirstPrice(),
+        item_rule_codec(FirstPrice),
+        needs=(of_kind(Items),),
+    )
+)

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
+from auctionsim.mechanisms.codecs import numbers_on_substrate
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import Entry, of_kind, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.positions import Positions
 from auctionsim.substrates.protocol import Substrate, same_substrate
@@ -80,3 +82,25 @@ class GeneralizedFirstPrice(GeneralizedSecondPrice):
         """Positions and prices go by bids, and a position's clicks do not depend on who is in it."""
         alike = same_substrate(self.positions, substrate) and behaves_as(substrate, Positions)
         return alike and isinstance(self.reserve, float)
+
+
+register(
+    Entry(
+        "generalized-second-price",
+        "generalized second price",
+        "Positions go by bids a click, each charged the next bid.",
+        lambda problem: GeneralizedSecondPrice(problem.view),
+        numbers_on_substrate(GeneralizedSecondPrice, "reserve"),
+        needs=(of_kind(Positions),),
+    )
+)
+register(
+    Entry(
+        "generalized-first-price",
+        "generalized first price",
+        "Positions go by bids a click, each charged its own bid.",
+        lambda problem: GeneralizedFirstPrice(problem.view),
+        numbers_on_substrate(GeneralizedFirstPrice, "reserve"),
+        needs=(of_kind(Positions),),
+    )
+)

@@ -1,6 +1,7 @@
 """What the classical item rules share: each item goes to its highest bid, if that meets the reserve."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
+from auctionsim.mechanisms.codecs import Codec, State
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.items import Items
@@ -90,3 +92,15 @@ class ItemRule(Mechanism):
         Charges are the subclass's: it claims `is_anonymous` where they go by bids alone too.
         """
         return isinstance(self.reserve, float) and behaves_as(substrate, Items)
+
+
+def item_rule_codec(kind: Callable[[float], ItemRule]) -> Codec:
+    """Return the file form of an item rule: its reserve, where ties go to the first bidder."""
+    assert isinstance(kind, type)
+
+    def state(rule: ItemRule) -> State:
+        if rule.ties != "first":
+            raise TypeError(f"{kind.__name__} has a file form where ties go to the first bidder only")
+        return State({"reserve": rule.reserve}, {})
+
+    return Codec(kind, state, lambda saved, _: kind(saved.settings.number("reserve", 0)))

@@ -7,8 +7,11 @@ from torch import Tensor
 from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_money, checked_number
 from auctionsim.claims import behaves_as, claimed
+from auctionsim.mechanisms import divergences
+from auctionsim.mechanisms.codecs import Codec, Saved, State
 from auctionsim.mechanisms.divergences import Divergence, ReverseKL
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import Entry, of_kind, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.lottery import Lottery
 from auctionsim.substrates.protocol import Substrate, same_substrate
@@ -79,3 +82,35 @@ class KLTilt(Mechanism):
     def _welfare(self, q: Float[Tensor, "batch reply"], rewards: Float[Tensor, "batch reply"]) -> Tensor:
         distance = self.divergence.between(q, self.lottery.reference.to(q.device))
         return (q * rewards).sum(1) - self.temperature * distance
+
+
+TEMPERATURE = 0.1  # of the table's tilt, money per unit of divergence
+
+
+def _state(rule: KLTilt) -> State:
+    settings = {"user_weight": rule.user_weight, "temperature": rule.temperature, "divergence": rule.divergence.name}
+    return State({**settings, "alpha": getattr(rule.divergence, "alpha", None)}, {})
+
+
+def _made(saved: Saved, substrate: Substrate | None) -> KLTilt:
+    s = saved.settings
+    name, kinds = s.text("divergence"), {kind.name: kind for kind in divergences.PLAIN}
+    alpha = s.number_or_none("alpha")
+    if alpha is None and name not in kinds:
+        raise ValueError(f"divergence must be one of {', '.join(kinds)}, got {name!r}")
+    if not isinstance(substrate, Lottery):
+        raise ValueError(f"a tilt needs a Lottery, got {type(substrate).__name__}")
+    chosen = kinds[name]() if alpha is None else divergences.Alpha(alpha)
+    return KLTilt(substrate, s.number("temperature", 0), chosen, s.number("user_weight", 0))
+
+
+register(
+    Entry(
+        "kl-tilt",
+        "KL tilt",
+        "The distribution of replies, tilted towards what bidders want at a price for leaving the untouched one.",
+        lambda problem: KLTilt(problem.view, TEMPERATURE, user_weight=problem.user_weight),
+        Codec(KLTilt, _state, _made),
+        needs=(of_kind(Lottery),),
+    )
+)

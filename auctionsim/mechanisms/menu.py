@@ -9,7 +9,7 @@ from auctionsim.claims import claimed
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.offers import Menu, MenuWriter, Offers, Thresholds, chosen_entries
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.table import Need
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, is_separable, same_substrate
 
@@ -54,7 +54,6 @@ class MenuAuction(Mechanism):
             null if reference is None else _checked_reference(reference, substrate).to(torch.float64, copy=True)
         )
         self.menus = menus if not isinstance(menus, Menu) else _checked_menu(menus, substrate)
-        self.history: tuple[TrainingPoint, ...] = ()
         self._tables: list[Offers] | None = None if not isinstance(self.menus, Menu) else self._slots(self.menus)
         single = self._tables is not None and self.num_features == 1
         self._thresholds = [Thresholds.of(table) for table in self._tables or ()] if single else None
@@ -192,6 +191,18 @@ def check_menus_fit(substrate: Substrate) -> None:
             f"menus let bidders choose independently, but {type(substrate).__name__} with {shape[0]} bidders cannot "
             f"give everybody its highest levers at once"
         )
+
+
+def have_own_levers(substrate: Substrate) -> bool:
+    """Tell whether bidders can be given levers independently, so that menus fit."""
+    try:
+        check_menus_fit(substrate)
+    except ValueError:
+        return False
+    return True
+
+
+OWN_LEVERS = Need("levers of each bidder's own, all combinations feasible", have_own_levers)
 
 
 def _filled(allocation: Tensor, context: int | None) -> Tensor | None:

@@ -7,10 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_count, checked_money
-from auctionsim.mechanisms.menu import MenuAuction, entry_exposures
+from auctionsim.mechanisms.menu import OWN_LEVERS, MenuAuction, entry_exposures
+from auctionsim.mechanisms.menu_codec import MENU_FILE
 from auctionsim.mechanisms.menu_network import MenuNetwork
+from auctionsim.mechanisms.menu_training import menu_by_recipe
 from auctionsim.mechanisms.offers import Menu
-from auctionsim.mechanisms.training import Profiles, Progress, Schedule, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.table import Entry, Problem, register
+from auctionsim.mechanisms.training import Profiles, Progress, Schedule, evaluated, geometric
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable
@@ -138,3 +142,26 @@ def _losses(
         repeated = None if context is None else torch.full((rows * entries,), context)
         found.append(substrate.user_loss(moved.flatten(0, 1), repeated).view(rows, entries))
     return torch.stack(found, 1)
+
+
+QUICK_STEPS = 100  # of the quick recipe, after the quick menu's
+
+
+def _designed(problem: Problem) -> MenuAuction:
+    fixed, how = menu_by_recipe(problem), (problem.priors, problem.user_weight)
+    if problem.quick:
+        return train_menu_writer(fixed, *how, steps=QUICK_STEPS, seed=problem.seed)
+    return train_menu_writer(fixed, *how, seed=problem.seed)
+
+
+register(
+    Entry(
+        "menu-network",
+        "menu (by a network)",
+        "A menu for each bidder that a network rewrites for the others' bids and the context, from the learned one on.",
+        _designed,
+        MENU_FILE,
+        needs=(OWN_LEVERS,),
+        is_learned=True,
+    )
+)

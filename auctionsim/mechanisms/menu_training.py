@@ -8,11 +8,14 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.free_menu import FreeMenu
-from auctionsim.mechanisms.menu import MenuAuction, check_menus_fit, entry_exposures
+from auctionsim.mechanisms.menu import OWN_LEVERS, MenuAuction, check_menus_fit, entry_exposures
+from auctionsim.mechanisms.menu_codec import MENU_FILE
 from auctionsim.mechanisms.menu_losses import MenuLosses
 from auctionsim.mechanisms.menu_polishing import Polish, can_polish
 from auctionsim.mechanisms.offers import Menu
-from auctionsim.mechanisms.training import Profiles, Progress, Schedule, TrainingPoint, evaluated, geometric
+from auctionsim.mechanisms.table import Entry, Problem, register
+from auctionsim.mechanisms.training import Profiles, Progress, Schedule, evaluated, geometric
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of
@@ -247,3 +250,28 @@ def _with_null(
 ) -> tuple[Tensor, Tensor]:
     null = levers.new_tensor([lever.null for lever in substrate.levers]).expand(len(levers), 1, -1)
     return torch.cat([null, levers], 1), torch.cat([torch.zeros_like(prices[:, :1]), prices], 1)
+
+
+QUICK_ENTRIES, QUICK_STEPS, QUICK_BATCH = 6, 200, 512  # of the quick recipe
+
+
+def menu_by_recipe(problem: Problem) -> MenuAuction:
+    """Return the table's menu: the trainer's defaults, or fewer entries and steps."""
+    view, priors, user_weight, seed, quick = problem
+    if quick:
+        sizes = {"entries": QUICK_ENTRIES, "steps": QUICK_STEPS, "batch": QUICK_BATCH}
+        return train_menu(view, priors, user_weight, **sizes, seed=seed)
+    return train_menu(view, priors, user_weight, seed=seed)
+
+
+register(
+    Entry(
+        "menu",
+        "menu (the paper's)",
+        "A learned menu of levers and prices for each bidder; truthful where no bidder's levers touch another.",
+        menu_by_recipe,
+        MENU_FILE,
+        needs=(OWN_LEVERS,),
+        is_learned=True,
+    )
+)

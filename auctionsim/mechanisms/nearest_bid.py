@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from auctionsim.mechanisms.codecs import Codec, State
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import Entry, Need, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.bundles import Bundles
 
@@ -34,3 +36,15 @@ class NearestBid(Mechanism):
         split = torch.minimum((locals_ - advantage / 2).clamp_min(0), global_)
         charged = torch.cat([split, locals_.sum(1, keepdim=True)], 1)
         return Outcome(x, torch.minimum(charged, b) * wins)
+
+
+register(
+    Entry(
+        "nearest-bid",
+        "nearest bid (core-selecting)",
+        "The best winners of two local bidders and a global one, charged the core point nearest to their bids.",
+        lambda _: NearestBid(),
+        Codec(NearestBid, lambda _: State({}, {}), lambda *_: NearestBid()),
+        needs=(Need("the bundles of two local bidders and a global one", lambda view: view == Bundles.llg()),),
+    )
+)

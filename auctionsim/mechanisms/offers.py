@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Menu(NamedTuple):
-    """What is offered; the null entry (levers at their null, price 0) is always offered too and not listed.
+    """The entries offered to every bidder, levers and a price each; the null entry is always offered too, unlisted.
 
     The leading axis is absent (one menu), a slot (one menu a context of the substrate, then one for a context of None),
     or the batch, where menus are written for each auction.

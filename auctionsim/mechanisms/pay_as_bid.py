@@ -3,7 +3,9 @@
 from torch import Tensor
 
 from auctionsim.checks import checked_money
+from auctionsim.mechanisms.codecs import numbers_on_substrate
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, same_substrate, treats_bidders_alike
 
@@ -19,6 +21,11 @@ class PayAsBid(Mechanism):
         user_weight: λ ≥ 0, money per unit of user loss.
     Source:
         The discriminatory auction; Bernheim and Whinston (1986), "Menu auctions", for the general form.
+    Example:
+        >>> import torch
+        >>> from auctionsim.substrates import Items
+        >>> PayAsBid(Items(2))(torch.tensor([[[0.25], [0.75]]])).payments
+        tensor([[0.0000, 0.7500]])
     """
 
     def __init__(self, substrate: Substrate, user_weight: float = 0.0) -> None:
@@ -34,3 +41,15 @@ class PayAsBid(Mechanism):
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Where the substrate it was designed on treats bidders alike, so does the welfare maximum."""
         return same_substrate(self.range, substrate) and treats_bidders_alike(self.range)
+
+
+register(
+    Entry(
+        "pay-as-bid",
+        "pay as bid",
+        "The greatest reported welfare less the user's loss, each bidder charged its own bid; not truthful.",
+        lambda problem: PayAsBid(problem.view, problem.user_weight),
+        numbers_on_substrate(PayAsBid, "user_weight"),
+        needs=(EXACT_MAXIMUM,),
+    )
+)

@@ -5,8 +5,11 @@ from torch import Tensor
 
 from auctionsim.checks import checked_number
 from auctionsim.claims import behaves_as
+from auctionsim.mechanisms.codecs import Codec, Saved, State
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import Entry, Problem, of_kind, register
 from auctionsim.outcome import Outcome
+from auctionsim.priors import Product, product
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate
 
@@ -41,3 +44,43 @@ class PostedPrice(Mechanism):
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """No bid moves a price or the order, where exposure is the allocation."""
         return "posted prices: no bid moves a price" if behaves_as(substrate, Items) else None
+
+
+LEVELS = 2001  # of a price, evenly from 0 to the largest valuation
+
+
+def best_price(priors: Product, item: int) -> float:
+    """Return the price p of an item that earns most, p · (1 − Π_i F_i(p)), among even steps, ties the lowest."""
+    marginals = [priors.marginal(bidder, item) for bidder in range(priors.num_bidders)]
+    high = max(prior.finite_high for prior in marginals)
+    prices = torch.linspace(0, high, LEVELS, dtype=torch.float64)
+    nobody = torch.stack([prior.cdf(prices) for prior in marginals]).prod(0)
+    return float(prices[(prices * (1 - nobody)).argmax()])
+
+
+def _designed(problem: Problem) -> PostedPrice:
+    items = len(problem.view.features)
+    known = product(problem.priors, problem.view.num_bidders, items)
+    return PostedPrice(torch.tensor([best_price(known, item) for item in range(items)], dtype=torch.float64))
+
+
+def _state(rule: PostedPrice) -> State:
+    return State({"one_price": rule.num_features is None}, {"prices": rule.prices})
+
+
+def _made(saved: Saved, substrate: Substrate | None) -> PostedPrice:
+    del substrate
+    prices = saved.array("prices", (None,))
+    return PostedPrice(float(prices[0]) if saved.settings.flag("one_price") and len(prices) else prices)
+
+
+register(
+    Entry(
+        "posted-price",
+        "posted price",
+        "Each item goes to the first bidder who takes it at a price, the one that earns most under the priors.",
+        _designed,
+        Codec(PostedPrice, _state, _made),
+        needs=(of_kind(Items),),
+    )
+)

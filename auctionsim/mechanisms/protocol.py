@@ -7,6 +7,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_context
 from auctionsim.claims import CLAIMS, claimed, in_force, source_of
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
@@ -22,7 +23,11 @@ class Mechanism(ABC):
         num_bidders: Size of the bidder axis that bids must have; None where any number will do.
         num_features: Size of the feature axis that bids must have; None where any number will do.
         substrate: What it allocates on; None for item rules, whose allocations fit `Items(num_bidders, num_features)`.
+    Attributes:
+        history: How the training of a learned mechanism went; () for others.
     """
+
+    history: tuple[TrainingPoint, ...] = ()
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)

@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.claims import behaves_as
-from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.mechanisms.item_rule import ItemRule, item_rule_codec
+from auctionsim.mechanisms.table import Entry, of_kind, register
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate
 
@@ -46,3 +47,15 @@ class SecondPrice(ItemRule):
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
         return self.alike_for_all(substrate)
+
+
+register(
+    Entry(
+        "second-price",
+        "second price",
+        "The highest bid wins an item and pays the best losing bid.",
+        lambda _: SecondPrice(),
+        item_rule_codec(SecondPrice),
+        needs=(of_kind(Items),),
+    )
+)

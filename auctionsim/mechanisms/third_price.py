@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.mechanisms.item_rule import ItemRule
+from auctionsim.mechanisms.item_rule import ItemRule, item_rule_codec
+from auctionsim.mechanisms.table import Entry, of_kind, register
+from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate
 
 
@@ -36,3 +38,15 @@ class ThirdPrice(ItemRule):
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""
         return self.alike_for_all(substrate)
+
+
+register(
+    Entry(
+        "third-price",
+        "third price",
+        "The highest bid wins an item and pays the third highest.",
+        lambda _: ThirdPrice(),
+        item_rule_codec(ThirdPrice),
+        needs=(of_kind(Items),),
+    )
+)

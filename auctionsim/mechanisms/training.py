@@ -3,41 +3,23 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_number, checked_positive
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Product
 from auctionsim.substrates.protocol import Substrate
-
-
-class TrainingPoint(NamedTuple):
-    """One evaluation during training, by the hard choice of the deployed rule on fixed profiles.
-
-    Attributes:
-        step: Steps taken.
-        objective: Mean of Σ t_i − user_weight · L under truthful bids.
-        revenue: Mean of Σ t_i.
-        user_loss: Mean of L.
-        inverse_temperature: Of the soft choice trained at that step, per unit of money.
-    """
-
-    step: int
-    objective: float
-    revenue: float
-    user_loss: float
-    inverse_temperature: float
-
 
 LEARNING_RATES = (1e-12, 1e3)  # the least and the largest
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the steps of a training change as it goes on.
+    """A schedule of learning rates and of softness over the steps of a training.
 
     Attributes:
         learning_rate: First step size of Adam; what it is a share of, and how far it falls, the training says.

@@ -7,7 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.claims import behaves_as
+from auctionsim.mechanisms.codecs import numbers_on_substrate
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import Entry, of_kind, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, same_substrate
 from auctionsim.substrates.units import Units
@@ -120,3 +122,35 @@ class VickreyUnits(UnitAuction):
         if same_substrate(self.units, substrate) and behaves_as(substrate, Units) and self.units.num_units == 1:
             return "Vickrey: one unit, and the price does not depend on the winner's bid"
         return None
+
+
+register(
+    Entry(
+        "uniform-price",
+        "uniform price",
+        "The highest marginal bids win units, each at the highest losing bid.",
+        lambda problem: UniformPrice(problem.view),
+        numbers_on_substrate(UniformPrice),
+        needs=(of_kind(Units),),
+    )
+)
+register(
+    Entry(
+        "discriminatory-price",
+        "discriminatory price",
+        "The highest marginal bids win units, each at its own bid.",
+        lambda problem: DiscriminatoryPrice(problem.view),
+        numbers_on_substrate(DiscriminatoryPrice),
+        needs=(of_kind(Units),),
+    )
+)
+register(
+    Entry(
+        "vickrey-units",
+        "Vickrey (units)",
+        "The highest marginal bids win units, k of them at the k highest losing bids of the others.",
+        lambda problem: VickreyUnits(problem.view),
+        numbers_on_substrate(VickreyUnits),
+        needs=(of_kind(Units),),
+    )
+)

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_money
+from auctionsim.mechanisms.codecs import numbers_on_substrate
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import (
     Substrate,
@@ -73,3 +75,15 @@ class VCG(Mechanism):
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Where the substrate it was designed on treats bidders alike, so does the welfare maximum."""
         return same_substrate(self.range, substrate) and treats_bidders_alike(self.range)
+
+
+register(
+    Entry(
+        "vcg",
+        "VCG",
+        "The greatest reported welfare less the user's loss, and each bidder charged what it takes from the rest.",
+        lambda problem: VCG(problem.view, problem.user_weight),
+        numbers_on_substrate(VCG, "user_weight"),
+        needs=(EXACT_MAXIMUM,),
+    )
+)

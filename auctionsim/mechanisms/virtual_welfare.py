@@ -8,18 +8,22 @@ from torch import Tensor
 
 from auctionsim.checks import checked_context, checked_count, checked_money
 from auctionsim.mechanisms.candidates import MOST_CELLS, candidates_of, context_groups, has_candidates
+from auctionsim.mechanisms.codecs import Codec, Saved, State, needed
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.table import ONE_FEATURE, Entry, register
 from auctionsim.mechanisms.virtual_choice import MOST_ROWS, BoxChoice, Choice, Chosen, ListChoice, Weighed
 from auctionsim.metrics import Interval, mean_interval
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors, VirtualValueCurve, product
+from auctionsim.priors.saving import prior_from, prior_record
+from auctionsim.records import Record
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, maximises_exactly, same_substrate
 
 BelowSupport = Literal["threat", "ignored"]
 
 
 class Optimum(NamedTuple):
-    """What the virtual-welfare maximiser expects when bids are truthful.
+    """Expected objective, revenue and user loss of the virtual-welfare maximizer under truthful bids.
 
     Attributes:
         objective: E[Σ t_i] − user_weight · E[L], in money.
@@ -232,3 +236,46 @@ class VirtualWelfareMaximizer(Mechanism):
                     curves, weighed.rows(rows), integrate=integrate
                 )
         return Chosen(allocation, exposure, integral)
+
+
+def _state(rule: VirtualWelfareMaximizer) -> State:
+    settings = {name: getattr(rule, name) for name in ("user_weight", "no_suppression", "below_support")}
+    return State({**settings, "priors": [[prior_record(prior) for prior in row] for row in rule.priors.marginals]}, {})
+
+
+def _made(saved: Saved, substrate: Substrate | None) -> VirtualWelfareMaximizer:
+    s = saved.settings
+    rows = [Record({"row": row}, "priors") for row in s.items("priors")]
+    below = s.text("below_support") if "below_support" in s else "ignored"  # what files meant that do not say
+    return VirtualWelfareMaximizer(
+        needed(substrate),
+        [[prior_from(prior) for prior in row.records("row")] for row in rows],
+        s.number("user_weight", 0),
+        no_suppression=s.flag("no_suppression"),
+        below_support=below,  # type: ignore[arg-type]  # the rule refuses other words
+    )
+
+
+FILE = Codec(VirtualWelfareMaximizer, _state, _made)
+register(
+    Entry(
+        "optimum",
+        "virtual welfare (optimal)",
+        "The best objective of all truthful mechanisms in which every type of the prior gets at least nothing.",
+        lambda problem: VirtualWelfareMaximizer(problem.view, problem.priors, problem.user_weight),
+        FILE,
+        needs=(ONE_FEATURE,),
+    )
+)
+register(
+    Entry(
+        "optimum-ignored",
+        "virtual welfare (low bids ignored)",
+        "The same without a threat: bids below the support are ignored; another rule where supports start above 0.",
+        lambda problem: VirtualWelfareMaximizer(
+            problem.view, problem.priors, problem.user_weight, below_support="ignored"
+        ),
+        FILE,
+        needs=(ONE_FEATURE,),
+    )
+)

@@ -26,7 +26,7 @@ _ROWS = 16  # rows whose logits over the vocabulary are held at once
 def harm(
     model: LanguageModel, texts: tuple[str, ...], generator: torch.Generator, *, samples: int = 2
 ) -> Float[Tensor, "layer neuron"]:
-    """Return each neuron's F_k on neutral text, all positions of a text touched, mean over texts."""
+    """Return each neuron's harm to the user, F_k on neutral text: all positions of a text touched, mean over texts."""
     total = torch.zeros(model.num_layers, model.num_neurons)
     for text in texts:
         ids = _text_ids(model, text)

@@ -166,6 +166,6 @@ METHODS: dict[str, Method] = {
         "as path_per_harm; R_k is the Fisher information in the untouched model's replies to what users ask",
     ),
 }
-"""By name, as `identify` takes them."""
+"""The identification methods, by the names that `identify` takes."""
 
 DEFAULT_METHOD = "path_per_user_harm"

@@ -16,7 +16,13 @@ LEAST_SCALE = 1e-9  # of a normal: quotients by it stay numbers
 
 
 class Uniform(Prior):
-    """U[low, high]; φ(v) = 2v − high."""
+    """U[low, high]; φ(v) = 2v − high.
+
+    Example:
+        >>> import torch
+        >>> Uniform(0.0, 1.0).virtual_value(torch.tensor([0.5, 1.0]))
+        tensor([0., 1.])
+    """
 
     def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
         low, high = checked_money(low, "low"), checked_money(high, "high")

@@ -11,10 +11,11 @@ from auctionsim.checks import checked_count
 from auctionsim.priors.protocol import Prior, rounded_inside
 
 Priors: TypeAlias = "Prior | Sequence[Prior] | Sequence[Sequence[Prior]] | Product"
+"""One prior for all bidders, or one a bidder, or one a bidder and feature."""
 
 
 class Product:
-    """One prior a bidder and feature, all independent.
+    """A joint prior of independent valuations, one distribution a bidder and feature.
 
     Attributes:
         marginals: bidder × feature.
@@ -88,7 +89,7 @@ class Product:
 
 
 def product(priors: Priors, num_bidders: int, num_features: int = 1) -> Product:
-    """Read a `priors` argument.
+    """Return the joint prior that a `priors` argument stands for.
 
     Args:
         priors: One prior for all valuations (i.i.d.); or one a bidder; or for each bidder one a feature; or a product

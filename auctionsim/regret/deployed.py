@@ -26,7 +26,7 @@ from auctionsim.substrates.protocol import Substrate, allocation_shape
 
 
 class DeployedRegret(NamedTuple):
-    """Regret in both places and the difference.
+    """Regret of one mechanism on the substrate it was designed on and on the one it is used on.
 
     Attributes:
         designed: Ex-post regret where exposure is what the mechanism assumed.

@@ -22,7 +22,7 @@ def quasi_linear(value: Tensor, payment: Tensor) -> Tensor:
 
 
 class RegretEstimate(NamedTuple):
-    """How much bidders could gain by misreporting, per row and bidder and overall.
+    """Estimated gains from misreporting, per row and bidder and overall.
 
     Attributes:
         lower: (batch, bidder). Ex post: a gain that `best_misreports` really brings, hence a lower bound on regret,

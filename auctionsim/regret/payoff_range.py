@@ -4,45 +4,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import claimed
 from auctionsim.regret.estimate import Game, cleared
-from auctionsim.substrates.items import Items
-from auctionsim.substrates.positions import Positions
-from auctionsim.substrates.protocol import FiniteSubstrate, Substrate, contexts_of
-from auctionsim.substrates.quadratic import QuadraticSubstrate
-from auctionsim.substrates.units import Units
-
-UNIT = (Items, Units, QuadraticSubstrate)  # exposure in [0, 1] by definition
+from auctionsim.substrates.protocol import Substrate, contexts_of, finite_range_of, is_finite
 
 
 def exposure_range(substrate: Substrate) -> Float[Tensor, "two bidder feature"] | None:
     """Return the smallest and the largest exposure of every bidder and feature, or None where none are stated.
 
     Stated by a finite range, of which every allocation is a mixture, or by definition for the classical substrates.
-    Only the class that defines `exposure` is believed: a subclass that overrides it may pay anything.
+    Both are claims (see `auctionsim.claims`): a subclass that overrides `exposure` may pay anything.
     """
     n, m = substrate.num_bidders, len(substrate.features)
-    if type(substrate) in UNIT:
-        return torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1).expand(2, n, m)
-    if type(substrate) is Positions:
-        ends = [0.0, max(substrate.click_rates)]
+    ends = claimed(substrate, "exposure_bounds")
+    if ends is not None:
         return torch.tensor(ends, dtype=torch.float64).view(2, 1, 1).expand(2, n, m)
-    if not _states_range(substrate):
+    if not is_finite(substrate) or claimed(substrate, "finite_range") is None:
         return None
-    assert isinstance(substrate, FiniteSubstrate)
     count = len(contexts_of(substrate))
-    ranges = [substrate.finite_range()]
+    ranges = [finite_range_of(substrate)]
     if count:
-        ranges.append(substrate.finite_range(torch.arange(count)))
+        ranges.append(finite_range_of(substrate, torch.arange(count)))
     listed = torch.cat([found.exposures.reshape(-1, n, m).double() for found in ranges])
     return torch.stack([listed.amin(0), listed.amax(0)])
-
-
-def _states_range(substrate: Substrate) -> bool:
-    """Tell whether the class itself lists its range, and no subclass of that class pays otherwise."""
-    kinds = type(substrate).__mro__
-    lists = next((kind for kind in kinds if "finite_range" in vars(kind)), None)
-    pays = next((kind for kind in kinds if "exposure" in vars(kind)), None)
-    return lists is not None and pays is not None and (lists is pays or issubclass(lists, pays))
 
 
 def largest_gain(game: Game, high: Float[Tensor, "batch bidder feature"]) -> float:

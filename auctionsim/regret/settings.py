@@ -12,7 +12,7 @@ from auctionsim.regret.lipschitz import Rate
 
 @dataclass(frozen=True)
 class BoundSettings:
-    """What ex-post regret claims beside what its search finds.
+    """Settings of the bounds of ex-post regret: which are computed beside the search.
 
     Attributes:
         use_structure: Proofs and exact answers are used; False searches even where there is one.

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from auctionsim.mechanisms.training import TrainingPoint
-from auctionsim.report.records import Findings, LearningPoint, TradeOffPoint
+from auctionsim.mechanisms.training_point import TrainingPoint
+from auctionsim.report.records import Findings, LearningPoint
 from auctionsim.report.wording import PALETTE
+from auctionsim.scoring.records import TradeOffPoint
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "x")
 _DASHES = ("solid", "dash", "dot", "dashdot")

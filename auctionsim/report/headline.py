@@ -1,7 +1,8 @@
 """What the first lines of the page say: the key numbers, one sentence each."""
 
-from auctionsim.report.records import Confirmation, Findings, MechanismRow
+from auctionsim.report.records import Confirmation, Findings
 from auctionsim.report.wording import estimate, listed, number, percent, setting
+from auctionsim.scoring.records import MechanismRow
 
 _ROUNDING = 1e-9  # a regret that is 0 by proof may be computed as a little more
 
@@ -52,25 +53,26 @@ def _objective_sentence(rows: list[MechanismRow]) -> str:
     share = (
         ""
         if best.objective_share is None
-        else f", {percent(best.objective_share)} of the virtual-welfare optimum, the yardstick of truthful auctions"
+        else f", {percent(best.objective_share.mean)} of the virtual-welfare optimum, "
+        "the yardstick of truthful auctions"
     )
     return (
-        f"With truthful bids {best.mechanism} has the largest objective, revenue − {best.user_weight:g} · user "
+        f"With truthful bids {best.titled} has the largest objective, revenue − {best.user_weight:g} · user "
         f"loss = {estimate(best.objective)}{share} (replicate {best.replicate})."
     )
 
 
 def _regret_sentences(rows: list[MechanismRow]) -> list[str]:
-    honest = [row for row in rows if row.regret_is == "exact" and row.regret_max <= _ROUNDING]
+    honest = [row for row in rows if row.regret_is_exact and row.regret_max <= _ROUNDING]
     sentences = []
     if honest:
-        names = list(dict.fromkeys(row.mechanism for row in honest))
+        names = list(dict.fromkeys(row.titled for row in honest))
         sentences.append(f"No lie pays under {listed(names)}: the regret is exactly 0.")
     worst = max(rows, key=lambda row: row.regret.mean)
     if worst not in honest:
-        at_least = "" if worst.regret_is == "exact" else "at least "
+        at_least = "" if worst.regret_is_exact else "at least "
         sentences.append(
-            f"Lying pays most under {worst.mechanism}: {at_least}{estimate(worst.regret)} on average, {at_least}"
+            f"Lying pays most under {worst.titled}: {at_least}{estimate(worst.regret)} on average, {at_least}"
             f"{number(worst.regret_max)} in the worst profile (replicate {worst.replicate})."
         )
     return sentences

@@ -104,11 +104,11 @@ def _exposure_panel(
 def _loss_panel(
     surface: ResponseSurface, brands: tuple[str, ...], switches: list[Switch], planes: dict[str, _Plane]
 ) -> Figure:
-    highest = max(float(surface.replicates[name].user_loss.mean.max()) for name in REPLICATES)
+    highest = max(float(surface.charged_measurement(name).mean.max()) for name in REPLICATES)
     variants = {}
     for replicate, feature, context, *pair in itertools.product(*(switch.choices for switch in switches)):
         plane = planes[pair[0] if pair else next(iter(planes))]
-        cells = _in_context(surface, surface.replicates[replicate].user_loss, context)
+        cells = _in_context(surface, surface.charged_measurement(replicate), context)
         trace = _heat_map(cells, plane, brands, "user loss", highest, "@loss")
         variants["|".join((replicate, feature, context, *pair))] = [trace]
     return Figure("user-loss", "The user’s loss (nats a token)", variants, _layout(brands, planes))

@@ -3,17 +3,10 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.scoring.records import Estimate, MechanismRow, TradeOffPoint
 from auctionsim.substrates.surface import ResponseSurface
-
-
-class Estimate(NamedTuple):
-    """A mean with its standard error over n draws; `standard_error` None where it is exact."""
-
-    mean: float
-    standard_error: float | None
-    n: int
 
 
 class ReplyPair(NamedTuple):
@@ -58,47 +51,6 @@ class MenuOption(NamedTuple):
     reply: str
 
 
-class MechanismRow(NamedTuple):
-    """One mechanism on one replicate, truthful bidders; means over the same valuations for all mechanisms.
-
-    `objective` = revenue − user_weight · user_loss; `objective_share` is its fraction of the virtual-welfare optimum on
-    the same replicate (None where that is 0). `regret` is the mean over profiles of the largest ex-post regret among
-    bidders, `regret_is` "exact" or "lower bound", `regret_method` says how. `objective_ir` cuts payments so that no
-    bidder loses (None where nothing is cut), `objective_best_response` is when every bidder answers the truthful others
-    best (None where nobody gains by it).
-    """
-
-    mechanism: str
-    replicate: str
-    user_weight: float
-    revenue: Estimate
-    bidder_utility: Estimate
-    welfare: Estimate
-    user_loss: Estimate
-    objective: Estimate
-    objective_share: float | None
-    regret: Estimate
-    regret_max: float
-    regret_is: str
-    regret_method: str
-    ir_violation: Estimate
-    participation_gain: Estimate
-    objective_ir: float | None = None
-    objective_best_response: float | None = None
-
-
-class TradeOffPoint(NamedTuple):
-    """One mechanism at one user weight: what the platform earns and what the user loses."""
-
-    mechanism: str
-    replicate: str
-    user_weight: float
-    revenue: float
-    user_loss: float
-    objective: float
-    optimum: float
-
-
 class LearningPoint(NamedTuple):
     """One iteration of one learning bidder: mean utility a round and mean bid / valuation."""
 
@@ -111,7 +63,7 @@ class LearningPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything the report shows.
+    """The results of one demo, as its report page shows them.
 
     Attributes:
         title: Headline.

@@ -1,6 +1,7 @@
 """How any runs become one page: whatever a run folder holds of tables, figures and replies, and links to its files."""
 
 import base64
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ from auctionsim.report import wording
 from auctionsim.report.figures import trade_off_figures
 from auctionsim.report.heat_maps import Switch
 from auctionsim.report.page import Board, template_tools
-from auctionsim.report.records import TradeOffPoint
 from auctionsim.report.run_records import (
     Card,
     Judged,
@@ -30,7 +30,10 @@ from auctionsim.report.run_records import (
     text_of,
     title_of,
 )
+from auctionsim.scoring.records import TradeOffPoint, titled
 from auctionsim.tables import read_parquet
+
+_log = logging.getLogger(__name__)
 
 MOST_ROWS = 500  # of a table on the page; the file has them all
 MOST_LETTERS = 1 << 22  # of such a table's texts together; longer ones are cut to their share of it
@@ -200,7 +203,10 @@ def _section(folder: Path) -> str:
 
 def _listed(folder: Path) -> list[Path]:
     """Return the files of data, those that lie in the folder itself."""
-    found = [f for f in sorted(folder.iterdir()) if f.suffix in LISTED and f.is_file() and is_own_file(folder, f)]
+    data = [file for file in sorted(folder.iterdir()) if file.suffix in LISTED and file.is_file()]
+    found = [file for file in data if is_own_file(folder, file)]
+    for file in set(data) - set(found):
+        _log.warning("%s is a link that leads out of its run folder: it is not shown", file)
     if len(found) > MOST_FILES:
         raise ValueError(f"{folder}: has {len(found)} files of data; a page lists at most {MOST_FILES}")
     return found
@@ -262,7 +268,7 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     }
     points = [
         TradeOffPoint(
-            mechanism=row.text("mechanism"),
+            mechanism=_titled(row),
             replicate=row.text("replicate"),
             user_weight=row.number("user_weight"),
             revenue=row.number("revenue"),
@@ -278,6 +284,12 @@ def _trade_off(folder: Path, key: str) -> Board | None:
     figures = tuple(replace(figure, name=f"{key}-{figure.name}") for figure in trade_off_figures(points, 2))
     choices = tuple(sorted(figures[0].variants))
     return Board(f"{key}-trade-off", (Switch("replicate", choices, len(choices) - 1),), figures)
+
+
+def _titled(row: Record) -> str:
+    """Return a row's mechanism, with its recipe where that is not the full one; files of before do not say."""
+    recipe = row.text("recipe") if "recipe" in row else ""
+    return titled(row.text("mechanism"), recipe)
 
 
 def _market(row: Record) -> tuple[str, float]:

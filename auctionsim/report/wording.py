@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from auctionsim.brands import Brand
-from auctionsim.report.records import Estimate
+from auctionsim.scoring.records import Estimate
 
 NOTHING = "–"
 MEANINGS = {

@@ -6,46 +6,62 @@ from auctionsim.substrates.items import Items
 from auctionsim.substrates.lottery import Lottery
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import Measurement, Replicate
+from auctionsim.substrates.offer import Offer
 from auctionsim.substrates.positions import Positions
 from auctionsim.substrates.protocol import (
+    BaseSubstrate,
+    ChargedLoss,
     FiniteRange,
-    FiniteSubstrate,
     Lever,
+    Observation,
     Substrate,
     allocation_shape,
+    charged_loss_of,
     contexts_of,
     is_finite,
     is_separable,
+    losses_of,
     maximises_exactly,
+    observe,
     same_substrate,
+    units_of,
 )
 from auctionsim.substrates.quadratic import QuadraticSubstrate
-from auctionsim.substrates.selling import Selling
+from auctionsim.substrates.quantities import Quantity
 from auctionsim.substrates.surface import LeverGrid, ResponseSurface
 from auctionsim.substrates.units import Units
+from auctionsim.substrates.view import View
 
 __all__ = [
     "AskedOnce",
+    "BaseSubstrate",
     "Bundles",
+    "ChargedLoss",
     "FiniteRange",
-    "FiniteSubstrate",
     "Items",
     "Lever",
     "LeverGrid",
     "Lottery",
     "MeasuredList",
     "Measurement",
+    "Observation",
+    "Offer",
     "Positions",
     "QuadraticSubstrate",
+    "Quantity",
     "Replicate",
     "ResponseSurface",
-    "Selling",
     "Substrate",
     "Units",
+    "View",
     "allocation_shape",
+    "charged_loss_of",
     "contexts_of",
     "is_finite",
     "is_separable",
+    "losses_of",
     "maximises_exactly",
+    "observe",
     "same_substrate",
+    "units_of",
 ]

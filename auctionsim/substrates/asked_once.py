@@ -1,4 +1,4 @@
-"""A slow substrate, asked about each distinct allocation once: what makes evaluators affordable on a live model.
+"""A slow substrate that is asked about each distinct allocation once: what makes evaluators affordable on a live model.
 
 A regret search tries hundreds of misreports a bidder, but menus and finite ranges answer them with a handful of
 allocations. A live model's numbers may also depend in the last digits on what shares its batch; asked once, an
@@ -9,35 +9,59 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_context
-from auctionsim.claims import claimed
-from auctionsim.substrates.protocol import Lever, Substrate, allocation_shape, contexts_of, maximises_exactly
+from auctionsim.substrates.protocol import (
+    BaseSubstrate,
+    ChargedLoss,
+    Lever,
+    Substrate,
+    allocation_shape,
+    charged_loss_of,
+    contexts_of,
+    maximises_exactly,
+    observer,
+    units_of,
+)
 
 Answer = tuple[Tensor, Tensor]  # exposure (bidder, feature) and user loss ()
 
 
-class AskedOnce:
-    """The given substrate with a memory, and with the features that are sold.
+class AskedOnce(BaseSubstrate):
+    """The given substrate with a memory.
+
+    It claims neither separability nor a finite range: proofs are about the substrate itself.
 
     Args:
-        substrate: What is asked; its `observe(allocation, context)`, where it has one, gives exposure and loss at once.
-        features: Names of the features to report, in this order; default all of them.
-    Raises:
-        ValueError: A feature that the substrate has not, or one twice.
+        substrate: What is asked, such as a view of a live model that sells one feature.
     """
 
-    separable = False  # claims nothing: proofs are about the substrate itself
-
-    def __init__(self, substrate: Substrate, features: tuple[str, ...] | None = None) -> None:
-        known = tuple(substrate.features)
-        chosen = known if features is None else tuple(features)
-        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
-            raise ValueError(f"features must be some of {known}, each once, got {chosen}")
-        self.substrate, self.features = substrate, chosen
+    def __init__(self, substrate: Substrate) -> None:
+        self.substrate = substrate
+        self.features: tuple[str, ...] = tuple(substrate.features)
         self.num_bidders: int = substrate.num_bidders
         self.levers: tuple[Lever, ...] = substrate.levers
-        self.contexts: tuple[str, ...] = contexts_of(substrate)
-        self._places = torch.tensor([known.index(name) for name in chosen])
+        self._observe = observer(substrate)
         self._known: dict[bytes, Answer] = {}
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The substrate's contexts."""
+        return contexts_of(self.substrate)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The loss that the substrate charges."""
+        return (charged_loss_of(self.substrate).name,)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The substrate's, and that of what it charges."""
+        name, unit = charged_loss_of(self.substrate)
+        return {**units_of(self.substrate), name: unit}
+
+    @property
+    def charged_loss(self) -> ChargedLoss:
+        """The substrate's."""
+        return charged_loss_of(self.substrate)
 
     @property
     def maximises_exactly(self) -> bool:
@@ -60,18 +84,16 @@ class AskedOnce:
         return self.substrate.feasible(allocation)
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return exposure (batch, bidder, sold feature), asking only what is new."""
-        return self._answers(allocation, context)[0][..., self._places.to(allocation.device)]
+        """Return exposure (batch, bidder, feature), asking only what is new."""
+        return self._answers(allocation, context)[0]
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the user's loss (batch,), asking only what is new."""
         return self._answers(allocation, context)[1]
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
-        """Return the substrate's exact argmax, features that are not sold weighing 0."""
-        every = weights.new_zeros(*weights.shape[:2], len(self.substrate.features))
-        every[..., self._places.to(weights.device)] = weights
-        return self.substrate.maximise(every, user_weight, context)
+        """Return the substrate's exact argmax."""
+        return self.substrate.maximise(weights, user_weight, context)
 
     def _answers(self, allocation: Tensor, context: Tensor | None) -> Answer:
         checked_context(context, len(allocation), self.contexts)
@@ -88,10 +110,5 @@ class AskedOnce:
     def _ask(self, rows: Tensor, keys: list[bytes], like: Tensor, *, asks_context: bool) -> None:
         allocation = rows[:, :-1].view(-1, *allocation_shape(self.substrate)).to(like)
         context = rows[:, -1].long() if asks_context else None
-        observe = claimed(self.substrate, "observe")
-        if observe is None:
-            exposure = self.substrate.exposure(allocation, context)
-            loss = self.substrate.user_loss(allocation, context)
-        else:
-            exposure, loss = observe(allocation, context)
+        exposure, loss = self._observe(allocation, context)
         self._known.update(zip(keys, zip(exposure.detach(), loss.detach(), strict=True), strict=True))

@@ -14,11 +14,11 @@ from auctionsim.checks import (
     checked_money,
     checked_weights,
 )
-from auctionsim.substrates.protocol import FiniteRange, Lever
+from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever
 
 
 @dataclass(frozen=True)
-class Bundles:
+class Bundles(BaseSubstrate):
     """Bidder i wants the items of `wanted[i]`, all of them.
 
     The lever is 1 for getting the bundle and 0 for not; e_i = x_i, L = 0. Feasible: no item is given twice. Fractions
@@ -34,7 +34,6 @@ class Bundles:
     wanted: tuple[tuple[int, ...], ...]
     features = ("bundle",)
     levers = (Lever("bundle", 0.0, 1.0, 0.0),)
-    contexts = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wanted", tuple(tuple(bundle) for bundle in self.wanted))

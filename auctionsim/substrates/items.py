@@ -12,11 +12,11 @@ from auctionsim.checks import (
     checked_money,
     checked_weights,
 )
-from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
 
 @dataclass(frozen=True)
-class Items:
+class Items(BaseSubstrate):
     """Indivisible items sold to additive bidders.
 
     A lever is the probability of getting an item; e_ij = x_ij, L = 0. Feasible: x ≥ 0 and Σ_i x_ij ≤ 1.
@@ -33,8 +33,8 @@ class Items:
 
     num_bidders: int
     num_items: int = 1
-    contexts = ()
     anonymous = True
+    exposure_bounds = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")

@@ -16,7 +16,8 @@ from auctionsim.prompts import PromptSet
 from auctionsim.readings.divergence import BegunReplies, begin, reply_losses
 from auctionsim.readings.intent import LEADS, CommercialScorer, Lead, Scores
 from auctionsim.readings.repetition import repetition_rate
-from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.protocol import BaseSubstrate, Lever, Observation
+from auctionsim.substrates.quantities import quantities_of
 
 FEATURES = ("slot_probability", "mention_probability", "hits", "intent")
 POSITIONS = ("reply", "all")
@@ -55,7 +56,7 @@ class _Question(NamedTuple):
     share: float
 
 
-class LanguageModelSubstrate:
+class LanguageModelSubstrate(BaseSubstrate):
     """Amplified neurons of a real model; exposure is measured on its replies.
 
     Levers (num_neurons, amplification) of every brand; features `slot_probability` and `intent` (exact, see
@@ -88,7 +89,9 @@ class LanguageModelSubstrate:
             neurons lack the numbers for.
     """
 
-    separable = False
+    contexts: tuple[str, ...] = ()
+    losses = ("kl",)
+    speaks = True
 
     def __init__(
         self,
@@ -154,16 +157,19 @@ class LanguageModelSubstrate:
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Measure every feature on this substrate's prompts: (batch, bidder, feature)."""
-        exposure, _ = self.observe(allocation, context)
-        return exposure
+        return self.observe(allocation, context).exposure
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Measure the user's loss on this substrate's prompts: (batch,), nats a token."""
-        _, loss = self.observe(allocation, context)
-        return loss
+        return self.observe(allocation, context).losses["kl"]
 
-    def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Measure exposure (batch, bidder, feature) and user loss (batch,) at once.
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of features and losses by name."""
+        return {name: quantity.unit for name, quantity in quantities_of(self.features, self.losses, (), {}).items()}
+
+    def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
+        """Measure exposure (batch, bidder, feature) and losses, each (batch,), at once.
 
         All prompts of all rows are one decoding batch, in parts of `rows` replies where there are more.
         """
@@ -179,11 +185,7 @@ class LanguageModelSubstrate:
             features, losses = self._answer(some, x[rows])
             exposure.index_add_(0, rows, shares.view(-1, 1, 1) * features.to(x))
             loss.index_add_(0, rows, shares * losses.to(x))
-        return exposure, loss
-
-    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
-        """Refuse: the exact argmax of a live model is not known; measure a `ResponseSurface`."""
-        raise NotImplementedError("a live model has no exact argmax: measure a ResponseSurface and maximise that")
+        return Observation(exposure, {"kl": loss})
 
     def slot_probability(self, prompt: str, allocation: Tensor) -> Float[Tensor, "row stem brand"]:
         """Score the brands' names after each stem: exact."""

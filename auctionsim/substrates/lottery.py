@@ -12,10 +12,10 @@ from auctionsim.checks import (
     checked_tensor,
     checked_weights,
 )
-from auctionsim.substrates.protocol import FiniteRange, Lever
+from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever
 
 
-class Lottery:
+class Lottery(BaseSubstrate):
     """Replies y with exposures e_i(y) and user losses L(y); an allocation is a distribution q over them.
 
     e_i(q) = E_q e_i(y) and L(q) = E_q L(y). The null is the reference distribution, what the untouched model says. No
@@ -23,11 +23,10 @@ class Lottery:
 
     Args:
         exposures: (reply, bidder, feature), finite, ≥ 0.
-        user_losses: (reply,), finite, ≥ 0.
+        user_losses: (reply,), finite, of either sign.
         reference: (reply,), probabilities; None for uniform.
     """
 
-    contexts = ()
     levers: tuple[Lever, ...] = ()
     separable = False
 
@@ -41,9 +40,10 @@ class Lottery:
                 f"a lottery needs exposures (reply, bidder, feature) and user_losses (reply,), "
                 f"got {tuple(exposures.shape)} and {tuple(user_losses.shape)}"
             )
-        for name, numbers in (("exposures", exposures), ("user_losses", user_losses)):
-            if not bool((torch.isfinite(numbers) & (numbers >= 0)).all()):
-                raise ValueError(f"{name} must be finite and >= 0")
+        if not bool((torch.isfinite(exposures) & (exposures >= 0)).all()):
+            raise ValueError("exposures must be finite and >= 0")
+        if not bool(torch.isfinite(user_losses).all()):
+            raise ValueError("user_losses must be finite")
         reference = torch.full((replies,), 1 / replies) if reference is None else reference
         reference = reference.detach().double()
         if reference.shape != (replies,) or not bool((reference >= 0).all()) or abs(float(reference.sum()) - 1) > 1e-6:

@@ -8,19 +8,23 @@ from functools import cached_property
 from importlib import resources
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor
 
 from auctionsim.data import packaged_names
 from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
+from auctionsim.substrates.measured_arrays import arrays_of_version_1, measured_rows, replicate_arrays
 from auctionsim.substrates.measurements import (
     REPLICATES,
     Cells,
+    Measurement,
     Replicate,
     checked_replicates,
-    measured_rows,
-    replicate_arrays,
+    quantity_names,
 )
+from auctionsim.substrates.offer import Charge, Offer
 from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity, quantities_of, quantities_record
 
 _M = TypeVar("_M", bound="Measured")  # not `Self`: the run-time checker takes it in decorated classes only
 
@@ -28,7 +32,7 @@ _M = TypeVar("_M", bound="Measured")  # not `Self`: the run-time checker takes i
 class Measured(ABC):
     """Exposures and losses that were measured twice: replicate A to design on, B to score on.
 
-    An object is a *view*: which features it sells and which replicate's means it reports. Views share the numbers, and
+    An object is a *view*: which features it sells, which loss it charges and which replicate's means it reports. Views share the numbers, and
     every view has all of them: `sell` and `replicate` may be called again. Two are equal when the numbers, the
     provenance and the view are. Treat the tensors in `replicates` as read-only.
 
@@ -36,16 +40,25 @@ class Measured(ABC):
         cells: Which interventions were measured.
         replicates: A and B.
         provenance: How: JSON-serialisable.
+        quantities: Unit and bounds by name; those left out are what files of version 1 mean (`quantities_of`).
     """
 
     file_format: ClassVar[str]
-    file_version: ClassVar[int] = 1
+    file_version: ClassVar[int] = 2
 
-    def __init__(self, cells: Cells, replicates: Mapping[str, Replicate], provenance: Mapping[str, Any]) -> None:
-        self.replicates = checked_replicates(replicates, cells)
+    def __init__(
+        self,
+        cells: Cells,
+        replicates: Mapping[str, Replicate],
+        provenance: Mapping[str, Any],
+        quantities: Mapping[str, Quantity],
+    ) -> None:
+        self._losses, self._diagnostics = quantity_names(replicates)
+        self.quantities = quantities_of(cells.features, self._losses, self._diagnostics, quantities)
+        self.replicates = checked_replicates(replicates, cells, self.quantities)
         self._cells = cells
         self._provenance = plain_json(dict(provenance), "provenance")
-        self._sold = tuple(range(len(cells.features)))
+        self.offer = Offer(cells.features, self._losses[0])
         self._scored = REPLICATES[0]
 
     # What it is
@@ -58,7 +71,17 @@ class Measured(ABC):
     @property
     def features(self) -> tuple[str, ...]:
         """The features that this view sells."""
-        return tuple(self._cells.features[k] for k in self._sold)
+        return self.offer.features
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """All losses that were measured, charged by this view or not; the default one first."""
+        return self._losses
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of every feature, loss and diagnostic by name."""
+        return {name: quantity.unit for name, quantity in self.quantities.items()}
 
     @property
     def measured_features(self) -> tuple[str, ...]:
@@ -87,7 +110,7 @@ class Measured(ABC):
 
     @property
     def _sold_shape(self) -> tuple[int, int]:
-        return self.num_bidders, len(self._sold)
+        return self.num_bidders, len(self.offer.features)
 
     @property
     def scored_replicate(self) -> str:
@@ -97,21 +120,24 @@ class Measured(ABC):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.num_bidders} bidders, {len(self._cells.distinct)} distinct allocations, "
-            f"features {self.features}, contexts {self.contexts}, replicate {self._scored!r})"
+            f"features {self.features}, loss {self.offer.loss_name}, contexts {self.contexts}, "
+            f"replicate {self._scored!r})"
         )
 
     # Views
 
-    def sell(self: _M, *features: str) -> _M:
-        """Return the view that sells these features of all that were measured, in this order.
+    def sell(self: _M, *features: str, loss: Charge | None = None) -> _M:
+        """Return the view that sells these features of all that were measured, at the cost of this loss.
 
+        Args:
+            *features: Names, in this order.
+            loss: A loss by name, or weights by name; None: the loss that this view charges, which is `kl` at first.
         Raises:
-            ValueError: A feature that was not measured, or none.
+            ValueError: A feature or a loss that was not measured, or no feature.
         """
-        known = self._cells.features
-        if not features or len(set(features)) < len(features) or not set(features) <= set(known):
-            raise ValueError(f"features to sell must be some of {known}, each once, got {features}")
-        return self._view(_sold=tuple(known.index(name) for name in features))
+        offer = Offer(features, self.offer.loss if loss is None else loss)
+        offer.refuse_unknown(self.measured_features, self.losses)
+        return self._view({"offer": offer})
 
     def replicate(self: _M, name: str) -> _M:
         """Return the view that reports replicate "A" or "B".
@@ -121,9 +147,9 @@ class Measured(ABC):
         """
         if name not in REPLICATES:
             raise ValueError(f"replicate must be one of {REPLICATES}, got {name!r}")
-        return self._view(_scored=name)
+        return self._view({"_scored": name})
 
-    def _view(self: _M, **changes: object) -> _M:
+    def _view(self: _M, changes: Mapping[str, object]) -> _M:
         _ = self._checksum  # computed once, copied with the rest
         view = copy.copy(self)
         view.__dict__.update(changes)
@@ -133,11 +159,11 @@ class Measured(ABC):
 
     @cached_property
     def _checksum(self) -> str:
-        return checksum(serialise(self._stored(), self.file_format, self.file_version))
+        return checksum(serialise(*self._written))
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        return type(self), self._checksum, self._sold, self._scored
+        return type(self), self._checksum, self.offer, self._scored
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Measured) and self._identity == other._identity
@@ -149,19 +175,33 @@ class Measured(ABC):
         """Return the fewest prompts or replies that the mean of an allocation over contexts and replicates is over.
 
         Args:
-            quantity: A measured feature, or "user_loss".
+            quantity: A measured feature, a loss, or "user_loss": the one that this view charges.
         Raises:
             ValueError: Neither.
         """
-        if quantity not in (*self.measured_features, "user_loss"):
-            raise ValueError(f"quantity must be user_loss or one of {self.measured_features}, got {quantity!r}")
+        known = (*self.measured_features, *self.losses)
+        if quantity not in (*known, "user_loss"):
+            raise ValueError(f"quantity must be user_loss or one of {known}, got {quantity!r}")
         counts = []
-        for one in self.replicates.values():
+        for name, one in self.replicates.items():
             if quantity == "user_loss":
-                counts.append(one.user_loss.n)
+                counts.append(self.charged_measurement(name).n)
+            elif quantity in one.losses:
+                counts.append(one.losses[quantity].n)
             else:
                 counts.append(one.features.n[..., self.measured_features.index(quantity)])
         return sum(int(n.flatten(1).amin(1).sum()) for n in counts)
+
+    def charged_measurement(self, replicate: str) -> Measurement:
+        """Return one replicate's measurement of the loss that this view charges: (context, …).
+
+        Losses that are charged together were read off the same replies, whose covariance is not kept: their standard
+        errors are added, which is exact where they move as one and an upper bound else. Their n is the fewest.
+        """
+        losses = self.replicates[replicate].losses
+        parts = [self.offer.charge({name: item[k] for name, item in losses.items()}) for k in range(2)]
+        counts = torch.stack([losses[name].n for name, _ in self.offer.charges])
+        return Measurement(*parts, counts.amin(0))
 
     def require_model(self, identity: str) -> None:
         """Refuse a model that is not the one that was measured.
@@ -186,13 +226,13 @@ class Measured(ABC):
         """Return one row for every number that was measured, of both replicates, whatever this view sells.
 
         Columns: replicate, context, the levers as <lever>_<bidder>, bidder (None for what is not a bidder's),
-        quantity, mean, standard_error, n. Rows are named tuples: `pandas.DataFrame(surface.table())` is tidy.
+        quantity, mean, standard_error, n, unit. Rows are named tuples: `pandas.DataFrame(surface.table())` is tidy.
         """
-        return measured_rows(self._cells, self.replicates)
+        return measured_rows(self._cells, self.replicates, self.quantities)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that was measured (not the view) to one file, whole or not at all."""
-        write_stored(path, self._stored(), self.file_format, self.file_version)
+        write_stored(path, *self._written)
 
     @classmethod
     def load(cls: type[_M], path: str | os.PathLike[str]) -> _M:
@@ -230,9 +270,14 @@ class Measured(ABC):
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return what tells the cells from another's, as JSON and as arrays."""
 
-    def _stored(self) -> Stored:
+    @property
+    def _written(self) -> tuple[Stored, str, int]:
+        """What a file holds, its format and its version: the first that can say it, so that old names stay.
+
+        Version 1 has one loss, `kl`, and declares no units: it is what files mean that say no more.
+        """
         layout, arrays = self._layout()
-        record = {
+        record: dict[str, Any] = {
             "levers": [lever._asdict() for lever in self.levers],
             "features": self.measured_features,
             "contexts": self.contexts,
@@ -240,4 +285,9 @@ class Measured(ABC):
             "provenance": self._provenance,
             **layout,
         }
-        return Stored(record, arrays | replicate_arrays(self.replicates, self._cells))
+        arrays = arrays | replicate_arrays(self.replicates, self._cells)
+        if self._losses == (DEFAULT_LOSS,) and self.quantities == quantities_of(
+            self.measured_features, self._losses, self._diagnostics, {}
+        ):
+            return Stored(record, arrays_of_version_1(arrays)), self.file_format, 1
+        return Stored(record | {"quantities": quantities_record(self.quantities)}, arrays), self.file_format, 2

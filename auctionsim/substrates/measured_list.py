@@ -1,6 +1,7 @@
 """How a list of measured joint allocations answers: for what is on it, and for nothing else."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, final
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from auctionsim.checks import MOST_MONEY, checked_allocation, checked_number
 from auctionsim.storage import Stored
+from auctionsim.substrates.measured_arrays import replicates_from
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
-from auctionsim.substrates.measurements import Replicate, at_null, described_cells, replicates_from
+from auctionsim.substrates.measurements import Replicate, at_null, described_cells
 from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.quantities import Quantity, quantities_from
 
 _COMPARISONS = 1 << 20  # held at once when allocations are looked up
 
@@ -30,6 +33,7 @@ class MeasuredList(MeasuredSubstrate):
         contexts: As in `ResponseSurface`.
         replicates: As in `ResponseSurface`, with one axis for `…`.
         provenance: As in `ResponseSurface`.
+        quantities: As in `ResponseSurface`.
     Raises:
         TypeError: Means without a fraction, counts with one.
         ValueError: Anything else that breaks these rules; names the replicate, the quantity and the entry.
@@ -46,11 +50,12 @@ class MeasuredList(MeasuredSubstrate):
         contexts: Sequence[str],
         replicates: Mapping[str, Replicate],
         provenance: Mapping[str, Any],
+        quantities: Mapping[str, Quantity] = MappingProxyType({}),
     ) -> None:
         checked = tuple(_checked_lever(lever) for lever in levers)
         listed = _checked_list(allocations, checked)
         cells = described_cells(checked, features, contexts, (len(listed),), listed)
-        super().__init__(cells, replicates, provenance)
+        super().__init__(cells, replicates, provenance, quantities)
 
     @property
     def allocations(self) -> Tensor:
@@ -105,6 +110,7 @@ class MeasuredList(MeasuredSubstrate):
             contexts=contexts,
             replicates=replicates_from(stored.arrays, cells),
             provenance=record.plain("provenance"),
+            quantities=quantities_from(record.record("quantities")) if "quantities" in record else {},
         )
 
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -16,9 +16,12 @@ from auctionsim.checks import (
 )
 from auctionsim.substrates.measured import Measured
 from auctionsim.substrates.measurements import Cells, Replicate, at_null
-from auctionsim.substrates.protocol import FiniteRange
+from auctionsim.substrates.offer import Offer
+from auctionsim.substrates.protocol import FiniteRange, Observation
+from auctionsim.substrates.quantities import Quantity
+from auctionsim.substrates.view import View
 
-_Kind = tuple[torch.dtype, torch.device, tuple[int, ...], str]
+_Kind = tuple[torch.dtype, torch.device, Offer, str]
 _BLOCK = 1 << 17  # numbers held at once in a search: they fit a core's cache
 
 
@@ -27,7 +30,7 @@ class StandardError(NamedTuple):
 
     Attributes:
         exposure: (batch, bidder, feature).
-        user_loss: (batch,).
+        user_loss: (batch,), of the loss that is charged; an upper bound where that is a sum.
     """
 
     exposure: Tensor
@@ -35,30 +38,47 @@ class StandardError(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """What a view reads, in one dtype on one device. Quantities: bidder by bidder its features, then the user loss.
+    """What a view reads, in one dtype on one device: exposures, bidder by bidder its features, then losses.
 
     Attributes:
-        cells: (quantity, context + 1, cell); the last context is the mean over the others.
-        entries: The same of the distinct interventions, the null first.
+        observed: (quantity, context + 1, cell), exposures and every loss; the last context is the mean over the others.
+        exposures: Those of them that are exposures.
+        charged: (1, context + 1, cell), the loss that is charged.
+        entries: Exposures, then the charged loss, of the distinct interventions, the null first.
         allocations: (entry, bidder, lever).
     """
 
-    cells: Tensor
+    observed: Tensor
+    exposures: Tensor
+    charged: Tensor
     entries: Tensor
     allocations: Tensor
 
 
-class MeasuredSubstrate(Measured):
-    """A `FiniteSubstrate` over measured cells; how it reads what lies between them is the subclass's.
+class MeasuredSubstrate(Measured, View):
+    """The view of its own measured cells; how it reads what lies between them is the subclass's.
 
     Args:
         cells: Which interventions were measured.
         replicates: A and B.
         provenance: How: JSON-serialisable.
+        quantities: Unit and bounds by name.
     """
 
-    def __init__(self, cells: Cells, replicates: Mapping[str, Replicate], provenance: Mapping[str, Any]) -> None:
-        super().__init__(cells, replicates, provenance)
+    maximises_exactly = True
+    finite = True
+    speaks = False
+    exposure_bounds = None
+    __eq__, __hash__ = Measured.__eq__, Measured.__hash__
+
+    def __init__(
+        self,
+        cells: Cells,
+        replicates: Mapping[str, Replicate],
+        provenance: Mapping[str, Any],
+        quantities: Mapping[str, Quantity],
+    ) -> None:
+        Measured.__init__(self, cells, replicates, provenance, quantities)
         self._columns_by_kind: dict[_Kind, _Columns] = {}
 
     @property
@@ -85,16 +105,29 @@ class MeasuredSubstrate(Measured):
             ValueError: An allocation of which the measurement does not speak.
         """
         x, rows = self._checked(allocation), self._context_rows(allocation, context)
-        return self._read(x, rows, self._columns(x).cells[:-1]).reshape(len(x), *self._sold_shape)
+        return self._read(x, rows, self._columns(x).exposures).reshape(len(x), *self._sold_shape)
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the user's loss: (batch,).
+        """Return the user's loss, the one that is charged: (batch,).
 
         Raises:
             ValueError: An allocation of which the measurement does not speak.
         """
         x, rows = self._checked(allocation), self._context_rows(allocation, context)
-        return self._read(x, rows, self._columns(x).cells[-1:]).squeeze(1)
+        return self._read(x, rows, self._columns(x).charged).squeeze(1)
+
+    def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
+        """Return exposure and all losses, read at once.
+
+        Raises:
+            ValueError: An allocation of which the measurement does not speak.
+        """
+        x, rows = self._checked(allocation), self._context_rows(allocation, context)
+        columns = self._columns(x).observed
+        numbers = self._read(x, rows, columns)
+        width = len(columns) - len(self.losses)
+        losses = dict(zip(self.losses, numbers[:, width:].unbind(1), strict=True))
+        return Observation(numbers[:, :width].reshape(len(x), *self._sold_shape), losses)
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
         """Return the exact argmax over all distinct measured interventions; ties go to the first, the null first."""
@@ -124,10 +157,13 @@ class MeasuredSubstrate(Measured):
         """Return the standard error of `exposure` and `user_loss`, (batch, bidder, feature) and (batch,).
 
         Distinct interventions and contexts are measured independently; cells of one intervention are one measurement,
-        so their weights add up before they are squared. Noise only: not the error of interpolating.
+        so their weights add up before they are squared. Losses that are charged together were read off the same
+        replies, whose covariance is not kept: their errors are added, which is exact where they move as one and an upper
+        bound else. Noise only: not the error of interpolating.
         """
         x, rows = self._checked(allocation.detach()), self._context_rows(allocation, context)
-        errors = self._quantities("standard_error").square()
+        exposures, losses = self._quantities("standard_error")
+        errors = torch.cat([exposures, self.offer.charge(losses).unsqueeze(0)]).square()
         errors = torch.cat([errors, errors.mean(1, keepdim=True) / len(self.contexts)], 1)
         errors = errors.to(x).flatten(1)
         blocks = zip(torch.split(x, _BLOCK >> 8), torch.split(rows, _BLOCK >> 8), strict=True)
@@ -161,23 +197,28 @@ class MeasuredSubstrate(Measured):
         return context.long()
 
     def _columns(self, like: Tensor) -> _Columns:
-        kind = (like.dtype, like.device, self._sold, self._scored)
+        kind = (like.dtype, like.device, self.offer, self._scored)
         if kind not in self._columns_by_kind:
-            cells = self._quantities("mean")
-            cells = torch.cat([cells, cells.mean(1, keepdim=True)], 1).to(like)
-            distinct = self._cells.distinct
+            exposures, losses = self._quantities("mean")
+            observed = [exposures, torch.stack(list(losses.values()))]
+            charged = self.offer.charge(losses).unsqueeze(0)
+            cells = torch.cat([*observed, charged])
+            cells = torch.cat([cells, cells.mean(1, keepdim=True)], 1).to(like).contiguous()
+            width, distinct = len(exposures), self._cells.distinct
             allocations = at_null(self._cells.allocations[distinct], self.levers).to(like)
-            entries = cells[..., distinct.to(like.device)]
-            self._columns_by_kind[kind] = _Columns(cells.contiguous(), entries.contiguous(), allocations)
+            parts = cells[:-1], cells[:width], cells[-1:]
+            entries = torch.cat(parts[1:])[..., distinct.to(like.device)].contiguous()
+            self._columns_by_kind[kind] = _Columns(*parts, entries, allocations)
         return self._columns_by_kind[kind]
 
-    def _quantities(self, part: str) -> Tensor:
-        """Return one part of what this view reports as (quantity, context, cell), float64."""
+    def _quantities(self, part: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return one part of what this view reports: features (quantity, context, cell), losses (context, cell)."""
         scored = self.replicates[self._scored]
         axes = (1, len(self._cells.shape))
-        features = getattr(scored.features, part).flatten(*axes)[..., list(self._sold)].flatten(2).movedim(2, 0)
-        loss = getattr(scored.user_loss, part).flatten(*axes)
-        return torch.cat([features, loss.unsqueeze(0)])
+        sold = [self.measured_features.index(name) for name in self.features]
+        features = getattr(scored.features, part).flatten(*axes)[..., sold].flatten(2).movedim(2, 0)
+        losses = {name: getattr(item, part).flatten(*axes) for name, item in scored.losses.items()}
+        return features, losses
 
 
 def _value(signed: Tensor, entries: Tensor, context: Tensor | None) -> Tensor:

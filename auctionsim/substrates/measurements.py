@@ -1,18 +1,15 @@
 """What counts as a measurement: a mean, its standard error and a count in every cell, nothing missing, none at odds."""
 
-import itertools
-from collections import namedtuple
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
 
 REPLICATES = ("A", "B")
-MOST_NUMBERS = 1 << 25
-"""Means, errors and counts of a file, once spread over the cells: 256 MiB in 64 bits each."""
 _NOTHING: Mapping[str, "Measurement"] = {}
 
 
@@ -34,13 +31,14 @@ class Replicate(NamedTuple):
     """One whole measurement, with its own seeds and prompts. `…` are the axes of the cells: a grid's, or a list's one.
 
     Attributes:
-        features: (context, …, bidder, feature), ≥ 0; a feature called *_probability is ≤ 1.
-        user_loss: (context, …), ≥ 0.
+        features: (context, …, bidder, feature), ≥ 0.
+        losses: What the user loses by it, by name: each (context, …), relative to the untouched reply. Of either sign,
+            and exactly 0 at the null.
         diagnostics: What is measured besides and not sold, by name: each (context, …) or (context, …, bidder).
     """
 
     features: Measurement
-    user_loss: Measurement
+    losses: Mapping[str, Measurement]
     diagnostics: Mapping[str, Measurement] = _NOTHING
 
 
@@ -146,39 +144,57 @@ def described_cells(
     )
 
 
-def checked_replicates(replicates: Mapping[str, Replicate], cells: Cells) -> Mapping[str, Replicate]:
+def checked_replicates(
+    replicates: Mapping[str, Replicate], cells: Cells, quantities: Mapping[str, Quantity]
+) -> Mapping[str, Replicate]:
     """Return the replicates as float64 and int64 on the CPU, if they obey every rule.
 
+    Args:
+        replicates: A and B.
+        cells: Which interventions were measured.
+        quantities: Unit and bounds of every feature, loss and diagnostic.
     Raises:
         TypeError: Means without a fraction, counts with one.
         ValueError: Other replicates than A and B; a wrong shape; a missing, infinite or out-of-range number; cells of
-            the same intervention that differ; diagnostics that only one replicate has.
+            the same intervention that differ; a loss that is not 0 at the null.
+    """
+    return {name: _checked_replicate(replicates[name], cells, quantities, f"replicate {name}") for name in REPLICATES}
+
+
+def quantity_names(replicates: Mapping[str, Replicate]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the losses, the default one first, and of the diagnostics, if both replicates have the same.
+
+    Raises:
+        ValueError: Other replicates than A and B, no loss, or losses or diagnostics that only one replicate has.
     """
     if set(replicates) != set(REPLICATES):
         raise ValueError(f"replicates must be A and B, got {sorted(replicates)}")
-    checked = {name: _checked_replicate(replicates[name], cells, f"replicate {name}") for name in REPLICATES}
-    shapes = [{name: item.mean.shape for name, item in replicate.diagnostics.items()} for replicate in checked.values()]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"replicates A and B must have the same diagnostics, got {shapes[0]} and {shapes[1]}")
-    return checked
+    for what in ("losses", "diagnostics"):
+        shapes = [
+            {name: item.mean.shape for name, item in getattr(replicates[one], what).items()} for one in REPLICATES
+        ]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"replicates A and B must have the same {what}, got {shapes[0]} and {shapes[1]}")
+    one = replicates[REPLICATES[0]]
+    losses = sorted(checked_names(tuple(one.losses), "losses"), key=lambda name: (name != DEFAULT_LOSS, name))
+    return tuple(losses), tuple(sorted(one.diagnostics))
 
 
-def _checked_replicate(replicate: Replicate, cells: Cells, what: str) -> Replicate:
+def _checked_replicate(replicate: Replicate, cells: Cells, quantities: Mapping[str, Quantity], what: str) -> Replicate:
     n, f = cells.num_bidders, len(cells.features)
     features = _checked(replicate.features, cells, (n, f), f"{what}, features")
-    _within_bounds(features.mean, cells, cells.features, f"{what}, features")
-    user_loss = _checked(replicate.user_loss, cells, (), f"{what}, user_loss")
-    _within_bounds(user_loss.mean, cells, ("user_loss",), f"{what}, user_loss")
-    diagnostics = {}
+    _within_bounds(features.mean, cells, [quantities[name] for name in cells.features], f"{what}, features")
+    losses, diagnostics = {}, {}
+    for name in sorted(replicate.losses, key=lambda name: (name != DEFAULT_LOSS, name)):
+        losses[name] = _checked(replicate.losses[name], cells, (), f"{what}, {name}")
+        _within_bounds(losses[name].mean, cells, [quantities[name]], f"{what}, {name}")
+        _zero_at_null(losses[name].mean, cells, f"{what}, {name}")
     for name in sorted(replicate.diagnostics):
-        if name in (*cells.features, "user_loss"):
-            raise ValueError(f"{what}: a diagnostic may not be called {name!r}, as a feature or the loss is")
         item = replicate.diagnostics[name]
         per_bidder = item.mean.ndim == 2 + len(cells.shape)
         diagnostics[name] = _checked(item, cells, (n,) if per_bidder else (), f"{what}, {name}")
-        if name.endswith("_probability"):
-            _within_bounds(item.mean, cells, (name,), f"{what}, {name}")
-    return Replicate(features, user_loss, diagnostics)
+        _within_bounds(diagnostics[name].mean, cells, [quantities[name]], f"{what}, {name}")
+    return Replicate(features, losses, diagnostics)
 
 
 def _checked(item: Measurement, cells: Cells, rest: tuple[int, ...], what: str) -> Measurement:
@@ -207,10 +223,21 @@ def _checked(item: Measurement, cells: Cells, rest: tuple[int, ...], what: str) 
     return item
 
 
-def _within_bounds(mean: Tensor, cells: Cells, names: tuple[str, ...], what: str) -> None:
-    high = [1.0 if name.endswith("_probability") else torch.inf for name in names]
-    bad = (mean < 0) | (mean > mean.new_tensor(high if len(names) > 1 else high[0]))
-    _refuse(bad, mean, cells, f"{what}: must be >= 0, and <= 1 where called *_probability")
+def _within_bounds(mean: Tensor, cells: Cells, quantities: Sequence[Quantity], what: str) -> None:
+    ends = [[quantity.low for quantity in quantities], [quantity.high for quantity in quantities]]
+    low, high = mean.new_tensor(ends) if len(quantities) > 1 else mean.new_tensor(ends).squeeze(1)
+    bad = (mean < low) | (mean > high)
+    if bad.any():
+        rules = dict.fromkeys(f"[{quantity.low:g}, {quantity.high:g}]" for quantity in quantities)
+        _refuse(bad, mean, cells, f"{what}: must lie in {' or '.join(rules)}")
+
+
+def _zero_at_null(mean: Tensor, cells: Cells, what: str) -> None:
+    flat = mean.flatten(1, len(cells.shape))
+    at_null_cell = torch.zeros_like(flat, dtype=torch.bool)
+    at_null_cell[:, cells.distinct[0]] = True
+    sentence = f"{what}: a loss is relative to the untouched reply, so exactly 0 at the null"
+    _refuse(at_null_cell & (flat != 0), mean, cells, sentence)
 
 
 def _refuse(bad: Tensor, array: Tensor, cells: Cells, sentence: str) -> None:
@@ -220,75 +247,3 @@ def _refuse(bad: Tensor, array: Tensor, cells: Cells, sentence: str) -> None:
     places = bad.reshape(flat.shape).nonzero().tolist()
     more = f", and in {len(places) - 1} more places" if len(places) > 1 else ""
     raise ValueError(f"{sentence}: {flat[tuple(places[0])].item()} at {cells.place(places[0])}{more}")
-
-
-def replicate_arrays(replicates: Mapping[str, Replicate], cells: Cells) -> dict[str, Tensor]:
-    """Name every array of the replicates, as files do: replicate/quantity/part, each intervention once."""
-    arrays: dict[str, Tensor] = {}
-    for name, replicate in replicates.items():
-        items = {"features": replicate.features, "user_loss": replicate.user_loss}
-        items |= {f"diagnostics/{key}": item for key, item in replicate.diagnostics.items()}
-        for key, item in items.items():
-            arrays |= {f"{name}/{key}/{part}": _distinct(array, cells) for part, array in item._asdict().items()}
-    return arrays
-
-
-def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Replicate]:
-    """Collect the replicates from arrays named by `replicate_arrays`.
-
-    Raises:
-        ValueError: One is not there, of another kind, or has another number of contexts or interventions; or spread
-            over the cells there are more than `MOST_NUMBERS`.
-    """
-    spread_out = sum(array.numel() for array in arrays.values()) * len(cells.canonical) // len(cells.distinct)
-    if spread_out > MOST_NUMBERS:
-        raise ValueError(f"holds {spread_out} numbers, spread over its cells; at most {MOST_NUMBERS} are read")
-    entries = torch.zeros_like(cells.canonical)
-    entries[cells.distinct] = torch.arange(len(cells.distinct))
-
-    def spread(name: str) -> Tensor:
-        if name not in arrays:
-            raise ValueError(f"lacks the tensor {name!r}")
-        array, wanted = arrays[name], (len(cells.contexts), len(cells.distinct))
-        if array.shape[:2] != wanted:
-            raise ValueError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
-        return array[:, entries[cells.canonical]].reshape(len(cells.contexts), *cells.shape, *array.shape[2:])
-
-    def item(name: str) -> Measurement:
-        return Measurement(*(spread(f"{name}/{part}") for part in Measurement._fields))
-
-    def replicate(name: str) -> Replicate:
-        start = f"{name}/diagnostics/"
-        keys = sorted({key[len(start) :].rpartition("/")[0] for key in arrays if key.startswith(start)})
-        return Replicate(item(f"{name}/features"), item(f"{name}/user_loss"), {key: item(start + key) for key in keys})
-
-    return {name: replicate(name) for name in REPLICATES}
-
-
-def measured_rows(cells: Cells, replicates: Mapping[str, Replicate]) -> list[Any]:
-    """Return one named tuple for every number measured on the distinct interventions; see `Measured.table`."""
-    settings = [f"{lever.name}_{bidder}" for bidder in range(cells.num_bidders) for lever in cells.levers]
-    columns = ["replicate", "context", *settings, "bidder", "quantity", "mean", "standard_error", "n"]
-    make_row: Any = namedtuple  # the columns are known at run time only
-    row = make_row("MeasuredRow", columns)
-    meaning = at_null(cells.allocations[cells.distinct], cells.levers).flatten(1).tolist()
-    rows = []
-    for name, replicate in replicates.items():
-        items = [(feature, _one(replicate.features, k)) for k, feature in enumerate(cells.features)]
-        items += [("user_loss", replicate.user_loss), *replicate.diagnostics.items()]
-        for quantity, item in items:
-            parts = [_distinct(array, cells) for array in item]
-            places = itertools.product(*map(range, parts[0].shape))
-            for place, *numbers in zip(places, *(part.flatten().tolist() for part in parts), strict=True):
-                context, entry, *rest = place
-                bidder = rest[0] if rest else None
-                rows.append(row(name, cells.contexts[context], *meaning[entry], bidder, quantity, *numbers))
-    return rows
-
-
-def _distinct(array: Tensor, cells: Cells) -> Tensor:
-    return array.flatten(1, len(cells.shape))[:, cells.distinct]
-
-
-def _one(features: Measurement, feature: int) -> Measurement:
-    return Measurement(*(array[..., feature] for array in features))

@@ -14,11 +14,11 @@ from auctionsim.checks import (
     checked_number,
     checked_weights,
 )
-from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
 
 @dataclass(frozen=True)
-class Positions:
+class Positions(BaseSubstrate):
     """Positions with click rates c_1 ≥ c_2 ≥ … ≥ 0, each for one bidder, each bidder in at most one.
 
     A lever is the probability of being in a position; e_i = Σ_s c_s x_is, L = 0. Feasible: x ≥ 0, Σ_i x_is ≤ 1 and
@@ -39,7 +39,6 @@ class Positions:
     num_bidders: int
     click_rates: tuple[float, ...]
     features = ("clicks",)
-    contexts = ()
     anonymous = True
 
     def __post_init__(self) -> None:
@@ -53,6 +52,11 @@ class Positions:
     def levers(self) -> tuple[Lever, ...]:
         """One probability a position."""
         return tuple(Lever(f"position_{s}", 0.0, 1.0, 0.0) for s in range(len(self.click_rates)))
+
+    @property
+    def exposure_bounds(self) -> tuple[float, float]:
+        """From nothing to the first position's click rate."""
+        return 0.0, max(self.click_rates)
 
     @property
     def separable(self) -> bool:

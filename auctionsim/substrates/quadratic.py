@@ -14,11 +14,11 @@ from auctionsim.checks import (
     checked_number,
     checked_weights,
 )
-from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
 
 @dataclass(frozen=True)
-class QuadraticSubstrate:
+class QuadraticSubstrate(BaseSubstrate):
     """One lever x_i ∈ [0, 1] a bidder; e_i = x_i (1 − γ Σ_{j≠i} x_j); L = Σ_i x_i² / 2.
 
     γ is the crosstalk. At γ = 0 it is separable and every optimum has a closed form; at γ > 0 one bidder's lever
@@ -33,8 +33,8 @@ class QuadraticSubstrate:
     crosstalk: float = 0.0
     features = ("exposure",)
     levers = (Lever("x", 0.0, 1.0, 0.0),)
-    contexts = ()
     anonymous = True
+    exposure_bounds = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")

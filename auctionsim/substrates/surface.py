@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
 import torch
@@ -9,9 +10,11 @@ from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_count
 from auctionsim.storage import Stored
+from auctionsim.substrates.measured_arrays import replicates_from
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
-from auctionsim.substrates.measurements import Cells, Replicate, described_cells, replicates_from
+from auctionsim.substrates.measurements import Cells, Replicate, described_cells
 from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.quantities import Quantity, quantities_from
 
 MOST_CELLS = 1 << 20
 """Joint settings of a grid's levers: what a surface spreads each of its arrays over, whatever a file says."""
@@ -48,11 +51,13 @@ class ResponseSurface(MeasuredSubstrate):
     Args:
         grids: The levers of one bidder.
         num_bidders: n ≥ 1.
-        features: Names of what is measured for each bidder; *_probability is checked to be ≤ 1.
+        features: Names of what is measured for each bidder.
         contexts: Names of the prompts' groups, at least one.
         replicates: {"A": Replicate, "B": Replicate}: design on A (the default view), score on B.
         provenance: JSON-serialisable: brands, category, model ("name:fingerprint", see `require_model`), command,
             versions, seed, prompts' hash, date.
+        quantities: Unit and bounds of features, losses and diagnostics by name. Left out: a name that ends in
+            _probability lies in [0, 1], other features are ≥ 0, `kl` is ≥ 0 nats a token; another loss must be there.
     Raises:
         TypeError: Means without a fraction, counts with one.
         ValueError: Anything else that breaks these rules; names the replicate, the quantity and the cell.
@@ -69,9 +74,10 @@ class ResponseSurface(MeasuredSubstrate):
         contexts: Sequence[str],
         replicates: Mapping[str, Replicate],
         provenance: Mapping[str, Any],
+        quantities: Mapping[str, Quantity] = MappingProxyType({}),
     ) -> None:
         self.grids = tuple(_checked_grid(grid) for grid in grids)
-        super().__init__(_grid_cells(self.grids, num_bidders, features, contexts), replicates, provenance)
+        super().__init__(_grid_cells(self.grids, num_bidders, features, contexts), replicates, provenance, quantities)
         sizes = torch.tensor([1, *self._cells.shape[:0:-1]])
         self._strides = sizes.cumprod(0).flip(0)  # cells between neighbours along each axis
         steps = torch.stack([torch.zeros_like(self._strides), self._strides], 1)
@@ -137,6 +143,7 @@ class ResponseSurface(MeasuredSubstrate):
             contexts=contexts,
             replicates=replicates_from(stored.arrays, cells),
             provenance=record.plain("provenance"),
+            quantities=quantities_from(record.record("quantities")) if "quantities" in record else {},
         )
 
     def _layout(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -13,11 +13,11 @@ from auctionsim.checks import (
     checked_money,
     checked_weights,
 )
-from auctionsim.substrates.protocol import Lever
+from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
 
 @dataclass(frozen=True)
-class Units:
+class Units(BaseSubstrate):
     """U identical units; feature k is the k-th unit, so a valuation lists marginal values.
 
     Lever x_ik is 1 if bidder i gets at least k units, else 0; e_ik = x_ik, L = 0. Feasible: nonincreasing in k and
@@ -34,8 +34,8 @@ class Units:
 
     num_bidders: int
     num_units: int
-    contexts = ()
     anonymous = True
+    exposure_bounds = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         checked_count(self.num_bidders, "num_bidders")

@@ -2,19 +2,26 @@
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.testing.fake_language_model import fake_language_model, fake_tokenizer
-from auctionsim.testing.kit import Check, check_mechanism, mechanism_checks
+from auctionsim.testing.kit import Check
+from auctionsim.testing.mechanism_kit import check_mechanism, mechanism_checks
+from auctionsim.testing.prior_kit import check_prior, prior_checks
 from auctionsim.testing.strategies import bids, menus, priors, substrates, valuations
+from auctionsim.testing.substrate_kit import check_substrate, substrate_checks
 
 __all__ = [
     "BrokenClaimError",
     "Check",
     "bids",
     "check_mechanism",
+    "check_prior",
+    "check_substrate",
     "fake_language_model",
     "fake_tokenizer",
     "mechanism_checks",
     "menus",
+    "prior_checks",
     "priors",
+    "substrate_checks",
     "substrates",
     "valuations",
 ]

@@ -6,8 +6,9 @@ from typing import Any
 
 from auctionsim.experiments.figures.sheets import MARKS, saved, sheet
 from auctionsim.mechanisms import TrainingPoint
-from auctionsim.report.records import MechanismRow, MenuOption
+from auctionsim.report.records import MenuOption
 from auctionsim.report.wording import setting
+from auctionsim.scoring import MechanismRow
 
 SHARES = (-50.0, 250.0)  # % of the optimum, where the panel is cut
 PANELS: tuple[tuple[str, str, Callable[[MechanismRow], float | None]], ...] = (
@@ -16,7 +17,11 @@ PANELS: tuple[tuple[str, str, Callable[[MechanismRow], float | None]], ...] = (
     ("user loss", "the loss's unit", lambda row: row.user_loss.mean),
     ("welfare", "value units", lambda row: row.welfare.mean),
     ("objective", "value units", lambda row: row.objective.mean),
-    ("objective", "% of the optimum", lambda row: None if row.objective_share is None else 100 * row.objective_share),
+    (
+        "objective",
+        "% of the optimum",
+        lambda row: None if row.objective_share is None else 100 * row.objective_share.mean,
+    ),
     ("ex-post regret", "mean of the largest among bidders", lambda row: row.regret.mean),
     ("IR violation", "mean of the largest among bidders", lambda row: row.ir_violation.mean),
     ("participation gain", "mean a bidder", lambda row: row.participation_gain.mean),
@@ -65,7 +70,7 @@ def draw_training(
     The dotted line is the optimum on replicate A, on the profiles that the comparison is over.
     """
     names = list(dict.fromkeys(name for name, _ in training))
-    figure, axes = sheet(1, len(names), (6 * len(names), 4.5))
+    figure, axes = sheet(1, max(len(names), 1), (6 * max(len(names), 1), 4.5))
     for panel, name in zip(axes.flat, names, strict=True):
         for k, weight in enumerate(weight for learned, weight in training if learned == name):
             points = training[name, weight]
@@ -74,9 +79,9 @@ def draw_training(
             )
             optimum = next(
                 (
-                    r.objective.mean / r.objective_share
+                    r.objective.mean / r.objective_share.mean
                     for r in rows
-                    if r.user_weight == weight and r.replicate == "A" and r.objective_share
+                    if r.user_weight == weight and r.replicate == "A" and r.objective_share and r.objective_share.mean
                 ),
                 None,
             )

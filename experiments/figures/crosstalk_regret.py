@@ -8,7 +8,7 @@ from auctionsim.experiments.figures.sheets import MARKS, saved, sheet
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.crosstalk_regret import MEASURES
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU
-from auctionsim.experiments.tables.scoring import NORMAL
+from auctionsim.scoring.pooling import NORMAL
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from auctionsim.experiments.figures.sheets import saved, sheet
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.generalisation import KNOWN, MECHANISMS
-from auctionsim.experiments.tables.scoring import NORMAL
+from auctionsim.scoring.pooling import NORMAL
 
 
 def draw(deployed: Sequence[Row], path: Path) -> None:
@@ -16,7 +16,9 @@ def draw(deployed: Sequence[Row], path: Path) -> None:
     for column, name in enumerate(surfaces):
         own = [row for row in deployed if row["surface"] == name]
         contexts = list(dict.fromkeys(row["context"] for row in own))
-        for line, (quantity, title) in enumerate((("share", "share of B's own optimum"), ("regret", "regret on B"))):
+        for line, (quantity, title) in enumerate(
+            (("objective_share", "share of B's own optimum"), ("regret", "regret on B"))
+        ):
             panel = axes[line][column]
             for k, mechanism in enumerate(MECHANISMS):
                 for is_known in (True, False):
@@ -38,7 +40,7 @@ def draw(deployed: Sequence[Row], path: Path) -> None:
                         elinewidth=0.8,
                         label=mechanism if is_known else f"{mechanism}, unseen",
                     )
-            panel.axhline(float(quantity == "share"), color="grey", linewidth=0.5)
+            panel.axhline(float(quantity == "objective_share"), color="grey", linewidth=0.5)
             panel.set_xticks(range(len(contexts)), contexts)
             panel.set(title=name, ylabel=title)
     handles, labels = axes[0][0].get_legend_handles_labels()

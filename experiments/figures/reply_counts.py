@@ -6,7 +6,7 @@ from pathlib import Path
 from auctionsim.experiments.figures.sheets import MARKS, saved, sheet
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.reply_counts import mechanism_names
-from auctionsim.experiments.tables.scoring import NORMAL
+from auctionsim.scoring.pooling import NORMAL
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -16,7 +16,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     for column, feature in enumerate(features):
         own = [row for row in rows if row["feature"] == feature]
         for line, (quantity, title) in enumerate(
-            (("regret", "mean deployed regret"), ("share", "share of B's optimum"))
+            (("regret", "mean deployed regret"), ("objective_share", "share of B's optimum"))
         ):
             panel = axes[line][column]
             for k, name in enumerate(mechanism_names(own)):
@@ -32,7 +32,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                     label=name,
                 )
             panel.set_xscale("log", base=2)
-            panel.axhline(float(quantity == "share"), color="grey", linewidth=0.5)
+            panel.axhline(float(quantity == "objective_share"), color="grey", linewidth=0.5)
             panel.set(title=feature, xlabel="samples a cell of A", ylabel=title)
     axes[0][0].legend(fontsize=8)
     saved(figure, path)

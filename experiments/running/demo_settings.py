@@ -24,8 +24,7 @@ class DemoSettings:
         user_weight: λ, money per nat a token of user loss.
         user_weights: The trade-off's sweep.
         measurement: The surface's grid and counts.
-        menu_entries: Entries of the learned menu.
-        menu_steps: Its training steps.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         learning_iterations: Updates of the PPO bidders.
         confirm_samples: Replies a held-out prompt when a brand's best setting is measured anew.
         user_loss_limit: Nats a token that a brand's best setting may cost.
@@ -43,8 +42,7 @@ class DemoSettings:
     user_weight: float = 1.0
     user_weights: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
-    menu_entries: int = 6
-    menu_steps: int = 400
+    quick: bool = True
     learning_iterations: int = 60
     confirm_samples: int = 8
     user_loss_limit: float = 0.3

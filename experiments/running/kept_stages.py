@@ -7,7 +7,7 @@ from auctionsim.experiments.running.preparation import Stages, Tick
 from auctionsim.experiments.running.run import Row, Run
 from auctionsim.kept import key_digest
 from auctionsim.language_models import LanguageModel
-from auctionsim.report.records import Estimate
+from auctionsim.scoring import Estimate
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
 _T = TypeVar("_T")

@@ -36,8 +36,9 @@ def with_replicates(
         contexts=surface.contexts if contexts is None else contexts,
         replicates=replicates,
         provenance=surface.provenance,
+        quantities=surface.quantities,
     )
-    return made.sell(*surface.features).replicate(surface.scored_replicate)
+    return made.sell(*surface.features, loss=surface.offer.loss).replicate(surface.scored_replicate)
 
 
 def in_contexts(surface: ResponseSurface, kept: Sequence[int]) -> ResponseSurface:
@@ -74,6 +75,6 @@ def on_distinct(cells: Cells, change: Callable[[Tensor], Tensor], array: Tensor)
 def _changed(replicate: Replicate, change: Callable[[Measurement], Measurement]) -> Replicate:
     return Replicate(
         change(replicate.features),
-        change(replicate.user_loss),
+        {name: change(item) for name, item in replicate.losses.items()},
         {name: change(item) for name, item in replicate.diagnostics.items()},
     )

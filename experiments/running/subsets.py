@@ -156,7 +156,7 @@ def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurfa
     replicates = {
         name: Replicate(
             cells(one.features, True),
-            cells(one.user_loss, False),
+            {key: cells(item, False) for key, item in one.losses.items()},
             {key: cells(item, item.mean.ndim == 3) for key, item in one.diagnostics.items()},
         )
         for name, one in measured.replicates.items()
@@ -168,6 +168,7 @@ def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurfa
         features=measured.measured_features,
         contexts=measured.contexts,
         replicates=replicates,
+        quantities=measured.quantities,
         provenance={
             **measured.provenance,
             "brands": [names[i] for i in bidders] if names else [],

@@ -8,6 +8,7 @@ on from that file alone, and Tune's own copies are put in its place before Tune 
 
 import io
 import json
+import logging
 import pickletools
 import zipfile
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from ray.tune import Callback
 
 from auctionsim.errors import UntrustedError
 from auctionsim.signatures import TRUST, read_signed, write_signed
+
+_log = logging.getLogger(__name__)
 
 KEPT = "state.signed"
 PURPOSE = "state of a tune study"
@@ -90,7 +93,9 @@ def prepare(folder: Path, *, trust: bool = False) -> bool:
         return False
     content = read_signed(kept, PURPOSE, trust=trust)
     states = _unpacked(content, kept) if content else {}
-    for path in _unpickled_in(folder):
+    unsigned = _unpickled_in(folder)
+    _log.info("%d files that Tune would unpickle in %s give way to the signed state", len(unsigned), folder)
+    for path in unsigned:
         path.unlink()
     for name, state in states.items():
         (folder / name).write_bytes(state)  # a kill in the middle: this is done again

@@ -21,23 +21,24 @@ from auctionsim.agents import (
     Truthful,
     learn_by_context,
 )
-from auctionsim.comparison import estimate
 from auctionsim.envs import AuctionGame
 from auctionsim.experiments.figures.bidders_study import draw
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.bidder_scores import Mean, evaluate
 from auctionsim.experiments.tables.bidders_study import QUANTITIES, menu_claim, prose
-from auctionsim.experiments.tables.mechanisms import PRIOR, rival_mechanisms
-from auctionsim.mechanisms import FirstPrice, KLTilt, Mechanism, PostedPrice, SecondPrice
+from auctionsim.experiments.tables.mechanisms import PRIOR, recipe_sentence
+from auctionsim.mechanisms import Mechanism
+from auctionsim.mechanisms.kl_tilt import TEMPERATURE
 from auctionsim.mechanisms.protocol import dsic_proof_of
+from auctionsim.mechanisms.table import Problem
 from auctionsim.metrics import Interval
-from auctionsim.priors import product
+from auctionsim.scoring import draw_profiles, estimate
 from auctionsim.strategies import played
 from auctionsim.substrates import Items, Lottery, ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
-KL_TILT = "KL tilt"
 LEARNERS = ("equilibrium", "exponential-weights")
 EVALUATED = 10_000  # added to a seed where learned bids are scored: other valuations than those learned on
 
@@ -61,9 +62,7 @@ class LearnedSettings:
         bids: Points of its grid of bids.
         draws: Auctions that plays are scored on.
         deviation_draws: Auctions, in each context, that best replies are sought and scored on.
-        entries: Of the menu.
-        menu_steps: Of its training.
-        temperature: Of the KL tilt, money a nat.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         untouched: Probability of the untouched model in the KL tilt's reference; the other measured interventions share
             the rest evenly.
     """
@@ -82,9 +81,7 @@ class LearnedSettings:
     bids: int = 21
     draws: int = 1 << 14
     deviation_draws: int = 1 << 10
-    entries: int = 6
-    menu_steps: int = 400
-    temperature: float = 0.1
+    quick: bool = True
     untouched: float = 0.5
 
     def __post_init__(self) -> None:
@@ -106,12 +103,14 @@ class Auction(NamedTuple):
         mechanism: Designed on `substrate`.
         substrate: What bidders learn on.
         scored: By replicate, what pays.
+        recipe: "quick" where it was trained so.
     """
 
     name: str
     mechanism: Mechanism
     substrate: Substrate
     scored: Mapping[str, Substrate]
+    recipe: str = ""
 
 
 class Learned(NamedTuple):
@@ -129,7 +128,9 @@ class Learned(NamedTuple):
     section: Section
 
 
-def main(settings: LearnedSettings, surface: ResponseSurface, command: str, console: Console) -> Learned:
+def main(
+    settings: LearnedSettings, surface: ResponseSurface, command: str, console: Console, designs: Designs = UNKEPT
+) -> Learned:
     """Let bidders learn in every mechanism, score them, and write tables, a figure and what they say.
 
     Args:
@@ -137,6 +138,7 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
         surface: Two or three brands; sells the feature.
         command: What the user typed, for run.json.
         console: Told where it all is.
+        designs: Makes the mechanisms.
     """
     run = Run(settings.folder, settings, {"surface": surface.digest})
     sold = surface.sell(settings.feature)
@@ -148,13 +150,15 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
             rows += run.part(
                 f"weight {weight!r} seed {seed}",
                 lambda w=weight, s=seed: [  # type: ignore[misc]
-                    row for one in surface_auctions(settings, sold, w, s) for row in scored(settings, one, w, s)
+                    row
+                    for one in surface_auctions(settings, sold, designs, w, s)
+                    for row in scored(settings, one, w, s)
                 ],
             )
         rows += run.part(
             f"items seed {seed}",
             lambda s=seed: [  # type: ignore[misc]
-                row for one in item_auctions(sold.num_bidders) for row in scored(settings, one, 0.0, s)
+                row for one in item_auctions(sold.num_bidders, designs) for row in scored(settings, one, 0.0, s)
             ],
         )
     plays = [row for row in rows if row["table"] == "plays"]
@@ -171,16 +175,17 @@ def main(settings: LearnedSettings, surface: ResponseSurface, command: str, cons
 
 
 def surface_auctions(
-    settings: LearnedSettings, sold: ResponseSurface, user_weight: float, seed: int
+    settings: LearnedSettings, sold: ResponseSurface, designs: Designs, user_weight: float, seed: int
 ) -> Iterator[Auction]:
     """Yield every mechanism on the surface; the KL tilt among distributions over its measured interventions."""
-    shape = {"entries": settings.entries, "steps": settings.menu_steps}
+    problem = Problem(sold, PRIOR, user_weight, seed, settings.quick)
+    recipes = designs.recipes(COMPARED, quick=settings.quick)
     views = {name: sold.replicate(name) for name in REPLICATES}
-    for name, mechanism in rival_mechanisms(sold, user_weight, seed=seed, priors=PRIOR, **shape).items():
-        yield Auction(name, mechanism, sold, views)
+    for label, mechanism in designs.by_label(COMPARED, problem).items():
+        yield Auction(label, mechanism, sold, views, recipes.get(label, ""))
     lotteries = {name: measured_lottery(view, settings.untouched) for name, view in views.items()}
-    tilt = KLTilt(lotteries["A"], settings.temperature, user_weight=user_weight)
-    yield Auction(KL_TILT, tilt, lotteries["A"], lotteries)
+    tilt = designs.of("kl-tilt", problem._replace(view=lotteries["A"]))
+    yield Auction(designs.entry("kl-tilt").label, tilt, lotteries["A"], lotteries)
 
 
 def measured_lottery(view: ResponseSurface, untouched: float) -> Lottery:
@@ -192,11 +197,11 @@ def measured_lottery(view: ResponseSurface, untouched: float) -> Lottery:
     return Lottery(found.exposures[0], found.user_losses[0], reference)
 
 
-def item_auctions(num_bidders: int) -> Iterator[Auction]:
+def item_auctions(num_bidders: int, designs: Designs = UNKEPT) -> Iterator[Auction]:
     """Yield one item's auctions, where what learning does is known."""
     items = Items(num_bidders)
-    for name, rule in (("first", FirstPrice()), ("second", SecondPrice()), ("posted", PostedPrice(0.5))):
-        yield Auction(f"one item, {name} price", rule, items, {"A": items})
+    for label, rule in designs.by_label(("first-price", "second-price", "posted-price"), Problem(items, PRIOR)).items():
+        yield Auction(f"one item, {label}", rule, items, {"A": items})
 
 
 def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed: int) -> Iterator[Row]:
@@ -210,7 +215,8 @@ def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed
         honest = Mean(0.0, Interval(0.0, 0.0))  # proved
     for learner in settings.learners:
         strategies = learned(settings, auction, learner, seed)
-        key = {"user_weight": user_weight, "mechanism": auction.name, "learner": learner, "seed": seed}
+        key = {"user_weight": user_weight, "mechanism": auction.name, "recipe": auction.recipe}
+        key |= {"learner": learner, "seed": seed}
         found = evaluate(game, strategies, draws=draws, seed=EVALUATED + seed)
         yield {
             "table": "bidders",
@@ -249,10 +255,7 @@ def play_rows(
     auction: Auction, place: Substrate, strategies: Sequence[Strategy], draws: int, key: Row
 ) -> Iterator[Row]:
     """Yield what truthful and learned play give on the same valuations and contexts, and the paired change."""
-    generator = torch.Generator().manual_seed(EVALUATED + int(key["seed"]))
-    valuations = product(PRIOR, place.num_bidders).sample(draws, generator, torch.float64)
-    names = contexts_of(place)
-    context = torch.randint(len(names), (draws,), generator=generator) if names else None
+    valuations, context = draw_profiles(place, PRIOR, draws, EVALUATED + int(key["seed"]))
     bids = played(strategies, valuations, context)
     weight = float(key["user_weight"])
     told = play_samples(auction, place, valuations, valuations, context, weight)
@@ -297,7 +300,7 @@ def opening(settings: LearnedSettings) -> str:
         f"bidders that may differ each learn a rule of their own, {rule}. "
         f"Exploitability is what the average bidder gains by its best reply in each context, averaged over contexts; "
         f"truth's is 0, and not searched for, where a proof of strategy-proofness covers the rule. "
-        f"The KL tilt (temperature {settings.temperature:g}) sells distributions over the measured interventions, "
+        f"The KL tilt (temperature {TEMPERATURE:g}) sells distributions over the measured interventions, "
         f"contexts averaged; its reference gives the untouched model {settings.untouched:g}. "
-        f"Items have no user."
+        f"Items have no user. {recipe_sentence(quick=settings.quick)}"
     )

@@ -9,22 +9,24 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from auctionsim.comparison import compare
 from auctionsim.console import TableConsole, table_console
 from auctionsim.experiments.figures.compare import draw_menus, draw_trade_off, draw_training
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.kept_stages import as_row, live_key, record_from
 from auctionsim.experiments.running.live_replies import live_model
 from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.run import Row, Run
-from auctionsim.experiments.tables.compare import comparison_section, menu_table, tidy
-from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, comparison_tables, rival_mechanisms
+from auctionsim.experiments.tables.compare import comparison_section, menu_table
+from auctionsim.experiments.tables.mechanisms import MENU, comparison_tables
 from auctionsim.experiments.tables.menu_options import menu_options
 from auctionsim.files import write_text
-from auctionsim.mechanisms import VCG, AffineMaximizer, MenuAuction, TrainingPoint
+from auctionsim.mechanisms import VCG, MenuAuction, TrainingPoint
+from auctionsim.mechanisms.table import Problem
 from auctionsim.priors import Priors, parse_priors, product
 from auctionsim.prompts import read_prompts
-from auctionsim.report.records import MechanismRow, MenuOption
+from auctionsim.report.records import MenuOption
+from auctionsim.scoring import MechanismRow, ScoringSettings, compare, tidy
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
@@ -46,8 +48,8 @@ class CompareSettings:
         draws: Profiles for the means.
         regret_draws: Profiles among them on which regret is looked for.
         regret_budget: Misreports for each and bidder.
-        entries: Of the menu.
-        menu_steps: Of its training.
+        mechanisms: Names in the table of mechanisms.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         replies: Whether the live model replies under each entry of the menu.
         model: "smollm2", a hub id or a folder.
         device: Of the model.
@@ -64,8 +66,8 @@ class CompareSettings:
     draws: int = 4096
     regret_draws: int = 128
     regret_budget: int = 512
-    entries: int = 6
-    menu_steps: int = 400
+    mechanisms: tuple[str, ...] = COMPARED
+    quick: bool = False
     replies: bool = True
     model: str = "smollm2"
     device: str = "auto"
@@ -78,8 +80,8 @@ class Comparison(NamedTuple):
 
     Attributes:
         rows: One a user weight, mechanism and replicate.
-        training: Histories by (mechanism, user weight).
-        menus: Options by user weight.
+        training: Histories of learned mechanisms by (label, user weight).
+        menus: Options by user weight, where the menu is among the mechanisms.
         brands: Names of the bidders.
     """
 
@@ -89,7 +91,9 @@ class Comparison(NamedTuple):
     brands: tuple[str, ...]
 
 
-def main(settings: CompareSettings, surface: ResponseSurface, command: str, console: Console) -> Comparison:
+def main(
+    settings: CompareSettings, surface: ResponseSurface, command: str, console: Console, designs: Designs = UNKEPT
+) -> Comparison:
     """Sweep, print a table a user weight, and write tables and figures into the folder.
 
     Args:
@@ -97,6 +101,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
         surface: Any number of bidders, all features.
         command: What the user typed, for run.json.
         console: Where progress and tables go.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: Settings that do not fit.
         ModelUnavailableError: Replies are wanted and there is no such model here.
@@ -105,6 +110,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
     sold = surface.sell(settings.feature)
     if not settings.user_weights or min(settings.user_weights) < 0:
         raise ValueError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
+    designs.refuse_unfit(settings.mechanisms, sold)
     inputs = {"surface": surface.digest}
     if settings.replies and settings.prompts_file is not None:
         inputs["prompts"] = read_prompts(settings.prompts_file).digest
@@ -113,7 +119,7 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
     with Stages(console) as stages:
         live = _live(settings, surface, run.parts, stages) if settings.replies else None
         run.begin(command)
-        found = sweep(settings, sold, priors, live, stages, run)
+        found = sweep(settings, sold, priors, live, stages, run, designs)
         with stages.stage("writing", 1):
             draw(found, settings.folder)
     paper = table_console(console)
@@ -122,7 +128,8 @@ def main(settings: CompareSettings, surface: ResponseSurface, command: str, cons
         title = f"{settings.feature}, user weight {user_weight:g}, valuations {settings.prior}, designed on A"
         for table in comparison_tables(rows, title):
             paper.print(table)
-        paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
+        if user_weight in found.menus:
+            paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
     about = (settings.surface, settings.feature, settings.prior)
     section = comparison_section(found.rows, found.menus, REFERENCE, *about)
     run.finish(tables_of(found), section, command=command, console=console, files=FILES)
@@ -136,6 +143,7 @@ def sweep(
     live: LanguageModelSubstrate | None,
     stages: Stages,
     run: Run,
+    designs: Designs,
 ) -> Comparison:
     """Design every mechanism at every user weight on replicate A, and score it on A and B; a weight is kept once done.
 
@@ -147,16 +155,18 @@ def sweep(
     asked = "" if live is None else f" {live_key(live)}"
     for weight in settings.user_weights:
         kept = run.part(
-            f"user weight {weight!r}{asked}", partial(_weighed, settings, sold, priors, live, stages, weight)
+            f"user weight {weight!r}{asked}", partial(_weighed, settings, sold, priors, live, stages, designs, weight)
         )
         found: dict[str, list[Row]] = {}
         for row in kept:
             found.setdefault(row.pop("table"), []).append(row)
         rows += [record_from(MechanismRow, row) for row in found["rows"]]
-        for name in (MENU, AFFINE):
-            points = [row for row in found["training"] if row["mechanism"] == name]
-            training[name, weight] = tuple(TrainingPoint(*(row[f] for f in TrainingPoint._fields)) for row in points)
-        menus[weight] = tuple(MenuOption(**row) for row in found.get("menu", []))
+        learned = found.get("training", [])
+        for label in dict.fromkeys(row["mechanism"] for row in learned):
+            points = [row for row in learned if row["mechanism"] == label]
+            training[label, weight] = tuple(TrainingPoint(*(row[f] for f in TrainingPoint._fields)) for row in points)
+        if "menu" in found:
+            menus[weight] = tuple(MenuOption(**row) for row in found["menu"])
     return Comparison(tuple(rows), training, menus, brands)
 
 
@@ -166,12 +176,13 @@ def _weighed(
     priors: Priors,
     live: LanguageModelSubstrate | None,
     stages: Stages,
+    designs: Designs,
     user_weight: float,
 ) -> list[Row]:
     """Return one user weight's rows: of mechanisms, of the learned ones' training, of the menu."""
     with stages.stage(f"user weight {user_weight:g}: learning", 1):
-        shape = {"entries": settings.entries, "steps": settings.menu_steps}
-        mechanisms = rival_mechanisms(sold, user_weight, seed=settings.seed, priors=priors, **shape)
+        problem = Problem(sold, priors, user_weight, settings.seed, settings.quick)
+        mechanisms = designs.by_label(settings.mechanisms, problem)
         mechanisms[REFERENCE] = VCG(sold)
     with stages.stage(f"user weight {user_weight:g}: scoring", 2 * len(mechanisms)) as tick:
         rows = compare(
@@ -179,19 +190,17 @@ def _weighed(
             sold,
             priors,
             user_weight,
+            ScoringSettings(settings.draws, settings.regret_draws, settings.regret_budget),
             seed=settings.seed,
-            draws=settings.draws,
-            regret_draws=settings.regret_draws,
-            regret_budget=settings.regret_budget,
+            recipes=designs.recipes(settings.mechanisms, quick=settings.quick),
             progress=tick,
         )
     found: list[Row] = [{"table": "rows", **as_row(row)} for row in rows]
-    for name in (MENU, AFFINE):
-        learned = mechanisms[name]
-        assert isinstance(learned, MenuAuction | AffineMaximizer)
-        found += [{"table": "training", "mechanism": name, **point._asdict()} for point in learned.history]
-    menu = mechanisms[MENU]
-    assert isinstance(menu, MenuAuction)
+    for label, rule in mechanisms.items():
+        found += [{"table": "training", "mechanism": label, **point._asdict()} for point in rule.history]
+    menu = mechanisms.get(MENU)
+    if not isinstance(menu, MenuAuction):
+        return found
     with stages.stage(f"user weight {user_weight:g}: menu", 1):
         options = menu_options(menu, sold, priors, brand_names(sold), live)
     return found + [{"table": "menu", **option._asdict()} for option in options]

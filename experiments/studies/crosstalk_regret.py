@@ -14,26 +14,26 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from auctionsim.comparison import largest_bid
 from auctionsim.experiments.figures.crosstalk_regret import draw
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs, scored
 from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.subsets import market_of
 from auctionsim.experiments.tables.crosstalk_regret import section
 from auctionsim.experiments.tables.crosstalk_share import crosstalk
-from auctionsim.experiments.tables.mechanisms import OPTIMUM
-from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, is_sold, pooled, ratio, rivals, scored
-from auctionsim.mechanisms import Mechanism
-from auctionsim.priors import Priors, parse_priors
+from auctionsim.experiments.tables.mechanisms import OPTIMUM, recipe_sentence
+from auctionsim.mechanisms.table import Problem
+from auctionsim.priors import parse_priors
+from auctionsim.scoring import ScoringSettings, case_of, pooled, ratio
+from auctionsim.scoring.scorer import is_sold
 from auctionsim.substrates import MeasuredList, ResponseSurface
+
+DESIGNED = COMPARED[:4]  # without pay-as-bid, which is no design of anything
 
 
 @dataclass(frozen=True)
 class MarketRegretSettings:
     """What is compared.
-
-    A market of subsets has two settings a brand, so a short training with few entries finds what a long one does; a
-    grid has more.
 
     Attributes:
         folder: Run folder; every market is kept in it.
@@ -45,12 +45,7 @@ class MarketRegretSettings:
         draws: Profiles for the means.
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried for each, where regret is searched.
-        entries: Of the menus of subsets.
-        menu_steps: Of their training.
-        grid_entries: Of the menus of grids.
-        grid_menu_steps: Of their training.
-        menu_batch: Profiles a step of any menu.
-        affine_steps: Of the affine maximizer's training; it starts near its end.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         tolerance: Regret that counts, as a share of the revenue.
         resamples: Of the bootstrap over markets.
     """
@@ -64,12 +59,7 @@ class MarketRegretSettings:
     draws: int = 2048
     regret_draws: int = 256
     regret_budget: int = 448
-    entries: int = 4
-    menu_steps: int = 60
-    grid_entries: int = 6
-    grid_menu_steps: int = 150
-    menu_batch: int = 512
-    affine_steps: int = 20
+    quick: bool = True
     tolerance: float = 0.01
     resamples: int = 2000
 
@@ -117,6 +107,7 @@ def main(
     grids: Mapping[str, ResponseSurface],
     command: str,
     console: Console,
+    designs: Designs = UNKEPT,
 ) -> MarketRegret:
     """Design and score every mechanism in every market, draw the figure, write tables and section.
 
@@ -126,6 +117,7 @@ def main(
         grids: By name: surfaces that are markets as they are.
         command: What the user typed, for run.json.
         console: Told how far it is.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: No market, a feature that was not measured, or a list without all its subsets.
     """
@@ -143,7 +135,7 @@ def main(
         # a market's part depends on its own source alone, so that one more list leaves the others' as they are
         own = Run(settings.folder, settings, {market.source: inputs[market.source]})
         console.print(f"market {number} of {len(markets)}: {market.name} ({market.source})", soft_wrap=True)
-        rows += own.part(f"{market.source} {market.name}", partial(market_rows, settings, market))
+        rows += own.part(f"{market.source} {market.name}", partial(market_rows, settings, market, designs))
     draw(rows, settings.folder / FIGURE)
     found = section(
         opening(settings, rows),
@@ -176,9 +168,8 @@ def markets_of(
         yield Market(source, surface, is_grid=True)
 
 
-def market_rows(settings: MarketRegretSettings, market: Market) -> list[Row]:
+def market_rows(settings: MarketRegretSettings, market: Market, designs: Designs = UNKEPT) -> list[Row]:
     """Return a market's rows, a user weight and mechanism each: designed on and paid by replicate A."""
-    priors = parse_priors(settings.prior)
     view = market.surface.sell(settings.feature).replicate("A")
     found, on_b = crosstalk(view), crosstalk(view.replicate("B"))
     known: Row = {
@@ -195,29 +186,22 @@ def market_rows(settings: MarketRegretSettings, market: Market) -> list[Row]:
     return [
         known | row
         for user_weight in settings.user_weights
-        for row in _mechanism_rows(settings, view, priors, user_weight, is_grid=market.is_grid)
+        for row in _mechanism_rows(settings, view, designs, user_weight)
     ]
 
 
 def _mechanism_rows(
-    settings: MarketRegretSettings, view: ResponseSurface, priors: Priors, user_weight: float, *, is_grid: bool
+    settings: MarketRegretSettings, view: ResponseSurface, designs: Designs, user_weight: float
 ) -> Iterator[Row]:
     by_mechanism: dict[str, list[Row]] = {}
+    priors = parse_priors(settings.prior)
+    sizes = ScoringSettings(settings.draws, settings.regret_draws, settings.regret_budget)
+    recipes = designs.recipes(DESIGNED, quick=settings.quick)
     for seed in settings.seeds:
-        truth = drawn_truth(view, priors, settings.draws, 1000 + seed, contexts=range(len(view.contexts)))
-        best = best_objective(view, priors, truth, user_weight)
-        for name, mechanism in _mechanisms(settings, view, priors, user_weight, seed, is_grid=is_grid).items():
-            row = scored(
-                mechanism,
-                view,
-                truth,
-                user_weight,
-                best,
-                regret_draws=settings.regret_draws,
-                regret_budget=settings.regret_budget,
-                high=largest_bid(view, priors),
-            )
-            by_mechanism.setdefault(name, []).append(row)
+        case = case_of(view, priors, user_weight, sizes, seed=1000 + seed)
+        mechanisms = designs.by_label(DESIGNED, Problem(view, priors, user_weight, seed, settings.quick))
+        for label, row in scored(mechanisms, recipes, case):
+            by_mechanism.setdefault(label, []).append(row)
     optimum = pooled(by_mechanism[OPTIMUM])
     for name, rows in by_mechanism.items():
         found = pooled(rows)
@@ -227,27 +211,6 @@ def _mechanism_rows(
             more[f"{quantity}_of_revenue"] = None if share is None else share[0]
             more[f"{quantity}_of_revenue_standard_error"] = None if share is None else share[1]
         yield more | found
-
-
-def _mechanisms(
-    settings: MarketRegretSettings,
-    view: ResponseSurface,
-    priors: Priors,
-    user_weight: float,
-    seed: int,
-    *,
-    is_grid: bool,
-) -> dict[str, Mechanism]:
-    return rivals(
-        view,
-        priors,
-        user_weight,
-        seed=seed,
-        entries=settings.grid_entries if is_grid else settings.entries,
-        menu_steps=settings.grid_menu_steps if is_grid else settings.menu_steps,
-        menu_batch=settings.menu_batch,
-        affine_steps=settings.affine_steps,
-    )
 
 
 def opening(settings: MarketRegretSettings, rows: Sequence[Row]) -> str:
@@ -261,5 +224,5 @@ def opening(settings: MarketRegretSettings, rows: Sequence[Row]) -> str:
         f"measurement's. Means over {len(settings.seeds)} seeds of training and {rows[0]['n']:,} profiles, regret "
         f"(the largest among bidders) over {rows[0]['regret_n']:,}, ± one standard error. Crosstalk is the share of "
         "what brands could buy alone that is moved when all are amplified: Σ|e(all on) − e(own only)| / Σ(e(own only) "
-        "− e(null)) over contexts and brands."
+        f"− e(null)) over contexts and brands. {recipe_sentence(quick=settings.quick)}"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from auctionsim.experiments.running.demo_settings import DemoSettings
+from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.kept_stages import model_inputs
 from auctionsim.experiments.running.preparation import MEASUREMENT, PeakMemory, Stages, commit_or_none, kept_surface
@@ -21,13 +22,14 @@ from auctionsim.report import Findings, write_report
 from auctionsim.substrates import ResponseSurface
 
 
-def main(settings: DemoSettings, command: str, console: Console) -> Path:
+def main(settings: DemoSettings, command: str, console: Console, designs: Designs = UNKEPT) -> Path:
     """Run every stage and write the report.
 
     Args:
         settings: What to do.
         command: What the user typed, for the report.
         console: Where progress is shown.
+        designs: Makes the mechanisms.
     Returns:
         The report's path.
     Raises:
@@ -44,7 +46,8 @@ def main(settings: DemoSettings, command: str, console: Console) -> Path:
         run = Run(settings.folder, settings, {**model_inputs(model), "prompts": prompts.digest})
         neurons, surface = _prepared(settings, run, model, prompts, command, stages)
         later = Run(settings.folder, settings, {**run.inputs, "neurons": neurons.digest, "surface": surface.digest})
-        carried = carry_out(settings, later, surface, held_out(settings, model, neurons, prompts), stages)
+        live = held_out(settings, model, neurons, prompts)
+        carried = carry_out(settings, later, surface, live, designs, stages)
         findings = Findings(
             title=f"A neuron auction: {' against '.join(brand.name for brand in settings.brands)}",
             command=command,

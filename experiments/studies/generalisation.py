@@ -11,16 +11,19 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from auctionsim.comparison import largest_bid
 from auctionsim.experiments.figures.generalisation import draw
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs, scored
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.sub_surfaces import in_contexts
 from auctionsim.experiments.tables.generalisation import EVERY, KNOWN, UNSEEN, section
+from auctionsim.experiments.tables.mechanisms import recipe_sentence
 from auctionsim.experiments.tables.replicate_agreement import agreement
-from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, pooled, rivals, scored
-from auctionsim.mechanisms import Mechanism
-from auctionsim.priors import Priors, parse_priors
+from auctionsim.mechanisms.table import Problem
+from auctionsim.priors import parse_priors
+from auctionsim.scoring import Case, ScoringSettings, case_of, draw_profiles, pooled
 from auctionsim.substrates import ResponseSurface
+
+DESIGNED = COMPARED[:4]  # without pay-as-bid, which is no design of anything
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,7 @@ class GeneralisationSettings:
         draws: Profiles for the means.
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried for each, where regret is searched.
-        entries: Of the menus.
-        menu_steps: Of their training.
-        menu_batch: Profiles a step of it.
-        affine_steps: Of the affine maximizer's training; it starts near its end.
+        quick: Whether learned mechanisms are trained by the quick recipe.
     """
 
     folder: Path
@@ -50,10 +50,7 @@ class GeneralisationSettings:
     draws: int = 2048
     regret_draws: int = 256
     regret_budget: int = 448
-    entries: int = 6
-    menu_steps: int = 150
-    menu_batch: int = 512
-    affine_steps: int = 20
+    quick: bool = True
 
     def __post_init__(self) -> None:
         if not self.seeds:
@@ -75,7 +72,11 @@ class Generalisation(NamedTuple):
 
 
 def main(
-    settings: GeneralisationSettings, surfaces: Mapping[str, ResponseSurface], command: str, console: Console
+    settings: GeneralisationSettings,
+    surfaces: Mapping[str, ResponseSurface],
+    command: str,
+    console: Console,
+    designs: Designs = UNKEPT,
 ) -> Generalisation:
     """Compare the replicates, design on A, deploy on B, draw, and write tables and section.
 
@@ -84,6 +85,7 @@ def main(
         surfaces: By name; two or more contexts each.
         command: What the user typed, for run.json.
         console: Told how far it is.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: No surface, a single context, or a feature that was not measured.
     """
@@ -101,7 +103,7 @@ def main(
         own = Run(settings.folder, settings, {name: surface.digest})
         console.print(f"{name}: A against B, and designs on A paid by B", soft_wrap=True)
         agree += [{"surface": name, **row} for row in agreement(surface)]
-        deployed += own.part(f"{name} deployed", partial(deployed_rows, settings, name, surface))
+        deployed += own.part(f"{name} deployed", partial(deployed_rows, settings, name, surface, designs))
     figures = {FIGURE: CAPTION}
     draw(deployed, settings.folder / FIGURE)
     said = section(opening(settings, deployed), agree, deployed, figures)
@@ -116,11 +118,13 @@ CAPTION = (
 )
 
 
-def deployed_rows(settings: GeneralisationSettings, name: str, surface: ResponseSurface) -> list[Row]:
+def deployed_rows(
+    settings: GeneralisationSettings, name: str, surface: ResponseSurface, designs: Designs = UNKEPT
+) -> list[Row]:
     """Return a surface's rows: mechanisms designed on A, in all contexts and in all but one, paid by B."""
     found: dict[tuple[str, str, str], list[Row]] = {}
     for seed in settings.seeds:
-        for key, row in _seed_rows(settings, surface.sell(settings.feature), seed):
+        for key, row in _seed_rows(settings, surface.sell(settings.feature), designs, seed):
             found.setdefault(key, []).append(row)
     return [
         {"surface": name, "context": context, "designed": designed, "mechanism": mechanism, **pooled(rows)}
@@ -129,56 +133,33 @@ def deployed_rows(settings: GeneralisationSettings, name: str, surface: Response
 
 
 def _seed_rows(
-    settings: GeneralisationSettings, sold: ResponseSurface, seed: int
+    settings: GeneralisationSettings, sold: ResponseSurface, designs: Designs, seed: int
 ) -> Iterator[tuple[tuple[str, str, str], Row]]:
-    priors = parse_priors(settings.prior)
     every = range(len(sold.contexts))
-    known = _designed(settings, sold.replicate("A"), priors, seed)
+    problem = Problem(sold.replicate("A"), parse_priors(settings.prior), settings.user_weight, seed, settings.quick)
+    known = designs.by_label(DESIGNED, problem)
+    recipes = designs.recipes(DESIGNED, quick=settings.quick)
     for paid_in in (None, *every):
         context = EVERY if paid_in is None else sold.contexts[paid_in]
-        told = tuple(every) if paid_in is None else (paid_in,)
-        for mechanism, row in _scored(settings, known, sold.replicate("B"), priors, seed, told):
+        drawn = tuple(every) if paid_in is None else (paid_in,)
+        for mechanism, row in scored(known, recipes, _case(settings, sold.replicate("B"), seed, drawn)):
             yield (context, KNOWN, mechanism), row
         if paid_in is None:
             continue
         # nobody says which context it is: the rule is the one for the mean of the contexts that it knows
         others = in_contexts(sold, [each for each in every if each != paid_in]).replicate("A")
+        unseen = designs.by_label(DESIGNED, problem._replace(view=others))
         alone = in_contexts(sold, [paid_in]).replicate("B")
-        for mechanism, row in _scored(settings, _designed(settings, others, priors, seed), alone, priors, seed, None):
+        for mechanism, row in scored(unseen, recipes, _case(settings, alone, seed, ())):
             yield (context, UNSEEN, mechanism), row
 
 
-def _designed(
-    settings: GeneralisationSettings, view: ResponseSurface, priors: Priors, seed: int
-) -> dict[str, Mechanism]:
-    return rivals(
-        view,
-        priors,
-        settings.user_weight,
-        seed=seed,
-        entries=settings.entries,
-        menu_steps=settings.menu_steps,
-        menu_batch=settings.menu_batch,
-        affine_steps=settings.affine_steps,
-    )
-
-
-def _scored(
-    settings: GeneralisationSettings,
-    mechanisms: Mapping[str, Mechanism],
-    paid_by: ResponseSurface,
-    priors: Priors,
-    seed: int,
-    contexts: tuple[int, ...] | None,
-) -> Iterator[tuple[str, Row]]:
-    truth = drawn_truth(paid_by, priors, settings.draws, 1000 + seed, contexts=contexts)
-    best = best_objective(paid_by, priors, truth, settings.user_weight)
-    sizes = {"regret_draws": settings.regret_draws, "regret_budget": settings.regret_budget}
-    for name, mechanism in mechanisms.items():
-        yield (
-            name,
-            scored(mechanism, paid_by, truth, settings.user_weight, best, **sizes, high=largest_bid(paid_by, priors)),
-        )
+def _case(settings: GeneralisationSettings, paid_by: ResponseSurface, seed: int, contexts: tuple[int, ...]) -> Case:
+    """Return where designs are paid, in these contexts; () for a context that nobody knows."""
+    priors = parse_priors(settings.prior)
+    sizes = ScoringSettings(settings.draws, settings.regret_draws, settings.regret_budget)
+    profiles = draw_profiles(paid_by, priors, settings.draws, 1000 + seed, contexts=contexts)
+    return case_of(paid_by, priors, settings.user_weight, sizes, seed=1000 + seed, profiles=profiles)
 
 
 def opening(settings: GeneralisationSettings, deployed: Sequence[Row]) -> str:
@@ -189,5 +170,5 @@ def opening(settings: GeneralisationSettings, deployed: Sequence[Row]) -> str:
         "designed on A's other contexts only, the mechanism not being told where it is (it takes the mean of those it "
         f"knows). The share is of the optimum that knows B and the context; regret is the largest among bidders; "
         f"means over {len(settings.seeds)} seeds, ± one standard error, {deployed[0]['n']:,} profiles, "
-        f"{deployed[0]['regret_n']:,} for regret."
+        f"{deployed[0]['regret_n']:,} for regret. {recipe_sentence(quick=settings.quick)}"
     )

@@ -6,7 +6,6 @@ auctionsim auction more-bidders --out runs/more-bidders
 import itertools
 import math
 import statistics
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +13,16 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from auctionsim.comparison import compare
 from auctionsim.experiments.figures.more_bidders import draw
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.subsets import market_of
-from auctionsim.experiments.tables.compare import tidy
-from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PRIOR
-from auctionsim.experiments.tables.more_bidders import ITEMS, MECHANISMS, NUMBERS, menu_claim, prose
-from auctionsim.mechanisms import (
-    VCG,
-    Mechanism,
-    PayAsBid,
-    VirtualWelfareMaximizer,
-    train_affine_maximizer,
-    train_menu,
-)
+from auctionsim.experiments.tables.mechanisms import PRIOR, recipe_sentence
+from auctionsim.experiments.tables.more_bidders import ITEMS, NUMBERS, menu_claim, prose
+from auctionsim.mechanisms import Mechanism
+from auctionsim.mechanisms.table import Problem
+from auctionsim.scoring import ScoringSettings, compare, tidy
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 NOTHING = 1e-9  # of money: an optimum below it is rounding
@@ -49,9 +42,7 @@ class MoreBiddersSettings:
         draws: Truthful profiles for the means.
         regret_draws: Profiles among them that regret is searched on.
         regret_budget: Misreports for each and bidder.
-        entries: Of the menu, besides the null: one lever has few settings that matter.
-        menu_steps: Of its training.
-        affine_steps: Of the affine maximizer's.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         seed: Of everything.
     """
 
@@ -64,9 +55,7 @@ class MoreBiddersSettings:
     draws: int = 4096
     regret_draws: int = 64
     regret_budget: int = 128
-    entries: int = 4
-    menu_steps: int = 200
-    affine_steps: int = 60
+    quick: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -80,7 +69,7 @@ class Market(NamedTuple):
     """What was found.
 
     Attributes:
-        rows: One a size, market, user weight, mechanism and replicate, flat as `comparing.tidy` writes them.
+        rows: One a size, market, user weight, mechanism and replicate, flat as `tidy` writes them.
         means: One a size, user weight, mechanism, replicate and number: mean over markets, standard error, extremes.
         seconds: One a size, market, user weight and mechanism: CPU seconds of its design, on this machine.
         section: Of the results.
@@ -92,7 +81,13 @@ class Market(NamedTuple):
     section: Section
 
 
-def main(settings: MoreBiddersSettings, measured: MeasuredList, command: str, console: Console) -> Market:
+def main(
+    settings: MoreBiddersSettings,
+    measured: MeasuredList,
+    command: str,
+    console: Console,
+    designs: Designs = UNKEPT,
+) -> Market:
     """Hold every auction in every market, and write tables, a figure and what they say.
 
     Args:
@@ -100,6 +95,7 @@ def main(settings: MoreBiddersSettings, measured: MeasuredList, command: str, co
         measured: Every subset of its brands, amplified or not.
         command: What the user typed, for run.json.
         console: Told where it all is.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: More bidders than brands, or a subset that was not measured.
     """
@@ -117,7 +113,7 @@ def main(settings: MoreBiddersSettings, measured: MeasuredList, command: str, co
             surface = market_of(measured, bidders).sell(settings.feature)
             rows += run.part(
                 f"{size} {'-'.join(map(str, bidders))}",
-                lambda s=surface, m=market: list(auctioned(settings, s, m)),  # type: ignore[misc]
+                lambda s=surface, m=market: list(auctioned(settings, s, m, designs)),  # type: ignore[misc]
             )
     seconds = [row for row in rows if "seconds" in row]
     rows = [row for row in rows if "seconds" not in row]
@@ -140,40 +136,22 @@ def markets(brands: int, size: int, most: int) -> list[tuple[int, ...]]:
     return [every[k * len(every) // count] for k in range(count)]
 
 
-def auctioned(settings: MoreBiddersSettings, surface: ResponseSurface, market: str) -> Iterator[Row]:
-    """Yield one market's rows: every mechanism, weight and replicate, then each design's CPU seconds."""
+def auctioned(settings: MoreBiddersSettings, surface: ResponseSurface, market: str, designs: Designs) -> Iterator[Row]:
+    """Yield one market's rows: each design's CPU seconds, then every mechanism, weight and replicate."""
+    recipes = designs.recipes(COMPARED, quick=settings.quick)
+    sizes = ScoringSettings(settings.draws, settings.regret_draws, settings.regret_budget)
     for weight in settings.user_weights:
         mechanisms: dict[str, Mechanism] = {}
         key = {"n": surface.num_bidders, "market": market}
-        for name in MECHANISMS:
-            began = time.process_time()
-            mechanisms[name] = designed_rule(settings, surface, name, weight)
-            seconds = time.process_time() - began
-            yield {**key, "user_weight": weight, "mechanism": name, "seconds": round(seconds, 3)}
-        found = compare(
-            mechanisms,
-            surface,
-            PRIOR,
-            weight,
-            seed=settings.seed,
-            draws=settings.draws,
-            regret_draws=min(settings.regret_draws, settings.draws),
-            regret_budget=settings.regret_budget,
-        )
+        for name in COMPARED:
+            design = designs.timed(name, Problem(surface, PRIOR, weight, settings.seed, settings.quick))
+            label = designs.entry(name).label
+            mechanisms[label] = design.mechanism
+            made = {"mechanism": label, "seconds": round(design.seconds, 3), "recipe": recipes.get(label, "")}
+            yield {**key, "user_weight": weight, **made}
+        found = compare(mechanisms, surface, PRIOR, weight, sizes, seed=settings.seed, recipes=recipes)
         for row in tidy(found):
             yield key | row
-
-
-def designed_rule(settings: MoreBiddersSettings, surface: ResponseSurface, name: str, weight: float) -> Mechanism:
-    """Return one mechanism, designed on replicate A."""
-    if name == OPTIMUM:
-        return VirtualWelfareMaximizer(surface, PRIOR, weight)
-    if name == AFFINE:
-        return train_affine_maximizer(surface, PRIOR, weight, steps=settings.affine_steps, seed=settings.seed)
-    if name == MENU:
-        entries, steps = settings.entries, settings.menu_steps
-        return train_menu(surface, PRIOR, weight, entries=entries, steps=steps, seed=settings.seed)
-    return VCG(surface, weight) if name == "VCG" else PayAsBid(surface, weight)
 
 
 def averaged(rows: Sequence[Row]) -> Iterator[Row]:
@@ -202,6 +180,7 @@ def averaged(rows: Sequence[Row]) -> Iterator[Row]:
                 "low": min(values),
                 "high": max(values),
                 "markets": len(values),
+                "recipe": own[0]["recipe"],
             }
 
 
@@ -227,7 +206,7 @@ def share_of_sums(rows: Sequence[Row], own: Sequence[Row], key: Row) -> Iterator
     residuals = [row["objective"] - share * optimum for row, optimum in zip(own, best, strict=True)]
     error = statistics.stdev(residuals) * math.sqrt(len(own)) / sum(best) if len(own) > 1 else None
     each = [row["objective"] / optimum for row, optimum in zip(own, best, strict=True) if optimum > NOTHING]
-    ends = {"low": min(each), "high": max(each), "markets": len(own)}
+    ends = {"low": min(each), "high": max(each), "markets": len(own), "recipe": own[0]["recipe"]}
     yield {**key, "number": "objective_share", "mean": share, "standard_error": error, **ends}
 
 
@@ -236,7 +215,7 @@ def item_means(sizes: Sequence[int]) -> Iterator[Row]:
     for n in sizes:
         optimal = 2 * n / (n + 1) * (1 - 2.0 ** -(n + 1)) - (1 - 2.0**-n)
         for name, revenue in zip(ITEMS, (optimal, (n - 1) / (n + 1)), strict=True):
-            exact = {"standard_error": 0.0, "low": revenue, "high": revenue, "markets": 0}
+            exact = {"standard_error": 0.0, "low": revenue, "high": revenue, "markets": 0, "recipe": ""}
             key = {"n": n, "user_weight": 0.0, "mechanism": name, "replicate": "A", "number": "revenue"}
             yield {**key, "mean": revenue, **exact}
 
@@ -249,5 +228,6 @@ def opening(settings: MoreBiddersSettings, rows: Sequence[Row]) -> str:
         f"Markets among the brands of `{settings.measured}`: {listed} bidders; each brand's neurons are amplified as "
         f"measured or not at all, {settings.feature} is sold, valuations U[0, 1], {settings.draws} truthful profiles. "
         f"Designed on A. Means over markets ± their standard error (markets of one size share brands, so it is too "
-        f"small by what that correlates; with one market it is that of the drawn profiles)."
+        f"small by what that correlates; with one market it is that of the drawn profiles). "
+        f"{recipe_sentence(quick=settings.quick)}"
     )

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from auctionsim import metrics
-from auctionsim.comparison import draw_profiles, single_settings
 from auctionsim.experiments.figures.neurons_frontier import draw_frontiers, draw_singles
+from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.maps import setting_text
-from auctionsim.experiments.tables.mechanisms import AFFINE, OPTIMUM, PRIOR
+from auctionsim.experiments.tables.mechanisms import PRIOR
 from auctionsim.experiments.tables.neurons_frontier import KINDS, prose, trade_off_claim
-from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer, train_affine_maximizer
+from auctionsim.mechanisms.table import Problem
+from auctionsim.scoring import draw_profiles
+from auctionsim.scoring.single_settings import single_settings
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES
 
@@ -41,7 +43,7 @@ class FrontierSettings:
         user_weights: λ, ascending, at each of which a mechanism is designed on replicate A.
         draws: Truthful profiles, the same on both surfaces.
         resamples: Of the bootstrap: profiles, the same ones on both surfaces, and the cells' measurement noise.
-        steps: Of the affine maximizer's training.
+        quick: Whether the affine maximizer is trained by the quick recipe.
         seed: Of everything.
         limits: User losses under which a brand's best single setting is named, nats a token.
     """
@@ -53,7 +55,7 @@ class FrontierSettings:
     user_weights: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
     draws: int = 8192
     resamples: int = 1000
-    steps: int = 100
+    quick: bool = True
     seed: int = 0
     limits: tuple[float, ...] = (0.05, 0.1, 0.2)
 
@@ -107,7 +109,12 @@ class Frontiers(NamedTuple):
 
 
 def main(
-    settings: FrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface, command: str, console: Console
+    settings: FrontierSettings,
+    harm_aware: ResponseSurface,
+    plain: ResponseSurface,
+    command: str,
+    console: Console,
+    designs: Designs = UNKEPT,
 ) -> Frontiers:
     """Sweep the user weight on both surfaces, compare them at equal loss and at equal revenue, and write it all.
 
@@ -117,6 +124,7 @@ def main(
         plain: The second, of the same brands and contexts.
         command: What the user typed, for run.json.
         console: Told where it all is.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: Two surfaces of different brands or contexts.
     """
@@ -126,8 +134,11 @@ def main(
     run.begin(command)
     rows = [
         row
-        for mechanism in (OPTIMUM, AFFINE)
-        for row in run.part(mechanism, lambda m=mechanism: list(swept(settings, sold, m)))  # type: ignore[misc]
+        for name in ("optimum", "affine")
+        for row in run.part(
+            designs.entry(name).label,
+            lambda n=name: list(swept(settings, sold, designs, n)),  # type: ignore[misc]
+        )
     ]
     tables = {name: [row for row in rows if row["table"] == name] for name in ("points", "steps", "equal")}
     tables["singles"] = [row for name, one in sold.items() for row in single_rows(name, one)]
@@ -169,30 +180,29 @@ def checked_pair(one: ResponseSurface, other: ResponseSurface) -> None:
             raise ValueError(f"both surfaces must have the same {what}, got {', '.join(here)} and {', '.join(there)}")
 
 
-def swept(settings: FrontierSettings, sold: Mapping[str, ResponseSurface], mechanism: str) -> Iterator[Row]:
+def swept(
+    settings: FrontierSettings, sold: Mapping[str, ResponseSurface], designs: Designs, mechanism: str
+) -> Iterator[Row]:
     """Yield one mechanism's rows on both surfaces."""
     resampled = {}
+    label = designs.entry(mechanism).label
+    key = {"mechanism": label, "recipe": designs.recipes((mechanism,), quick=settings.quick).get(label, "")}
     for name, surface in sold.items():
-        found = played(settings, surface, mechanism)
+        found = played(settings, surface, designs, mechanism)
         resampled[name] = bootstrapped(found, settings.resamples, settings.seed)
-        yield from point_rows(settings, found, resampled[name], {"mechanism": mechanism, "surface": name})
-        yield from step_rows(settings, resampled[name], {"mechanism": mechanism, "surface": name})
+        yield from point_rows(settings, found, resampled[name], key | {"surface": name})
+        yield from step_rows(settings, resampled[name], key | {"surface": name})
     one, other = resampled.values()
     for replicate in REPLICATES:
-        yield from equal_rows(one, other, {"mechanism": mechanism, "replicate": replicate})
+        yield from equal_rows(one, other, key | {"replicate": replicate})
 
 
-def designed_at(settings: FrontierSettings, surface: ResponseSurface, mechanism: str, weight: float) -> Mechanism:
-    """Return the mechanism, designed on replicate A."""
-    if mechanism == OPTIMUM:
-        return VirtualWelfareMaximizer(surface, PRIOR, weight)
-    return train_affine_maximizer(surface, PRIOR, weight, steps=settings.steps, seed=settings.seed)
-
-
-def played(settings: FrontierSettings, surface: ResponseSurface, mechanism: str) -> Played:
-    """Clear the same profiles at every weight."""
+def played(settings: FrontierSettings, surface: ResponseSurface, designs: Designs, mechanism: str) -> Played:
+    """Clear the same profiles at every weight; the mechanism is designed on replicate A."""
     profiles = draw_profiles(surface, PRIOR, settings.draws, settings.seed)
-    outcomes = [designed_at(settings, surface, mechanism, w)(*profiles) for w in settings.user_weights]
+    assert profiles.context is not None  # what is measured has contexts
+    problems = [Problem(surface, PRIOR, w, settings.seed, settings.quick) for w in settings.user_weights]
+    outcomes = [designs.of(mechanism, problem)(*profiles) for problem in problems]
     views = [surface.replicate(name) for name in REPLICATES]
     value = [[metrics.welfare(o, view, *profiles).numpy() for o in outcomes] for view in views]
     ends = torch.cat([o.allocation.flatten(1) for o in outcomes])

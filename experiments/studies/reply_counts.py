@@ -12,15 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
-from auctionsim.comparison import largest_bid
 from auctionsim.experiments.figures.reply_counts import draw
+from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs, scored
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.thinning import measured_counts, thinned
+from auctionsim.experiments.tables.mechanisms import recipe_sentence
 from auctionsim.experiments.tables.reply_counts import section
-from auctionsim.experiments.tables.scoring import best_objective, drawn_truth, pooled, rivals, scored
-from auctionsim.mechanisms import Mechanism
-from auctionsim.priors import Priors, parse_priors
+from auctionsim.mechanisms.table import Problem
+from auctionsim.priors import parse_priors
+from auctionsim.scoring import ScoringSettings, case_of, pooled
 from auctionsim.substrates import ResponseSurface
+
+DESIGNED = COMPARED[:4]  # without pay-as-bid, which is no design of anything
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,7 @@ class ReplyCountSettings:
         profiles: Truthful profiles for the means.
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried for each, where regret is searched.
-        entries: Of the menus.
-        menu_steps: Of their training.
-        menu_batch: Profiles a step of it.
-        affine_steps: Of the affine maximizer's training; it starts near its end.
+        quick: Whether learned mechanisms are trained by the quick recipe.
     """
 
     surface: str
@@ -57,10 +57,7 @@ class ReplyCountSettings:
     profiles: int = 2048
     regret_draws: int = 256
     regret_budget: int = 448
-    entries: int = 6
-    menu_steps: int = 100
-    menu_batch: int = 512
-    affine_steps: int = 20
+    quick: bool = True
 
     def __post_init__(self) -> None:
         if not self.features or not self.counts or min(self.counts) < 1 or self.draws < 2:
@@ -82,7 +79,13 @@ class ReplyCounts(NamedTuple):
     section: Section
 
 
-def main(settings: ReplyCountSettings, surface: ResponseSurface, command: str, console: Console) -> ReplyCounts:
+def main(
+    settings: ReplyCountSettings,
+    surface: ResponseSurface,
+    command: str,
+    console: Console,
+    designs: Designs = UNKEPT,
+) -> ReplyCounts:
     """Thin out replicate A, design on it, deploy on B, draw, and write table and section.
 
     Args:
@@ -90,6 +93,7 @@ def main(settings: ReplyCountSettings, surface: ResponseSurface, command: str, c
         surface: Every feature.
         command: What the user typed, for run.json.
         console: Told how far it is.
+        designs: Makes the mechanisms.
     Raises:
         ValueError: A feature that was not measured, or whose n is not the same in all cells; counts that are not whole.
     """
@@ -101,7 +105,7 @@ def main(settings: ReplyCountSettings, surface: ResponseSurface, command: str, c
     for feature, some in counts.items():
         for count in some:
             console.print(f"{feature}: {count} samples a cell", soft_wrap=True)
-            rows += run.part(f"{feature} {count}", partial(count_rows, settings, surface, feature, count))
+            rows += run.part(f"{feature} {count}", partial(count_rows, settings, surface, feature, count, designs))
     draw(rows, settings.folder / FIGURE)
     said = section(opening(settings), settings.surface, rows, {FIGURE: CAPTION})
     run.finish({"reply_counts": rows}, said, command=command, console=console)
@@ -115,44 +119,31 @@ CAPTION = (
 )
 
 
-def count_rows(settings: ReplyCountSettings, surface: ResponseSurface, feature: str, count: int) -> list[Row]:
+def count_rows(
+    settings: ReplyCountSettings, surface: ResponseSurface, feature: str, count: int, designs: Designs = UNKEPT
+) -> list[Row]:
     """Return a count's rows, a mechanism each; at the measured n there is one surface, A itself, and one draw."""
-    priors = parse_priors(settings.prior)
     most = measured_counts(surface, feature, ())[-1]
     place = surface.measured_features.index(feature)
     generator = np.random.default_rng([settings.seed, place, count])
     found: dict[str, list[Row]] = {}
     for draw_number in range(settings.draws if count < most else 1):
         sold = thinned(surface, feature, count, generator).sell(feature)
-        for mechanism, row in _draw_rows(settings, sold, priors, settings.seed + draw_number):
+        for mechanism, row in _draw_rows(settings, sold, designs, settings.seed + draw_number):
             found.setdefault(mechanism, []).append(row)
     known: Row = {"feature": feature, "count": count, "measured": most}
     return [known | {"mechanism": mechanism} | pooled(rows) for mechanism, rows in found.items()]
 
 
 def _draw_rows(
-    settings: ReplyCountSettings, sold: ResponseSurface, priors: Priors, seed: int
+    settings: ReplyCountSettings, sold: ResponseSurface, designs: Designs, seed: int
 ) -> Iterator[tuple[str, Row]]:
     """Yield every mechanism's numbers; a draw has profiles of its own, so that draws are independent."""
-    on_b = sold.replicate("B")
-    truth = drawn_truth(on_b, priors, settings.profiles, 1000 + seed, contexts=range(len(on_b.contexts)))
-    best = best_objective(on_b, priors, truth, settings.user_weight)
-    for name, mechanism in _designed(settings, sold.replicate("A"), priors, seed).items():
-        sizes = {"regret_draws": settings.regret_draws, "regret_budget": settings.regret_budget}
-        yield name, scored(mechanism, on_b, truth, settings.user_weight, best, **sizes, high=largest_bid(on_b, priors))
-
-
-def _designed(settings: ReplyCountSettings, view: ResponseSurface, priors: Priors, seed: int) -> dict[str, Mechanism]:
-    return rivals(
-        view,
-        priors,
-        settings.user_weight,
-        seed=seed,
-        entries=settings.entries,
-        menu_steps=settings.menu_steps,
-        menu_batch=settings.menu_batch,
-        affine_steps=settings.affine_steps,
-    )
+    priors = parse_priors(settings.prior)
+    sizes = ScoringSettings(settings.profiles, settings.regret_draws, settings.regret_budget)
+    case = case_of(sold.replicate("B"), priors, settings.user_weight, sizes, seed=1000 + seed)
+    problem = Problem(sold.replicate("A"), priors, settings.user_weight, seed, settings.quick)
+    yield from scored(designs.by_label(DESIGNED, problem), designs.recipes(DESIGNED, quick=settings.quick), case)
 
 
 def opening(settings: ReplyCountSettings) -> str:
@@ -164,5 +155,6 @@ def opening(settings: ReplyCountSettings) -> str:
         f"{settings.profiles:,} profiles a draw, {settings.regret_draws:,} of them for regret, the "
         "largest among bidders. The user's loss is as measured at every count. ± is one standard error over draws and "
         "profiles, not over what another B would pay. A share above 1 is no gain: on B these rules are neither "
-        "truthful nor individually rational; the IR violation is what they charge for exposure that is not there."
+        "truthful nor individually rational; the IR violation is what they charge for exposure that is not there. "
+        f"{recipe_sentence(quick=settings.quick)}"
     )

@@ -15,28 +15,21 @@ from auctionsim.brands import parse_brands
 from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.envs.live import packaged_surface
 from auctionsim.envs.settings import PRIOR, USER_WEIGHT
-from auctionsim.mechanisms import Mechanism, save_mechanism, train_affine_maximizer, train_menu
+from auctionsim.mechanisms import design, save_mechanism
 from auctionsim.substrates import ResponseSurface
 
 SEED = 0
+SHIPPED = ("menu", "affine")  # behind the neuron ids
 WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@3")  # surfaces that example replies are shown under
 DATA = Path(str(resources.files("auctionsim.data")))
 
 
-def trained(surface: ResponseSurface) -> dict[str, Mechanism]:
-    """Return the mechanisms behind the neuron ids, with the trainers' default settings."""
-    return {
-        "menu": train_menu(surface, PRIOR, USER_WEIGHT, seed=SEED),
-        "affine": train_affine_maximizer(surface, PRIOR, USER_WEIGHT, seed=SEED),
-    }
-
-
 def save_mechanisms(folder: Path) -> list[Path]:
-    """Train and write one file a mechanism: KIND.SURFACE.safetensors."""
-    paths = []
-    for kind, mechanism in trained(packaged_surface()).items():
-        paths.append(folder / f"{kind}.{DEFAULT_SURFACE}.safetensors")
-        save_mechanism(mechanism, paths[-1])
+    """Train by the full recipes and write one file a mechanism: NAME.SURFACE.safetensors."""
+    paths, surface = [], packaged_surface()
+    for name in SHIPPED:
+        paths.append(folder / f"{name}.{DEFAULT_SURFACE}.safetensors")
+        save_mechanism(design(name, surface, PRIOR, USER_WEIGHT, seed=SEED), paths[-1])
     return paths
 
 

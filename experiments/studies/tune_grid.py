@@ -10,8 +10,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from auctionsim.comparison import compare, estimate
 from auctionsim.console import table_console
+from auctionsim.experiments.running.designs import UNKEPT
 from auctionsim.experiments.running.plan import defaults_of
 from auctionsim.experiments.running.run import Run, Section, markdown_table
 from auctionsim.experiments.running.tuning import (
@@ -26,9 +26,11 @@ from auctionsim.experiments.running.tuning import (
     run_study,
 )
 from auctionsim.experiments.tables.compare import flat
-from auctionsim.experiments.tables.mechanisms import KINDS, designed
+from auctionsim.mechanisms.table import Problem
 from auctionsim.priors import parse_priors, product
 from auctionsim.report.wording import estimate as written
+from auctionsim.scoring import ScoringSettings, compare, estimate
+from auctionsim.scoring.records import titled
 from auctionsim.substrates import ResponseSurface
 
 AXES = ("mechanism", "prior", "user_weight", "seed")
@@ -41,7 +43,7 @@ class GridSettings:
     Attributes:
         surface: Its name, for the claim and run.json.
         feature: What is sold.
-        mechanisms: Kinds that `designed` knows.
+        mechanisms: Names in the table of mechanisms.
         priors: Valuations, as `parse_priors` reads them.
         user_weights: λ, money per nat a token.
         seeds: Of the design and of the profiles, the same for every mechanism.
@@ -49,6 +51,7 @@ class GridSettings:
         draws: Profiles for the means.
         regret_draws: Profiles among them on which regret is looked for.
         regret_budget: Misreports for each and bidder.
+        quick: Whether learned mechanisms are trained by the quick recipe.
         cluster: Where trials run.
     """
 
@@ -62,6 +65,7 @@ class GridSettings:
     draws: int = 4096
     regret_draws: int = 128
     regret_budget: int = 512
+    quick: bool = False
     cluster: Cluster = field(default_factory=Cluster)
 
     @property
@@ -115,9 +119,7 @@ def _check(settings: GridSettings, sold: ResponseSurface) -> None:
         (settings.seeds, "seeds"),
     ):
         distinct(values, name)
-    unknown = [kind for kind in settings.mechanisms if kind not in KINDS]
-    if unknown:
-        raise ValueError(f"mechanism must be one of {', '.join(KINDS)}, got {unknown[0]!r}")
+    UNKEPT.refuse_unfit(settings.mechanisms, sold)
     if min(settings.user_weights) < 0 or min(settings.seeds) < 0:
         raise ValueError(f"user weights and seeds must be >= 0, got {settings.user_weights} and {settings.seeds}")
     for text in settings.priors:
@@ -150,17 +152,10 @@ def score(config: Mapping[str, Any], surface: ResponseSurface, settings: GridSet
     """
     priors = parse_priors(config["prior"])
     weight, seed = config["user_weight"], config["seed"]
-    rule = designed(config["mechanism"], surface, weight, priors, seed=seed)
-    rows = compare(
-        {config["mechanism"]: rule},
-        surface,
-        priors,
-        weight,
-        seed=seed,
-        draws=settings.draws,
-        regret_draws=settings.regret_draws,
-        regret_budget=settings.regret_budget,
-    )
+    mechanisms = UNKEPT.by_label((config["mechanism"],), Problem(surface, priors, weight, seed, settings.quick))
+    sizes = ScoringSettings(settings.draws, settings.regret_draws, settings.regret_budget)
+    recipes = UNKEPT.recipes((config["mechanism"],), quick=settings.quick)
+    rows = compare(mechanisms, surface, priors, weight, sizes, seed=seed, recipes=recipes)
     return {"surface": settings.surface, "feature": settings.feature, **flat(rows), **provenance(), FINISHED: True}
 
 
@@ -217,5 +212,10 @@ def _means(records: Sequence[Mapping[str, Any]], settings: GridSettings) -> Iter
         group = records[start : start + seeds]
         means = [estimate(torch.tensor([float(row[name]) for row in group], dtype=torch.float64)) for name in _SHOWN]
         first = group[0]
-        cells = (first["mechanism"], first["prior"], f"{first['user_weight']:g}", *map(written, means))
+        cells = (
+            titled(first["mechanism"], first["recipe"]),
+            first["prior"],
+            f"{first['user_weight']:g}",
+            *map(written, means),
+        )
         yield dict(zip(_HEADS, cells, strict=True))

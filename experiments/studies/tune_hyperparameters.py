@@ -17,7 +17,6 @@ from rich.table import Table
 
 from auctionsim.agents import AscentSettings, EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
-from auctionsim.comparison import compare
 from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
 from auctionsim.experiments.running.plan import FORMAT, Plan, as_format_2, defaults_of, identity
@@ -39,6 +38,7 @@ from auctionsim.kept import key_digest
 from auctionsim.mechanisms import Schedule, TrainingPoint, train_menu
 from auctionsim.mechanisms.menu_training import EVALUATIONS
 from auctionsim.priors import parse_priors, product
+from auctionsim.scoring import ScoringSettings, compare
 from auctionsim.substrates import ResponseSurface
 
 SPACES: dict[str, tuple[str, ...]] = {
@@ -252,9 +252,8 @@ def menu_score(
         surface,
         priors,
         settings.user_weight,
+        ScoringSettings(settings.draws, settings.regret_draws),
         seed=settings.seed,
-        draws=settings.draws,
-        regret_draws=min(settings.regret_draws, settings.draws),
     )
     last = {"objective": menu.history[-1].objective, "step": settings.steps, FINISHED: True}
     return {**last, "seed": settings.seed, **flat(rows), **provenance()}

@@ -8,6 +8,7 @@ import torch
 from auctionsim.experiments.running.run import Claim, Row, markdown_table
 from auctionsim.experiments.tables.mechanisms import MENU, PAY_AS_BID
 from auctionsim.metrics import Interval, mean_interval
+from auctionsim.scoring.records import titled
 
 QUANTITIES = ("revenue", "user_loss", "objective", "bidder_utility", "welfare")
 SMALL = 0.01  # of money: valuations reach 1
@@ -108,6 +109,12 @@ def prose(opening: str, plays: Sequence[Row], bidders: Sequence[Row]) -> str:
     return "\n\n".join(paragraphs)
 
 
+def named(rows: Sequence[Row], key: Row) -> str:
+    """Return a mechanism as tables show it, with its recipe."""
+    row = next(row for row in rows if row["mechanism"] == key["mechanism"])
+    return titled(row["mechanism"], row["recipe"])
+
+
 def bid_line(bidders: Sequence[Row], key: Row) -> dict[str, str]:
     names = {
         "bid / valuation": "bid_ratio",
@@ -115,13 +122,13 @@ def bid_line(bidders: Sequence[Row], key: Row) -> dict[str, str]:
         "of learned play": "exploitability_learned",
     }
     return {
-        "mechanism": str(key["mechanism"]),
+        "mechanism": named(bidders, key),
         **{said: str(bidders_over_seeds(bidders, name, key)) for said, name in names.items()},
     }
 
 
 def play_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
-    line = {"mechanism": str(key["mechanism"])}
+    line = {"mechanism": named(plays, key)}
     for quantity in QUANTITIES:
         truth, bid = (play_over_seeds(plays, play, quantity, key) for play in ("truth", "learned"))
         line[quantity.replace("_", " ")] = f"{truth.mean:.4f} → {bid.mean:.4f}"
@@ -132,7 +139,7 @@ def change_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
     changes = {f"change of {q.replace('_', ' ')}": play_over_seeds(plays, "change", q, key) for q in QUANTITIES}
     told, bid = (play_over_seeds(plays, play, "user_loss", {**key, "replicate": "B"}) for play in ("truth", "learned"))
     return {
-        "mechanism": str(key["mechanism"]),
+        "mechanism": named(plays, key),
         **{name: str(change) for name, change in changes.items()},
         "user loss on B": f"{told.mean:.4f} → {bid.mean:.4f}",
     }

@@ -6,12 +6,12 @@ from typing import Any
 from rich.table import Table
 
 from auctionsim.experiments.running.run import Claim, Section, markdown_table, quoted
-from auctionsim.experiments.tables.mechanisms import MENU
-from auctionsim.report.records import Estimate, MechanismRow, MenuOption
+from auctionsim.experiments.tables.mechanisms import MENU, VCG, recipe_sentence
+from auctionsim.report.records import MenuOption
 from auctionsim.report.wording import estimate as written
 from auctionsim.report.wording import number, percent, setting
+from auctionsim.scoring import MechanismRow, tidy
 
-VCG_ALONE = "VCG"
 FIGURES = {
     "trade_off.png": "Every mechanism over the user weight; A solid, B dashed (Fig. 5).",
     "menu.png": "What the menu offers each brand, at which price (Fig. 4); example replies are in the report.",
@@ -37,13 +37,14 @@ def comparison_section(
         feature: What is sold.
         prior: Valuations, as text.
     """
-    claim = menu_against_vcg(rows, surface)
+    claims = (menu_against_vcg(rows, surface),) if {MENU, VCG} <= {row.mechanism for row in rows} else ()
+    quick = any(row.recipe for row in rows)
     parts = [
         f"`{feature}` of `{surface}` is sold; valuations {prior}, truthful bids, mechanisms designed on replicate A; "
         f"means ± standard errors over {rows[0].revenue.n:,} profiles, regret over {rows[0].regret.n:,}. Regret is the "
         "largest among bidders; the optimum is the best that a mechanism can do on the same replicate in which truth "
         "is dominant and every type of the prior gets u ≥ 0 (a bid below the support is threatened), so that only a "
-        "rule with regret can be above it, under bids that it does not get."
+        f"rule with regret can be above it, under bids that it does not get. {recipe_sentence(quick=quick)}"
     ]
     for weight in dict.fromkeys(row.user_weight for row in rows):
         for replicate in ("A", "B"):
@@ -51,14 +52,14 @@ def comparison_section(
             where = "where they were designed" if replicate == "A" else "where other prompts and seeds pay"
             parts.append(f"User weight {weight:g}, replicate {replicate} ({where}):")
             parts.append(markdown_table([_line(row) for row in own]))
-    parts.append(claim.evidence)
+    parts += [claim.evidence for claim in claims]
     parts.append(f"“{reference}” ignores the user; the VCG beside it has the table's user weight.")
     for weight, options in menus.items():
         prompt = next((option.prompt for option in options if option.prompt), "")
         asked = f", with the model's reply to “{quoted(prompt)}”" if prompt else ""
         parts.append(f"The menu at user weight {weight:g}, rivals at null{asked}:")
         parts.append(markdown_table([_entry(option, bool(prompt)) for option in options]))
-    return Section(f"Mechanisms compared: {surface}, {feature}", "\n\n".join(parts), FIGURES, (claim,))
+    return Section(f"Mechanisms compared: {surface}, {feature}", "\n\n".join(parts), FIGURES, claims)
 
 
 def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
@@ -67,7 +68,7 @@ def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
     for weight in dict.fromkeys(row.user_weight for row in rows):
         menu, vcg = (
             next(r for r in rows if (r.mechanism, r.replicate, r.user_weight) == (name, "B", weight))
-            for name in (MENU, VCG_ALONE)
+            for name in (MENU, VCG)
         )
         error = ((menu.revenue.standard_error or 0.0) ** 2 + (vcg.revenue.standard_error or 0.0) ** 2) ** 0.5
         compared.append((weight, menu, vcg, menu.revenue.mean - vcg.revenue.mean > 2 * error))
@@ -96,11 +97,11 @@ def _entry(option: MenuOption, with_reply: bool) -> dict[str, str]:
 
 def _line(row: MechanismRow) -> dict[str, str]:
     return {
-        "mechanism": row.mechanism,
+        "mechanism": row.titled,
         "revenue": written(row.revenue),
-        "user loss": written(row.user_loss),
+        f"user loss ({row.loss}, {row.loss_unit})": written(row.user_loss),
         "objective": written(row.objective),
-        "of the optimum": percent(row.objective_share),
+        "of the optimum": percent(None if row.objective_share is None else row.objective_share.mean),
         "regret": f"{written(row.regret)} ({row.regret_is})",
         "IR violation": written(row.ir_violation),
         "objective, IR kept": number(row.objective_ir),
@@ -124,20 +125,6 @@ def menu_table(options: Sequence[MenuOption], title: str) -> Table:
     return table
 
 
-def tidy(rows: Sequence[MechanismRow]) -> list[dict[str, Any]]:
-    """Return one flat record a row: an estimate becomes its mean, its standard error and its number of draws."""
-    records = []
-    for row in rows:
-        record: dict[str, Any] = {}
-        for name, value in row._asdict().items():
-            if isinstance(value, Estimate):
-                record |= {name: value.mean, f"{name}_standard_error": value.standard_error, f"{name}_draws": value.n}
-            else:
-                record[name] = value
-        records.append(record)
-    return records
-
-
 def flat(rows: Sequence[MechanismRow]) -> dict[str, Any]:
     """Return both replicates' rows of one mechanism as one record; a number that there is not is NaN."""
     record: dict[str, Any] = {}
@@ -145,6 +132,9 @@ def flat(rows: Sequence[MechanismRow]) -> dict[str, Any]:
         replicate = row["replicate"]
         for name, value in row.items():
             if name in ("mechanism", "replicate", "user_weight"):
+                continue
+            if name in ("recipe", "loss", "loss_unit"):  # the same on both replicates
+                record[name] = value
                 continue
             base, mark, end = _split(name)
             record[f"{base}_{replicate}{mark}{end}"] = float("nan") if value is None else value

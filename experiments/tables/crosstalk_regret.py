@@ -5,8 +5,9 @@ from statistics import median
 
 from auctionsim.experiments.running.run import Claim, Row, Section, markdown_table, with_error
 from auctionsim.experiments.tables.crosstalk_share import RankCorrelation, rank_correlation
-from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, VCG
 from auctionsim.report.wording import NOTHING, percent
+from auctionsim.scoring.records import titled
 
 HOLDS, FAILS = 0.1, 0.5  # of the cases: the claim holds up to the first share, and does not from the second on
 WORST = 8
@@ -121,16 +122,17 @@ def _summary_line(rows: Sequence[Row], source: str, brands: int, weight: float) 
         return percent(median(known)) if as_percent else f"{median(known):.3f}"
 
     menus = [row for row in rows if row["mechanism"] == MENU]
+    menu, affine = (titled(name, menus[0]["recipe"]) for name in ("menu", "affine"))
     return {
         "source": f"`{source}`, {brands} brands",
         "user weight": f"{weight:g}",
         "sold in": f"{sum(row['is_sold'] for row in menus)} of {len(menus)}",
         "crosstalk": middle(MENU, "crosstalk"),
-        "menu: regret / revenue": middle(MENU, "regret_of_revenue", as_percent=True),
+        f"{menu}: regret / revenue": middle(MENU, "regret_of_revenue", as_percent=True),
         "IR violation / revenue": middle(MENU, "ir_violation_of_revenue", as_percent=True),
-        "menu: of the optimum": middle(MENU, "share", as_percent=True),
-        "affine": middle(AFFINE, "share", as_percent=True),
-        "VCG": middle("VCG", "share", as_percent=True),
+        f"{menu}: of the optimum": middle(MENU, "objective_share", as_percent=True),
+        f"{affine}": middle(AFFINE, "objective_share", as_percent=True),
+        "VCG": middle(VCG, "objective_share", as_percent=True),
     }
 
 
@@ -139,6 +141,7 @@ def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
         keys = ("source", "market", "user_weight")
         return next(r for r in rows if r["mechanism"] == mechanism and all(r[key] == row[key] for key in keys))
 
+    menu, affine = (titled(name, row["recipe"]) for name in ("menu", "affine"))
     return {
         "market": f"{row['market']} (`{row['source']}`)",
         "user weight": f"{row['user_weight']:g}",
@@ -148,9 +151,9 @@ def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
         "regret": f"{with_error(row['regret'], row['regret_standard_error'], 4)} ({row['regret_is']})",
         "regret / revenue": percent(row["regret_of_revenue"]),
         "IR violation": with_error(row["ir_violation"], row["ir_violation_standard_error"], 4),
-        "menu: of the optimum": percent(row["share"]),
-        "affine": percent(found(AFFINE)["share"]),
-        "VCG": percent(found("VCG")["share"]),
+        f"{menu}: of the optimum": percent(row["objective_share"]),
+        f"{affine}": percent(found(AFFINE)["objective_share"]),
+        "VCG": percent(found(VCG)["objective_share"]),
         "optimum": with_error(found(OPTIMUM)["objective"], found(OPTIMUM)["objective_standard_error"], 4),
     }
 
@@ -164,8 +167,8 @@ def _unsold(menus: Sequence[Row]) -> str:
 
 
 def _above_optimum(menus: Sequence[Row]) -> str:
-    known = [row for row in menus if row["share"] is not None]
-    over = [row for row in known if row["share_low"] > 1]
+    known = [row for row in menus if row["objective_share"] is not None]
+    over = [row for row in known if row["objective_share_low"] > 1]
     return (
         "Under truthful bids, which it does not earn, the menu's objective is above the optimum of honest mechanisms "
         f"by more than its interval in {len(over)} of {len(known)} cases."

@@ -9,34 +9,23 @@ import torch
 from torch import Tensor
 
 from auctionsim.agents.ppo import Running
-from auctionsim.comparison import best_single_setting, compare, estimate, trade_off
 from auctionsim.experiments.running.demo_settings import DemoSettings
+from auctionsim.experiments.running.designs import COMPARED, Designs
 from auctionsim.experiments.running.kept_stages import as_row, kept_stage, record_from
-from auctionsim.experiments.running.preparation import Stages, Tick, slug
+from auctionsim.experiments.running.preparation import Stages, Tick
 from auctionsim.experiments.running.run import Row, Run
-from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR, rival_mechanisms
+from auctionsim.experiments.tables.mechanisms import MENU, OPTIMUM, PAY_AS_BID, PRIOR
 from auctionsim.experiments.tables.menu_options import menu_options
 from auctionsim.language_models import LanguageModel
-from auctionsim.mechanisms import (
-    VCG,
-    Mechanism,
-    MenuAuction,
-    PayAsBid,
-    VirtualWelfareMaximizer,
-    load_mechanism,
-    save_mechanism,
-)
-from auctionsim.mechanisms.training import TrainingPoint
+from auctionsim.mechanisms import Mechanism, MenuAuction
+from auctionsim.mechanisms.table import Problem
+from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
-from auctionsim.report.records import (
-    Confirmation,
-    LearningPoint,
-    MechanismRow,
-    MenuOption,
-    ReplyPair,
-    TradeOffPoint,
-)
+from auctionsim.report.records import Confirmation, LearningPoint, MenuOption, ReplyPair
+from auctionsim.scoring import MechanismRow, TradeOffPoint, compare, estimate, trade_off
+from auctionsim.scoring.records import titled
+from auctionsim.scoring.single_settings import best_single_setting
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
@@ -64,7 +53,12 @@ class Carried(NamedTuple):
 
 
 def carry_out(
-    settings: DemoSettings, run: Run, surface: ResponseSurface, live: LanguageModelSubstrate, stages: Stages
+    settings: DemoSettings,
+    run: Run,
+    surface: ResponseSurface,
+    live: LanguageModelSubstrate,
+    designs: Designs,
+    stages: Stages,
 ) -> Carried:
     """Carry out what is not kept yet, and return all of it.
 
@@ -73,11 +67,12 @@ def carry_out(
         run: Keeps every stage, under all that they depend on.
         surface: As it was measured.
         live: The model on held-out prompts.
+        designs: Makes the mechanisms; what it learns is kept among the run's parts.
         stages: Shows bars, notes times.
     """
-    sold = surface.sell(settings.sold_feature)
+    sold, designs = surface.sell(settings.sold_feature), designs.kept_in(run.parts)
     confirmations, replies = _confirm(settings, run, surface, live, stages)
-    mechanisms = _designed(settings, run, sold, stages)
+    mechanisms = _designed(settings, run, sold, designs, stages)
     menu = mechanisms[MENU]
     assert isinstance(menu, MenuAuction)
     names = [brand.name for brand in settings.brands]
@@ -89,20 +84,26 @@ def carry_out(
         1,
         lambda _: [option._asdict() for option in menu_options(menu, sold, PRIOR, names, live)],
     )
+    recipes = designs.recipes(COMPARED, quick=settings.quick)
     rows = kept_stage(
         run,
         stages,
         "mechanisms and regret",
         "mechanisms",
         2 * len(mechanisms),
-        lambda tick: [as_row(row) for row in _compared(settings, sold, mechanisms, tick)],
+        lambda tick: [
+            as_row(row)
+            for row in compare(
+                mechanisms, sold, PRIOR, settings.user_weight, seed=settings.seed, recipes=recipes, progress=tick
+            )
+        ],
     )
     return Carried(
         replies=replies,
         confirmations=confirmations,
         menu=tuple(MenuOption(**row) for row in options),
         mechanisms=tuple(record_from(MechanismRow, row) for row in rows),
-        trade_off=_trade_off(settings, run, sold, stages),
+        trade_off=_trade_off(settings, run, sold, designs, stages),
         learning=_learn(settings, run, sold, mechanisms, stages),
         training=menu.history,
     )
@@ -198,52 +199,37 @@ def _nothing_found(brand: str, limit: float) -> Confirmation:
     return Confirmation(brand, None, None, None, None, None, None, limit, found=False)
 
 
-def _mechanisms(settings: DemoSettings, surface: ResponseSurface, user_weight: float) -> dict[str, Mechanism]:
-    return rival_mechanisms(
-        surface, user_weight, seed=settings.seed, entries=settings.menu_entries, steps=settings.menu_steps
-    )
-
-
-def _designed(settings: DemoSettings, run: Run, sold: ResponseSurface, stages: Stages) -> dict[str, Mechanism]:
-    """Return the mechanisms at the demo's user weight; the learned ones are kept in files beside the parts."""
-    files = {name: run.parts / f"{slug(name)}.safetensors" for name in (AFFINE, MENU)}
-    weight = settings.user_weight
+def _designed(
+    settings: DemoSettings, run: Run, sold: ResponseSurface, designs: Designs, stages: Stages
+) -> dict[str, Mechanism]:
+    """Return the mechanisms at the demo's user weight; the learned ones are kept beside the parts."""
+    problem = _problem(settings, sold, settings.user_weight)
 
     def learn(_: Tick) -> list[Row]:
-        made = _mechanisms(settings, sold, weight)
-        for name, path in files.items():
-            save_mechanism(made[name], path)
+        designs.by_label(COMPARED, problem)
         return []
 
     kept_stage(run, stages, "training the menu", "designed", 1, learn)
-    return {
-        OPTIMUM: VirtualWelfareMaximizer(sold, PRIOR, weight),
-        **{name: load_mechanism(path, sold) for name, path in files.items()},
-        "VCG": VCG(sold, weight),
-        PAY_AS_BID: PayAsBid(sold, weight),
-    }
+    return designs.by_label(COMPARED, problem)
 
 
-def _compared(
-    settings: DemoSettings, sold: ResponseSurface, mechanisms: dict[str, Mechanism], tick: Tick
-) -> list[MechanismRow]:
-    return compare(mechanisms, sold, PRIOR, settings.user_weight, seed=settings.seed, draws=4096, progress=tick)
+def _problem(settings: DemoSettings, sold: ResponseSurface, user_weight: float) -> Problem:
+    return Problem(sold.replicate("A"), PRIOR, user_weight, settings.seed, settings.quick)
 
 
-def _trade_off(settings: DemoSettings, run: Run, sold: ResponseSurface, stages: Stages) -> tuple[TradeOffPoint, ...]:
+def _trade_off(
+    settings: DemoSettings, run: Run, sold: ResponseSurface, designs: Designs, stages: Stages
+) -> tuple[TradeOffPoint, ...]:
     """Sweep the user weight, a weight kept at a time."""
     points: list[TradeOffPoint] = []
+    recipes = designs.recipes(COMPARED, quick=settings.quick)
     for weight in settings.user_weights:
 
         def swept(tick: Tick, weight: float = weight) -> list[Row]:
-            found = trade_off(
-                lambda surface_a, at: _mechanisms(settings, surface_a, at),
-                sold,
-                PRIOR,
-                (weight,),
-                seed=settings.seed,
-                progress=tick,
-            )
+            mechanisms = designs.by_label(COMPARED, _problem(settings, sold, weight))
+            shown = {titled(label, recipes.get(label, "")): rule for label, rule in mechanisms.items()}
+            found = trade_off(shown, sold, PRIOR, weight, seed=settings.seed)
+            tick()
             return [point._asdict() for point in found]
 
         rows = kept_stage(run, stages, f"trade-off, user weight {weight:g}", f"trade-off {weight!r}", 1, swept)

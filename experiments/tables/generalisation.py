@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from auctionsim.experiments.running.run import Row, Section, markdown_table, with_error
-from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.tables.scoring import NORMAL
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, VCG
 from auctionsim.report.wording import NOTHING, number, percent
+from auctionsim.scoring.pooling import NORMAL
+from auctionsim.scoring.records import titled
 
 EVERY = "all contexts"
 KNOWN, UNSEEN = "on A, this context among them", "on A's other contexts"
 NOISE = 2.0  # ratio of squared differences to squared errors up to which the errors are said to explain them
-MECHANISMS = (OPTIMUM, AFFINE, MENU, "VCG")
+MECHANISMS = (OPTIMUM, AFFINE, MENU, VCG)
 
 
 def section(opening: str, agree: Sequence[Row], deployed: Sequence[Row], figures: Mapping[str, str]) -> Section:
@@ -61,7 +62,7 @@ def lost_by_context(deployed: Sequence[Row]) -> list[str]:
     """Say, a mechanism, what not knowing the context costs: the verdict by the interval of the difference of shares."""
     sentences = []
     for mechanism in MECHANISMS:
-        rows = [row for row in deployed if row["mechanism"] == mechanism and row["share"] is not None]
+        rows = [row for row in deployed if row["mechanism"] == mechanism and row["objective_share"] is not None]
         seen, unseen = _by_context(rows, known=True), _by_context(rows, known=False)
         both = [context for context in unseen if context in seen]
         if not both:
@@ -69,10 +70,10 @@ def lost_by_context(deployed: Sequence[Row]) -> list[str]:
             continue
         worse = [context for context in both if _difference(unseen[context], seen[context])[1] < 0]
         better = [context for context in both if _difference(unseen[context], seen[context])[0] > 0]
-        kept = median(unseen[context]["share"] for context in both)
+        kept = median(unseen[context]["objective_share"] for context in both)
         sentences.append(
             f"{mechanism}: in a context that it never saw it keeps a median {percent(kept)} of that context's optimum "
-            f"on B (with it: {percent(median(seen[context]['share'] for context in both))}); the unseen design is "
+            f"on B (with it: {percent(median(seen[context]['objective_share'] for context in both))}); the unseen design is "
             f"worse by more than its interval in {len(worse)} of {len(both)} contexts, better in {len(better)}."
         )
     return sentences
@@ -80,8 +81,8 @@ def lost_by_context(deployed: Sequence[Row]) -> list[str]:
 
 def above_optimum(deployed: Sequence[Row]) -> str:
     """Say where a truthful objective is above the honest optimum, and whether participation is broken there."""
-    known = [row for row in deployed if row["share"] is not None]
-    over = [row for row in known if row["share_low"] > 1]
+    known = [row for row in deployed if row["objective_share"] is not None]
+    over = [row for row in known if row["objective_share_low"] > 1]
     broken = [row for row in over if row["ir_violation_low"] > 0]
     return (
         f"The share is above 1 by its interval in {len(over)} of {len(known)} rows, and in {len(broken)} of these the "
@@ -96,8 +97,8 @@ def _by_context(rows: Sequence[Row], *, known: bool) -> dict[str, Row]:
 
 def _difference(unseen: Row, seen: Row) -> tuple[float, float]:
     """Return the interval of the difference of two shares, their errors taken as independent."""
-    error = float((unseen["share_standard_error"] ** 2 + seen["share_standard_error"] ** 2) ** 0.5)
-    middle = float(unseen["share"] - seen["share"])
+    error = float((unseen["objective_share_standard_error"] ** 2 + seen["objective_share_standard_error"] ** 2) ** 0.5)
+    middle = float(unseen["objective_share"] - seen["objective_share"])
     return middle - NORMAL * error, middle + NORMAL * error
 
 
@@ -115,11 +116,15 @@ def _agreed(row: Row) -> dict[str, str]:
 
 
 def _said(row: Row) -> dict[str, str]:
-    share = NOTHING if row["share"] is None else with_error(row["share"], row["share_standard_error"], 2)
+    share = (
+        NOTHING
+        if row["objective_share"] is None
+        else with_error(row["objective_share"], row["objective_share_standard_error"], 2)
+    )
     return {
         "paid in": row["context"],
         "designed": row["designed"],
-        "mechanism": row["mechanism"],
+        "mechanism": titled(row["mechanism"], row["recipe"]),
         "objective": with_error(row["objective"], row["objective_standard_error"], 4),
         "of B's optimum": share,
         "regret": f"{with_error(row['regret'], row['regret_standard_error'], 4)} ({row['regret_is']})",

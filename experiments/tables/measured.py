@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from rich.table import Table
 
-from auctionsim.comparison import single_settings
 from auctionsim.neurons import BrandNeurons
+from auctionsim.scoring.single_settings import single_settings
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 

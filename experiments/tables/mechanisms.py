@@ -7,75 +7,23 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from auctionsim import metrics
-from auctionsim.comparison import draw_profiles, estimate, largest_bid
-from auctionsim.mechanisms import (
-    VCG,
-    Mechanism,
-    PayAsBid,
-    VirtualWelfareMaximizer,
-    train_affine_maximizer,
-    train_menu,
-)
+from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
+from auctionsim.mechanisms.table import entry
 from auctionsim.priors import Priors, Uniform
 from auctionsim.regret import RegretEstimate, ex_post_regret
-from auctionsim.report.records import Estimate, MechanismRow
+from auctionsim.scoring import Estimate, MechanismRow, draw_profiles, estimate, largest_bid
 from auctionsim.substrates import ResponseSurface
 
-OPTIMUM = "virtual welfare (optimal)"
-AFFINE = "affine maximizer"
-MENU = "menu (the paper's)"
-PAY_AS_BID = "pay as bid"
+OPTIMUM, AFFINE, MENU, VCG, PAY_AS_BID = (
+    entry(name).label for name in ("optimum", "affine", "menu", "vcg", "pay-as-bid")
+)
+"""Labels of mechanisms that tables single out."""
 PRIOR = Uniform(0.0, 1.0)
 
 
-def rival_mechanisms(
-    surface: ResponseSurface,
-    user_weight: float,
-    *,
-    seed: int,
-    priors: Priors = PRIOR,
-    entries: int = 6,
-    steps: int = 400,
-) -> dict[str, Mechanism]:
-    """Return the mechanisms that are compared, designed on the surface as it is viewed.
-
-    Args:
-        surface: Sells one feature.
-        user_weight: λ.
-        seed: Of what is learned.
-        priors: What valuations are drawn from.
-        entries: Of the menu.
-        steps: Of the menu's training.
-    """
-    return {
-        OPTIMUM: VirtualWelfareMaximizer(surface, priors, user_weight),
-        AFFINE: train_affine_maximizer(surface, priors, user_weight, steps=100, seed=seed),
-        MENU: train_menu(surface, priors, user_weight, entries=entries, steps=steps, seed=seed),
-        "VCG": VCG(surface, user_weight),
-        PAY_AS_BID: PayAsBid(surface, user_weight),
-    }
-
-
-KINDS = ("optimum", "menu", "affine", "vcg", "pay-as-bid")
-
-
-def designed(kind: str, surface: ResponseSurface, user_weight: float, priors: Priors, *, seed: int) -> Mechanism:
-    """Return one mechanism, designed on the surface as it is viewed.
-
-    Raises:
-        ValueError: Not one of `KINDS`.
-    """
-    if kind == "optimum":
-        return VirtualWelfareMaximizer(surface, priors, user_weight)
-    if kind == "menu":
-        return train_menu(surface, priors, user_weight, entries=6, steps=400, seed=seed)
-    if kind == "affine":
-        return train_affine_maximizer(surface, priors, user_weight, seed=seed)
-    if kind == "vcg":
-        return VCG(surface, user_weight)
-    if kind == "pay-as-bid":
-        return PayAsBid(surface, user_weight)
-    raise ValueError(f"mechanism must be one of {', '.join(KINDS)}, got {kind!r}")
+def recipe_sentence(*, quick: bool) -> str:
+    """Say by which recipe the learned mechanisms of a section were trained."""
+    return f"Learned mechanisms are trained by the {'quick' if quick else 'full'} recipe."
 
 
 def regret_table(
@@ -140,17 +88,18 @@ def comparison_tables(rows: Sequence[MechanismRow], title: str) -> tuple[Table, 
     """Return one user weight's mechanisms, each on both replicates: what they bring, and what they keep of promises."""
     first = ("mechanism", "on")
     brings, keeps = Table(*first, title=title), Table(*first, title=f"{title}: truth and participation")
-    for name in ("revenue", "bidder utility", "user loss", "welfare", "objective", "% of optimum"):
+    losses = dict.fromkeys(f"user loss ({row.loss}, {row.loss_unit})" for row in rows)
+    for name in ("revenue", "bidder utility", " / ".join(losses), "welfare", "objective", "% of optimum"):
         brings.add_column(name, justify="right")
     for name in ("regret", "is", "IR violation", "participation gain", "objective, IR kept", "under best responses"):
         keeps.add_column(name, justify="right")
     for row in rows:
-        share = "–" if row.objective_share is None else f"{100 * row.objective_share:.1f}"
+        share = "–" if row.objective_share is None else f"{100 * row.objective_share.mean:.1f}"
         means = (row.revenue, row.bidder_utility, row.user_loss, row.welfare, row.objective)
-        brings.add_row(row.mechanism, row.replicate, *map(_shown, means), share)
+        brings.add_row(row.titled, row.replicate, *map(_shown, means), share)
         corrected = ("–" if x is None else f"{x:.4f}" for x in (row.objective_ir, row.objective_best_response))
         safety = (_shown(row.regret), row.regret_is, _shown(row.ir_violation), _shown(row.participation_gain))
-        keeps.add_row(row.mechanism, row.replicate, *safety, *corrected)
+        keeps.add_row(row.titled, row.replicate, *safety, *corrected)
     return brings, keeps
 
 

@@ -5,12 +5,13 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from auctionsim.experiments.running.run import Claim, Row, markdown_table, with_error
-from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID
+from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID, VCG
+from auctionsim.scoring.records import titled
 from auctionsim.substrates.measurements import REPLICATES
 
 ITEMS = ("one item, Myerson", "one item, second price")
 CLEAR = 2.0  # standard errors from which on a change over n has a direction
-MECHANISMS = (OPTIMUM, AFFINE, MENU, "VCG", PAY_AS_BID)
+MECHANISMS = (OPTIMUM, AFFINE, MENU, VCG, PAY_AS_BID)
 NUMBERS = ("revenue", "user_loss", "objective", "objective_share", "bidder_utility", "regret", "ir_violation")
 
 
@@ -45,7 +46,7 @@ def menu_verdict(rows: Sequence[Row]) -> str:
 def rival_of(rows: Sequence[Row], menu: Row) -> Row:
     """Return VCG's row in the same market, on the same replicate, at the same weight."""
     same = ("n", "market", "user_weight", "replicate")
-    return next(row for row in rows if row["mechanism"] == "VCG" and all(row[name] == menu[name] for name in same))
+    return next(row for row in rows if row["mechanism"] == VCG and all(row[name] == menu[name] for name in same))
 
 
 def played_best(row: Row) -> float:
@@ -96,7 +97,8 @@ def prose(opening: str, sizes: Sequence[int], means: Sequence[Row], seconds: Seq
 def mean_lines(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Iterator[dict[str, str]]:
     for n in sizes:
         for name in MECHANISMS:
-            line = {"mechanism": name, "bidders": str(n)}
+            shown = next((row for row in means if row["mechanism"] == name), {"recipe": ""})
+            line = {"mechanism": titled(name, shown["recipe"]), "bidders": str(n)}
             for number in NUMBERS:
                 for replicate in REPLICATES if number == "objective_share" else ("A",):
                     key = {"user_weight": weight, "mechanism": name, "replicate": replicate, "number": number}
@@ -142,8 +144,8 @@ def findings(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Itera
 
 def second_lines(sizes: Sequence[int], seconds: Sequence[Row]) -> Iterator[dict[str, str]]:
     for name in (AFFINE, MENU):
-        line = {"mechanism": name}
+        made = [row for row in seconds if row["mechanism"] == name]
+        line = {"mechanism": titled(name, made[0]["recipe"])}
         for n in sizes:
-            own = [row["seconds"] for row in seconds if (row["mechanism"], row["n"]) == (name, n)]
-            line[f"{n} bidders"] = f"{statistics.fmean(own):.1f}"
+            line[f"{n} bidders"] = f"{statistics.fmean(row['seconds'] for row in made if row['n'] == n):.1f}"
         yield line

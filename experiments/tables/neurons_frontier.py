@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from auctionsim.experiments.running.run import Claim, Row, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import OPTIMUM
+from auctionsim.scoring.records import titled
 
 KINDS = ("revenue at equal user loss", "user loss at equal revenue")
 
@@ -84,7 +85,7 @@ def point_lines(points: Sequence[Row], mechanism: str) -> list[dict[str, str]]:
 def equal_lines(equal: Sequence[Row], kind: str) -> list[dict[str, str]]:
     return [
         {
-            "mechanism": row["mechanism"],
+            "mechanism": titled(row["mechanism"], row["recipe"]),
             "replicate": row["replicate"],
             kind.split(" at equal ")[1]: f"{row['level']:.3f}",
             "harm-aware": with_error(row["harm_aware"], row["harm_aware_standard_error"]),

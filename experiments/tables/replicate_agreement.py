@@ -46,7 +46,7 @@ def agreement(surface: ResponseSurface) -> Iterator[Row]:
 def _quantity(surface: ResponseSurface, replicate: str, quantity: str) -> Measurement:
     one = surface.replicates[replicate]
     if quantity == "user_loss":
-        return one.user_loss
+        return surface.charged_measurement(replicate)
     place = surface.measured_features.index(quantity)
     return Measurement(*(part[..., place] for part in one.features))
 

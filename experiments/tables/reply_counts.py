@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from auctionsim.experiments.running.run import Row, Section, markdown_table, with_error
 from auctionsim.experiments.running.thinning import SUBSAMPLED
-from auctionsim.experiments.tables.scoring import NORMAL
 from auctionsim.report.wording import NOTHING
+from auctionsim.scoring.pooling import NORMAL
+from auctionsim.scoring.records import titled
 
 
 def section(opening: str, surface: str, rows: Sequence[Row], figures: Mapping[str, str]) -> Section:
@@ -25,14 +26,14 @@ def trend(rows: Sequence[Row]) -> str:
     """
     first, last = min(rows, key=lambda row: row["count"]), max(rows, key=lambda row: row["count"])
     words = []
-    for quantity in ("regret", "share"):
+    for quantity, word in (("regret", "regret"), ("objective_share", "share")):
         if first[quantity] is None or last[quantity] is None:
-            words.append(f"{quantity} is not defined (B's own optimum sells nothing)")
+            words.append(f"{word} is not defined (B's own optimum sells nothing)")
             continue
         change = last[quantity] - first[quantity]
         reach = NORMAL * (first[f"{quantity}_standard_error"] ** 2 + last[f"{quantity}_standard_error"] ** 2) ** 0.5
         verb = "falls" if change + reach < 0 else "rises" if change - reach > 0 else "is not told apart"
-        words.append(f"{quantity} {verb} ({first[quantity]:.4f} to {last[quantity]:.4f}, change ± {reach:.4f})")
+        words.append(f"{word} {verb} ({first[quantity]:.4f} to {last[quantity]:.4f}, change ± {reach:.4f})")
     return f"{first['mechanism']}, {first['count']} to {last['count']} samples: {'; '.join(words)}."
 
 
@@ -49,13 +50,13 @@ def _table(rows: Sequence[Row]) -> list[dict[str, str]]:
     return [
         {
             "samples a cell": str(row["count"]),
-            "mechanism": row["mechanism"],
+            "mechanism": titled(row["mechanism"], row["recipe"]),
             "deployed regret": f"{with_error(row['regret'], row['regret_standard_error'], 4)} ({row['regret_is']})",
             "IR violation": with_error(row["ir_violation"], row["ir_violation_standard_error"], 4),
             "objective on B": with_error(row["objective"], row["objective_standard_error"], 4),
             "of B's own optimum": NOTHING
-            if row["share"] is None
-            else with_error(row["share"], row["share_standard_error"], 2),
+            if row["objective_share"] is None
+            else with_error(row["objective_share"], row["objective_share_standard_error"], 2),
             "draws": str(row["runs"]),
         }
         for row in rows

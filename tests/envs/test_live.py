@@ -19,7 +19,7 @@ from auctionsim.gymnasium_ids import SETTING_OF_ID
 from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import Uniform
 from auctionsim.prompts import PromptSet
-from auctionsim.substrates import ResponseSurface, Selling
+from auctionsim.substrates import ResponseSurface, View
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.testing import fake_language_model
 
@@ -61,7 +61,7 @@ def quarter_of_the_bid(bids: Tensor, context: Tensor | None) -> Outcome:
 def options(live: Counted) -> dict[str, Any]:
     return {
         "mechanism": quarter_of_the_bid,
-        "substrate": Selling(live, "slot_probability"),
+        "substrate": View(live, ["slot_probability"]),
         "priors": Uniform(0, 1),
         "rounds": 3,
     }

@@ -130,7 +130,9 @@ env.step(numpy.full(1, .5, numpy.float32))
 @pytest.mark.parametrize(
     ("end", "code"), [("raise SystemError", 1), ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL)]
 )
-def test_a_process_that_ends_leaves_its_rows(end: str, code: int, tmp_path: Path) -> None:
+def test_a_process_that_ends_leaves_its_rows(
+    end: str, code: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """42 rows were played; a kill loses the 2 that were held back, less than a block."""
     path = tmp_path / "auctions.parquet"
     script = SCRIPT.format(end=end)
@@ -146,6 +148,7 @@ def test_a_process_that_ends_leaves_its_rows(end: str, code: int, tmp_path: Path
         with journal.open("ab") as file:
             file.write(b"\xff\xff\xff\xff\x40\x01")  # a block that was being written
         assert recover_auctions(path) == 40
+        assert ["breaks off in the middle" in record.getMessage() for record in caplog.records] == [True]
     rows = rows_of(path)
     assert [row["episode"] for row in rows] == [k // 8 for k in range(len(rows))]
     assert len(rows) == (40 if code < 0 else 42)

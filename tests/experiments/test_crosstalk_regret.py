@@ -16,7 +16,7 @@ from auctionsim.experiments.studies.crosstalk_regret import FIGURE, MarketRegret
 from auctionsim.experiments.tables.crosstalk_regret import strategy_proofness
 from auctionsim.experiments.tables.crosstalk_share import crosstalk, rank_correlation
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
-from auctionsim.experiments.tables.scoring import pooled, ratio
+from auctionsim.scoring import pooled, ratio
 from auctionsim.substrates import MeasuredList, Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())
@@ -57,9 +57,9 @@ def test_every_market_has_every_mechanism(run: tuple[Path, tuple[Row, ...]]) -> 
     measured = ["crosstalk", "revenue", "objective", "regret", "regret_low", "regret_high", "ir_violation", "n"]
     assert not table[measured].isna().any().any()
     sold = table[table.is_sold]
-    assert not sold["share"].isna().any()
+    assert not sold["objective_share"].isna().any()
     assert set(sold["user_weight"]) == {0.0}  # at 50 a nat nothing is worth its harm
-    assert table[~table.is_sold]["share"].isna().all()
+    assert table[~table.is_sold]["objective_share"].isna().all()
     honest = table[table.mechanism != MENU]
     assert (honest["regret"] == 0).all()
     assert (honest["ir_violation"] <= 1e-9).all()

@@ -107,7 +107,7 @@ def test_rows_are_whole_kept_and_the_same_anew(tmp_path: Path) -> None:
     assert len(table) == len(found.deployed) == (1 + 3 + 3) * 4
     assert set(table["mechanism"]) == {OPTIMUM, AFFINE, MENU, "VCG"}
     assert set(table["context"]) == {EVERY, *CONTEXTS}
-    assert not table[["objective", "regret", "regret_low", "ir_violation", "share", "n"]].isna().any().any()
+    assert not table[["objective", "regret", "regret_low", "ir_violation", "objective_share", "n"]].isna().any().any()
     assert len(pd.read_parquet(tmp_path / "agreement.parquet")) == 3 * 3
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("*.json")}
     assert main(settings, {"fake": surface}, "pytest", CONSOLE).deployed == found.deployed
@@ -138,8 +138,8 @@ def test_verdicts_follow_their_rules() -> None:
     assert "no standard error" in explained([row | {"ratio": None}])
 
     def deployed(known: float, unseen: float) -> list[Row]:
-        made: Row = {"mechanism": MENU, "context": "direct", "share_standard_error": 0.01}
-        return [made | {"designed": KNOWN, "share": known}, made | {"designed": UNSEEN, "share": unseen}]
+        made: Row = {"mechanism": MENU, "context": "direct", "objective_share_standard_error": 0.01}
+        return [made | {"designed": KNOWN, "objective_share": known}, made | {"designed": UNSEEN, "objective_share": unseen}]
 
     (told,) = [text for text in lost_by_context(deployed(0.9, 0.5)) if text.startswith(MENU)]
     assert "worse by more than its interval in 1 of 1 contexts, better in 0" in told
@@ -151,10 +151,10 @@ def test_verdicts_follow_their_rules() -> None:
 
 def test_shares_above_the_optimum_are_counted_with_what_they_break() -> None:
     rows: list[Row] = [
-        {"share": 1.2, "share_low": 1.1, "ir_violation_low": 0.01},
-        {"share": 1.2, "share_low": 1.1, "ir_violation_low": 0.0},
-        {"share": 1.02, "share_low": 0.9, "ir_violation_low": 0.01},
-        {"share": None, "share_low": None, "ir_violation_low": 0.01},
+        {"objective_share": 1.2, "objective_share_low": 1.1, "ir_violation_low": 0.01},
+        {"objective_share": 1.2, "objective_share_low": 1.1, "ir_violation_low": 0.0},
+        {"objective_share": 1.02, "objective_share_low": 0.9, "ir_violation_low": 0.01},
+        {"objective_share": None, "objective_share_low": None, "ir_violation_low": 0.01},
     ]
     assert "in 2 of 3 rows, and in 1 of these" in above_optimum(rows)
 

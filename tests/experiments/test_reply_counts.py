@@ -102,7 +102,7 @@ def test_all_samples_are_the_surface_itself_and_nothing_else_moves(feature: str,
     fewer = thinned(whole, feature, 1, np.random.default_rng(0))
     other = next(name for name in whole.measured_features if name != feature)
     assert torch.equal(read(fewer, other), read(whole, other))
-    assert torch.equal(fewer.replicates["A"].user_loss.mean, whole.replicates["A"].user_loss.mean)
+    assert torch.equal(fewer.replicates["A"].losses["kl"].mean, whole.replicates["A"].losses["kl"].mean)
     assert torch.equal(fewer.replicates["B"].features.mean, whole.replicates["B"].features.mean)
     assert not torch.equal(read(fewer, feature), read(whole, feature))
 
@@ -143,8 +143,8 @@ def test_rows_are_whole_kept_and_the_same_anew(tmp_path: Path) -> None:
 
 def test_the_trend_follows_its_rule() -> None:
     def row(count: int, regret: float, share: float | None) -> Row:
-        errors = {"regret_standard_error": 0.01, "share_standard_error": 0.01}
-        return {"mechanism": MENU, "count": count, "regret": regret, "share": share, **errors}
+        errors = {"regret_standard_error": 0.01, "objective_share_standard_error": 0.01}
+        return {"mechanism": MENU, "count": count, "regret": regret, "objective_share": share, **errors}
 
     assert "regret falls" in trend([row(1, 0.2, 0.5), row(8, 0.1, 0.9)])
     assert "share rises" in trend([row(1, 0.2, 0.5), row(8, 0.1, 0.9)])

@@ -205,7 +205,7 @@ def of_substrates() -> dict[str, Target]:
     def surface(name: Any, values: Any, null: Any, bidders: Any, features: Any, contexts: Any, mean: Any) -> Any:
         replicates = fake_surface(1, (LeverGrid("a", (0.0, 1.0), 0.0),)).replicates
         a = replicates["A"]
-        part = a._replace(user_loss=Measurement(mean, *a.user_loss[1:]))
+        part = a._replace(losses={"kl": Measurement(mean, *a.losses["kl"][1:])})
         return ResponseSurface(
             grids=[LeverGrid(name, values, null)],
             num_bidders=bidders,
@@ -225,7 +225,7 @@ def of_substrates() -> dict[str, Target]:
             provenance=PROVENANCE,
         )
 
-    loss = fake_surface(1, (LeverGrid("a", (0.0, 1.0), 0.0),)).replicates["A"].user_loss.mean
+    loss = fake_surface(1, (LeverGrid("a", (0.0, 1.0), 0.0),)).replicates["A"].losses["kl"].mean
     return found | {
         "Items": target(then(Items, use_substrate), Count(2), Count(2)),
         "Positions": target(then(Positions, use_substrate), Count(2), [1.0, 0.5]),

@@ -5,12 +5,12 @@ import torch
 
 from auctionsim.mechanisms import Menu, MenuAuction
 from auctionsim.regret import deployed_regret, ex_post_regret
-from auctionsim.substrates import AskedOnce, QuadraticSubstrate, Substrate
+from auctionsim.substrates import AskedOnce, QuadraticSubstrate, Substrate, View
 from tests.substrates.test_language_model import LEVERS, LIVE
 
 
 def test_the_live_model_pays_a_menu_that_was_designed_elsewhere() -> None:
-    live = AskedOnce(LIVE, ("slot_probability",))
+    live = AskedOnce(View(LIVE, ["slot_probability"]))
     assert isinstance(live, Substrate)
 
     class Model(AskedOnce):
@@ -19,7 +19,7 @@ def test_the_live_model_pays_a_menu_that_was_designed_elsewhere() -> None:
         def exposure(self, allocation, context=None):
             return 2 * super().exposure(allocation, context)
 
-    believed = Model(LIVE, ("slot_probability",))
+    believed = Model(View(LIVE, ["slot_probability"]))
     levers = LEVERS[1:, :, :].transpose(0, 1).contiguous()  # bidder, entry, lever
     worth = believed.exposure(LEVERS)[:, :, 0].amax(0)
     menu = MenuAuction(believed, Menu(levers, (0.25 * worth).unsqueeze(1).expand(2, 2).contiguous()))
@@ -42,5 +42,5 @@ def test_memory_changes_no_number(generator: torch.Generator) -> None:
     assert once.asked <= 9
     weights = torch.rand(4, 2, 1, generator=generator)
     torch.testing.assert_close(once.maximise(weights, 1.0), place.maximise(weights, 1.0))
-    with pytest.raises(ValueError, match="features must be some of"):
-        AskedOnce(place, ("clicks",))
+    with pytest.raises(ValueError, match="features to sell must be some of"):
+        AskedOnce(View(place, ["clicks"]))

@@ -50,7 +50,7 @@ def fake_surface(num_brands: int = 2) -> ResponseSurface:
     def replicate() -> Replicate:
         own = strength / (1 + 0.5 * (strength.sum(1, keepdim=True) - strength))
         features = torch.stack([0.02 + 0.7 * own, 0.05 + 0.75 * own, 0.1 + 1.6 * own], 2)
-        return Replicate(measured(features, 48), measured(0.2 * strength.sum(1) ** 2, 32), {})
+        return Replicate(measured(features, 48), {"kl": measured(0.2 * strength.sum(1) ** 2, 32)}, {})
 
     return ResponseSurface(
         grids=GRIDS,

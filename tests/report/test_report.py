@@ -150,7 +150,7 @@ def test_figures_carry_every_cell_with_its_noise(full: Reader) -> None:
     assert error == pytest.approx(features.standard_error[cell].square().sum().sqrt().item() / 3, rel=1e-4)
     assert n == 3 * 48
     (trace,) = figures["user-loss"]["variants"]["A|slot_probability|loose"]
-    loss = surface.replicates["A"].user_loss
+    loss = surface.replicates["A"].losses["kl"]
     assert trace["z"][row][column] == pytest.approx(loss.mean[2, 1, 1, 2, 2].item(), rel=1e-4)
     assert trace["customdata"][row][column] == [pytest.approx(loss.standard_error[2, 1, 1, 2, 2].item(), rel=1e-4), 32]
 

@@ -58,7 +58,7 @@ def fake_replicates(
         hits = 0.1 + 1.5 * strength * (1 - 0.5 * strength) / (1 + rivals) + 0.05 * noise(n)
         return Replicate(
             measurement(torch.stack([slot, hits], 3)),
-            measurement(strength.sum(2).square() / 4 + 0.01 * noise()),
+            {"kl": measurement(strength.sum(2).square() / 4 + 0.01 * noise() * (strength.sum(2) > 0))},
             {"repetition_rate": measurement(strength.sum(2) / 8), "say_probability": measurement(0.9 * noise(n))},
         )
 

@@ -63,18 +63,24 @@ def test_it_is_a_substrate() -> None:
     assert LIVE.null_allocation(3, dtype=torch.float64).dtype == torch.float64
     outside = torch.tensor([[[33.0, 1.0], [0.0, 1.0]], [[0.0, 0.5], [0.0, 1.0]]]).double()
     assert LIVE.feasible(torch.cat([LEVERS, outside])).tolist() == [True, True, True, False, False]
-    with pytest.raises(NotImplementedError, match="measure a ResponseSurface"):
+    with pytest.raises(NotImplementedError, match="LanguageModelSubstrate has no exact argmax"):
         LIVE.maximise(torch.ones(1, 2, 3), 1.0)
 
 
+def observed(live: LanguageModelSubstrate, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return exposure and the only loss."""
+    observation = live.observe(allocation, context)
+    return observation.exposure, observation.losses["kl"]
+
+
 def test_observing_averages_prompts_and_contexts() -> None:
-    exposure, loss = LIVE.observe(LEVERS)
+    exposure, loss = observed(LIVE, LEVERS)
     assert exposure.shape == (3, 2, 4)
     assert exposure.dtype == loss.dtype == torch.float64
-    apart = [LIVE.observe(LEVERS, torch.full((3,), context)) for context in (0, 1)]
+    apart = [observed(LIVE, LEVERS, torch.full((3,), context)) for context in (0, 1)]
     torch.testing.assert_close(exposure, (apart[0][0] + apart[1][0]) / 2)
     torch.testing.assert_close(loss, (apart[0][1] + apart[1][1]) / 2)
-    mixed = LIVE.observe(LEVERS, torch.tensor([1, 0, 1]))
+    mixed = observed(LIVE, LEVERS, torch.tensor([1, 0, 1]))
     for row, context in enumerate((1, 0, 1)):
         torch.testing.assert_close(mixed[0][row], apart[context][0][row], rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(mixed[1][row], apart[context][1][row], rtol=1e-3, atol=1e-6)
@@ -86,7 +92,7 @@ def test_observing_averages_prompts_and_contexts() -> None:
 def test_one_batch_over_all_prompts_is_a_batch_a_prompt(positions: str) -> None:
     """The same numbers as `replies` and `scores` give prompt by prompt, to float32, however the batch is cut."""
     live = substrate(positions=positions)
-    exposure, loss = live.observe(LEVERS)
+    exposure, loss = observed(live, LEVERS)
     slow, slow_loss = torch.zeros(3, 2, 4, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     for context, prompts in enumerate(PROMPTS.prompts):
         for number, prompt in enumerate(prompts):
@@ -101,7 +107,7 @@ def test_one_batch_over_all_prompts_is_a_batch_a_prompt(positions: str) -> None:
     torch.testing.assert_close(loss, slow_loss, rtol=1e-3, atol=1e-6)
     assert loss[0] == 0
     for rows in (1, 7):  # one question a batch, or two
-        parts = substrate(positions=positions, rows=rows).observe(LEVERS)
+        parts = observed(substrate(positions=positions, rows=rows), LEVERS)
         torch.testing.assert_close(parts[0], exposure, rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(parts[1], loss, rtol=1e-3, atol=1e-6)
 
@@ -109,8 +115,8 @@ def test_one_batch_over_all_prompts_is_a_batch_a_prompt(positions: str) -> None:
 def test_without_leads_intent_is_no_feature_and_the_rest_is_the_same() -> None:
     without = substrate(leads=())
     assert without.features == ("slot_probability", "mention_probability", "hits")
-    exposure, loss = without.observe(LEVERS)
-    every, same_loss = LIVE.observe(LEVERS)
+    exposure, loss = observed(without, LEVERS)
+    every, same_loss = observed(LIVE, LEVERS)
     torch.testing.assert_close(exposure, every[..., :3], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(loss, same_loss, rtol=1e-4, atol=1e-6)
 
@@ -144,7 +150,7 @@ def test_the_null_loses_nothing_and_amplifying_does() -> None:
     assert (loss[1:] > 0.01).all()
     same = LEVERS[:1].repeat(3, 1, 1)
     same[1, 0, 1], same[2, 1, 0] = 4.0, 20.0  # no neurons, or a factor of 1
-    exposure, none = LIVE.observe(same)
+    exposure, none = observed(LIVE, same)
     assert (none == 0).all()
     assert (exposure == exposure[0]).all()
 

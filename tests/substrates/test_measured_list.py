@@ -10,7 +10,7 @@ from measured_fakes import CONTEXTS, FEATURES, LEVERS, PROVENANCE, fake_list, fa
 from torch import Tensor
 
 from auctionsim.mechanisms import VCG
-from auctionsim.substrates import FiniteSubstrate, Lever, MeasuredList
+from auctionsim.substrates import Lever, MeasuredList, is_finite
 
 LIST = fake_list()
 LISTED = listed_allocations()
@@ -23,7 +23,7 @@ def test_listed_allocations_give_what_was_measured(dtype: torch.dtype) -> None:
         for k in range(len(CONTEXTS)):
             context = torch.full((len(LISTED),), k)
             assert torch.equal(view.exposure(LISTED.to(dtype), context), measured.features.mean[k].to(dtype))
-            assert torch.equal(view.user_loss(LISTED.to(dtype), context), measured.user_loss.mean[k].to(dtype))
+            assert torch.equal(view.user_loss(LISTED.to(dtype), context), measured.losses["kl"].mean[k].to(dtype))
             noise = view.standard_error(LISTED, context)
             torch.testing.assert_close(noise.exposure, measured.features.standard_error[k])
         torch.testing.assert_close(view.exposure(LISTED), measured.features.mean.mean(0))
@@ -74,7 +74,7 @@ def test_maximise_finds_the_best_of_the_list(seed: int, user_weight: float) -> N
 
 
 def test_views_equality_and_proofs() -> None:
-    assert isinstance(LIST, FiniteSubstrate)
+    assert is_finite(LIST)
     sold = LIST.sell("hits").replicate("B")
     assert sold == fake_list().replicate("B").sell("hits")
     assert pickle.loads(pickle.dumps(sold)) == sold != LIST
@@ -112,8 +112,8 @@ def test_a_broken_list_is_refused(allocations: Tensor, levers: tuple[Lever, ...]
 
 def test_one_intervention_has_one_measurement() -> None:
     replicates = fake_replicates(LISTED, (len(LISTED),))
-    replicates["A"].user_loss.mean[1, 3] += 1  # entry 3 is the null in other words
-    with pytest.raises(ValueError, match=r"user_loss: mean differs .*allocation \(num_neurons 0, amplification 2; num"):
+    replicates["A"].losses["kl"].mean[1, 3] += 1  # entry 3 is the null in other words
+    with pytest.raises(ValueError, match=r"kl: mean differs .*allocation \(num_neurons 0, amplification 2; num"):
         MeasuredList(
             levers=LEVERS,
             allocations=LISTED,

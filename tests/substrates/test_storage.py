@@ -24,7 +24,7 @@ def test_round_trip_is_bit_for_bit(measured: ResponseSurface | MeasuredList, tmp
     assert again.table() == measured.table()
     for name, replicate in measured.replicates.items():
         other = again.replicates[name]
-        pairs = [(replicate.features, other.features), (replicate.user_loss, other.user_loss)]
+        pairs = [(replicate.features, other.features), (replicate.losses["kl"], other.losses["kl"])]
         pairs += [(item, other.diagnostics[key]) for key, item in replicate.diagnostics.items()]
         assert len(other.diagnostics) == 2
         for one, two in pairs:
@@ -85,13 +85,13 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_a_later_version_and_a_whole_file_without_its_arrays_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "later.safetensors"
     write_stored(path, Stored({}, {}), ResponseSurface.file_format, ResponseSurface.file_version + 1)
-    with pytest.raises(ValueError, match=r"later\.safetensors: is of version 2 .* up to 1: upgrade auctionsim"):
+    with pytest.raises(ValueError, match=r"later\.safetensors: is of version 3 .* up to 2: upgrade auctionsim"):
         ResponseSurface.load(path)
-    written = SMALL._stored()
+    written = SMALL._written[0]
     loss = {"A/user_loss/mean": written.arrays["A/user_loss/mean"][:, :1]}
     for contents, message in (
         (Stored({}, {}), "the record lacks 'grids'"),
-        (Stored(written.record, {}), "lacks the tensor 'A/features/mean'"),
+        (Stored(written.record, {}), "lacks the tensor 'A/user_loss/mean'"),
         (Stored(written.record, written.arrays | loss), r"A/user_loss/mean must be of shape \(3, 2"),
     ):
         write_stored(path, contents, ResponseSurface.file_format, ResponseSurface.file_version)

@@ -23,12 +23,12 @@ from torch import Tensor
 from auctionsim.data import packaged_names
 from auctionsim.mechanisms import VCG
 from auctionsim.substrates import (
-    FiniteSubstrate,
     LeverGrid,
     MeasuredList,
     Measurement,
     Replicate,
     ResponseSurface,
+    is_finite,
     is_separable,
     same_substrate,
 )
@@ -59,10 +59,10 @@ def test_nodes_are_reproduced_exactly(name: str, dtype: torch.dtype) -> None:
         context = torch.full((len(NODES),), k)
         exposure = view.exposure(NODES.to(dtype), context)
         assert torch.equal(exposure, measured.features.mean[k].reshape(-1, 2, 2).to(dtype))
-        assert torch.equal(view.user_loss(NODES.to(dtype), context), measured.user_loss.mean[k].flatten().to(dtype))
+        assert torch.equal(view.user_loss(NODES.to(dtype), context), measured.losses["kl"].mean[k].flatten().to(dtype))
     mean = measured.features.mean.mean(0).reshape(-1, 2, 2)
     torch.testing.assert_close(view.exposure(NODES), mean)
-    torch.testing.assert_close(view.user_loss(NODES), measured.user_loss.mean.mean(0).flatten())
+    torch.testing.assert_close(view.user_loss(NODES), measured.losses["kl"].mean.mean(0).flatten())
 
 
 @given(seed=seeds, axis=st.integers(0, 3))
@@ -100,7 +100,7 @@ def test_interpolation_is_the_weighted_sum_over_the_corners(num_bidders: int, ge
         for corner in itertools.product(*shares):
             place = (int(context[row]), *(k for k, _ in corner))
             weight = torch.tensor([t for _, t in corner]).double().prod()
-            loss += weight * surface.replicates["A"].user_loss.mean[place]
+            loss += weight * surface.replicates["A"].losses["kl"].mean[place]
             exposure += weight * surface.replicates["A"].features.mean[place]
         torch.testing.assert_close(surface.exposure(x, context)[row], exposure)
         torch.testing.assert_close(surface.user_loss(x, context)[row], torch.as_tensor(loss))
@@ -138,7 +138,7 @@ def finite_values(weights: Tensor, user_weight: float, context: Tensor | None) -
 def test_ties_go_to_the_first_and_the_null_first() -> None:
     nulls = SURFACE.null_allocation(3)
     assert torch.equal(SURFACE.maximise(torch.zeros(3, 2, 2), 0.0), nulls)
-    flat = ResponseSurface(**arguments(torch.ones_like))  # everything ties
+    flat = ResponseSurface(**arguments(torch.zeros_like))  # everything ties
     assert torch.equal(flat.maximise(torch.full((3, 2, 2), 0.5), 0.25), nulls)
     louder = arguments()
     for replicate in louder["replicates"].values():
@@ -241,7 +241,7 @@ def test_infinite_weights_are_refused(weights: Tensor) -> None:
 
 def test_standard_errors_add_up_over_independent_interventions() -> None:
     se = SURFACE.replicates["A"].features.standard_error
-    loss = SURFACE.replicates["A"].user_loss.standard_error
+    loss = SURFACE.replicates["A"].losses["kl"].standard_error
     context = torch.full((len(NODES),), 1)
     noise = SURFACE.standard_error(NODES, context)
     torch.testing.assert_close(noise.exposure, se[1].reshape(-1, 2, 2))
@@ -288,7 +288,7 @@ def test_unknown_views_are_refused() -> None:
 
 
 def test_it_is_a_substrate_on_which_vcg_is_honest_by_proof() -> None:
-    assert isinstance(SURFACE, FiniteSubstrate)
+    assert is_finite(SURFACE)
     assert not is_separable(SURFACE)
     assert is_separable(fake_surface(1))
     vcg = VCG(SURFACE, 0.3)
@@ -310,7 +310,7 @@ def arguments(change: Any = None, **others: Any) -> dict[str, Any]:
         replicates = {
             name: Replicate(
                 item.features._replace(mean=change(item.features.mean)),
-                item.user_loss._replace(mean=change(item.user_loss.mean)),
+                {name: loss._replace(mean=change(loss.mean)) for name, loss in item.losses.items()},
             )
             for name, item in replicates.items()
         }
@@ -329,7 +329,7 @@ def changed(part: str, place: tuple[int, ...], value: float, quantity: str = "fe
     """Return the constructor's arguments with one number of replicate B changed."""
     given = arguments()
     replicate = given["replicates"]["B"]
-    item = replicate.diagnostics.get(quantity) or getattr(replicate, quantity)
+    item = {**replicate.diagnostics, **replicate.losses, "features": replicate.features}[quantity]
     getattr(item, part)[place] = value
     return given
 
@@ -342,19 +342,28 @@ def changed(part: str, place: tuple[int, ...], value: float, quantity: str = "fe
             r"replicate B, features: the mean is missing or infinite: nan at context 'comparison', allocation "
             r"\(num_neurons 64, amplification 3; num_neurons 256, amplification 1.5\), bidder 0, hits$",
         ),
-        (changed("mean", (1, 1, 2, 2, 1, 0, 1), -0.5), r"features: must be >= 0, .*-0.5 at context 'comparison'"),
-        (changed("mean", (1, 1, 2, 2, 1, 0, 0), 1.5), r"\*_probability: 1.5 at .*, bidder 0, slot_probability"),
-        (changed("mean", (1, 1, 2, 2, 1), -0.5, "user_loss"), "user_loss: must be >= 0"),
-        (changed("mean", (1, 1, 2, 2, 1), torch.inf, "user_loss"), "user_loss: the mean is missing or infinite: inf"),
+        (
+            changed("mean", (1, 1, 2, 2, 1, 0, 1), -0.5),
+            r"must lie in \[0, 1\] or \[0, inf\]: -0.5 at .*'comparison'",
+        ),
+        (
+            changed("mean", (1, 1, 2, 2, 1, 0, 0), 1.5),
+            r"must lie in \[0, 1\] .*: 1.5 at .*, bidder 0, slot_probability",
+        ),
+        (changed("mean", (1, 1, 2, 2, 1), -0.5, "kl"), r"kl: must lie in \[0, inf\]"),
+        (changed("mean", (1, 1, 2, 2, 1), torch.inf, "kl"), "kl: the mean is missing or infinite: inf"),
         (changed("mean", (1, 1, 2, 2, 1), torch.nan, "repetition_rate"), "repetition_rate: the mean is missing"),
-        (changed("mean", (1, 1, 2, 2, 1, 1), 2.0, "say_probability"), "say_probability: must be .*2.0 at .*, bidder 1"),
+        (
+            changed("mean", (1, 1, 2, 2, 1, 1), 2.0, "say_probability"),
+            "say_probability: must .*2.0 at .*, bidder 1",
+        ),
         (changed("standard_error", (1, 1, 2, 2, 1, 0, 1), -1.0), "standard errors must be finite and >= 0"),
         (changed("n", (1, 1, 2, 2, 1, 0, 1), 0), "n must be >= 1"),
         (changed("mean", (0, 0, 2, 2, 2, 0, 0), 0.5), r"mean differs from the same intervention's"),
         (changed("n", (0, 0, 2, 2, 2, 0, 0), 99), r"n differs from the same .*: 99 at .*\(num_neurons 0, amplificat"),
         (
-            changed("mean", (0, 2, 0, 2, 2), 7.0, "user_loss"),
-            r"user_loss: mean differs .*num_neurons 256, amplification 1;",
+            changed("mean", (0, 2, 0, 2, 2), 7.0, "kl"),
+            r"kl: mean differs .*num_neurons 256, amplification 1;",
         ),
         (arguments(num_bidders=1), r"replicate A, features: mean must be a tensor of shape \(3, 3, 3, 1, 2\)"),
         (arguments(num_bidders=0), "num_bidders must be"),
@@ -385,15 +394,13 @@ def test_more_broken_measurements() -> None:
     bare = replicates["B"]._replace(diagnostics={})
     with pytest.raises(ValueError, match="must have the same diagnostics"):
         ResponseSurface(**arguments(replicates=replicates | {"B": bare}))
-    clash = replicates["A"]._replace(diagnostics={"hits": replicates["A"].user_loss})
-    with pytest.raises(ValueError, match="a diagnostic may not be called 'hits'"):
+    clash = replicates["A"]._replace(diagnostics={"hits": replicates["A"].losses["kl"]})
+    with pytest.raises(ValueError, match=r"must have different names, .* got 'hits' twice"):
         ResponseSurface(**arguments(replicates={"A": clash, "B": clash}))
-    loss = replicates["A"].user_loss
+    loss = replicates["A"].losses["kl"]
     for wrong in (loss._replace(n=loss.n.double()), Measurement(loss.n, loss.standard_error, loss.n)):
-        with pytest.raises(
-            TypeError, match=r"replicate A, user_loss: (n must be integers|mean must be floating point)"
-        ):
-            ResponseSurface(**arguments(replicates=replicates | {"A": replicates["A"]._replace(user_loss=wrong)}))
+        with pytest.raises(TypeError, match=r"replicate A, kl: (n must be integers|mean must be floating point)"):
+            ResponseSurface(**arguments(replicates=replicates | {"A": replicates["A"]._replace(losses={"kl": wrong})}))
 
 
 def test_the_caller_cannot_change_it_afterwards() -> None:
@@ -423,7 +430,7 @@ def test_table_has_every_number_once() -> None:
     assert len(rows) == 2 * 3 * 25 * (
         2 * 2 + 1 + 1 + 2
     )  # features per bidder, loss, one diagnostic plain, one per bidder
-    keys = [row[:-3] for row in rows]
+    keys = [row[:-4] for row in rows]
     assert len(set(keys)) == len(rows)
     wanted = [
         row
@@ -434,8 +441,9 @@ def test_table_has_every_number_once() -> None:
     ]
     features = SURFACE.replicates["B"].features
     assert len(wanted) == 1
-    assert wanted[0][-3:] == tuple(part[2, 1, 2, 0, 0, 1, 1].item() for part in features)
-    assert {row.bidder for row in rows if row.quantity in ("user_loss", "repetition_rate")} == {None}
+    assert wanted[0][-4:-1] == tuple(part[2, 1, 2, 0, 0, 1, 1].item() for part in features)
+    assert {(row.quantity, row.unit) for row in rows} >= {("kl", "nats a token"), ("hits", "hits a reply")}
+    assert {row.bidder for row in rows if row.quantity in ("kl", "repetition_rate")} == {None}
 
 
 def test_packaged_surfaces_load_and_unknown_ones_are_named() -> None:

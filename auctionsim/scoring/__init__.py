@@ -1,0 +1,28 @@
+"""What a mechanism brings, and what it leaves open: one scorer for every table, experiment and benchmark."""
+
+from auctionsim.scoring.comparison import compare, trade_off
+from auctionsim.scoring.pooling import pooled, ratio
+from auctionsim.scoring.profiles import Profiles, draw_profiles, largest_bid
+from auctionsim.scoring.records import Estimate, MechanismRow, TradeOffPoint, tidy
+from auctionsim.scoring.scorer import Case, ScoringSettings, case_of, estimate, objective, score, yardstick
+
+__all__ = [
+    "Case",
+    "Estimate",
+    "MechanismRow",
+    "Profiles",
+    "ScoringSettings",
+    "TradeOffPoint",
+    "case_of",
+    "compare",
+    "draw_profiles",
+    "estimate",
+    "largest_bid",
+    "objective",
+    "pooled",
+    "ratio",
+    "score",
+    "tidy",
+    "trade_off",
+    "yardstick",
+]

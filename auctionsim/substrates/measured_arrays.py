@@ -1,0 +1,99 @@
+"""A measurement as a file and a table have it: arrays by name, each intervention once, and a row a number."""
+
+import itertools
+from collections import namedtuple
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate, at_null
+from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
+
+MOST_NUMBERS = 1 << 25
+"""Means, errors and counts of a file, once spread over the cells: 256 MiB in 64 bits each."""
+OLD_LOSS = "user_loss"
+"""How files of version 1 call their only loss, which is `kl`."""
+
+
+def replicate_arrays(replicates: Mapping[str, Replicate], cells: Cells) -> dict[str, Tensor]:
+    """Name every array of the replicates, as files of version 2 do: replicate/quantity/part, each intervention once."""
+    arrays: dict[str, Tensor] = {}
+    for name, replicate in replicates.items():
+        items = {"features": replicate.features}
+        items |= {f"losses/{key}": item for key, item in replicate.losses.items()}
+        items |= {f"diagnostics/{key}": item for key, item in replicate.diagnostics.items()}
+        for key, item in items.items():
+            arrays |= {f"{name}/{key}/{part}": _distinct(array, cells) for part, array in item._asdict().items()}
+    return arrays
+
+
+def arrays_of_version_1(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the arrays as version 1 names them, which has one loss, `kl`, and calls it user_loss."""
+    return {name.replace(f"/losses/{DEFAULT_LOSS}/", f"/{OLD_LOSS}/"): array for name, array in arrays.items()}
+
+
+def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Replicate]:
+    """Collect the replicates from arrays that `replicate_arrays` or version 1 named.
+
+    Raises:
+        ValueError: One is not there, of another kind, or has another number of contexts or interventions; or spread
+            over the cells there are more than `MOST_NUMBERS`.
+    """
+    spread_out = sum(array.numel() for array in arrays.values()) * len(cells.canonical) // len(cells.distinct)
+    if spread_out > MOST_NUMBERS:
+        raise ValueError(f"holds {spread_out} numbers, spread over its cells; at most {MOST_NUMBERS} are read")
+    entries = torch.zeros_like(cells.canonical)
+    entries[cells.distinct] = torch.arange(len(cells.distinct))
+
+    def spread(name: str) -> Tensor:
+        if name not in arrays:
+            raise ValueError(f"lacks the tensor {name!r}")
+        array, wanted = arrays[name], (len(cells.contexts), len(cells.distinct))
+        if array.shape[:2] != wanted:
+            raise ValueError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
+        return array[:, entries[cells.canonical]].reshape(len(cells.contexts), *cells.shape, *array.shape[2:])
+
+    def item(name: str) -> Measurement:
+        return Measurement(*(spread(f"{name}/{part}") for part in Measurement._fields))
+
+    def items(start: str) -> dict[str, Measurement]:
+        keys = sorted({key[len(start) :].rpartition("/")[0] for key in arrays if key.startswith(start)})
+        return {key: item(start + key) for key in keys}
+
+    def replicate(name: str) -> Replicate:
+        losses = items(f"{name}/losses/") or {DEFAULT_LOSS: item(f"{name}/{OLD_LOSS}")}
+        return Replicate(item(f"{name}/features"), losses, items(f"{name}/diagnostics/"))
+
+    return {name: replicate(name) for name in REPLICATES}
+
+
+def measured_rows(cells: Cells, replicates: Mapping[str, Replicate], quantities: Mapping[str, Quantity]) -> list[Any]:
+    """Return one named tuple for every number measured on the distinct interventions; see `Measured.table`."""
+    settings = [f"{lever.name}_{bidder}" for bidder in range(cells.num_bidders) for lever in cells.levers]
+    columns = ["replicate", "context", *settings, "bidder", "quantity", "mean", "standard_error", "n", "unit"]
+    make_row: Any = namedtuple  # the columns are known at run time only
+    row = make_row("MeasuredRow", columns)
+    meaning = at_null(cells.allocations[cells.distinct], cells.levers).flatten(1).tolist()
+    rows = []
+    for name, replicate in replicates.items():
+        items = [(feature, _one(replicate.features, k)) for k, feature in enumerate(cells.features)]
+        items += [*replicate.losses.items(), *replicate.diagnostics.items()]
+        for quantity, item in items:
+            unit = quantities[quantity].unit
+            parts = [_distinct(array, cells) for array in item]
+            places = itertools.product(*map(range, parts[0].shape))
+            for place, *numbers in zip(places, *(part.flatten().tolist() for part in parts), strict=True):
+                context, entry, *rest = place
+                bidder = rest[0] if rest else None
+                rows.append(row(name, cells.contexts[context], *meaning[entry], bidder, quantity, *numbers, unit))
+    return rows
+
+
+def _distinct(array: Tensor, cells: Cells) -> Tensor:
+    return array.flatten(1, len(cells.shape))[:, cells.distinct]
+
+
+def _one(features: Measurement, feature: int) -> Measurement:
+    return Measurement(*(array[..., feature] for array in features))

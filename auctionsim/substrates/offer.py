@@ -1,0 +1,111 @@
+"""An offer: which features are sold, and which loss of the user is charged for."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from torch import Tensor
+
+from auctionsim.substrates.quantities import DEFAULT_LOSS
+
+Charge = str | Mapping[str, float]
+"""A loss by name, or weights over names: their sum, each loss times its weight."""
+_T = TypeVar("_T", bound=Tensor | float)
+
+
+class Offer:
+    """The features that are sold and the loss that is charged for.
+
+    The user's loss of an auction is one number: Σ weight · loss over the named losses. Losses of different units may be
+    added, as money is to be paid for the sum; its unit then says so.
+
+    Args:
+        features: Names of what is sold, in this order.
+        loss: The name of a loss, at weight 1, or positive weights by name.
+    Raises:
+        ValueError: No feature, one twice, no loss, or a weight that is not finite and > 0.
+    Example:
+        >>> Offer(("hits",), {"kl": 0.3, "length": 1}).loss_name
+        '0.3 kl + 1 length'
+    """
+
+    __slots__ = ("charges", "features")
+
+    features: tuple[str, ...]
+    charges: tuple[tuple[str, float], ...]
+
+    def __init__(self, features: Sequence[str], loss: Charge = DEFAULT_LOSS) -> None:
+        names = (features,) if isinstance(features, str) else tuple(features)
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"features to sell must be some of those there are, each once, got {names}")
+        weights = {loss: 1.0} if isinstance(loss, str) else dict(loss)
+        for name, weight in weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
+                raise ValueError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r}")
+        if not weights:
+            raise ValueError("an offer names one loss at least, got none")
+        object.__setattr__(self, "features", names)
+        object.__setattr__(self, "charges", tuple((name, float(weight)) for name, weight in sorted(weights.items())))
+
+    @property
+    def loss(self) -> Charge:
+        """The loss as it is named: a name, or weights by name."""
+        name, weight = self.charges[0]
+        return name if len(self.charges) == 1 and weight == 1 else dict(self.charges)
+
+    @property
+    def loss_name(self) -> str:
+        """The loss in words, for the head of a column."""
+        return _sum(self.charges, [name for name, _ in self.charges])
+
+    def loss_unit(self, units: Mapping[str, str]) -> str:
+        """Return the unit of the charged loss; a sum of different units says so.
+
+        Args:
+            units: By loss.
+        """
+        words = [units[name] for name, _ in self.charges]
+        if len(set(words)) == 1 and (len(words) > 1 or self.charges[0][1] == 1):
+            return words[0]
+        return _sum(self.charges, [f"({word})" for word in words])
+
+    def charge(self, losses: Mapping[str, _T]) -> _T:
+        """Return Σ weight · loss; a single loss at weight 1 is returned as it is."""
+        (name, weight), *more = self.charges
+        total = losses[name] if weight == 1 else weight * losses[name]
+        for name, weight in more:
+            total = total + weight * losses[name]
+        return total
+
+    def refuse_unknown(self, features: Sequence[str], losses: Sequence[str]) -> None:
+        """Refuse what there is not.
+
+        Raises:
+            ValueError: A feature or a loss that is none of these; names it and lists them.
+        """
+        if not set(self.features) <= set(features):
+            raise ValueError(f"features to sell must be some of {tuple(features)}, each once, got {self.features}")
+        unknown = [name for name, _ in self.charges if name not in losses]
+        if unknown:
+            raise ValueError(f"the loss must be one of {tuple(losses)}, or weights over them; got {unknown[0]!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"an Offer does not change: {name} is fixed")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Offer) and (self.features, self.charges) == (other.features, other.charges)
+
+    def __hash__(self) -> int:
+        return hash((self.features, self.charges))
+
+    def __repr__(self) -> str:
+        return f"Offer({self.features!r}, {self.loss!r})"
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], Charge]]:
+        return Offer, (self.features, self.loss)
+
+
+def _sum(charges: Sequence[tuple[str, float]], words: Sequence[str]) -> str:
+    if len(charges) == 1 and charges[0][1] == 1:
+        return words[0]
+    return " + ".join(f"{weight:g} {word}" for (_, weight), word in zip(charges, words, strict=True))

@@ -1,0 +1,375 @@
+"""The laws every prior is held to: a distribution of valuations ≥ 0, and the virtual value that belongs to it.
+
+A law is a function (claim, case) that raises `BrokenClaimError`; its first line is what it claims.
+"""
+
+import copy
+import math
+import pickle
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auctionsim.errors import BrokenClaimError
+from auctionsim.priors import Prior, product
+from auctionsim.priors.ironing import FLOOR
+from auctionsim.testing.sentences import money, vector
+
+SAMPLES = 20_000
+UNLIKELY = 1e-9  # how seldom honest samples may be taken for wrong ones
+CELLS = 1 << 13  # of the unit interval, for integrals
+BESIDE = 1e-6  # of the range: how far beside a value a density is looked at
+
+
+class Claim(NamedTuple):
+    """What is checked, and how exactly.
+
+    Attributes:
+        prior: What is checked.
+        tolerance: Share of the range of valuations, or of probability, that counts as rounding.
+    """
+
+    prior: Prior
+    tolerance: float
+
+    @property
+    def rounding(self) -> float:
+        """What counts as rounding of a valuation."""
+        return self.tolerance * max(self.prior.finite_high, 1e-300)
+
+
+class Case(NamedTuple):
+    """What is drawn.
+
+    Attributes:
+        levels: (point,) increasing, in [0, 1], float64.
+        outside: ≥ 0, in ranges of the support: how far below and above it is looked.
+        seed: Of the generators.
+        dtype: Of the valuations that are asked for.
+    """
+
+    levels: Tensor
+    outside: float
+    seed: int
+    dtype: torch.dtype
+
+
+def points(claim: Claim, case: Case) -> Tensor:
+    """Return valuations (point,) on the support and on both sides of it, increasing, ≥ 0, float64."""
+    low, high = claim.prior.low, claim.prior.finite_high
+    even = low + (high - low) * case.levels
+    beyond = even.new_tensor([low - case.outside * (high - low), low, high, high + case.outside * (high - low)])
+    likely = claim.prior.quantile(case.levels)
+    return torch.cat([even, likely, beyond]).clamp_min(0).sort().values
+
+
+def declared(claim: Claim, case: Case) -> None:
+    """Bounds are declared: 0 ≤ low ≤ support_low ≤ mean ≤ high, and finite_high is finite, and high where that is."""
+    del case
+    prior = claim.prior
+    low, start, mean, high, end = prior.low, prior.support_low, prior.mean, prior.high, prior.finite_high
+    if not (0 <= low <= start + claim.rounding and math.isfinite(low) and low < math.inf):
+        raise BrokenClaimError(f"the support starts at {money(start)}, below low = {money(low)}, or low is no bound")
+    if not (start - claim.rounding <= mean <= high and math.isfinite(mean)):
+        raise BrokenClaimError(f"the mean {money(mean)} does not lie in [{money(start)}, {high}]")
+    if not (math.isfinite(end) and start <= end + claim.rounding and end <= high):
+        raise BrokenClaimError(f"finite_high is {end}, with a support from {money(start)} to {high}")
+    if math.isfinite(high) and end != high:
+        raise BrokenClaimError(f"finite_high is {end}, high {high}: where high is finite they are one")
+
+
+def elementwise(claim: Claim, case: Case) -> None:
+    """Functions answer in the argument's shape and dtype, a number with float64, and leave their argument alone."""
+    prior, v = claim.prior, points(claim, case).to(case.dtype).view(1, -1)
+    calls: dict[str, tuple[Callable[..., Tensor], Tensor]] = {
+        "cdf": (prior.cdf, v),
+        "virtual_value": (prior.virtual_value, v),
+        "quantile": (prior.quantile, case.levels.to(case.dtype).view(1, -1)),
+    }
+    if prior.atoms is None:
+        calls["pdf"] = (prior.pdf, v)
+    for what, (call, argument) in calls.items():
+        kept = argument.clone()
+        answer = call(argument)
+        if answer.shape != argument.shape or answer.dtype != argument.dtype:
+            raise BrokenClaimError(f"{what} of {case.dtype} (1, {v.shape[1]}) is {answer.dtype} {tuple(answer.shape)}")
+        single = call(float(argument.flatten()[-1]))
+        if single.shape != () or single.dtype != torch.float64:
+            raise BrokenClaimError(f"{what} of a number is {single.dtype} {tuple(single.shape)}, not one float64")
+        if not torch.equal(kept, argument):
+            raise BrokenClaimError(f"{what} overwrites its argument {vector(kept)}")
+        again = call(argument)
+        answer.add_(1)
+        if not torch.equal(again, call(kept)):
+            raise BrokenClaimError(f"overwriting what {what} answered changes its next answer: memory is shared")
+
+
+def cdf(claim: Claim, case: Case) -> None:
+    """The cdf is nondecreasing, 0 below low and 1 from high on."""
+    v = points(claim, case)
+    reached = claim.prior.cdf(v)
+    if not bool(((reached >= 0) & (reached <= 1)).all()):
+        raise BrokenClaimError(f"the cdf at {vector(v)} is {vector(reached)}, not in [0, 1]")
+    falls = reached.diff() < -claim.tolerance
+    if bool(falls.any()):
+        k = int(falls.nonzero()[0])
+        raise BrokenClaimError(f"the cdf falls from {vector(reached[k])} to {vector(reached[k + 1])} at {vector(v[k])}")
+    below, above = v < claim.prior.low, v >= claim.prior.high
+    if bool((reached[below] != 0).any()) or bool((reached[above] != 1).any()):
+        raise BrokenClaimError(f"the cdf is not 0 below {claim.prior.low} or not 1 from {claim.prior.high} on")
+
+
+def density(claim: Claim, case: Case) -> None:
+    """The pdf is the cdf's slope, ≥ 0; at values with a probability of their own the cdf steps by it."""
+    if claim.prior.atoms is not None:
+        _steps(claim)
+        return
+    low, high = claim.prior.low, claim.prior.finite_high
+    step = BESIDE * (high - low)
+    v = claim.prior.quantile(case.levels * (1 - 1e-6)).clamp(low + step, max(low + step, high - step))
+    fine = v.unsqueeze(1) + step * torch.linspace(-1, 1, 17, dtype=torch.float64)
+    around = claim.prior.pdf(fine)
+    if not bool((around >= 0).all()):
+        raise BrokenClaimError(
+            f"the pdf at {vector(fine.flatten()[around.flatten().argmin()])} is {money(around.min())}"
+        )
+    slope = (claim.prior.cdf(fine[:, -1]) - claim.prior.cdf(fine[:, 0])) / (fine[:, -1] - fine[:, 0])
+    lost = 16 * torch.finfo(torch.float64).eps / step
+    room = 1e-3 * around.amax(1) + lost + claim.tolerance / max(high - low, 1e-300)
+    wrong = (slope < around.amin(1) - room) | (slope > around.amax(1) + room)
+    if bool(wrong.any()):
+        k = int(wrong.nonzero()[0])
+        raise BrokenClaimError(
+            f"the pdf at {vector(v[k])} is {vector(around[k, 8])}, the slope of the cdf {vector(slope[k])}"
+        )
+
+
+def quantile(claim: Claim, case: Case) -> None:
+    """The quantile is the smallest v with P(V ≤ v) ≥ q, and nondecreasing; levels outside [0, 1] are refused."""
+    q = case.levels
+    v = claim.prior.quantile(q)
+    if bool((v.diff() < 0).any()):
+        raise BrokenClaimError(f"the quantiles of {vector(q)} are {vector(v)}: they fall")
+    if not bool(((v >= claim.prior.low) & (v <= claim.prior.high)).all()):
+        raise BrokenClaimError(f"the quantiles {vector(v)} leave [{claim.prior.low}, {claim.prior.high}]")
+    room = max(claim.tolerance, 1e-12)
+    inner = v.isfinite()
+    reached = claim.prior.cdf(v[inner] + claim.rounding)
+    before = claim.prior.cdf((v[inner] - claim.rounding).clamp_min(-1.0))
+    early, late = reached < q[inner] - room, (before > q[inner] + room) & (v[inner] > claim.prior.low + claim.rounding)
+    for what, wrong in (("too small", early), ("too large", late)):
+        if bool(wrong.any()):
+            k = int(wrong.nonzero()[0])
+            level, value = q[inner][k], v[inner][k]
+            raise BrokenClaimError(
+                f"the quantile at {vector(level)} is {vector(value)}, {what}: the cdf there is "
+                f"{vector(claim.prior.cdf(value))}"
+            )
+    for wrong_level in (-0.1, 1.1):
+        try:
+            claim.prior.quantile(wrong_level)
+        except ValueError:
+            continue
+        raise BrokenClaimError(f"a quantile at {wrong_level} is answered instead of refused with a ValueError")
+
+
+def samples(claim: Claim, case: Case) -> None:
+    """Samples have the shape and dtype that are asked for, lie within the bounds, and are the generator's alone."""
+    prior, shape = claim.prior, (3, 1, 2)
+    kept = torch.get_rng_state(), np.random.get_state()[1].copy()
+    one, other = (torch.Generator().manual_seed(case.seed) for _ in range(2))
+    drawn, again = prior.sample(shape, one, case.dtype), prior.sample(shape, other, case.dtype)
+    if drawn.shape != shape or drawn.dtype != case.dtype:
+        raise BrokenClaimError(f"samples of shape {shape} in {case.dtype} are {drawn.dtype} {tuple(drawn.shape)}")
+    if not bool(((drawn.double() >= prior.low) & (drawn.double() <= prior.high)).all()) and not _is_narrow(claim, case):
+        raise BrokenClaimError(f"samples {vector(drawn)} leave [{prior.low}, {prior.high}]")
+    if not torch.equal(drawn, again):
+        raise BrokenClaimError(f"one seed gives {vector(drawn)} and then {vector(again)}")
+    if torch.equal(one.get_state(), torch.Generator().manual_seed(case.seed).get_state()):
+        raise BrokenClaimError("drawing does not move the generator on")
+    now = torch.get_rng_state(), np.random.get_state()[1]
+    if not torch.equal(kept[0], now[0]) or bool((kept[1] != now[1]).any()):
+        raise BrokenClaimError("drawing moves a global generator: it has to come from the one that is given")
+
+
+def samples_follow_cdf(claim: Claim, case: Case) -> None:
+    """Samples follow the cdf: sup |F̂ − F| of 20 000 is below what honest ones exceed once in 10⁹ times."""
+    drawn = claim.prior.sample((SAMPLES,), torch.Generator().manual_seed(case.seed), torch.float64).sort().values
+    most = math.sqrt(math.log(2 / UNLIKELY) / (2 * SAMPLES))  # Dvoretzky, Kiefer, Wolfowitz; Massart (1990)
+    at_most = torch.searchsorted(drawn, drawn, right=True) / SAMPLES
+    below = torch.searchsorted(drawn, drawn) / SAMPLES
+    just_below = torch.nextafter(drawn, torch.full_like(drawn, -math.inf))
+    for reached, share in ((claim.prior.cdf(drawn), at_most), (claim.prior.cdf(just_below), below)):
+        gap, k = (reached - share).abs().max(0)
+        if float(gap) > most:
+            raise BrokenClaimError(
+                f"of {SAMPLES} samples a share of {vector(share[k])} lies up to {vector(drawn[k])}, where the cdf is "
+                f"{vector(reached[k])}"
+            )
+
+
+def mean(claim: Claim, case: Case) -> None:
+    """The mean is the integral of the quantiles, between its lower and its upper sums."""
+    del case
+    tail = 1 - 0.5 ** torch.arange(14, 50, dtype=torch.float64)  # for a support without an end
+    levels = torch.cat([torch.linspace(0, 1 - 1 / CELLS, CELLS, dtype=torch.float64), tail])
+    v, width = claim.prior.quantile(levels), torch.cat([levels, levels.new_ones(1)]).diff()
+    ends = torch.cat([v[1:], v[-1:] if math.isinf(claim.prior.high) else v.new_tensor([claim.prior.high])])
+    low, high = float((v * width).sum()), float((ends * width).sum())
+    room = max(1e-9, claim.tolerance) * claim.prior.finite_high
+    if not low - room <= claim.prior.mean <= high + room:
+        raise BrokenClaimError(f"the mean is said to be {money(claim.prior.mean)}; it lies in [{low:.9g}, {high:.9g}]")
+
+
+def virtual_value(claim: Claim, case: Case) -> None:
+    """The virtual value is nondecreasing, at most v, v above the support; where nothing is ironed, v − (1 − F)/f."""
+    prior, v = claim.prior, points(claim, case)
+    phi = prior.virtual_value(v)
+    if bool(phi.isnan().any()) or bool((phi > v + claim.rounding).any()):
+        raise BrokenClaimError(
+            f"the virtual values of {vector(v)} are {vector(phi)}: above the valuation, or no number"
+        )
+    falls = phi.diff() < -claim.rounding
+    if bool(falls.any()):
+        k = int(falls.nonzero()[0])
+        raise BrokenClaimError(
+            f"the virtual value falls from {vector(phi[k])} to {vector(phi[k + 1])} at {vector(v[k])}"
+        )
+    above = v > prior.high
+    if bool(((phi - v).abs() > claim.rounding)[above].any()):
+        raise BrokenClaimError(f"above the support, at {vector(v[above][0])}, it is {vector(phi[above][0])}")
+    if prior.regular and prior.atoms is None:
+        inside = (v > prior.support_low) & (v < prior.finite_high) & (prior.pdf(v) > 1e-9)
+        raw = v - (1 - prior.cdf(v)) / prior.pdf(v)
+        far = inside & ((phi - raw).abs() > 1e-6 * prior.finite_high + 1e-6 * raw.abs())
+        if bool(far.any()):
+            raise BrokenClaimError(
+                f"it says that nothing is ironed, but at {vector(v[far][0])} the virtual value is "
+                f"{vector(phi[far][0])}, and v − (1 − F)/f is {vector(raw[far][0])}"
+            )
+
+
+def curve(claim: Claim, case: Case) -> None:
+    """The curve that rules use is the virtual value, within 2e-6 of the range where it is above −1/10 of it."""
+    prior, v = claim.prior, points(claim, case)
+    high = prior.finite_high
+    v = v[v <= high]  # beyond it no valuation is drawn
+    exact, used = prior.virtual_value(v), prior.curve.evaluate(v)
+    floored = exact.clamp_min(-FLOOR * high)
+    near = exact > -0.1 * high
+    room = torch.where(near, 1e-5 * high, 1e-3 * (high - floored))
+    smooth = _is_smooth(claim, v)
+    far = ((used - floored).abs() > room) & smooth
+    if bool(far.any()):
+        raise BrokenClaimError(f"at {vector(v[far][0])} the curve is {vector(used[far][0])}, φ {vector(exact[far][0])}")
+
+
+def monopoly_price(claim: Claim, case: Case) -> None:
+    """E[max(φ(V), 0)] is the revenue of the best posted price, and the monopoly price earns it: so is φ ironed."""
+    prior = claim.prior
+    middles = (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS
+    surplus = float(prior.virtual_value(prior.quantile(middles)).clamp_min(0).mean())
+    ladder = torch.cat([prior.quantile(middles), prior.quantile(case.levels).clamp_max(prior.finite_high)])
+    best = float(_posted(prior, ladder).max())
+    earned = float(_posted(prior, ladder.new_tensor([prior.monopoly_price]))[0])
+    room = max(4.0 / CELLS, claim.tolerance) * prior.finite_high
+    if abs(surplus - best) > room or earned < best - room:
+        raise BrokenClaimError(
+            f"E[max(φ, 0)] is {money(surplus)} and the monopoly price {money(prior.monopoly_price)} earns "
+            f"{money(earned)}, where the best posted price earns {money(best)}"
+        )
+
+
+def likeness(claim: Claim, case: Case) -> None:
+    """A copy and a pickled copy are equal, hash alike and draw alike; nothing else is equal to it."""
+    twins = {"deep copy": copy.deepcopy(claim.prior), "pickled copy": _pickled(claim.prior)}
+    for what, twin in twins.items():
+        if twin is None:
+            continue
+        if not (twin == claim.prior and claim.prior == twin and hash(twin) == hash(claim.prior)):
+            raise BrokenClaimError(f"a {what} of {claim.prior!r} is not equal to it, or has another hash")
+        if not torch.equal(twin.quantile(case.levels), claim.prior.quantile(case.levels)):
+            raise BrokenClaimError(f"a {what} of {claim.prior!r} has other quantiles")
+    if claim.prior == object() or claim.prior == _Shifted(claim.prior):
+        raise BrokenClaimError(f"{claim.prior!r} is equal to what is another prior")
+
+
+def independent(claim: Claim, case: Case) -> None:
+    """In a product every bidder and feature draws by itself, within a finite high, from one number in [0, 1] each."""
+    both = product(claim.prior, 3, 2)
+    if not bool(both.high.isfinite().all()):
+        raise BrokenClaimError(f"the product's high is {vector(both.high)}")
+    drawn = both.sample(4, torch.Generator().manual_seed(case.seed), case.dtype)
+    if drawn.shape != (4, 3, 2) or drawn.dtype != case.dtype:
+        raise BrokenClaimError(f"4 rows of 3 bidders × 2 features are {drawn.dtype} {tuple(drawn.shape)}")
+    levels = torch.rand(4, 3, 2, generator=torch.Generator().manual_seed(case.seed), dtype=torch.float64)
+    if not torch.equal(drawn, both.quantile(levels, case.dtype)):
+        raise BrokenClaimError("the product's samples are not the quantiles of one uniform number each")
+    mixed = product([claim.prior, _Shifted(claim.prior), claim.prior], 3, 2).quantile(levels, case.dtype)
+    if not torch.equal(mixed[:, [0, 2]], drawn[:, [0, 2]]):
+        raise BrokenClaimError("a bidder's valuations change with another bidder's prior")
+
+
+class _Shifted(Prior):
+    """Another prior than the given one, with all of its valuations moved up by 1."""
+
+    def __init__(self, inner: Prior) -> None:
+        super().__init__(inner.low + 1, inner.finite_high + 1, inner.mean + 1, ())
+        self.inner = inner
+
+    def _cdf(self, v: Tensor) -> Tensor:
+        return self.inner.cdf(v - 1)
+
+    def _pdf(self, v: Tensor) -> Tensor:
+        return self.inner.pdf(v - 1)
+
+    def _quantile(self, q: Tensor) -> Tensor:
+        return self.inner.quantile(q).clamp_max(self.inner.finite_high) + 1
+
+
+def _steps(claim: Claim) -> None:
+    atoms = claim.prior.atoms
+    assert atoms is not None
+    values, chances = atoms
+    if not bool((values.diff() > 0).all()) or not bool((chances > 0).all()) or abs(float(chances.sum()) - 1) > 1e-9:
+        raise BrokenClaimError(f"atoms {vector(values)} with {vector(chances)} do not increase, or do not sum to 1")
+    if not bool(((values >= claim.prior.low) & (values <= claim.prior.high)).all()):
+        raise BrokenClaimError(f"atoms {vector(values)} leave [{claim.prior.low}, {claim.prior.high}]")
+    below = claim.prior.cdf(torch.nextafter(values, torch.full_like(values, -math.inf)))
+    steps = claim.prior.cdf(values) - below
+    if not bool(((steps - chances).abs() <= max(claim.tolerance, 1e-12)).all()):
+        raise BrokenClaimError(
+            f"the cdf steps by {vector(steps)} at {vector(values)}, whose chances are {vector(chances)}"
+        )
+
+
+def _posted(prior: Prior, prices: Tensor) -> Tensor:
+    """Return p · P(V ≥ p)."""
+    below = prior.cdf(torch.nextafter(prices, torch.full_like(prices, -math.inf)))
+    return prices * (1 - below)
+
+
+def _is_smooth(claim: Claim, v: Tensor) -> Tensor:
+    """Tell where the virtual value does not jump: a curve may round the place of a jump."""
+    beside = 1e-6 * claim.prior.finite_high
+    low, high = claim.prior.virtual_value((v - beside).clamp_min(0)), claim.prior.virtual_value(v + beside)
+    return (high - low).abs() <= 1e-3 * claim.prior.finite_high
+
+
+def _is_narrow(claim: Claim, case: Case) -> bool:
+    """Tell whether no number of the dtype lies within the bounds."""
+    ends = torch.tensor([claim.prior.low, claim.prior.high], dtype=torch.float64)
+    near = ends.to(case.dtype).double()
+    return bool(near[0] == near[1])
+
+
+def _pickled(prior: Prior) -> Prior | None:
+    try:
+        data = pickle.dumps(prior)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return None
+    twin: Prior = pickle.loads(data)
+    return twin
