@@ -139,7 +139,10 @@ def test_verdicts_follow_their_rules() -> None:
 
     def deployed(known: float, unseen: float) -> list[Row]:
         made: Row = {"mechanism": MENU, "context": "direct", "objective_share_standard_error": 0.01}
-        return [made | {"designed": KNOWN, "objective_share": known}, made | {"designed": UNSEEN, "objective_share": unseen}]
+        return [
+            made | {"designed": KNOWN, "objective_share": known},
+            made | {"designed": UNSEEN, "objective_share": unseen},
+        ]
 
     (told,) = [text for text in lost_by_context(deployed(0.9, 0.5)) if text.startswith(MENU)]
     assert "worse by more than its interval in 1 of 1 contexts, better in 0" in told

@@ -12,7 +12,6 @@ import torch
 from auctionsim.brands import parse_brands
 from auctionsim.experiments.running.bidders import Arena, Training
 from auctionsim.experiments.running.demo_settings import DemoSettings
-from auctionsim.experiments.running.kept_stages import record_from
 from auctionsim.experiments.running.plan import defaults_of, identity, plan_of
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.run_folder import run_record
@@ -31,7 +30,6 @@ from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings
 from auctionsim.kept import differing
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons.frontier import FrontierSettings as FrontierGrid
-from auctionsim.report.records import MechanismRow
 from auctionsim.substrates import ResponseSurface
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "format_2"
@@ -39,58 +37,30 @@ DEFAULTS = Path(__file__).with_name("settings_defaults.json")
 VERSIONS = {"auctionsim": "0.1.0", "torch": "2", "transformers": "4", "numpy": "1"}
 HERE = Path("here")
 PAIR = parse_brands("Nike,Adidas")
-COMPARED = CompareSettings(
-    "running-shoes-2@3", "slot_probability", (0.0, 1.0), "uniform:0,1", HERE,
-    draws=16, regret_draws=2, regret_budget=8, entries=2, menu_steps=2, replies=False,
-)  # fmt: skip
+MAPPED = MapSettings("running-shoes-2@3", HERE, ("slot_probability",))
 OF_FORMAT_2: list[tuple[Any, str]] = [
-    (
-        CompareSettings("s", "hits", (0.0, 1.0), "uniform:0,1", HERE, draws=32, prompts_file=Path("p.json")),
-        "7d4235c7eee88e51",
-    ),
-    (
-        DemoSettings(
-            "shoes",
-            parse_brands("Nike,Coca-Cola|Coke"),
-            HERE,
-            measurement=MeasurementSettings((0.0, 8.0), (1.0, 2.0), samples=2),
-            menu_steps=9,
-        ),
-        "0e76aea2fe1a4aa7",
-    ),
-    (DemoSettings("shoes", PAIR, HERE), "f3e0815b52cc5e84"),
-    (GeneralisationSettings(HERE, seeds=(0,)), "e52c341a9b57bc69"),
-    (LearnedSettings("s", HERE, updates=7), "7858d04a23983ca6"),
-    (crosstalk_regret.MarketRegretSettings(HERE, draws=8), "9048b58959776264"),
-    (MoreBiddersSettings("a", HERE, seed=3), "7d4471b3717a7221"),
-    (neurons_frontier.FrontierSettings("a", "b", HERE, limits=(0.1,)), "57b7ec96fbd508ed"),
     (CompareMethodsSettings((("shoes", PAIR),), ("contrast",), HERE, samples=3), "2e0603edb2ff9bc8"),
-    (ReplyCountSettings("s", HERE, seed=2), "8470b9b41adbacc9"),
     (MapSettings("s", HERE, ("hits",)), "6efe83580f53f340"),
     (KeptMarkets(("a", "b"), HERE), "e142a44ae7e24e5c"),
-    (
-        GridSettings("s", "hits", ("vcg",), ("uniform:0,1",), (0.0,), (0, 1), HERE, cluster=Cluster(cpus=2)),
-        "d2fc712e208074b5",
-    ),
 ]
 """Settings, and what the last version of format 2 called their run on {"surface": "abc"} with `VERSIONS`."""
 
 
 @dataclass(frozen=True)
-class Added(CompareSettings):
+class Added(MapSettings):
     """What the settings may look like next: one more field, with a default."""
 
     added: str = "as before"
 
 
-Added.__name__ = "CompareSettings"
+Added.__name__ = "MapSettings"
 
 
 def kept(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of a kept folder, and the packages that made it."""
     place = folder / name
     shutil.copytree(FIXTURES / name, place)
-    versions = json.loads((FIXTURES / "compare" / "run.json").read_text())["versions"]
+    versions = json.loads((FIXTURES / "maps" / "run.json").read_text())["versions"]
     monkeypatch.setattr("auctionsim.experiments.running.run.package_versions", lambda: versions)
     monkeypatch.setattr(bidders_train, "package_versions", lambda: versions)
     return place
@@ -100,29 +70,26 @@ def refused() -> Any:
     raise AssertionError("this part was kept")
 
 
-@pytest.mark.parametrize("settings", [COMPARED, Added(**vars(COMPARED))], ids=["today", "with a field more"])
+@pytest.mark.parametrize("settings", [MAPPED, Added(**vars(MAPPED))], ids=["today", "with a field more"])
 def test_a_run_of_format_2_is_gone_on_from(
-    settings: CompareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: MapSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = kept("compare", tmp_path, monkeypatch)
+    folder = kept("maps", tmp_path, monkeypatch)
     inputs = {"surface": ResponseSurface.packaged("running-shoes-2@3").digest}
     run = Run(folder, replace(settings, folder=folder), inputs)
     assert run.is_finished
     run.begin("once more")
     assert run_record(folder)["finished"] is False
-    assert "comparison.csv" in run_record(folder)["files"], "its results are its own, and stay until they are replaced"
-    for weight in (0.0, 1.0):
-        rows = run.part(f"user weight {weight!r}", refused)
-        row = next(row for row in rows if row.pop("table") == "rows")
-        assert record_from(MechanismRow, row).user_weight == weight
-    assert not Run(folder, replace(settings, folder=folder, draws=17), inputs).parts.exists()
+    assert "cells.csv" in run_record(folder)["files"], "its results are its own, and stay until they are replaced"
+    assert run.part("numbers", refused) == [{"number": 7}]
+    assert not Run(folder, replace(settings, folder=folder, features=()), inputs).parts.exists()
 
 
 def test_a_field_that_is_used_makes_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = kept("compare", tmp_path, monkeypatch)
+    folder = kept("maps", tmp_path, monkeypatch)
     inputs = {"surface": ResponseSurface.packaged("running-shoes-2@3").digest}
-    assert not Run(folder, Added(**{**vars(COMPARED), "added": "other"}), inputs).is_finished
-    assert not Run(folder, COMPARED, {"surface": "another"}).is_finished
+    assert not Run(folder, Added(**{**vars(MAPPED), "added": "other"}), inputs).is_finished
+    assert not Run(folder, MAPPED, {"surface": "another"}).is_finished
 
 
 @pytest.mark.parametrize(("settings", "digest"), OF_FORMAT_2, ids=lambda value: type(value).__name__)
@@ -137,14 +104,14 @@ def test_every_record_finds_its_runs_of_format_2(settings: Any, digest: str) -> 
 
 
 def test_a_plan_is_of_what_decides_numbers() -> None:
-    plan = plan_of(COMPARED, {"surface": "abc"}, VERSIONS)
-    assert plan_of(replace(COMPARED, folder=Path("elsewhere")), {"surface": "abc"}, VERSIONS) == plan
-    assert plan_of(COMPARED, {"surface": "abc"}, {**VERSIONS, "auctionsim": "9"}).digest == plan.digest
+    plan = plan_of(MAPPED, {"surface": "abc"}, VERSIONS)
+    assert plan_of(replace(MAPPED, folder=Path("elsewhere")), {"surface": "abc"}, VERSIONS) == plan
+    assert plan_of(MAPPED, {"surface": "abc"}, {**VERSIONS, "auctionsim": "9"}).digest == plan.digest
     others = [
-        plan_of(COMPARED, {"surface": "abd"}, VERSIONS),
-        plan_of(COMPARED, {"surface": "abc"}, {**VERSIONS, "torch": "3"}),
-        plan_of(replace(COMPARED, seed=1), {"surface": "abc"}, VERSIONS),
-        plan_of(MapSettings("running-shoes-2@3", HERE), {"surface": "abc"}, VERSIONS),
+        plan_of(MAPPED, {"surface": "abd"}, VERSIONS),
+        plan_of(MAPPED, {"surface": "abc"}, {**VERSIONS, "torch": "3"}),
+        plan_of(replace(MAPPED, features=()), {"surface": "abc"}, VERSIONS),
+        plan_of(KeptMarkets((), HERE), {"surface": "abc"}, VERSIONS),
     ]
     assert len({plan.digest, *(other.digest for other in others)}) == 5
 
@@ -181,12 +148,20 @@ def test_a_claim_without_a_later_setting_is_the_same_claim(tmp_path: Path) -> No
         claim(tmp_path, {"seeds": [0, 1], "draws": 64, "later": 3}, {"draws": 32, "later": None})
 
 
+RECORDS = {
+    **{"Arena": Arena, "Cluster": Cluster, "Training": Training, "MeasurementSettings": MeasurementSettings},
+    **{"bidders study": LearnedSettings, "compare": CompareSettings, "demo": DemoSettings, "maps": MapSettings},
+    **{"crosstalk": CrosstalkSettings, "crosstalk kept": KeptMarkets, "tune grid": GridSettings},
+    **{"crosstalk regret": crosstalk_regret.MarketRegretSettings, "generalisation": GeneralisationSettings},
+    **{"more bidders": MoreBiddersSettings, "neurons compare": CompareMethodsSettings, "frontier's grid": FrontierGrid},
+    **{"neurons frontier": neurons_frontier.FrontierSettings, "reply counts": ReplyCountSettings},
+    **{"tune hyperparameters": TuningSettings},
+}
+"""Every record that a plan is made of; records inside them have defaults of their own."""
+
+
 def settings_defaults() -> dict[str, dict[str, Any]]:
-    """The defaults of every record that a plan is made of; records inside them have their own."""
-    records = {type(settings).__name__: type(settings) for settings, _ in OF_FORMAT_2}
-    others = (Arena, Cluster, CrosstalkSettings, MeasurementSettings, Training, TuningSettings)
-    records |= {"FrontierSettings of a grid": FrontierGrid, **{record.__name__: record for record in others}}
-    every = {name: defaults_of(record) for name, record in records.items()}
+    every = {name: defaults_of(record) for name, record in RECORDS.items()}
     return {name: {k: v for k, v in own.items() if not isinstance(v, dict)} for name, own in sorted(every.items())}
 
 
