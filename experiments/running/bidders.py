@@ -91,18 +91,18 @@ class Training:
     """How bidders learn.
 
     Attributes:
-        learner: One of `LEARNERS`.
+        learner: equilibrium, ppo (RLlib) or exponential-weights.
         seed: Of everything that is drawn.
-        iterations: Updates; None: the learner's own number.
+        iterations: Updates; none: the learner's own number.
         shared: PPO: all bidders share one policy.
-        exploiter: PPO: the one bidder that learns; the others are frozen at `rivals`.
+        exploiter: PPO: only this bidder learns, against frozen ones.
         rivals: PPO: one strategy a bidder for the frozen; None: truth.
         sees_context: Bids may depend on the public context, where the auction has contexts.
         rounds: PPO: rounds an episode.
         episodes: PPO: episodes that step together.
         steps: PPO: rounds an update.
-        env_runners: PPO: processes that sample.
-        address: PPO: of a Ray cluster.
+        env_runners: PPO: processes that sample, a CPU each.
+        address: PPO: a Ray cluster, such as auto or 10.0.0.1:6379.
     """
 
     learner: str = "equilibrium"

@@ -61,18 +61,18 @@ class TuningSettings:
             exploitability of what equilibrium learners learned is minimised.
         folder: Run folder.
         steps: Of a trial's training: menu steps, or updates of the bidders.
-        trials: How many.
+        trials: How many are tried.
         seed: Of every training, the profiles, and Optuna.
         surface: The menu's, its name.
         feature: What the menu sells.
         prior: Valuations of the menu's bidders.
-        user_weight: λ of the menu.
-        setting: The bidders' auction, one of `SETTINGS`.
+        user_weight: λ of the menu, money per nat a token.
+        setting: The bidders' auction, a named one.
         draws: Profiles or auctions that a finished trial is scored on.
         regret_draws: Profiles among them on which the menu's regret is looked for.
         reduction: ASHA goes on with one of so many trials at each rung.
-        grace: Reports before ASHA may stop a trial; of about 40 for the menu, 20 for bidders.
-        concurrent: Trials at a time at most; None: as many as there are CPUs for.
+        grace: Reports before ASHA may stop a trial; a menu makes 42, bidders 22.
+        concurrent: Trials at a time; 1 is reproducible. none: as many as there are CPUs for.
         cluster: Where trials run.
     """
 
