@@ -101,5 +101,5 @@ class PPOCheckpoint:
 
     def _kept(self) -> list[Path]:
         """Return the folders of states, the last one last; others that may lie here are left alone."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return sorted(path for path in found if re.fullmatch(r"\d{8}", path.name) and not path.is_symlink())
+        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(path for path in entries if re.fullmatch(r"\d{8}", path.name) and not path.is_symlink())

@@ -78,8 +78,8 @@ class Candidates:
         return torch.cat(parts)
 
     def _taken(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
-        told, self._telling = self._telling[:count], self._telling[count:]
-        return torch.cat([told, self._fill(count - len(told))])
+        head, self._telling = self._telling[:count], self._telling[count:]
+        return torch.cat([head, self._fill(count - len(head))])
 
     def _fill(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
         like = self._scales

@@ -162,9 +162,9 @@ def _nudged(game: Game, rows: _Rows) -> list[Tensor]:
     """Return everybody's money when bids move up or down by a few roundings, in the same company."""
     source = torch.Generator().manual_seed(0)
     eps = torch.finfo(rows.bids.dtype).eps
-    found = []
+    amounts = []
     for roundings in NUDGES:
         for _ in range(PATTERNS):
             signs = torch.randint(3, rows.bids.shape[1:], generator=source).to(rows.bids) - 1
-            found.append(_money(game, rows._replace(bids=rows.bids * (1 + roundings * eps * signs))))
-    return found
+            amounts.append(_money(game, rows._replace(bids=rows.bids * (1 + roundings * eps * signs))))
+    return amounts

@@ -111,11 +111,11 @@ def pattern_search(
         moves = torch.cat([cross, 2 * last_move.unsqueeze(0)])
         around = torch.minimum((best.bids + moves).clamp_min(0), torch.maximum(high, best.bids))
         with torch.no_grad():
-            found = better_of(best, around, score(around))
-        improved = (found.utility > best.utility).unsqueeze(2)
+            nearby = better_of(best, around, score(around))
+        improved = (nearby.utility > best.utility).unsqueeze(2)
         steps[int(mirrored)] = torch.where(improved, step, step / 2)
-        last_move = torch.where(improved, found.bids - best.bids, 0.0)
-        best = found
+        last_move = torch.where(improved, nearby.bids - best.bids, 0.0)
+        best = nearby
     return best
 
 

@@ -106,9 +106,9 @@ def menu_regret_sources(
             game, box, budget, generator, score=partial(_partly_moved, game, stays, own_moves=own_moves)
         )
         lower = (best.utility - reported_utilities(game)).clamp_min(0)
-        told = f"{method}; {name}"
+        account = f"{method}; {name}"
         parts.append(
-            summarised(game, lower, None, best.bids, method=told, budget=budget, confidence=confidence, high=box)
+            summarised(game, lower, None, best.bids, method=account, budget=budget, confidence=confidence, high=box)
         )
     return RegretSources(total, *parts)
 
