@@ -1,4 +1,4 @@
-"""Which auctions have an equilibrium in closed form, and what it is: what learned bids are measured against."""
+"""Equilibria in closed form, where an auction has one: what learned bids are measured against."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

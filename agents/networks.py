@@ -1,4 +1,4 @@
-"""What a learned strategy is made of: small networks that say which share of each valuation to bid."""
+"""Bidding networks, of which learned strategies are made: small ones that say which share of each valuation to bid."""
 
 import math
 from typing import NamedTuple

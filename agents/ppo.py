@@ -1,4 +1,4 @@
-"""How independent PPO bidders learn on RLlib: one small policy each, a learning curve, strategies at the end."""
+"""Independent PPO bidders on RLlib: one small policy each, a learning curve, strategies at the end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a PPO training that was stopped goes on from: RLlib's state in signed folders, and the learning curve.
+"""Checkpoints of PPO trainings: RLlib's state in signed folders, and the learning curve.
 
 RLlib keeps networks, optimizers and counts, but neither its runners' episodes nor its generators. So a training that
 goes on plays other auctions than an unbroken one, fixed by the seed and the updates made, and ends with other numbers:

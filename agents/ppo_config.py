@@ -1,4 +1,4 @@
-"""What RLlib is given to train PPO bidders: settings, policies, where rounds are played, and its own config of them."""
+"""Settings of PPO bidders, and RLlib's own config of them: policies, networks, where rounds are played."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

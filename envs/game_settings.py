@@ -1,4 +1,4 @@
-"""What a game is made of besides its rounds: the auction that is played, and how episodes of it go."""
+"""Settings of a game: the auction that is played, and how episodes of it go."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a live-model environment plays on: the packaged surface's brands and levers, on the model itself."""
+"""Live-model substrates of environments: the packaged surface's brands and levers, on the model itself."""
 
 from functools import lru_cache
 from importlib import resources

@@ -1,4 +1,4 @@
-"""How far one bidder's bid is lowered while the others' are held: the search for the highest bid that fits."""
+"""The highest bid that fits: how far one bidder's is lowered while the others' are held."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a bidder sees: which parts stand side by side, and in which box they lie."""
+"""Observations: which parts stand side by side, and in which box they lie."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How RLlib samples the auction fast: whole episodes in a native batch, one mechanism call a round."""
+"""The fast RLlib runner: whole episodes in a native batch, one mechanism call a round."""
 
 import math
 import uuid

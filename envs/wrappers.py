@@ -1,4 +1,4 @@
-"""What can be put around an environment: other bids, a record of every auction, regret."""
+"""Wrappers of environments: other bids, a record of every auction, regret."""
 
 import weakref
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which misreports are tried before any refinement: telling ones, where bids meet, then an even filling of the box.
+"""First misreports of a search: telling ones, where bids meet, then an even filling of the box.
 
 One sequence per row, of any length, whose beginning never changes: a larger budget only adds to it. What a row is
 tried with depends on that row alone, never on the rest of the batch.

@@ -1,4 +1,4 @@
-"""Whether a rule answers the same bids alike: at every call, at every place in the batch and in any company.
+"""Checks that a rule answers the same bids alike: at every call, at every place in the batch and in any company.
 
 Every evaluator clears many auctions at once, most of them misreports. A row that reads another has no regret of its
 own, and of outcomes drawn anew at each call a search would pick the luckiest. Two checks, a few evaluations each:

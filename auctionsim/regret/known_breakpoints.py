@@ -1,4 +1,4 @@
-"""At which own bids the library's single-parameter rules may change what a bidder gets.
+"""Breakpoints of the library's single-parameter rules: own bids at which what a bidder gets may change.
 
 - One item to the highest bid (`FirstPrice`, `SecondPrice`, `ThirdPrice`, `AllPay`, `PayAsBid` on `Items`): the rivals'
   bids and the reserve.

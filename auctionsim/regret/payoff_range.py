@@ -1,4 +1,4 @@
-"""What a bidder can get at most: bounds on exposure that a substrate states, and on gains that follow from them."""
+"""Ranges of payoffs: bounds on exposure that a substrate states, and on gains that follow from them."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""How the best misreport found so far is improved: along the gradient where there is one, and by pattern search.
+"""Refinement of the best misreport so far: along the gradient where there is one, and by pattern search.
 
 Both move every row and bidder at once, score every iterate through the deployed mechanism and keep the best, so neither
 can lower the result. A gradient through a hard mechanism may be wrong (an argmax has none); then its iterates simply

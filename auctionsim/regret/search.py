@@ -1,4 +1,4 @@
-"""In which order misreports are tried: one fixed sequence of evaluations, cut off where the budget ends.
+"""The search for misreports: one fixed sequence of evaluations, cut off where the budget ends.
 
 Telling misreports, then an even filling of the box, then refinement from the best points so far; rounds of growing size
 repeat this. A larger budget runs the same sequence further, so it never lowers a result.

@@ -1,4 +1,4 @@
-"""The rarer choices of an evaluation of regret: what is claimed beside the search, and which deviations are tried."""
+"""Settings of regret: what ex-post regret claims beside its search, and which deviations ex-interim regret tries."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where a menu's regret under crosstalk comes from: a choice made at the wrong reference, or others' menus moved.
+"""Sources of a menu's regret under crosstalk: a choice made at the wrong reference, or others' menus moved.
 
 Estimand. Bidder i's misreport b changes its own levers and payment (x_i, t_i) → (x_i(b), t_i(b)) and, where the
 others' menus read b_i, the others' levers x_{-i} → x_{-i}(b). Beside the whole regret, sup_b u_i(x(b), t_i(b)) −
