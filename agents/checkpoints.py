@@ -17,7 +17,7 @@ FORMAT, VERSION = "auctionsim/training", 1
 
 
 class Reached(NamedTuple):
-    """How far a training came.
+    """A training's progress, as a checkpoint keeps it.
 
     Attributes:
         iteration: Updates made.

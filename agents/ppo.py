@@ -28,7 +28,7 @@ CHECKPOINT = "checkpoint of ppo bidders"
 
 
 class TrainedBidders(NamedTuple):
-    """What training gave.
+    """Trained bidders, with their learning curve.
 
     Attributes:
         strategies: One a bidder: valuation to bid, the policy's mean, capped at the highest bid allowed.

@@ -18,7 +18,7 @@ Clearing = Callable[[Tensor, Tensor | None], Outcome]
 
 @dataclass(frozen=True)
 class GameSettings:
-    """How episodes of an auction go, and what a bidder sees of them.
+    """Settings of a game: how episodes of an auction go, and what a bidder sees of them.
 
     Attributes:
         rounds: Rounds in an episode, ≥ 1.

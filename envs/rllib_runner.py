@@ -34,7 +34,7 @@ ModuleColumns = dict[str, np.ndarray]
 
 
 class Seats(NamedTuple):
-    """Which bidders of which rows one module plays.
+    """The seats that one module plays: bidders of rows.
 
     Attributes:
         rows: (seat,) the row.
@@ -46,7 +46,7 @@ class Seats(NamedTuple):
 
 
 class PolicyOutput(NamedTuple):
-    """What the policies said in one round.
+    """The policies' output in one round.
 
     Attributes:
         bids: (row, bidder, feature), what goes to the auction.

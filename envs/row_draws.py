@@ -26,7 +26,7 @@ Words = np.ndarray  # uint64
 
 
 class EpisodeKeys(NamedTuple):
-    """Which episodes are drawn, one a row.
+    """Keys of the episodes that are drawn, one a row.
 
     Attributes:
         key: (row,) uint64, from the row's seed.

@@ -15,7 +15,7 @@ STREAM_WORD = 2**32
 
 
 class RowSeeds(NamedTuple):
-    """Where rows begin to draw.
+    """Starting points of rows that draw.
 
     Attributes:
         key: (row,) uint64.

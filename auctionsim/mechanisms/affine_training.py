@@ -27,7 +27,7 @@ SLOW = 0.1  # the step size of single entries, as a share of that of the whole r
 
 @dataclass(frozen=True)
 class AffineStart:
-    """Where the training of an affine maximizer starts, and what of it moves.
+    """The start of the training of an affine maximizer, and what of it moves.
 
     Attributes:
         allocations: (entry, …), the list to begin with. None: the substrate's finite range if it is short enough, else

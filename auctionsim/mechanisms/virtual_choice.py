@@ -54,7 +54,7 @@ class Weighed(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What is chosen in each row.
+    """The choice in each row.
 
     Attributes:
         allocation: (row, …).

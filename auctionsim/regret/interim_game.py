@@ -56,7 +56,7 @@ def games_in_contexts(
 
 
 class Received(NamedTuple):
-    """What one bidder gets for some own bids in each draw of the others.
+    """Exposure and payments of one bidder for some own bids in each draw of the others.
 
     Attributes:
         exposure: (bid, draw, feature).

@@ -81,7 +81,7 @@ def scored_gains(
 
 
 class _Gains(NamedTuple):
-    """What some types gain: (type, draw), and how far that can range: (type,)."""
+    """Gains of some types: (type, draw), and how far they can range: (type,)."""
 
     part: slice
     gain: Tensor

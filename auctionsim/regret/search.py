@@ -27,7 +27,7 @@ FINE_STEP = 0.004  # of the row's largest number
 
 
 class Round(NamedTuple):
-    """How many misreports one round scores.
+    """A round of a search: how many misreports it scores.
 
     Attributes:
         spread: Telling ones and even filling.
@@ -51,7 +51,7 @@ LATER_SHARES = (1 / 2, 1 / 12)  # of spreading, and of each start's gradient ste
 
 
 class Found(NamedTuple):
-    """What a search ends with, and how it went about it."""
+    """The end of a search, and how it went about it."""
 
     best: Best
     method: str

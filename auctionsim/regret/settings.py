@@ -38,7 +38,7 @@ class BoundSettings:
 
 @dataclass(frozen=True)
 class InterimSettings:
-    """Which deviations ex-interim regret tries, from what, and what it claims of them.
+    """Settings of ex-interim regret: which deviations are tried, from what, and what is claimed of them.
 
     Attributes:
         reports: (batch, bidder, feature), what bidders submit at `valuations` instead of their strategy's bid, in every
