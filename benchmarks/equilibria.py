@@ -38,7 +38,7 @@ LLG = [UNIT, UNIT, Uniform(0.0, 2.0)]
 WANTED = 0.01
 
 
-class Case(NamedTuple):
+class LearningCase(NamedTuple):
     """An auction to learn in."""
 
     name: str
@@ -48,34 +48,34 @@ class Case(NamedTuple):
     utility: Callable[[Tensor, Tensor], Tensor] = quasi_linear
 
 
-def suite() -> Iterator[Case]:
+def suite() -> Iterator[LearningCase]:
     """Yield the auctions of the suite."""
     for n in (2, 3, 5):
-        yield Case(f"first price, {n} x U[0,1]", FirstPrice(), Items(n), UNIT)
-    yield Case("first price, 2, CRRA 1/2", FirstPrice(), Items(2), UNIT, RiskAverse(0.5))
-    yield Case("all-pay, 2", AllPay(), Items(2), UNIT)
-    yield Case("third price, 3", ThirdPrice(), Items(3), UNIT)
-    yield Case("first price, U[0,1] v U[0,2]", FirstPrice(), Items(2), [UNIT, Uniform(0.0, 2.0)])
-    yield Case("LLG, VCG", VCG(Bundles.llg()), Bundles.llg(), LLG)
-    yield Case("LLG, nearest bid", NearestBid(), Bundles.llg(), LLG)
-    yield Case("2 units, uniform price", UniformPrice(Units(2, 2)), Units(2, 2), UNIT)
-    yield Case("2 units, discriminatory", DiscriminatoryPrice(Units(2, 2)), Units(2, 2), UNIT)
+        yield LearningCase(f"first price, {n} x U[0,1]", FirstPrice(), Items(n), UNIT)
+    yield LearningCase("first price, 2, CRRA 1/2", FirstPrice(), Items(2), UNIT, RiskAverse(0.5))
+    yield LearningCase("all-pay, 2", AllPay(), Items(2), UNIT)
+    yield LearningCase("third price, 3", ThirdPrice(), Items(3), UNIT)
+    yield LearningCase("first price, U[0,1] v U[0,2]", FirstPrice(), Items(2), [UNIT, Uniform(0.0, 2.0)])
+    yield LearningCase("LLG, VCG", VCG(Bundles.llg()), Bundles.llg(), LLG)
+    yield LearningCase("LLG, nearest bid", NearestBid(), Bundles.llg(), LLG)
+    yield LearningCase("2 units, uniform price", UniformPrice(Units(2, 2)), Units(2, 2), UNIT)
+    yield LearningCase("2 units, discriminatory", DiscriminatoryPrice(Units(2, 2)), Units(2, 2), UNIT)
 
 
-def others() -> Iterator[Case]:
+def others() -> Iterator[LearningCase]:
     """Yield auctions beyond it: other priors, sizes and tastes."""
-    yield Case("first price, 10", FirstPrice(), Items(10), UNIT)
-    yield Case("first price, 3, CRRA .3", FirstPrice(), Items(3), UNIT, RiskAverse(0.3))
-    yield Case("first price, 2 x Beta(2,5)", FirstPrice(), Items(2), Beta(2, 5))
-    yield Case("first price, 3 x Beta(5,2)", FirstPrice(), Items(3), Beta(5, 2))
-    yield Case("first price, 2 x Exp(1)", FirstPrice(), Items(2), Exponential(1.0))
-    yield Case("first price, 2 x U[10,20]", FirstPrice(), Items(2), Uniform(10.0, 20.0))
-    yield Case("first price, Beta(2,5) v Beta(5,2)", FirstPrice(), Items(2), [Beta(2, 5), Beta(5, 2)])
-    yield Case("first price, U[0,5] v U[0,15]", FirstPrice(), Items(2), [Uniform(0.0, 5.0), Uniform(0.0, 15.0)])
-    yield Case("all-pay, 3", AllPay(), Items(3), UNIT)
-    yield Case("all-pay, 5", AllPay(), Items(5), UNIT)
-    yield Case("third price, 5", ThirdPrice(), Items(5), UNIT)
-    yield Case("second price, 3", SecondPrice(), Items(3), UNIT)
+    yield LearningCase("first price, 10", FirstPrice(), Items(10), UNIT)
+    yield LearningCase("first price, 3, CRRA .3", FirstPrice(), Items(3), UNIT, RiskAverse(0.3))
+    yield LearningCase("first price, 2 x Beta(2,5)", FirstPrice(), Items(2), Beta(2, 5))
+    yield LearningCase("first price, 3 x Beta(5,2)", FirstPrice(), Items(3), Beta(5, 2))
+    yield LearningCase("first price, 2 x Exp(1)", FirstPrice(), Items(2), Exponential(1.0))
+    yield LearningCase("first price, 2 x U[10,20]", FirstPrice(), Items(2), Uniform(10.0, 20.0))
+    yield LearningCase("first price, Beta(2,5) v Beta(5,2)", FirstPrice(), Items(2), [Beta(2, 5), Beta(5, 2)])
+    yield LearningCase("first price, U[0,5] v U[0,15]", FirstPrice(), Items(2), [Uniform(0.0, 5.0), Uniform(0.0, 15.0)])
+    yield LearningCase("all-pay, 3", AllPay(), Items(3), UNIT)
+    yield LearningCase("all-pay, 5", AllPay(), Items(5), UNIT)
+    yield LearningCase("third price, 5", ThirdPrice(), Items(5), UNIT)
+    yield LearningCase("second price, 3", SecondPrice(), Items(3), UNIT)
 
 
 def width(prior: Any) -> float:
@@ -84,7 +84,7 @@ def width(prior: Any) -> float:
     return 12**0.5 * float(prior.quantile(levels).std(correction=0))
 
 
-def distance(case: Case, strategies: list[Callable[[Tensor], Tensor]]) -> float | None:
+def distance(case: LearningCase, strategies: list[Callable[[Tensor], Tensor]]) -> float | None:
     """Return the worst bidder's L2 as a share of its width, None without a closed form."""
     n, m = case.substrate.num_bidders, len(case.substrate.features)
     given = product(case.priors, n, m)
@@ -101,7 +101,7 @@ def distance(case: Case, strategies: list[Callable[[Tensor], Tensor]]) -> float 
     return max(errors)
 
 
-def row(case: Case, seed: int) -> bool:
+def row(case: LearningCase, seed: int) -> bool:
     """Learn once, print one row, and tell whether it meets what is wanted."""
     began, used = time.perf_counter(), time.process_time()
     learner = EquilibriumLearner(case.mechanism, case.substrate, case.priors, seed=seed, utility=case.utility)

@@ -44,7 +44,7 @@ USER_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 KEPT = 0.05  # of the optimum's value at user weight 0: the separable menu is judged where at least so much is left
 
 
-class Row(NamedTuple):
+class ShareRow(NamedTuple):
     """One line of the table; `bar` None where nothing is promised."""
 
     what: str
@@ -113,7 +113,7 @@ def timed(train: Callable[[], Mechanism]) -> tuple[Mechanism, float]:
     return rule, time.perf_counter() - began
 
 
-def separable_menus(seeds: int, points: int, user_weights: Sequence[float]) -> Iterator[Row]:
+def separable_menus(seeds: int, points: int, user_weights: Sequence[float]) -> Iterator[ShareRow]:
     """Menus on the separable quadratic, at every user weight (the first is 0) at which the optimum keeps enough."""
     substrate = QuadraticSubstrate(2)
     for name in ("U[0, 1]", "Exp(1)", "Beta(2, 5)"):
@@ -129,10 +129,10 @@ def separable_menus(seeds: int, points: int, user_weights: Sequence[float]) -> I
                 rule, seconds = timed(lambda: design("menu", substrate, prior, user_weight, seed=seed))  # noqa: B023
                 value, interval = share(objective(rule, substrate, drawn, user_weight), theirs)
                 what = f"menu, separable, {name}, user weight {user_weight:g}, seed {seed}"
-                yield Row(what, value, interval, 0.995, f"{seconds:.1f} s")
+                yield ShareRow(what, value, interval, 0.995, f"{seconds:.1f} s")
 
 
-def crosstalk_rules(seeds: int, points: int) -> Iterator[Row]:
+def crosstalk_rules(seeds: int, points: int) -> Iterator[ShareRow]:
     """Affine maximizers, and the menu beside them, under crosstalk and on the packaged surface."""
     places: dict[str, Substrate] = {f"crosstalk {x:g}": QuadraticSubstrate(2, x) for x in (0.2, 0.5, 1.0)}
     places[SURFACE] = ResponseSurface.packaged(SURFACE).sell("slot_probability")
@@ -145,11 +145,11 @@ def crosstalk_rules(seeds: int, points: int) -> Iterator[Row]:
                 value, interval = share(objective(rule, substrate, drawn, 1.0), theirs)
                 regret = searched_regret(rule, substrate, prior)
                 what = f"affine maximizer, {place}, {name}, seed {seed}"
-                yield Row(what, value, interval, BARS[name], f"regret {regret:.1e}, {seconds:.1f} s")
+                yield ShareRow(what, value, interval, BARS[name], f"regret {regret:.1e}, {seconds:.1f} s")
             yield menu_beside(place, substrate, name, drawn, theirs)
 
 
-def menu_beside(place: str, substrate: Substrate, name: str, drawn: Profiles, theirs: Tensor) -> Row:
+def menu_beside(place: str, substrate: Substrate, name: str, drawn: Profiles, theirs: Tensor) -> ShareRow:
     """Return the menu's row: its share says little without its regret and what bidders lose."""
     rule, seconds = timed(lambda: design("menu", substrate, PRIORS[name], 1.0))
     value, interval = share(objective(rule, substrate, drawn, 1.0), theirs)
@@ -157,10 +157,10 @@ def menu_beside(place: str, substrate: Substrate, name: str, drawn: Profiles, th
     few = profiles(substrate, PRIORS[name], -(-SEARCHED // SHIFTS), seed=99)
     regret = ex_post_regret(rule, substrate, few.valuations, context=few.context, budget=BUDGET)
     more = f"regret {float(regret.lower.amax(1).mean()):.4f}, IR violation {lost:.4f}, {seconds:.1f} s"
-    return Row(f"menu (not truthful), {place}, {name}", value, interval, None, more)
+    return ShareRow(f"menu (not truthful), {place}, {name}", value, interval, None, more)
 
 
-def item_rules(seeds: int, points: int) -> Iterator[Row]:
+def item_rules(seeds: int, points: int) -> Iterator[ShareRow]:
     """Two items: one bidder against the known optimum, two bidders against item-by-item Myerson."""
     optimum, myerson = (12 + 2 * math.sqrt(2)) / 27, 5 / 6
     for seed in range(seeds):
@@ -168,7 +168,7 @@ def item_rules(seeds: int, points: int) -> Iterator[Row]:
         drawn = profiles(Items(1, 2), Uniform(0, 1), 4 * points, seed=7)
         each = objective(rule, Items(1, 2), drawn, 0.0) / optimum
         more = f"{seconds:.1f} s"
-        yield Row(f"menu, 1 bidder 2 items, seed {seed}", float(each.mean()), mean_interval(each), 0.999, more)
+        yield ShareRow(f"menu, 1 bidder 2 items, seed {seed}", float(each.mean()), mean_interval(each), 0.999, more)
     for seed in range(seeds):
         substrate = Items(2, 2)
         learned, seconds = timed(lambda: design("affine", substrate, Uniform(0, 1), seed=seed))  # noqa: B023
@@ -183,7 +183,7 @@ def item_rules(seeds: int, points: int) -> Iterator[Row]:
         more = f"{wrong} of {FEASIBLE:.0e} profiles infeasible, regret "
         more += f"{searched_regret(learned, substrate, Uniform(0, 1)):.1e}, {seconds:.1f} s"
         what = f"affine maximizer, 2 × 2 items, revenue, seed {seed}"
-        yield Row(what, float(each.mean()), mean_interval(each), myerson, more)
+        yield ShareRow(what, float(each.mean()), mean_interval(each), myerson, more)
 
 
 def main() -> None:

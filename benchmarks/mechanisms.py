@@ -73,15 +73,15 @@ def large_menus(generator: torch.Generator) -> None:
     """Print rates of menus of 128 entries, more than any recipe has."""
     quadratic = QuadraticSubstrate(2)
     bids = torch.rand(2**17, 2, 1, generator=generator)
-    offers = Menu(torch.rand(2, 128, 1, generator=generator), torch.rand(2, 128, generator=generator))
-    line("menu of 128 entries, quadratic", MenuAuction(quadratic, offers), bids)
+    menus = Menu(torch.rand(2, 128, 1, generator=generator), torch.rand(2, 128, generator=generator))
+    line("menu of 128 entries, quadratic", MenuAuction(quadratic, menus), bids)
     written = MenuAuction(quadratic, MenuNetwork(quadratic, entries=128, seed=0))
     line("menu of 128 entries by a network, quadratic", written, bids[: 2**14])
     surface = ResponseSurface.packaged(SURFACE).sell("slot_probability")
     levers = torch.tensor([[lever.low, lever.high] for lever in surface.levers])
     entries = levers[:, 0] + (levers[:, 1] - levers[:, 0]) * torch.rand(2, 128, len(levers), generator=generator)
     context = torch.arange(2**14) % len(surface.contexts)
-    rule = MenuAuction(surface, Menu(entries, offers.prices))
+    rule = MenuAuction(surface, Menu(entries, menus.prices))
     line(f"menu of 128 entries, {SURFACE}", rule, bids[: 2**14].contiguous(), context)
 
 

@@ -29,7 +29,7 @@ VALUATIONS = (0.05, 0.25, 0.5, 1.0)
 SLACK = 1e-9
 
 
-class Case(NamedTuple):
+class KnownGame(NamedTuple):
     """One game with a known answer; `regret` of a valuation, or of None: ex ante, the average over valuations."""
 
     name: str
@@ -40,7 +40,7 @@ class Case(NamedTuple):
     ex_ante: bool
 
 
-def cases() -> list[Case]:
+def cases() -> list[KnownGame]:
     """Return every case."""
     games: list[tuple[str, Mechanism, int, Callable[[Tensor], Tensor] | None, Callable[[float | None], float]]] = []
     for n in (2, 3):
@@ -51,7 +51,7 @@ def cases() -> list[Case]:
         equilibrium = partial(torch.mul, other=(n - 1) / n)
         games.append((f"first price, equilibrium, n={n}", FirstPrice(), n, equilibrium, _zero))
     games.append(("second price, searched, n=3", SecondPrice(), 3, None, _zero))
-    return [Case(*game, ex_ante) for ex_ante in (False, True) for game in games]
+    return [KnownGame(*game, ex_ante) for ex_ante in (False, True) for game in games]
 
 
 def _zero(valuation: float | None) -> float:
@@ -63,7 +63,7 @@ def _truthful_first_price(n: int, peak: float, valuation: float | None) -> float
     return peak / (n + 1) if valuation is None else valuation**n * peak
 
 
-class Run(NamedTuple):
+class CoverageRun(NamedTuple):
     """What one seed gave, bidder 0's: (valuation,) each; `certified` all true where nothing is certified."""
 
     low: Tensor
@@ -72,7 +72,7 @@ class Run(NamedTuple):
     certified: Tensor
 
 
-def one_run(case: Case, seed: int, draws: int) -> Run:
+def one_run(case: KnownGame, seed: int, draws: int) -> CoverageRun:
     """Return estimates and intervals of one seed."""
     given = None if case.ex_ante else torch.tensor(VALUATIONS).view(-1, 1, 1).repeat(1, case.bidders, 1)
     found = ex_interim_regret(
@@ -89,14 +89,14 @@ def one_run(case: Case, seed: int, draws: int) -> Run:
         exact = torch.tensor([case.regret(None)], dtype=torch.float64)
         low, high = (torch.tensor([end], dtype=torch.float64) for end in found.interval)
         upper = exact if found.upper is None else found.upper.double().mean().view(1)
-        return Run(low, high, torch.tensor([found.mean]) - exact, upper >= exact - SLACK)
+        return CoverageRun(low, high, torch.tensor([found.mean]) - exact, upper >= exact - SLACK)
     exact = torch.tensor([case.regret(v) for v in VALUATIONS], dtype=torch.float64)
     upper = exact if found.upper is None else found.upper[:, 0].double()
     low, high = found.pointwise[:, :, 0]
-    return Run(low, high, found.lower[:, 0] - exact, upper >= exact - SLACK)
+    return CoverageRun(low, high, found.lower[:, 0] - exact, upper >= exact - SLACK)
 
 
-def lines(case: Case, seeds: int, draws: int) -> Iterator[str]:
+def lines(case: KnownGame, seeds: int, draws: int) -> Iterator[str]:
     """Yield a line of the table for each valuation."""
     start = time.perf_counter()
     runs = [one_run(case, seed, draws) for seed in range(seeds)]

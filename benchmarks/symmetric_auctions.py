@@ -98,7 +98,7 @@ class SymmetricAuction(nn.Module):
         return Outcome(shares, raw[..., 1].mean(2).sigmoid() * (shares * bids).sum(2))
 
 
-class Recipe(NamedTuple):
+class NetworkRecipe(NamedTuple):
     """How one network is made.
 
     Attributes:
@@ -142,7 +142,7 @@ def lone_utilities(rule: SymmetricAuction, v: Tensor, misreports: Tensor) -> Flo
     return everybody.view(batch, n, n).diagonal(dim1=1, dim2=2)
 
 
-def trained(recipe: Recipe, rows: int = 128, ascent: int = 6) -> SymmetricAuction:
+def trained(recipe: NetworkRecipe, rows: int = 128, ascent: int = 6) -> SymmetricAuction:
     """Return a network trained on U[0, 1] valuations, its weights no longer needing gradients."""
     torch.manual_seed(recipe.seed)  # nn.Linear draws from the global generator
     rule = SymmetricAuction(recipe.kind, recipe.width, recipe.depth)

@@ -44,7 +44,7 @@ class Standing(NamedTuple):
         return Standing(self.valuations[index], context, self.spent[index], self.gained[index])
 
 
-class Trial(NamedTuple):
+class TrialRound(NamedTuple):
     """The outcome that a round would have.
 
     Attributes:
@@ -60,7 +60,7 @@ class Cleared(NamedTuple):
     """A round that keeps to the constraints: the bids that were cleared, and what they gave."""
 
     bids: Float[Tensor, "row bidder feature"]
-    trial: Trial
+    trial: TrialRound
 
     def replaced(self, rows: Tensor, by: "Cleared") -> "Cleared":
         """Return this round with other rows in some places."""
@@ -70,10 +70,10 @@ class Cleared(NamedTuple):
         exposure = self.trial.exposure
         if exposure is not None and by.trial.exposure is not None:
             exposure = _replaced(exposure, rows, by.trial.exposure)
-        return Cleared(_replaced(self.bids, rows, by.bids), Trial(outcome, exposure))
+        return Cleared(_replaced(self.bids, rows, by.bids), TrialRound(outcome, exposure))
 
 
-Auction = Callable[[Tensor, Standing], Trial]
+Auction = Callable[[Tensor, Standing], TrialRound]
 
 
 class Constraints:
@@ -121,7 +121,7 @@ class Constraints:
         lowered = self._lowered(auction, there, bids[rows], margin[rows], turn)
         return cleared.replaced(rows, self.clear(auction, there, lowered, turn + 1))
 
-    def margins(self, standing: Standing, trial: Trial) -> Float[Tensor, "row bidder"]:
+    def margins(self, standing: Standing, trial: TrialRound) -> Float[Tensor, "row bidder"]:
         """Return how much room a round would leave each bidder, in money; below 0 it does not fit.
 
         Both are about the sums that the episode will carry, so rounding does not pile up. Whoever is over its budget
@@ -186,7 +186,7 @@ class Constraints:
             margins = self.margins(there, trial)[places, columns]
             return margins.view(len(own), -1), trial.outcome.payments[places, columns].view(len(own), -1)
 
-        nothing = Trial(Outcome(bids, torch.zeros_like(margin)), torch.zeros_like(bids))
+        nothing = TrialRound(Outcome(bids, torch.zeros_like(margin)), torch.zeros_like(bids))
         room = self.margins(standing, nothing)[row, bidder]
         own = highest_that_fits(fit, bids[row, bidder], safe[row, bidder], margin[row, bidder], room)
         lowered = bids.clone()

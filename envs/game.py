@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_amounts, checked_count
-from auctionsim.envs.constraints import Cleared, Constraints, Standing, Trial, checked_constraint
+from auctionsim.envs.constraints import Cleared, Constraints, Standing, TrialRound, checked_constraint
 from auctionsim.envs.game_settings import Clearing, GameSettings
 from auctionsim.envs.observations import Limits, Observations, largest_exposures
 from auctionsim.envs.rounds import GameState, Round
@@ -188,16 +188,16 @@ class AuctionGame:
             roi_slack=self.constraints.roi_slack(following.gained, following.spent),
         )
 
-    def _trial(self, bids: Tensor, standing: Standing) -> Trial:
+    def _trial(self, bids: Tensor, standing: Standing) -> TrialRound:
         """Return what bids would give; the exposure only where a return target needs it."""
         outcome = checked_outcome(self.mechanism(bids.clone(), standing.context))  # a rule may compute in place
         checked_allocation(outcome.allocation, self._allocation_shape)
         checked_payments(outcome.payments, bids)
         if self._foresight is None:
-            return Trial(outcome, None)
-        return Trial(outcome, self._foresight.exposure(outcome.allocation, standing.context))
+            return TrialRound(outcome, None)
+        return TrialRound(outcome, self._foresight.exposure(outcome.allocation, standing.context))
 
-    def _measured(self, trial: Trial, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _measured(self, trial: TrialRound, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return exposure and user loss, at once where the substrate can (a live model generates for both)."""
         allocation = trial.outcome.allocation
         exposure = trial.exposure if self._foresight is self.substrate else None

@@ -30,7 +30,7 @@ class Way(NamedTuple):
         return Way(self.foot[index], self.head[index])
 
 
-class Best(NamedTuple):
+class HighestFit(NamedTuple):
     """The highest bid found so far that fits, and the lowest above it that does not, as shares of the way."""
 
     share: Float[Tensor, " pair"]
@@ -78,7 +78,7 @@ def highest_that_fits(
     return share_pairs
 
 
-def _on_the_way(fit: Fit, way: Way, below: Float[Tensor, " pair"], above: Float[Tensor, " pair"]) -> Best:
+def _on_the_way(fit: Fit, way: Way, below: Float[Tensor, " pair"], above: Float[Tensor, " pair"]) -> HighestFit:
     """Search between the foot, at which the margin is `below`, and the head, at which it is `above`."""
     everybody = torch.arange(len(below), device=below.device)
     even = (below / (below - above)).clamp(0, 1)
@@ -88,7 +88,7 @@ def _on_the_way(fit: Fit, way: Way, below: Float[Tensor, " pair"], above: Float[
     share, place = torch.where(margins >= 0, shares, torch.zeros_like(shares)).max(0)
     over = torch.where(shares > share, shares, torch.ones_like(shares)).amin(0)
     at_place = (part.gather(0, place.unsqueeze(0)).squeeze(0) for part in (margins, paid))
-    best = Best(share, over, *at_place)
+    best = HighestFit(share, over, *at_place)
     for _ in range(HALVINGS):
         some = (torch.where(best.share > 0, best.margin, below) > NEAR * (below - above)).nonzero().squeeze(1)
         if not len(some):
@@ -96,8 +96,8 @@ def _on_the_way(fit: Fit, way: Way, below: Float[Tensor, " pair"], above: Float[
         middle = (best.share[some] + best.over[some]) / 2
         (margins,), (paid,) = fit(way.pairs(some).at(middle).unsqueeze(0), some)
         good = margins >= 0
-        was = Best(*(part[some] for part in best))
-        higher = Best(middle, was.over, margins, paid)
+        was = HighestFit(*(part[some] for part in best))
+        higher = HighestFit(middle, was.over, margins, paid)
         lower = was._replace(over=middle)
         for part, up, down in zip(best, higher, lower, strict=True):
             part[some] = torch.where(good, up, down)

@@ -154,7 +154,7 @@ def menu_table(mechanism: Any, contexts: int, dtype: torch.dtype) -> Float[Tenso
     slots: list[int | None] = [*range(contexts)] or [None]
     tables = []
     for slot in slots:
-        levers, prices, exposures = mechanism.offers(nobody, slot)
+        levers, prices, exposures = mechanism.priced_menus(nobody, slot)
         entries = torch.cat([levers[0], exposures[0], prices[0].unsqueeze(2)], dim=2)
         tables.append(entries[:, 1:].flatten(1))
     return torch.stack(tables).to(dtype)
@@ -164,13 +164,13 @@ def menu_box(mechanism: MenuAuction, table: Float[Tensor, "slot bidder number"])
     """Return the box of menus: levers in their range, exposures and prices up to the largest that is offered."""
     levers, features = mechanism.range.levers, len(mechanism.range.features)
     width = len(levers) + features + 1
-    offers = table.view(*table.shape[:2], -1, width)
-    high = offers.amax((0, 1, 2)).clamp_min(1e-6)
-    low = offers.amin((0, 1, 2)).clamp_max(0)
+    menus = table.view(*table.shape[:2], -1, width)
+    high = menus.amax((0, 1, 2)).clamp_min(1e-6)
+    low = menus.amin((0, 1, 2)).clamp_max(0)
     for place, lever in enumerate(levers):
         low[place], high[place] = lever.low, lever.high
-    every = table.shape[1], offers.shape[2] * width
-    return Part(low.repeat(offers.shape[2]).expand(every), high.repeat(offers.shape[2]).expand(every))
+    every = table.shape[1], menus.shape[2] * width
+    return Part(low.repeat(menus.shape[2]).expand(every), high.repeat(menus.shape[2]).expand(every))
 
 
 def largest_exposures(

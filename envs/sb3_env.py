@@ -10,8 +10,8 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
 from auctionsim.envs.game_settings import AuctionParts, GameSettings
+from auctionsim.envs.shares import bids_of_shares, share_box
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
-from auctionsim.envs.wrappers import bids_of_shares, share_box
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.strategies import Strategy
 

@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from auctionsim.checks import checked_count
 from auctionsim.envs.gymnasium_env import NeuronAuctionEnv
 from auctionsim.envs.recording import BLOCK_ROWS, AuctionRecorder, recover_auctions
+from auctionsim.envs.shares import bids_of_shares, share_box
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
 from auctionsim.regret import ex_post_regret
 from auctionsim.regret.determinism import refuse_drawing
@@ -57,18 +58,6 @@ def inner_box(env: Env) -> Box:
     if not isinstance(inside.action_space, Box):
         raise TypeError(f"this wrapper needs bids in a box inside, got {inside.action_space}")
     return inside.action_space
-
-
-def share_box(shape: tuple[int, ...], *, symmetric: bool) -> Box:
-    """Return the box of shares: [0, 1] for each feature, or [−1, 1]."""
-    return Box(-1.0 if symmetric else 0.0, 1.0, shape, np.float32)
-
-
-def bids_of_shares(shares: np.ndarray, high: np.ndarray, *, symmetric: bool) -> np.ndarray:
-    """Return bids: 0 … high of shares 0 … 1, or of −1 … 1."""
-    given = np.asarray(shares, dtype=np.float32)
-    bids: np.ndarray = ((given + 1) / 2 if symmetric else given) * high
-    return bids
 
 
 class NormalisedBids(gymnasium.ActionWrapper[np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):

@@ -99,7 +99,7 @@ def demo() -> Case:
 def train() -> Case:
     """An equilibrium learner that keeps its state at every update."""
     from auctionsim.experiments.running import bidders
-    from auctionsim.experiments.running.bidders import Arena, Training
+    from auctionsim.experiments.running.bidders import AuctionSource, Training
     from auctionsim.experiments.studies import bidders_train as bidder_runs
 
     bidder_runs.OFTEN = 0.0
@@ -109,7 +109,7 @@ def train() -> Case:
     )
 
     def case(folder: Path) -> None:
-        run = bidder_runs.TrainingRun(folder, Arena("first-price"), Training(iterations=4, seed=1))
+        run = bidder_runs.TrainingRun(folder, AuctionSource("first-price"), Training(iterations=4, seed=1))
         bidder_runs.train(run, lambda _: None, command="auctionsim bidders train first-price")
 
     return case

@@ -43,7 +43,7 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         (("surface", "measure", "--out", "x", "--mode", "double"), "mode must be one of multiply, add, clamp"),
         (("surface", "measure", "--out", "x", "--positions", ""), "positions must be one of"),
         (("say", "Hello", "--boost", "Nike=1x2", "--model", "no..such"), "no language model 'no..such' here"),
-        (("auction", "market-regret", "--seeds", "0,-1"), "seeds must be whole numbers from 0"),
+        (("auction", "crosstalk-regret", "--seeds", "0,-1"), "seeds must be whole numbers from 0"),
         (("--threads", "5000", "doctor"), "threads must be a whole number from 1 to 1024"),
         (("auction", "design", "nosuch", "--out", "never.safetensors"), "mechanism must be one of"),
     ],

@@ -33,7 +33,7 @@ def test_bidders_are_trained_kept_and_scored(
     assert "bidders.safetensors" in capsys.readouterr().out.replace("\n", "")
     kept = load_strategies(folder / "bidders.safetensors")
     assert kept.record["learner"] == "equilibrium"
-    assert kept.record["arena"]["setting"] == "first-price"
+    assert kept.record["auction"]["setting"] == "first-price"
     assert kept.record["curve"][-1][0] == 150
     v = torch.linspace(0, 1, 101).unsqueeze(1)
     assert float((kept.strategies[0](v) - v / 2).abs().mean()) < 0.03
@@ -66,7 +66,7 @@ def test_bidders_are_trained_kept_and_scored(
         assert shown in page
 
 
-def test_a_saved_mechanism_is_an_arena_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_saved_mechanism_is_an_auction_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from auctionsim.data import DEFAULT_SURFACE
     from auctionsim.envs.settings import packaged_surface, shipped_mechanism
     from auctionsim.mechanisms import save_mechanism

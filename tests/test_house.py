@@ -1,8 +1,11 @@
-"""The rules of the house itself: arrows between folders, a light import, folders under their installed names."""
+"""The rules of the house itself: arrows, no circles, one name a class, a light import, folders and their names."""
 
 import ast
+import itertools
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,30 @@ FORBIDDEN = {
     "envs": ("auctionsim.agents", "auctionsim.experiments"),
 }
 FRONT_DOORS = ("auctionsim/cli/", "auctionsim/__init__.py")  # they name the other folders lazily, on purpose
+FOLDERS = {"auctionsim": "auctionsim", **{name: f"auctionsim.{name}" for name in ("agents", "envs", "experiments")}}
+"""Each folder, and the name that it is installed under."""
+
+LAYERS = (
+    "blocks caching checks claims console data errors files gymnasium_ids kept outcome plugins prompt_files "
+    "ray_folders record_keywords records seeds sentence_ends signatures spelling storage tables text_checks threads",
+    "brands common_words stems strategies observation_layout",
+    "prompts priors",
+    "language_models",
+    "readings",
+    "neurons",
+    "substrates",
+    "measurement metrics",
+    "mechanisms",
+    "regret",
+    "scoring",
+    "report",
+    "testing",
+    "cli",
+)
+"""The library's files and packages, the lowest first: each imports of its own layer and of those before it."""
+
+ROOMS = ("running", "tables", "figures", "studies")
+"""The rooms of experiments, likewise: and no study imports another."""
 
 
 def imported_names(path: Path) -> set[str]:
@@ -33,6 +60,108 @@ def test_imports_point_one_way(folder: str) -> None:
             continue
         backwards = [name for name in imported_names(path) if name.startswith(FORBIDDEN[folder])]
         assert not backwards, f"{path.relative_to(ROOT)} imports {backwards}"
+
+
+@cache
+def modules() -> Mapping[str, Path]:
+    """Return every file of the package by its installed name."""
+    found = {}
+    for folder, installed in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join((installed, *parts)).removesuffix(".__init__")] = path
+    return found
+
+
+@cache
+def imported_modules(name: str) -> frozenset[str]:
+    """Return the modules that one imports anywhere in its file, inside functions too."""
+    known = modules()
+    paths = imported_names(known[name])
+    return frozenset(longest for path in paths if (longest := _module_in(path)) and longest != name)
+
+
+def _module_in(path: str) -> str:
+    """Return the module that a dotted name leads to: itself, or the one it is a name of; "" for another's package."""
+    return path if path in modules() else path.rpartition(".")[0] if path.rpartition(".")[0] in modules() else ""
+
+
+def circles(arrows: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:
+    """Yield circles: from each node back to itself, by the fewest arrows."""
+    for start in arrows:
+        ways = [[start]]
+        seen: set[str] = set()
+        while ways:
+            way = ways.pop(0)
+            for after in arrows[way[-1]]:
+                if after == start:
+                    yield way
+                    ways = []
+                    break
+                if after not in seen:
+                    seen.add(after)
+                    ways.append([*way, after])
+
+
+def test_a_circle_is_found() -> None:
+    arrows = {"a": frozenset("b"), "b": frozenset("cd"), "c": frozenset("a"), "d": frozenset()}
+    assert next(circles(arrows)) == ["a", "b", "c"]
+    assert not list(circles({**arrows, "c": frozenset("d")}))
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    found = next(circles({name: imported_modules(name) for name in modules()}), None)
+    assert found is None, " → ".join([*found, found[0]])
+
+
+def layer_of(name: str) -> int | None:
+    """Return the layer of a library's module; None for the front door itself and for the other folders."""
+    unit = name.split(".")[1] if "." in name else ""
+    if not unit or unit in FOLDERS:
+        return None
+    places = [place for place, units in enumerate(LAYERS) if unit in units.split()]
+    assert places, f"{name} has no place in LAYERS"
+    return places[0]
+
+
+def test_the_library_imports_downwards() -> None:
+    for name in modules():
+        own = layer_of(name)
+        for other in imported_modules(name) if own is not None else ():
+            below = layer_of(other)
+            assert below is None or below <= own, f"{name} imports {other}, which lies above it"
+
+
+def test_every_layer_is_there() -> None:
+    units = {name.split(".")[1] for name in modules() if "." in name}
+    named = list(itertools.chain.from_iterable(units.split() for units in LAYERS))
+    assert len(named) == len(set(named))
+    assert set(named) <= units, f"LAYERS names what is not there: {set(named) - units}"
+
+
+def test_rooms_of_experiments_import_downwards_and_nothing_imports_a_study() -> None:
+    inside = "auctionsim.experiments."
+    for name in modules():
+        room = name.removeprefix(inside).partition(".")[0] if name.startswith(inside) else None
+        assert room is None or room in ROOMS, f"{name} is in no room"
+        for other in imported_modules(name):
+            if not other.startswith(inside):
+                continue
+            where = other.removeprefix(inside).partition(".")[0]
+            assert where != "studies" or name.startswith("auctionsim.cli"), f"{name} imports the study {other}"
+            assert room is None or ROOMS.index(where) <= ROOMS.index(room), f"{name} imports {other}, which lies above"
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """A leading underscore makes no other name of it: whoever reads "Row" asks which."""
+    places: dict[str, list[str]] = {}
+    for folder in (*FOLDERS, "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name.lstrip("_"), []).append(str(path.relative_to(ROOT)))
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert not twice, twice
 
 
 def test_no_relative_imports() -> None:

@@ -19,7 +19,7 @@ from auctionsim.cli import app
 from auctionsim.cli.options import whole_numbers
 from auctionsim.cli.study_stages import planned
 from auctionsim.experiments.running.recipes import Recipe
-from auctionsim.experiments.running.run import CLAIMS, Claim, Run, Section, kept_section, markdown_table, quoted
+from auctionsim.experiments.running.run import CLAIMS, PaperClaim, Run, Section, kept_section, markdown_table, quoted
 from auctionsim.experiments.running.study_surfaces import PAIR, SUBSETS, StudySettings, Surfaces
 from auctionsim.experiments.studies.maps import MapSettings
 from auctionsim.experiments.studies.maps import main as draw_maps
@@ -64,7 +64,7 @@ class Worker:
             self.failures -= 1
             raise KeyboardInterrupt
         (plan.folder / "figure.png").write_bytes(PNG)
-        claims = (Claim(CLAIMS[0], self.verdict, "12 of 12 pairs."),) if name == "first" else ()
+        claims = (PaperClaim(CLAIMS[0], self.verdict, "12 of 12 pairs."),) if name == "first" else ()
         text = f"Found {rows[0]['value']} <script>alert(1)</script>."
         section = Section(f"About {name}", text, {"figure.png": f"Of {name}."}, claims)
         run.finish({"numbers": rows}, section, command=command, console=CONSOLE)
@@ -136,7 +136,7 @@ def test_a_section_on_the_report_holds_no_markup_of_its_own(tmp_path: Path) -> N
 
 def test_claims_are_the_papers(tmp_path: Path) -> None:
     run = Run(tmp_path, Plan(tmp_path))
-    section = Section("x", "y", {}, (Claim("beauty", "holds", "seen"),))
+    section = Section("x", "y", {}, (PaperClaim("beauty", "holds", "seen"),))
     with pytest.raises(ValueError, match="got 'beauty'"):
         run.finish({}, section, command="", console=CONSOLE)
     assert not run.is_finished

@@ -1,4 +1,4 @@
-"""A market's subsets: measured once with their geometry, read as smaller markets, and judged by stated rules."""
+"""A brand set's subsets: measured once with their geometry, read as smaller brand sets, and judged by stated rules."""
 
 import io
 import json
@@ -12,10 +12,11 @@ from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
 
 from auctionsim.brands import parse_brands
+from auctionsim.experiments.running.geometry import geometry_from
 from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out
 from auctionsim.experiments.running.run import kept_section
-from auctionsim.experiments.running.subsets import geometry_from, market_of
-from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptMarkets, main, report
+from auctionsim.experiments.running.subsets import surface_of
+from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptBrandSets, main, report
 from auctionsim.experiments.tables.crosstalk import orthogonality
 from auctionsim.prompts import build_prompts
 from auctionsim.substrates import MeasuredList
@@ -65,7 +66,7 @@ def test_a_damaged_geometry_is_named(tmp_path: Path) -> None:
 
 
 def test_some_brands_are_a_surface_of_their_own(measured: MeasuredList) -> None:
-    surface = market_of(measured, (2, 0)).sell("slot_probability").replicate("B")
+    surface = surface_of(measured, (2, 0)).sell("slot_probability").replicate("B")
     assert surface.provenance["brands"] == [["to"], ["or"]]
     view = measured.sell("slot_probability").replicate("B")
     for states in ((0, 0), (1, 0), (0, 1), (1, 1)):
@@ -79,7 +80,7 @@ def test_some_brands_are_a_surface_of_their_own(measured: MeasuredList) -> None:
         torch.testing.assert_close(surface.user_loss(small), view.user_loss(whole))
 
 
-def test_a_market_whose_subsets_are_not_all_there_is_refused(measured: MeasuredList) -> None:
+def test_a_brand_set_whose_subsets_are_not_all_there_is_refused(measured: MeasuredList) -> None:
     fewer = MeasuredList(
         levers=measured.levers,
         allocations=measured.allocations[:5],
@@ -96,11 +97,11 @@ def test_a_market_whose_subsets_are_not_all_there_is_refused(measured: MeasuredL
         provenance=measured.provenance,
     )
     with pytest.raises(ValueError, match="a subset of these brands is not on the list"):
-        market_of(fewer, (0, 1))
+        surface_of(fewer, (0, 1))
 
 
 def test_a_report_is_made_from_lists_alone(measured: MeasuredList, tmp_path: Path) -> None:
-    (found,) = report(KeptMarkets(("fake",), tmp_path), [measured], "pytest", CONSOLE)
+    (found,) = report(KeptBrandSets(("fake",), tmp_path), [measured], "pytest", CONSOLE)
     pairs = pd.read_parquet(tmp_path / "pairs.parquet")
     assert len(pairs) == 4 * 3 * len(measured.measured_features)
     own = pairs[(pairs.brand == "or") & (pairs.rival == "the") & (pairs.quantity == "hits")].iloc[0]
@@ -112,17 +113,17 @@ def test_a_report_is_made_from_lists_alone(measured: MeasuredList, tmp_path: Pat
     assert json.loads((tmp_path / "run.json").read_text())["inputs"] == {"0": measured.digest}
 
 
-def test_markets_are_measured_on_a_model_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_brand_sets_are_measured_on_a_model_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "auctionsim.experiments.studies.crosstalk.MeasurementSettings",
         lambda *_, **counts: replace(RECIPE.settings, seed=counts["seed"]),
     )
-    markets = (("running shoes", parse_brands("or,the")), ("coffee", parse_brands("to,are")))
-    settings = CrosstalkSettings(markets, tmp_path, num_neurons=8, amplification=3.0, method="attribution")
+    brand_sets = (("running shoes", parse_brands("or,the")), ("coffee", parse_brands("to,are")))
+    settings = CrosstalkSettings(brand_sets, tmp_path, num_neurons=8, amplification=3.0, method="attribution")
     found = main(settings, fake_model(), build_prompts, "pytest", CONSOLE)
-    assert [market.category for market in found] == ["running shoes", "coffee"]
+    assert [brand_set.category for brand_set in found] == ["running shoes", "coffee"]
     assert (tmp_path / "coffee" / "list.safetensors").is_file()
-    assert "2 pairs and 0 triples of rivals in 2 markets" in kept_section(tmp_path).text
+    assert "2 pairs and 0 triples of rivals in 2 brand sets" in kept_section(tmp_path).text
     assert main(settings, fake_model(), build_prompts, "pytest", CONSOLE)[1].effects == found[1].effects
 
 

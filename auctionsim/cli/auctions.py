@@ -122,7 +122,7 @@ def more_bidders(
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     sizes: Annotated[str, typer.Option(help="Numbers of bidders, ascending, commas between.")] = "2,3,4,5",
-    most_markets: Annotated[int, typer.Option(min=1, help="Of one size.")] = 5,
+    most_sets: Annotated[int, typer.Option(min=1, help="Of one size.")] = 5,
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 4096,
     regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
     quick: Quick = True,
@@ -131,7 +131,7 @@ def more_bidders(
         Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…", callback=folder_to_write)
     ] = None,
 ) -> None:
-    """Hold every auction with two, three, … bidders: the markets among the brands of a measured list of subsets."""
+    """Hold every auction with two, three, … bidders: the brand sets among the brands of a measured list of subsets."""
     from auctionsim.experiments.running.measured import measured_named
     from auctionsim.experiments.running.preparation import slug
     from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, main
@@ -145,7 +145,7 @@ def more_bidders(
         folder=out or Path("runs") / slug("more-bidders", Path(measured).stem, feature, str(seed)),
         feature=feature,
         sizes=whole_numbers(sizes),
-        most_markets=most_markets,
+        most_sets=most_sets,
         user_weights=numbers(user_weights),
         draws=draws,
         regret_draws=regret_draws,
@@ -175,9 +175,9 @@ def neurons_frontier(
 ) -> None:
     """Compare two ways to choose neurons by the auction they allow: revenue against the user's loss."""
     from auctionsim.experiments.running.preparation import slug
-    from auctionsim.experiments.studies.neurons_frontier import FrontierSettings, main
+    from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings, main
 
-    settings = FrontierSettings(
+    settings = NeuronsFrontierSettings(
         harm_aware=harm_aware,
         plain=plain,
         folder=out or Path("runs") / slug("neurons-frontier", Path(harm_aware).stem, Path(plain).stem, str(seed)),
@@ -191,32 +191,32 @@ def neurons_frontier(
     main(settings, surface_named(harm_aware), surface_named(plain), command_line(), console)
 
 
-@app.command("market-regret")
-def market_regret(
+@app.command("crosstalk-regret")
+def crosstalk_regret(
     subsets: Annotated[
         list[str] | None,
         typer.Option(help="Lists of measured subsets, packaged or files.", show_default="all packaged"),
     ] = None,
-    grids: Annotated[str, typer.Option(help="Surfaces that are markets as they are, commas between.")] = ALL_GRIDS,
+    grids: Annotated[str, typer.Option(help="Surfaces that are brand sets as they are, commas between.")] = ALL_GRIDS,
     feature: Feature = "slot_probability",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
     quick: Quick = True,
-    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/market-regret"),
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/crosstalk-regret"),
 ) -> None:
     """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
     from auctionsim.experiments.running.measured import subsets_named
-    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
+    from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
 
-    settings = MarketRegretSettings(
+    settings = CrosstalkRegretSettings(
         out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds), quick=quick
     )
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
     lists = by_name(names, subsets_named)
-    markets = by_name(filter(None, grids.split(",")), surface_named)
-    main(settings, lists, markets, command_line(), console)
+    brand_sets = by_name(filter(None, grids.split(",")), surface_named)
+    main(settings, lists, brand_sets, command_line(), console)
 
 
 @app.command("reply-counts")

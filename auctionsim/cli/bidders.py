@@ -25,9 +25,9 @@ from auctionsim.cli.record_options import Chosen, RecordOptions, options_from
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
 
-ARENA = RecordOptions(
+SOURCE = RecordOptions(
     "auctionsim.experiments.running.bidders",
-    "Arena",
+    "AuctionSource",
     without=("setting", "mechanism"),
     own={"surface": {"autocompletion": completions.surfaces}, "feature": Feature},
 )
@@ -51,7 +51,7 @@ TRAINING = RecordOptions(
 
 
 @app.command("train")
-@options_from(ARENA, TRAINING)
+@options_from(SOURCE, TRAINING)
 def train(
     out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.", callback=folder_to_write)],
     chosen: Chosen,
@@ -66,13 +66,15 @@ def train(
 ) -> None:
     """Let bidders learn; keep their strategies, the learning curve and how they were made."""
     from auctionsim.agents import LearningStep
-    from auctionsim.experiments.running.bidders import Arena, Training, kept_bidders
+    from auctionsim.experiments.running.bidders import AuctionSource, Training, kept_bidders
     from auctionsim.experiments.studies.bidders_train import TrainingRun
     from auctionsim.experiments.studies.bidders_train import train as carry_out
 
     if against is not None and chosen["exploiter"] is None:
         raise ValueError("--against names the frozen bidders of an --exploiter")
-    arena = chosen.make(Arena, {"setting": setting, "mechanism": None if mechanism is None else str(mechanism)})
+    source = chosen.make(
+        AuctionSource, {"setting": setting, "mechanism": None if mechanism is None else str(mechanism)}
+    )
     rivals = None if against is None else tuple(kept_bidders(against).strategies)
     training = chosen.make(Training, {"rivals": rivals})
     learner = training.learner
@@ -91,7 +93,7 @@ def train(
             ratios = " ".join(f"{ratio:.3f}" for ratio in step.bid_ratio)
             bar.update(task, completed=step.iteration, description=f"{learner}: bid/valuation {ratios}")
 
-        learned = carry_out(TrainingRun(out, arena, training, against), show, command=command_line())
+        learned = carry_out(TrainingRun(out, source, training, against), show, command=command_line())
     console.print(f"bidders: {learned.file}", soft_wrap=True)
 
 
@@ -108,17 +110,17 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
-    from auctionsim.experiments.running.bidders import arena_of, kept_bidders
+    from auctionsim.experiments.running.bidders import kept_bidders, source_of
     from auctionsim.experiments.studies.bidders_evaluate import write_evaluation
     from auctionsim.experiments.tables.bidder_scores import evaluate as evaluated
     from auctionsim.experiments.tables.bidder_scores import tables
 
     kept = kept_bidders(bidders)
-    arena = arena_of(kept)
+    source = source_of(kept)
     with console.status("seeking best replies"):
-        found = evaluated(arena.game(), kept.strategies, draws=draws, seed=seed)
-    title = f"{arena.setting or arena.mechanism}, {kept.record['learner']}, seed {kept.record['seed']}"
-    if arena.is_live:
+        found = evaluated(source.game(), kept.strategies, draws=draws, seed=seed)
+    title = f"{source.setting or source.mechanism}, {kept.record['learner']}, seed {kept.record['seed']}"
+    if source.is_live:
         title += "; scored on the surface that the rule was designed on"
     for table in tables(found, title):
         console.print(table)
@@ -140,16 +142,16 @@ def study(
     rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
     quick: Quick = True,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/learned-bids-…", callback=folder_to_write)
+        Path | None, typer.Option(help="Run folder.", show_default="runs/bidders-study-…", callback=folder_to_write)
     ] = None,
 ) -> None:
     """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
     from auctionsim.experiments.running.preparation import slug
-    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
+    from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
-    settings = LearnedSettings(
+    settings = BiddersStudySettings(
         surface=surface,
-        folder=out or Path("runs") / slug("learned-bids", Path(surface).stem, feature),
+        folder=out or Path("runs") / slug("bidders-study", Path(surface).stem, feature),
         feature=feature,
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),

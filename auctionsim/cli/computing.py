@@ -29,7 +29,7 @@ KEEPING = frozenset(
         "auction compare",
         "auction more-bidders",
         "auction neurons-frontier",
-        "auction market-regret",
+        "auction crosstalk-regret",
         "auction reply-counts",
         "auction generalisation",
         "bidders train",

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Brands' neurons.", invoke_without_command=True)
 
-MARKETS = "running shoes:Nike,Adidas;smartphones:Apple,Samsung;charities:UNICEF,Oxfam;coffee:Starbucks,Dunkin"
+BRAND_SETS = "running shoes:Nike,Adidas;smartphones:Apple,Samsung;charities:UNICEF,Oxfam;coffee:Starbucks,Dunkin"
 
-Markets = Annotated[str, typer.Option(help="CATEGORY:BRAND,BRAND;CATEGORY:BRAND,…")]
+BrandSets = Annotated[str, typer.Option(help="CATEGORY:BRAND,BRAND;CATEGORY:BRAND,…")]
 
 
 @app.callback()
@@ -80,7 +80,7 @@ def neurons(
 
 @app.command("compare")
 def compare(
-    markets: Markets = MARKETS,
+    brand_sets: BrandSets = BRAND_SETS,
     methods: Annotated[str | None, typer.Option(help="Commas between; all of them where none is named.")] = None,
     num_neurons: Annotated[str, typer.Option(help="Grid of the lever.")] = "32,128,384,1000",
     amplification: Annotated[str, typer.Option(help="Grid of the lever.")] = "1.25,1.5,2,2.5,3,4,6",
@@ -95,16 +95,16 @@ def compare(
     ] = Path("runs/neurons-compare"),
 ) -> None:
     """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
+    from auctionsim.experiments.running.frontier import FrontierSettings
     from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
     from auctionsim.neurons import METHODS
-    from auctionsim.neurons.frontier import FrontierSettings
     from auctionsim.prompts import build_prompts
 
-    parsed = parse_markets(markets)
+    parsed = parse_brand_sets(brand_sets)
     note_common_words(brand for _, brands in parsed for brand in brands)
     settings = CompareMethodsSettings(
-        markets=parsed,
+        brand_sets=parsed,
         methods=tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(",")),
         folder=out,
         grid=FrontierSettings(whole_numbers(num_neurons), numbers(amplification), numbers(limits)),
@@ -124,7 +124,7 @@ TRIPLES = (
 
 @app.command("crosstalk")
 def crosstalk(
-    markets: Markets = TRIPLES,
+    brand_sets: BrandSets = TRIPLES,
     num_neurons: Annotated[int, typer.Option(min=1, help="Of an amplified brand.")] = 512,
     amplification: Annotated[float, typer.Option(help="Of an amplified brand.")] = 1.5,
     samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and combination.")] = 2,
@@ -142,16 +142,16 @@ def crosstalk(
 ) -> None:
     """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
     from auctionsim.experiments.running.measured import subsets_named
-    from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptMarkets, main, report
+    from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptBrandSets, main, report
     from auctionsim.language_models import load_model
     from auctionsim.prompts import build_prompts
 
     if measured is not None:
-        kept = KeptMarkets(tuple(name.strip() for name in measured.split(",")), out)
+        kept = KeptBrandSets(tuple(name.strip() for name in measured.split(",")), out)
         report(kept, [subsets_named(name) for name in kept.names], command_line(), console)
         return
     settings = CrosstalkSettings(
-        markets=parse_markets(markets),
+        brand_sets=parse_brand_sets(brand_sets),
         folder=out,
         num_neurons=num_neurons,
         amplification=amplification,
@@ -164,7 +164,7 @@ def crosstalk(
     main(settings, loaded, build_prompts, command_line(), console)
 
 
-def parse_markets(text: str) -> "tuple[tuple[str, tuple[Brand, ...]], ...]":
+def parse_brand_sets(text: str) -> "tuple[tuple[str, tuple[Brand, ...]], ...]":
     """Read CATEGORY:BRAND,BRAND;CATEGORY:BRAND,…
 
     Raises:
@@ -172,13 +172,13 @@ def parse_markets(text: str) -> "tuple[tuple[str, tuple[Brand, ...]], ...]":
     """
     from auctionsim.brands import parse_brands
 
-    markets = []
+    brand_sets = []
     for part in text.split(";"):
         category, colon, names = part.partition(":")
         if not colon or not category.strip():
-            raise ValueError(f"markets are written CATEGORY:BRAND,BRAND;…, got {text!r}")
-        markets.append((category.strip(), parse_brands(names)))
-    named = [brand.name for _, brands in markets for brand in brands]
+            raise ValueError(f"brand sets are written CATEGORY:BRAND,BRAND;…, got {text!r}")
+        brand_sets.append((category.strip(), parse_brands(names)))
+    named = [brand.name for _, brands in brand_sets for brand in brands]
     if len(set(named)) < len(named):
         raise ValueError(f"a brand is named twice in {text!r}")
-    return tuple(markets)
+    return tuple(brand_sets)

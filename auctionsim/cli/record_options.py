@@ -98,7 +98,7 @@ class RecordOptions:
         )
 
 
-class Chosen:
+class ChosenRecords:
     """The options of a command as they were typed, from which its records are made.
 
     Args:
@@ -144,7 +144,7 @@ def options_from(*records: RecordOptions) -> Callable[[Command], Command]:
         @functools.wraps(command)
         def with_options(**typed: Any) -> None:
             values = {name: typed.pop(name) for name in chosen}
-            command(**typed, chosen=Chosen(values))
+            command(**typed, chosen=ChosenRecords(values))
 
         every = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*named.values(), *chosen.values())]
         with_options.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]

@@ -28,10 +28,10 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "crosstalk": partial(_crosstalk, *here),
         f"compare-{PAIR}": partial(_comparison, *here, PAIR, priced),
         f"compare-{TRIPLE}": partial(_comparison, *here, TRIPLE, "Fig. 5 with three brands"),
-        "market-regret": partial(_market_regret, *here),
-        "neurons": partial(_frontier, settings, console),
-        "neurons-frontier": partial(_neuron_auctions, *here),
-        "learned-bids": partial(_learned_bids, *here),
+        "crosstalk-regret": partial(_crosstalk_regret, *here),
+        "neurons-compare": partial(_neurons_compare, settings, console),
+        "neurons-frontier": partial(_neurons_frontier, *here),
+        "bidders-study": partial(_bidders_study, *here),
         "more-bidders": partial(_more_bidders, *here),
         "reply-counts": partial(_reply_counts, *here),
         "generalisation": partial(_generalisation, *here),
@@ -50,10 +50,10 @@ def _maps(study: StudySettings, surfaces: Surfaces, console: Console, name: str,
 
 
 def _crosstalk(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.crosstalk import KeptMarkets, report
+    from auctionsim.experiments.studies.crosstalk import KeptBrandSets, report
 
     measured = [surfaces.subsets(name) for name in SUBSETS]
-    settings = KeptMarkets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
+    settings = KeptBrandSets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
     command = _words("neurons", "crosstalk", options={"measured": ",".join(settings.names), "out": settings.folder})
     inputs = {str(k): one.digest for k, one in enumerate(measured)}
     shows = "Figs. 7 and 8: many pairs and triples in four categories"
@@ -91,32 +91,32 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
     return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
 
 
-def _market_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings, main
+def _crosstalk_regret(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
 
     lists = {name: surfaces.subsets(name) for name in SUBSETS}
     grids = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
     places = ",".join(map(surfaces.place, grids))
     seeds = (study.seed, study.seed + 1)
-    settings = MarketRegretSettings(study.folder / "market-regret", seeds=seeds)
+    settings = CrosstalkRegretSettings(study.folder / "crosstalk-regret", seeds=seeds)
     subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
     options = {"grids": places, "seeds": _commas(seeds)}
-    command = _words("auction", "market-regret", *subsets, options={**options, "out": settings.folder})
+    command = _words("auction", "crosstalk-regret", *subsets, options={**options, "out": settings.folder})
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
 
     def go(command: str) -> object:
         return main(settings, lists, grids, command, console, _designs(study))
 
-    return Stage("market-regret", shows, settings, inputs, command, go)
+    return Stage("crosstalk-regret", shows, settings, inputs, command, go)
 
 
-def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.neurons_frontier import FrontierSettings, main
+def _neurons_frontier(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings, main
 
     aware, plain = surfaces.surface(PAIR), surfaces.surface(PLAIN)
     folder = study.folder / "neurons-frontier"
-    settings = FrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
+    settings = NeuronsFrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
     options = {"harm_aware": settings.harm_aware, "plain": settings.plain, "seed": study.seed}
     command = _words("auction", "neurons-frontier", options={**options, "out": folder})
     inputs = {"harm_aware": aware.digest, "plain": plain.digest}
@@ -128,18 +128,18 @@ def _neuron_auctions(study: StudySettings, surfaces: Surfaces, console: Console)
     return Stage("neurons-frontier", shows, settings, inputs, command, go)
 
 
-def _learned_bids(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.studies.bidders_study import LearnedSettings, main
+def _bidders_study(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
     surface = surfaces.surface(PAIR)
     seeds = tuple(range(study.seed, study.seed + 3))
-    settings = LearnedSettings(surfaces.place(PAIR), study.folder / "learned-bids", seeds=seeds)
+    settings = BiddersStudySettings(surfaces.place(PAIR), study.folder / "bidders-study", seeds=seeds)
     command = _words(
         "bidders", "study", options={"surface": settings.surface, "seeds": _commas(seeds), "out": settings.folder}
     )
     shows = "learned against truthful bidders in every mechanism"
     go = partial(_designing, main, settings, surface, study, console)
-    return Stage("learned-bids", shows, settings, {"surface": surface.digest}, command, go)
+    return Stage("bidders-study", shows, settings, {"surface": surface.digest}, command, go)
 
 
 def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
@@ -208,19 +208,19 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
     return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
 
 
-def _frontier(study: StudySettings, console: Console) -> Stage:
+def _neurons_compare(study: StudySettings, console: Console) -> Stage:
     from auctionsim.brands import parse_brands
+    from auctionsim.experiments.running.frontier import FrontierSettings
     from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
-    from auctionsim.neurons.frontier import FrontierSettings
     from auctionsim.neurons.methods import DEFAULT_METHOD
     from auctionsim.prompts import build_prompts
 
     model = load_model(study.model, study.fan_out.device, study.fan_out.dtype)
     here = CompareMethodsSettings(
-        markets=(("running shoes", parse_brands("Nike,Adidas")),),
+        brand_sets=(("running shoes", parse_brands("Nike,Adidas")),),
         methods=("attribution", "random", DEFAULT_METHOD),
-        folder=study.folder / "neurons",
+        folder=study.folder / "neurons-compare",
         grid=FrontierSettings(limits=(0.01, 0.05)),
         seed=study.seed,
     )
@@ -228,7 +228,7 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
         "neurons",
         "compare",
         options={
-            "markets": "running shoes:Nike,Adidas",
+            "brand_sets": "running shoes:Nike,Adidas",
             "methods": ",".join(here.methods),
             "limits": "0.01,0.05",
             "model": study.model,
@@ -238,7 +238,7 @@ def _frontier(study: StudySettings, console: Console) -> Stage:
     )
     shows = "neurons: lift against harm, plain and harm-aware"
     go = partial(_with_model, main, here, model, build_prompts, console)
-    return Stage("neurons", shows, here, {"model": model.identity}, command, go)
+    return Stage("neurons-compare", shows, here, {"model": model.identity}, command, go)
 
 
 def _with(main: Callable[..., object], settings: Any, measured: Any, console: Console, command: str) -> object:

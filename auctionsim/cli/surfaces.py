@@ -21,7 +21,7 @@ from auctionsim.cli.options import (
     folder_to_write,
     surface_named,
 )
-from auctionsim.cli.record_options import Chosen, RecordOptions, options_from
+from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 from auctionsim.threads import use_threads
 
 app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
@@ -80,7 +80,7 @@ def measure(
     out: Annotated[
         Path, typer.Option(help="Run folder; a stopped measurement goes on from it.", callback=folder_to_write)
     ],
-    chosen: Chosen,
+    chosen: ChosenRecords,
     prompts: Prompts = None,
     allocations: Annotated[
         Path | None,

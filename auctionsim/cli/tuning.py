@@ -114,7 +114,8 @@ def hyperparameters(
     target: Annotated[str, typer.Argument(help="menu or bidders.", autocompletion=completions.targets)],
     chosen: Chosen,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/tune-…", callback=folder_to_write)
+        Path | None,
+        typer.Option(help="Run folder.", show_default="runs/tune-hyperparameters-…", callback=folder_to_write),
     ] = None,
 ) -> None:
     """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
@@ -128,7 +129,7 @@ def hyperparameters(
         TuningSettings,
         {
             "target": target,
-            "folder": out or Path("runs") / slug("tune", target, *where, str(chosen["seed"])),
+            "folder": out or Path("runs") / slug("tune-hyperparameters", target, *where, str(chosen["seed"])),
             "regret_draws": min(chosen["regret_draws"], chosen["draws"]),
             "cluster": chosen.make(Cluster),
         },

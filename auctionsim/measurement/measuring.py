@@ -25,7 +25,7 @@ from auctionsim.measurement.gathering import gather
 from auctionsim.measurement.interventions import grid_interventions, levers_of, listed_interventions
 from auctionsim.measurement.kept_replies import kept_replies, write_replies
 from auctionsim.measurement.measurer import UnitMeasurer
-from auctionsim.measurement.schedule import Schedule
+from auctionsim.measurement.schedule import UnitSchedule
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit, write_unit
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
@@ -91,7 +91,7 @@ class Measuring:
         """Where the units' files are."""
         return self.folder / "units"
 
-    def schedule(self) -> Schedule:
+    def schedule(self) -> UnitSchedule:
         """Return what is done and what is to do, read from the files.
 
         Raises:
@@ -104,7 +104,7 @@ class Measuring:
             for start, stop in self._slices()
         ]
         prompts = {name: tuple(map(len, self.prompts.split(name).prompts)) for name in REPLICATES}
-        return Schedule(shards, prompts, self.settings).read(self.units_folder, self.digest)
+        return UnitSchedule(shards, prompts, self.settings).read(self.units_folder, self.digest)
 
     @property
     def units(self) -> list[Unit]:

@@ -12,7 +12,7 @@ from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit
 
 
-class Schedule:
+class UnitSchedule:
     """The state of a measurement: what is found, what waits.
 
     A shard's next round is opened once every unit of its earlier rounds is found, by `is_enough` on all of them. So the
@@ -39,7 +39,7 @@ class Schedule:
         """How many of the known units are found."""
         return sum(len(part) for rounds in self._found.values() for part in rounds)
 
-    def read(self, folder: Path, plan: str) -> "Schedule":
+    def read(self, folder: Path, plan: str) -> "UnitSchedule":
         """Note every unit that has a file, in rounds that the files open.
 
         Raises:

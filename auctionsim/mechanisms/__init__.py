@@ -8,11 +8,11 @@ from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
 from auctionsim.mechanisms.kl_tilt import KLTilt
 from auctionsim.mechanisms.menu import MenuAuction
+from auctionsim.mechanisms.menu_entries import Menu, MenuEntries
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.menu_network_training import train_menu_writer
 from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
-from auctionsim.mechanisms.offers import Menu, Offers
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.protocol import Mechanism
@@ -45,9 +45,9 @@ __all__ = [
     "Mechanism",
     "Menu",
     "MenuAuction",
+    "MenuEntries",
     "MenuNetwork",
     "NearestBid",
-    "Offers",
     "Optimum",
     "PayAsBid",
     "PostedPrice",

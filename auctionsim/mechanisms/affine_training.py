@@ -12,7 +12,7 @@ from auctionsim.mechanisms.affine_maximizer import AFFINE_FILE, AffineMaximizer,
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
 from auctionsim.mechanisms.table import Entry, Problem, register
-from auctionsim.mechanisms.training import Profiles, Progress, Schedule, evaluated, geometric
+from auctionsim.mechanisms.training import ProfileSampler, Progress, Schedule, evaluated, geometric
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
@@ -89,7 +89,7 @@ def train_affine_maximizer(
     checked_count(batch, "batch")
     distribution = product(priors, substrate.num_bidders, len(substrate.features))
     generator = seeded(seed)
-    profiles = Profiles(distribution)
+    profiles = ProfileSampler(distribution)
     fits = _affine_fits(distribution)
     allocations = start.allocations
     if allocations is None:
@@ -225,7 +225,7 @@ class AffineModel(nn.Module):
 
 def initial_list(
     substrate: Substrate,
-    profiles: Profiles,
+    profiles: ProfileSampler,
     fits: tuple[Tensor, Tensor],
     user_weight: float,
     entries: int,

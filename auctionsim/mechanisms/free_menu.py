@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auctionsim.mechanisms.menu import entry_exposures
-from auctionsim.mechanisms.offers import Menu
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.substrates.protocol import Substrate
 
 

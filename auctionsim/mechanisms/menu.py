@@ -7,13 +7,13 @@ from torch import Tensor
 from auctionsim.checks import checked_tensor
 from auctionsim.claims import claimed
 from auctionsim.mechanisms.candidates import context_groups
-from auctionsim.mechanisms.offers import Menu, MenuWriter, Offers, Thresholds, chosen_entries
+from auctionsim.mechanisms.menu_entries import Menu, MenuEntries, MenuWriter, Thresholds, chosen_entries
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import Need
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, is_separable, same_substrate
 
-__all__ = ["Menu", "MenuAuction", "MenuWriter", "Offers", "check_menus_fit", "entry_exposures", "priced_offers"]
+__all__ = ["Menu", "MenuAuction", "MenuEntries", "MenuWriter", "check_menus_fit", "entry_exposures", "priced_entries"]
 
 MOST_EVALUATIONS = 2**20  # allocations handed to the substrate at once, and (row, bidder, entry) scored at once
 
@@ -40,8 +40,8 @@ class MenuAuction(Mechanism):
         ranges and prices are not public. Hammond (1979) and Guesnerie (1995) for the taxation principle behind it.
     Example:
         >>> from auctionsim.substrates import QuadraticSubstrate
-        >>> offer = Menu(torch.tensor([[[0.5]], [[1.0]]]), torch.tensor([[0.1], [0.3]]))
-        >>> MenuAuction(QuadraticSubstrate(2), offer)(torch.tensor([[[0.4], [0.2]]])).payments
+        >>> menu = Menu(torch.tensor([[[0.5]], [[1.0]]]), torch.tensor([[0.1], [0.3]]))
+        >>> MenuAuction(QuadraticSubstrate(2), menu)(torch.tensor([[[0.4], [0.2]]])).payments
         tensor([[0.1000, 0.0000]])
     """
 
@@ -54,7 +54,7 @@ class MenuAuction(Mechanism):
             null if reference is None else _checked_reference(reference, substrate).to(torch.float64, copy=True)
         )
         self.menus = menus if not isinstance(menus, Menu) else _checked_menu(menus, substrate)
-        self._tables: list[Offers] | None = None if not isinstance(self.menus, Menu) else self._slots(self.menus)
+        self._tables: list[MenuEntries] | None = None if not isinstance(self.menus, Menu) else self._slots(self.menus)
         single = self._tables is not None and self.num_features == 1
         self._thresholds = [Thresholds.of(table) for table in self._tables or ()] if single else None
 
@@ -69,9 +69,9 @@ class MenuAuction(Mechanism):
             allocation[rows], payments[rows] = self._clear_alike(bids[rows], which)
         return Outcome(allocation, payments)
 
-    def offers(self, bids: Tensor, context: int | None = None) -> Offers:
+    def priced_menus(self, bids: Tensor, context: int | None = None) -> MenuEntries:
         """Return what is offered to each bidder at these bids, (1 or batch, …): fixed menus are the same for all."""
-        return Offers(*(part.clone() for part in self._offers(bids, context)))
+        return MenuEntries(*(part.clone() for part in self._priced_menus(bids, context)))
 
     @property
     def is_fixed(self) -> bool:
@@ -91,22 +91,22 @@ class MenuAuction(Mechanism):
     def _clear_alike(self, bids: Tensor, context: int | None) -> Outcome:
         """Clear rows of one context."""
         if self._thresholds is not None:
-            offers = self._offers(bids, context)
-            return _take(offers, self._thresholds[-1 if context is None else context].entries(bids))
+            menus = self._priced_menus(bids, context)
+            return _take(menus, self._thresholds[-1 if context is None else context].entries(bids))
         if not len(bids):
             return Outcome(bids.new_empty(0, *allocation_shape(self.range)), bids.new_empty(bids.shape[:2]))
-        entries = self._offers(bids[:1], context).prices.shape[2]
+        entries = self._priced_menus(bids[:1], context).prices.shape[2]
         most = max(1, MOST_EVALUATIONS // (entries * bids.shape[1]))
         parts = []
         for rows in bids.split(most):  # type: ignore[no-untyped-call]
-            offers = self._offers(rows, context, by_price=False)
-            parts.append(_take(offers, chosen_entries(rows, offers, by_price=False)))
+            menus = self._priced_menus(rows, context, by_price=False)
+            parts.append(_take(menus, chosen_entries(rows, menus, by_price=False)))
         return Outcome(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _offers(self, bids: Tensor, context: int | None, *, by_price: bool = True) -> Offers:
+    def _priced_menus(self, bids: Tensor, context: int | None, *, by_price: bool = True) -> MenuEntries:
         if self._tables is not None:
             table = self._tables[-1 if context is None else context]
-            return Offers(*(part.to(bids.device, bids.dtype) for part in table))
+            return MenuEntries(*(part.to(bids.device, bids.dtype) for part in table))
         assert not isinstance(self.menus, Menu)
         repeated = None if context is None else torch.full((len(bids),), context, device=bids.device)
         menu = self.menus(bids, repeated)
@@ -116,30 +116,30 @@ class MenuAuction(Mechanism):
                 f"got {tuple(menu.levers.shape)} and {tuple(menu.prices.shape)} for bids {tuple(bids.shape)}"
             )
         menu = Menu(*(part.to(bids.dtype) for part in menu))
-        return priced_offers(self.range, menu, self.reference, context, by_price=by_price)
+        return priced_entries(self.range, menu, self.reference, context, by_price=by_price)
 
-    def _slots(self, menu: Menu) -> list[Offers]:
+    def _slots(self, menu: Menu) -> list[MenuEntries]:
         contexts = [*range(len(contexts_of(self.range))), None]
         tables = []
         for slot, context in enumerate(contexts):
             k = slot if len(menu.prices) > 1 else 0
             row = Menu(menu.levers[k : k + 1], menu.prices[k : k + 1])
-            tables.append(priced_offers(self.range, row, self.reference, context))
+            tables.append(priced_entries(self.range, row, self.reference, context))
         return tables
 
 
-def _take(offers: Offers, entry: Int[Tensor, "row bidder"]) -> Outcome:
+def _take(menus: MenuEntries, entry: Int[Tensor, "row bidder"]) -> Outcome:
     """Return the levers and prices of the entries chosen from menus of one row or of as many."""
-    rows, n, entries, levers = offers.levers.shape
+    rows, n, entries, levers = menus.levers.shape
     row = torch.arange(rows, device=entry.device).view(-1, 1) if rows > 1 else torch.zeros_like(entry[:, :1])
     flat = ((row * n + torch.arange(n, device=entry.device)) * entries + entry).flatten()
-    chosen = offers.levers.reshape(-1, levers).index_select(0, flat).view(*entry.shape, levers)
-    return Outcome(chosen, offers.prices.reshape(-1).index_select(0, flat).view(entry.shape))
+    chosen = menus.levers.reshape(-1, levers).index_select(0, flat).view(*entry.shape, levers)
+    return Outcome(chosen, menus.prices.reshape(-1).index_select(0, flat).view(entry.shape))
 
 
-def priced_offers(
+def priced_entries(
     substrate: Substrate, menu: Menu, reference: Tensor, context: int | None, *, by_price: bool = True
-) -> Offers:
+) -> MenuEntries:
     """Add the null entry, sort by price if asked, and let the substrate say what each entry is worth at the reference.
 
     Sorting costs more than all the rest where menus are written anew for every auction.
@@ -152,7 +152,7 @@ def priced_offers(
         order = prices.argsort(dim=2, stable=True)
         prices = prices.gather(2, order)
         levers = levers.gather(2, order.unsqueeze(3).expand_as(levers))
-    return Offers(levers, prices, entry_exposures(substrate, levers, reference, context))
+    return MenuEntries(levers, prices, entry_exposures(substrate, levers, reference, context))
 
 
 def entry_exposures(

@@ -2,8 +2,8 @@
 
 from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of, needed
 from auctionsim.mechanisms.menu import MenuAuction
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.mechanisms.menu_network import MenuNetwork
-from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.storage import fill_network
 from auctionsim.substrates.protocol import Substrate, contexts_of

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from auctionsim.checks import checked_count
 from auctionsim.mechanisms.menu import check_menus_fit
-from auctionsim.mechanisms.offers import Menu
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.seeds import seeded
 from auctionsim.substrates.protocol import Substrate, contexts_of
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.menu import OWN_LEVERS, MenuAuction, entry_exposures
 from auctionsim.mechanisms.menu_codec import MENU_FILE
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.menu_training import menu_by_recipe
-from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.table import Entry, Problem, register
-from auctionsim.mechanisms.training import Profiles, Progress, Schedule, evaluated, geometric
+from auctionsim.mechanisms.training import ProfileSampler, Progress, Schedule, evaluated, geometric
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, product
 from auctionsim.seeds import seeded
@@ -65,7 +65,7 @@ def train_menu_writer(
     network = MenuNetwork(
         substrate, entries=entries, hidden=checked_count(hidden, "hidden"), free=rule.menus, seed=seed
     )
-    profiles = Profiles(product(priors, substrate.num_bidders, len(substrate.features)))
+    profiles = ProfileSampler(product(priors, substrate.num_bidders, len(substrate.features)))
     examples = profiles.draw(2048, torch.Generator().manual_seed(0), torch.float64)
     names = contexts_of(substrate)
     turns = torch.arange(len(examples)) % len(names) if names else None

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.mechanisms.menu import entry_exposures, priced_offers
+from auctionsim.mechanisms.menu import entry_exposures, priced_entries
+from auctionsim.mechanisms.menu_entries import Menu, envelope
 from auctionsim.mechanisms.menu_losses import ROWS, MenuLosses
-from auctionsim.mechanisms.offers import Menu, envelope
 from auctionsim.mechanisms.training import geometric
 from auctionsim.priors import Empirical, Prior, Product
 from auctionsim.substrates.protocol import Substrate
@@ -160,13 +160,13 @@ class Polish:
     def ladder(self, menu: Menu, context: int | None) -> Ladder:
         """Return the entries that some bid takes; the places left over repeat the last of them and are never taken."""
         row = Menu(menu.levers.unsqueeze(0), menu.prices.unsqueeze(0))
-        offers = priced_offers(self.substrate, row, self.losses.reference, context)
+        menus = priced_entries(self.substrate, row, self.losses.reference, context)
         shape = menu.prices.shape
         levers = self.null.expand(*shape, -1).clone()
         thresholds = self._never().unsqueeze(1).expand(shape).clone()
         for i in range(shape[0]):
-            bids, entries = envelope(offers.exposures[0, i, :, 0], offers.prices[0, i])
-            steps = offers.levers[0, i, entries[1:]]
+            bids, entries = envelope(menus.exposures[0, i, :, 0], menus.prices[0, i])
+            steps = menus.levers[0, i, entries[1:]]
             levers[i, : len(steps)] = (steps - self.low) / self.span
             if len(steps):
                 levers[i, len(steps) :] = levers[i, len(steps) - 1]

@@ -10,11 +10,11 @@ from auctionsim.checks import checked_count, checked_money
 from auctionsim.mechanisms.free_menu import FreeMenu
 from auctionsim.mechanisms.menu import OWN_LEVERS, MenuAuction, check_menus_fit, entry_exposures
 from auctionsim.mechanisms.menu_codec import MENU_FILE
+from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.mechanisms.menu_losses import MenuLosses
 from auctionsim.mechanisms.menu_polishing import Polish, can_polish
-from auctionsim.mechanisms.offers import Menu
 from auctionsim.mechanisms.table import Entry, Problem, register
-from auctionsim.mechanisms.training import Profiles, Progress, Schedule, evaluated, geometric
+from auctionsim.mechanisms.training import ProfileSampler, Progress, Schedule, evaluated, geometric
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, Product, product
 from auctionsim.seeds import seeded
@@ -96,7 +96,7 @@ class _Lesson:
         names = contexts_of(substrate)
         self.contexts: list[int | None] = [*range(len(names)), None]
         self.slots = len(self.contexts)
-        self.profiles = Profiles(priors)
+        self.profiles = ProfileSampler(priors)
         self.typical = self.profiles.table.mean(0).float()
         self.reference = substrate.null_allocation(1)[0]
         self.losses = MenuLosses(substrate, self.reference)

@@ -45,7 +45,7 @@ Progress: TypeAlias = Callable[[TrainingPoint, int], None]
 TABLE = 2**14  # knots of the quantile functions that training draws from
 
 
-class Profiles:
+class ProfileSampler:
     """Draws valuations for training: every marginal stratified, so that a batch covers each prior evenly.
 
     Quantile functions are tabulated once, linear in between (training only; evaluations draw exactly).

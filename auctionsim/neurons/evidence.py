@@ -15,9 +15,9 @@ from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.activity import Activity, name_activity, text_activity
 from auctionsim.neurons.harm import harm, reply_harm
-from auctionsim.neurons.neutral_text import RANKING_TEXTS
 from auctionsim.neurons.sensitivity import SlotSensitivity, slot_sensitivity
 from auctionsim.prompts import PromptSet
+from auctionsim.readings.neutral_text import RANKING_TEXTS
 
 _T = TypeVar("_T")
 Scores = Float[Tensor, "brand layer neuron"]

@@ -9,18 +9,15 @@ Source:
     gradient method".
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.language_models.decoding import divergence, growing_cache, prefill, sample_replies
-from auctionsim.language_models.hooks import intervene, read_neurons
-from auctionsim.language_models.intervention import Intervention, untouched
+from auctionsim.language_models.decoding import growing_cache, prefill, sample_replies
+from auctionsim.language_models.hooks import read_neurons
+from auctionsim.language_models.intervention import untouched
 from auctionsim.language_models.model import LanguageModel
-
-_ROWS = 16  # rows whose logits over the vocabulary are held at once
+from auctionsim.readings.neutral_kl import text_tokens
 
 
 def harm(
@@ -29,7 +26,7 @@ def harm(
     """Return each neuron's harm to the user, F_k on neutral text: all positions of a text touched, mean over texts."""
     total = torch.zeros(model.num_layers, model.num_neurons)
     for text in texts:
-        ids = _text_ids(model, text)
+        ids = text_tokens(model, text)
         live = torch.ones_like(ids, dtype=torch.bool)
         for _ in range(samples):
             total += _fisher(model, ids, None, live, generator)
@@ -52,10 +49,10 @@ def reply_harm(
     """
     ids, null = model.chat_ids(prompt), untouched(model)
     uniforms = torch.rand(replies, tokens, generator=generator)
-    said = sample_replies(model, prefill(model, ids, tokens), null, uniforms)
+    sampled = sample_replies(model, prefill(model, ids, tokens), null, uniforms)
     first = torch.full((replies, 1), ids[-1], device=model.device)
-    sequence = torch.cat((first, said.tokens[:, :-1]), dim=1)
-    return _fisher(model, sequence, growing_cache(model, ids, replies), said.live, generator)
+    sequence = torch.cat((first, sampled.tokens[:, :-1]), dim=1)
+    return _fisher(model, sequence, growing_cache(model, ids, replies), sampled.live, generator)
 
 
 def _fisher(
@@ -71,31 +68,3 @@ def _fisher(
         gradients = torch.autograd.grad(score, list(activations.values()))
     products = [a.detach().float() * g.float() for a, g in zip(activations.values(), gradients, strict=True)]
     return torch.stack([p.square().flatten(0, 1)[live.flatten()].mean(0) for p in products]).cpu()
-
-
-@torch.inference_mode()
-def neutral_kl(model: LanguageModel, change: Intervention, texts: Sequence[str]) -> Float[Tensor, "row text"]:
-    """Return what interventions do to neutral text: KL(π_x ‖ π_0), exact over the vocabulary, in nats a token.
-
-    Teacher-forced, every position of the text touched, averaged over the text's tokens; computed in float32, and
-    exactly 0 at the null. It ranks neurons; it is not the auction's user loss.
-    """
-    model = model.in_float32
-    values = torch.zeros(change.num_rows, len(texts))
-    moved = (~change.null).nonzero().squeeze(1)
-    if not len(moved):
-        return values
-    for column, text in enumerate(texts):
-        ids = _text_ids(model, text)
-        reference = model.network(ids).logits
-        for rows in moved.split(_ROWS):  # type: ignore[no-untyped-call]
-            with intervene(model, change.select(rows)):
-                logits = model.network(ids.expand(len(rows), -1)).logits
-            values[rows, column] = divergence(logits, reference).mean(1).cpu()
-    return values
-
-
-def _text_ids(model: LanguageModel, text: str) -> Tensor:
-    start = model.tokenizer.bos_token_id
-    text_ids = model.text_ids(text)
-    return torch.tensor([[start, *text_ids] if start is not None else text_ids], device=model.device)

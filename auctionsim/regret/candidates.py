@@ -42,7 +42,7 @@ def telling_misreports(
     return torch.minimum(torch.cat([everything, single.flatten(0, 1)]), high)
 
 
-class Candidates:
+class MisreportSequence:
     """An endless sequence of misreports: the telling ones, where bids meet, a low-discrepancy filling of each box.
 
     The filling is alike for all rows and bidders, and stretched a little so that some of it lies on the box's faces.

@@ -29,7 +29,7 @@ NUDGES = (4, 64, 1024)  # roundings by which bids are moved
 PATTERNS = 8  # of signs, for each nudge
 
 
-class _Rows(NamedTuple):
+class _DrawnAuctions(NamedTuple):
     """Auctions to be cleared.
 
     Attributes:
@@ -42,9 +42,11 @@ class _Rows(NamedTuple):
     valuations: Tensor
     context: Tensor | None
 
-    def at(self, index: Tensor) -> "_Rows":
+    def at(self, index: Tensor) -> "_DrawnAuctions":
         """Return some of them, in the order of `index`."""
-        return _Rows(self.bids[index], self.valuations[index], None if self.context is None else self.context[index])
+        return _DrawnAuctions(
+            self.bids[index], self.valuations[index], None if self.context is None else self.context[index]
+        )
 
 
 def refuse_drawing(mechanism: object) -> None:
@@ -67,7 +69,7 @@ def check_rows_apart(game: Game) -> None:
         ValueError: Some row's values or payments differ by more than rounding, or the rule says that it draws.
     """
     refuse_drawing(game.mechanism)
-    rows = _Rows(game.reports, game.valuations, game.context)
+    rows = _DrawnAuctions(game.reports, game.valuations, game.context)
     order = torch.arange(len(rows.bids), device=rows.bids.device)
     whole = _money(game, rows)
     company = rows.at(torch.cat([order.flip(0), order.flip(0)]))
@@ -85,7 +87,7 @@ def check_again(game: Game, best: Best) -> None:
     bids, context = lone_deviations(game.reports, best.bids.unsqueeze(0), game.context)
     batch, n, m = best.bids.shape
     valuations = game.valuations.unsqueeze(1).expand(batch, n, n, m).reshape(-1, n, m)
-    rows = _Rows(bids, valuations, context)
+    rows = _DrawnAuctions(bids, valuations, context)
     order = torch.arange(len(bids), device=bids.device)
     once = _money(game, rows)
     twice = _money(game, rows.at(torch.cat([order.flip(0), order])))
@@ -94,7 +96,7 @@ def check_again(game: Game, best: Best) -> None:
     _refuse_other_utility(game, rows, once, best)
 
 
-def _money(game: Game, rows: _Rows) -> Float[Tensor, "row bidder two"]:
+def _money(game: Game, rows: _DrawnAuctions) -> Float[Tensor, "row bidder two"]:
     """Return everybody's value and payment."""
     with torch.no_grad():
         return torch.stack(cleared_money(game, rows.bids, rows.valuations, rows.context), 2)
@@ -107,7 +109,7 @@ def _differ(one: Tensor, other: Tensor) -> Bool[Tensor, " row"]:
     return apart > SAME * torch.maximum(sizes, FLOOR * sizes.nan_to_num(0, 0, 0).max())
 
 
-def _refuse(game: Game, rows: _Rows, one: Tensor, other: Tensor) -> None:
+def _refuse(game: Game, rows: _DrawnAuctions, one: Tensor, other: Tensor) -> None:
     """Raise if some row has other money in `other` than in `one`, which is what clearing `rows` gave."""
     for row in _differ(one, other).nonzero().flatten().tolist()[:SHOWN]:
         if not _is_knife_edge(game, rows, one, other[row], row):
@@ -118,7 +120,7 @@ def _refuse(game: Game, rows: _Rows, one: Tensor, other: Tensor) -> None:
             )
 
 
-def _refuse_other_utility(game: Game, rows: _Rows, once: Tensor, best: Best) -> None:
+def _refuse_other_utility(game: Game, rows: _DrawnAuctions, once: Tensor, best: Best) -> None:
     """Raise if the deviators' utilities are not those that the search saw."""
     batch, n, _ = best.bids.shape
     own = torch.arange(n, device=once.device).repeat(batch)
@@ -136,14 +138,16 @@ def _refuse_other_utility(game: Game, rows: _Rows, once: Tensor, best: Best) -> 
             )
 
 
-def _is_knife_edge(game: Game, rows: _Rows, one: Tensor, other: Tensor, row: int) -> bool:
+def _is_knife_edge(game: Game, rows: _DrawnAuctions, one: Tensor, other: Tensor, row: int) -> bool:
     """Tell whether only rounding parts two outcomes: calls repeat, and nudged bids give the other one."""
     if not _repeats(game, rows, one):
         return False
     return any(not bool(_differ(nudged[row : row + 1], other[None]).any()) for nudged in _nudged(game, rows))
 
 
-def _explains(game: Game, rows: _Rows, once: Tensor, row: int, *, own: int, seen: Tensor, size: Tensor) -> bool:
+def _explains(
+    game: Game, rows: _DrawnAuctions, once: Tensor, row: int, *, own: int, seen: Tensor, size: Tensor
+) -> bool:
     if not _repeats(game, rows, once):
         return False
     for nudged in _nudged(game, rows):
@@ -153,12 +157,12 @@ def _explains(game: Game, rows: _Rows, once: Tensor, row: int, *, own: int, seen
     return False
 
 
-def _repeats(game: Game, rows: _Rows, one: Tensor) -> bool:
+def _repeats(game: Game, rows: _DrawnAuctions, one: Tensor) -> bool:
     """Tell whether the very same call gives the very same rows, several times over."""
     return not any(bool(_differ(one, _money(game, rows)).any()) for _ in range(REPEATS))
 
 
-def _nudged(game: Game, rows: _Rows) -> list[Tensor]:
+def _nudged(game: Game, rows: _DrawnAuctions) -> list[Tensor]:
     """Return everybody's money when bids move up or down by a few roundings, in the same company."""
     source = torch.Generator().manual_seed(0)
     eps = torch.finfo(rows.bids.dtype).eps

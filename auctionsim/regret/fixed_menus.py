@@ -17,7 +17,7 @@ from torch import Tensor
 
 from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.candidates import context_groups
-from auctionsim.mechanisms.menu import MenuAuction, Offers
+from auctionsim.mechanisms.menu import MenuAuction, MenuEntries
 from auctionsim.regret.estimate import Game, quasi_linear, reported_utilities
 
 
@@ -30,22 +30,22 @@ def fixed_menu_bound(game: Game) -> Float[Tensor, "batch bidder"] | None:
         outcome = rule(game.reports, game.context)
         best = torch.empty_like(outcome.payments)
         for which, rows in context_groups(rule.range, game.context, len(game.reports)):
-            offers = rule.offers(game.reports[rows[:1]], which)
-            best[rows] = _best_entries(game, offers, outcome.allocation[rows], rows)
+            menus = rule.priced_menus(game.reports[rows[:1]], which)
+            best[rows] = _best_entries(game, menus, outcome.allocation[rows], rows)
     return (best - reported_utilities(game)).clamp_min(0)
 
 
 def _best_entries(
-    game: Game, offers: Offers, allocation: Float[Tensor, "row bidder lever"], rows: Tensor
+    game: Game, menus: MenuEntries, allocation: Float[Tensor, "row bidder lever"], rows: Tensor
 ) -> Float[Tensor, "row bidder"]:
     """Return the most that any entry of each bidder's menu is worth to it, the others' levers staying."""
-    entries = offers.prices.shape[2]
+    entries = menus.prices.shape[2]
     columns = []
     for i in range(allocation.shape[1]):
         joint = allocation.unsqueeze(1).repeat(1, entries, 1, 1)  # row, entry, bidder, lever
-        joint[:, :, i] = offers.levers[0, i]
+        joint[:, :, i] = menus.levers[0, i]
         context = None if game.context is None else game.context[rows].repeat_interleave(entries)
         exposure = game.substrate.exposure(joint.flatten(0, 1), context)[:, i].view(len(rows), entries, -1)
         value = (game.valuations[rows, i].unsqueeze(1) * exposure).sum(2)
-        columns.append((value - offers.prices[0, i]).amax(1))
+        columns.append((value - menus.prices[0, i]).amax(1))
     return torch.stack(columns, 1)

@@ -64,10 +64,10 @@ def _menu_thresholds(rule: MenuAuction, game: Game) -> Tensor:
     batch, n, _ = game.reports.shape
     pieces: list[tuple[Tensor, Tensor]] = []
     for which, rows in context_groups(rule.range, game.context, batch):
-        offers = rule.offers(game.reports[rows[:1]], which)
+        menus = rule.priced_menus(game.reports[rows[:1]], which)
         lines = [
             envelope_vertices(slopes, -prices.unsqueeze(0))
-            for slopes, prices in zip(offers.exposures[0, :, :, 0].double(), offers.prices[0].double(), strict=True)
+            for slopes, prices in zip(menus.exposures[0, :, :, 0].double(), menus.prices[0].double(), strict=True)
         ]
         pieces.append((rows, _side_by_side(lines).movedim(0, 1).expand(len(rows), n, -1)))
     return _gathered(pieces, batch)

@@ -32,7 +32,7 @@ CLOSE = 1e-6  # of the box's own bound on utility: a gap this small is not worth
 Rate = float | Tensor
 
 
-class Cells(NamedTuple):
+class MisreportBoxes(NamedTuple):
     """Boxes that cover each bidder's misreports.
 
     Attributes:
@@ -86,7 +86,7 @@ def lipschitz_supremum(
     score = partial(misreport_utilities, game)
     half = (high / 2).unsqueeze(0)
     with torch.no_grad():
-        cells = Cells(half, half, score(half))
+        cells = MisreportBoxes(half, half, score(half))
     spent = 1
     best = better_of(best, cells.centres, cells.utility)
     slack = CLOSE * (rates * high).sum(2)
@@ -103,11 +103,11 @@ def lipschitz_supremum(
 
 def _cut(
     score: partial[Tensor],
-    cells: Cells,
+    cells: MisreportBoxes,
     chosen: Tensor,
     rates: Float[Tensor, "batch bidder feature"],
     amount: Float[Tensor, "batch bidder"],
-) -> tuple[Cells, Cells]:
+) -> tuple[MisreportBoxes, MisreportBoxes]:
     """Cut the chosen cells in three across the side that matters most; return all cells, and the two thirds added."""
     deep = chosen.unsqueeze(3).expand(-1, -1, -1, rates.shape[2])
     centres, halves = cells.centres.gather(0, deep), cells.halves.gather(0, deep)
@@ -118,9 +118,9 @@ def _cut(
     with torch.no_grad():
         utilities = score(around)
     _check_promise(utility.repeat(2, 1, 1), utilities, (rates * shift).sum(3).repeat(2, 1, 1), amount)
-    added = Cells(around, thirds.repeat(2, 1, 1, 1), utilities)
-    kept = Cells(cells.centres, cells.halves.scatter(0, deep, thirds), cells.utility)
-    return Cells(*(torch.cat(pair) for pair in zip(kept, added, strict=True))), added
+    added = MisreportBoxes(around, thirds.repeat(2, 1, 1, 1), utilities)
+    kept = MisreportBoxes(cells.centres, cells.halves.scatter(0, deep, thirds), cells.utility)
+    return MisreportBoxes(*(torch.cat(pair) for pair in zip(kept, added, strict=True))), added
 
 
 def _check_promise(here: Tensor, there: Tensor, allowed: Tensor, amount: Tensor) -> None:

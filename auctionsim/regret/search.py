@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.regret.candidates import Candidates
+from auctionsim.regret.candidates import MisreportSequence
 from auctionsim.regret.estimate import Game, misreport_utilities
 from auctionsim.regret.refinement import Best, Score, better_of, climb, is_differentiable, pattern_search
 
@@ -26,8 +26,8 @@ FINE_SHARE = 0.4  # of a pattern search, which begins anew with a step as small 
 FINE_STEP = 0.004  # of the row's largest number
 
 
-class Round(NamedTuple):
-    """A round of a search: how many misreports it scores.
+class RoundSize(NamedTuple):
+    """The size of a round: how many misreports it scores.
 
     Attributes:
         spread: Telling ones and even filling.
@@ -45,7 +45,7 @@ class Round(NamedTuple):
         return self.spread + 2 * self.along + self.around
 
 
-FIRST_ROUNDS = (Round(48, 4, 8), Round(208, 24, 128))  # end at 64 and at 448
+FIRST_ROUNDS = (RoundSize(48, 4, 8), RoundSize(208, 24, 128))  # end at 64 and at 448
 LATER_GROWTH = 3  # a later round ends at 4 times the spending of the one before
 LATER_SHARES = (1 / 2, 1 / 12)  # of spreading, and of each start's gradient steps, in a later round
 
@@ -78,7 +78,7 @@ def search(
         score = partial(misreport_utilities, game)
     with torch.no_grad():
         best = Best(score(game.reports.unsqueeze(0))[0], game.reports)
-    candidates = Candidates(game, high, generator)
+    candidates = MisreportSequence(game, high, generator)
     differentiable = is_differentiable(score, game.reports)
     spent, spread, number = 0, 0, 0
     while spent < budget:
@@ -106,19 +106,19 @@ def _near(game: Game, high: Float[Tensor, "batch bidder feature"]) -> Float[Tens
     return torch.minimum(high, torch.where(largest > 0, largest, high))
 
 
-def planned_round(number: int, spent: int) -> Round:
+def planned_round(number: int, spent: int) -> RoundSize:
     """Return what round `number` scores when `spent` have been scored before it."""
     if number < len(FIRST_ROUNDS):
         return FIRST_ROUNDS[number]
     total = LATER_GROWTH * spent
     spread, along = (int(share * total) for share in LATER_SHARES)
-    return Round(spread, along, total - spread - 2 * along)
+    return RoundSize(spread, along, total - spread - 2 * along)
 
 
 def _spread(
     score: Score,
     best: Best,
-    candidates: Candidates,
+    candidates: MisreportSequence,
     high: Float[Tensor, "batch bidder feature"],
     planned: int,
     allowed: int,

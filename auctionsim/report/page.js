@@ -32,7 +32,7 @@
 
   const draw = (plot) => {
     const figure = figures[plot.dataset.figure];
-    const chosen = [...plot.closest(".board").querySelectorAll(".switch input:checked")].map((input) => input.value);
+    const chosen = [...plot.closest(".figure-group").querySelectorAll(".switch input:checked")].map((input) => input.value);
     const traces = coloured(figure.variants[chosen.join("|")]);
     const config = {
       responsive: true, displaylogo: false, displayModeBar: !narrow.matches && "hover",
@@ -43,7 +43,7 @@
   const plots = [...document.querySelectorAll(".plot")];
   const drawAll = () => Promise.all(plots.map(draw));
   document.querySelectorAll(".switch input").forEach((input) => input.addEventListener("change", () => {
-    input.closest(".board").querySelectorAll(".plot").forEach(draw);
+    input.closest(".figure-group").querySelectorAll(".plot").forEach(draw);
   }));
   dark.addEventListener("change", drawAll);
   drawAll().then(() => { document.documentElement.dataset.drawn = "yes"; });

@@ -14,7 +14,7 @@ from auctionsim.report.heat_maps import Switch, heat_maps
 from auctionsim.report.records import Findings, ReplyPair
 
 
-class Board(NamedTuple):
+class FigureGroup(NamedTuple):
     """Figures side by side under the switches that turn them."""
 
     name: str
@@ -40,14 +40,14 @@ def render(findings: Findings) -> str:
     """
     _require_consistent(findings)
     environment, plotly_js = template_tools()
-    boards = _boards(findings)
-    figures = {figure.name: _drawn(figure) for board in boards.values() if board for figure in board.figures}
+    groups = _figure_groups(findings)
+    figures = {figure.name: _drawn(figure) for group in groups.values() if group for figure in group.figures}
     page: str = environment.get_template("page.html").render(
         f=findings,
         headline=headline(findings),
         pairs=_pairs(findings),
         groups=_by_prompt(findings.replies),
-        boards=boards,
+        figure_groups=groups,
         figures=figures,
         plotly_js=plotly_js,
         meanings=wording.MEANINGS,
@@ -118,25 +118,25 @@ def _json(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _boards(findings: Findings) -> dict[str, Board | None]:
+def _figure_groups(findings: Findings) -> dict[str, FigureGroup | None]:
     """Return every section's figures, None where nothing was measured."""
     maps = heat_maps(findings.surface, findings.brands, findings.sold_feature)
-    boards: dict[str, Board | None] = {
-        "layers": Board("layers", (), (layers_figure(findings),)),
-        "maps": Board("maps", maps.switches, maps.figures),
+    groups: dict[str, FigureGroup | None] = {
+        "layers": FigureGroup("layers", (), (layers_figure(findings),)),
+        "maps": FigureGroup("maps", maps.switches, maps.figures),
         "trade_off": None,
         "learning": None,
         "training": None,
     }
     if findings.trade_off:
         figures = trade_off_figures(findings.trade_off, len(findings.brands))
-        boards["trade_off"] = Board("trade-off", (_switch("replicate", figures[0], prefer="B"),), tuple(figures))
+        groups["trade_off"] = FigureGroup("trade-off", (_switch("replicate", figures[0], prefer="B"),), tuple(figures))
     if findings.learning:
         figures = learning_figures(findings.learning, findings.brands)
-        boards["learning"] = Board("learning", (_switch("mechanism", figures[0]),), tuple(figures))
+        groups["learning"] = FigureGroup("learning", (_switch("mechanism", figures[0]),), tuple(figures))
     if findings.training:
-        boards["training"] = Board("training", (), (training_figure(findings.training),))
-    return boards
+        groups["training"] = FigureGroup("training", (), (training_figure(findings.training),))
+    return groups
 
 
 def _switch(label: str, figure: Figure, prefer: str = "") -> Switch:

@@ -16,7 +16,7 @@ from auctionsim.records import Record, read_record
 from auctionsim.report import wording
 from auctionsim.report.figures import trade_off_figures
 from auctionsim.report.heat_maps import Switch
-from auctionsim.report.page import Board, template_tools
+from auctionsim.report.page import FigureGroup, template_tools
 from auctionsim.report.run_records import (
     Card,
     Judged,
@@ -96,7 +96,7 @@ class RunPart(NamedTuple):
     section: str
     claims: tuple[Judged, ...]
     settings: Mapping[str, object]
-    board: Board | None
+    figure_group: FigureGroup | None
     pictures: tuple[Picture, ...]
     tables: tuple[DataTable, ...]
     replies: Mapping[str, tuple[Card, ...]]
@@ -121,8 +121,8 @@ def write_runs_report(folders: Sequence[str | os.PathLike[str]], path: str | os.
     out = Path(path)
     runs = [read_run(Path(folder), out.parent, f"run{number}") for number, folder in enumerate(folders)]
     environment, plotly_js = template_tools()
-    boards = [run.board for run in runs if run.board is not None]
-    drawn = {f.name: {"variants": f.variants, "layout": f.layout} for board in boards for f in board.figures}
+    groups = [run.figure_group for run in runs if run.figure_group is not None]
+    drawn = {f.name: {"variants": f.variants, "layout": f.layout} for group in groups for f in group.figures}
     title = runs[0].name if len(runs) == 1 else "Runs of auctionsim"
     template = environment.get_template("runs.html")
     write_text(out, template.render(title=title, runs=runs, figures=drawn, plotly_js=plotly_js, brand_index={}))
@@ -155,7 +155,7 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
         section=_section(folder),
         claims=claims_of(record),
         settings=settings_of(record),
-        board=_trade_off(folder, key),
+        figure_group=_trade_off(folder, key),
         pictures=tuple(_pictures(folder)),
         tables=tuple(_table(own_file(folder, found), link(found)) for found in _tables(folder)),
         replies=replies,
@@ -174,7 +174,7 @@ def _unfinished(folder: Path, record: Record) -> RunPart:
         section="",
         claims=(),
         settings=settings_of(record),
-        board=None,
+        figure_group=None,
         pictures=(),
         tables=(),
         replies={},
@@ -255,14 +255,14 @@ def _cell(value: Any, numeric: bool, letters: int) -> Cell:
     return Cell(text if len(text) <= letters else f"{text[:letters]}…", None)
 
 
-def _trade_off(folder: Path, key: str) -> Board | None:
+def _trade_off(folder: Path, key: str) -> FigureGroup | None:
     """Return the sweep of `auction compare` as interactive figures, None where there is none."""
     path = folder / "comparison.parquet"
     if not path.is_file():
         return None
     rows = [Record(row, f"{path}:") for row in read_parquet(own_file(folder, path)).records()]
     best = {  # every row of a replicate and user weight is a share of the same optimum
-        _market(row): row.number("objective") / share
+        _replicate_and_weight(row): row.number("objective") / share
         for row in rows
         if (share := row.number_or_none("objective_share"))
     }
@@ -274,16 +274,16 @@ def _trade_off(folder: Path, key: str) -> Board | None:
             revenue=row.number("revenue"),
             user_loss=row.number("user_loss"),
             objective=row.number("objective"),
-            optimum=best[_market(row)],
+            optimum=best[_replicate_and_weight(row)],
         )
         for row in rows
-        if _market(row) in best and row.value("objective") is not None
+        if _replicate_and_weight(row) in best and row.value("objective") is not None
     ]
     if not points:
         return None
     figures = tuple(replace(figure, name=f"{key}-{figure.name}") for figure in trade_off_figures(points, 2))
     choices = tuple(sorted(figures[0].variants))
-    return Board(f"{key}-trade-off", (Switch("replicate", choices, len(choices) - 1),), figures)
+    return FigureGroup(f"{key}-trade-off", (Switch("replicate", choices, len(choices) - 1),), figures)
 
 
 def _titled(row: Record) -> str:
@@ -292,5 +292,5 @@ def _titled(row: Record) -> str:
     return titled(row.text("mechanism"), recipe)
 
 
-def _market(row: Record) -> tuple[str, float]:
+def _replicate_and_weight(row: Record) -> tuple[str, float]:
     return row.text("replicate"), row.number("user_weight")

@@ -1,4 +1,4 @@
-"""Rows of one mechanism over seeds, draws or markets as one: means, standard errors, intervals, ratios."""
+"""Rows of one mechanism over seeds, draws or brand sets as one: means, standard errors, intervals, ratios."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -76,8 +76,17 @@ class MechanismRow(NamedTuple):
         return self.regret_is in (PROVED, EXACT)
 
 
-ESTIMATES = ("revenue", "bidder_utility", "welfare", "user_loss", "objective", "objective_share", "regret")
-ESTIMATES += ("ir_violation", "participation_gain")
+ESTIMATES = (
+    "revenue",
+    "bidder_utility",
+    "welfare",
+    "user_loss",
+    "objective",
+    "objective_share",
+    "regret",
+    "ir_violation",
+    "participation_gain",
+)
 
 
 def titled(mechanism: str, recipe: str) -> str:

@@ -9,7 +9,7 @@ from auctionsim.regret.estimate import AnyMechanism
 from auctionsim.substrates.protocol import Substrate, contexts_of
 from auctionsim.testing import mechanism_laws as laws
 from auctionsim.testing.kit import Check, Law, chosen, run_all
-from auctionsim.testing.mechanism_laws import Case, Claim
+from auctionsim.testing.mechanism_laws import MechanismCase, MechanismClaim
 from auctionsim.testing.strategies import Draw, bids, loose_bids
 
 GRIDS = (4, 32)  # quarters tie, 32nds lie between them; others lie on no grid. A case shrinks to the first
@@ -70,7 +70,7 @@ def mechanism_checks(
     ]
     by_name = {held[0].__name__: (held, claimed) for held, claimed in wanted}
     names = [name for name in chosen(list(by_name), skip) if by_name[name][1]]
-    claim, cases = Claim(mechanism, substrate, tolerance, high), _cases(substrate, high, dtype)
+    claim, cases = MechanismClaim(mechanism, substrate, tolerance, high), _cases(substrate, high, dtype)
     return tuple(Check(name, claim, by_name[name][0], cases, examples) for name in names)
 
 
@@ -108,7 +108,7 @@ def check_mechanism(
 
 
 @st.composite
-def _cases(draw: Draw, substrate: Substrate, high: float, dtype: torch.dtype) -> Case:
+def _cases(draw: Draw, substrate: Substrate, high: float, dtype: torch.dtype) -> MechanismCase:
     sizes = (substrate.num_bidders, len(substrate.features))
     grid = draw(st.sampled_from((*GRIDS, None)))
     if grid is None:
@@ -117,6 +117,6 @@ def _cases(draw: Draw, substrate: Substrate, high: float, dtype: torch.dtype) ->
         drawn = draw(bids(*sizes, high=high, grid=grid, dtype=dtype))
     count = len(contexts_of(substrate))
     if not count or draw(st.booleans()):
-        return Case(drawn, None)
+        return MechanismCase(drawn, None)
     indices = st.lists(st.integers(0, count - 1), min_size=len(drawn), max_size=len(drawn))
-    return Case(drawn, torch.tensor(draw(indices)))
+    return MechanismCase(drawn, torch.tensor(draw(indices)))

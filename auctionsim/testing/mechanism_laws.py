@@ -30,7 +30,7 @@ from auctionsim.testing.sentences import everybody, money, others, vector, worst
 SEARCH_BUDGET = 48  # misreports beyond the grid, for each bidder of each case
 
 
-class Claim(NamedTuple):
+class MechanismClaim(NamedTuple):
     """What is checked, and how exactly.
 
     Attributes:
@@ -45,11 +45,11 @@ class Claim(NamedTuple):
     tolerance: float
     high: float
 
-    def clear(self, case: "Case") -> Outcome:
+    def clear(self, case: "MechanismCase") -> Outcome:
         """Clear the case's bids."""
         return _clear(self.mechanism, case.bids, case.context)
 
-    def rounding(self, case: "Case") -> float:
+    def rounding(self, case: "MechanismCase") -> float:
         """Return the money that counts as rounding in a case, so that a mechanism is judged alike in every currency.
 
         It is `tolerance` times `high` for each unit of exposure that anybody gets, one at least, and what the dtype
@@ -61,14 +61,14 @@ class Claim(NamedTuple):
         return self.tolerance * self.high * unit + lost
 
 
-class Case(NamedTuple):
+class MechanismCase(NamedTuple):
     """One drawn batch of auctions: bids (batch, bidder, feature), also taken for valuations, and contexts or None."""
 
     bids: Tensor
     context: Tensor | None
 
 
-def feasible(claim: Claim, case: Case) -> None:
+def feasible(claim: MechanismClaim, case: MechanismCase) -> None:
     """The outcome fits the substrate, its numbers are finite, and the allocation can be carried out."""
     outcome = claim.clear(case)
     shape, paid = (len(case.bids), *allocation_shape(claim.substrate)), tuple(case.bids.shape[:2])
@@ -92,7 +92,7 @@ def feasible(claim: Claim, case: Case) -> None:
         )
 
 
-def dsic(claim: Claim, case: Case) -> None:
+def dsic(claim: MechanismClaim, case: MechanismCase) -> None:
     """No bidder gains by any bid other than its valuation, whatever the others bid."""
     ladder, rounding = _eighths(claim, case, most=16), claim.rounding(case)
     with torch.no_grad():
@@ -106,12 +106,12 @@ def dsic(claim: Claim, case: Case) -> None:
     _refuse_gain(Deviation(gain, case.bids, misreports), case, rounding)
 
 
-def dsic_of_every_type(claim: Claim, case: Case) -> None:
+def dsic_of_every_type(claim: MechanismClaim, case: MechanismCase) -> None:
     """No type of a bidder gains by the bid of another, whatever the others bid; types are those beside jumps too."""
     _refuse_gain(best_deviation(*claim[:2], *case, claim.high), case, claim.rounding(case))
 
 
-def _refuse_gain(found: Deviation, case: Case, rounding: float) -> None:
+def _refuse_gain(found: Deviation, case: MechanismCase, rounding: float) -> None:
     row, i = worst(found.gain)
     if not float(found.gain[row, i]) <= rounding:
         raise BrokenClaimError(
@@ -120,7 +120,7 @@ def _refuse_gain(found: Deviation, case: Case, rounding: float) -> None:
         )
 
 
-def individually_rational(claim: Claim, case: Case) -> None:
+def individually_rational(claim: MechanismClaim, case: MechanismCase) -> None:
     """A truthful bidder's utility is never below 0."""
     outcome = claim.clear(case)
     loss = -utility(outcome, claim.substrate, case.bids, case.context)
@@ -133,7 +133,7 @@ def individually_rational(claim: Claim, case: Case) -> None:
         )
 
 
-def opt_out(claim: Claim, case: Case) -> None:
+def opt_out(claim: MechanismClaim, case: MechanismCase) -> None:
     """Truth is at least as good as bidding 0."""
     with torch.no_grad():
         pair = torch.stack([torch.zeros_like(case.bids), case.bids])
@@ -147,7 +147,7 @@ def opt_out(claim: Claim, case: Case) -> None:
         )
 
 
-def monotone_exposure(claim: Claim, case: Case) -> None:
+def monotone_exposure(claim: MechanismClaim, case: MechanismCase) -> None:
     """Whoever bids more gets no less: Σ_f (b_f − b'_f)(e_f(b) − e_f(b')) ≥ 0 for any two bids of one bidder."""
     ladder = _eighths(claim, case, most=16, step=2)
     bids, context = lone_deviations(case.bids, ladder, case.context)
@@ -167,7 +167,7 @@ def monotone_exposure(claim: Claim, case: Case) -> None:
         )
 
 
-def payments_nonnegative(claim: Claim, case: Case) -> None:
+def payments_nonnegative(claim: MechanismClaim, case: MechanismCase) -> None:
     """Nobody is paid."""
     payments = claim.clear(case).payments
     row, i = worst(-payments)
@@ -177,15 +177,15 @@ def payments_nonnegative(claim: Claim, case: Case) -> None:
         )
 
 
-def anonymous(claim: Claim, case: Case) -> None:
+def anonymous(claim: MechanismClaim, case: MechanismCase) -> None:
     """Bidders that swap their bids swap what they get and pay.
 
     Bids are moved off the grid by amounts that no tie survives, since a tie must be broken by somebody's name.
     """
     place = torch.arange(1, case.bids[0].numel() + 1, dtype=case.bids.dtype, device=case.bids.device)
     untied = case.bids + claim.high * ((place * 0.618033988749895) % 1).view(1, *case.bids.shape[1:]) / 16
-    plain = claim.clear(Case(untied, case.context))
-    turned = claim.clear(Case(untied.roll(1, 1), case.context))
+    plain = claim.clear(MechanismCase(untied, case.context))
+    turned = claim.clear(MechanismCase(untied.roll(1, 1), case.context))
     exposed = claim.substrate.exposure(plain.allocation, case.context).roll(1, 1)
     differs = (claim.substrate.exposure(turned.allocation, case.context) - exposed).abs().sum(2) * claim.high
     differs = differs + (turned.payments - plain.payments.roll(1, 1)).abs()
@@ -200,7 +200,7 @@ def anonymous(claim: Claim, case: Case) -> None:
         )
 
 
-def rows_independent(claim: Claim, case: Case) -> None:
+def rows_independent(claim: MechanismClaim, case: MechanismCase) -> None:
     """An auction's outcome does not depend on which other auctions are cleared beside it."""
     together = claim.clear(case)
     levers = claim.tolerance * max(1.0, float(together.allocation.abs().max()))
@@ -217,7 +217,7 @@ def rows_independent(claim: Claim, case: Case) -> None:
                 )
 
 
-def deterministic(claim: Claim, case: Case) -> None:
+def deterministic(claim: MechanismClaim, case: MechanismCase) -> None:
     """The same bids give the same outcome, bit for bit, and are left as they were."""
     before = case.bids.clone()
     once, twice = claim.clear(case), claim.clear(case)
@@ -232,7 +232,7 @@ def deterministic(claim: Claim, case: Case) -> None:
             )
 
 
-def own_memory(claim: Claim, case: Case) -> None:
+def own_memory(claim: MechanismClaim, case: MechanismCase) -> None:
     """The outcome shares memory with nobody: neither the bids, nor the mechanism's own numbers, nor its other rows."""
     bids = case.bids.clone()
     outcome = _clear(claim.mechanism, bids, case.context)
@@ -269,7 +269,7 @@ def _compare_memory(kept: Outcome, now: Outcome, when: str) -> None:
         raise BrokenClaimError(f"the {name} {vector(was)} become {vector(is_now)} {when}: the memory is shared")
 
 
-def refuses_bad_input(claim: Claim, case: Case) -> None:
+def refuses_bad_input(claim: MechanismClaim, case: MechanismCase) -> None:
     """NaN, infinite and negative bids, whole numbers and a missing axis raise ValueError or TypeError."""
     broken = {"a NaN bid": torch.nan, "an infinite bid": torch.inf, "a negative bid": -claim.high}
     inputs = {name: case.bids.index_fill(2, torch.tensor([0]), value) for name, value in broken.items()}
@@ -283,7 +283,9 @@ def refuses_bad_input(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"{name} is cleared instead of refused with a ValueError or TypeError")
 
 
-def _eighths(claim: Claim, case: Case, most: int, step: int = 1) -> Float[Tensor, "misreport batch bidder feature"]:
+def _eighths(
+    claim: MechanismClaim, case: MechanismCase, most: int, step: int = 1
+) -> Float[Tensor, "misreport batch bidder feature"]:
     """Misreports from 0 up to `most` eighths: in all features alike, and in one at a time with the rest true."""
     bids, m = case.bids, case.bids.shape[2]
     rungs = torch.arange(0, most + 1, step, dtype=bids.dtype, device=bids.device) / 8 * claim.high
@@ -294,7 +296,7 @@ def _eighths(claim: Claim, case: Case, most: int, step: int = 1) -> Float[Tensor
     return torch.cat([alike, torch.where(one, alike, bids).flatten(0, 1)])
 
 
-def _truthful(claim: Claim, case: Case) -> Game:
+def _truthful(claim: MechanismClaim, case: MechanismCase) -> Game:
     return checked_game(claim.mechanism, claim.substrate, case.bids, None, context=case.context, utility=quasi_linear)
 
 

@@ -8,7 +8,7 @@ import torch
 from auctionsim.priors import Prior
 from auctionsim.testing import prior_laws as laws
 from auctionsim.testing.kit import Check, Law, chosen, run_all
-from auctionsim.testing.prior_laws import Case, Claim
+from auctionsim.testing.prior_laws import PriorCase, PriorClaim
 from auctionsim.testing.strategies import Draw
 
 LAWS: tuple[Law, ...] = (
@@ -55,7 +55,7 @@ def prior_checks(
     """
     by_name = {law.__name__: law for law in LAWS}
     names, cases = chosen(list(by_name), skip), _cases(dtype)
-    return tuple(Check(name, Claim(prior, tolerance), (by_name[name],), cases, examples) for name in names)
+    return tuple(Check(name, PriorClaim(prior, tolerance), (by_name[name],), cases, examples) for name in names)
 
 
 def check_prior(
@@ -75,9 +75,9 @@ def check_prior(
 
 
 @st.composite
-def _cases(draw: Draw, dtype: torch.dtype) -> Case:
+def _cases(draw: Draw, dtype: torch.dtype) -> PriorCase:
     most = draw(st.sampled_from((8, 104_729)))  # eighths, or hardly any number twice
     levels = sorted(draw(st.lists(st.integers(0, most), min_size=1, max_size=12)))
-    return Case(
+    return PriorCase(
         torch.tensor(levels, dtype=torch.float64) / most, draw(st.integers(0, 4)) / 4, draw(st.integers(0, 99)), dtype
     )

@@ -24,7 +24,7 @@ CELLS = 1 << 13  # of the unit interval, for integrals
 BESIDE = 1e-6  # of the range: how far beside a value a density is looked at
 
 
-class Claim(NamedTuple):
+class PriorClaim(NamedTuple):
     """What is checked, and how exactly.
 
     Attributes:
@@ -41,7 +41,7 @@ class Claim(NamedTuple):
         return self.tolerance * max(self.prior.finite_high, 1e-300)
 
 
-class Case(NamedTuple):
+class PriorCase(NamedTuple):
     """What is drawn.
 
     Attributes:
@@ -57,7 +57,7 @@ class Case(NamedTuple):
     dtype: torch.dtype
 
 
-def points(claim: Claim, case: Case) -> Tensor:
+def points(claim: PriorClaim, case: PriorCase) -> Tensor:
     """Return valuations (point,) on the support and on both sides of it, increasing, ≥ 0, float64."""
     low, high = claim.prior.low, claim.prior.finite_high
     even = low + (high - low) * case.levels
@@ -66,7 +66,7 @@ def points(claim: Claim, case: Case) -> Tensor:
     return torch.cat([even, likely, beyond]).clamp_min(0).sort().values
 
 
-def declared(claim: Claim, case: Case) -> None:
+def declared(claim: PriorClaim, case: PriorCase) -> None:
     """Bounds are declared: 0 ≤ low ≤ support_low ≤ mean ≤ high, and finite_high is finite, and high where that is."""
     del case
     prior = claim.prior
@@ -81,7 +81,7 @@ def declared(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"finite_high is {end}, high {high}: where high is finite they are one")
 
 
-def elementwise(claim: Claim, case: Case) -> None:
+def elementwise(claim: PriorClaim, case: PriorCase) -> None:
     """Functions answer in the argument's shape and dtype, a number with float64, and leave their argument alone."""
     prior, v = claim.prior, points(claim, case).to(case.dtype).view(1, -1)
     calls: dict[str, tuple[Callable[..., Tensor], Tensor]] = {
@@ -107,7 +107,7 @@ def elementwise(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"overwriting what {what} answered changes its next answer: memory is shared")
 
 
-def cdf(claim: Claim, case: Case) -> None:
+def cdf(claim: PriorClaim, case: PriorCase) -> None:
     """The cdf is nondecreasing, 0 below low and 1 from high on."""
     v = points(claim, case)
     reached = claim.prior.cdf(v)
@@ -122,7 +122,7 @@ def cdf(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"the cdf is not 0 below {claim.prior.low} or not 1 from {claim.prior.high} on")
 
 
-def density(claim: Claim, case: Case) -> None:
+def density(claim: PriorClaim, case: PriorCase) -> None:
     """The pdf is the cdf's slope, ≥ 0; at values with a probability of their own the cdf steps by it."""
     if claim.prior.atoms is not None:
         _steps(claim)
@@ -147,7 +147,7 @@ def density(claim: Claim, case: Case) -> None:
         )
 
 
-def quantile(claim: Claim, case: Case) -> None:
+def quantile(claim: PriorClaim, case: PriorCase) -> None:
     """The quantile is the smallest v with P(V ≤ v) ≥ q, and nondecreasing; levels outside [0, 1] are refused."""
     q = case.levels
     v = claim.prior.quantile(q)
@@ -176,7 +176,7 @@ def quantile(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"a quantile at {wrong_level} is answered instead of refused with a ValueError")
 
 
-def samples(claim: Claim, case: Case) -> None:
+def samples(claim: PriorClaim, case: PriorCase) -> None:
     """Samples have the shape and dtype that are asked for, lie within the bounds, and are the generator's alone."""
     prior, shape = claim.prior, (3, 1, 2)
     kept = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -195,7 +195,7 @@ def samples(claim: Claim, case: Case) -> None:
         raise BrokenClaimError("drawing moves a global generator: it has to come from the one that is given")
 
 
-def samples_follow_cdf(claim: Claim, case: Case) -> None:
+def samples_follow_cdf(claim: PriorClaim, case: PriorCase) -> None:
     """Samples follow the cdf: sup |F̂ − F| of 20 000 is below what honest ones exceed once in 10⁹ times."""
     drawn = claim.prior.sample((SAMPLES,), torch.Generator().manual_seed(case.seed), torch.float64).sort().values
     most = math.sqrt(math.log(2 / UNLIKELY) / (2 * SAMPLES))  # Dvoretzky, Kiefer, Wolfowitz; Massart (1990)
@@ -211,7 +211,7 @@ def samples_follow_cdf(claim: Claim, case: Case) -> None:
             )
 
 
-def mean(claim: Claim, case: Case) -> None:
+def mean(claim: PriorClaim, case: PriorCase) -> None:
     """The mean is the integral of the quantiles, between its lower and its upper sums."""
     del case
     tail = 1 - 0.5 ** torch.arange(14, 50, dtype=torch.float64)  # for a support without an end
@@ -224,7 +224,7 @@ def mean(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"the mean is said to be {money(claim.prior.mean)}; it lies in [{low:.9g}, {high:.9g}]")
 
 
-def virtual_value(claim: Claim, case: Case) -> None:
+def virtual_value(claim: PriorClaim, case: PriorCase) -> None:
     """The virtual value is nondecreasing, at most v, v above the support; where nothing is ironed, v − (1 − F)/f."""
     prior, v = claim.prior, points(claim, case)
     phi = prior.virtual_value(v)
@@ -252,7 +252,7 @@ def virtual_value(claim: Claim, case: Case) -> None:
             )
 
 
-def curve(claim: Claim, case: Case) -> None:
+def curve(claim: PriorClaim, case: PriorCase) -> None:
     """The curve that rules use is the virtual value, within 2e-6 of the range where it is above −1/10 of it."""
     prior, v = claim.prior, points(claim, case)
     high = prior.finite_high
@@ -267,7 +267,7 @@ def curve(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"at {vector(v[far][0])} the curve is {vector(used[far][0])}, φ {vector(exact[far][0])}")
 
 
-def monopoly_price(claim: Claim, case: Case) -> None:
+def monopoly_price(claim: PriorClaim, case: PriorCase) -> None:
     """E[max(φ(V), 0)] is the revenue of the best posted price, and the monopoly price earns it: so is φ ironed."""
     prior = claim.prior
     middles = (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS
@@ -283,7 +283,7 @@ def monopoly_price(claim: Claim, case: Case) -> None:
         )
 
 
-def likeness(claim: Claim, case: Case) -> None:
+def likeness(claim: PriorClaim, case: PriorCase) -> None:
     """A copy and a pickled copy are equal, hash alike and draw alike; nothing else is equal to it."""
     twins = {"deep copy": copy.deepcopy(claim.prior), "pickled copy": _pickled(claim.prior)}
     for what, twin in twins.items():
@@ -297,7 +297,7 @@ def likeness(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"{claim.prior!r} is equal to what is another prior")
 
 
-def independent(claim: Claim, case: Case) -> None:
+def independent(claim: PriorClaim, case: PriorCase) -> None:
     """In a product every bidder and feature draws by itself, within a finite high, from one number in [0, 1] each."""
     both = product(claim.prior, 3, 2)
     if not bool(both.high.isfinite().all()):
@@ -330,7 +330,7 @@ class _Shifted(Prior):
         return self.inner.quantile(q).clamp_max(self.inner.finite_high) + 1
 
 
-def _steps(claim: Claim) -> None:
+def _steps(claim: PriorClaim) -> None:
     atoms = claim.prior.atoms
     assert atoms is not None
     values, chances = atoms
@@ -352,14 +352,14 @@ def _posted(prior: Prior, prices: Tensor) -> Tensor:
     return prices * (1 - below)
 
 
-def _is_smooth(claim: Claim, v: Tensor) -> Tensor:
+def _is_smooth(claim: PriorClaim, v: Tensor) -> Tensor:
     """Tell where the virtual value does not jump: a curve may round the place of a jump."""
     beside = 1e-6 * claim.prior.finite_high
     low, high = claim.prior.virtual_value((v - beside).clamp_min(0)), claim.prior.virtual_value(v + beside)
     return (high - low).abs() <= 1e-3 * claim.prior.finite_high
 
 
-def _is_narrow(claim: Claim, case: Case) -> bool:
+def _is_narrow(claim: PriorClaim, case: PriorCase) -> bool:
     """Tell whether no number of the dtype lies within the bounds."""
     ends = torch.tensor([claim.prior.low, claim.prior.high], dtype=torch.float64)
     near = ends.to(case.dtype).double()

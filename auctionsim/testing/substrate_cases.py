@@ -18,7 +18,7 @@ SHARES = (1.0, 0.5, 0.25, 0.125)  # of the way from the null, until an allocatio
 LISTED = 64  # entries of a finite range that are drawn from
 
 
-class Case(NamedTuple):
+class SubstrateCase(NamedTuple):
     """One drawn batch.
 
     Attributes:
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     user_weight: float
 
 
-class Claim(NamedTuple):
+class SubstrateClaim(NamedTuple):
     """What is checked, and how exactly.
 
     Attributes:
@@ -45,11 +45,11 @@ class Claim(NamedTuple):
     substrate: Substrate
     tolerance: float
 
-    def exposure(self, case: Case) -> Tensor:
+    def exposure(self, case: SubstrateCase) -> Tensor:
         """Return the case's exposure."""
         return self.substrate.exposure(case.allocation, case.context)
 
-    def user_loss(self, case: Case) -> Tensor:
+    def user_loss(self, case: SubstrateCase) -> Tensor:
         """Return the case's loss."""
         return self.substrate.user_loss(case.allocation, case.context)
 
@@ -69,20 +69,20 @@ class Claim(NamedTuple):
             raise BrokenClaimError(f"{what}: {vector(one)} and {vector(other)}")
 
 
-def words(case: Case, row: int) -> str:
+def words(case: SubstrateCase, row: int) -> str:
     """Return a row's allocation and context in words."""
     place = f"the allocation {vector(case.allocation[row])}"
     return place if case.context is None else f"{place} in context {int(case.context[row])}"
 
 
-def row_of(case: Case, row: int) -> Case:
+def row_of(case: SubstrateCase, row: int) -> SubstrateCase:
     """Return one row alone."""
     part = slice(row, row + 1)
     context = None if case.context is None else case.context[part]
-    return Case(case.allocation[part], context, case.weights[part], case.user_weight)
+    return SubstrateCase(case.allocation[part], context, case.weights[part], case.user_weight)
 
 
-def cases(substrate: Substrate, allocations: Tensor | None, dtype: torch.dtype) -> st.SearchStrategy[Case]:
+def cases(substrate: Substrate, allocations: Tensor | None, dtype: torch.dtype) -> st.SearchStrategy[SubstrateCase]:
     """Draw cases.
 
     Args:
@@ -94,7 +94,7 @@ def cases(substrate: Substrate, allocations: Tensor | None, dtype: torch.dtype) 
 
 
 @st.composite
-def _cases(draw: Draw, substrate: Substrate, pool: Tensor, dtype: torch.dtype) -> Case:
+def _cases(draw: Draw, substrate: Substrate, pool: Tensor, dtype: torch.dtype) -> SubstrateCase:
     batch = draw(st.integers(1, 4))
     first, second = (torch.tensor(draw(_integers(batch, len(pool) - 1))) for _ in range(2))
     share = torch.tensor(draw(_integers(batch, 4)), dtype=dtype).view(-1, *[1] * (pool.ndim - 1)) / 4
@@ -109,7 +109,7 @@ def _cases(draw: Draw, substrate: Substrate, pool: Tensor, dtype: torch.dtype) -
     shape = (batch, substrate.num_bidders, len(substrate.features))
     steps = draw(st.lists(st.integers(-4, 8), min_size=torch.Size(shape).numel(), max_size=torch.Size(shape).numel()))
     weights = torch.tensor(steps, dtype=dtype).view(shape) / 4
-    return Case(allocation, context, weights, draw(st.integers(0, 8)) / 4)
+    return SubstrateCase(allocation, context, weights, draw(st.integers(0, 8)) / 4)
 
 
 def _integers(count: int, most: int) -> st.SearchStrategy[list[int]]:

@@ -20,12 +20,12 @@ from auctionsim.substrates.protocol import (
     treats_bidders_alike,
 )
 from auctionsim.testing.sentences import money, vector
-from auctionsim.testing.substrate_cases import Case, Claim, words
+from auctionsim.testing.substrate_cases import SubstrateCase, SubstrateClaim, words
 
 START, STEP = 0.3173, 1e-6  # where on a path, and how far beside it, a gradient is compared with a difference
 
 
-def maximise(claim: Claim, case: Case) -> None:
+def maximise(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """The maximum is feasible, and no feasible allocation is worth more: none drawn, none listed, not the null."""
     best = _maximum(claim, case)
     if best is None:
@@ -50,7 +50,7 @@ def maximise(claim: Claim, case: Case) -> None:
         _refuse_more(claim, case, best, reached, rival, top.to(reached))
 
 
-def ties(claim: Claim, case: Case) -> None:
+def ties(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Ties go to the first of the range, the null first."""
     best = _maximum(claim, case)
     if best is None:
@@ -73,7 +73,7 @@ def ties(claim: Claim, case: Case) -> None:
         _first_of_equals(case, best, finite_range_of(place, case.context))
 
 
-def finite_range(claim: Claim, case: Case) -> None:
+def finite_range(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """The finite range begins with the null, holds what exposure and loss say, and the maximum; no weight moves it."""
     place = claim.substrate
     if not is_finite(place):
@@ -105,7 +105,7 @@ def finite_range(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"the maximum {vector(best[row])} is not on the finite range")
 
 
-def separable(claim: Claim, case: Case) -> None:
+def separable(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Where claimed, nobody's levers touch another's exposure, the loss is a sum, and all levers go together."""
     place, x = claim.substrate, case.allocation
     if not is_separable(place):
@@ -126,7 +126,7 @@ def separable(claim: Claim, case: Case) -> None:
     claim.same(claim.user_loss(case) - start, total, f"the loss of {words(case, 0)} and the sum over bidders alone")
 
 
-def anonymous(claim: Claim, case: Case) -> None:
+def anonymous(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Where claimed, bidders that swap levers swap exposures, and nothing else changes."""
     place = claim.substrate
     if not treats_bidders_alike(place):
@@ -139,7 +139,7 @@ def anonymous(claim: Claim, case: Case) -> None:
     claim.same(claim.user_loss(turned), claim.user_loss(case), f"loss {when}")
 
 
-def gradients(claim: Claim, case: Case) -> None:
+def gradients(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Where exposure or loss has a gradient by the allocation, it is the limit of the differences."""
     place, x = claim.substrate, case.allocation.double()
     far = x.roll(1, 0) if len(x) > 1 else place.null_allocation(1, dtype=x.dtype)
@@ -165,7 +165,7 @@ def gradients(claim: Claim, case: Case) -> None:
             )
 
 
-def copies(claim: Claim, case: Case) -> None:
+def copies(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """A deep copy says the same, a pickled one too where there is one; both are equal to it where it compares."""
     place = claim.substrate
     for what, twin in (("deep copy", copy.deepcopy(place)), ("pickled copy", _pickled(place))):
@@ -183,24 +183,26 @@ def copies(claim: Claim, case: Case) -> None:
         raise BrokenClaimError("it is not equal to itself, or equal to anything")
 
 
-def _maximum(claim: Claim, case: Case) -> Tensor | None:
+def _maximum(claim: SubstrateClaim, case: SubstrateCase) -> Tensor | None:
     try:
         return claim.substrate.maximise(case.weights, case.user_weight, case.context)
     except NotImplementedError:
         return None
 
 
-def _worth(claim: Claim, case: Case, allocation: Tensor) -> Tensor:
+def _worth(claim: SubstrateClaim, case: SubstrateCase, allocation: Tensor) -> Tensor:
     bought = (case.weights * claim.substrate.exposure(allocation, case.context)).sum((1, 2))
     return bought - case.user_weight * claim.substrate.user_loss(allocation, case.context)
 
 
-def _listed_worth(case: Case, listed: FiniteRange) -> Tensor:
+def _listed_worth(case: SubstrateCase, listed: FiniteRange) -> Tensor:
     bought = (case.weights.unsqueeze(1).double() * listed.exposures).sum((2, 3))
     return bought - case.user_weight * listed.user_losses
 
 
-def _refuse_more(claim: Claim, case: Case, best: Tensor, reached: Tensor, rival: Tensor, worth: Tensor) -> None:
+def _refuse_more(
+    claim: SubstrateClaim, case: SubstrateCase, best: Tensor, reached: Tensor, rival: Tensor, worth: Tensor
+) -> None:
     sizes = case.weights.abs().sum((1, 2)).max() * claim.substrate.exposure(best, case.context).abs().max()
     row = int((worth - reached).argmax())
     if not float((worth - reached)[row]) <= claim.rounding(sizes, worth):
@@ -210,7 +212,7 @@ def _refuse_more(claim: Claim, case: Case, best: Tensor, reached: Tensor, rival:
         )
 
 
-def _first_of_equals(case: Case, best: Tensor, listed: FiniteRange) -> None:
+def _first_of_equals(case: SubstrateCase, best: Tensor, listed: FiniteRange) -> None:
     """Refuse an entry before which another one gives exactly the same."""
     same = (best.unsqueeze(1) == listed.allocations.to(best)).flatten(2).all(2)
     for row in range(len(best)):

@@ -9,7 +9,7 @@ from auctionsim.substrates.protocol import Substrate
 from auctionsim.testing import substrate_claim_laws as claims
 from auctionsim.testing import substrate_laws as laws
 from auctionsim.testing.kit import Check, Law, chosen, run_all
-from auctionsim.testing.substrate_cases import Claim, cases
+from auctionsim.testing.substrate_cases import SubstrateClaim, cases
 
 LAWS: tuple[Law, ...] = (
     laws.declared,
@@ -69,7 +69,7 @@ def substrate_checks(
     """
     by_name = {law.__name__: law for law in LAWS}
     names, drawn = chosen(list(by_name), skip), cases(substrate, allocations, dtype)
-    return tuple(Check(name, Claim(substrate, tolerance), (by_name[name],), drawn, examples) for name in names)
+    return tuple(Check(name, SubstrateClaim(substrate, tolerance), (by_name[name],), drawn, examples) for name in names)
 
 
 def check_substrate(

@@ -18,12 +18,12 @@ from auctionsim.substrates.protocol import (
     units_of,
 )
 from auctionsim.testing.sentences import vector
-from auctionsim.testing.substrate_cases import Case, Claim, row_of, words
+from auctionsim.testing.substrate_cases import SubstrateCase, SubstrateClaim, row_of, words
 
 REFUSALS = (ValueError, TypeError)
 
 
-def declared(claim: Claim, case: Case) -> None:
+def declared(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Bidders, features, losses, units, levers and contexts are declared; a lever's null lies in its range."""
     del case
     place = claim.substrate
@@ -44,7 +44,7 @@ def declared(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"the null of {lever.name} must lie in [{lever.low}, {lever.high}]: {lever.null}")
 
 
-def null(claim: Claim, case: Case) -> None:
+def null(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """The null allocation has the batch, dtype and device that are asked for, is feasible, and is a fresh one."""
     del case
     shape = allocation_shape(claim.substrate)
@@ -61,7 +61,7 @@ def null(claim: Claim, case: Case) -> None:
         raise BrokenClaimError("writing into one null allocation changes the next: the memory is shared")
 
 
-def null_loss(claim: Claim, case: Case) -> None:
+def null_loss(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """At the null the user loses exactly 0, in every context and on average."""
     rows = claim.substrate.null_allocation(len(case.allocation), dtype=case.allocation.dtype)
     loss = claim.substrate.user_loss(rows, case.context)
@@ -69,7 +69,7 @@ def null_loss(claim: Claim, case: Case) -> None:
         raise BrokenClaimError(f"the loss at {words(case._replace(allocation=rows), 0)} is {vector(loss)}, not 0")
 
 
-def shapes(claim: Claim, case: Case) -> None:
+def shapes(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Exposure is (batch, bidder, feature), loss and feasibility (batch,), in the allocation's dtype, on its device."""
     place = claim.substrate
     nulls = [place.null_allocation(2, dtype=dtype) for dtype in (torch.float32, torch.float64)]
@@ -88,7 +88,7 @@ def shapes(claim: Claim, case: Case) -> None:
                 )
 
 
-def amounts(claim: Claim, case: Case) -> None:
+def amounts(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Exposure is finite and at least 0; loss is finite, of any sign."""
     exposure, loss = claim.exposure(case), claim.user_loss(case)
     for row in range(len(loss)):
@@ -98,7 +98,7 @@ def amounts(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"the loss of {words(case, row)} is {vector(loss[row])}")
 
 
-def rows_independent(claim: Claim, case: Case) -> None:
+def rows_independent(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """What a row gives does not depend on the rest of the batch."""
     exposure, loss, possible = claim.exposure(case), claim.user_loss(case), claim.substrate.feasible(case.allocation)
     for row in range(len(loss)):
@@ -110,7 +110,7 @@ def rows_independent(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"{beside} another answer about feasibility")
 
 
-def deterministic(claim: Claim, case: Case) -> None:
+def deterministic(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """The same call gives the same numbers, bit for bit, and leaves its arguments as they were."""
     kept = [part.clone() for part in (case.allocation, case.weights)]
     once, twice = ([claim.exposure(case), claim.user_loss(case)] for _ in range(2))
@@ -125,7 +125,7 @@ def deterministic(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"the {what} {vector(was)} are overwritten by {vector(part)}")
 
 
-def own_memory(claim: Claim, case: Case) -> None:
+def own_memory(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """What is answered shares memory with nobody: not with the arguments, not with the substrate's own numbers."""
     calls: dict[str, Callable[[], Tensor | None]] = {
         "exposure": lambda: claim.exposure(case),
@@ -144,7 +144,7 @@ def own_memory(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"overwriting the {what} {vector(kept)} changes what comes after: memory is shared")
 
 
-def contexts(claim: Claim, case: Case) -> None:
+def contexts(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """A context out of range, of another length or no integer is refused, and any where there are none."""
     batch, count = len(case.allocation), len(contexts_of(claim.substrate))
     wrong = {
@@ -161,7 +161,7 @@ def contexts(claim: Claim, case: Case) -> None:
                 raise BrokenClaimError(f"{name} takes {what} instead of refusing it with a ValueError")
 
 
-def context_mean(claim: Claim, case: Case) -> None:
+def context_mean(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Without a context, exposure and loss are the means over the contexts."""
     count = len(contexts_of(claim.substrate))
     if not count:
@@ -173,7 +173,7 @@ def context_mean(claim: Claim, case: Case) -> None:
         claim.same(overall, mean, f"{what} without a context, and the mean over {count} contexts")
 
 
-def refuses_bad_input(claim: Claim, case: Case) -> None:
+def refuses_bad_input(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """NaN, infinity, whole numbers and other shapes are refused, of allocations and weights, and a user weight < 0."""
     place, x = claim.substrate, case.allocation
     first = torch.zeros(1, dtype=torch.int64)
@@ -202,14 +202,14 @@ def refuses_bad_input(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"maximise takes {what} instead of refusing it")
 
 
-def feasible(claim: Claim, case: Case) -> None:
+def feasible(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """What is feasible is never refused by exposure and loss; NaN and infinity are not feasible."""
     place, x = claim.substrate, case.allocation
     middle = place.null_allocation(len(x), dtype=x.dtype)
     for stretch in (-0.5, 1.5, 3.0):
         wild = middle + stretch * (x - middle) + (stretch - 1) / 8
         for row in range(len(wild)):
-            one = Case(wild[row : row + 1], None, case.weights, 0.0)
+            one = SubstrateCase(wild[row : row + 1], None, case.weights, 0.0)
             if bool(place.feasible(one.allocation)[0]) and _is_refused(lambda one=one: claim.exposure(one)):
                 raise BrokenClaimError(f"{words(one, 0)} is called feasible, and its exposure is refused")
     for value in (torch.nan, torch.inf):
@@ -218,7 +218,7 @@ def feasible(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"an allocation of {value} is called feasible")
 
 
-def empty_batch(claim: Claim, case: Case) -> None:
+def empty_batch(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """No rows give no rows."""
     place, none = claim.substrate, claim.substrate.null_allocation(0, dtype=case.allocation.dtype)
     sizes = (place.num_bidders, len(place.features))
@@ -234,7 +234,7 @@ def empty_batch(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"{what} of no rows has shape {tuple(answer.shape)}, not {shape}")
 
 
-def observe(claim: Claim, case: Case) -> None:
+def observe(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """One call of observe says what exposure and user_loss say, and all losses by the names that are declared."""
     place = claim.substrate
     if not isinstance(place, BaseSubstrate):
@@ -251,7 +251,7 @@ def observe(claim: Claim, case: Case) -> None:
             raise BrokenClaimError(f"the loss {name} at the null is {vector(loss)}, not 0")
 
 
-def _maximum(claim: Claim, case: Case) -> Tensor | None:
+def _maximum(claim: SubstrateClaim, case: SubstrateCase) -> Tensor | None:
     """Return the case's maximum, or None where the substrate says that it is not available."""
     try:
         return claim.substrate.maximise(case.weights, case.user_weight, case.context)

@@ -49,7 +49,7 @@ _OPTIONAL = ("num_key_value_heads", "head_dim", "pad_token_id", "bos_token_id", 
 _LISTS = ("intermediate_size", "eos_token_id")  # one a layer, or several
 
 
-class _Part(NamedTuple):
+class _NestedConfig(NamedTuple):
     """A part of a configuration that is made small by itself, and what is set in it beside its sizes."""
 
     kind: str
@@ -79,16 +79,16 @@ _MORE: dict[str, dict[str, Any]] = {
     },
     "deepseek_v2": {**_EVERY_HEAD, "first_k_dense_replace": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1},
     "dots1": {"first_k_dense_replace": 1, "n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
-    "dots3_note": {"text_config": _Part("dots3_note_text", _EVERY_HEAD)},
+    "dots3_note": {"text_config": _NestedConfig("dots3_note_text", _EVERY_HEAD)},
     "falcon_h1": {"mamba_d_ssm": 64},
     "gemma3n_text": {**_SHARED, "activation_sparsity_pattern": [0.5, 0.0] * 2},
-    "gemma4_assistant": {"text_config": _Part("gemma4_text", _NO_LAYER_INPUT)},
-    "gemma4_unified_assistant": {"text_config": _Part("gemma4_unified_text", _NO_LAYER_INPUT)},
+    "gemma4_assistant": {"text_config": _NestedConfig("gemma4_text", _NO_LAYER_INPUT)},
+    "gemma4_unified_assistant": {"text_config": _NestedConfig("gemma4_unified_text", _NO_LAYER_INPUT)},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "lfm2": {"layer_types": ["full_attention", "conv"] * 2},
     "lfm2_moe": {"layer_types": ["full_attention", "conv"] * 2},
     "mamba2": {"num_heads": 8},
-    "qwen4_exp": {"text_config": _Part("qwen4_exp_text", _INDEXER)},
+    "qwen4_exp": {"text_config": _NestedConfig("qwen4_exp_text", _INDEXER)},
     "qwen4_exp_text": _INDEXER,
     "reformer": {
         "axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 16], "attn_layers": ["local", "lsh"] * 2,
@@ -139,7 +139,7 @@ def _small(family: Any, more: dict[str, Any], default: Any = None) -> Any:
     parts = {
         name: _small(CONFIG_MAPPING[value.kind], value.more).to_dict()
         for name, value in more.items()
-        if isinstance(value, _Part)
+        if isinstance(value, _NestedConfig)
     }
     plain = {name: value for name, value in more.items() if name not in parts}
     if default is None:

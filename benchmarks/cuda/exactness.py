@@ -28,7 +28,7 @@ CLOSE = 1e-4
 """Of the largest logit or activation; of probabilities; and nats a token."""
 
 
-class Row(NamedTuple):
+class ExactnessRow(NamedTuple):
     """A line of the table.
 
     Attributes:
@@ -58,7 +58,7 @@ def random_change(model: LanguageModel, rows: int) -> Intervention:
 
 
 @torch.inference_mode()
-def exactness(model: LanguageModel, device: torch.device) -> list[Row]:
+def exactness(model: LanguageModel, device: torch.device) -> list[ExactnessRow]:
     """Compare a float32 model on the CPU with its copy on a device.
 
     Raises:
@@ -90,7 +90,7 @@ def exactness(model: LanguageModel, device: torch.device) -> list[Row]:
     return rows
 
 
-def _hooks(model: LanguageModel, there: LanguageModel, prompt: list[int], change: Intervention) -> list[Row]:
+def _hooks(model: LanguageModel, there: LanguageModel, prompt: list[int], change: Intervention) -> list[ExactnessRow]:
     found = []
     for each in (model, there):
         ids = torch.tensor([prompt] * change.num_rows, device=each.device)
@@ -102,8 +102,10 @@ def _hooks(model: LanguageModel, there: LanguageModel, prompt: list[int], change
     return [
         _relative("activations under interventions", their_neurons, neurons),
         _relative("logits under interventions", their_logits, logits),
-        Row("the null row against the model without hooks, on the device", _gap(their_logits[:1], their_plain), CLOSE),
-        Row("the null row against the model without hooks, on the CPU", _gap(logits[:1], plain), CLOSE),
+        ExactnessRow(
+            "the null row against the model without hooks, on the device", _gap(their_logits[:1], their_plain), CLOSE
+        ),
+        ExactnessRow("the null row against the model without hooks, on the CPU", _gap(logits[:1], plain), CLOSE),
     ]
 
 
@@ -114,7 +116,7 @@ def _readings(
     change: Intervention,
     replies: object,
     owner: Tensor,
-) -> list[Row]:
+) -> list[ExactnessRow]:
     slots = [SlotScorer(each, parse_brands(BRANDS), STEMS)(PROMPTS[0], change) for each in (model, there)]
     losses = []
     for each in (model, there):
@@ -122,14 +124,14 @@ def _readings(
         own = Replies(*(part.to(each.device) for part in vars(replies).values()))
         losses.append(reply_losses(each, own, change, begun))
     return [
-        Row("slot probabilities", _gap(slots[1], slots[0]), CLOSE),
-        Row("KL to the untouched model, nats a token", _gap(losses[1][0], losses[0][0]), CLOSE),
-        Row("the same at the null, on the device", float(losses[1][0][0].abs()), 0.0),
-        Row("surprise, nats a token", _gap(losses[1][1], losses[0][1]), CLOSE),
+        ExactnessRow("slot probabilities", _gap(slots[1], slots[0]), CLOSE),
+        ExactnessRow("KL to the untouched model, nats a token", _gap(losses[1][0], losses[0][0]), CLOSE),
+        ExactnessRow("the same at the null, on the device", float(losses[1][0][0].abs()), 0.0),
+        ExactnessRow("surprise, nats a token", _gap(losses[1][1], losses[0][1]), CLOSE),
     ]
 
 
-def _tokens(tokens: Tensor, theirs: Tensor, logits: Tensor, uniforms: Tensor) -> Row:
+def _tokens(tokens: Tensor, theirs: Tensor, logits: Tensor, uniforms: Tensor) -> ExactnessRow:
     """Return how far inside their intervals the first numbers lie that chose another token."""
     differs = tokens != theirs.cpu()
     law = torch.softmax(logits.double() / TEMPERATURE, -1)
@@ -138,11 +140,11 @@ def _tokens(tokens: Tensor, theirs: Tensor, logits: Tensor, uniforms: Tensor) ->
     inside = torch.minimum(uniforms.double() - below, above - uniforms.double())
     first = differs & (differs.cumsum(1) == 1)
     what = f"tokens: {int(first.any(1).sum())} of {len(tokens)} replies part; the farthest from an edge"
-    return Row(what, float(inside[first].max()) if bool(first.any()) else 0.0, CLOSE)
+    return ExactnessRow(what, float(inside[first].max()) if bool(first.any()) else 0.0, CLOSE)
 
 
-def _relative(what: str, found: Tensor, reference: Tensor) -> Row:
-    return Row(f"{what}, share of the largest", _gap(found, reference) / float(reference.abs().max()), CLOSE)
+def _relative(what: str, found: Tensor, reference: Tensor) -> ExactnessRow:
+    return ExactnessRow(f"{what}, share of the largest", _gap(found, reference) / float(reference.abs().max()), CLOSE)
 
 
 def _gap(found: Tensor, reference: Tensor) -> float:

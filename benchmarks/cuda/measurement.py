@@ -17,7 +17,7 @@ BRANDS = "Nike,Adidas"
 MOST = 128.0
 
 
-class Measured(NamedTuple):
+class MeasurementCost(NamedTuple):
     """What it took.
 
     Attributes:
@@ -29,7 +29,9 @@ class Measured(NamedTuple):
     seconds: float
 
 
-def measurement(model: LanguageModel, *, samples: int, tokens: int, prompts: PromptSet | None = None) -> list[Measured]:
+def measurement(
+    model: LanguageModel, *, samples: int, tokens: int, prompts: PromptSet | None = None
+) -> list[MeasurementCost]:
     """Identify neurons and measure two units of nine joint settings of two brands.
 
     Raises:
@@ -57,7 +59,7 @@ def measurement(model: LanguageModel, *, samples: int, tokens: int, prompts: Pro
         if not bool(scored.isfinite().all() and losses.isfinite().all()):
             raise RuntimeError(f"{result.unit}: something measured is not finite")
     return [
-        Measured("neurons of two brands", found - began),
-        Measured("plan and scorers", ready - found),
-        Measured(f"two prompts x nine settings, {samples} replies of {tokens} tokens each", done - ready),
+        MeasurementCost("neurons of two brands", found - began),
+        MeasurementCost("plan and scorers", ready - found),
+        MeasurementCost(f"two prompts x nine settings, {samples} replies of {tokens} tokens each", done - ready),
     ]

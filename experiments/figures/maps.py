@@ -27,8 +27,8 @@ def draw(cells: list[Row], title: str, path: Path, written: int) -> None:
         for i, j in itertools.product(range(len(down)), range(len(across))):
             if max(values.shape) <= written and np.isfinite(values[i, j]):
                 shade = "white" if values[i, j] < 0.6 * highest else "black"
-                said_here = f"{values[i, j]:.2f}\n±{errors[i, j]:.2f}"
-                panel.text(j, i, said_here, ha="center", va="center", fontsize=6, color=shade)
+                label = f"{values[i, j]:.2f}\n±{errors[i, j]:.2f}"
+                panel.text(j, i, label, ha="center", va="center", fontsize=6, color=shade)
         first, second = pair.split(", ")
         panel.set(title=f"{brand} (n = {own[0]['n']} a cell)", ylabel=first, xlabel=second)
         panel.set_xticks(range(len(across)), across, rotation=60, fontsize=7)

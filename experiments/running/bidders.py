@@ -37,7 +37,7 @@ RLLIB = "checkpoint"  # folder of what RLlib saves of PPO's bidders
 
 
 @dataclass(frozen=True)
-class Arena:
+class AuctionSource:
     """Which auction is bid in.
 
     Attributes:
@@ -130,7 +130,7 @@ class Training:
         return LEARNERS[self.learner] if self.iterations is None else checked_count(self.iterations, "iterations")
 
 
-class Learned(NamedTuple):
+class LearnedBidders(NamedTuple):
     """What training gave.
 
     Attributes:
@@ -144,33 +144,33 @@ class Learned(NamedTuple):
     file: Path
 
 
-def refuse_misfits(arena: Arena, training: Training) -> None:
+def refuse_misfits(source: AuctionSource, training: Training) -> None:
     """Refuse what cannot be trained, before anything in a folder is replaced.
 
     Raises:
         ValueError: Settings that do not fit.
     """
     checked_count(training.updates, "iterations")
-    if arena.is_live and training.learner != "ppo":
+    if source.is_live and training.learner != "ppo":
         raise ValueError(f"on a live model bidders learn by ppo, round by round, got {training.learner!r}")
     if training.learner != "ppo" and (training.exploiter is not None or training.shared):
         raise ValueError(f"an exploiter, and shared policies, are PPO's: {training.learner!r} trains all bidders")
-    game = arena.game()
+    game = source.game()
     if training.exploiter is not None and not 0 <= training.exploiter < game.num_bidders:
         raise ValueError(f"exploiter must be a bidder 0 … {game.num_bidders - 1}, got {training.exploiter}")
 
 
 def learn(
-    arena: Arena,
+    source: AuctionSource,
     training: Training,
     folder: Path,
     progress: Callable[[LearningStep], None],
     checkpoint: Checkpoint | PPOCheckpoint | None = None,
-) -> Learned:
+) -> LearnedBidders:
     """Let bidders learn, and keep them in a folder: `bidders.safetensors`, and PPO's checkpoint beside it.
 
     Args:
-        arena: The auction.
+        source: The auction.
         training: The learner.
         folder: Made if it is missing; what lies there under these names is replaced.
         progress: Called as learning goes on.
@@ -178,11 +178,11 @@ def learn(
     Raises:
         ValueError: Settings that do not fit; a cluster that is too small.
     """
-    refuse_misfits(arena, training)
+    refuse_misfits(source, training)
     updates = training.updates
     if training.learner == "ppo":
         assert checkpoint is None or isinstance(checkpoint, PPOCheckpoint)
-        trained = _learn_by_ppo(arena, training, folder, progress, checkpoint)
+        trained = _learn_by_ppo(source, training, folder, progress, checkpoint)
         strategies, curve = trained.strategies, trained.curve
     else:
         assert checkpoint is None or isinstance(checkpoint, Checkpoint)
@@ -192,17 +192,17 @@ def learn(
             curve.append(step)
             progress(step)
 
-        strategies = _learn_here(arena.game(), training, note, checkpoint)
+        strategies = _learn_here(source.game(), training, note, checkpoint)
     record = {
-        "arena": vars(arena),
-        "inputs": arena.inputs(),
+        "auction": vars(source),
+        "inputs": source.inputs(),
         "learner": training.learner,
         "seed": training.seed,
         "iterations": updates,
         "curve": [[step.iteration, list(step.utility), list(step.bid_ratio)] for step in curve],
     }
     save_strategies(folder / FILE, strategies, record)
-    return Learned(strategies, curve, folder / FILE)
+    return LearnedBidders(strategies, curve, folder / FILE)
 
 
 def kept_bidders(folder: Path) -> SavedBidders:
@@ -215,7 +215,7 @@ def bidders_file(folder: Path) -> Path:
     return folder if folder.suffix == ".safetensors" else folder / FILE
 
 
-def arena_of(bidders: SavedBidders) -> Arena:
+def source_of(bidders: SavedBidders) -> AuctionSource:
     """Return the auction in which they learned.
 
     Raises:
@@ -223,13 +223,14 @@ def arena_of(bidders: SavedBidders) -> Arena:
     """
     record = Record(bidders.record, "the bidders' record")
     _ = record.text("learner"), record.whole("seed")  # what a table of them is called by
-    place = record.record("arena").only(*Arena.__dataclass_fields__)
+    place = record.record("auction" if "auction" in record else "arena").only(*AuctionSource.__dataclass_fields__)
     texts = {name: place.text_or_none(name) for name in ("setting", "mechanism", "surface")}
-    arena, then = Arena(**texts, feature=place.text("feature")), record.plain("inputs") if "inputs" in record else {}
-    for what, digest in arena.inputs().items():
+    source = AuctionSource(**texts, feature=place.text("feature"))
+    then = record.plain("inputs") if "inputs" in record else {}
+    for what, digest in source.inputs().items():
         if then.get(what, digest) != digest:
-            raise ValueError(f"the bidders learned with another {what} than {getattr(arena, what)} holds now")
-    return arena
+            raise ValueError(f"the bidders learned with another {what} than {getattr(source, what)} holds now")
+    return source
 
 
 def _learn_here(
@@ -249,7 +250,7 @@ def _learn_here(
 
 
 def _learn_by_ppo(
-    arena: Arena,
+    source: AuctionSource,
     training: Training,
     folder: Path,
     progress: Callable[[LearningStep], None],
@@ -258,7 +259,7 @@ def _learn_by_ppo(
     from auctionsim.agents.ppo import PPOSettings, train_ppo
     from auctionsim.envs import NeuronAuctionEnvRunner, register_envs
 
-    game = arena.game()
+    game = source.game()
     frozen = None
     if training.exploiter is not None:
         rivals = training.rivals or (None,) * game.num_bidders
@@ -267,7 +268,7 @@ def _learn_by_ppo(
     observe = ("valuation", "context") if shown and game.contexts else ("valuation",)
     return train_ppo(
         register_envs(),
-        {**arena.environment(), "rounds": training.rounds, "with_user_loss": False},
+        {**source.environment(), "rounds": training.rounds, "with_user_loss": False},
         game.bid_high.tolist(),
         seed=training.seed,
         iterations=training.updates,
@@ -281,7 +282,7 @@ def _learn_by_ppo(
         policies=Policies(
             shared=training.shared,
             frozen=frozen,
-            layout=observation_layout(arena.game(GameSettings(observe=observe, rounds=training.rounds))),
+            layout=observation_layout(source.game(GameSettings(observe=observe, rounds=training.rounds))),
         ),
         settings=PPOSettings(episodes=training.episodes, steps=training.steps, minibatch=training.steps),
         checkpoint=folder / RLLIB,

@@ -27,19 +27,19 @@ _USUAL: Mapping[str, Any] = {}
 
 
 def neurons_key(
-    model: LanguageModel, brands: tuple[Brand, ...], asked: PromptSet, method: str, count: int, seed: int
+    model: LanguageModel, brands: tuple[Brand, ...], prompts: PromptSet, method: str, count: int, seed: int
 ) -> dict[str, Any]:
     """Return all that identified neurons depend on, as JSON.
 
     Args:
         model: The language model; its dtype and the kind of its device round differently, its tokenizer cuts the words.
         brands: With aliases and the spelling that counts.
-        asked: The split that neurons are identified on, prompts and stems.
+        prompts: The split that neurons are identified on, prompts and stems.
         method: Of identification.
         count: Neurons a brand.
         seed: Of the harm estimate and random scores.
     """
-    tokens = [model.chat_ids(prompt) for prompt in asked.everything]
+    tokens = [model.chat_ids(prompt) for prompt in prompts.everything]
     return plain(
         {
             "format": _FORMAT,
@@ -47,7 +47,7 @@ def neurons_key(
             "dtype": str(model.dtype).removeprefix("torch."),
             "device": model.device.type,
             "brands": [brand.written for brand in brands],
-            "prompts": asked.digest,
+            "prompts": prompts.digest,
             "tokens": hashlib.sha256(json.dumps(tokens).encode()).hexdigest()[:16],
             "method": method,
             "num_neurons": count,
@@ -103,10 +103,10 @@ class Place(NamedTuple):
                 f"{self.folder} holds the neurons of another run ({difference(there, key)}): choose another folder "
                 "or remove it"
             )
-        found = BrandNeurons.load(self.file)
-        if found.digest != digest:
+        neurons = BrandNeurons.load(self.file)
+        if neurons.digest != digest:
             raise ValueError(f"{self.file} holds other neurons than {self.record} says: remove both and run again")
-        return Taken(found, seconds)
+        return Taken(neurons, seconds)
 
     def keep(self, neurons: BrandNeurons, key: Mapping[str, Any], command: str | None, seconds: float) -> None:
         """Write the neurons, then what they were identified for, by which command and commit.
@@ -121,8 +121,8 @@ class Place(NamedTuple):
                 "choose another folder or remove it"
             )
         neurons.save(self.file)
-        made = {"command": command, "commit": commit_or_none(), "seconds": seconds}
-        record = {"key": key, "neurons": neurons.digest, **made}
+        origin = {"command": command, "commit": commit_or_none(), "seconds": seconds}
+        record = {"key": key, "neurons": neurons.digest, **origin}
         write_text(self.record, json.dumps(record, indent=2, ensure_ascii=False))
 
     def _measured(self) -> str | None:
@@ -162,16 +162,16 @@ def kept_neurons(
     Raises:
         ValueError: The folder holds the neurons, or a measurement, of another run; or a file is damaged.
     """
-    asked, place = prompts.split("identify"), Place(folder)
-    key = neurons_key(model, brands, asked, method, count, seed)
+    own_prompts, place = prompts.split("identify"), Place(folder)
+    key = neurons_key(model, brands, own_prompts, method, count, seed)
     kept = place.taken(key)
     if kept is not None:
         stages.kept(STAGE, kept.seconds)
         return kept.neurons
     began = time.perf_counter()
-    with stages.stage(STAGE, identification_steps(asked, method)) as tick:
+    with stages.stage(STAGE, identification_steps(own_prompts, method)) as tick:
         neurons = identify(
-            model, brands, asked, method, num_neurons=count, amplification=HIGHEST, seed=seed, progress=tick
+            model, brands, own_prompts, method, num_neurons=count, amplification=HIGHEST, seed=seed, progress=tick
         )
         place.keep(neurons, key, command, time.perf_counter() - began)
     return neurons

@@ -78,9 +78,9 @@ def measured_neurons(surface: str, digest: str | None) -> BrandNeurons | None:
     beside = Path(surface).parent / "neurons.safetensors" if Path(surface).suffix == ".safetensors" else None
     if beside is None and shipped.is_file():
         with resources.as_file(shipped) as path:
-            found = BrandNeurons.load(path)
+            neurons = BrandNeurons.load(path)
     elif beside is not None and beside.is_file():
-        found = BrandNeurons.load(beside)
+        neurons = BrandNeurons.load(beside)
     else:
         return None
-    return found if digest is None or found.digest == digest else None
+    return neurons if digest is None or neurons.digest == digest else None

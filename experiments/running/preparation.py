@@ -78,9 +78,9 @@ class Stages:
         kept = _KeptTime(place / _SECONDS)
         with self._timed(name, None) as task:
 
-            def tell(told: Measured) -> None:
-                self._progress.update(task, completed=told.done, total=told.known)
-                kept.note(told)
+            def tell(progress: Measured) -> None:
+                self._progress.update(task, completed=progress.done, total=progress.known)
+                kept.note(progress)
 
             yield tell
         self.kept(name, kept.before, shown=False)
@@ -113,11 +113,11 @@ class _KeptTime:
         self._began = self._written = time.perf_counter()
         self._first: int | None = None
 
-    def note(self, told: Measured) -> None:
+    def note(self, progress: Measured) -> None:
         """Write the time down now and then, and when nothing is left to measure, if anything was measured."""
-        self._first = told.done if self._first is None else self._first
+        self._first = progress.done if self._first is None else self._first
         now = time.perf_counter()
-        if told.done > self._first and (told.done == told.known or now - self._written > _OFTEN):
+        if progress.done > self._first and (progress.done == progress.known or now - self._written > _OFTEN):
             write_text(self.path, json.dumps({"seconds": self.before + now - self._began}))
             self._written = now
 
@@ -222,10 +222,10 @@ def commit_or_none() -> str | None:
     """Return the commit that this process runs, with a + where files differ from it; None outside a checkout."""
     here = Path(__file__).parent
     try:
-        asked = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]
-        head = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-        asked = ["git", "-C", str(here), "status", "--porcelain", "--untracked-files=no"]
-        changed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        words = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]
+        head = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        words = ["git", "-C", str(here), "status", "--porcelain", "--untracked-files=no"]
+        changed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed else "")

@@ -22,12 +22,11 @@ from auctionsim.experiments.running.preparation import (
     kept_list,
     kept_surface,
 )
-from auctionsim.experiments.running.subsets import kept_subsets
+from auctionsim.experiments.running.subsets import joint_settings, kept_subsets
 from auctionsim.files import write_bytes
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import REPLIES_FILE, MeasurementSettings, Workers, levels_of, sparse_allocations
 from auctionsim.measurement.interventions import GRID_BRANDS
-from auctionsim.neurons.crosstalk import joint_settings
 from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet, build_prompts, read_prompts
 from auctionsim.records import json_in

@@ -33,7 +33,7 @@ CLAIMS = (
 """The paper's claims that experiments judge, in the order in which results tell of them."""
 
 
-class Claim(NamedTuple):
+class PaperClaim(NamedTuple):
     """One of the paper's claims, as far as an experiment speaks of it.
 
     Attributes:
@@ -60,7 +60,7 @@ class Section(NamedTuple):
     title: str
     text: str
     figures: Mapping[str, str]
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[PaperClaim, ...] = ()
 
 
 class Run:
@@ -182,7 +182,7 @@ class Run:
         console.print(f"{section.title}: {self.folder}", soft_wrap=True)
 
 
-class _Part(NamedTuple):
+class _KeptPart(NamedTuple):
     """A kept part: its rows, how long they took, and the commit of the code that computed them."""
 
     rows: list[Row]
@@ -194,13 +194,13 @@ def _digest(rows: Sequence[Row]) -> str:
     return key_digest({"rows": rows})
 
 
-def _read_part(path: Path) -> _Part:
+def _read_part(path: Path) -> _KeptPart:
     try:
         kept = Record(json_in(path, finite=False), "it")
         rows = [dict(row.content) for row in kept.records("rows")]
         if kept.text("digest") != _digest(rows):
             raise ValueError("its rows are not those that were kept")
-        return _Part(rows, kept.number("seconds", 0), kept.text_or_none("commit"))
+        return _KeptPart(rows, kept.number("seconds", 0), kept.text_or_none("commit"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
@@ -222,7 +222,7 @@ def kept_section(folder: Path) -> Section:
         FileNotFoundError: The run is not finished.
     """
     record = read_record(folder / RECORD, finite=False)
-    claims = tuple(Claim(*(claim.text(name) for name in Claim._fields)) for claim in record.records("claims"))
+    claims = tuple(PaperClaim(*(claim.text(name) for name in PaperClaim._fields)) for claim in record.records("claims"))
     figures = record.record("figures")
     text = read_text_bounded(folder / SECTION, MOST_SECTION_BYTES)
     return Section(record.text("title"), text, {name: figures.text(name) for name in figures.content}, claims)

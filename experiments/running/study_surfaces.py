@@ -62,15 +62,15 @@ class Surfaces:
 
     def surface(self, name: str) -> ResponseSurface:
         """Return a grid."""
-        found = self._measured(name)
-        assert isinstance(found, ResponseSurface)
-        return found
+        measured = self._measured(name)
+        assert isinstance(measured, ResponseSurface)
+        return measured
 
     def subsets(self, name: str) -> MeasuredList:
         """Return a list."""
-        found = self._measured(name)
-        assert isinstance(found, MeasuredList)
-        return found
+        measured = self._measured(name)
+        assert isinstance(measured, MeasuredList)
+        return measured
 
     @property
     def model(self) -> str:

@@ -1,27 +1,44 @@
-"""A market measured small: every subset of its brands amplified together, and how far apart their neurons are."""
+"""A brand set measured small: every subset of its brands amplified together, and how far apart their neurons are."""
 
+import itertools
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.experiments.running.geometry import Geometry, geometry, geometry_from
 from auctionsim.experiments.running.kept_neurons import HIGHEST, STAGE, Place, neurons_key
 from auctionsim.experiments.running.preparation import Stages, kept_list
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Workers
 from auctionsim.neurons import BrandNeurons
-from auctionsim.neurons.crosstalk import Geometry, geometry, joint_settings
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.prompts import PromptSet
 from auctionsim.records import Record, json_in
 from auctionsim.substrates import LeverGrid, MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement, Replicate
+
+
+def subsets(num_brands: int) -> list[tuple[int, ...]]:
+    """Return every set of brands, the empty one first, smaller before larger."""
+    sizes = range(num_brands + 1)
+    return [chosen for size in sizes for chosen in itertools.combinations(range(num_brands), size)]
+
+
+def joint_settings(num_brands: int, num_neurons: float, amplification: float) -> Float[Tensor, "subset brand lever"]:
+    """Return one allocation a subset: its brands at the levers given, the others at null."""
+    chosen = subsets(num_brands)
+    allocation = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(len(chosen), num_brands, 1)
+    for row, brands in enumerate(chosen):
+        allocation[row, list(brands)] = torch.tensor([num_neurons, amplification], dtype=torch.float64)
+    return allocation
 
 
 def kept_subsets(
@@ -36,7 +53,7 @@ def kept_subsets(
     *,
     workers: Workers | None = None,
 ) -> MeasuredList:
-    """Measure what is missing of a market's subsets and return the list, `geometry` in its provenance.
+    """Measure what is missing of a brand set's subsets and return the list, `geometry` in its provenance.
 
     Args:
         folder: Neurons, geometry and measurement are kept there and found again.
@@ -54,9 +71,9 @@ def kept_subsets(
     if len(brands) < 2:
         raise ValueError(f"subsets are about two or more rivals, got {', '.join(brand.name for brand in brands)}")
     command = provenance.get("command")
-    neurons, found = _kept_geometry(folder, model, brands, prompts, settings, method, stages, command)
+    neurons, matrices = _kept_geometry(folder, model, brands, prompts, settings, method, stages, command)
     allocations = joint_settings(len(brands), settings.num_neurons[-1], settings.amplification[-1])
-    more = {**provenance, "geometry": {name: matrix.tolist() for name, matrix in found._asdict().items()}}
+    more = {**provenance, "geometry": {name: matrix.tolist() for name, matrix in matrices._asdict().items()}}
     return kept_list(folder, model, neurons, prompts, settings, allocations, more, stages, workers=workers)
 
 
@@ -71,9 +88,9 @@ def _kept_geometry(
     command: object,
 ) -> tuple[BrandNeurons, Geometry]:
     """Return the folder's neurons and their geometry if they are these, else find both and keep them there."""
-    asked, count = prompts.split("identify"), settings.most_neurons
+    own_prompts, count = prompts.split("identify"), settings.most_neurons
     place, geometry_file = Place(folder), folder / "geometry.json"
-    key = neurons_key(model, brands, asked, method, count, settings.seed)
+    key = neurons_key(model, brands, own_prompts, method, count, settings.seed)
     kept = place.taken(key)
     if kept is not None and geometry_file.exists():
         record = _read_geometry(geometry_file)
@@ -81,23 +98,23 @@ def _kept_geometry(
             stages.kept(STAGE, kept.seconds)
             return kept.neurons, geometry_from(record)
     began = time.perf_counter()
-    with stages.stage(STAGE, identification_steps(asked, method, "lape")) as tick:
+    with stages.stage(STAGE, identification_steps(own_prompts, method, "lape")) as tick:
         evidence = Evidence(
             model,
             brands,
-            asked,
-            asked.stem_texts,
+            own_prompts,
+            own_prompts.stem_texts,
             num_neurons=count,
             amplification=HIGHEST,
             seed=settings.seed,
             progress=tick,
         )
         neurons = rank(evidence, method)
-        found = geometry(evidence, method, neurons, count)
-        matrices = {name: matrix.tolist() for name, matrix in found._asdict().items()}
-        write_text(geometry_file, json.dumps({"neurons": neurons.digest, **matrices}))
+        matrices = geometry(evidence, method, neurons, count)
+        rows = {name: matrix.tolist() for name, matrix in matrices._asdict().items()}
+        write_text(geometry_file, json.dumps({"neurons": neurons.digest, **rows}))
         place.keep(neurons, key, None if command is None else str(command), time.perf_counter() - began)
-    return neurons, found
+    return neurons, matrices
 
 
 def _read_geometry(path: Path) -> dict[str, object]:
@@ -107,27 +124,7 @@ def _read_geometry(path: Path) -> dict[str, object]:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
 
-def geometry_from(record: Mapping[str, object]) -> Geometry:
-    """Read the matrices that a list's provenance holds.
-
-    Raises:
-        ValueError: One is missing, or is no matrix.
-    """
-    missing = [name for name in Geometry._fields if name not in record]
-    if missing:
-        raise ValueError(f"no {missing[0]} was kept: these subsets were measured without their neurons' geometry")
-    return Geometry(*(_matrix(record[name], name) for name in Geometry._fields))
-
-
-def _matrix(rows: object, name: str) -> Tensor:
-    listed = Record({name: rows}, "geometry").items(name)
-    numbers = [Record({name: row}, "geometry").numbers(name) for row in listed]
-    if not numbers or {len(row) for row in numbers} != {len(numbers)}:
-        raise ValueError(f"geometry, {name} must be a square matrix, got rows of {[len(row) for row in numbers]}")
-    return torch.tensor(numbers, dtype=torch.float64)
-
-
-def market_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:
+def surface_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:
     """Return some of the brands as a surface of one lever, amplification 1 or the measured one, the others untouched.
 
     Args:

@@ -22,10 +22,10 @@ def measured_counts(surface: ResponseSurface, feature: str, counts: Sequence[int
     """
     surface.sell(feature)
     place = surface.measured_features.index(feature)
-    found = sorted(set(surface.replicates["A"].features.n[..., place].flatten().tolist()))
-    if len(found) > 1:
-        raise ValueError(f"cells must have the same n to be thinned out alike, {feature} has {found}")
-    most = int(found[0])
+    counts_there = sorted(set(surface.replicates["A"].features.n[..., place].flatten().tolist()))
+    if len(counts_there) > 1:
+        raise ValueError(f"cells must have the same n to be thinned out alike, {feature} has {counts_there}")
+    most = int(counts_there[0])
     return (*sorted({count for count in counts if count < most}), most)
 
 

@@ -81,13 +81,13 @@ def prepare(folder: Path, *, trust: bool = False) -> bool:
     """
     kept = folder / KEPT
     if not kept.exists():
-        found = [*_unpickled_in(folder), *(path for path in folder.glob("*/result.json") if path.stat().st_size)]
-        if found and not trust:
+        strangers = [*_unpickled_in(folder), *(path for path in folder.glob("*/result.json") if path.stat().st_size)]
+        if strangers and not trust:
             raise UntrustedError(
-                f"{found[0]}: Tune unpickles what lies beside it, and no {KEPT} shows that this user wrote it on this "
-                f"machine: name another folder by --out, or pass {TRUST} if you trust whoever wrote it as yourself"
+                f"{strangers[0]}: Tune unpickles what lies beside it, and no {KEPT} shows that this user wrote it on "
+                f"this machine: name another folder by --out, or pass {TRUST} if you trust whoever wrote it as yourself"
             )
-        if found:
+        if strangers:
             return _goes_on(folder)
         write_signed(kept, b"", PURPOSE)
         return False

@@ -51,7 +51,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Study:
+class TuneStudy:
     """What is run.
 
     Attributes:
@@ -76,7 +76,7 @@ class Study:
 
 
 def run_study(
-    study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, console: Console
+    study: TuneStudy, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster, console: Console
 ) -> list[dict[str, Any]]:
     """Run every trial that is not finished, and write the table as parquet and CSV.
 
@@ -168,7 +168,7 @@ def _own_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _tuner(study: Study, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster) -> Any:
+def _tuner(study: TuneStudy, tune_options: Callable[[], Mapping[str, Any]], cluster: Cluster) -> Any:
     """Return a new tuner, or the one that goes on."""
     from ray import tune
 
@@ -244,7 +244,7 @@ _TUNES_OWN = frozenset(
 )
 
 
-def _write(study: Study, records: Sequence[Mapping[str, Any]]) -> None:
+def _write(study: TuneStudy, records: Sequence[Mapping[str, Any]]) -> None:
     import pandas as pd
 
     table = pd.DataFrame(list(records))

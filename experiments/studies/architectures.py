@@ -100,12 +100,14 @@ def judge_all() -> list[Architecture]:
     return [judge(kind, name, tokenizer) for kind, name in sorted(causal_architectures().items())]
 
 
-def page(found: list[Architecture], seconds: float) -> str:
+def page(architectures: list[Architecture], seconds: float) -> str:
     """Return docs/models.md."""
-    counts = {verdict: sum(row.verdict == verdict for row in found) for verdict in ("decodes", "refused", "not built")}
+    counts = {
+        verdict: sum(row.verdict == verdict for row in architectures) for verdict in ("decodes", "refused", "not built")
+    }
     lines = [
         _PROSE.format(
-            all=len(found),
+            all=len(architectures),
             transformers=version("transformers"),
             torch=version("torch").partition("+")[0],
             seconds=f"{seconds:.0f}",
@@ -115,12 +117,12 @@ def page(found: list[Architecture], seconds: float) -> str:
     ]
     lines += [
         f"| `{r.kind}` | {r.name} | `{r.detail}` | {'1e-12' if (r.error or 0) < 1e-12 else '1e-5'} |"
-        for r in found
+        for r in architectures
         if r.verdict == "decodes"
     ]
     for title, verdict in (("Refused when loaded", "refused"), ("Not built by transformers alone", "not built")):
         lines += ["", f"## {title}", "", "| architecture | class | reason |", "|---|---|---|"]
-        lines += [f"| `{r.kind}` | {r.name} | {_cell(r.detail)} |" for r in found if r.verdict == verdict]
+        lines += [f"| `{r.kind}` | {r.name} | {_cell(r.detail)} |" for r in architectures if r.verdict == verdict]
     return "\n".join(lines) + "\n"
 
 
@@ -131,11 +133,11 @@ def main(path: Path = Path("docs/models.md")) -> None:
         SystemExit: One decodes wrongly; nothing is written.
     """
     began = time.process_time()
-    found = judge_all()
-    wrong = [f"{row.kind}: {row.detail} (difference {row.error})" for row in found if row.verdict == "wrong"]
+    architectures = judge_all()
+    wrong = [f"{row.kind}: {row.detail} (difference {row.error})" for row in architectures if row.verdict == "wrong"]
     if wrong:
         raise SystemExit("\n".join(wrong))
-    write_text(path, page(found, time.process_time() - began))
+    write_text(path, page(architectures, time.process_time() - began))
 
 
 def _error(model: LanguageModel) -> float:

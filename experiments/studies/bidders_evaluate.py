@@ -9,21 +9,21 @@ from auctionsim.experiments.tables.bidder_scores import Evaluation, Mean, as_jso
 from auctionsim.files import write_text
 
 
-def write_evaluation(out: Path, found: Evaluation) -> Path:
+def write_evaluation(out: Path, evaluation: Evaluation) -> Path:
     """Write an evaluation to a JSON file, or into a folder as evaluation.json and a table each of bidders and plays.
 
     Args:
         out: A file that ends in .json; anything else is a folder, such as the run's own.
-        found: The evaluation.
+        evaluation: The evaluation.
     Returns:
         The JSON file.
     """
     if out.suffix == ".json":
-        write_text(out, json.dumps(as_json(found), indent=2))
+        write_text(out, json.dumps(as_json(evaluation), indent=2))
         return out
-    write_table(out / "evaluation_bidders.parquet", [_flat({"bidder": i}, s) for i, s in enumerate(found.bidders)])
-    write_table(out / "evaluation_plays.parquet", [_flat({}, play) for play in found.plays])
-    return write_evaluation(out / "evaluation.json", found)
+    write_table(out / "evaluation_bidders.parquet", [_flat({"bidder": i}, s) for i, s in enumerate(evaluation.bidders)])
+    write_table(out / "evaluation_plays.parquet", [_flat({}, play) for play in evaluation.plays])
+    return write_evaluation(out / "evaluation.json", evaluation)
 
 
 def _flat(row: dict[str, Any], score: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What learning does to every mechanism: bidders that learned against bidders that tell the truth, on one surface.
 
-auctionsim bidders study --out runs/learned
+auctionsim bidders study --out runs/bidders-study
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ EVALUATED = 10_000  # added to a seed where learned bids are scored: other valua
 
 
 @dataclass(frozen=True)
-class LearnedSettings:
+class BiddersStudySettings:
     """Who learns in what.
 
     Attributes:
@@ -113,7 +113,7 @@ class Auction(NamedTuple):
     recipe: str = ""
 
 
-class Learned(NamedTuple):
+class BiddersStudy(NamedTuple):
     """What was found.
 
     Attributes:
@@ -129,8 +129,8 @@ class Learned(NamedTuple):
 
 
 def main(
-    settings: LearnedSettings, surface: ResponseSurface, command: str, console: Console, designs: Designs = UNKEPT
-) -> Learned:
+    settings: BiddersStudySettings, surface: ResponseSurface, command: str, console: Console, designs: Designs = UNKEPT
+) -> BiddersStudy:
     """Let bidders learn in every mechanism, score them, and write tables, a figure and what they say.
 
     Args:
@@ -163,19 +163,19 @@ def main(
         )
     plays = [row for row in rows if row["table"] == "plays"]
     bidders = [row for row in rows if row["table"] == "bidders"]
-    draw(plays, settings.folder / "learned_bids.png")
+    draw(plays, settings.folder / "bidders_study.png")
     section = Section(
         "Learned against truthful bidders",
         prose(opening(settings), plays, bidders),
-        {"learned_bids.png": "Revenue and user loss on replicate A, from truth (hollow) to learned bids (filled)"},
+        {"bidders_study.png": "Revenue and user loss on replicate A, from truth (hollow) to learned bids (filled)"},
         (menu_claim(bidders),),
     )
     run.finish({"plays": plays, "bidders": bidders}, section, command=command, console=console)
-    return Learned(tuple(plays), tuple(bidders), section)
+    return BiddersStudy(tuple(plays), tuple(bidders), section)
 
 
 def surface_auctions(
-    settings: LearnedSettings, sold: ResponseSurface, designs: Designs, user_weight: float, seed: int
+    settings: BiddersStudySettings, sold: ResponseSurface, designs: Designs, user_weight: float, seed: int
 ) -> Iterator[Auction]:
     """Yield every mechanism on the surface; the KL tilt among distributions over its measured interventions."""
     problem = Problem(sold, PRIOR, user_weight, seed, settings.quick)
@@ -190,11 +190,11 @@ def surface_auctions(
 
 def measured_lottery(view: ResponseSurface, untouched: float) -> Lottery:
     """Return the lottery over a surface's distinct interventions, contexts averaged; the null, first, is likeliest."""
-    found = view.finite_range()
-    others = len(found.allocations) - 1
+    listed = view.finite_range()
+    others = len(listed.allocations) - 1
     reference = torch.full((others + 1,), (1 - untouched) / others, dtype=torch.float64)
     reference[0] = untouched
-    return Lottery(found.exposures[0], found.user_losses[0], reference)
+    return Lottery(listed.exposures[0], listed.user_losses[0], reference)
 
 
 def item_auctions(num_bidders: int, designs: Designs = UNKEPT) -> Iterator[Auction]:
@@ -204,7 +204,7 @@ def item_auctions(num_bidders: int, designs: Designs = UNKEPT) -> Iterator[Aucti
         yield Auction(f"one item, {label}", rule, items, {"A": items})
 
 
-def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed: int) -> Iterator[Row]:
+def scored(settings: BiddersStudySettings, auction: Auction, user_weight: float, seed: int) -> Iterator[Row]:
     """Yield one auction's rows: what bidders lose by not lying and by having learned, what the auction gives."""
     game = AuctionGame(auction.mechanism, auction.substrate, PRIOR, rounds=1, dtype=torch.float64)
     n = auction.substrate.num_bidders
@@ -217,14 +217,14 @@ def scored(settings: LearnedSettings, auction: Auction, user_weight: float, seed
         strategies = learned(settings, auction, learner, seed)
         key = {"user_weight": user_weight, "mechanism": auction.name, "recipe": auction.recipe}
         key |= {"learner": learner, "seed": seed}
-        found = evaluate(game, strategies, draws=draws, seed=EVALUATED + seed)
+        evaluation = evaluate(game, strategies, draws=draws, seed=EVALUATED + seed)
         yield {
             "table": "bidders",
             **key,
-            "bid_ratio": sum(one.bid_ratio for one in found.bidders) / n,
-            "from_truth": sum(one.from_truth for one in found.bidders) / n,
+            "bid_ratio": sum(one.bid_ratio for one in evaluation.bidders) / n,
+            "from_truth": sum(one.from_truth for one in evaluation.bidders) / n,
             **spread("exploitability_truth", honest.value, honest.interval),
-            **spread("exploitability_learned", found.exploitability.value, found.exploitability.interval),
+            **spread("exploitability_learned", evaluation.exploitability.value, evaluation.exploitability.interval),
             "draws": draws,
         }
         for replicate, place in auction.scored.items():
@@ -236,7 +236,7 @@ def spread(name: str, value: float, interval: Interval) -> Row:
     return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def learned(settings: LearnedSettings, auction: Auction, learner: str, seed: int) -> list[Strategy]:
+def learned(settings: BiddersStudySettings, auction: Auction, learner: str, seed: int) -> list[Strategy]:
     """Return what bidders learned in an auction, by its context where they see one."""
     rule, place = auction.mechanism, auction.substrate
     seeing = settings.sees_context and bool(contexts_of(place))
@@ -258,13 +258,13 @@ def play_rows(
     valuations, context = draw_profiles(place, PRIOR, draws, EVALUATED + int(key["seed"]))
     bids = played(strategies, valuations, context)
     weight = float(key["user_weight"])
-    told = play_samples(auction, place, valuations, valuations, context, weight)
+    truth = play_samples(auction, place, valuations, valuations, context, weight)
     bid = play_samples(auction, place, bids, valuations, context, weight)
     for quantity in QUANTITIES:
         for play, samples in (
-            ("truth", told[quantity]),
+            ("truth", truth[quantity]),
             ("learned", bid[quantity]),
-            ("change", bid[quantity] - told[quantity]),
+            ("change", bid[quantity] - truth[quantity]),
         ):
             mean = estimate(samples)
             yield {
@@ -290,7 +290,7 @@ def play_samples(
     return dict(zip(QUANTITIES, numbers, strict=True))
 
 
-def opening(settings: LearnedSettings) -> str:
+def opening(settings: BiddersStudySettings) -> str:
     """Say who learns in what."""
     rule = "one for every public context" if settings.sees_context else "the same in every public context"
     return (

@@ -11,8 +11,8 @@ from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.experiments.figures.bidders_train import draw_learning
 from auctionsim.experiments.running.bidders import (
     RLLIB,
-    Arena,
-    Learned,
+    AuctionSource,
+    LearnedBidders,
     Training,
     bidders_file,
     kept_bidders,
@@ -45,30 +45,30 @@ class TrainingRun(NamedTuple):
 
     Attributes:
         folder: Of the run.
-        arena: The auction.
+        source: The auction.
         training: The learner.
         against: The run whose bidders are the frozen ones, if there is one.
     """
 
     folder: Path
-    arena: Arena
+    source: AuctionSource
     training: Training
     against: Path | None = None
 
     @property
     def key(self) -> dict[str, Any]:
         """All that the bidders depend on: settings, the contents of what is read, packages."""
-        inputs = self.arena.inputs()
+        inputs = self.source.inputs()
         if self.against is not None:
             inputs["against"] = file_digest(bidders_file(self.against))
         versions = {name: version for name, version in package_versions().items() if name != "auctionsim"}
-        settings = differing(settings_of(self.arena, self.training, self.against), _usual())
+        settings = differing(settings_of(self.source, self.training, self.against), _usual())
         return plain({"format": _FORMAT, "settings": settings, "inputs": inputs, "versions": versions})
 
     @property
     def earlier_keys(self) -> tuple[dict[str, Any], ...]:
         """What format 1 called this training, every setting and this package's version written out."""
-        settings = settings_of(self.arena, self.training, self.against)
+        settings = settings_of(self.source, self.training, self.against)
         then = {name: value for name, value in settings.items() if name in _OF_FORMAT_1}
         if differing(settings, _usual()) != differing(then, _usual()):
             return ()
@@ -91,7 +91,7 @@ class TrainingRun(NamedTuple):
         return place if self.training.learner == "ppo" else place.with_suffix(".safetensors")
 
 
-def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command: str) -> Learned:
+def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command: str) -> LearnedBidders:
     """Train, or go on where an earlier run of the same was stopped, and write the run folder.
 
     A folder that holds this very training, finished, is left as it is. What a run of other settings left behind is
@@ -104,17 +104,17 @@ def train(run: TrainingRun, progress: Callable[[LearningStep], None], *, command
     Raises:
         ValueError: Settings that do not fit, before anything is replaced.
     """
-    refuse_misfits(run.arena, run.training)
-    plan, settings = run.plan, settings_of(run.arena, run.training, run.against)
+    refuse_misfits(run.source, run.training)
+    plan, settings = run.plan, settings_of(run.source, run.training, run.against)
     if is_finished(run_record(run.folder), plan) and (run.folder / FILES[0]).is_file():
         kept = kept_bidders(run.folder)
         reports = Record(kept.record, f"{run.folder / FILES[0]}:").items("curve")
         curve = [learning_step(item, run.training.updates, len(kept.strategies)) for item in reports]
-        return Learned(kept.strategies, curve, run.folder / FILES[0])
+        return LearnedBidders(kept.strategies, curve, run.folder / FILES[0])
     begin(run.folder, plan, command, settings, stale=(*FILES, *EVALUATION))
     _drop_rllib(run.folder / RLLIB)
     checkpoint = run.checkpoint()
-    learned = learn(run.arena, run.training, run.folder, progress, checkpoint)
+    learned = learn(run.source, run.training, run.folder, progress, checkpoint)
     _write_run(run, learned, plan, checkpoint, command)
     checkpoint.remove()  # last: until run.json says that it is finished, it may be needed
     return learned
@@ -127,18 +127,18 @@ def _drop_rllib(folder: Path) -> None:
 
 
 def _write_run(
-    run: TrainingRun, learned: Learned, plan: Plan, checkpoint: Checkpoint | PPOCheckpoint, command: str
+    run: TrainingRun, learned: LearnedBidders, plan: Plan, checkpoint: Checkpoint | PPOCheckpoint, command: str
 ) -> None:
     """Write learning.parquet and .csv, learning.png, and run.json last of all, so that `report` shows the folder."""
-    folder, arena, training = run.folder, run.arena, run.training
+    folder, source, training = run.folder, run.source, run.training
     write_table(folder / "learning.parquet", curve_rows(learned.curve))
-    title = f"{arena.setting or arena.mechanism}: {training.learner}, seed {training.seed}"
+    title = f"{source.setting or source.mechanism}: {training.learner}, seed {training.seed}"
     draw_learning(learned.curve, title, folder)
     more: dict[str, Any] = {
-        "settings": settings_of(arena, training, run.against),
+        "settings": settings_of(source, training, run.against),
         "inputs": run.key["inputs"],
         "seconds": round(checkpoint.seconds, 1),
-        "title": f"Bidders in {arena.setting or arena.mechanism}, by {training.learner}",
+        "title": f"Bidders in {source.setting or source.mechanism}, by {training.learner}",
         "figures": {"learning.png": "Utility, and the mean bid over the mean valuation, as bidders learned"},
     }
     if isinstance(checkpoint, PPOCheckpoint):
@@ -153,13 +153,13 @@ def _is_begun(place: Path) -> bool:
 
 def _usual() -> dict[str, Any]:
     """Return the defaults of what decides the bidders; updates have none: they are the learner's, and may change."""
-    usual = {**defaults_of(Arena), **defaults_of(Training), "against": None}
+    usual = {**defaults_of(AuctionSource), **defaults_of(Training), "against": None}
     return {name: value for name, value in usual.items() if name != "iterations"}
 
 
-def settings_of(arena: Arena, training: Training, against: Path | None = None) -> dict[str, Any]:
+def settings_of(source: AuctionSource, training: Training, against: Path | None = None) -> dict[str, Any]:
     """Return what decided the bidders as JSON has it; what PPO alone reads is left out for other learners."""
-    chosen: dict[str, Any] = {**vars(arena), "learner": training.learner, "seed": training.seed}
+    chosen: dict[str, Any] = {**vars(source), "learner": training.learner, "seed": training.seed}
     chosen["iterations"], chosen["sees_context"] = training.updates, training.sees_context
     if training.learner == "ppo":
         chosen |= {name: getattr(training, name) for name in _PPO_ONLY}

@@ -119,21 +119,21 @@ def main(
     with Stages(console) as stages:
         live = _live(settings, surface, run.parts, stages) if settings.replies else None
         run.begin(command)
-        found = sweep(settings, sold, priors, live, stages, run, designs)
+        comparison = sweep(settings, sold, priors, live, stages, run, designs)
         with stages.stage("writing", 1):
-            draw(found, settings.folder)
+            draw(comparison, settings.folder)
     paper = table_console(console)
     for user_weight in settings.user_weights:
-        rows = [row for row in found.rows if row.user_weight == user_weight]
+        rows = [row for row in comparison.rows if row.user_weight == user_weight]
         title = f"{settings.feature}, user weight {user_weight:g}, valuations {settings.prior}, designed on A"
         for table in comparison_tables(rows, title):
             paper.print(table)
-        if user_weight in found.menus:
-            paper.print(menu_table(found.menus[user_weight], f"menu at user weight {user_weight:g}"))
+        if user_weight in comparison.menus:
+            paper.print(menu_table(comparison.menus[user_weight], f"menu at user weight {user_weight:g}"))
     about = (settings.surface, settings.feature, settings.prior)
-    section = comparison_section(found.rows, found.menus, REFERENCE, *about)
-    run.finish(tables_of(found), section, command=command, console=console, files=FILES)
-    return found
+    section = comparison_section(comparison.rows, comparison.menus, REFERENCE, *about)
+    run.finish(tables_of(comparison), section, command=command, console=console, files=FILES)
+    return comparison
 
 
 def sweep(
@@ -152,21 +152,22 @@ def sweep(
     brands = brand_names(sold)
     rows: list[MechanismRow] = []
     training, menus = {}, {}
-    asked = "" if live is None else f" {live_key(live)}"
+    model_key = "" if live is None else f" {live_key(live)}"
     for weight in settings.user_weights:
         kept = run.part(
-            f"user weight {weight!r}{asked}", partial(_weighed, settings, sold, priors, live, stages, designs, weight)
+            f"user weight {weight!r}{model_key}",
+            partial(_weighed, settings, sold, priors, live, stages, designs, weight),
         )
-        found: dict[str, list[Row]] = {}
+        by_table: dict[str, list[Row]] = {}
         for row in kept:
-            found.setdefault(row.pop("table"), []).append(row)
-        rows += [record_from(MechanismRow, row) for row in found["rows"]]
-        learned = found.get("training", [])
+            by_table.setdefault(row.pop("table"), []).append(row)
+        rows += [record_from(MechanismRow, row) for row in by_table["rows"]]
+        learned = by_table.get("training", [])
         for label in dict.fromkeys(row["mechanism"] for row in learned):
             points = [row for row in learned if row["mechanism"] == label]
             training[label, weight] = tuple(TrainingPoint(*(row[f] for f in TrainingPoint._fields)) for row in points)
-        if "menu" in found:
-            menus[weight] = tuple(MenuOption(**row) for row in found["menu"])
+        if "menu" in by_table:
+            menus[weight] = tuple(MenuOption(**row) for row in by_table["menu"])
     return Comparison(tuple(rows), training, menus, brands)
 
 
@@ -195,15 +196,15 @@ def _weighed(
             recipes=designs.recipes(settings.mechanisms, quick=settings.quick),
             progress=tick,
         )
-    found: list[Row] = [{"table": "rows", **as_row(row)} for row in rows]
+    parts: list[Row] = [{"table": "rows", **as_row(row)} for row in rows]
     for label, rule in mechanisms.items():
-        found += [{"table": "training", "mechanism": label, **point._asdict()} for point in rule.history]
+        parts += [{"table": "training", "mechanism": label, **point._asdict()} for point in rule.history]
     menu = mechanisms.get(MENU)
     if not isinstance(menu, MenuAuction):
-        return found
+        return parts
     with stages.stage(f"user weight {user_weight:g}: menu", 1):
         options = menu_options(menu, sold, priors, brand_names(sold), live)
-    return found + [{"table": "menu", **option._asdict()} for option in options]
+    return parts + [{"table": "menu", **option._asdict()} for option in options]
 
 
 def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stages: Stages) -> LanguageModelSubstrate:
@@ -212,29 +213,31 @@ def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stag
     return live_model(surface, settings.surface, load, place, stages, seed=seed, prompts_file=file)
 
 
-def draw(found: Comparison, folder: Path) -> None:
+def draw(comparison: Comparison, folder: Path) -> None:
     """Write the figures, and the menus with replies as a page."""
     trade_off, training, menu, page = (folder / name for name in FILES)
-    draw_trade_off(found.rows, REFERENCE, trade_off)
-    draw_training(found.training, found.rows, training)
-    draw_menus(found.menus, found.brands, menu)
-    write_text(page, _page(found))
+    draw_trade_off(comparison.rows, REFERENCE, trade_off)
+    draw_training(comparison.training, comparison.rows, training)
+    draw_menus(comparison.menus, comparison.brands, menu)
+    write_text(page, _page(comparison))
 
 
-def tables_of(found: Comparison) -> dict[str, list[dict[str, Any]]]:
+def tables_of(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     """Return the tidy tables: the comparison, the menus with replies, the learning curves."""
-    options = [{"user_weight": weight, **option._asdict()} for weight, menu in found.menus.items() for option in menu]
+    options = [
+        {"user_weight": weight, **option._asdict()} for weight, menu in comparison.menus.items() for option in menu
+    ]
     history = [
         {"mechanism": name, "user_weight": weight, **point._asdict()}
-        for (name, weight), points in found.training.items()
+        for (name, weight), points in comparison.training.items()
         for point in points
     ]
-    return {"comparison": tidy(found.rows), "menu": options, "training": history}
+    return {"comparison": tidy(comparison.rows), "menu": options, "training": history}
 
 
-def _page(found: Comparison) -> str:
+def _page(comparison: Comparison) -> str:
     """Return the menus as a page of text, nothing in a reply becoming markup."""
     paper = TableConsole(record=True, width=140, file=io.StringIO(), force_terminal=False)
-    for weight, options in found.menus.items():
+    for weight, options in comparison.menus.items():
         paper.print(menu_table(options, f"menu at user weight {weight:g}"))
     return paper.export_html(inline_styles=True)

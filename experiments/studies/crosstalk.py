@@ -1,6 +1,6 @@
 """What one brand's amplification does to another's exposure: angles, shared neurons, joint against single effects.
 
-Every market (a category and two or more rivals) is identified by itself; then null, each brand alone and every
+Every brand set (a category and two or more rivals) is identified by itself; then null, each brand alone and every
 combination are measured on replicates A and B, with standard errors.
 """
 
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from auctionsim.brands import Brand
 from auctionsim.console import table_console
-from auctionsim.experiments.figures.crosstalk import draw_markets
+from auctionsim.experiments.figures.crosstalk import draw_brand_sets
 from auctionsim.experiments.running.preparation import Stages, commit_or_none, slug
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.subsets import kept_subsets
@@ -23,7 +23,7 @@ from auctionsim.experiments.tables.crosstalk import (
     summary,
     summary_table,
 )
-from auctionsim.experiments.tables.crosstalk_effects import MarketReport, market_report, market_tables
+from auctionsim.experiments.tables.crosstalk_effects import BrandSetReport, brand_set_report, brand_set_tables
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons.methods import DEFAULT_METHOD
@@ -36,7 +36,7 @@ class CrosstalkSettings:
     """What is measured.
 
     Attributes:
-        markets: Category and its rival brands, two or more each.
+        brand_sets: Category and its rival brands, two or more each.
         folder: Run folder; a stopped measurement goes on from it.
         num_neurons: Of an amplified brand.
         amplification: Of an amplified brand.
@@ -45,7 +45,7 @@ class CrosstalkSettings:
         seed: Of everything that is drawn.
     """
 
-    markets: tuple[tuple[str, tuple[Brand, ...]], ...]
+    brand_sets: tuple[tuple[str, tuple[Brand, ...]], ...]
     folder: Path
     num_neurons: int = 512
     amplification: float = 1.5
@@ -54,14 +54,14 @@ class CrosstalkSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for category, brands in self.markets:
+        for category, brands in self.brand_sets:
             if len(brands) < 2:
                 raise ValueError(f"crosstalk takes two or more rivals, {category!r} has {len(brands)}")
 
 
 @dataclass(frozen=True)
-class KeptMarkets:
-    """Markets that were measured before.
+class KeptBrandSets:
+    """Brand sets that were measured before.
 
     Attributes:
         names: Of their lists: packaged, or files.
@@ -78,11 +78,11 @@ def main(
     prompts_of: Callable[[str], PromptSet],
     command: str,
     console: Console,
-) -> tuple[MarketReport, ...]:
-    """Measure every market on a model, and report.
+) -> tuple[BrandSetReport, ...]:
+    """Measure every brand set on a model, and report.
 
     Args:
-        settings: Which markets, and how.
+        settings: Which brand sets, and how.
         model: The language model.
         prompts_of: From a category to its prompts.
         command: What the user typed, for run.json.
@@ -92,39 +92,39 @@ def main(
     """
     measured = []
     with Stages(console) as stages:
-        for category, brands in settings.markets:
-            measured.append(_market(settings, model, category, brands, prompts_of(category), command, stages))
+        for category, brands in settings.brand_sets:
+            measured.append(_subsets(settings, model, category, brands, prompts_of(category), command, stages))
     return report(settings, measured, command, console)
 
 
 def report(
-    settings: CrosstalkSettings | KeptMarkets, measured: Sequence[MeasuredList], command: str, console: Console
-) -> tuple[MarketReport, ...]:
-    """Print every market's tables and the summary over pairs and triples; write tables, figures, section and run.json.
+    settings: CrosstalkSettings | KeptBrandSets, measured: Sequence[MeasuredList], command: str, console: Console
+) -> tuple[BrandSetReport, ...]:
+    """Print every brand set's tables and the summary over pairs and triples, and write the run folder.
 
     Args:
         settings: Of the run; with its folder.
-        measured: Every market's subsets, `geometry` in the provenance.
+        measured: Every brand set's subsets, `geometry` in the provenance.
         command: What the user typed, for run.json.
         console: Where tables go.
     """
     run = Run(settings.folder, settings, {str(k): one.digest for k, one in enumerate(measured)})
     run.begin(command)
-    reports = tuple(map(market_report, measured))
+    reports = tuple(map(brand_set_report, measured))
     paper = table_console(console)
-    for found in reports:
-        for table in market_tables(found):
+    for each in reports:
+        for table in brand_set_tables(each):
             paper.print(table)
     spreads = summary(reports)
     paper.print(summary_table(spreads))
-    draw_markets(reports, settings.folder)
-    effects = [{**e._asdict(), "amplified": "+".join(e.amplified)} for found in reports for e in found.effects]
+    draw_brand_sets(reports, settings.folder)
+    effects = [{**e._asdict(), "amplified": "+".join(e.amplified)} for each in reports for e in each.effects]
     tables = {"effects": effects, "matrices": matrix_rows(reports), "pairs": pair_rows(reports)}
     run.finish(tables, section(reports, spreads), command=command, console=console)
     return reports
 
 
-def _market(
+def _subsets(
     settings: CrosstalkSettings,
     model: LanguageModel,
     category: str,

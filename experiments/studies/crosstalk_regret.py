@@ -1,8 +1,8 @@
-"""Regret and broken participation of the paper's menu over measured crosstalk, in many markets at once.
+"""Regret and broken participation of the paper's menu over measured crosstalk, in many brand sets at once.
 
 Beside the menu stand the affine maximizer and VCG, exactly truthful with crosstalk, and the virtual-welfare optimum.
 
-auctionsim auction market-regret --out runs/market-regret
+auctionsim auction crosstalk-regret --out runs/crosstalk-regret
 """
 
 import itertools
@@ -18,7 +18,7 @@ from auctionsim.experiments.figures.crosstalk_regret import draw
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs, scored
 from auctionsim.experiments.running.measured import brand_names
 from auctionsim.experiments.running.run import Row, Run, Section
-from auctionsim.experiments.running.subsets import market_of
+from auctionsim.experiments.running.subsets import surface_of
 from auctionsim.experiments.tables.crosstalk_regret import section
 from auctionsim.experiments.tables.crosstalk_share import crosstalk
 from auctionsim.experiments.tables.mechanisms import OPTIMUM, recipe_sentence
@@ -32,22 +32,22 @@ DESIGNED = COMPARED[:4]  # without pay-as-bid, which is no design of anything
 
 
 @dataclass(frozen=True)
-class MarketRegretSettings:
+class CrosstalkRegretSettings:
     """What is compared.
 
     Attributes:
-        folder: Run folder; every market is kept in it.
+        folder: Run folder; every brand set is kept in it.
         feature: What is sold.
         prior: Valuations, as text.
         user_weights: λs.
         seeds: Of training and profiles; one run of everything each.
-        sizes: Brands a market that is taken from a list of subsets.
+        sizes: Brands a brand set that is taken from a list of subsets.
         draws: Profiles for the means.
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried for each, where regret is searched.
         quick: Whether learned mechanisms are trained by the quick recipe.
         tolerance: Regret that counts, as a share of the revenue.
-        resamples: Of the bootstrap over markets.
+        resamples: Of the bootstrap over brand sets.
     """
 
     folder: Path
@@ -70,8 +70,8 @@ class MarketRegretSettings:
             raise ValueError("one seed at least is needed, got none")
 
 
-class Market(NamedTuple):
-    """One market of the comparison.
+class BrandSet(NamedTuple):
+    """One brand set of the comparison.
 
     Attributes:
         source: The list or grid that it comes from.
@@ -89,11 +89,11 @@ class Market(NamedTuple):
         return ", ".join(brand_names(self.surface))
 
 
-class MarketRegret(NamedTuple):
+class CrosstalkRegret(NamedTuple):
     """What was found.
 
     Attributes:
-        rows: One a market, user weight and mechanism, pooled over seeds.
+        rows: One a brand set, user weight and mechanism, pooled over seeds.
         section: Of the results.
     """
 
@@ -102,42 +102,42 @@ class MarketRegret(NamedTuple):
 
 
 def main(
-    settings: MarketRegretSettings,
+    settings: CrosstalkRegretSettings,
     lists: Mapping[str, MeasuredList],
     grids: Mapping[str, ResponseSurface],
     command: str,
     console: Console,
     designs: Designs = UNKEPT,
-) -> MarketRegret:
-    """Design and score every mechanism in every market, draw the figure, write tables and section.
+) -> CrosstalkRegret:
+    """Design and score every mechanism in every brand set, draw the figure, write tables and section.
 
     Args:
         settings: What to compare.
-        lists: By name: each with every subset of its brands amplified or not. Their pairs and triples are markets.
-        grids: By name: surfaces that are markets as they are.
+        lists: By name: each with every subset of its brands amplified or not. Their pairs and triples are brand sets.
+        grids: By name: surfaces that are brand sets as they are.
         command: What the user typed, for run.json.
         console: Told how far it is.
         designs: Makes the mechanisms.
     Raises:
-        ValueError: No market, a feature that was not measured, or a list without all its subsets.
+        ValueError: No brand set, a feature that was not measured, or a list without all its subsets.
     """
-    markets = tuple(markets_of(settings, lists, grids))
-    if not markets:
-        raise ValueError("markets are needed: lists of subsets or grids of two or more brands, got none")
+    brand_sets = tuple(brand_sets_of(settings, lists, grids))
+    if not brand_sets:
+        raise ValueError("brand sets are needed: lists of subsets or grids of two or more brands, got none")
     parse_priors(settings.prior)  # what does not fit is refused before anything is replaced
-    for market in markets:
-        market.surface.sell(settings.feature)
+    for brand_set in brand_sets:
+        brand_set.surface.sell(settings.feature)
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     run = Run(settings.folder, settings, inputs)
     run.begin(command)
     rows: list[Row] = []
-    for number, market in enumerate(markets, 1):
-        # a market's part depends on its own source alone, so that one more list leaves the others' as they are
-        own = Run(settings.folder, settings, {market.source: inputs[market.source]})
-        console.print(f"market {number} of {len(markets)}: {market.name} ({market.source})", soft_wrap=True)
-        rows += own.part(f"{market.source} {market.name}", partial(market_rows, settings, market, designs))
+    for number, brand_set in enumerate(brand_sets, 1):
+        # a brand set's part depends on its own source alone, so that one more list leaves the others' as they are
+        own = Run(settings.folder, settings, {brand_set.source: inputs[brand_set.source]})
+        console.print(f"brand set {number} of {len(brand_sets)}: {brand_set.name} ({brand_set.source})", soft_wrap=True)
+        rows += own.part(f"{brand_set.source} {brand_set.name}", partial(brand_set_rows, settings, brand_set, designs))
     draw(rows, settings.folder / FIGURE)
-    found = section(
+    about = section(
         opening(settings, rows),
         rows,
         {FIGURE: CAPTION},
@@ -145,43 +145,43 @@ def main(
         seed=settings.seeds[0],
         resamples=settings.resamples,
     )
-    run.finish({"markets": rows}, found, command=command, console=console)
-    return MarketRegret(tuple(rows), found)
+    run.finish({"brand_sets": rows}, about, command=command, console=console)
+    return CrosstalkRegret(tuple(rows), about)
 
 
 FIGURE = "regret_over_crosstalk.png"
 CAPTION = (
-    "A point a market: the menu's exact regret (above) and IR violation (below) over its revenue, the affine "
+    "A point a brand set: the menu's exact regret (above) and IR violation (below) over its revenue, the affine "
     "maximizer's beside it; bars are 95 % intervals over seeds and profiles, and a standard error of crosstalk."
 )
 
 
-def markets_of(
-    settings: MarketRegretSettings, lists: Mapping[str, MeasuredList], grids: Mapping[str, ResponseSurface]
-) -> Iterator[Market]:
+def brand_sets_of(
+    settings: CrosstalkRegretSettings, lists: Mapping[str, MeasuredList], grids: Mapping[str, ResponseSurface]
+) -> Iterator[BrandSet]:
     """Yield the pairs and triples of every list, then the grids."""
     for source, measured in lists.items():
         for size in settings.sizes:
             for bidders in itertools.combinations(range(measured.num_bidders), size):
-                yield Market(source, market_of(measured, bidders), is_grid=False)
+                yield BrandSet(source, surface_of(measured, bidders), is_grid=False)
     for source, surface in grids.items():
-        yield Market(source, surface, is_grid=True)
+        yield BrandSet(source, surface, is_grid=True)
 
 
-def market_rows(settings: MarketRegretSettings, market: Market, designs: Designs = UNKEPT) -> list[Row]:
-    """Return a market's rows, a user weight and mechanism each: designed on and paid by replicate A."""
-    view = market.surface.sell(settings.feature).replicate("A")
-    found, on_b = crosstalk(view), crosstalk(view.replicate("B"))
+def brand_set_rows(settings: CrosstalkRegretSettings, brand_set: BrandSet, designs: Designs = UNKEPT) -> list[Row]:
+    """Return a brand set's rows, a user weight and mechanism each: designed on and paid by replicate A."""
+    view = brand_set.surface.sell(settings.feature).replicate("A")
+    on_a, on_b = crosstalk(view), crosstalk(view.replicate("B"))
     known: Row = {
-        "source": market.source,
-        "market": market.name,
+        "source": brand_set.source,
+        "brand_set": brand_set.name,
         "brands": view.num_bidders,
-        "is_grid": market.is_grid,
-        "crosstalk": found.value,
-        "crosstalk_standard_error": found.standard_error,
-        "crosstalk_net": found.net,
+        "is_grid": brand_set.is_grid,
+        "crosstalk": on_a.value,
+        "crosstalk_standard_error": on_a.standard_error,
+        "crosstalk_net": on_a.net,
         "crosstalk_on_b": on_b.value,
-        "lift": found.lift,
+        "lift": on_a.lift,
     }
     return [
         known | row
@@ -191,7 +191,7 @@ def market_rows(settings: MarketRegretSettings, market: Market, designs: Designs
 
 
 def _mechanism_rows(
-    settings: MarketRegretSettings, view: ResponseSurface, designs: Designs, user_weight: float
+    settings: CrosstalkRegretSettings, view: ResponseSurface, designs: Designs, user_weight: float
 ) -> Iterator[Row]:
     by_mechanism: dict[str, list[Row]] = {}
     priors = parse_priors(settings.prior)
@@ -204,24 +204,24 @@ def _mechanism_rows(
             by_mechanism.setdefault(label, []).append(row)
     optimum = pooled(by_mechanism[OPTIMUM])
     for name, rows in by_mechanism.items():
-        found = pooled(rows)
+        pool = pooled(rows)
         more: Row = {"user_weight": user_weight, "mechanism": name, "is_sold": is_sold(optimum["objective"])}
         for quantity in ("regret", "ir_violation"):
-            share = ratio(found, quantity)
+            share = ratio(pool, quantity)
             more[f"{quantity}_of_revenue"] = None if share is None else share[0]
             more[f"{quantity}_of_revenue_standard_error"] = None if share is None else share[1]
-        yield more | found
+        yield more | pool
 
 
-def opening(settings: MarketRegretSettings, rows: Sequence[Row]) -> str:
-    """Say which markets there are, what is sold in them, and what crosstalk means."""
-    markets = dict.fromkeys((row["source"], row["market"]) for row in rows)
+def opening(settings: CrosstalkRegretSettings, rows: Sequence[Row]) -> str:
+    """Say which brand sets there are, what is sold in them, and what crosstalk means."""
+    brand_sets = dict.fromkeys((row["source"], row["brand_set"]) for row in rows)
     sources = dict.fromkeys(row["source"] for row in rows)
     return (
-        f"{len(markets)} markets from {', '.join(f'`{name}`' for name in sources)}: every pair and triple of a list of "
-        f"measured subsets, and grids as they are. `{settings.feature}` is sold, valuations {settings.prior}, truthful "
-        "bids; every mechanism is designed on replicate A and paid by it, so regret is the rule's own and not the "
-        f"measurement's. Means over {len(settings.seeds)} seeds of training and {rows[0]['n']:,} profiles, regret "
+        f"{len(brand_sets)} brand sets from {', '.join(f'`{name}`' for name in sources)}: every pair and triple of a "
+        f"list of measured subsets, and grids as they are. `{settings.feature}` is sold, valuations {settings.prior}, "
+        "truthful bids; every mechanism is designed on replicate A and paid by it, so regret is the rule's own and not "
+        f"the measurement's. Means over {len(settings.seeds)} seeds of training and {rows[0]['n']:,} profiles, regret "
         f"(the largest among bidders) over {rows[0]['regret_n']:,}, ± one standard error. Crosstalk is the share of "
         "what brands could buy alone that is moved when all are amplified: Σ|e(all on) − e(own only)| / Σ(e(own only) "
         f"− e(null)) over contexts and brands. {recipe_sentence(quick=settings.quick)}"

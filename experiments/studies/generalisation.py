@@ -106,9 +106,9 @@ def main(
         deployed += own.part(f"{name} deployed", partial(deployed_rows, settings, name, surface, designs))
     figures = {FIGURE: CAPTION}
     draw(deployed, settings.folder / FIGURE)
-    said = section(opening(settings, deployed), agree, deployed, figures)
-    run.finish({"agreement": agree, "deployed": deployed}, said, command=command, console=console)
-    return Generalisation(tuple(agree), tuple(deployed), said)
+    about = section(opening(settings, deployed), agree, deployed, figures)
+    run.finish({"agreement": agree, "deployed": deployed}, about, command=command, console=console)
+    return Generalisation(tuple(agree), tuple(deployed), about)
 
 
 FIGURE = "generalisation.png"
@@ -122,13 +122,13 @@ def deployed_rows(
     settings: GeneralisationSettings, name: str, surface: ResponseSurface, designs: Designs = UNKEPT
 ) -> list[Row]:
     """Return a surface's rows: mechanisms designed on A, in all contexts and in all but one, paid by B."""
-    found: dict[tuple[str, str, str], list[Row]] = {}
+    by_key: dict[tuple[str, str, str], list[Row]] = {}
     for seed in settings.seeds:
         for key, row in _seed_rows(settings, surface.sell(settings.feature), designs, seed):
-            found.setdefault(key, []).append(row)
+            by_key.setdefault(key, []).append(row)
     return [
         {"surface": name, "context": context, "designed": designed, "mechanism": mechanism, **pooled(rows)}
-        for (context, designed, mechanism), rows in found.items()
+        for (context, designed, mechanism), rows in by_key.items()
     ]
 
 

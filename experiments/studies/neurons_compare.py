@@ -18,6 +18,14 @@ from rich.console import Console
 from auctionsim.brands import Brand
 from auctionsim.console import table_console
 from auctionsim.experiments.figures.neurons_compare import draw_frontiers
+from auctionsim.experiments.running.frontier import (
+    FrontierCell,
+    FrontierChoice,
+    FrontierSettings,
+    choices,
+    frontier_cells,
+    settings_of_one,
+)
 from auctionsim.experiments.running.kept_stages import model_inputs
 from auctionsim.experiments.running.plan import defaults_of
 from auctionsim.experiments.running.preparation import Stages, slug
@@ -36,7 +44,6 @@ from auctionsim.kept import difference, differing, plain
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
-from auctionsim.neurons.frontier import Cell, Choice, FrontierSettings, choices, frontier_cells, settings_of_one
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import METHODS
 from auctionsim.prompts import PromptSet
@@ -49,7 +56,7 @@ class CompareMethodsSettings:
     """What is compared.
 
     Attributes:
-        markets: Category and its rival brands, in order.
+        brand_sets: Category and its rival brands, in order.
         methods: Names from `METHODS`.
         folder: Run folder; a stopped comparison goes on from it.
         grid: Levers and limits.
@@ -60,7 +67,7 @@ class CompareMethodsSettings:
         seed: Of the harm estimate, random scores and replies.
     """
 
-    markets: tuple[tuple[str, tuple[Brand, ...]], ...]
+    brand_sets: tuple[tuple[str, tuple[Brand, ...]], ...]
     methods: tuple[str, ...]
     folder: Path
     grid: FrontierSettings = field(default_factory=FrontierSettings)
@@ -92,15 +99,15 @@ def main(
     run = Run(settings.folder, settings, {"model": model.identity})
     run.begin(command)
     rows: list[FrontierRow] = []
-    cells: dict[tuple[str, str], tuple[Cell, ...]] = {}
+    cells: dict[tuple[str, str], tuple[FrontierCell, ...]] = {}
     with Stages(console) as stages:
-        for category, brands in settings.markets:
-            market = _Market(settings, model, category, brands, prompts_of(category), digest)
-            rankings = market.rankings(stages)
+        for category, brands in settings.brand_sets:
+            brand_set = _KeptBrandSet(settings, model, category, brands, prompts_of(category), digest)
+            rankings = brand_set.rankings(stages)
             for index, brand in enumerate(brands):
-                found = market.measured(index, rankings, stages)
-                replies = market.replies(index, rankings, found, stages)
-                for method, (tried, chosen) in found.items():
+                by_method = brand_set.measured(index, rankings, stages)
+                replies = brand_set.replies(index, rankings, by_method, stages)
+                for method, (tried, chosen) in by_method.items():
                     cells[brand.name, method] = tuple(tried)
                     for choice in chosen:
                         reply = replies.get((method, choice.chosen))
@@ -115,7 +122,7 @@ def main(
     return result
 
 
-class _Market:
+class _KeptBrandSet:
     """One category and its rivals: everything kept in files, everything found again."""
 
     def __init__(
@@ -135,14 +142,14 @@ class _Market:
         """Return every method's ranking, all from one set of evidence."""
         paths = {method: self.folder / f"neurons-{method}.safetensors" for method in self.settings.methods}
         missing = [method for method, path in paths.items() if not path.exists()]
-        asked = self.prompts.split("identify")
-        steps = identification_steps(asked, *missing) if missing else 0
+        own_prompts = self.prompts.split("identify")
+        steps = identification_steps(own_prompts, *missing) if missing else 0
         with stages.stage(f"{self.category}: neurons", steps) as tick:
             evidence = Evidence(
                 self.model,
                 self.brands,
-                asked,
-                asked.stem_texts,
+                own_prompts,
+                own_prompts.stem_texts,
                 num_neurons=self.settings.grid.num_neurons[-1],
                 amplification=self.settings.amplification,
                 seed=self.settings.seed,
@@ -154,15 +161,18 @@ class _Market:
 
     def measured(
         self, index: int, rankings: Mapping[str, BrandNeurons], stages: Stages
-    ) -> dict[str, tuple[list[Cell], list[Choice]]]:
+    ) -> dict[str, tuple[list[FrontierCell], list[FrontierChoice]]]:
         """Return every method's validation cells and choices for one brand."""
-        found, name = {}, self.brands[index].name
+        by_method, name = {}, self.brands[index].name
         with stages.stage(f"{name}: settings", len(rankings)) as tick:
             for method, neurons in rankings.items():
                 record = self._kept(f"{name}-{method}", partial(self._measure, neurons, index))
-                found[method] = ([Cell(*row) for row in record["cells"]], [_choice(row) for row in record["choices"]])
+                by_method[method] = (
+                    [FrontierCell(*row) for row in record["cells"]],
+                    [_choice(row) for row in record["choices"]],
+                )
                 tick()
-        return found
+        return by_method
 
     def _measure(self, neurons: BrandNeurons, index: int) -> dict[str, Any]:
         grid = self.settings.grid
@@ -175,13 +185,13 @@ class _Market:
         self,
         index: int,
         rankings: Mapping[str, BrandNeurons],
-        found: Mapping[str, tuple[list[Cell], list[Choice]]],
+        by_method: Mapping[str, tuple[list[FrontierCell], list[FrontierChoice]]],
         stages: Stages,
-    ) -> dict[tuple[str, Cell | None], Replied]:
+    ) -> dict[tuple[str, FrontierCell | None], Replied]:
         """Sample replies under every chosen setting, one batch a prompt; (method, None) is the untouched model."""
         picked = [
             (method, cell)
-            for method, (_, chosen) in found.items()
+            for method, (_, chosen) in by_method.items()
             for cell in dict.fromkeys(choice.chosen for choice in chosen)
             if cell is not None
         ]
@@ -195,7 +205,7 @@ class _Market:
         return untouched | dict(zip(picked, numbers[1:], strict=True))
 
     def _reply(
-        self, index: int, rankings: Mapping[str, BrandNeurons], picked: Sequence[tuple[str, Cell]]
+        self, index: int, rankings: Mapping[str, BrandNeurons], picked: Sequence[tuple[str, FrontierCell]]
     ) -> dict[str, Any]:
         """Every method's ranking of the brand stands in as a bidder of its own, one of them active a row."""
         names, some = list(rankings), list(rankings.values())
@@ -221,8 +231,8 @@ class _Market:
         rows = [settings_of_one(pooled, 0, [(0.0, 1.0)])]
         rows += [settings_of_one(pooled, names.index(m), [(float(c.num_neurons), c.amplification)]) for m, c in picked]
         losses, hits = [], []
-        for context, asked in enumerate(substrate.prompts.prompts):
-            for number, prompt in enumerate(asked[: settings.reply_prompts]):
+        for context, texts in enumerate(substrate.prompts.prompts):
+            for number, prompt in enumerate(texts[: settings.reply_prompts]):
                 batch = substrate.replies(prompt, torch.cat(rows), (context, number), settings.samples)
                 losses.append(batch.user_loss.double().view(len(rows), -1))
                 hits.append(batch.hits[:, 0].double().view(len(rows), -1))
@@ -249,11 +259,11 @@ class _Market:
         return record
 
 
-def _choice(row: Sequence[Any]) -> Choice:
+def _choice(row: Sequence[Any]) -> FrontierChoice:
     limit, cell, untouched, probability, kl, kinds = row
-    chosen = None if cell is None else Cell(*cell)
+    chosen = None if cell is None else FrontierCell(*cell)
     by_kind = {kind: (float(before), float(after)) for kind, (before, after) in kinds.items()}
-    return Choice(limit, chosen, untouched, probability, kl, by_kind)
+    return FrontierChoice(limit, chosen, untouched, probability, kl, by_kind)
 
 
 def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: Callable[[str], PromptSet]) -> str:
@@ -262,11 +272,11 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     Raises:
         ValueError: It holds another one, or there are too few prompts.
     """
-    for category, _ in settings.markets:
+    for category, _ in settings.brand_sets:
         prompts_of(category).split("test")
     plan = {
-        "markets": [[category, [b.written for b in brands]] for category, brands in settings.markets],
-        "prompts": [prompts_of(category).digest for category, _ in settings.markets],
+        "brand_sets": [[category, [b.written for b in brands]] for category, brands in settings.brand_sets],
+        "prompts": [prompts_of(category).digest for category, _ in settings.brand_sets],
         "methods": list(settings.methods),
         "grid": asdict(settings.grid),
         "amplification": settings.amplification,

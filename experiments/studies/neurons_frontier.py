@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FrontierSettings:
+class NeuronsFrontierSettings:
     """Which two surfaces are compared, and how.
 
     Attributes:
@@ -109,7 +109,7 @@ class Frontiers(NamedTuple):
 
 
 def main(
-    settings: FrontierSettings,
+    settings: NeuronsFrontierSettings,
     harm_aware: ResponseSurface,
     plain: ResponseSurface,
     command: str,
@@ -160,7 +160,7 @@ def main(
 
 
 def surfaces_of(
-    settings: FrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface
+    settings: NeuronsFrontierSettings, harm_aware: ResponseSurface, plain: ResponseSurface
 ) -> tuple[tuple[str, ResponseSurface], ...]:
     """Name the surfaces for tables."""
     return (f"harm-aware ({settings.harm_aware})", harm_aware), (f"plain ({settings.plain})", plain)
@@ -181,23 +181,23 @@ def checked_pair(one: ResponseSurface, other: ResponseSurface) -> None:
 
 
 def swept(
-    settings: FrontierSettings, sold: Mapping[str, ResponseSurface], designs: Designs, mechanism: str
+    settings: NeuronsFrontierSettings, sold: Mapping[str, ResponseSurface], designs: Designs, mechanism: str
 ) -> Iterator[Row]:
     """Yield one mechanism's rows on both surfaces."""
     resampled = {}
     label = designs.entry(mechanism).label
     key = {"mechanism": label, "recipe": designs.recipes((mechanism,), quick=settings.quick).get(label, "")}
     for name, surface in sold.items():
-        found = played(settings, surface, designs, mechanism)
-        resampled[name] = bootstrapped(found, settings.resamples, settings.seed)
-        yield from point_rows(settings, found, resampled[name], key | {"surface": name})
+        plays = played(settings, surface, designs, mechanism)
+        resampled[name] = bootstrapped(plays, settings.resamples, settings.seed)
+        yield from point_rows(settings, plays, resampled[name], key | {"surface": name})
         yield from step_rows(settings, resampled[name], key | {"surface": name})
     one, other = resampled.values()
     for replicate in REPLICATES:
         yield from equal_rows(one, other, key | {"replicate": replicate})
 
 
-def played(settings: FrontierSettings, surface: ResponseSurface, designs: Designs, mechanism: str) -> Played:
+def played(settings: NeuronsFrontierSettings, surface: ResponseSurface, designs: Designs, mechanism: str) -> Played:
     """Clear the same profiles at every weight; the mechanism is designed on replicate A."""
     profiles = draw_profiles(surface, PRIOR, settings.draws, settings.seed)
     assert profiles.context is not None  # what is measured has contexts
@@ -219,24 +219,24 @@ def played(settings: FrontierSettings, surface: ResponseSurface, designs: Design
     )
 
 
-def bootstrapped(found: Played, resamples: int, seed: int) -> Resampled:
+def bootstrapped(plays: Played, resamples: int, seed: int) -> Resampled:
     """Resample profiles, and redraw what each cell's loss was measured to be; the first row is as it was drawn.
 
     The same seed resamples the same profiles on another surface.
     """
     rows, noise = np.random.default_rng(seed), np.random.default_rng(seed + 1)
-    weights, draws = found.revenue.shape
-    cells = found.losses.shape[1]
+    weights, draws = plays.revenue.shape
+    cells = plays.losses.shape[1]
     offsets = np.arange(weights)[:, None] * cells
-    revenue = [found.revenue.mean(1)]
-    losses = {name: [found.losses[k][found.cells].mean(1)] for k, name in enumerate(REPLICATES)}
+    revenue = [plays.revenue.mean(1)]
+    losses = {name: [plays.losses[k][plays.cells].mean(1)] for k, name in enumerate(REPLICATES)}
     for _ in range(resamples):
         picked = rows.integers(draws, size=draws)
-        revenue.append(found.revenue[:, picked].mean(1))
-        counts = np.bincount((found.cells[:, picked] + offsets).ravel(), minlength=weights * cells)
+        revenue.append(plays.revenue[:, picked].mean(1))
+        counts = np.bincount((plays.cells[:, picked] + offsets).ravel(), minlength=weights * cells)
         shares = counts.reshape(weights, cells) / draws
         for k, name in enumerate(REPLICATES):
-            measured = found.losses[k] + found.errors[k] * noise.standard_normal(cells)
+            measured = plays.losses[k] + plays.errors[k] * noise.standard_normal(cells)
             losses[name].append(shares @ measured)
     return Resampled(np.stack(revenue), {name: np.stack(means) for name, means in losses.items()})
 
@@ -253,7 +253,7 @@ def spread(name: str, values: Array) -> Row:
     }
 
 
-def point_rows(settings: FrontierSettings, found: Played, means: Resampled, key: Row) -> Iterator[Row]:
+def point_rows(settings: NeuronsFrontierSettings, plays: Played, means: Resampled, key: Row) -> Iterator[Row]:
     for k, replicate in enumerate(REPLICATES):
         for w, weight in enumerate(settings.user_weights):
             loss, revenue = means.loss[replicate][:, w], means.revenue[:, w]
@@ -265,13 +265,13 @@ def point_rows(settings: FrontierSettings, found: Played, means: Resampled, key:
                 **spread("revenue", revenue),
                 **spread("user_loss", loss),
                 **spread("objective", revenue - weight * loss),
-                "welfare": float(found.value[k, w].mean()),
-                "welfare_standard_error": float(found.value[k, w].std(ddof=1) / settings.draws**0.5),
+                "welfare": float(plays.value[k, w].mean()),
+                "welfare_standard_error": float(plays.value[k, w].std(ddof=1) / settings.draws**0.5),
                 "n": settings.draws,
             }
 
 
-def step_rows(settings: FrontierSettings, means: Resampled, key: Row) -> Iterator[Row]:
+def step_rows(settings: NeuronsFrontierSettings, means: Resampled, key: Row) -> Iterator[Row]:
     """Yield what each rise of the user weight changes, paired by profiles."""
     pairs = list(zip(settings.user_weights, settings.user_weights[1:], strict=False))
     for replicate in REPLICATES:
@@ -339,7 +339,7 @@ def single_rows(name: str, surface: ResponseSurface) -> Iterator[Row]:
             }
 
 
-def opening(settings: FrontierSettings, sold: Mapping[str, ResponseSurface]) -> str:
+def opening(settings: NeuronsFrontierSettings, sold: Mapping[str, ResponseSurface]) -> str:
     """Say what is compared."""
     same = len({one.grids for one in sold.values()}) == 1
     grids = "on the same grid" if same else "on different grids, which the comparison then mixes in"

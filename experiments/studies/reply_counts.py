@@ -107,9 +107,9 @@ def main(
             console.print(f"{feature}: {count} samples a cell", soft_wrap=True)
             rows += run.part(f"{feature} {count}", partial(count_rows, settings, surface, feature, count, designs))
     draw(rows, settings.folder / FIGURE)
-    said = section(opening(settings), settings.surface, rows, {FIGURE: CAPTION})
-    run.finish({"reply_counts": rows}, said, command=command, console=console)
-    return ReplyCounts(tuple(rows), said)
+    about = section(opening(settings), settings.surface, rows, {FIGURE: CAPTION})
+    run.finish({"reply_counts": rows}, about, command=command, console=console)
+    return ReplyCounts(tuple(rows), about)
 
 
 FIGURE = "reply_counts.png"
@@ -126,13 +126,13 @@ def count_rows(
     most = measured_counts(surface, feature, ())[-1]
     place = surface.measured_features.index(feature)
     generator = np.random.default_rng([settings.seed, place, count])
-    found: dict[str, list[Row]] = {}
+    by_mechanism: dict[str, list[Row]] = {}
     for draw_number in range(settings.draws if count < most else 1):
         sold = thinned(surface, feature, count, generator).sell(feature)
         for mechanism, row in _draw_rows(settings, sold, designs, settings.seed + draw_number):
-            found.setdefault(mechanism, []).append(row)
+            by_mechanism.setdefault(mechanism, []).append(row)
     known: Row = {"feature": feature, "count": count, "measured": most}
-    return [known | {"mechanism": mechanism} | pooled(rows) for mechanism, rows in found.items()]
+    return [known | {"mechanism": mechanism} | pooled(rows) for mechanism, rows in by_mechanism.items()]
 
 
 def _draw_rows(

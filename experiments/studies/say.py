@@ -57,10 +57,10 @@ def parse_boosts(texts: list[str]) -> tuple[Boost, ...]:
     """
     boosts = []
     for text in texts:
-        found = re.fullmatch(r"(.+)=(\d+(?:\.\d+)?)[x×](\d+(?:\.\d+)?)", text.strip())
-        if found is None:
+        match = re.fullmatch(r"(.+)=(\d+(?:\.\d+)?)[x×](\d+(?:\.\d+)?)", text.strip())
+        if match is None:
             raise ValueError(f"a boost is written BRAND=NEURONSxFACTOR, as in Nike=64x2, got {text!r}")
-        boosts.append(Boost(Brand.read([found[1].strip()]), float(found[2]), float(found[3])))
+        boosts.append(Boost(Brand.read([match[1].strip()]), float(match[2]), float(match[3])))
     names = [boost.brand.name.lower() for boost in boosts]
     if not boosts or len(set(names)) < len(names):
         raise ValueError(f"each brand is boosted once, got {', '.join(texts) or 'none'}")
@@ -119,13 +119,13 @@ def _neurons(
     model: LanguageModel, brands: tuple[Brand, ...], category: str, count: int, seed: int
 ) -> tuple[BrandNeurons, Place, bool]:
     """Return the brands' neurons, where they are kept, and whether they were kept already."""
-    asked = build_prompts(category).split("identify")
-    key = {**neurons_key(model, brands, asked, DEFAULT_METHOD, count, seed), "versions": package_versions()}
+    own_prompts = build_prompts(category).split("identify")
+    key = {**neurons_key(model, brands, own_prompts, DEFAULT_METHOD, count, seed), "versions": package_versions()}
     place = Place(cache_folder() / "neurons" / key_digest(key))
     kept = place.taken(key)
     if kept is not None:
         return kept.neurons, place, True
     began = time.perf_counter()
-    found = identify(model, brands, asked, DEFAULT_METHOD, num_neurons=count, amplification=HIGHEST, seed=seed)
-    place.keep(found, key, None, time.perf_counter() - began)
-    return found, place, False
+    neurons = identify(model, brands, own_prompts, DEFAULT_METHOD, num_neurons=count, amplification=HIGHEST, seed=seed)
+    place.keep(neurons, key, None, time.perf_counter() - began)
+    return neurons, place, False

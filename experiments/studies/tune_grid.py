@@ -18,7 +18,7 @@ from auctionsim.experiments.running.tuning import (
     FINISHED,
     TABLES,
     Cluster,
-    Study,
+    TuneStudy,
     claim,
     distinct,
     plain_settings,
@@ -90,7 +90,7 @@ def main(settings: GridSettings, surface: ResponseSurface, command: str, console
     sold = surface.sell(settings.feature)
     _check(settings, sold)
     run = Run(settings.folder, settings, {"surface": surface.digest})
-    study = Study(
+    study = TuneStudy(
         settings.folder,
         {**plain_settings(settings, "folder", "cluster"), "inputs": run.inputs},
         defaults_of(GridSettings),

@@ -25,7 +25,7 @@ from auctionsim.experiments.running.tuning import (
     FINISHED,
     TABLES,
     Cluster,
-    Study,
+    TuneStudy,
     claim,
     plain_settings,
     provenance,
@@ -133,7 +133,7 @@ def main(
         inputs["surface"] = surface.digest
         product(parse_priors(settings.prior), shared["surface"].num_bidders)
     metric, mode = METRICS[settings.target]
-    study = Study(
+    study = TuneStudy(
         settings.folder,
         {**plain_settings(settings, "folder", "cluster", "concurrent"), "inputs": inputs},
         defaults_of(TuningSettings),
@@ -286,23 +286,23 @@ def bidder_score(
     )
 
     def tell(step: LearningStep) -> None:
-        found = evaluate(game, learner.strategies, draws=QUICK, seed=settings.seed).exploitability
-        report({"exploitability": found.value, "step": step.iteration, FINISHED: False})
+        exploited = evaluate(game, learner.strategies, draws=QUICK, seed=settings.seed).exploitability
+        report({"exploitability": exploited.value, "step": step.iteration, FINISHED: False})
 
     every = max(-(-settings.steps // REPORTS), 1)  # rounded up, so that there are never more reports
     strategies = learner.train(settings.steps, tell, report_every=every)
-    found = evaluate(game, strategies, draws=settings.draws, seed=settings.seed)
-    learned = found.plays[0]
+    evaluation = evaluate(game, strategies, draws=settings.draws, seed=settings.seed)
+    learned = evaluation.plays[0]
     record: dict[str, Any] = {
-        "exploitability": found.exploitability.value,
-        "exploitability_low": found.exploitability.interval.low,
-        "exploitability_high": found.exploitability.interval.high,
+        "exploitability": evaluation.exploitability.value,
+        "exploitability_low": evaluation.exploitability.interval.low,
+        "exploitability_high": evaluation.exploitability.interval.high,
         "revenue": learned.revenue.value,
         "user_loss": learned.user_loss.value,
         "step": settings.steps,
         "seed": settings.seed,
     }
-    for i, score in enumerate(found.bidders):
+    for i, score in enumerate(evaluation.bidders):
         record |= {f"bid_ratio_{i}": score.bid_ratio, f"lost_by_bids_{i}": score.lost_by_bids.value}
         if score.from_equilibrium is not None:
             record[f"from_equilibrium_{i}"] = score.from_equilibrium

@@ -166,7 +166,7 @@ def _play(name: str, game: AuctionGame, bids: Tensor, valuations: Tensor, contex
 
 def _exploitability(game: AuctionGame, strategies: Sequence[Strategy], draws: int, seed: int) -> Mean:
     """Return the mean over contexts, in each of which a deviator may reply otherwise."""
-    found = exploitability(
+    estimate = exploitability(
         game.mechanism,
         game.substrate,
         game.prior,
@@ -175,7 +175,7 @@ def _exploitability(game: AuctionGame, strategies: Sequence[Strategy], draws: in
         generator=torch.Generator().manual_seed(seed),
         utility=game.utility,
     )
-    return Mean(found.value, found.interval)
+    return Mean(estimate.value, estimate.interval)
 
 
 def _distance(bids: Tensor, others: Tensor) -> float:
@@ -186,9 +186,9 @@ def _mean(samples: Tensor) -> Mean:
     return Mean(float(samples.mean()), metrics.mean_interval(samples))
 
 
-def tables(found: Evaluation, title: str) -> list[Table]:
+def tables(evaluation: Evaluation, title: str) -> list[Table]:
     """Return the evaluation to read in a terminal."""
-    bidders = Table(title=f"{title}: bids, {found.draws} auctions")
+    bidders = Table(title=f"{title}: bids, {evaluation.draws} auctions")
     for name in (
         "bidder",
         "bid / valuation",
@@ -200,7 +200,7 @@ def tables(found: Evaluation, title: str) -> list[Table]:
         "share lost, %",
     ):
         bidders.add_column(name, justify="right")
-    for i, score in enumerate(found.bidders):
+    for i, score in enumerate(evaluation.bidders):
         share = score.lost_by_bids.value / score.truthful_utility.value if score.truthful_utility.value > 0 else None
         bidders.add_row(
             str(i),
@@ -210,17 +210,17 @@ def tables(found: Evaluation, title: str) -> list[Table]:
             *map(_shown, (score.utility, score.truthful_utility, score.lost_by_bids)),
             "–" if share is None else f"{100 * share:.2f}",
         )
-    plays = Table(title=f"exploitability {_shown(found.exploitability)} (best reply found, average bidder)")
+    plays = Table(title=f"exploitability {_shown(evaluation.exploitability)} (best reply found, average bidder)")
     for name in ("everybody bids", "revenue", "user loss", "bidders' utility", "welfare"):
         plays.add_column(name, justify="right")
-    for play in found.plays:
+    for play in evaluation.plays:
         plays.add_row(play.name, *map(_shown, (play.revenue, play.user_loss, play.bidder_utility, play.welfare)))
     return [bidders, plays]
 
 
-def as_json(found: Evaluation) -> dict[str, Any]:
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Return the evaluation as nested dicts, for a file."""
-    plain = _plain(found)
+    plain = _plain(evaluation)
     assert isinstance(plain, dict)
     return plain
 

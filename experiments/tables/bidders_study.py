@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from auctionsim.experiments.running.run import Claim, Row, markdown_table
+from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table
 from auctionsim.experiments.tables.mechanisms import MENU, PAY_AS_BID
 from auctionsim.metrics import Interval, mean_interval
 from auctionsim.scoring.records import titled
@@ -66,23 +66,23 @@ def verdict(exploitable: Sequence[Seeds]) -> str:
     return "holds" if all(one.high < SMALL for one in exploitable) else "holds in part"
 
 
-def menu_claim(bidders: Sequence[Row]) -> Claim:
+def menu_claim(bidders: Sequence[Row]) -> PaperClaim:
     """Judge the menu's strategy-proofness by what the average bidder gains by its best reply to the truthful others."""
     own = [row for row in bidders if row["mechanism"] == MENU]
     weights, learners, seeds = (list(dict.fromkeys(row[c] for row in own)) for c in ("user_weight", "learner", "seed"))
     keys = [{"user_weight": w, "mechanism": MENU, "learner": learners[0]} for w in weights]
     gains = [bidders_over_seeds(bidders, "exploitability_truth", key) for key in keys]
     ratios = [bidders_over_seeds(bidders, "bid_ratio", key) for key in keys]
-    said = "; ".join(
+    shown = "; ".join(
         f"user weight {w:g}: {gain} in money, learned bids {ratio.mean:.2f} of valuations"
         for w, gain, ratio in zip(weights, gains, ratios, strict=True)
     )
     evidence = (
         f"What the average bidder expects to gain by its best reply to the truthful others under the learned menu, "
-        f"95 % over {len(seeds)} seeds, {said}. Rule: it does not hold where every interval lies above 0, holds "
+        f"95 % over {len(seeds)} seeds, {shown}. Rule: it does not hold where every interval lies above 0, holds "
         f"where every upper end is under {SMALL:g}, else in part."
     )
-    return Claim("strategy-proofness of the menu", verdict(gains), evidence)
+    return PaperClaim("strategy-proofness of the menu", verdict(gains), evidence)
 
 
 def surface_names(plays: Sequence[Row]) -> list[str]:
@@ -123,7 +123,7 @@ def bid_line(bidders: Sequence[Row], key: Row) -> dict[str, str]:
     }
     return {
         "mechanism": named(bidders, key),
-        **{said: str(bidders_over_seeds(bidders, name, key)) for said, name in names.items()},
+        **{title: str(bidders_over_seeds(bidders, name, key)) for title, name in names.items()},
     }
 
 
@@ -137,11 +137,11 @@ def play_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
 
 def change_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
     changes = {f"change of {q.replace('_', ' ')}": play_over_seeds(plays, "change", q, key) for q in QUANTITIES}
-    told, bid = (play_over_seeds(plays, play, "user_loss", {**key, "replicate": "B"}) for play in ("truth", "learned"))
+    truth, bid = (play_over_seeds(plays, play, "user_loss", {**key, "replicate": "B"}) for play in ("truth", "learned"))
     return {
         "mechanism": named(plays, key),
         **{name: str(change) for name, change in changes.items()},
-        "user loss on B": f"{told.mean:.4f} → {bid.mean:.4f}",
+        "user loss on B": f"{truth.mean:.4f} → {bid.mean:.4f}",
     }
 
 

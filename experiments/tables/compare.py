@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from auctionsim.experiments.running.run import Claim, Section, markdown_table, quoted
+from auctionsim.experiments.running.run import PaperClaim, Section, markdown_table, quoted
 from auctionsim.experiments.tables.mechanisms import MENU, VCG, recipe_sentence
 from auctionsim.report.records import MenuOption
 from auctionsim.report.wording import estimate as written
@@ -56,13 +56,13 @@ def comparison_section(
     parts.append(f"“{reference}” ignores the user; the VCG beside it has the table's user weight.")
     for weight, options in menus.items():
         prompt = next((option.prompt for option in options if option.prompt), "")
-        asked = f", with the model's reply to “{quoted(prompt)}”" if prompt else ""
-        parts.append(f"The menu at user weight {weight:g}, rivals at null{asked}:")
+        replies = f", with the model's reply to “{quoted(prompt)}”" if prompt else ""
+        parts.append(f"The menu at user weight {weight:g}, rivals at null{replies}:")
         parts.append(markdown_table([_entry(option, bool(prompt)) for option in options]))
     return Section(f"Mechanisms compared: {surface}, {feature}", "\n\n".join(parts), FIGURES, claims)
 
 
-def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
+def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> PaperClaim:
     """Judge whether the menu's truthful revenue exceeds VCG's at the same user weight, on replicate B."""
     compared = []
     for weight in dict.fromkeys(row.user_weight for row in rows):
@@ -84,7 +84,7 @@ def menu_against_vcg(rows: Sequence[MechanismRow], surface: str) -> Claim:
         "higher by more than two standard errors at every user weight, in part where it is so at some. A menu that has "
         "regret does not get truthful bids, so this flatters it; VCG gets them."
     )
-    return Claim("menu against VCG revenue", verdict, evidence)
+    return PaperClaim("menu against VCG revenue", verdict, evidence)
 
 
 def _entry(option: MenuOption, with_reply: bool) -> dict[str, str]:

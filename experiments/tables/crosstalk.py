@@ -1,4 +1,4 @@
-"""What the crosstalk of several markets amounts to: spreads over pairs and triples, figures, and what is concluded."""
+"""What the crosstalk of several brand sets amounts to: spreads over pairs and triples, and what is concluded."""
 
 import itertools
 import math
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from auctionsim.experiments.running.run import Claim, Row, Section, markdown_table, with_error
-from auctionsim.experiments.tables.crosstalk_effects import MarketReport
+from auctionsim.experiments.running.run import PaperClaim, Row, Section, markdown_table, with_error
+from auctionsim.experiments.tables.crosstalk_effects import BrandSetReport
 
 ORTHOGONAL = 0.1  # |cosine| of what two sets write, up to which they count as nearly orthogonal
 SEPARABLE = (0.9, 1.1)  # share of a lift that is kept, within which a rival counts as without effect
@@ -35,7 +35,7 @@ class Spread(NamedTuple):
         return f"{statistics.median(self.values):+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def summary(reports: Sequence[MarketReport]) -> dict[str, Spread]:
+def summary(reports: Sequence[BrandSetReport]) -> dict[str, Spread]:
     """Return what a rival's amplification leaves of a brand's own, over all pairs and triples, by name."""
     pairs = [(r, i, j) for r in reports for i in range(len(r.brands)) for j in range(len(r.brands)) if i != j]
     spreads = [
@@ -58,7 +58,7 @@ def summary(reports: Sequence[MarketReport]) -> dict[str, Spread]:
     return {spread.name: spread for spread in spreads}
 
 
-def pair_rows(reports: Sequence[MarketReport]) -> list[Row]:
+def pair_rows(reports: Sequence[BrandSetReport]) -> list[Row]:
     """Return one row a feature and ordered pair: exposure under the four subsets, and the share of the lift kept."""
     return [
         _pair_row(report, feature, brand, rival)
@@ -68,18 +68,18 @@ def pair_rows(reports: Sequence[MarketReport]) -> list[Row]:
     ]
 
 
-def _pair_row(report: MarketReport, feature: str, brand: str, rival: str) -> Row:
+def _pair_row(report: BrandSetReport, feature: str, brand: str, rival: str) -> Row:
     row: Row = {"category": report.category, "brand": brand, "rival": rival, "quantity": feature}
     both = tuple(name for name in report.brands if name in (brand, rival))
     subsets = {"null": (), "own_only": (brand,), "rival_only": (rival,), "both": both}
     for name, amplified in subsets.items():
-        found = report.effect(amplified, brand, feature)
-        row |= {name: found.mean, f"{name}_error": found.error, "n": found.n}
+        effect = report.effect(amplified, brand, feature)
+        row |= {name: effect.mean, f"{name}_error": effect.error, "n": effect.n}
     lift = clear_lift(report, feature, brand)
     return {**row, "kept": None if lift is None else (row["both"] - row["null"]) / lift}
 
 
-def clear_lift(report: MarketReport, feature: str, brand: str) -> float | None:
+def clear_lift(report: BrandSetReport, feature: str, brand: str) -> float | None:
     """Return what a brand gains by its own amplification alone, None unless it exceeds two standard errors.
 
     Shares of a lift that may be nothing say nothing.
@@ -89,7 +89,7 @@ def clear_lift(report: MarketReport, feature: str, brand: str) -> float | None:
     return lift if lift > 2 * math.hypot(null.error, own.error) else None
 
 
-def matrix_rows(reports: Sequence[MarketReport]) -> list[Row]:
+def matrix_rows(reports: Sequence[BrandSetReport]) -> list[Row]:
     """Return the geometry, one row a matrix and pair."""
     return [
         {"category": report.category, "matrix": name, "row": a, "column": b, "value": float(matrix[i, j])}
@@ -100,7 +100,7 @@ def matrix_rows(reports: Sequence[MarketReport]) -> list[Row]:
     ]
 
 
-def _kept_in_triples(reports: Sequence[MarketReport], feature: str) -> Iterator[float]:
+def _kept_in_triples(reports: Sequence[BrandSetReport], feature: str) -> Iterator[float]:
     for report in reports:
         for names in itertools.combinations(report.brands, 3):
             for brand in names:
@@ -110,7 +110,7 @@ def _kept_in_triples(reports: Sequence[MarketReport], feature: str) -> Iterator[
                     yield (every - null) / lift
 
 
-def _loss_ratios(reports: Sequence[MarketReport]) -> Iterator[float]:
+def _loss_ratios(reports: Sequence[BrandSetReport]) -> Iterator[float]:
     for report in reports:
         for i, a in enumerate(report.brands):
             for b in report.brands[i + 1 :]:
@@ -128,7 +128,7 @@ def summary_table(spreads: dict[str, Spread]) -> Table:
     return table
 
 
-def section(reports: Sequence[MarketReport], spreads: dict[str, Spread]) -> Section:
+def section(reports: Sequence[BrandSetReport], spreads: dict[str, Spread]) -> Section:
     """Say where near-orthogonality holds and where not, by rules that are stated."""
     sizes = [len(report.brands) for report in reports]
     pairs, triples = (sum(math.comb(size, some) for size in sizes) for some in (2, 3))
@@ -138,18 +138,18 @@ def section(reports: Sequence[MarketReport], spreads: dict[str, Spread]) -> Sect
     orthogonal = sum(abs(value) <= ORTHOGONAL for value in written)
     claim = orthogonality(orthogonal, len(written), len(apart), len(rows))
     most = sorted(rows, key=lambda row: abs(row["both"] - row["own_only"]), reverse=True)[:6]
-    markets = "; ".join(f"{r.category}: {', '.join(r.brands)}" for r in reports)
+    brand_sets = "; ".join(f"{r.category}: {', '.join(r.brands)}" for r in reports)
     over = [
         {"over pairs and triples": name, "values": str(len(spread.values)), "median [lowest, highest]": str(spread)}
         for name, spread in spreads.items()
     ]
     paragraphs = (
-        f"{pairs} pairs and {triples} triples of rivals in {len(reports)} markets ({markets}); every subset of a "
-        "market's brands amplified at the same levers, means over contexts and replicates A and B. Shares of a lift "
+        f"{pairs} pairs and {triples} triples of rivals in {len(reports)} brand sets ({brand_sets}); every subset of a "
+        "brand set's brands amplified at the same levers, means over contexts and replicates A and B. Shares of a lift "
         "are taken where the lift exceeds two standard errors.",
         markdown_table(over),
         f"The pairs whose {SOLD} moves most when the rival is amplified too, ± one standard error:",
-        markdown_table([_said(row) for row in most]),
+        markdown_table([_pair_line(row) for row in most]),
         claim.evidence,
     )
     figures = {
@@ -160,7 +160,7 @@ def section(reports: Sequence[MarketReport], spreads: dict[str, Spread]) -> Sect
     return Section("Crosstalk: pairs and triples", "\n\n".join(paragraphs), figures, (claim,))
 
 
-def orthogonality(orthogonal: int, written: int, apart: int, pairs: int) -> Claim:
+def orthogonality(orthogonal: int, written: int, apart: int, pairs: int) -> PaperClaim:
     """Judge the claim.
 
     Args:
@@ -178,7 +178,7 @@ def orthogonality(orthogonal: int, written: int, apart: int, pairs: int) -> Clai
         f"than two standard errors in {apart} of {pairs} ordered pairs. Rule: the claim holds if the first is so in "
         "more than nine tenths of the pairs and the second in less than a tenth; in part if only one of them is."
     )
-    return Claim("orthogonality", verdict, evidence)
+    return PaperClaim("orthogonality", verdict, evidence)
 
 
 def _is_separable(row: Row) -> bool:
@@ -189,7 +189,7 @@ def _is_separable(row: Row) -> bool:
     return bool(low - error <= row["both"] <= high + error)
 
 
-def _said(row: Row) -> dict[str, str]:
+def _pair_line(row: Row) -> dict[str, str]:
     shown = {
         name.replace("_", " "): with_error(row[name], row[f"{name}_error"])
         for name in ("null", "own_only", "rival_only", "both")

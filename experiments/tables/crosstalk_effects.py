@@ -1,4 +1,4 @@
-"""One market's crosstalk as numbers: its neurons' geometry, and exposure and user loss under every subset of brands."""
+"""Crosstalk of one brand set as numbers: its neurons' geometry, exposure and user loss under every subset."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from rich.table import Table
 
-from auctionsim.experiments.running.subsets import geometry_from
-from auctionsim.neurons.crosstalk import Geometry, subsets
+from auctionsim.experiments.running.geometry import Geometry, geometry_from
+from auctionsim.experiments.running.subsets import subsets
 from auctionsim.substrates import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES
 
@@ -16,7 +16,7 @@ class Effect(NamedTuple):
     """One number with and without rivals.
 
     Attributes:
-        category: The market.
+        category: The brand set.
         amplified: Names of the brands that are amplified.
         brand: Whose exposure it is; None for the user loss.
         quantity: A feature, or user_loss.
@@ -34,8 +34,8 @@ class Effect(NamedTuple):
     n: int
 
 
-class MarketReport(NamedTuple):
-    """One market.
+class BrandSetReport(NamedTuple):
+    """One brand set.
 
     Attributes:
         category: What is sold.
@@ -55,16 +55,16 @@ class MarketReport(NamedTuple):
         return next(e for e in self.effects if (e.amplified, e.brand, e.quantity) == wanted)
 
 
-def market_report(measured: MeasuredList) -> MarketReport:
-    """Read a market off its measured subsets.
+def brand_set_report(measured: MeasuredList) -> BrandSetReport:
+    """Read a brand set off its measured subsets.
 
     Raises:
         ValueError: The list says nothing of its neurons' geometry.
     """
     known = measured.provenance
     names = tuple(names[0] for names in known["brands"])
-    found = geometry_from(known.get("geometry", {}))
-    return MarketReport(known["category"], names, found, tuple(_effects(known["category"], names, measured)))
+    matrices = geometry_from(known.get("geometry", {}))
+    return BrandSetReport(known["category"], names, matrices, tuple(_effects(known["category"], names, measured)))
 
 
 def _effects(category: str, names: tuple[str, ...], measured: MeasuredList) -> Iterator[Effect]:
@@ -87,8 +87,8 @@ def _effects(category: str, names: tuple[str, ...], measured: MeasuredList) -> I
         yield Effect(category, amplified, None, "user_loss", *lost, draws["user_loss"])
 
 
-def market_tables(report: MarketReport) -> Iterator[Table]:
-    """Yield the matrices of one market, then every combination's exposure and loss."""
+def brand_set_tables(report: BrandSetReport) -> Iterator[Table]:
+    """Yield the matrices of one brand set, then every combination's exposure and loss."""
     table = Table(title=f"{report.category}: in the untouched model, brand against brand")
     table.add_column("brand")
     for title in (

@@ -1,9 +1,9 @@
-"""What the markets say of the menu's honesty: by stated rules on regret, participation and crosstalk."""
+"""What the brand sets say of the menu's honesty: by stated rules on regret, participation and crosstalk."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from auctionsim.experiments.running.run import Claim, Row, Section, markdown_table, with_error
+from auctionsim.experiments.running.run import PaperClaim, Row, Section, markdown_table, with_error
 from auctionsim.experiments.tables.crosstalk_share import RankCorrelation, rank_correlation
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, VCG
 from auctionsim.report.wording import NOTHING, percent
@@ -21,11 +21,11 @@ def section(
 
     Args:
         opening: What was done.
-        rows: Of every market, user weight and mechanism.
+        rows: Of every brand set, user weight and mechanism.
         figures: File names, with captions.
         tolerance: Regret that counts, as a share of the revenue.
         seed: Of the bootstrap.
-        resamples: Of the bootstrap over markets.
+        resamples: Of the bootstrap over brand sets.
     """
     claim = strategy_proofness(rows, tolerance)
     sources = list(dict.fromkeys(row["source"] for row in rows))
@@ -33,10 +33,10 @@ def section(
     worst = sorted((row for row in menus if row["regret_of_revenue"] is not None), key=_share, reverse=True)[:WORST]
     parts = (
         opening,
-        "Medians over the markets in which something can be sold:",
+        "Medians over the brand sets in which something can be sold:",
         markdown_table(list(_summary(rows, sources))),
         f"The menus with the most regret for their revenue ({len(worst)} of {len(menus)}):",
-        markdown_table([_said(row, rows) for row in worst]),
+        markdown_table([_worst_line(row, rows) for row in worst]),
         " ".join(_with_crosstalk(menus, seed, resamples)),
         _unsold(menus),
         _above_optimum(menus),
@@ -46,11 +46,11 @@ def section(
     return Section("Menus against measured crosstalk", text, figures, (claim,))
 
 
-def strategy_proofness(rows: Sequence[Row], tolerance: float) -> Claim:
-    """Judge whether the menu is strategy-proof in measured markets.
+def strategy_proofness(rows: Sequence[Row], tolerance: float) -> PaperClaim:
+    """Judge whether the menu is strategy-proof in measured brand sets.
 
     Args:
-        rows: Of every market, user weight and mechanism.
+        rows: Of every brand set, user weight and mechanism.
         tolerance: Regret that counts, as a share of the revenue.
     """
     cases = [row for row in rows if row["mechanism"] == MENU and row["is_sold"] and row["revenue"] > 0]
@@ -65,7 +65,7 @@ def strategy_proofness(rows: Sequence[Row], tolerance: float) -> Claim:
         verdict = "holds" if failing <= HOLDS else "does not hold" if failing >= FAILS else "holds in part"
     most = max((row["regret_max"] for row in honest), default=0.0)
     counted = (
-        f"{len(material)} of {len(cases)} cases (markets × user weights in which something is sold)"
+        f"{len(material)} of {len(cases)} cases (brand sets × user weights in which something is sold)"
         if cases
         else "no case: nothing is sold anywhere, so that the claim has nothing to hold on"
     )
@@ -75,7 +75,7 @@ def strategy_proofness(rows: Sequence[Row], tolerance: float) -> Claim:
         f"largest regret is {most:.2g}. Rule: the claim holds where the first is so in at most {percent(HOLDS)} of the "
         f"cases, does not hold from {percent(FAILS)} on, and holds in part between."
     )
-    return Claim("strategy-proofness of the menu", verdict, evidence)
+    return PaperClaim("strategy-proofness of the menu", verdict, evidence)
 
 
 def correlation(menus: Sequence[Row], measure: str, *, seed: int, resamples: int) -> RankCorrelation:
@@ -90,15 +90,15 @@ def _with_crosstalk(menus: Sequence[Row], seed: int, resamples: int) -> list[str
     for weight in dict.fromkeys(row["user_weight"] for row in menus):
         own = [row for row in menus if row["user_weight"] == weight]
         for measure, name in MEASURES.items():
-            found = correlation(own, measure, seed=seed, resamples=resamples)
-            shown = NOTHING if found.value is None else f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+            ranks = correlation(own, measure, seed=seed, resamples=resamples)
+            shown = NOTHING if ranks.value is None else f"{ranks.value:+.2f} [{ranks.low:+.2f}, {ranks.high:+.2f}]"
             sentences.append(
-                f"At user weight {weight:g} the menu's {name} {found.word} with crosstalk over {found.n} markets "
+                f"At user weight {weight:g} the menu's {name} {ranks.word} with crosstalk over {ranks.n} brand sets "
                 f"(Spearman's rank correlation {shown})."
             )
     sentences.append(
-        "The intervals are the bootstrap's over markets; markets that share brands are not independent, so they are "
-        "narrower than they should be."
+        "The intervals are the bootstrap's over brand sets; those that share brands are not independent, so the "
+        "intervals are narrower than they should be."
     )
     return sentences
 
@@ -136,14 +136,14 @@ def _summary_line(rows: Sequence[Row], source: str, brands: int, weight: float) 
     }
 
 
-def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
-    def found(mechanism: str) -> Row:
-        keys = ("source", "market", "user_weight")
+def _worst_line(row: Row, rows: Sequence[Row]) -> dict[str, str]:
+    def row_of(mechanism: str) -> Row:
+        keys = ("source", "brand_set", "user_weight")
         return next(r for r in rows if r["mechanism"] == mechanism and all(r[key] == row[key] for key in keys))
 
     menu, affine = (titled(name, row["recipe"]) for name in ("menu", "affine"))
     return {
-        "market": f"{row['market']} (`{row['source']}`)",
+        "brand_set": f"{row['brand_set']} (`{row['source']}`)",
         "user weight": f"{row['user_weight']:g}",
         "crosstalk": NOTHING
         if row["crosstalk"] is None
@@ -152,17 +152,17 @@ def _said(row: Row, rows: Sequence[Row]) -> dict[str, str]:
         "regret / revenue": percent(row["regret_of_revenue"]),
         "IR violation": with_error(row["ir_violation"], row["ir_violation_standard_error"], 4),
         f"{menu}: of the optimum": percent(row["objective_share"]),
-        f"{affine}": percent(found(AFFINE)["objective_share"]),
-        "VCG": percent(found(VCG)["objective_share"]),
-        "optimum": with_error(found(OPTIMUM)["objective"], found(OPTIMUM)["objective_standard_error"], 4),
+        f"{affine}": percent(row_of(AFFINE)["objective_share"]),
+        "VCG": percent(row_of(VCG)["objective_share"]),
+        "optimum": with_error(row_of(OPTIMUM)["objective"], row_of(OPTIMUM)["objective_standard_error"], 4),
     }
 
 
 def _unsold(menus: Sequence[Row]) -> str:
     none = [row for row in menus if not row["is_sold"]]
     if not none:
-        return "Something can be sold in every market at every user weight."
-    listed = "; ".join(f"{row['market']} (`{row['source']}`) at user weight {row['user_weight']:g}" for row in none)
+        return "Something can be sold in every brand set at every user weight."
+    listed = "; ".join(f"{row['brand_set']} (`{row['source']}`) at user weight {row['user_weight']:g}" for row in none)
     return f"Nothing can be sold (the optimum's objective is 0) in {len(none)} of {len(menus)} cases: {listed}."
 
 

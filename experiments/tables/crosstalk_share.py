@@ -1,4 +1,4 @@
-"""How much crosstalk a measured market has, as one number with its standard error, and what moves along with it."""
+"""How much crosstalk a measured brand set has, as one number with its standard error, and what moves along with it."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from auctionsim.substrates import ResponseSurface
 
 
 class Crosstalk(NamedTuple):
-    """One market's crosstalk.
+    """One brand set's crosstalk.
 
     Attributes:
         value: Share of the lifts that is moved when everybody is amplified; None where no brand has a lift.
@@ -35,7 +35,7 @@ def crosstalk(view: ResponseSurface) -> Crosstalk:
         crosstalk = Σ_{c,i} |e_i(all on; c) − e_i(own only; c)| / Σ_{c,i} max(e_i(own only; c) − e_i(null; c), 0):
 
     the mean over contexts and brands of |e_i(all on) − e_i(own only)| / lift, weighted by the lift, so that a tiny
-    lift, whose own ratio is noise, weighs little. 0 on a separable market; 1 where rivals move as much as is for sale.
+    lift, whose own ratio is noise, weighs little. 0 where brands are apart; 1 where rivals move as much as is for sale.
 
     The standard error is the delta method's, from the cells' standard errors, taken as independent. Noise also makes
     the absolute differences larger than they are, by at most their own standard errors: where the value is not well
@@ -49,9 +49,9 @@ def crosstalk(view: ResponseSurface) -> Crosstalk:
     highest = torch.tensor([lever.high for lever in view.levers], dtype=torch.float64)
     allocation = torch.where(states.unsqueeze(2), highest, view.null_allocation(len(states), dtype=torch.float64))
     contexts = len(view.contexts)
-    rows, told = allocation.repeat(contexts, 1, 1), torch.arange(contexts).repeat_interleave(len(states))
-    exposure = view.exposure(rows, told)[..., 0].view(contexts, n + 2, n)
-    variance = view.standard_error(rows, told).exposure[..., 0].square().view(contexts, n + 2, n)
+    rows, context = allocation.repeat(contexts, 1, 1), torch.arange(contexts).repeat_interleave(len(states))
+    exposure = view.exposure(rows, context)[..., 0].view(contexts, n + 2, n)
+    variance = view.standard_error(rows, context).exposure[..., 0].square().view(contexts, n + 2, n)
     null, own, every = exposure[:, 0], exposure[:, 1:-1].diagonal(dim1=1, dim2=2), exposure[:, -1]
     null_noise, own_noise, every_noise = variance[:, 0], variance[:, 1:-1].diagonal(dim1=1, dim2=2), variance[:, -1]
     moved, lift = every - own, (own - null).clamp_min(0)
@@ -91,7 +91,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float], *, seed: int, resam
     """Return Spearman's correlation of pairs and its percentile bootstrap interval.
 
     Args:
-        x: One number a market.
+        x: One number a brand set.
         y: The other.
         seed: Of the resamples.
         resamples: How many; those in which one side is constant are left out.
@@ -102,8 +102,8 @@ def rank_correlation(x: Sequence[float], y: Sequence[float], *, seed: int, resam
         return RankCorrelation(None, None, None, pairs.shape[1])
     generator = np.random.default_rng(seed)
     picked = generator.integers(pairs.shape[1], size=(resamples, pairs.shape[1]))
-    found = [each for each in (_spearman(pairs[:, rows]) for rows in picked) if each is not None]
-    low, high = np.quantile(found, [0.025, 0.975])
+    drawn = [each for each in (_spearman(pairs[:, rows]) for rows in picked) if each is not None]
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return RankCorrelation(value, float(low), float(high), pairs.shape[1])
 
 

@@ -146,7 +146,7 @@ def _confirm(
             for context, number, prompt in prompts:
                 part = f"reply bidder {bidder} context {context} prompt {number}"
                 seconds = run.kept_seconds(part)
-                ask = partial(_asked, settings, live, bidder, setting, (context, number), prompt)
+                ask = partial(_reply_pair, settings, live, bidder, setting, (context, number), prompt)
                 (batch,) = run.part(part, ask)
                 batches.append(batch)
                 if seconds is not None:
@@ -158,7 +158,7 @@ def _confirm(
     return tuple(confirmations), tuple(pairs)
 
 
-def _asked(
+def _reply_pair(
     settings: DemoSettings,
     live: LanguageModelSubstrate,
     bidder: int,
@@ -188,10 +188,10 @@ def _confirmation(brand: str, setting: Tensor, batches: list[Row], limit: float)
         for name in ("hits_untouched", "hits_boosted", "user_loss")
     )
     gain = estimate(boosted - untouched)
-    found = gain.mean > 2 * (gain.standard_error or math.inf) and float(loss.mean()) < limit
+    is_lifted = gain.mean > 2 * (gain.standard_error or math.inf) and float(loss.mean()) < limit
     neurons, factor = setting.tolist()
     return Confirmation(
-        brand, neurons, factor, estimate(untouched), estimate(boosted), gain, estimate(loss), limit, found
+        brand, neurons, factor, estimate(untouched), estimate(boosted), gain, estimate(loss), limit, is_lifted
     )
 
 
@@ -228,9 +228,9 @@ def _trade_off(
         def swept(tick: Tick, weight: float = weight) -> list[Row]:
             mechanisms = designs.by_label(COMPARED, _problem(settings, sold, weight))
             shown = {titled(label, recipes.get(label, "")): rule for label, rule in mechanisms.items()}
-            found = trade_off(shown, sold, PRIOR, weight, seed=settings.seed)
+            points = trade_off(shown, sold, PRIOR, weight, seed=settings.seed)
             tick()
-            return [point._asdict() for point in found]
+            return [point._asdict() for point in points]
 
         rows = kept_stage(run, stages, f"trade-off, user weight {weight:g}", f"trade-off {weight!r}", 1, swept)
         points += [TradeOffPoint(**row) for row in rows]

@@ -29,12 +29,12 @@ def section(opening: str, agree: Sequence[Row], deployed: Sequence[Row], figures
         f"Replicate B of {', '.join(f'`{name}`' for name in surfaces)} has other prompts and seeds than A. How well A "
         "predicts B over the distinct interventions (and brands), contexts apart; the last column is the mean squared "
         "difference over what the standard errors allow, about 1 where they say all:",
-        markdown_table([_agreed(row) for row in agree]),
+        markdown_table([_agreement_line(row) for row in agree]),
         explained(agree),
         opening,
     ]
     for name in surfaces:
-        parts += [f"`{name}`:", markdown_table([_said(row) for row in deployed if row["surface"] == name])]
+        parts += [f"`{name}`:", markdown_table([_deployed_line(row) for row in deployed if row["surface"] == name])]
         parts.append(" ".join(lost_by_context([row for row in deployed if row["surface"] == name])))
     parts.append(above_optimum(deployed))
     return Section("Generalisation across prompts", "\n\n".join(parts), figures)
@@ -70,11 +70,11 @@ def lost_by_context(deployed: Sequence[Row]) -> list[str]:
             continue
         worse = [context for context in both if _difference(unseen[context], seen[context])[1] < 0]
         better = [context for context in both if _difference(unseen[context], seen[context])[0] > 0]
-        kept = median(unseen[context]["objective_share"] for context in both)
+        kept, own = (median(rows[context]["objective_share"] for context in both) for rows in (unseen, seen))
         sentences.append(
             f"{mechanism}: in a context that it never saw it keeps a median {percent(kept)} of that context's optimum "
-            f"on B (with it: {percent(median(seen[context]['objective_share'] for context in both))}); the unseen design is "
-            f"worse by more than its interval in {len(worse)} of {len(both)} contexts, better in {len(better)}."
+            f"on B (with it: {percent(own)}); the unseen design is worse "
+            f"by more than its interval in {len(worse)} of {len(both)} contexts, better in {len(better)}."
         )
     return sentences
 
@@ -102,7 +102,7 @@ def _difference(unseen: Row, seen: Row) -> tuple[float, float]:
     return middle - NORMAL * error, middle + NORMAL * error
 
 
-def _agreed(row: Row) -> dict[str, str]:
+def _agreement_line(row: Row) -> dict[str, str]:
     return {
         "surface": f"`{row['surface']}`",
         "context": row["context"],
@@ -115,7 +115,7 @@ def _agreed(row: Row) -> dict[str, str]:
     }
 
 
-def _said(row: Row) -> dict[str, str]:
+def _deployed_line(row: Row) -> dict[str, str]:
     share = (
         NOTHING
         if row["objective_share"] is None

@@ -74,8 +74,8 @@ def prose(name: str, surface: ResponseSurface, brands: tuple[str, ...], cells: l
                 ("only the rival at its strongest", "off", strongest),
                 ("both at their strongest", strongest, strongest),
             ):
-                found = _beside_rival(cells, quantity, brand, brands, index, own, rival)
-                row[label] = "–" if found is None else with_error(found["mean"], found["standard_error"])
+                cell = _beside_rival(cells, quantity, brand, brands, index, own, rival)
+                row[label] = "–" if cell is None else with_error(cell["mean"], cell["standard_error"])
             rows.append(row)
     n = {row["quantity"]: row["n"] for row in cells}
     counted = ", ".join(f"{name} {count}" for name, count in n.items())

@@ -35,11 +35,11 @@ def list_tables(measured: MeasuredList) -> Iterator[Table]:
                 "\n".join(f"{e[entry, i]:.3f}±{s[entry, i]:.3f}" for e, s in zip(exposures, errors, strict=True))
                 for i in range(len(brands))
             ]
-            table.add_row(_said(allocation, brands), *cells, "\n".join(f"{loss[entry]:.3f}" for loss in losses))
+            table.add_row(_levers_text(allocation, brands), *cells, "\n".join(f"{loss[entry]:.3f}" for loss in losses))
         yield table
 
 
-def _said(allocation: torch.Tensor, brands: list[str]) -> str:
+def _levers_text(allocation: torch.Tensor, brands: list[str]) -> str:
     """Name the brands that are amplified: "Nike 256×2, Puma 256×2"."""
     amplified = [(brand, *levers) for brand, levers in zip(brands, allocation.tolist(), strict=True) if levers[0] > 0]
     return ", ".join(f"{brand} {count:g}×{factor:g}" for brand, count, factor in amplified) or "nobody"

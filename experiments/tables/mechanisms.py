@@ -42,23 +42,23 @@ def regret_table(
         scored = surface.replicate(replicate)
         began = time.perf_counter()
         high = largest_bid(surface, priors)
-        found = ex_post_regret(
+        regret = ex_post_regret(
             mechanism, scored, profiles.valuations, context=profiles.context, budget=budget, high=high
         )
         seconds = time.perf_counter() - began
-        worst = found.lower.amax(1)
+        worst = regret.lower.amax(1)
         revenue = float(metrics.revenue(mechanism(*profiles), scored, *profiles).mean())
         columns.append(
             (
                 _shown(estimate(worst)),
                 f"{float(worst.quantile(0.95)):.5f}",
                 f"{float(worst.max()):.5f}",
-                "none proved" if found.upper is None else f"{float(found.upper.amax(1).mean()):.5f}",
+                "none proved" if regret.upper is None else f"{float(regret.upper.amax(1).mean()):.5f}",
                 "–" if revenue <= 0 else f"{float(worst.mean()) / revenue:.4f}",
-                _reach(found),
-                str(found.budget),
+                _reach(regret),
+                str(regret.budget),
                 f"{seconds:.2f}",
-                found.method,
+                regret.method,
             )
         )
     titles = (
@@ -77,10 +77,10 @@ def regret_table(
     return table
 
 
-def _reach(found: RegretEstimate) -> str:
+def _reach(regret: RegretEstimate) -> str:
     """Return over which bids the numbers hold."""
-    assert found.bids_up_to is not None
-    highest = float(found.bids_up_to.max())
+    assert regret.bids_up_to is not None
+    highest = float(regret.bids_up_to.max())
     return "any" if highest == math.inf else f"{highest:.4g}"
 
 

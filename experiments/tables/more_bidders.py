@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from auctionsim.experiments.running.run import Claim, Row, markdown_table, with_error
+from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID, VCG
 from auctionsim.scoring.records import titled
 from auctionsim.substrates.measurements import REPLICATES
@@ -32,20 +32,20 @@ def direction(first: Row, last: Row) -> str:
 def menu_verdict(rows: Sequence[Row]) -> str:
     """Say whether the menu beats VCG at the same user weight, on A.
 
-    "holds" where in every market its revenue at truthful bids and its objective with every bidder's best response are
-    above VCG's revenue and objective; "does not hold" where not even its mean revenue is; "holds in part" else.
+    "holds" where in every brand set its revenue at truthful bids and its objective under best responses are above
+    VCG's revenue and objective; "does not hold" where not even its mean revenue is; "holds in part" else.
     """
     pairs = [(row, rival_of(rows, row)) for row in rows if (row["mechanism"], row["replicate"]) == (MENU, "A")]
-    told = all(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
-    lied = all(played_best(menu) > vcg["objective"] for menu, vcg in pairs)
-    if told and lied:
+    is_richer = all(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
+    is_better = all(played_best(menu) > vcg["objective"] for menu, vcg in pairs)
+    if is_richer and is_better:
         return "holds"
     return "does not hold" if sum(menu["revenue"] - vcg["revenue"] for menu, vcg in pairs) <= 0 else "holds in part"
 
 
 def rival_of(rows: Sequence[Row], menu: Row) -> Row:
-    """Return VCG's row in the same market, on the same replicate, at the same weight."""
-    same = ("n", "market", "user_weight", "replicate")
+    """Return VCG's row in the same brand set, on the same replicate, at the same weight."""
+    same = ("n", "brand_set", "user_weight", "replicate")
     return next(row for row in rows if row["mechanism"] == VCG and all(row[name] == menu[name] for name in same))
 
 
@@ -55,25 +55,25 @@ def played_best(row: Row) -> float:
     return float(row["objective"] if value is None else value)
 
 
-def menu_claim(rows: Sequence[Row]) -> Claim:
-    """Judge the menu against VCG over all markets and weights."""
+def menu_claim(rows: Sequence[Row]) -> PaperClaim:
+    """Judge the menu against VCG over all brand sets and weights."""
     pairs = [(row, rival_of(rows, row)) for row in rows if (row["mechanism"], row["replicate"]) == (MENU, "A")]
-    told = sum(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
-    lied = sum(played_best(menu) > vcg["objective"] for menu, vcg in pairs)
+    richer = sum(menu["revenue"] > vcg["revenue"] for menu, vcg in pairs)
+    better = sum(played_best(menu) > vcg["objective"] for menu, vcg in pairs)
     ratio = sum(menu["revenue"] for menu, _ in pairs) / sum(vcg["revenue"] for _, vcg in pairs)
     weights = ", ".join(f"{weight:g}" for weight in dict.fromkeys(row["user_weight"] for row in rows))
     sizes = [row["n"] for row in rows]
     evidence = (
-        f"{len(pairs)} markets and user weights ({weights}), {min(sizes)} to {max(sizes)} "
+        f"{len(pairs)} brand sets and user weights ({weights}), {min(sizes)} to {max(sizes)} "
         f"bidders, designed "
         f"and scored on A: the learned menu's revenue at truthful bids is above VCG's of the same user "
-        f"weight in {told} "
+        f"weight in {richer} "
         f"({ratio:.2f} of it on average); its objective when every bidder answers the truthful others best is above "
-        f"VCG's in {lied}. Rule: holds where both are so in all, does not hold where mean truthful revenue "
+        f"VCG's in {better}. Rule: holds where both are so in all, does not hold where mean truthful revenue "
         f"is not above, "
         f"else in part."
     )
-    return Claim("menu against VCG revenue", menu_verdict(rows), evidence)
+    return PaperClaim("menu against VCG revenue", menu_verdict(rows), evidence)
 
 
 def prose(opening: str, sizes: Sequence[int], means: Sequence[Row], seconds: Sequence[Row]) -> str:
@@ -89,7 +89,7 @@ def prose(opening: str, sizes: Sequence[int], means: Sequence[Row], seconds: Seq
     for weight in dict.fromkeys(row["user_weight"] for row in seconds):
         parts += [f"**User weight {weight:g}, scored on A (share of the optimum on B, too).**"]
         parts += [markdown_table(list(mean_lines(sizes, means, weight))), *findings(sizes, means, weight)]
-    parts += ["**CPU seconds a design takes on this machine, mean over markets and weights.**"]
+    parts += ["**CPU seconds a design takes on this machine, mean over brand sets and weights.**"]
     parts += [markdown_table(list(second_lines(sizes, seconds)))]
     return "\n\n".join(parts)
 
@@ -102,11 +102,11 @@ def mean_lines(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Ite
             for number in NUMBERS:
                 for replicate in REPLICATES if number == "objective_share" else ("A",):
                     key = {"user_weight": weight, "mechanism": name, "replicate": replicate, "number": number}
-                    found = mean_of(means, {"n": n, **key})
+                    mean = mean_of(means, {"n": n, **key})
                     title = (
                         f"share of optimum, {replicate}" if number == "objective_share" else number.replace("_", " ")
                     )
-                    line[title] = "–" if found is None else with_error(found["mean"], found["standard_error"])
+                    line[title] = "–" if mean is None else with_error(mean["mean"], mean["standard_error"])
             yield line
 
 
@@ -128,7 +128,7 @@ def findings(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Itera
             f"{items[0][1] / items[0][0]:.2f}, its second price × {items[1][1] / items[1][0]:.2f}."
         )
     for name in MECHANISMS:
-        told = []
+        changes = []
         for number in ("user_loss", "objective_share", "regret", "ir_violation"):
             pair = ends(name, number)
             if (
@@ -137,9 +137,9 @@ def findings(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Itera
                 or not any(row["high"] for row in pair)
             ):
                 continue
-            said = number.replace("_", " ").replace("objective share", "share of the optimum")
-            told.append(f"{said} {direction(*pair)} ({pair[0]['mean']:.3f} to {pair[1]['mean']:.3f})")
-        yield f"- {name}: {'; '.join(told)}."
+            words = number.replace("_", " ").replace("objective share", "share of the optimum")
+            changes.append(f"{words} {direction(*pair)} ({pair[0]['mean']:.3f} to {pair[1]['mean']:.3f})")
+        yield f"- {name}: {'; '.join(changes)}."
 
 
 def second_lines(sizes: Sequence[int], seconds: Sequence[Row]) -> Iterator[dict[str, str]]:

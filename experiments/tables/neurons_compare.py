@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from auctionsim.experiments.running.frontier import FrontierCell, FrontierChoice
 from auctionsim.experiments.running.run import Section, markdown_table
-from auctionsim.neurons.frontier import Cell, Choice
 from auctionsim.stems import KINDS
 
 BASELINE = "attribution"
@@ -47,7 +47,7 @@ class FrontierRow(NamedTuple):
     category: str
     brand: str
     method: str
-    choice: Choice
+    choice: FrontierChoice
     reply: Replied | None
 
 
@@ -60,7 +60,7 @@ class FrontierResult(NamedTuple):
     """
 
     rows: tuple[FrontierRow, ...]
-    cells: Mapping[tuple[str, str], tuple[Cell, ...]]
+    cells: Mapping[tuple[str, str], tuple[FrontierCell, ...]]
 
 
 def frontier_tables(rows: Sequence[FrontierRow]) -> Iterator[Table]:

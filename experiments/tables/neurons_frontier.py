@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from auctionsim.experiments.running.run import Claim, Row, markdown_table, with_error
+from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import OPTIMUM
 from auctionsim.scoring.records import titled
 
@@ -27,7 +27,7 @@ def trade_off_verdict(steps: Sequence[Row]) -> str:
     return "does not hold" if max(whole) >= 0 else "holds in part"
 
 
-def trade_off_claim(user_weights: Sequence[float], steps: Sequence[Row]) -> Claim:
+def trade_off_claim(user_weights: Sequence[float], steps: Sequence[Row]) -> PaperClaim:
     """Judge the paper's trade-off by the optimum's steps, on both surfaces and replicates."""
     own = [row for row in steps if row["mechanism"] == OPTIMUM]
     clear = {name: sum(row[f"{name}_change_high"] < 0 for row in own) for name in ("user_loss", "revenue")}
@@ -42,7 +42,7 @@ def trade_off_claim(user_weights: Sequence[float], steps: Sequence[Row]) -> Clai
         f"does not hold "
         f"where over a whole sweep either does not fall, else in part."
     )
-    return Claim("user-utility trade-off", trade_off_verdict(own), evidence)
+    return PaperClaim("user-utility trade-off", trade_off_verdict(own), evidence)
 
 
 def prose(opening: str, tables: Mapping[str, Sequence[Row]], limits: Sequence[float]) -> str:
@@ -124,11 +124,11 @@ def single_lines(singles: Sequence[Row], limits: Sequence[float]) -> list[dict[s
         for limit in limits:
             fitting = [row for row in own if row["user_loss"] + row["user_loss_standard_error"] <= limit]
             best = max(fitting, key=lambda row: row["lift"], default=None)
-            told = (
+            text = (
                 "none fits"
                 if best is None
                 else f"{with_error(best['lift'], best['lift_standard_error'])} ({best['setting']})"
             )
-            line[f"loss ≤ {limit:g}"] = told
+            line[f"loss ≤ {limit:g}"] = text
         lines.append(line)
     return lines

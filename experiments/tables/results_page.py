@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auctionsim.experiments.running.preparation import slug
-from auctionsim.experiments.running.run import CLAIMS, Claim, Section, markdown_table
+from auctionsim.experiments.running.run import CLAIMS, PaperClaim, Section, markdown_table
 from auctionsim.files import replacing, sweep, write_text
 
 
@@ -81,7 +81,7 @@ def _claims(finished: Sequence[Finished]) -> list[dict[str, str]]:
 
 
 def _evidence(finished: Sequence[Finished]) -> list[str]:
-    claims: list[Claim] = [claim for one in finished for claim in one.section.claims]
+    claims: list[PaperClaim] = [claim for one in finished for claim in one.section.claims]
     ordered = sorted(claims, key=lambda claim: CLAIMS.index(claim.name))
     return [f"- **{claim.name}: {claim.verdict}.** {claim.evidence}" for claim in ordered]
 

@@ -10,36 +10,36 @@ import pytest
 
 from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
-from auctionsim.experiments.running.bidders import Arena, Training
+from auctionsim.experiments.running.bidders import AuctionSource, Training
+from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
 from auctionsim.experiments.running.tuning import Cluster
-from auctionsim.experiments.studies.bidders_study import LearnedSettings
+from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
-from auctionsim.experiments.studies.crosstalk_regret import MarketRegretSettings
+from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings
 from auctionsim.experiments.studies.demo import DemoSettings
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
-from auctionsim.experiments.studies.neurons_frontier import FrontierSettings
+from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings
 from auctionsim.experiments.studies.reply_counts import ReplyCountSettings
 from auctionsim.experiments.studies.tune_grid import GridSettings
 from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings
 from auctionsim.measurement import MeasurementSettings
-from auctionsim.neurons.frontier import FrontierSettings as FrontierGrid
 from auctionsim.neurons.methods import DEFAULT_METHOD as METHOD
 
 COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.compare: (CompareSettings,),
     auctions.more_bidders: (MoreBiddersSettings,),
-    auctions.neurons_frontier: (FrontierSettings,),
-    auctions.market_regret: (MarketRegretSettings,),
+    auctions.neurons_frontier: (NeuronsFrontierSettings,),
+    auctions.crosstalk_regret: (CrosstalkRegretSettings,),
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
-    bidders.train: (Training, Arena),
-    bidders.study: (LearnedSettings,),
-    neurons.compare: (CompareMethodsSettings, FrontierGrid),
+    bidders.train: (Training, AuctionSource),
+    bidders.study: (BiddersStudySettings,),
+    neurons.compare: (CompareMethodsSettings, FrontierSettings),
     neurons.crosstalk: (CrosstalkSettings,),
     studies.demo: (DemoSettings,),
     studies.study: (StudySettings, FanOut),
@@ -49,7 +49,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     tuning.hyperparameters: (TuningSettings, Cluster),
 }
 ON_PURPOSE = {
-    ("Arena", "setting"),  # left out where a mechanism is named
+    ("AuctionSource", "setting"),  # left out where a mechanism is named
     ("StudySettings", "only"),  # none named, or an empty tuple
     ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
     ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's

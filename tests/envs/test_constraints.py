@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auctionsim import Outcome
 from auctionsim.envs import build_game
-from auctionsim.envs.constraints import Constraints, Standing, Trial, checked_constraint
+from auctionsim.envs.constraints import Constraints, Standing, TrialRound, checked_constraint
 from auctionsim.envs.game import AuctionGame, GameState
 from auctionsim.envs.lone_bid import highest_that_fits
 from auctionsim.envs.observations import largest_exposures
@@ -515,6 +515,6 @@ def test_margins_are_what_a_round_leaves() -> None:
     standing = Standing(
         torch.tensor([[[0.5], [1.0]]]), None, spent=torch.tensor([[0.25, 0.5]]), gained=torch.tensor([[1.0, 0.5]])
     )
-    trial = Trial(Outcome(torch.ones(1, 2, 1), torch.tensor([[0.5, 0.375]])), torch.ones(1, 2, 1))
+    trial = TrialRound(Outcome(torch.ones(1, 2, 1), torch.tensor([[0.5, 0.375]])), torch.ones(1, 2, 1))
     # .75 − .5 left, 1.5 − 2 · .75 of slack; .5 − .375 left, and behind by .5, but the round alone brings 1 − .75
     torch.testing.assert_close(constraints.margins(standing, trial), torch.tensor([[0.0, 0.125]]))

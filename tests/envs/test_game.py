@@ -150,7 +150,7 @@ def test_a_menu_is_seen_in_the_rounds_context(generator: torch.Generator) -> Non
     for row in range(16):
         context = int(state.contexts[row, 0])
         assert int(seen[row, 0, :3].argmax()) == context
-        alone = game.mechanism.offers(torch.zeros(1, 2, 1, dtype=torch.float64), context)
+        alone = game.mechanism.priced_menus(torch.zeros(1, 2, 1, dtype=torch.float64), context)
         torch.testing.assert_close(seen[row, 1, 6::4], alone.prices[0, 1, 1:].float())
     assert len(state.contexts[:, 0].unique()) > 1
     assert bool(((seen >= game.observation_low) & (seen <= game.observation_high)).all())

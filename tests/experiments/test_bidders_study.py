@@ -17,7 +17,7 @@ from auctionsim.experiments.running.run import Row, kept_section
 from auctionsim.experiments.studies.bidders_study import (
     KL_TILT,
     LEARNERS,
-    LearnedSettings,
+    BiddersStudySettings,
     item_auctions,
     learned,
     main,
@@ -31,8 +31,8 @@ from auctionsim.metrics import Interval
 CONSOLE = Console(file=io.StringIO())
 
 
-def small(folder: Path, **changes: object) -> LearnedSettings:
-    few = LearnedSettings(
+def small(folder: Path, **changes: object) -> BiddersStudySettings:
+    few = BiddersStudySettings(
         "fake",
         folder,
         user_weights=(0.5,),
@@ -66,7 +66,7 @@ def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None
         assert not pd.read_parquet(tmp_path / "a" / f"{name}.parquet").isna().any().any()
     section = kept_section(tmp_path / "a")
     assert [claim.name for claim in section.claims] == ["strategy-proofness of the menu"]
-    assert (tmp_path / "a" / "learned_bids.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a" / "bidders_study.png").read_bytes().startswith(b"\x89PNG")
     for name in ("what bidders earn", "Truthful mechanisms"):
         assert name in section.text
 

@@ -11,8 +11,8 @@ from measured_fakes import CONTEXTS, FEATURES, LEVERS, fake_subsets, fake_surfac
 from rich.console import Console
 
 from auctionsim.experiments.running.run import Row, kept_section
-from auctionsim.experiments.running.subsets import market_of
-from auctionsim.experiments.studies.crosstalk_regret import FIGURE, MarketRegretSettings, main
+from auctionsim.experiments.running.subsets import surface_of
+from auctionsim.experiments.studies.crosstalk_regret import FIGURE, CrosstalkRegretSettings, main
 from auctionsim.experiments.tables.crosstalk_regret import strategy_proofness
 from auctionsim.experiments.tables.crosstalk_share import crosstalk, rank_correlation
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
@@ -20,11 +20,11 @@ from auctionsim.scoring import pooled, ratio
 from auctionsim.substrates import MeasuredList, Measurement, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())
-MARKETS = 3 + 1  # the pairs of three brands, and a grid
+BRAND_SETS = 3 + 1  # the pairs of three brands, and a grid
 
 
-def small(folder: Path) -> MarketRegretSettings:
-    return MarketRegretSettings(
+def small(folder: Path) -> CrosstalkRegretSettings:
+    return CrosstalkRegretSettings(
         folder,
         user_weights=(0.0, 50.0),
         seeds=(0,),
@@ -49,10 +49,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Row, ...]
     return folder, found.rows
 
 
-def test_every_market_has_every_mechanism(run: tuple[Path, tuple[Row, ...]]) -> None:
+def test_every_brand_set_has_every_mechanism(run: tuple[Path, tuple[Row, ...]]) -> None:
     folder, rows = run
-    table = pd.read_parquet(folder / "markets.parquet")
-    assert len(table) == len(rows) == MARKETS * 2 * 4
+    table = pd.read_parquet(folder / "brand_sets.parquet")
+    assert len(table) == len(rows) == BRAND_SETS * 2 * 4
     assert set(table["mechanism"]) == {OPTIMUM, AFFINE, MENU, "VCG"}
     measured = ["crosstalk", "revenue", "objective", "regret", "regret_low", "regret_high", "ir_violation", "n"]
     assert not table[measured].isna().any().any()
@@ -70,7 +70,7 @@ def test_every_market_has_every_mechanism(run: tuple[Path, tuple[Row, ...]]) -> 
     assert (folder / FIGURE).read_bytes().startswith(b"\x89PNG")
 
 
-def test_kept_markets_are_not_computed_again_and_a_fresh_run_agrees(
+def test_kept_brand_sets_are_not_computed_again_and_a_fresh_run_agrees(
     run: tuple[Path, tuple[Row, ...]], tmp_path: Path
 ) -> None:
     folder, rows = run
@@ -92,7 +92,7 @@ def made(mean: torch.Tensor, error: float) -> ResponseSurface:
         errors = torch.full_like(features, error)
         replicates[name] = one._replace(features=Measurement(features, errors, one.features.n), diagnostics={})
     parts = {"levers": LEVERS, "allocations": listed.allocations, "features": FEATURES, "contexts": CONTEXTS}
-    return market_of(MeasuredList(**parts, replicates=replicates, provenance={}), (0, 1)).sell("slot_probability")
+    return surface_of(MeasuredList(**parts, replicates=replicates, provenance={}), (0, 1)).sell("slot_probability")
 
 
 def test_crosstalk_is_what_rivals_move_of_what_is_for_sale() -> None:
@@ -165,7 +165,7 @@ def test_seeds_are_pooled_with_the_larger_error() -> None:
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="markets are needed"):
+    with pytest.raises(ValueError, match="brand sets are needed"):
         main(small(tmp_path), {}, {}, "pytest", CONSOLE)
     with pytest.raises(ValueError, match="user weights must be"):
         replace(small(tmp_path), user_weights=(-1.0,))

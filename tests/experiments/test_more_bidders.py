@@ -1,4 +1,4 @@
-"""Markets of two and more bidders from one list: rows whole and the same again, averages, and words by their rules."""
+"""Brand sets of two and more bidders from one list: rows whole and the same again, averages, words by their rules."""
 
 import io
 import sys
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from auctionsim import cli
 from auctionsim.experiments.running.run import Row, kept_section
-from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, averaged, item_means, main, markets
+from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, averaged, brand_sets, item_means, main
 from auctionsim.experiments.tables.mechanisms import MENU, OPTIMUM, PAY_AS_BID
 from auctionsim.experiments.tables.more_bidders import ITEMS, MECHANISMS, NUMBERS, direction, menu_verdict
 
@@ -24,7 +24,7 @@ def small(folder: Path) -> MoreBiddersSettings:
         "fake",
         folder,
         sizes=(2, 3),
-        most_markets=2,
+        most_sets=2,
         user_weights=(0.5,),
         draws=32,
         regret_draws=2,
@@ -42,12 +42,15 @@ def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None
     fresh = main(small(tmp_path / "b"), measured, "pytest", CONSOLE)
     assert found.rows == again.rows
     assert found.means == again.means == fresh.means
-    assert len(found.rows) == (2 + 1) * len(MECHANISMS) * 2  # two markets of two, one of three
+    assert len(found.rows) == (2 + 1) * len(MECHANISMS) * 2  # two brand sets of two, one of three
     assert {row["n"] for row in found.rows} == {2, 3}
     assert len(found.seconds) == (2 + 1) * len(MECHANISMS)
     means = pd.read_parquet(tmp_path / "a" / "means.parquet")
     lacking = means[means.isna().any(axis=1)]
-    assert (set(lacking["number"]), set(lacking["markets"])) == ({"objective_share"}, {1})  # a ratio, of one market
+    assert (set(lacking["number"]), set(lacking["brand_sets"])) == (
+        {"objective_share"},
+        {1},
+    )  # a ratio, of one brand set
     section = kept_section(tmp_path / "a")
     assert [claim.name for claim in section.claims] == ["menu against VCG revenue"]
     assert (tmp_path / "a" / "more_bidders.png").read_bytes().startswith(b"\x89PNG")
@@ -58,11 +61,11 @@ def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None
     assert next(row for row in paying if row["number"] == "regret")["mean"] > 0
 
 
-def test_means_are_over_markets() -> None:
+def test_means_are_over_brand_sets() -> None:
     key = {"user_weight": 0.0, "mechanism": "VCG", "replicate": "A"}
     blank: Row = dict.fromkeys(NUMBERS)
     rows = [
-        {"n": 2, "market": str(k), **key, **blank, "revenue": value, "revenue_standard_error": 0.5}
+        {"n": 2, "brand_set": str(k), **key, **blank, "revenue": value, "revenue_standard_error": 0.5}
         for k, value in enumerate((1.0, 3.0))
     ]
     (both,) = averaged(rows)
@@ -71,11 +74,11 @@ def test_means_are_over_markets() -> None:
     assert alone["standard_error"] == 0.5
 
 
-def test_a_market_with_nothing_to_sell_does_not_blow_up_the_share() -> None:
+def test_a_brand_set_with_nothing_to_sell_does_not_blow_up_the_share() -> None:
     same: Row = {**dict.fromkeys(NUMBERS), "n": 2, "user_weight": 0.0, "mechanism": "x", "replicate": "A"}
     rows = [
-        {**same, "market": "good", "objective": 1.0, "objective_share": 0.5},
-        {**same, "market": "idle", "objective": 0.5, "objective_share": 0.5e17},
+        {**same, "brand_set": "good", "objective": 1.0, "objective_share": 0.5},
+        {**same, "brand_set": "idle", "objective": 0.5, "objective_share": 0.5e17},
     ]
     (share,) = (row for row in averaged(rows) if row["number"] == "objective_share")
     assert share["mean"] == pytest.approx(0.75)  # 1.5 of 2
@@ -88,10 +91,10 @@ def test_one_items_revenue_is_the_closed_form() -> None:
     assert [rows[ITEMS[1], n] for n in (1, 2, 3)] == pytest.approx([0, 1 / 3, 1 / 2])
 
 
-def test_markets_are_spread_over_all_subsets() -> None:
-    assert markets(5, 5, 4) == [(0, 1, 2, 3, 4)]
-    assert len(markets(5, 2, 100)) == 10
-    few = markets(5, 2, 5)
+def test_brand_sets_are_spread_over_all_subsets() -> None:
+    assert brand_sets(5, 5, 4) == [(0, 1, 2, 3, 4)]
+    assert len(brand_sets(5, 2, 100)) == 10
+    few = brand_sets(5, 2, 5)
     assert len(set(few)) == 5
     assert {i for one in few for i in one} == set(range(5))
 
@@ -111,7 +114,7 @@ def test_a_direction_needs_two_standard_errors() -> None:
     [(2.0, None, "holds"), (2.0, 0.5, "holds in part"), (0.5, None, "does not hold"), (0.5, 2.0, "does not hold")],
 )
 def test_the_verdict_follows_its_rule(truthful: float, answered: float | None, said: str) -> None:
-    same = {"n": 2, "market": "x", "user_weight": 0.0, "replicate": "A"}
+    same = {"n": 2, "brand_set": "x", "user_weight": 0.0, "replicate": "A"}
     menu = {**same, "mechanism": MENU, "revenue": truthful, "objective": truthful, "objective_best_response": answered}
     vcg = {**same, "mechanism": "VCG", "revenue": 1.0, "objective": 1.0, "objective_best_response": None}
     assert menu_verdict([menu, vcg]) == said

@@ -16,7 +16,7 @@ from auctionsim.comparison import draw_profiles
 from auctionsim.experiments.running.run import kept_section
 from auctionsim.experiments.studies.neurons_frontier import (
     LEVELS,
-    FrontierSettings,
+    NeuronsFrontierSettings,
     Resampled,
     bootstrapped,
     equal_rows,
@@ -32,8 +32,8 @@ CONSOLE = Console(file=io.StringIO())
 WEIGHTS = (0.0, 0.5, 2.0)
 
 
-def small(folder: Path) -> FrontierSettings:
-    return FrontierSettings("one", "other", folder, user_weights=WEIGHTS, draws=64, resamples=20, steps=3)
+def small(folder: Path) -> NeuronsFrontierSettings:
+    return NeuronsFrontierSettings("one", "other", folder, user_weights=WEIGHTS, draws=64, resamples=20, steps=3)
 
 
 def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None:

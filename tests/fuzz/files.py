@@ -24,9 +24,9 @@ from trying import Target, run
 from auctionsim.agents import Shading, TableStrategy, Truthful, load_strategies, save_strategies
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
 from auctionsim.brands import parse_brands
+from auctionsim.experiments.running.geometry import geometry_from
 from auctionsim.experiments.running.recipes import read_allocations
 from auctionsim.experiments.running.run import Run, kept_section
-from auctionsim.experiments.running.subsets import geometry_from
 from auctionsim.experiments.running.tuning import claim
 from auctionsim.kept import key_digest
 from auctionsim.measurement.kept_replies import KeptReply, read_replies, write_replies
@@ -427,7 +427,7 @@ def targets() -> dict[str, Target]:
     parts = FOLDER / "parts" / Run(FOLDER, _Settings(), {}).digest
     parts.mkdir(parents=True)
     matrix = [[1.0, 0.5], [0.5, 1.0]]
-    from auctionsim.experiments.running.subsets import Geometry
+    from auctionsim.experiments.running.geometry import Geometry
 
     study = FOLDER / "study"
     geometry = {name: matrix for name in Geometry._fields}

@@ -86,8 +86,8 @@ def test_rules_copy_what_they_are_made_from() -> None:
         assert all(torch.equal(*pair) for pair in zip(held, tensors_in(rule, set()), strict=True))
         assert torch.equal(rule(bids).payments, before.payments)
     menu = m.MenuAuction(place, m.Menu(levers, prices))
-    menu.offers(bids).prices.add_(1)
-    assert float(menu.offers(bids).prices.max()) < 1
+    menu.priced_menus(bids).prices.add_(1)
+    assert float(menu.priced_menus(bids).prices.max()) < 1
 
 
 @pytest.mark.parametrize("surface", [fake_surface(), fake_list(2)], ids=lambda part: type(part).__name__)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auctionsim.mechanisms import Menu, MenuAuction
 from auctionsim.mechanisms import menu as module
-from auctionsim.mechanisms.offers import chosen_entries
+from auctionsim.mechanisms.menu_entries import chosen_entries
 from auctionsim.regret import ex_post_regret
 from auctionsim.substrates import Items, QuadraticSubstrate
 
@@ -63,7 +63,7 @@ def test_thresholds_and_scores_choose_alike(seed: int, bidders: int, entries: in
     menu = Menu(*(part.double() for part in quarter_menu(seed, bidders, entries)))
     bids = torch.cat([quarter_bids(seed, 40, bidders), torch.rand(40, bidders, 1, dtype=torch.float64)])
     rule = MenuAuction(QuadraticSubstrate(bidders), menu)
-    scored = module._take(rule.offers(bids), chosen_entries(bids, rule.offers(bids)))
+    scored = module._take(rule.priced_menus(bids), chosen_entries(bids, rule.priced_menus(bids)))
     assert torch.equal(rule(bids).payments, scored.payments)
     assert torch.equal(rule(bids).allocation, scored.allocation)
 

@@ -17,7 +17,7 @@ BOTH = Lottery(torch.tensor([[[0.0], [0.0]], [[1.0], [1.0]]], dtype=F64), torch.
 
 
 def referee_case(seed: int, types: int = 6) -> tuple[Substrate, list[Types], float]:
-    """Return a random market of two bidders: a lottery or a list, with crosstalk and organic exposure."""
+    """Return a random substrate of two bidders: a lottery or a list, with crosstalk and organic exposure."""
     g = torch.Generator().manual_seed(seed)
 
     def rand(*shape: int) -> Tensor:
@@ -67,7 +67,7 @@ def test_nothing_honest_beats_the_optimum(seed: int) -> None:
 
 
 @pytest.mark.deep
-def test_nothing_honest_beats_the_optimum_of_a_hundred_markets() -> None:
+def test_nothing_honest_beats_the_optimum_on_a_hundred_substrates() -> None:
     assert [seed for seed in range(100, 200) if not agrees(seed)] == []
 
 

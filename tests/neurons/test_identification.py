@@ -16,9 +16,9 @@ from auctionsim.neurons.evidence import HARM_FLOOR, PATH_POINTS, Evidence
 from auctionsim.neurons.harm import reply_harm
 from auctionsim.neurons.identification import identification_steps, rank
 from auctionsim.neurons.methods import contrast
-from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, RANKING_TEXTS, VALIDATION_TEXTS
 from auctionsim.neurons.sensitivity import slot_sensitivity
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.readings.neutral_text import HELD_OUT_TEXTS, RANKING_TEXTS, VALIDATION_TEXTS
 from auctionsim.readings.slots import SlotScorer
 from auctionsim.testing import fake_language_model
 

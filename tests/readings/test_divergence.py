@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from auctionsim.brands import parse_brands
 from auctionsim.language_models import LanguageModel, divergence, find_feed_forwards, intervene
 from auctionsim.language_models.precision import computed_in_float32
-from auctionsim.neurons import BrandNeurons, neutral_kl
+from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.intent import Lead
+from auctionsim.readings.neutral_kl import neutral_kl
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.testing import fake_language_model
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from auctionsim.neurons.crosstalk import joint_settings
+from auctionsim.experiments.running.subsets import joint_settings
 from auctionsim.substrates import Lever, LeverGrid, MeasuredList, Measurement, Replicate, ResponseSurface
 from auctionsim.substrates.measurements import at_null
 

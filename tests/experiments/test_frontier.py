@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from auctionsim.brands import parse_brands
-from auctionsim.neurons import identify, neutral_kl
-from auctionsim.neurons.brand_neurons import BrandNeurons
-from auctionsim.neurons.frontier import (
-    Cell,
-    Choice,
+from auctionsim.experiments.running.frontier import (
+    FrontierCell,
+    FrontierChoice,
     FrontierSettings,
     best_under,
     choices,
     frontier_cells,
     settings_of_one,
 )
-from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
+from auctionsim.neurons import identify
+from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.readings.neutral_kl import neutral_kl
+from auctionsim.readings.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
 from auctionsim.readings.slots import SlotScorer
 from auctionsim.stems import STEMS as EVERY_STEM
 from auctionsim.testing import fake_language_model
@@ -61,7 +62,11 @@ def test_amplification_stops_rising_where_no_limit_admits_more(neurons: BrandNeu
 
 
 def test_the_best_cell_stays_under_its_limit_by_a_standard_error() -> None:
-    cells = [Cell(4, 2.0, 0.3, 0.04, 0.005), Cell(8, 2.0, 0.6, 0.049, 0.005), Cell(8, 3.0, 0.9, 0.2, 0.01)]
+    cells = [
+        FrontierCell(4, 2.0, 0.3, 0.04, 0.005),
+        FrontierCell(8, 2.0, 0.6, 0.049, 0.005),
+        FrontierCell(8, 3.0, 0.9, 0.2, 0.01),
+    ]
     assert best_under(cells, 0.05) == cells[0]
     assert best_under(cells, 0.06) == cells[1]
     assert best_under(cells, 1.0) == cells[2]
@@ -69,7 +74,7 @@ def test_the_best_cell_stays_under_its_limit_by_a_standard_error() -> None:
 
 
 def test_choices_are_reported_on_other_prompts_and_texts(neurons: BrandNeurons) -> None:
-    cells = [Cell(16, 3.0, 0.5, 0.0, 0.0), Cell(4, 6.0, 0.9, 0.1, 0.0)]
+    cells = [FrontierCell(16, 3.0, 0.5, 0.0, 0.0), FrontierCell(4, 6.0, 0.9, 0.1, 0.0)]
     low, high = choices(MODEL, neurons, 0, cells, GRID, TESTED)
     score = SlotScorer(MODEL, BRANDS, TESTED.stem_texts)
     levers = settings_of_one(neurons, 0, [(0.0, 1.0), (16.0, 3.0), (4.0, 6.0)])
@@ -87,8 +92,8 @@ def test_choices_are_reported_on_other_prompts_and_texts(neurons: BrandNeurons) 
 
 
 def test_lift_is_never_negative() -> None:
-    assert Choice(0.1, None, 0.3, 0.2, 0.0).lift == 0.0
-    assert Choice(0.1, None, 0.25, 0.75, 0.0).lift == 0.5
+    assert FrontierChoice(0.1, None, 0.3, 0.2, 0.0).lift == 0.0
+    assert FrontierChoice(0.1, None, 0.25, 0.75, 0.0).lift == 0.5
 
 
 def test_neutral_kl_is_zero_untouched_and_does_not_depend_on_the_batch(neurons: BrandNeurons) -> None:

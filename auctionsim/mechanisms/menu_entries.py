@@ -27,7 +27,7 @@ MenuWriter: TypeAlias = Callable[[Tensor, Tensor | None], Menu]
 """From bids (batch, bidder, feature) and context to menus (batch, …); bidder i's may not depend on its own bid."""
 
 
-class Offers(NamedTuple):
+class MenuEntries(NamedTuple):
     """Menus as bidders see them, the null entry first, the others by price.
 
     Attributes:
@@ -42,22 +42,22 @@ class Offers(NamedTuple):
 
 
 def chosen_entries(
-    bids: Float[Tensor, "row bidder feature"], offers: Offers, *, by_price: bool = True
+    bids: Float[Tensor, "row bidder feature"], menus: MenuEntries, *, by_price: bool = True
 ) -> Int[Tensor, "row bidder"]:
     """Return argmax_k b_i · e_i(k) − p_ik, of equals the one with the lowest price, then the first.
 
     Args:
         bids: Bids.
-        offers: What is offered.
+        menus: As bidders see them.
         by_price: Whether entries come by price, so that the first of equals is the cheapest.
     """
-    utility = -offers.prices
+    utility = -menus.prices
     for f in range(bids.shape[2]):  # term by term, as in `Candidates.scores`
-        utility = torch.addcmul(utility, bids[:, :, f, None], offers.exposures[..., f])
+        utility = torch.addcmul(utility, bids[:, :, f, None], menus.exposures[..., f])
     if by_price:
         return utility.argmax(2)
     best = utility.amax(2, keepdim=True)
-    return torch.where(utility == best, offers.prices, torch.inf).argmin(2)
+    return torch.where(utility == best, menus.prices, torch.inf).argmin(2)
 
 
 class Thresholds(NamedTuple):
@@ -75,9 +75,9 @@ class Thresholds(NamedTuple):
     steps: Tensor
 
     @classmethod
-    def of(cls, offers: Offers) -> "Thresholds":
+    def of(cls, menus: MenuEntries) -> "Thresholds":
         """Return the envelope of one menu a bidder, computed in float64."""
-        walks = [envelope(e, p) for e, p in zip(offers.exposures[0, :, :, 0], offers.prices[0], strict=True)]
+        walks = [envelope(e, p) for e, p in zip(menus.exposures[0, :, :, 0], menus.prices[0], strict=True)]
         longest = max(len(bids) for bids, _ in walks)
         bids = torch.tensor([[*b, *[torch.inf] * (longest - len(b))] for b, _ in walks], dtype=torch.float64)
         steps = torch.tensor([[*k, *[k[-1]] * (longest + 1 - len(k))] for _, k in walks])

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
-from auctionsim.neurons.harm import neutral_kl
-from auctionsim.neurons.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
 from auctionsim.prompts import PromptSet
+from auctionsim.readings.neutral_kl import neutral_kl
+from auctionsim.readings.neutral_text import HELD_OUT_TEXTS, VALIDATION_TEXTS
 from auctionsim.readings.slots import SlotScorer
 from auctionsim.stems import KINDS
 
@@ -44,7 +44,7 @@ class FrontierSettings:
                 raise ValueError(f"{name} must be one or more ascending finite values > {low:g}, got {values}")
 
 
-class Cell(NamedTuple):
+class FrontierCell(NamedTuple):
     """One setting of one brand's levers, rivals at null.
 
     Attributes:
@@ -62,7 +62,7 @@ class Cell(NamedTuple):
     kl_error: float
 
 
-class Choice(NamedTuple):
+class FrontierChoice(NamedTuple):
     """The best setting under a limit, and what it does where it was not chosen.
 
     Attributes:
@@ -75,7 +75,7 @@ class Choice(NamedTuple):
     """
 
     limit: float
-    chosen: Cell | None
+    chosen: FrontierCell | None
     untouched: float
     probability: float
     neutral_kl: float
@@ -106,7 +106,7 @@ def frontier_cells(
     settings: FrontierSettings,
     prompts: PromptSet,
     progress: Callable[[], None] | None = None,
-) -> list[Cell]:
+) -> list[FrontierCell]:
     """Measure one brand's settings on validation prompts and texts.
 
     For each number of neurons, amplification rises until neutral_kl exceeds 1.2 times the highest limit; what lies
@@ -117,18 +117,18 @@ def frontier_cells(
     """
     if settings.num_neurons[-1] > neurons.max_neurons:
         raise ValueError(f"{settings.num_neurons[-1]} neurons asked for, {neurons.max_neurons} are ranked")
-    open_counts, found = list(settings.num_neurons), []
+    open_counts, measured = list(settings.num_neurons), []
     for amplification in settings.amplification:
         if not open_counts:
             break
         some = [(float(count), amplification) for count in open_counts]
         kl = neutral_kl(model, neurons.intervention(settings_of_one(neurons, brand, some)), VALIDATION_TEXTS)
-        found += list(zip(some, kl, strict=True))
+        measured += list(zip(some, kl, strict=True))
         open_counts = [c for c, row in zip(open_counts, kl, strict=True) if row.mean() <= 1.2 * settings.limits[-1]]
-    probability = slot_means(model, neurons, brand, [setting for setting, _ in found], prompts, progress)
+    probability = slot_means(model, neurons, brand, [setting for setting, _ in measured], prompts, progress)
     return [
-        Cell(int(count), amplification, p, float(row.mean()), float(row.std() / math.sqrt(len(row))))
-        for ((count, amplification), row), p in zip(found, probability, strict=True)
+        FrontierCell(int(count), amplification, p, float(row.mean()), float(row.std() / math.sqrt(len(row))))
+        for ((count, amplification), row), p in zip(measured, probability, strict=True)
     ]
 
 
@@ -163,7 +163,7 @@ def slots_by_stem(
     return total / len(prompts.everything)
 
 
-def best_under(cells: Iterable[Cell], limit: float) -> Cell | None:
+def best_under(cells: Iterable[FrontierCell], limit: float) -> FrontierCell | None:
     """Return the cell of highest probability whose neutral_kl, one standard error higher, stays under the limit."""
     fit = [cell for cell in cells if cell.neutral_kl + cell.kl_error <= limit]
     return max(fit, key=lambda cell: cell.probability, default=None)
@@ -173,10 +173,10 @@ def choices(
     model: LanguageModel,
     neurons: BrandNeurons,
     brand: int,
-    cells: Sequence[Cell],
+    cells: Sequence[FrontierCell],
     settings: FrontierSettings,
     prompts: PromptSet,
-) -> list[Choice]:
+) -> list[FrontierChoice]:
     """Choose the best setting under every limit and measure it on test prompts and held-out texts."""
     picked = [best_under(cells, limit) for limit in settings.limits]
     distinct = list(dict.fromkeys(cell for cell in picked if cell is not None))
@@ -190,5 +190,5 @@ def choices(
     for limit, cell in zip(settings.limits, picked, strict=True):
         row = 0 if cell is None else 1 + distinct.index(cell)
         kinds = {kind: (own[0], own[row]) for kind, own in by_kind.items()}
-        results.append(Choice(limit, cell, probability[0], probability[row], float(kl[row]), kinds))
+        results.append(FrontierChoice(limit, cell, probability[0], probability[row], float(kl[row]), kinds))
     return results

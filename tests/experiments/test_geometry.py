@@ -5,7 +5,8 @@ import torch
 from planted import PER_BRAND, planted_model
 
 from auctionsim.brands import parse_brands
-from auctionsim.neurons.crosstalk import geometry, joint_settings, subsets
+from auctionsim.experiments.running.geometry import geometry
+from auctionsim.experiments.running.subsets import joint_settings, subsets
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import rank
 from auctionsim.neurons.sensitivity import slot_sensitivity

@@ -1,6 +1,6 @@
 """How far brands' neurons are from independent: angles, shared neurons, what one does to another's name."""
 
-import itertools
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import rank
+from auctionsim.records import Record
 
 
 class Geometry(NamedTuple):
@@ -55,21 +56,6 @@ def geometry(evidence: Evidence, method: str, neurons: BrandNeurons, count: int)
     )
 
 
-def subsets(num_brands: int) -> list[tuple[int, ...]]:
-    """Return every set of brands, the empty one first, smaller before larger."""
-    sizes = range(num_brands + 1)
-    return [chosen for size in sizes for chosen in itertools.combinations(range(num_brands), size)]
-
-
-def joint_settings(num_brands: int, num_neurons: float, amplification: float) -> Float[Tensor, "subset brand lever"]:
-    """Return one allocation a subset: its brands at the levers given, the others at null."""
-    chosen = subsets(num_brands)
-    allocation = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(len(chosen), num_brands, 1)
-    for row, brands in enumerate(chosen):
-        allocation[row, list(brands)] = torch.tensor([num_neurons, amplification], dtype=torch.float64)
-    return allocation
-
-
 def _written(evidence: Evidence, ranking: Tensor) -> Float[Tensor, "brand width"]:
     """Return Σ over a brand's neurons of mean activation times write vector."""
     directions = torch.cat([ffn.write_vectors().float().cpu() for ffn in evidence.model.feed_forwards])
@@ -80,3 +66,23 @@ def _written(evidence: Evidence, ranking: Tensor) -> Float[Tensor, "brand width"
 def _cosine(vectors: Float[Tensor, "brand x"]) -> Float[Tensor, "brand brand"]:
     unit = torch.nn.functional.normalize(vectors, dim=1)
     return unit @ unit.T
+
+
+def geometry_from(record: Mapping[str, object]) -> Geometry:
+    """Read the matrices that a list's provenance holds.
+
+    Raises:
+        ValueError: One is missing, or is no matrix.
+    """
+    missing = [name for name in Geometry._fields if name not in record]
+    if missing:
+        raise ValueError(f"no {missing[0]} was kept: these subsets were measured without their neurons' geometry")
+    return Geometry(*(_matrix(record[name], name) for name in Geometry._fields))
+
+
+def _matrix(rows: object, name: str) -> Tensor:
+    listed = Record({name: rows}, "geometry").items(name)
+    numbers = [Record({name: row}, "geometry").numbers(name) for row in listed]
+    if not numbers or {len(row) for row in numbers} != {len(numbers)}:
+        raise ValueError(f"geometry, {name} must be a square matrix, got rows of {[len(row) for row in numbers]}")
+    return torch.tensor(numbers, dtype=torch.float64)
