@@ -20,7 +20,7 @@ from auctionsim.cli.options import (
     seed_numbers,
     surface_named,
 )
-from auctionsim.cli.record_options import Chosen, RecordOptions, options_from
+from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
@@ -54,7 +54,7 @@ TRAINING = RecordOptions(
 @options_from(SOURCE, TRAINING)
 def train(
     out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.", callback=folder_to_write)],
-    chosen: Chosen,
+    chosen: ChosenRecords,
     setting: Annotated[
         str | None,
         typer.Argument(

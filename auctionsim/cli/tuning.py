@@ -22,7 +22,7 @@ from auctionsim.cli.options import (
     seed_numbers,
     surface_named,
 )
-from auctionsim.cli.record_options import Chosen, RecordOptions, options_from
+from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 
 app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
 
@@ -112,7 +112,7 @@ CLUSTER = RecordOptions(
 @options_from(TUNED, CLUSTER)
 def hyperparameters(
     target: Annotated[str, typer.Argument(help="menu or bidders.", autocompletion=completions.targets)],
-    chosen: Chosen,
+    chosen: ChosenRecords,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder.", show_default="runs/tune-hyperparameters-…", callback=folder_to_write),

@@ -14,12 +14,13 @@ from auctionsim.kept import differing, key_digest, plain
 
 FORMAT = 3  # of a run's plan and of what is kept under it: it changes when what the same settings compute does
 WHERE = "folder"  # the setting that decides no number
-RENAMED: Mapping[str, str] = {}
+RENAMED = {"KeptBrandSets": "KeptMarkets"}
 """What settings were called when plans were first kept, by today's name: a plan names its kind."""
 OF_FORMAT_2 = "0.1.0"  # this package's version, which format 2 held to decide numbers
 FORMAT_2 = {
-    "CompareMethodsSettings": "markets methods folder grid amplification validation_prompts reply_prompts samples seed",
-    "CrosstalkSettings": "markets folder num_neurons amplification samples method seed",
+    "CompareMethodsSettings": "brand_sets=markets methods folder grid amplification validation_prompts reply_prompts "
+    "samples seed",
+    "CrosstalkSettings": "brand_sets=markets folder num_neurons amplification samples method seed",
     "Cluster": "cpus_per_trial cpus address trust_pickles",
     "FrontierSettings": "num_neurons amplification limits",  # of a grid
     "KeptMarkets": "names folder",
@@ -29,8 +30,10 @@ FORMAT_2 = {
     "TuningSettings": "target folder steps trials seed surface feature prior user_weight setting draws regret_draws "
     "reduction grace concurrent cluster",
 }
-"""The fields that format 2 knew of each record, by the record's name. Studies that compare mechanisms are not here: the
-table of mechanisms trains them by other recipes, so what was kept of them then is another run."""
+"""The fields that format 2 knew of each record, by the record's name then; "now=then" where one was renamed. Studies
+that compare mechanisms are not here: the table of mechanisms trains them by other recipes, so what was kept of them
+then is another run.
+"""
 
 
 class Plan(NamedTuple):
@@ -99,22 +102,24 @@ def defaults_of(record: type, like: Any = None) -> dict[str, Any]:
 
 def as_format_2(settings: Any) -> dict[str, Any] | None:
     """Return the settings as format 2 wrote them; None where it could not have: it did not know what is chosen."""
-    known = FORMAT_2.get(kind_of(type(settings)))
-    if known is None:
+    listed = FORMAT_2.get(kind_of(type(settings)))
+    if listed is None:
         return None
+    names = [part.partition("=") for part in listed.split()]
+    known = {now: before or now for now, _, before in names}
     then: dict[str, Any] = {}
     for one in fields(settings):
         value = getattr(settings, one.name)
-        if one.name not in known.split():
+        if one.name not in known:
             if value != _default(one):
                 return None
         elif is_dataclass(value):
             inside = as_format_2(value)
             if inside is None:
                 return None
-            then[one.name] = inside
+            then[known[one.name]] = inside
         elif one.name != WHERE:
-            then[one.name] = asdict(settings)[one.name]
+            then[known[one.name]] = asdict(settings)[one.name]
     return then
 
 

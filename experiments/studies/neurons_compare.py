@@ -289,9 +289,12 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     path = settings.folder / "plan.json"
     if path.exists():
         there, usual = Record(json_in(path)).content, {"grid": defaults_of(FrontierSettings)}
-        if differing(there, usual) != differing(plan, usual):
+        named = {
+            "brand_sets" if name == "markets" else name: value for name, value in there.items()
+        }  # as it was called
+        if differing(named, usual) != differing(plan, usual):
             raise ValueError(
-                f"{settings.folder} holds another comparison ({difference(there, plain(plan))}): choose another "
+                f"{settings.folder} holds another comparison ({difference(named, plain(plan))}): choose another "
                 "folder or remove it"
             )
         text = json.dumps(there, sort_keys=True)  # what is kept there is kept under the digest of then

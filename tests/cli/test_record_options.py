@@ -9,7 +9,14 @@ import typer
 from typer.testing import CliRunner
 
 from auctionsim.cli import surfaces
-from auctionsim.cli.record_options import Chosen, RecordOptions, attributes_of, options_from, record_fields, source_of
+from auctionsim.cli.record_options import (
+    ChosenRecords,
+    RecordOptions,
+    attributes_of,
+    options_from,
+    record_fields,
+    source_of,
+)
 
 RECORD = '''
 from dataclasses import dataclass
@@ -52,7 +59,7 @@ def ran(options: RecordOptions, *words: str) -> tuple[str, list[Any]]:
 
     @app.command()
     @options_from(options)
-    def play(chosen: Chosen) -> None:
+    def play(chosen: ChosenRecords) -> None:
         import a_length  # type: ignore[import-not-found]
 
         made.append(chosen.make(a_length.Length))

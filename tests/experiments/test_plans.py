@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from auctionsim.brands import parse_brands
-from auctionsim.experiments.running.bidders import Arena, Training
+from auctionsim.experiments.running.bidders import AuctionSource, Training
 from auctionsim.experiments.running.demo_settings import DemoSettings
+from auctionsim.experiments.running.frontier import FrontierSettings as FrontierGrid
 from auctionsim.experiments.running.plan import defaults_of, identity, plan_of
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.run_folder import run_record
 from auctionsim.experiments.running.tuning import Cluster, claim
 from auctionsim.experiments.studies import bidders_train, crosstalk_regret, neurons_frontier
-from auctionsim.experiments.studies.bidders_study import LearnedSettings
+from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
-from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptMarkets
+from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptBrandSets
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
 from auctionsim.experiments.studies.maps import MapSettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
@@ -29,7 +30,6 @@ from auctionsim.experiments.studies.tune_grid import GridSettings
 from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings
 from auctionsim.kept import differing
 from auctionsim.measurement import MeasurementSettings
-from auctionsim.neurons.frontier import FrontierSettings as FrontierGrid
 from auctionsim.substrates import ResponseSurface
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "format_2"
@@ -41,7 +41,7 @@ MAPPED = MapSettings("running-shoes-2@3", HERE, ("slot_probability",))
 OF_FORMAT_2: list[tuple[Any, str]] = [
     (CompareMethodsSettings((("shoes", PAIR),), ("contrast",), HERE, samples=3), "2e0603edb2ff9bc8"),
     (MapSettings("s", HERE, ("hits",)), "6efe83580f53f340"),
-    (KeptMarkets(("a", "b"), HERE), "e142a44ae7e24e5c"),
+    (KeptBrandSets(("a", "b"), HERE), "e142a44ae7e24e5c"),
 ]
 """Settings, and what the last version of format 2 called their run on {"surface": "abc"} with `VERSIONS`."""
 
@@ -111,7 +111,7 @@ def test_a_plan_is_of_what_decides_numbers() -> None:
         plan_of(MAPPED, {"surface": "abd"}, VERSIONS),
         plan_of(MAPPED, {"surface": "abc"}, {**VERSIONS, "torch": "3"}),
         plan_of(replace(MAPPED, features=()), {"surface": "abc"}, VERSIONS),
-        plan_of(KeptMarkets((), HERE), {"surface": "abc"}, VERSIONS),
+        plan_of(KeptBrandSets((), HERE), {"surface": "abc"}, VERSIONS),
     ]
     assert len({plan.digest, *(other.digest for other in others)}) == 5
 
@@ -124,7 +124,7 @@ def test_identity_leaves_out_what_is_usual() -> None:
 
 
 def test_bidders_of_format_1_are_taken_up_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = (Arena("first-price"), Training(iterations=6, seed=1, learner="exponential-weights"))
+    place = (AuctionSource("first-price"), Training(iterations=6, seed=1, learner="exponential-weights"))
     done = bidders_train.TrainingRun(kept("bidders", tmp_path, monkeypatch), *place)
     monkeypatch.setattr(bidders_train, "learn", lambda *_: refused())
     finished = bidders_train.train(done, lambda _: None, command="the same")
@@ -149,12 +149,17 @@ def test_a_claim_without_a_later_setting_is_the_same_claim(tmp_path: Path) -> No
 
 
 RECORDS = {
-    **{"Arena": Arena, "Cluster": Cluster, "Training": Training, "MeasurementSettings": MeasurementSettings},
-    **{"bidders study": LearnedSettings, "compare": CompareSettings, "demo": DemoSettings, "maps": MapSettings},
-    **{"crosstalk": CrosstalkSettings, "crosstalk kept": KeptMarkets, "tune grid": GridSettings},
-    **{"crosstalk regret": crosstalk_regret.MarketRegretSettings, "generalisation": GeneralisationSettings},
+    **{
+        "AuctionSource": AuctionSource,
+        "Cluster": Cluster,
+        "Training": Training,
+        "MeasurementSettings": MeasurementSettings,
+    },
+    **{"bidders study": BiddersStudySettings, "compare": CompareSettings, "demo": DemoSettings, "maps": MapSettings},
+    **{"crosstalk": CrosstalkSettings, "crosstalk kept": KeptBrandSets, "tune grid": GridSettings},
+    **{"crosstalk regret": crosstalk_regret.CrosstalkRegretSettings, "generalisation": GeneralisationSettings},
     **{"more bidders": MoreBiddersSettings, "neurons compare": CompareMethodsSettings, "frontier's grid": FrontierGrid},
-    **{"neurons frontier": neurons_frontier.FrontierSettings, "reply counts": ReplyCountSettings},
+    **{"neurons frontier": neurons_frontier.NeuronsFrontierSettings, "reply counts": ReplyCountSettings},
     **{"tune hyperparameters": TuningSettings},
 }
 """Every record that a plan is made of; records inside them have defaults of their own."""
