@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.codecs import Codec
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.plugins import load_installed
 from auctionsim.priors import Priors
 from auctionsim.substrates.protocol import Substrate, maximises_exactly
 
@@ -87,7 +89,7 @@ class Entry:
         """
         refusal = self.refusal(problem.view)
         if refusal is not None:
-            raise ValueError(refusal)
+            raise InputError(refusal)
         return self.design(problem._replace(user_weight=checked_money(problem.user_weight, "user_weight")))
 
     def titled(self, *, quick: bool) -> str:
@@ -120,10 +122,10 @@ def register(new: Entry) -> Entry:
             that files are read by.
     """
     if not new.name or any(not (letter.islower() or letter.isdigit() or letter == "-") for letter in new.name):
-        raise ValueError(f"a mechanism's name must be lower-case words with hyphens between, got {new.name!r}")
+        raise InputError(f"a mechanism's name must be lower-case words with hyphens between, got {new.name!r}")
     taken = [one for one in _TABLE.values() if new.name == one.name or new.label == one.label]
     if taken:
-        raise ValueError(
+        raise InputError(
             f"there is a mechanism {taken[0].name!r} labelled {taken[0].label!r} already, "
             f"got {new.name!r} labelled {new.label!r}"
         )
@@ -131,7 +133,7 @@ def register(new: Entry) -> Entry:
         kind = new.codec.kind
         there = _CODECS.get(kind.__name__)
         if there is not None and there.kind is not kind:
-            raise ValueError(
+            raise InputError(
                 f"files name mechanisms by their class: {kind.__name__} is one of {there.kind.__module__} already"
             )
         _CODECS[kind.__name__] = new.codec
@@ -152,12 +154,14 @@ def withdraw(name: str) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all mechanisms, in the order in which they were registered."""
+    """Return the names of all mechanisms, installed plugins' too, in the order in which they were registered."""
+    load_installed()
     return tuple(_TABLE)
 
 
 def table() -> Mapping[str, Entry]:
-    """Return the whole table: a copy."""
+    """Return the whole table, installed plugins' entries too: a copy."""
+    load_installed()
     return dict(_TABLE)
 
 
@@ -168,12 +172,16 @@ def entry(name: str) -> Entry:
         ValueError: No mechanism of that name; lists those there are.
     """
     if name not in _TABLE:
-        raise ValueError(f"mechanism must be one of {', '.join(_TABLE)}, got {name!r}")
+        load_installed()
+    if name not in _TABLE:
+        raise InputError(f"mechanism must be one of {', '.join(_TABLE)}, got {name!r}")
     return _TABLE[name]
 
 
 def codec_of(kind: str) -> Codec | None:
     """Return the codec of a class of mechanisms by the class's name, None where none is registered."""
+    if kind not in _CODECS:
+        load_installed()
     return _CODECS.get(kind)
 
 
