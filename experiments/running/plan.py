@@ -96,7 +96,8 @@ def defaults_of(record: type, like: Any = None) -> dict[str, Any]:
         if default is MISSING and is_dataclass(inside) and not isinstance(inside, type):
             found[one.name] = defaults_of(type(inside), inside)
         elif default is not MISSING:
-            found[one.name] = asdict(default) if is_dataclass(default) else default
+            record_inside = is_dataclass(default) and not isinstance(default, type)
+            found[one.name] = asdict(default) if record_inside else default
     return plain(found)
 
 
