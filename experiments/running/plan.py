@@ -91,13 +91,13 @@ def defaults_of(record: type, like: Any = None) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for one in fields(record):
-        default = _default(one)
+        default: Any = _default(one)
         inside = getattr(like, one.name, None)
         if default is MISSING and is_dataclass(inside) and not isinstance(inside, type):
             found[one.name] = defaults_of(type(inside), inside)
         elif default is not MISSING:
-            record_inside = is_dataclass(default) and not isinstance(default, type)
-            found[one.name] = asdict(default) if record_inside else default
+            is_record = is_dataclass(default) and not isinstance(default, type)
+            found[one.name] = asdict(default) if is_record else default
     return plain(found)
 
 
