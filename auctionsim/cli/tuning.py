@@ -9,6 +9,7 @@ from auctionsim.cli import completions
 from auctionsim.cli.options import (
     COMPARED,
     Feature,
+    Loss,
     Mechanisms,
     PriorText,
     Quick,
@@ -19,6 +20,7 @@ from auctionsim.cli.options import (
     folder_to_write,
     mechanism_names,
     numbers,
+    offered,
     seed_numbers,
     surface_named,
 )
@@ -50,6 +52,7 @@ def grid(
     seeds: Annotated[str, typer.Option(help="Commas between.")] = "0,1,2",
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     draws: Draws = 4096,
     regret_draws: RegretDraws = 128,
     cpus_per_trial: PerTrial = 1,
@@ -68,12 +71,13 @@ def grid(
     settings = GridSettings(
         surface=surface,
         feature=feature,
+        loss=loss,
         mechanisms=mechanism_names(mechanisms),
         quick=quick,
         priors=tuple(prior or ["uniform:0,1"]),
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),
-        folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
+        folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, *offered(feature, loss)),
         draws=draws,
         regret_draws=min(regret_draws, draws),
         cluster=Cluster(cpus_per_trial, cpus, address, trust_pickles),
@@ -90,6 +94,7 @@ TUNED = RecordOptions(
         "steps": {"min": 1},
         "surface": SurfaceName,
         "feature": Feature,
+        "loss": Loss,
         "prior": PriorText,
         "user_weight": {"min": 0.0},
         "setting": {"autocompletion": completions.settings},
@@ -123,8 +128,8 @@ def hyperparameters(
     from auctionsim.experiments.running.tuning import Cluster
     from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings, main
 
-    surface, feature, setting = (chosen[name] for name in ("surface", "feature", "setting"))
-    where = (Path(surface).stem, feature) if target == "menu" else (setting,)
+    surface, setting = chosen["surface"], chosen["setting"]
+    where = (Path(surface).stem, *offered(chosen["feature"], chosen["loss"])) if target == "menu" else (setting,)
     settings = chosen.make(
         TuningSettings,
         {

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.language_models.decoding import Prefix, Replies, divergence, prefill_together, reply_logits
+from auctionsim.language_models.decoding import Prefix, Replies, prefill_together, reply_logits
 from auctionsim.language_models.intervention import Intervention, untouched
+from auctionsim.language_models.laws import divergence
 from auctionsim.language_models.model import LanguageModel
 
 _ROWS = 16  # replies whose whole logits are held at once

@@ -35,7 +35,8 @@ class Said(NamedTuple):
         boosted: The other.
         hits_untouched: Of each brand.
         hits_boosted: Of each brand.
-        user_loss: Of the boosted reply, nats a token.
+        user_loss: Of the boosted reply.
+        loss: Its name and unit.
         neurons: Where the brands' neurons are kept.
         were_kept: Whether an earlier call found them.
     """
@@ -45,6 +46,7 @@ class Said(NamedTuple):
     hits_untouched: list[int]
     hits_boosted: list[int]
     user_loss: float
+    loss: str
     neurons: Path
     were_kept: bool
 
@@ -112,7 +114,9 @@ def say_twice(
     batch = substrate.replies(prompt, allocation, (0, 0), 1)
     untouched, boosted = batch.texts
     before, after = batch.hits.tolist()
-    return Said(untouched, boosted, before, after, float(batch.user_loss[1]), place.file, were_kept)
+    return Said(
+        untouched, boosted, before, after, float(batch.user_loss[1]), str(substrate.charged_loss), place.file, were_kept
+    )
 
 
 def _neurons(

@@ -74,6 +74,7 @@ class TuningSettings:
         grace: Reports before ASHA may stop a trial; a menu makes 42, bidders 22.
         concurrent: Trials at a time; 1 is reproducible. none: as many as there are CPUs for.
         cluster: Where trials run.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     target: str
@@ -92,6 +93,7 @@ class TuningSettings:
     grace: int = 10
     concurrent: int | None = None
     cluster: Cluster = field(default_factory=Cluster)
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if self.target not in SPACES:
@@ -129,8 +131,8 @@ def main(
     if settings.target == "menu":
         if surface is None:
             raise ValueError("a menu needs a surface to be designed on")
-        shared["surface"] = surface.sell(settings.feature)
-        inputs["surface"] = surface.digest
+        shared["surface"] = surface.sell(settings.feature, loss=settings.loss)
+        inputs["surface"] = shared["surface"].digest
         product(parse_priors(settings.prior), shared["surface"].num_bidders)
     metric, mode = METRICS[settings.target]
     study = TuneStudy(
