@@ -113,10 +113,9 @@ def say_twice(
     allocation[1] = torch.tensor([[boost.num_neurons, boost.amplification] for boost in boosts])
     batch = substrate.replies(prompt, allocation, (0, 0), 1)
     untouched, boosted = batch.texts
-    before, after = batch.hits.tolist()
-    return Said(
-        untouched, boosted, before, after, float(batch.user_loss[1]), str(substrate.charged_loss), place.file, were_kept
-    )
+    before, after = batch.numbers("hits").long().tolist()
+    loss = float(batch.numbers("kl")[1])
+    return Said(untouched, boosted, before, after, loss, str(substrate.charged_loss), place.file, were_kept)
 
 
 def _neurons(
