@@ -28,7 +28,7 @@ REASONS = {
     ("auctionsim/cli/failures.py", "'allocate memory' in str(error)"): "torch's CPU allocator has no class of errors",
     ("auctionsim/cli/failures.py", "hasattr(error, 'format_message')"): "click's errors, or those of typer's own copy",
     ("auctionsim/language_models/loading.py", "'trust_remote_code' in str(error)"): "a bare ValueError of transformers",
-    ("auctionsim/language_models/loading.py", "hasattr(torch.cpu, 'get_capabilities')"): "newer torch has it",
+    ("auctionsim/language_models/devices.py", "hasattr(torch.cpu, 'get_capabilities')"): "newer torch has it",
     ("auctionsim/language_models/architecture.py", "getattr(network, 'get_input_embeddings', None)"): MODELS,
     ("auctionsim/language_models/attention.py", "getattr(config, 'layer_types', None)"): MODELS,
     ("auctionsim/language_models/attention.py", "getattr(m, 'config', None)"): MODELS,
@@ -57,6 +57,7 @@ REASONS = {
         "hasattr(env, 'env_method')",
     ): "three libraries' environments, none of which need be installed",
     ("envs/wrappers.py", "hasattr(env, 'possible_agents')"): "as above",
+    ("experiments/running/plan.py", "getattr(like, one.name, None)"): "there may be no record to compare with",
     ("experiments/tables/bidder_scores.py", "hasattr(part, '_asdict')"): "named tuples have no class in common",
 }
 
