@@ -51,6 +51,7 @@ def live_substrate(live: Live) -> View:
         ValueError: Another model than the measured one, or no neurons ship with this surface.
     """
     from auctionsim.substrates.language_model import LanguageModelSubstrate
+    from auctionsim.substrates.manner import Manner
 
     surface = packaged_surface()
     model = _loaded(live.model, live.device, live.dtype)
@@ -70,7 +71,7 @@ def live_substrate(live: Live) -> View:
         samples=live.samples,
         max_new_tokens=live.max_new_tokens,
         seed=live.seed,
-        leads=(),  # intent is not sold, and scoring it is a third of a step
+        manner=Manner(leads=()),  # intent is not sold, and scoring it is a third of a step
     )
     return View(whole, [SOLD])
 

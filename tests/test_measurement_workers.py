@@ -98,7 +98,7 @@ def test_a_dead_workers_unit_is_given_to_another(
     run_on_workers(here(tmp_path), Workers(2, _Dying(tmp_path / "deaths", 2)))
     assert len(list((tmp_path / "deaths").iterdir())) == 2
     assert same_files(tmp_path, serial)
-    deaths = [record for record in caplog.records if record.name == "auctionsim.measurement.workers"]
+    deaths = [record for record in caplog.records if record.name == "auctionsim.measurement.crew"]
     assert [record.levelname for record in deaths] == ["WARNING", "WARNING"]
     assert all("a worker died over" in record.getMessage() for record in deaths)
 

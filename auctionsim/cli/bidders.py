@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from auctionsim.cli import completions
 from auctionsim.cli.options import (
     Feature,
+    Loss,
     Quick,
     Seed,
     SurfaceName,
@@ -17,6 +18,7 @@ from auctionsim.cli.options import (
     file_or_folder_to_write,
     folder_to_write,
     numbers,
+    offered,
     seed_numbers,
     surface_named,
 )
@@ -38,6 +40,7 @@ def train(
         str | None, typer.Option(help="The surface it was designed on.", autocompletion=completions.surfaces)
     ] = None,
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     learner: Annotated[
         str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.", autocompletion=completions.learners)
     ] = "equilibrium",
@@ -63,7 +66,7 @@ def train(
 
     if against is not None and exploiter is None:
         raise ValueError("--against names the frozen bidders of an --exploiter")
-    source = AuctionSource(setting, None if mechanism is None else str(mechanism), surface, feature)
+    source = AuctionSource(setting, None if mechanism is None else str(mechanism), surface, feature, loss)
     training = Training(
         learner=learner,
         seed=seed,
@@ -114,14 +117,17 @@ def evaluate(
     from auctionsim.experiments.studies.bidders_evaluate import write_evaluation
     from auctionsim.experiments.tables.bidder_scores import evaluate as evaluated
     from auctionsim.experiments.tables.bidder_scores import tables
+    from auctionsim.substrates import charged_loss_of
 
     saved = kept_bidders(bidders)
     source = source_of(saved)
+    game = source.game()
     with console.status("seeking best replies"):
-        scores = evaluated(source.game(), saved.strategies, draws=draws, seed=seed)
+        scores = evaluated(game, saved.strategies, draws=draws, seed=seed)
     title = f"{source.setting or source.mechanism}, {saved.record['learner']}, seed {saved.record['seed']}"
     if source.is_live:
         title += "; scored on the surface that the rule was designed on"
+    title += f"; user loss: {charged_loss_of(game.substrate)}"
     for table in tables(scores, title):
         console.print(table)
     if out is not None:
@@ -132,6 +138,7 @@ def evaluate(
 def study(
     surface: SurfaceName = "running-shoes-2@3",
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     seeds: Annotated[str, typer.Option(help="Repetitions, commas between.")] = "0,1,2",
     learners: Annotated[str, typer.Option(help="equilibrium, exponential-weights; commas between.")] = "equilibrium",
@@ -151,8 +158,9 @@ def study(
 
     settings = BiddersStudySettings(
         surface=surface,
-        folder=out or Path("runs") / slug("bidders-study", Path(surface).stem, feature),
+        folder=out or Path("runs") / slug("bidders-study", Path(surface).stem, *offered(feature, loss)),
         feature=feature,
+        loss=loss,
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),
         learners=tuple(learners.split(",")),

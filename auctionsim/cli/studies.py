@@ -90,7 +90,7 @@ def say(
         f"{b.brand.name} {before} → {after}"
         for b, before, after in zip(boosts, replies.hits_untouched, replies.hits_boosted, strict=True)
     )
-    console.print(f"hits: {hits}; user loss {replies.user_loss:.3f} nats a token")
+    console.print(f"hits: {hits}; user loss {replies.user_loss:.3f} ({replies.loss})")
 
 
 def study(

@@ -9,6 +9,7 @@ from auctionsim.cli import completions
 from auctionsim.cli.options import (
     COMPARED,
     Feature,
+    Loss,
     Mechanisms,
     PriorText,
     Quick,
@@ -19,6 +20,7 @@ from auctionsim.cli.options import (
     folder_to_write,
     mechanism_names,
     numbers,
+    offered,
     seed_numbers,
     surface_named,
 )
@@ -49,6 +51,7 @@ def grid(
     seeds: Annotated[str, typer.Option(help="Commas between.")] = "0,1,2",
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     draws: Draws = 4096,
     regret_draws: RegretDraws = 128,
     cpus_per_trial: PerTrial = 1,
@@ -67,12 +70,13 @@ def grid(
     settings = GridSettings(
         surface=surface,
         feature=feature,
+        loss=loss,
         mechanisms=mechanism_names(mechanisms),
         quick=quick,
         priors=tuple(prior or ["uniform:0,1"]),
         user_weights=numbers(user_weights),
         seeds=seed_numbers(seeds),
-        folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, feature),
+        folder=out or Path("runs") / slug("tune-grid", Path(surface).stem, *offered(feature, loss)),
         draws=draws,
         regret_draws=min(regret_draws, draws),
         cluster=Cluster(cpus_per_trial, cpus, address, trust_pickles),
@@ -87,8 +91,9 @@ def hyperparameters(
     steps: Annotated[int, typer.Option(min=1, help="Of a trial's training.")] = 1200,
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     prior: PriorText = "uniform:0,1",
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
     setting: Annotated[
         str, typer.Option(help="bidders: a named auction.", autocompletion=completions.settings)
     ] = "first-price",
@@ -115,7 +120,7 @@ def hyperparameters(
     from auctionsim.experiments.running.tuning import Cluster
     from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings, main
 
-    where = (Path(surface).stem, feature) if target == "menu" else (setting,)
+    where = (Path(surface).stem, *offered(feature, loss)) if target == "menu" else (setting,)
     settings = TuningSettings(
         target=target,
         folder=out or Path("runs") / slug("tune-hyperparameters", target, *where, str(seed)),
@@ -124,6 +129,7 @@ def hyperparameters(
         seed=seed,
         surface=surface,
         feature=feature,
+        loss=loss,
         prior=prior,
         user_weight=user_weight,
         setting=setting,

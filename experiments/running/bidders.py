@@ -42,12 +42,14 @@ class AuctionSource:
         mechanism: A file that `auction design` wrote.
         surface: The surface it was designed on: a packaged name or a file.
         feature: What it sells.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     setting: str | None = "first-price"
     mechanism: str | None = None
     surface: str | None = None
     feature: str = "slot_probability"
+    loss: str = "kl"
 
     def environment(self) -> dict[str, Any]:
         """Return what every environment is made with.
@@ -62,7 +64,8 @@ class AuctionSource:
         if self.surface is None:
             raise ValueError("a mechanism needs the surface that it was designed on")
         named = Path(self.surface).suffix == ".safetensors"
-        surface = (ResponseSurface.load if named else ResponseSurface.packaged)(self.surface).sell(self.feature)
+        surface = (ResponseSurface.load if named else ResponseSurface.packaged)(self.surface)
+        surface = surface.sell(self.feature, loss=self.loss)
         return {"mechanism": load_mechanism(self.mechanism, surface), "substrate": surface}
 
     def inputs(self) -> dict[str, str]:
@@ -222,7 +225,8 @@ def source_of(bidders: SavedBidders) -> AuctionSource:
     _ = record.text("learner"), record.whole("seed")  # what a table of them is called by
     place = record.record("auction" if "auction" in record else "arena").only(*AuctionSource.__dataclass_fields__)
     texts = {name: place.text_or_none(name) for name in ("setting", "mechanism", "surface")}
-    source = AuctionSource(**texts, feature=place.text("feature"))
+    loss = place.text("loss") if "loss" in place else "kl"  # what runs mean that do not say
+    source = AuctionSource(**texts, feature=place.text("feature"), loss=loss)
     then = record.plain("inputs") if "inputs" in record else {}
     for what, digest in source.inputs().items():
         if then.get(what, digest) != digest:

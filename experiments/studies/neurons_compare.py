@@ -233,8 +233,8 @@ class _KeptBrandSet:
         for context, texts in enumerate(substrate.prompts.prompts):
             for number, prompt in enumerate(texts[: settings.reply_prompts]):
                 batch = substrate.replies(prompt, torch.cat(rows), (context, number), settings.samples)
-                losses.append(batch.user_loss.double().view(len(rows), -1))
-                hits.append(batch.hits[:, 0].double().view(len(rows), -1))
+                losses.append(batch.numbers("kl").view(len(rows), -1))
+                hits.append(batch.numbers("hits")[:, 0].view(len(rows), -1))
         pair = [torch.cat(values, dim=1) for values in (losses, hits)]
         n = pair[0].shape[1]
         columns = [column for values in pair for column in (values.mean(1), values.std(1) / n**0.5)]

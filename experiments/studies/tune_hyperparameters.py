@@ -73,6 +73,7 @@ class TuningSettings:
         grace: Reports before ASHA may stop a trial; of about 40 for the menu, 20 for bidders.
         concurrent: Trials at a time at most; None: as many as there are CPUs for.
         cluster: Where trials run.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     target: str
@@ -91,6 +92,7 @@ class TuningSettings:
     grace: int = 10
     concurrent: int | None = None
     cluster: Cluster = field(default_factory=Cluster)
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if self.target not in SPACES:
@@ -128,8 +130,8 @@ def main(
     if settings.target == "menu":
         if surface is None:
             raise ValueError("a menu needs a surface to be designed on")
-        shared["surface"] = surface.sell(settings.feature)
-        inputs["surface"] = surface.digest
+        shared["surface"] = surface.sell(settings.feature, loss=settings.loss)
+        inputs["surface"] = shared["surface"].digest
         product(parse_priors(settings.prior), shared["surface"].num_bidders)
     metric, mode = METRICS[settings.target]
     study = TuneStudy(
