@@ -14,6 +14,7 @@ import torch
 import torch._dynamo  # optimizers import it
 from measurement_fakes import SETTINGS, fake_model
 from rich.console import Console
+from tiny_designs import tiny_entries
 
 from auctionsim.brands import parse_brands
 from auctionsim.files import write_text
@@ -54,10 +55,11 @@ def demo() -> Case:
     from auctionsim import envs
     from auctionsim.agents import LearningStep, ppo
     from auctionsim.experiments.running.demo_settings import DemoSettings
+    from auctionsim.experiments.running.designs import Designs
     from auctionsim.experiments.studies import demo as whole
     from auctionsim.experiments.tables import demo as demo_stages
 
-    model = fake_model()
+    model, little = fake_model(), Designs(entries=tiny_entries(steps=1, batch=16))
     _compute_little(demo_stages)
     whole.kept_neurons = partial(whole.kept_neurons, method="attribution")
 
@@ -85,13 +87,11 @@ def demo() -> Case:
             prompts_file=_prompts(folder),
             user_weights=(1.0,),
             measurement=SMALL,
-            menu_entries=2,
-            menu_steps=1,
             learning_iterations=2,
             confirm_samples=2,
             user_loss_limit=9.0,
         )
-        whole.main(settings, "auctionsim demo", _console())
+        whole.main(settings, "auctionsim demo", _console(), little)
 
     return case
 
@@ -116,24 +116,12 @@ def train() -> Case:
 
 
 def _compute_little(stages: Any) -> None:
-    """Give the demo's stages mechanisms of a few steps, scored on a few profiles."""
-    from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID, PRIOR
-    from auctionsim.mechanisms import VCG, PayAsBid, VirtualWelfareMaximizer, train_affine_maximizer, train_menu
+    """Let the demo's stages score on a few profiles."""
+    from auctionsim.scoring import ScoringSettings
 
-    def rival_mechanisms(surface: Any, weight: float, *, seed: int, entries: int, steps: int) -> dict[str, Any]:
-        return {
-            OPTIMUM: VirtualWelfareMaximizer(surface, PRIOR, weight),
-            AFFINE: train_affine_maximizer(surface, PRIOR, weight, steps=1, batch=16, seed=seed),
-            MENU: train_menu(surface, PRIOR, weight, entries=entries, steps=steps, batch=16, seed=seed),
-            "VCG": VCG(surface, weight),
-            PAY_AS_BID: PayAsBid(surface, weight),
-        }
-
-    few, compare, trade_off = {"draws": 16}, stages.compare, stages.trade_off
-    searched = {"regret_draws": 2, "regret_budget": 4}
-    stages.rival_mechanisms = rival_mechanisms
-    stages.compare = lambda *given, **named: compare(*given, **{**named, **few, **searched})
-    stages.trade_off = lambda *given, **named: trade_off(*given, **{**named, **few})
+    few, compare, trade_off = ScoringSettings(16, 2, 4), stages.compare, stages.trade_off
+    stages.compare = lambda *given, **named: compare(*given, few, **named)
+    stages.trade_off = lambda *given, **named: trade_off(*given, **named, draws=few.draws)
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,7 @@ def _with_null(
     return torch.cat([null, levers], 1), torch.cat([torch.zeros_like(prices[:, :1]), prices], 1)
 
 
-QUICK_ENTRIES, QUICK_STEPS, QUICK_BATCH = 6, 200, 512  # of the quick recipe
+QUICK_ENTRIES, QUICK_STEPS, QUICK_BATCH = 6, 300, 512  # of the quick recipe
 
 
 def menu_by_recipe(problem: Problem) -> MenuAuction:

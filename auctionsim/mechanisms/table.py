@@ -14,6 +14,7 @@ from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.codecs import Codec
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.plugins import load_installed
 from auctionsim.priors import Priors
 from auctionsim.substrates.protocol import Substrate, maximises_exactly
 
@@ -152,12 +153,14 @@ def withdraw(name: str) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all mechanisms, in the order in which they were registered."""
+    """Return the names of all mechanisms, installed plugins' too, in the order in which they were registered."""
+    load_installed()
     return tuple(_TABLE)
 
 
 def table() -> Mapping[str, Entry]:
-    """Return the whole table: a copy."""
+    """Return the whole table, installed plugins' entries too: a copy."""
+    load_installed()
     return dict(_TABLE)
 
 
@@ -168,12 +171,16 @@ def entry(name: str) -> Entry:
         ValueError: No mechanism of that name; lists those there are.
     """
     if name not in _TABLE:
+        load_installed()
+    if name not in _TABLE:
         raise ValueError(f"mechanism must be one of {', '.join(_TABLE)}, got {name!r}")
     return _TABLE[name]
 
 
 def codec_of(kind: str) -> Codec | None:
     """Return the codec of a class of mechanisms by the class's name, None where none is registered."""
+    if kind not in _CODECS:
+        load_installed()
     return _CODECS.get(kind)
 
 

@@ -24,7 +24,7 @@ from auctionsim.regret import RegretEstimate, ex_post_regret
 from auctionsim.scoring.profiles import Profiles, draw_profiles, largest_bid
 from auctionsim.scoring.records import EXACT, LOWER_BOUND, PROVED, Estimate, MechanismRow
 from auctionsim.substrates.measured import Measured
-from auctionsim.substrates.protocol import Substrate
+from auctionsim.substrates.protocol import Substrate, charged_loss_of
 
 ROUNDING = 1e-9  # of the largest bid: what float64 leaves of 0
 REACHED = 1e-6  # of the largest bid: how near a supremum is approached
@@ -130,7 +130,7 @@ def score(label: str, mechanism: Mechanism, case: Case, *, recipe: str = "") -> 
     regret = ex_post_regret(
         mechanism, view, few.valuations, context=few.context, budget=case.settings.regret_budget, high=case.high
     )
-    loss, unit = charged_loss(view)
+    loss, unit = charged_loss_of(view)
     return MechanismRow(
         mechanism=label,
         replicate=replicate_of(view),
@@ -202,8 +202,3 @@ def _under_best_responses(mechanism: Mechanism, regret: RegretEstimate, few: Pro
 def replicate_of(view: Substrate) -> str:
     """Return which replicate of a measurement pays, "" where the view is no measurement's."""
     return view.scored_replicate if isinstance(view, Measured) else ""
-
-
-def charged_loss(view: Substrate) -> tuple[str, str]:
-    """Return the name and the unit of the loss that a view charges for."""
-    return ("kl", "nats a token") if isinstance(view, Measured) else ("loss", "loss")

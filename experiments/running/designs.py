@@ -127,7 +127,7 @@ class Designs:
         key = {
             "mechanism": chosen.name,
             "surface": view.digest,
-            "view": [view.features, view.scored_replicate],
+            "view": [view.features, view.scored_replicate, view.offer.charges],
             "priors": [[prior_record(prior) for prior in row] for row in priors.marginals],
             "user_weight": problem.user_weight,
             "seed": problem.seed,

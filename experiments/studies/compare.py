@@ -30,7 +30,6 @@ from auctionsim.scoring import MechanismRow, ScoringSettings, compare, tidy
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 
-FILES = ("trade_off.png", "training.png", "menu.png", "menu.html")
 REFERENCE = "VCG at user weight 0"
 
 
@@ -121,7 +120,7 @@ def main(
         run.begin(command)
         comparison = sweep(settings, sold, priors, live, stages, run, designs)
         with stages.stage("writing", 1):
-            draw(comparison, settings.folder)
+            files = draw(comparison, settings.folder)
     paper = table_console(console)
     for user_weight in settings.user_weights:
         rows = [row for row in comparison.rows if row.user_weight == user_weight]
@@ -132,7 +131,8 @@ def main(
             paper.print(menu_table(comparison.menus[user_weight], f"menu at user weight {user_weight:g}"))
     about = (settings.surface, settings.feature, settings.prior)
     section = comparison_section(comparison.rows, comparison.menus, REFERENCE, *about)
-    run.finish(tables_of(comparison), section, command=command, console=console, files=FILES)
+    section = section._replace(figures={name: words for name, words in section.figures.items() if name in files})
+    run.finish(tables_of(comparison), section, command=command, console=console, files=files)
     return comparison
 
 
@@ -213,13 +213,18 @@ def _live(settings: CompareSettings, surface: ResponseSurface, place: Path, stag
     return live_model(surface, settings.surface, load, place, stages, seed=seed, prompts_file=file)
 
 
-def draw(comparison: Comparison, folder: Path) -> None:
-    """Write the figures, and the menus with replies as a page."""
-    trade_off, training, menu, page = (folder / name for name in FILES)
-    draw_trade_off(comparison.rows, REFERENCE, trade_off)
-    draw_training(comparison.training, comparison.rows, training)
-    draw_menus(comparison.menus, comparison.brands, menu)
-    write_text(page, _page(comparison))
+def draw(comparison: Comparison, folder: Path) -> tuple[str, ...]:
+    """Write the figures, and the menus with replies as a page; return the names of what there was to be drawn."""
+    draw_trade_off(comparison.rows, REFERENCE, folder / "trade_off.png")
+    written = ["trade_off.png"]
+    if comparison.training:
+        draw_training(comparison.training, comparison.rows, folder / "training.png")
+        written.append("training.png")
+    if comparison.menus:
+        draw_menus(comparison.menus, comparison.brands, folder / "menu.png")
+        write_text(folder / "menu.html", _page(comparison))
+        written += ["menu.png", "menu.html"]
+    return tuple(written)
 
 
 def tables_of(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
@@ -232,7 +237,8 @@ def tables_of(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
         for (name, weight), points in comparison.training.items()
         for point in points
     ]
-    return {"comparison": tidy(comparison.rows), "menu": options, "training": history}
+    tables = {"comparison": tidy(comparison.rows), "menu": options, "training": history}
+    return {name: rows for name, rows in tables.items() if rows}
 
 
 def _page(comparison: Comparison) -> str:

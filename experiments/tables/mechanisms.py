@@ -88,8 +88,8 @@ def comparison_tables(rows: Sequence[MechanismRow], title: str) -> tuple[Table, 
     """Return one user weight's mechanisms, each on both replicates: what they bring, and what they keep of promises."""
     first = ("mechanism", "on")
     brings, keeps = Table(*first, title=title), Table(*first, title=f"{title}: truth and participation")
-    losses = dict.fromkeys(f"user loss ({row.loss}, {row.loss_unit})" for row in rows)
-    for name in ("revenue", "bidder utility", " / ".join(losses), "welfare", "objective", "% of optimum"):
+    brings.caption = "; ".join(dict.fromkeys(f"user loss: {row.loss}, {row.loss_unit}" for row in rows))
+    for name in ("revenue", "bidder utility", "user loss", "welfare", "objective", "% of optimum"):
         brings.add_column(name, justify="right")
     for name in ("regret", "is", "IR violation", "participation gain", "objective, IR kept", "under best responses"):
         keeps.add_column(name, justify="right")

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from measured_fakes import fake_surface
 
 from auctionsim.cli import completions
 from auctionsim.data import packaged_names
 from auctionsim.envs.settings import LIVE_SETTINGS, SETTINGS
 from auctionsim.experiments.running.bidders import LEARNERS
-from auctionsim.experiments.tables.mechanisms import KINDS
+from auctionsim.mechanisms.table import table
 from auctionsim.substrates.language_model import FEATURES
 
 COMMAND = Path(sys.executable).with_name("auctionsim")
@@ -52,7 +53,8 @@ def test_an_unfinished_line_is_no_mistake() -> None:
 
 def test_what_is_completed_is_what_there_is() -> None:
     """The names are written out beside the command, which must not load torch; here they are held against the code."""
-    assert set(completions.mechanisms("")) == set(KINDS)
+    view = fake_surface(2).sell("hits")
+    assert set(completions.mechanisms("")) == {name for name, one in table().items() if one.refusal(view) is None}
     assert set(completions.learners("")) == set(LEARNERS)
     assert tuple(completions.features("")) == FEATURES
     assert set(completions.settings("")) == {*SETTINGS, *LIVE_SETTINGS}

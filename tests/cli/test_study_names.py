@@ -31,7 +31,7 @@ def commands() -> dict[str, str]:
 def file_of(words: str) -> str:
     """Return the name of a command's study: all its words where a file is named so, else its last."""
     names = {path.stem for path in FILES}
-    whole, last = (text.replace(" ", "_").replace("-", "_") for text in (words, words.split(" ")[-1]))
+    whole, last = (text.replace(" ", "_").replace("-", "_") for text in (words, words.rsplit(" ", maxsplit=1)[-1]))
     return whole if whole in names else last
 
 

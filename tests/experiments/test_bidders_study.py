@@ -10,12 +10,12 @@ import pytest
 import torch
 from measured_fakes import fake_surface
 from rich.console import Console
+from tiny_designs import TINY
 
 from auctionsim import cli
 from auctionsim.agents import Shading, Truthful
 from auctionsim.experiments.running.run import Row, kept_section
 from auctionsim.experiments.studies.bidders_study import (
-    KL_TILT,
     LEARNERS,
     BiddersStudySettings,
     item_auctions,
@@ -44,24 +44,22 @@ def small(folder: Path, **changes: object) -> BiddersStudySettings:
         bids=5,
         draws=64,
         deviation_draws=16,
-        entries=2,
-        menu_steps=4,
     )
     return replace(few, **changes)  # type: ignore[arg-type]
 
 
 def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None:
     surface = fake_surface(2)
-    found = main(small(tmp_path / "a"), surface, "pytest", CONSOLE)
-    again = main(small(tmp_path / "a"), surface, "pytest", CONSOLE)
+    found = main(small(tmp_path / "a"), surface, "pytest", CONSOLE, TINY)
+    again = main(small(tmp_path / "a"), surface, "pytest", CONSOLE, TINY)
     assert found[:2] == again[:2]
-    fresh = main(small(tmp_path / "b", seeds=(0,)), surface, "pytest", CONSOLE)
+    fresh = main(small(tmp_path / "b", seeds=(0,)), surface, "pytest", CONSOLE, TINY)
     part = [row for row in found.plays if row["seed"] == 0]
     assert sorted(map(repr, fresh.plays)) == sorted(map(repr, part))  # nothing hangs on what else is run
     on_surface, items = 6, 3
     assert len(found.plays) == 2 * (2 * on_surface + items) * 3 * len(QUANTITIES)
     assert len(found.bidders) == 2 * (on_surface + items)
-    assert {KL_TILT, MENU, PAY_AS_BID} <= {row["mechanism"] for row in found.bidders}
+    assert {"KL tilt", MENU, PAY_AS_BID} <= {row["mechanism"] for row in found.bidders}
     for name in ("plays", "bidders"):
         assert not pd.read_parquet(tmp_path / "a" / f"{name}.parquet").isna().any().any()
     section = kept_section(tmp_path / "a")
@@ -82,7 +80,7 @@ def test_both_learners_shade_under_first_price(learner: str, tmp_path: Path) -> 
 
 def rows_of(name: str, factor: float) -> list[Row]:
     auction = next(one for one in item_auctions(2) if one.name == name)
-    key = {"user_weight": 0.0, "mechanism": name, "learner": "made up", "seed": 0, "replicate": "A"}
+    key = {"user_weight": 0.0, "mechanism": name, "recipe": "", "learner": "made up", "seed": 0, "replicate": "A"}
     return list(play_rows(auction, auction.substrate, [Shading(factor)] * 2, 4096, key))
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from measured_fakes import CONTEXTS, FEATURES, LEVERS, fake_subsets, fake_surface
 from rich.console import Console
+from tiny_designs import TINY
 
 from auctionsim.experiments.running.run import Row, kept_section
 from auctionsim.experiments.running.subsets import surface_of
@@ -26,18 +27,12 @@ BRAND_SETS = 3 + 1  # the pairs of three brands, and a grid
 def small(folder: Path) -> CrosstalkRegretSettings:
     return CrosstalkRegretSettings(
         folder,
-        user_weights=(0.0, 50.0),
+        user_weights=(0.0, 1e5),
         seeds=(0,),
         sizes=(2,),
         draws=64,
         regret_draws=8,
         regret_budget=16,
-        entries=2,
-        menu_steps=4,
-        grid_entries=2,
-        grid_menu_steps=4,
-        menu_batch=32,
-        affine_steps=2,
         resamples=50,
     )
 
@@ -45,7 +40,7 @@ def small(folder: Path) -> CrosstalkRegretSettings:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Row, ...]]:
     folder = tmp_path_factory.mktemp("run")
-    found = main(small(folder), {"shoes": fake_subsets()}, {"grid": fake_surface(2)}, "pytest", CONSOLE)
+    found = main(small(folder), {"shoes": fake_subsets()}, {"grid": fake_surface(2)}, "pytest", CONSOLE, TINY)
     return folder, found.rows
 
 
@@ -58,7 +53,7 @@ def test_every_brand_set_has_every_mechanism(run: tuple[Path, tuple[Row, ...]]) 
     assert not table[measured].isna().any().any()
     sold = table[table.is_sold]
     assert not sold["objective_share"].isna().any()
-    assert set(sold["user_weight"]) == {0.0}  # at 50 a nat nothing is worth its harm
+    assert set(sold["user_weight"]) == {0.0}  # at 100,000 a nat nothing is worth its harm
     assert table[~table.is_sold]["objective_share"].isna().all()
     honest = table[table.mechanism != MENU]
     assert (honest["regret"] == 0).all()
@@ -75,10 +70,12 @@ def test_kept_brand_sets_are_not_computed_again_and_a_fresh_run_agrees(
 ) -> None:
     folder, rows = run
     kept = {path: path.stat().st_mtime_ns for path in (folder / "parts").rglob("*.json")}
-    again = main(small(folder), {"shoes": fake_subsets()}, {}, "pytest", CONSOLE)  # one source fewer: the others stay
+    again = main(
+        small(folder), {"shoes": fake_subsets()}, {}, "pytest", CONSOLE, TINY
+    )  # one source fewer: the others stay
     assert again.rows == rows[: 3 * 2 * 4]
     assert {path: path.stat().st_mtime_ns for path in (folder / "parts").rglob("*.json")} == kept
-    fresh = main(small(tmp_path), {}, {"grid": fake_surface(2)}, "pytest", CONSOLE)
+    fresh = main(small(tmp_path), {}, {"grid": fake_surface(2)}, "pytest", CONSOLE, TINY)
     assert fresh.rows == rows[-2 * 4 :]
 
 
@@ -153,7 +150,8 @@ def test_the_verdict_follows_its_rule() -> None:
 
 def test_seeds_are_pooled_with_the_larger_error() -> None:
     row = {"revenue": 1.0, "revenue_standard_error": 0.3, "regret": 0.1, "regret_standard_error": 0.01}
-    row |= {"regret_is": "exact", "regret_max": 0.2, "n": 8, "regret_n": 4}
+    row |= {"regret_is": "exact", "regret_max": 0.2, "revenue_draws": 8, "regret_draws": 4}
+    row |= {"recipe": "", "loss": "kl", "loss_unit": "nats a token"}
     other = row | {"revenue": 1.2, "regret": 0.3, "regret_is": "lower bound"}
     found = pooled([row, other], ("revenue", "regret"))
     assert found["revenue"] == pytest.approx(1.1)
@@ -166,6 +164,6 @@ def test_seeds_are_pooled_with_the_larger_error() -> None:
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="brand sets are needed"):
-        main(small(tmp_path), {}, {}, "pytest", CONSOLE)
+        main(small(tmp_path), {}, {}, "pytest", CONSOLE, TINY)
     with pytest.raises(ValueError, match="user weights must be"):
         replace(small(tmp_path), user_weights=(-1.0,))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from measured_fakes import CONTEXTS, fake_surface
 from rich.console import Console
+from tiny_designs import TINY
 
 from auctionsim.experiments.running.run import Row, kept_section
 from auctionsim.experiments.running.sub_surfaces import cells_of, in_contexts, with_replicates
@@ -35,10 +36,6 @@ def small(folder: Path) -> GeneralisationSettings:
         draws=64,
         regret_draws=8,
         regret_budget=16,
-        entries=2,
-        menu_steps=2,
-        menu_batch=32,
-        affine_steps=2,
     )
 
 
@@ -102,7 +99,7 @@ def test_a_surface_of_fewer_contexts_says_the_same_in_them() -> None:
 
 def test_rows_are_whole_kept_and_the_same_anew(tmp_path: Path) -> None:
     surface, settings = fake_surface(2), small(tmp_path)
-    found = main(settings, {"fake": surface}, "pytest", CONSOLE)
+    found = main(settings, {"fake": surface}, "pytest", CONSOLE, TINY)
     table = pd.read_parquet(tmp_path / "deployed.parquet")
     assert len(table) == len(found.deployed) == (1 + 3 + 3) * 4
     assert set(table["mechanism"]) == {OPTIMUM, AFFINE, MENU, "VCG"}
@@ -110,9 +107,9 @@ def test_rows_are_whole_kept_and_the_same_anew(tmp_path: Path) -> None:
     assert not table[["objective", "regret", "regret_low", "ir_violation", "objective_share", "n"]].isna().any().any()
     assert len(pd.read_parquet(tmp_path / "agreement.parquet")) == 3 * 3
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("*.json")}
-    assert main(settings, {"fake": surface}, "pytest", CONSOLE).deployed == found.deployed
+    assert main(settings, {"fake": surface}, "pytest", CONSOLE, TINY).deployed == found.deployed
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("*.json")} == kept
-    assert tuple(deployed_rows(settings, "fake", surface)) == found.deployed
+    assert tuple(deployed_rows(settings, "fake", surface, TINY)) == found.deployed
     assert "never saw" in kept_section(tmp_path).text
     assert (tmp_path / FIGURE).read_bytes().startswith(b"\x89PNG")
 
@@ -123,8 +120,8 @@ def test_an_unseen_context_is_not_designed_on(tmp_path: Path) -> None:
     features = Measurement(*(part.clone() for part in replicates["A"].features))
     features.mean[2] = 0.02  # A says of the loose context that nothing works there; B stays as it is
     replicates["A"] = replicates["A"]._replace(features=features)
-    before = deployed_rows(settings, "fake", surface)
-    after = deployed_rows(settings, "fake", with_replicates(surface, replicates))
+    before = deployed_rows(settings, "fake", surface, TINY)
+    after = deployed_rows(settings, "fake", with_replicates(surface, replicates), TINY)
     pairs = [(x, y) for x, y in zip(before, after, strict=True) if x["context"] == "loose"]
     assert all(x == y for x, y in pairs if x["designed"] == UNSEEN)
     assert any(x != y for x, y in pairs if x["designed"] == KNOWN)
@@ -138,11 +135,9 @@ def test_verdicts_follow_their_rules() -> None:
     assert "no standard error" in explained([row | {"ratio": None}])
 
     def deployed(known: float, unseen: float) -> list[Row]:
-        made: Row = {"mechanism": MENU, "context": "direct", "objective_share_standard_error": 0.01}
-        return [
-            made | {"designed": KNOWN, "objective_share": known},
-            made | {"designed": UNSEEN, "objective_share": unseen},
-        ]
+        made: Row = {"mechanism": MENU, "context": "direct", "objective_share_standard_error": 0.01, "recipe": ""}
+        shares = {KNOWN: known, UNSEEN: unseen}
+        return [made | {"designed": how, "objective_share": share} for how, share in shares.items()]
 
     (told,) = [text for text in lost_by_context(deployed(0.9, 0.5)) if text.startswith(MENU)]
     assert "worse by more than its interval in 1 of 1 contexts, better in 0" in told
@@ -164,6 +159,6 @@ def test_shares_above_the_optimum_are_counted_with_what_they_break() -> None:
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="one surface at least"):
-        main(small(tmp_path), {}, "pytest", CONSOLE)
+        main(small(tmp_path), {}, "pytest", CONSOLE, TINY)
     with pytest.raises(ValueError, match="two or more"):
-        main(small(tmp_path), {"fake": in_contexts(fake_surface(2), [0])}, "pytest", CONSOLE)
+        main(small(tmp_path), {"fake": in_contexts(fake_surface(2), [0])}, "pytest", CONSOLE, TINY)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from measured_fakes import fake_subsets
 from rich.console import Console
+from tiny_designs import TINY
 
 from auctionsim import cli
 from auctionsim.experiments.running.run import Row, kept_section
@@ -29,17 +30,14 @@ def small(folder: Path) -> MoreBiddersSettings:
         draws=32,
         regret_draws=2,
         regret_budget=8,
-        entries=2,
-        menu_steps=4,
-        affine_steps=2,
     )
 
 
 def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None:
     measured = fake_subsets()
-    found = main(small(tmp_path / "a"), measured, "pytest", CONSOLE)
-    again = main(small(tmp_path / "a"), measured, "pytest", CONSOLE)
-    fresh = main(small(tmp_path / "b"), measured, "pytest", CONSOLE)
+    found = main(small(tmp_path / "a"), measured, "pytest", CONSOLE, TINY)
+    again = main(small(tmp_path / "a"), measured, "pytest", CONSOLE, TINY)
+    fresh = main(small(tmp_path / "b"), measured, "pytest", CONSOLE, TINY)
     assert found.rows == again.rows
     assert found.means == again.means == fresh.means
     assert len(found.rows) == (2 + 1) * len(MECHANISMS) * 2  # two brand sets of two, one of three
@@ -62,7 +60,7 @@ def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None
 
 
 def test_means_are_over_brand_sets() -> None:
-    key = {"user_weight": 0.0, "mechanism": "VCG", "replicate": "A"}
+    key = {"user_weight": 0.0, "mechanism": "VCG", "replicate": "A", "recipe": ""}
     blank: Row = dict.fromkeys(NUMBERS)
     rows = [
         {"n": 2, "brand_set": str(k), **key, **blank, "revenue": value, "revenue_standard_error": 0.5}
@@ -76,6 +74,7 @@ def test_means_are_over_brand_sets() -> None:
 
 def test_a_brand_set_with_nothing_to_sell_does_not_blow_up_the_share() -> None:
     same: Row = {**dict.fromkeys(NUMBERS), "n": 2, "user_weight": 0.0, "mechanism": "x", "replicate": "A"}
+    same |= {"recipe": ""}
     rows = [
         {**same, "brand_set": "good", "objective": 1.0, "objective_share": 0.5},
         {**same, "brand_set": "idle", "objective": 0.5, "objective_share": 0.5e17},
@@ -122,7 +121,7 @@ def test_the_verdict_follows_its_rule(truthful: float, answered: float | None, s
 
 def test_more_bidders_than_brands_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="3 brands"):
-        main(replace(small(tmp_path), sizes=(2, 4)), fake_subsets(), "pytest", CONSOLE)
+        main(replace(small(tmp_path), sizes=(2, 4)), fake_subsets(), "pytest", CONSOLE, TINY)
     with pytest.raises(ValueError, match="ascending"):
         replace(small(tmp_path), sizes=(3, 2))
 

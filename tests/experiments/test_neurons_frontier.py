@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from measured_fakes import fake_surface
 from rich.console import Console
+from tiny_designs import TINY
 
 from auctionsim import cli
-from auctionsim.comparison import draw_profiles
 from auctionsim.experiments.running.run import kept_section
 from auctionsim.experiments.studies.neurons_frontier import (
     LEVELS,
@@ -27,20 +27,21 @@ from auctionsim.experiments.studies.neurons_frontier import (
 from auctionsim.experiments.tables.mechanisms import AFFINE, OPTIMUM, PRIOR
 from auctionsim.experiments.tables.neurons_frontier import KINDS, standing, trade_off_verdict
 from auctionsim.mechanisms import VirtualWelfareMaximizer
+from auctionsim.scoring import draw_profiles
 
 CONSOLE = Console(file=io.StringIO())
 WEIGHTS = (0.0, 0.5, 2.0)
 
 
 def small(folder: Path) -> NeuronsFrontierSettings:
-    return NeuronsFrontierSettings("one", "other", folder, user_weights=WEIGHTS, draws=64, resamples=20, steps=3)
+    return NeuronsFrontierSettings("one", "other", folder, user_weights=WEIGHTS, draws=64, resamples=20)
 
 
 def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None:
     pair = fake_surface(2), fake_surface(2, seed=1)
-    found = main(small(tmp_path / "a"), *pair, "pytest", CONSOLE)
-    again = main(small(tmp_path / "a"), *pair, "pytest", CONSOLE)
-    fresh = main(small(tmp_path / "b"), *pair, "pytest", CONSOLE)
+    found = main(small(tmp_path / "a"), *pair, "pytest", CONSOLE, TINY)
+    again = main(small(tmp_path / "a"), *pair, "pytest", CONSOLE, TINY)
+    fresh = main(small(tmp_path / "b"), *pair, "pytest", CONSOLE, TINY)
     assert found[:4] == again[:4] == fresh[:4]
     assert (len(found.points), len(found.steps), len(found.equal)) == (
         2 * 2 * 3 * 2,
@@ -58,7 +59,7 @@ def test_rows_are_whole_and_a_second_call_gives_the_same(tmp_path: Path) -> None
 def test_points_are_what_the_mechanism_charges_and_costs(tmp_path: Path) -> None:
     surface = fake_surface(2).sell("slot_probability")
     settings = small(tmp_path)
-    found = played(settings, surface, OPTIMUM)
+    found = played(settings, surface, TINY, "optimum")
     profiles = draw_profiles(surface, PRIOR, 64, 0)
     outcome = VirtualWelfareMaximizer(surface, PRIOR, 0.5)(*profiles)
     loss = surface.replicate("B").user_loss(outcome.allocation, profiles.context)
@@ -70,7 +71,7 @@ def test_points_are_what_the_mechanism_charges_and_costs(tmp_path: Path) -> None
 
 def test_a_surface_against_itself_differs_nowhere_but_for_measurement_noise(tmp_path: Path) -> None:
     surface = fake_surface(2).sell("slot_probability")
-    found = played(small(tmp_path), surface, OPTIMUM)
+    found = played(small(tmp_path), surface, TINY, "optimum")
     quiet = found._replace(errors=np.zeros_like(found.errors))
     one, other = (bootstrapped(quiet, 20, 0) for _ in range(2))
     rows = list(equal_rows(one, other, {"replicate": "A"}))
@@ -119,7 +120,7 @@ def test_the_verdict_follows_its_rule() -> None:
 
 def test_other_brands_and_unordered_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="same brands"):
-        main(small(tmp_path), fake_surface(2), fake_surface(3), "pytest", CONSOLE)
+        main(small(tmp_path), fake_surface(2), fake_surface(3), "pytest", CONSOLE, TINY)
     with pytest.raises(ValueError, match="ascending"):
         replace(small(tmp_path), user_weights=(1.0, 0.5))
 

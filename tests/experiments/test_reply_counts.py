@@ -10,6 +10,7 @@ import pytest
 import torch
 from measured_fakes import fake_surface
 from rich.console import Console
+from tiny_designs import TINY
 
 from auctionsim.experiments.running.run import Row, kept_section
 from auctionsim.experiments.running.sub_surfaces import cells_of
@@ -46,10 +47,6 @@ def small(folder: Path) -> ReplyCountSettings:
         profiles=64,
         regret_draws=8,
         regret_budget=16,
-        entries=2,
-        menu_steps=2,
-        menu_batch=32,
-        affine_steps=2,
     )
 
 
@@ -122,7 +119,7 @@ def test_what_cannot_be_thinned_is_refused(tmp_path: Path) -> None:
 
 def test_rows_are_whole_kept_and_the_same_anew(tmp_path: Path) -> None:
     whole, settings = counted(), small(tmp_path)
-    found = main(settings, whole, "pytest", CONSOLE)
+    found = main(settings, whole, "pytest", CONSOLE, TINY)
     table = pd.read_parquet(tmp_path / "reply_counts.parquet")
     assert len(table) == len(found.rows) == 2 * 2 * 4
     assert set(table["mechanism"]) == {OPTIMUM, AFFINE, MENU, "VCG"}
@@ -133,9 +130,9 @@ def test_rows_are_whole_kept_and_the_same_anew(tmp_path: Path) -> None:
     }
     assert set(table[table["count"] == table["measured"]]["runs"]) == {1}
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("*.json")}
-    assert main(settings, whole, "pytest", CONSOLE).rows == found.rows
+    assert main(settings, whole, "pytest", CONSOLE, TINY).rows == found.rows
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("*.json")} == kept
-    fresh = count_rows(settings, whole, "mention_probability", 1)
+    fresh = count_rows(settings, whole, "mention_probability", 1, TINY)
     assert fresh == [row for row in found.rows if (row["feature"], row["count"]) == ("mention_probability", 1)]
     assert "hypergeometric" in kept_section(tmp_path).text
     assert (tmp_path / FIGURE).read_bytes().startswith(b"\x89PNG")

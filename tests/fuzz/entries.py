@@ -10,6 +10,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from auctionsim import agents, envs, metrics, regret
 from auctionsim import mechanisms as m
 from auctionsim.brands import Brand, parse_brands
 from auctionsim.cli.options import numbers, whole_numbers
-from auctionsim.comparison import compare
 from auctionsim.experiments.studies.say import parse_boosts
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons import BrandNeurons
@@ -42,6 +42,7 @@ from auctionsim.priors import (
 )
 from auctionsim.prompts import PromptSet, build_prompts
 from auctionsim.record_keywords import record_fields
+from auctionsim.scoring import ScoringSettings, compare
 from auctionsim.substrates import (
     Bundles,
     Items,
@@ -429,7 +430,7 @@ def of_scores() -> dict[str, Target]:
             budget=Count(16),
         ),
         "compare": target(
-            lambda *g, **k: compare({"pay as bid": m.PayAsBid(SURFACE)}, *g, **k),
+            with_record(partial(compare, {"pay as bid": m.PayAsBid(SURFACE)}), "settings", ScoringSettings),
             One(SURFACE),
             PRIOR,
             0.5,

@@ -94,7 +94,7 @@ def test_the_two_optima_differ_where_supports_start_above_0() -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(("name", "steps"), [("affine", 60), ("menu", 200), ("menu-network", 100)])
+@pytest.mark.parametrize(("name", "steps"), [("affine", 60), ("menu", 300), ("menu-network", 100)])
 def test_a_quick_recipe_is_shorter(name: str, steps: int) -> None:
     quick, full = (
         entry(name).designed(Problem(QuadraticSubstrate(2), Uniform(0, 1), 1.0, 0, quick=how)) for how in (True, False)

@@ -89,7 +89,7 @@ def test_numbers_stand_with_their_errors(full: Reader) -> None:
         "97.0 %",  # of the optimum
         "0.01234 ± 0.00056",  # regret
         "lower bound: grid, then gradient",
-        "exact: proof",
+        "proved 0: proof",
         "0.00310 ± 0.00020",  # IR violation
         "−0.0123 ± 0.0010",  # participation gain
         "0.188",  # objective, payments cut
