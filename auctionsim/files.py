@@ -88,13 +88,13 @@ def sweep(folder: str | os.PathLike[str], *, below: bool = True) -> list[Path]:
     """
     removed = []
     for path in list((Path(folder).rglob if below else Path(folder).glob)(".*.partial")):
-        found = _DRAFT.fullmatch(path.name)
-        if found is None or path.is_symlink():
+        draft = _DRAFT.fullmatch(path.name)
+        if draft is None or path.is_symlink():
             continue
         with suppress(FileNotFoundError):  # its writer finished, or somebody else sweeps
-            written = path.stat().st_mtime
-            here = found["host"] == host_digest()
-            alive = lives(int(found["process"]), written) if here else time.time() - written < _ABANDONED
+            write_time = path.stat().st_mtime
+            here = draft["host"] == host_digest()
+            alive = lives(int(draft["process"]), write_time) if here else time.time() - write_time < _ABANDONED
             if not alive:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed.append(path)
@@ -108,12 +108,12 @@ def host_digest() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
-def lives(process: int, written: float) -> bool:
+def lives(process: int, write_time: float) -> bool:
     """Tell whether the process that wrote something lives; one that began later has only inherited its number."""
     import psutil
 
     try:
-        return bool(psutil.Process(process).create_time() <= written + 1)
+        return bool(psutil.Process(process).create_time() <= write_time + 1)
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:  # it is there, and somebody else's
@@ -141,13 +141,13 @@ def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
     if "\0" in name:
         raise ValueError(f"a file's name has no character 0, got {name!r}")
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    there = os.fstat(descriptor)
-    if not stat.S_ISREG(there.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise ValueError(f"{name}: is no regular file")
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if there.st_size > most:
-            raise ValueError(f"{name}: has {there.st_size} bytes; at most {most} are read")
+        if status.st_size > most:
+            raise ValueError(f"{name}: has {status.st_size} bytes; at most {most} are read")
         content = bytearray()
         while len(content) <= most and (part := file.read(most + 1 - len(content))):
             content += part

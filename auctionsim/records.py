@@ -39,12 +39,12 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
             Infinity, 1e400, hundreds of digits), or half of a surrogate pair.
     """
     try:
-        written = text.decode() if isinstance(text, bytes) else text
+        source = text.decode() if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
         raise ValueError(f"is not JSON: not UTF-8 at byte {error.start}") from None
     try:
-        found = json.loads(
-            written,
+        content = json.loads(
+            source,
             object_pairs_hook=_object,
             parse_constant=_no_number if finite else float,
             parse_float=_float,
@@ -54,11 +54,11 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
         raise ValueError(f"is not JSON: {error}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
-    if written.count("[") + written.count("{") > MOST_DEPTH:
-        _refuse_depth(found)
-    if _ESCAPED_SURROGATE.search(written):
-        _refuse_half_surrogates(found)
-    return found
+    if source.count("[") + source.count("{") > MOST_DEPTH:
+        _refuse_depth(content)
+    if _ESCAPED_SURROGATE.search(source):
+        _refuse_half_surrogates(content)
+    return content
 
 
 def json_in(path: str | os.PathLike[str], *, finite: bool = True) -> Any:
@@ -183,8 +183,8 @@ class Record:
     def _named(self, name: str) -> str:
         return f"{self.what} {name}" if self.what.endswith(":") else f"{self.what}, {name}"
 
-    def _each(self, name: str, read: Callable[[Any, str], _T]) -> tuple[_T, ...]:
-        return tuple(read(item, f"{self._named(name)}[{k}]") for k, item in enumerate(self.items(name)))
+    def _each(self, name: str, reader: Callable[[Any, str], _T]) -> tuple[_T, ...]:
+        return tuple(reader(item, f"{self._named(name)}[{k}]") for k, item in enumerate(self.items(name)))
 
 
 def shown(value: object) -> str:
@@ -197,8 +197,8 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _refuse(what: str, wanted: str, value: object) -> NoReturn:
-    raise ValueError(f"{what} must be {wanted}, got {shown(value)}")
+def _refuse(what: str, rule: str, value: object) -> NoReturn:
+    raise ValueError(f"{what} must be {rule}, got {shown(value)}")
 
 
 def _text(value: Any, what: str) -> str:
@@ -221,12 +221,12 @@ def _number(value: Any, what: str, low: float, high: float) -> float:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object, refusing doubled keys: all but the last would be lost."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys: set[str] = set()
+        twice = next(key for key, _ in pairs if key in keys or keys.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {shown(twice)} is there twice")
-    return found
+    return record
 
 
 def _no_number(name: str) -> NoReturn:

@@ -66,8 +66,8 @@ def checked_array(
     fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
     kind = "int64" if whole else "floating point"
     if not fits or not (array.dtype == torch.int64 if whole else array.dtype in FLOATS):
-        wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{name} must be {kind} of shape ({wanted}), got {array.dtype} {tuple(array.shape)}")
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must be {kind} of shape ({sizes}), got {array.dtype} {tuple(array.shape)}")
     if not whole and bool(array.isnan().any()):
         raise ValueError(f"{name} holds a number that is none (NaN)")
     return array
@@ -82,12 +82,12 @@ def fill_network(network: torch.nn.Module, prefix: str, stored: Stored) -> None:
     Raises:
         ValueError: One is missing, of another shape or kind, or not finite; or there is one that it has not.
     """
-    wanted = network.state_dict()
-    weights = {name: stored.array(prefix + name, tuple(value.shape)) for name, value in wanted.items()}
+    parameters = network.state_dict()
+    weights = {name: stored.array(prefix + name, tuple(value.shape)) for name, value in parameters.items()}
     for name, array in weights.items():
         if not bool(array.isfinite().all()):
             raise ValueError(f"{prefix}{name} must be finite")
-    other = sorted({name for name in stored.arrays if name.startswith(prefix)} - {prefix + name for name in wanted})
+    other = sorted({name for name in stored.arrays if name.startswith(prefix)} - {prefix + name for name in parameters})
     if other:
         raise ValueError(f"has a tensor {shown(other[0])} that the network has not")
     network.load_state_dict(weights)
@@ -203,11 +203,11 @@ def _header(data: bytes) -> _Header:
         raise ValueError(f"has a header of {length} bytes; at most {MOST_HEADER_BYTES} are read")
     try:
         whole = Record(parse_json(data[8 : 8 + length]), "its header")
-        written = whole.record("__metadata__").text("auctionsim")
+        text = whole.record("__metadata__").text("auctionsim")
     except ValueError as error:
         raise ValueError(f"was not written by auctionsim, or its header is damaged: {error}") from error
     try:
-        told = Record(parse_json(written), "its header")
-        return _Header(told.text("sha256"), told.text("format"), told.whole("version"), told.plain("record"))
+        header = Record(parse_json(text), "its header")
+        return _Header(header.text("sha256"), header.text("format"), header.whole("version"), header.plain("record"))
     except ValueError as error:
         raise ValueError(f"is damaged: {error}") from error

@@ -80,16 +80,16 @@ def _rows(content: bytes, first: int | None) -> Rows:
         io.BytesIO(content), read_dictionary=texts, pre_buffer=False, arrow_extensions_enabled=False
     )
     total = file.metadata.num_rows
-    wanted = total if first is None else min(first, total)
+    count = total if first is None else min(first, total)
     kinds = [field.type for field in file.schema_arrow]
     numeric = tuple(pa.types.is_integer(k) or pa.types.is_floating(k) or pa.types.is_boolean(k) for k in kinds)
     rows: list[tuple[Any, ...]] = []
-    for batch in file.iter_batches(batch_size=max(min(wanted, 1 << 12), 1)):
-        columns = [_values(column.slice(0, wanted - len(rows))) for column in batch.columns]
+    for batch in file.iter_batches(batch_size=max(min(count, 1 << 12), 1)):
+        columns = [_values(column.slice(0, count - len(rows))) for column in batch.columns]
         rows += zip(*columns, strict=True)
-        if len(rows) >= wanted:
+        if len(rows) >= count:
             break
-    if len(rows) < wanted:
+    if len(rows) < count:
         raise ValueError(f"has {len(rows)} rows, and says that it has {total}")
     return Rows(tuple(file.schema_arrow.names), numeric, rows, total)
 
@@ -208,10 +208,10 @@ def numbers_of(row: Mapping[str, str], where: str, *names: str) -> list[float]:
     Raises:
         ValueError: A cell is missing or holds no number; names `where` and the cell.
     """
-    found = []
+    numbers = []
     for name in names:
         try:
-            found.append(float(row[name]))
+            numbers.append(float(row[name]))
         except (KeyError, ValueError):
             raise ValueError(f"{where}: {name} must be a number, got {shown(row.get(name))}") from None
-    return found
+    return numbers

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auctionsim import cli, plugins
+from auctionsim import cli, mechanisms, plugins
 from auctionsim.cli.failures import MISTAKE, failure
 from auctionsim.cli.options import arranged, command_line
 from auctionsim.errors import PluginError
@@ -116,6 +116,8 @@ def test_a_broken_package_is_named_and_breaks_no_other(
     installed(tmp_path, "cpkg", "", "cpkg")
     monkeypatch.syspath_prepend(tmp_path)
     with caplog.at_level(logging.INFO, "auctionsim"):
+        mechanisms.table.names()  # whoever looks a name up has them loaded
+        assert "bpkg" in sys.modules
         found = plugins.load_installed()
     assert [entry.name for entry in found] == ["of_apkg", "of_bpkg", "of_cpkg"]
     assert found[0].failure == "the plugin 'of_apkg' of apkg 1.0 does not load: ImportError: no module"

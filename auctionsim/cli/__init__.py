@@ -43,11 +43,11 @@ for name, group in (
 make_computing(app)
 
 
-def _print_version(wanted: bool) -> bool:
-    if wanted:
+def _print_version(flag: bool) -> bool:
+    if flag:
         typer.echo(f"auctionsim {__version__}")
         raise typer.Exit
-    return wanted
+    return flag
 
 
 @app.callback()

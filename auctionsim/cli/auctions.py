@@ -137,8 +137,8 @@ def more_bidders(
     from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, main
     from auctionsim.substrates import MeasuredList
 
-    found = measured_named(measured)
-    if not isinstance(found, MeasuredList):
+    measurement = measured_named(measured)
+    if not isinstance(measurement, MeasuredList):
         raise ValueError(f"{measured} is a grid: a list of every subset of its brands is needed")
     settings = MoreBiddersSettings(
         measured=measured,
@@ -152,7 +152,7 @@ def more_bidders(
         quick=quick,
         seed=seed,
     )
-    main(settings, found, command_line(), console)
+    main(settings, measurement, command_line(), console)
 
 
 @app.command("neurons-frontier")

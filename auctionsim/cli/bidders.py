@@ -115,17 +115,17 @@ def evaluate(
     from auctionsim.experiments.tables.bidder_scores import evaluate as evaluated
     from auctionsim.experiments.tables.bidder_scores import tables
 
-    kept = kept_bidders(bidders)
-    source = source_of(kept)
+    saved = kept_bidders(bidders)
+    source = source_of(saved)
     with console.status("seeking best replies"):
-        found = evaluated(source.game(), kept.strategies, draws=draws, seed=seed)
-    title = f"{source.setting or source.mechanism}, {kept.record['learner']}, seed {kept.record['seed']}"
+        scores = evaluated(source.game(), saved.strategies, draws=draws, seed=seed)
+    title = f"{source.setting or source.mechanism}, {saved.record['learner']}, seed {saved.record['seed']}"
     if source.is_live:
         title += "; scored on the surface that the rule was designed on"
-    for table in tables(found, title):
+    for table in tables(scores, title):
         console.print(table)
     if out is not None:
-        console.print(f"numbers: {write_evaluation(out, found)}", soft_wrap=True)
+        console.print(f"numbers: {write_evaluation(out, scores)}", soft_wrap=True)
 
 
 @app.command("study")

@@ -54,12 +54,12 @@ class ComputingCommand(TyperCommand):
         Raises:
             ValueError: A file or folder with an empty name; names the option.
         """
-        written = {} if ctx.resilient_parsing else self.make_parser(ctx).parse_args(args=list(args))[0]
+        words_by_option = {} if ctx.resilient_parsing else self.make_parser(ctx).parse_args(args=list(args))[0]
         rest = list(super().parse_args(ctx, args))
         for parameter in self.params:
-            name, read = str(parameter.name), ctx.params.get(parameter.name)
-            paths = read if isinstance(read, (list, tuple)) else (read,)
-            words: Any = written.get(name)
+            name, value = str(parameter.name), ctx.params.get(parameter.name)
+            paths = value if isinstance(value, (list, tuple)) else (value,)
+            words: Any = words_by_option.get(name)
             if any(isinstance(path, Path) for path in paths) and "" in (words if _is_several(words) else (words,)):
                 called = parameter.opts[0] if parameter.opts[0].startswith("-") else name
                 raise ValueError(f"{called}: the name of a file or folder is wanted, got ''")

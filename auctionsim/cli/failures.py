@@ -46,9 +46,9 @@ def failure(error: BaseException) -> Failure:
     if isinstance(error, MemoryError) or "allocate memory" in words or type(error).__name__ == "OutOfMemoryError":
         return Failure(f"this machine has not enough memory for it: {words}", DEFECT)
     kind, place = type(error).__name__, _place(error.__traceback__)
-    told = "" if words == kind else f": {words}"
+    detail = "" if words == kind else f": {words}"
     return Failure(
-        f"a defect of auctionsim or of a package below it, not of what you asked: {kind} in {place}{told} "
+        f"a defect of auctionsim or of a package below it, not of what you asked: {kind} in {place}{detail} "
         "(the same command with --debug shows the traceback)",
         DEFECT,
     )

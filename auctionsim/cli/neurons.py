@@ -63,18 +63,18 @@ def neurons(
     from auctionsim.prompts import build_prompts, read_prompts
 
     bidders = parse_brands(brands)
-    asked = (build_prompts(category) if prompts is None else read_prompts(prompts)).split("identify")
-    steps = identification_steps(asked, method)
+    questions = (build_prompts(category) if prompts is None else read_prompts(prompts)).split("identify")
+    steps = identification_steps(questions, method)
     with Stages(console) as stages:
         with stages.stage("loading the model", 1):
             loaded = load_model(model, device, dtype)
         with stages.stage("finding neurons", steps) as tick:
-            found = identify(
-                loaded, bidders, asked, method, num_neurons=count, seed=seed, overlap=overlap, progress=tick
+            ranking = identify(
+                loaded, bidders, questions, method, num_neurons=count, seed=seed, overlap=overlap, progress=tick
             )
-    console.print(neurons_table(found))
+    console.print(neurons_table(ranking))
     if out is not None:
-        found.save(out)
+        ranking.save(out)
         console.print(f"neurons: {out}", soft_wrap=True)
 
 
@@ -147,8 +147,8 @@ def crosstalk(
     from auctionsim.prompts import build_prompts
 
     if measured is not None:
-        kept = KeptBrandSets(tuple(name.strip() for name in measured.split(",")), out)
-        report(kept, [subsets_named(name) for name in kept.names], command_line(), console)
+        kept_sets = KeptBrandSets(tuple(name.strip() for name in measured.split(",")), out)
+        report(kept_sets, [subsets_named(name) for name in kept_sets.names], command_line(), console)
         return
     settings = CrosstalkSettings(
         brand_sets=parse_brand_sets(brand_sets),

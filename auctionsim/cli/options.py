@@ -142,15 +142,15 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
     Raises:
         ValueError: Two have the same name: one would be lost.
     """
-    found: dict[str, _T] = {}
+    measurements: dict[str, _T] = {}
     for name in names:
         path = Path(name)
         is_file = path.suffix == ".safetensors"
         short = (path.resolve().parent.name if path.stem in ("surface", "list") else path.stem) if is_file else name
-        if short in found:
+        if short in measurements:
             raise ValueError(f"two measurements are called {short!r}: rename one of the files")
-        found[short] = load(name)
-    return found
+        measurements[short] = load(name)
+    return measurements
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -235,8 +235,8 @@ def arranged(words: Sequence[str]) -> Words:
             plugins.append(word)
         else:
             rest.append(word)
-    kept = [word for word in rest if word not in (DEBUG, VERBOSE)]
-    return Words([*plugins, *kept, *words[end:]], DEBUG in rest, VERBOSE in rest)
+    command = [word for word in rest if word not in (DEBUG, VERBOSE)]
+    return Words([*plugins, *command, *words[end:]], DEBUG in rest, VERBOSE in rest)
 
 
 def command_line() -> str:

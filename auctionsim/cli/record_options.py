@@ -163,12 +163,12 @@ def record_fields(module: str, record: str) -> tuple[RecordField, ...]:
     """
     source = source_of(module)
     tree = ast.parse(source.read_text(encoding="utf-8"))
-    found = next((one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == record), None)
-    if found is None:
+    definition = next((one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == record), None)
+    if definition is None:
         raise ValueError(f"{source} has no class {record}")
-    meanings = attributes_of(ast.get_docstring(found) or "")
+    meanings = attributes_of(ast.get_docstring(definition) or "")
     fields = []
-    for one in found.body:
+    for one in definition.body:
         if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
             name = one.target.id
             if name not in meanings:
@@ -204,18 +204,18 @@ def attributes_of(docstring: str) -> dict[str, str]:
         {'seed': 'Of all that is drawn.'}
     """
     _, _, listed = inspect.cleandoc(docstring).partition("Attributes:\n")
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     name = ""
     for line in listed.splitlines():
         if not line.startswith("    "):
             break
         entry = line[4:]
         if entry.startswith(" "):
-            found[name] += " " + entry.strip()
+            meanings[name] += " " + entry.strip()
         else:
             name, _, meaning = entry.partition(":")
-            found[name] = meaning.strip()
-    return found
+            meanings[name] = meaning.strip()
+    return meanings
 
 
 def _flag_type(record: str, one: RecordField) -> Any:
@@ -248,9 +248,9 @@ def _as_text(default: Any) -> Any:
 def _as_field(value: Any, kind: Any) -> Any:
     from auctionsim.cli.options import numbers, whole_numbers
 
-    written = kind if isinstance(kind, str) else str(kind)
-    if not isinstance(value, str) or not written.startswith("tuple["):
+    annotation = kind if isinstance(kind, str) else str(kind)
+    if not isinstance(value, str) or not annotation.startswith("tuple["):
         return value
-    if "float" in written:
+    if "float" in annotation:
         return numbers(value)
-    return whole_numbers(value) if "int" in written else tuple(part.strip() for part in value.split(",") if part)
+    return whole_numbers(value) if "int" in annotation else tuple(part.strip() for part in value.split(",") if part)

@@ -77,20 +77,20 @@ def say(
     boosts = parse_boosts(boost)
     note_common_words(one.brand for one in boosts)
     with console.status("asking the model"):
-        said = say_twice(
+        replies = say_twice(
             prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature
         )
-    console.print(f"neurons: {'taken up from' if said.were_kept else 'kept in'} {said.neurons}", soft_wrap=True)
+    console.print(f"neurons: {'taken up from' if replies.were_kept else 'kept in'} {replies.neurons}", soft_wrap=True)
     table = Table(show_lines=True, title=prompt)
     table.add_column("untouched", ratio=1)
     table.add_column(f"boosted: {', '.join(boost)}", ratio=1)
-    table.add_row(said.untouched, said.boosted)
+    table.add_row(replies.untouched, replies.boosted)
     console.print(table)
     hits = ", ".join(
         f"{b.brand.name} {before} → {after}"
-        for b, before, after in zip(boosts, said.hits_untouched, said.hits_boosted, strict=True)
+        for b, before, after in zip(boosts, replies.hits_untouched, replies.hits_boosted, strict=True)
     )
-    console.print(f"hits: {hits}; user loss {said.user_loss:.3f} nats a token")
+    console.print(f"hits: {hits}; user loss {replies.user_loss:.3f} nats a token")
 
 
 def study(
@@ -148,13 +148,13 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all whe
     import runpy
 
     folder = Path(__file__).parent.parent.parent / "benchmarks"
-    there = {path.stem: path for path in sorted(folder.glob("*.py"))}
-    if not there:
+    benchmarks = {path.stem: path for path in sorted(folder.glob("*.py"))}
+    if not benchmarks:
         raise ValueError("benchmarks come with a checkout of the project, not with the installed package")
-    unknown = [name for name in names or () if name not in there]
+    unknown = [name for name in names or () if name not in benchmarks]
     if unknown:
-        raise ValueError(f"no benchmark {', '.join(unknown)}: there are {', '.join(there)}")
+        raise ValueError(f"no benchmark {', '.join(unknown)}: there are {', '.join(benchmarks)}")
     sys.argv = sys.argv[:1]  # benchmarks read options of their own when they are run as files
-    for name in names or there:
+    for name in names or benchmarks:
         console.rule(name)
-        runpy.run_path(str(there[name]), run_name="__main__")
+        runpy.run_path(str(benchmarks[name]), run_name="__main__")

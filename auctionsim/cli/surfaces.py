@@ -38,11 +38,11 @@ Threads = Annotated[
 ]
 
 
-def _worker_threads(workers: int, asked: int | None) -> int:
+def _worker_threads(workers: int, threads: int | None) -> int:
     """Return the threads of each worker; without workers set those of this process, where a number is asked for."""
-    if not workers and asked is not None:
-        use_threads(asked)
-    return asked or 1
+    if not workers and threads is not None:
+        use_threads(threads)
+    return threads or 1
 
 
 RECIPE = RecordOptions(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.records import Record
@@ -52,7 +53,7 @@ class Saved:
         for point in points:
             numbers = point.numbers("point")
             if len(numbers) != len(TrainingPoint._fields) or not numbers[0].is_integer():
-                raise ValueError(f"a point of history must be a step and {len(numbers) - 1} numbers, got {numbers}")
+                raise InputError(f"a point of history must be a step and {len(numbers) - 1} numbers, got {numbers}")
             read.append(TrainingPoint(int(numbers[0]), *numbers[1:]))
         return tuple(read)
 
@@ -79,7 +80,7 @@ def needed(substrate: Substrate | None) -> Substrate:
         ValueError: There is none.
     """
     if substrate is None:
-        raise ValueError("pass the substrate it was saved with")
+        raise InputError("pass the substrate it was saved with")
     return substrate
 
 

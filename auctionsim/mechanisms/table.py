@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.codecs import Codec
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.plugins import load_installed
@@ -88,7 +89,7 @@ class Entry:
         """
         refusal = self.refusal(problem.view)
         if refusal is not None:
-            raise ValueError(refusal)
+            raise InputError(refusal)
         return self.design(problem._replace(user_weight=checked_money(problem.user_weight, "user_weight")))
 
     def titled(self, *, quick: bool) -> str:
@@ -121,10 +122,10 @@ def register(new: Entry) -> Entry:
             that files are read by.
     """
     if not new.name or any(not (letter.islower() or letter.isdigit() or letter == "-") for letter in new.name):
-        raise ValueError(f"a mechanism's name must be lower-case words with hyphens between, got {new.name!r}")
+        raise InputError(f"a mechanism's name must be lower-case words with hyphens between, got {new.name!r}")
     taken = [one for one in _TABLE.values() if new.name == one.name or new.label == one.label]
     if taken:
-        raise ValueError(
+        raise InputError(
             f"there is a mechanism {taken[0].name!r} labelled {taken[0].label!r} already, "
             f"got {new.name!r} labelled {new.label!r}"
         )
@@ -132,7 +133,7 @@ def register(new: Entry) -> Entry:
         kind = new.codec.kind
         there = _CODECS.get(kind.__name__)
         if there is not None and there.kind is not kind:
-            raise ValueError(
+            raise InputError(
                 f"files name mechanisms by their class: {kind.__name__} is one of {there.kind.__module__} already"
             )
         _CODECS[kind.__name__] = new.codec
@@ -173,7 +174,7 @@ def entry(name: str) -> Entry:
     if name not in _TABLE:
         load_installed()
     if name not in _TABLE:
-        raise ValueError(f"mechanism must be one of {', '.join(_TABLE)}, got {name!r}")
+        raise InputError(f"mechanism must be one of {', '.join(_TABLE)}, got {name!r}")
     return _TABLE[name]
 
 

@@ -33,7 +33,7 @@ SOLD = 1e-9  # money: an optimum's objective below it is rounding
 
 @dataclass(frozen=True)
 class ScoringSettings:
-    """How much is computed for a row.
+    """Settings of a scorer: how much is computed for a row.
 
     Attributes:
         draws: Profiles for the means.

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.preparation import commit_or_none
 from auctionsim.files import write_text
 from auctionsim.kept import key_digest
@@ -59,7 +60,7 @@ class Designs:
         """
         entries = table() if self._entries is None else self._entries
         if name not in entries:
-            raise ValueError(f"mechanism must be one of {', '.join(entries)}, got {name!r}")
+            raise InputError(f"mechanism must be one of {', '.join(entries)}, got {name!r}")
         return entries[name]
 
     def refuse_unfit(self, names: Sequence[str], view: Substrate) -> None:
@@ -71,11 +72,11 @@ class Designs:
         twice = [name for name in names if list(names).count(name) > 1]
         if twice or not names:
             named = ", ".join(names) or "none"
-            raise ValueError(f"mechanisms must be one or more different names, got {named}")
+            raise InputError(f"mechanisms must be one or more different names, got {named}")
         for name in names:
             refusal = self.entry(name).refusal(view)
             if refusal is not None:
-                raise ValueError(refusal)
+                raise InputError(refusal)
 
     def of(self, name: str, problem: Problem) -> Mechanism:
         """Return a mechanism for a problem, as it was made before or made now.
