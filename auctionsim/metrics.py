@@ -121,7 +121,7 @@ def participation_gain(
 def user_loss(
     outcome: Outcome, substrate: Substrate, valuations: Tensor, context: Tensor | None = None
 ) -> Float[Tensor, " batch"]:
-    """Return L(x; c), in the substrate's own unit (nats a token on a language model)."""
+    """Return L(x; c), the loss that the substrate charges, in its own unit."""
     _check(outcome, substrate, valuations, context)
     return checked_finite(substrate.user_loss(outcome.allocation, context), "user_loss")
 

@@ -1,4 +1,4 @@
-"""What a live-model environment plays on: the packaged surface's brands and levers, on the model itself."""
+"""Live-model substrates of environments: the packaged surface's brands and levers, on the model itself."""
 
 from functools import lru_cache
 from importlib import resources
@@ -17,7 +17,7 @@ SOLD = "slot_probability"
 
 
 class Live(NamedTuple):
-    """How a live environment asks its model.
+    """Settings of a live environment: how it asks its model.
 
     Attributes:
         model: "smollm2" (packaged), a hub id, or a folder: the one that the surface was measured on.
@@ -51,6 +51,7 @@ def live_substrate(live: Live) -> View:
         ValueError: Another model than the measured one, or no neurons ship with this surface.
     """
     from auctionsim.substrates.language_model import LanguageModelSubstrate
+    from auctionsim.substrates.manner import Manner
 
     surface = packaged_surface()
     model = _loaded(live.model, live.device, live.dtype)
@@ -70,7 +71,7 @@ def live_substrate(live: Live) -> View:
         samples=live.samples,
         max_new_tokens=live.max_new_tokens,
         seed=live.seed,
-        leads=(),  # intent is not sold, and scoring it is a third of a step
+        manner=Manner(leads=()),  # intent is not sold, and scoring it is a third of a step
     )
     return View(whole, [SOLD])
 

@@ -1,12 +1,14 @@
 """The code of docs/bring-your-own.md runs as it stands, block after block, and does what the page says."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from auctionsim import readings
 from auctionsim.substrates import Substrate
 
 PAGE = (Path(__file__).parent.parent / "docs" / "bring-your-own.md").read_text(encoding="utf-8")
@@ -14,11 +16,14 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def names() -> dict[str, Any]:
+def names() -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {"__name__": "bring_your_own"}
+    before = set(readings.names())
     for number, block in enumerate(BLOCKS):
         exec(compile(block, f"docs/bring-your-own.md, block {number}", "exec"), found)
-    return found
+    yield found
+    for name in set(readings.names()) - before:
+        readings.unregister(name)
 
 
 def test_a_model_from_a_folder_and_a_feature_on_it(names: dict[str, Any]) -> None:
@@ -29,12 +34,16 @@ def test_a_model_from_a_folder_and_a_feature_on_it(names: dict[str, Any]) -> Non
 
 
 def test_a_feature_sees_the_beginning_only(names: dict[str, Any]) -> None:
-    live, off = names["live"], names["off"]
-    everything = names["EarlyMention"](live, words=10**6)
-    context = torch.tensor([0])
-    whole = everything.exposure(off, context)
-    assert torch.equal(whole[:, :, 0], live.exposure(off, context)[:, :, 1])  # mention_probability
-    assert bool((names["EarlyMention"](live, words=0).exposure(off, context) == 0).all())
+    live, off, context = names["live"], names["off"], torch.tensor([0])
+    assert live.features[-1] == "early_mention"
+    assert names["sold"].charged_loss.name == "said_before"
+    batch = live.replies(live.prompts.prompts[0][0], off, (0, 0), 1)
+    brands = live.neurons.brands
+    whole = names["named_early"](batch.replies, brands, words=10**6)
+    assert whole == [[float(brand.hits(text) > 0) for brand in brands] for text in batch.texts]
+    assert names["named_early"](batch.replies, brands, words=0) == [[0.0, 0.0]]
+    assert batch.values["said_before"] == names["said_before"](batch.replies, brands)
+    assert set(live.observe(off, context).losses) == {"kl", "said_before"}
 
 
 def test_a_prior_follows_from_three_functions(names: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 def test_a_model_equals_its_copy() -> None:
     rows = exact.exactness(fake_language_model(), CPU)
-    assert len(rows) == 11
+    assert len(rows) == 12
     assert all(row.holds for row in rows), rows
 
 
@@ -34,7 +34,7 @@ def test_what_is_not_equal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact, "moved", a_hair_off)
     wrong = {row.what.split(",")[0] for row in exact.exactness(fake_language_model(), CPU) if not row.holds}
     assert {"logits under interventions", "logits of replies", "slot probabilities", "surprise"} <= wrong
-    assert not exact.Row("nothing", float("nan"), 1.0).holds
+    assert not exact.ExactnessRow("nothing", float("nan"), 1.0).holds
 
 
 def test_speeds_are_of_one_run() -> None:

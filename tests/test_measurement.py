@@ -77,7 +77,8 @@ def test_the_surface_is_a_slow_loop_over_the_stored_replies(done: Measuring) -> 
             levers.append([0.0, 1.0] if setting[0] == 0 or setting[1] == 1 else setting)
         which = done.interventions.distinct.tolist().index(levers)
         mine = [r for r in units if r.unit.replicate == name and r.unit.context == context]
-        replies = [reply for r in mine for reply in r.replies if reply.intervention == which]
+        rows = [(r, k) for r in mine for k, reply in enumerate(r.replies) if reply.intervention == which]
+        hits = [r.readings["hits"][k] for r, k in rows]
         slots = [
             np.mean(r.scored["slot_probability"][which - r.unit.start], axis=0)
             for r in mine
@@ -86,14 +87,14 @@ def test_the_surface_is_a_slow_loop_over_the_stored_replies(done: Measuring) -> 
         columns: dict[tuple[int, str], list[float]] = {}
         for brand in range(2):
             columns[brand, "slot_probability"] = [float(slot[brand]) for slot in slots]
-            columns[brand, "mention_probability"] = [float(reply.hits[brand] > 0) for reply in replies]
-            columns[brand, "hits"] = [float(reply.hits[brand]) for reply in replies]
+            columns[brand, "mention_probability"] = [float(count[brand] > 0) for count in hits]
+            columns[brand, "hits"] = [count[brand] for count in hits]
         measured = numbers[name]
         for (brand, feature), values in columns.items():
             place = (context, *cell, brand, surface.features.index(feature))
             agrees(values, *(float(part[place]) for part in measured.features))
         place = (context, *cell)
-        agrees([reply.user_loss for reply in replies], *(float(part[place]) for part in measured.losses["kl"]))
+        agrees([r.readings["kl"][k] for r, k in rows], *(float(part[place]) for part in measured.losses["kl"]))
         for kind in KINDS:
             some = [s for s, stem in enumerate(x for x in STEMS if x.split == name) if stem.kind == kind]
             for brand in range(2):
@@ -104,9 +105,9 @@ def test_the_surface_is_a_slow_loop_over_the_stored_replies(done: Measuring) -> 
                 ]
                 parts = measured.diagnostics[f"{kind}_slot_probability"]
                 agrees([float(mean) for mean in means], *(float(part[(*place, brand)]) for part in parts))
-        for key, attribute in (("surprise", "surprise"), ("repetition_rate", "repetition")):
+        for key in ("surprise", "repetition_rate"):
             parts = measured.diagnostics[key]
-            agrees([getattr(reply, attribute) for reply in replies], *(float(part[place]) for part in parts))
+            agrees([r.readings[key][k] for r, k in rows], *(float(part[place]) for part in parts))
 
 
 def agrees(values: list[float], mean: float, error: float, n: float) -> None:

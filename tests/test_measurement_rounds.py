@@ -61,9 +61,9 @@ def test_rounds_go_on_until_every_shard_is_narrow_or_full(done: Measuring) -> No
     replies: dict[tuple[str, int, int], list[list[int]]] = {}
     prompts = {name: [len(some) for some in done.prompts.split(name).prompts] for name in "AB"}
     for result in done.results():
-        for reply in result.replies:
+        for reply, hits in zip(result.replies, result.readings["hits"], strict=True):
             key = (result.unit.replicate, result.unit.context, reply.intervention)
-            replies.setdefault(key, []).append(reply.hits)
+            replies.setdefault(key, []).append(hits)
     counts = {key: len(hits) for key, hits in replies.items()}
     assert len(set(counts.values())) > 1, "some shards need more rounds than others"
     shards = {(u.replicate, u.context, u.start, u.stop) for u in done.units}

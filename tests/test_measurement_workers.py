@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from measurement_fakes import SETTINGS, fake_model, fake_neurons, fake_prompts, files
 
+from auctionsim import plugins
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import Measuring, Progress, Workers, measure
 from auctionsim.measurement.workers import run_on_workers
@@ -97,7 +98,7 @@ def test_a_dead_workers_unit_is_given_to_another(
     run_on_workers(here(tmp_path), Workers(2, _Dying(tmp_path / "deaths", 2)))
     assert len(list((tmp_path / "deaths").iterdir())) == 2
     assert same_files(tmp_path, serial)
-    deaths = [record for record in caplog.records if record.name == "auctionsim.measurement.workers"]
+    deaths = [record for record in caplog.records if record.name == "auctionsim.measurement.crew"]
     assert [record.levelname for record in deaths] == ["WARNING", "WARNING"]
     assert all("a worker died over" in record.getMessage() for record in deaths)
 
@@ -140,3 +141,14 @@ def test_a_stopped_driver_is_gone_on_from(sign: signal.Signals, serial: Path, tm
     run_on_workers(here(tmp_path), crew(2))
     assert same_files(tmp_path, serial)
     assert all((tmp_path / "units" / name).stat().st_ino == inode for name, inode in finished.items())
+
+
+def test_a_worker_runs_the_plugins_that_this_process_has_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a Ray that was there before they were loaded, as this file's."""
+    monkeypatch.setattr(plugins, "_files", {})
+    file, runs = tmp_path / "mine.py", tmp_path / "runs"
+    file.write_text(f"import os\nwith open({str(runs)!r}, 'a') as log:\n    log.write(f'{{os.getpid()}}\\n')\n")
+    plugins.load(file)
+    run_on_workers(here(tmp_path), crew(1))
+    ours, theirs = runs.read_text().split()
+    assert (ours, theirs != ours) == (str(os.getpid()), True)

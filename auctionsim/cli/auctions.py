@@ -11,6 +11,7 @@ from auctionsim.cli.options import (
     Device,
     Dtype,
     Feature,
+    Loss,
     Mechanisms,
     Model,
     PriorText,
@@ -25,6 +26,7 @@ from auctionsim.cli.options import (
     folder_to_write,
     mechanism_names,
     numbers,
+    offered,
     seed_numbers,
     surface_named,
     whole_numbers,
@@ -48,7 +50,8 @@ def design(
     out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).", callback=file_to_write)],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    loss: Loss = "kl",
+    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     quick: Quick = False,
     seed: Seed = 0,
@@ -60,7 +63,7 @@ def design(
 
     priors = parse_priors(prior)
     with console.status("designing"):
-        view = surface_named(surface).sell(feature)
+        view = surface_named(surface).sell(feature, loss=loss)
         rule = designed(mechanism, view, priors, user_weight, seed=seed, quick=quick)
         save_mechanism(rule, out)
     console.print(f"mechanism: {out}", soft_wrap=True)
@@ -70,6 +73,7 @@ def design(
 def compare(
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,0.5,1,2",
     prior: PriorText = "uniform:0,1",
     replies: Annotated[bool, typer.Option(help="Ask the live model for a reply under each entry of the menu.")] = True,
@@ -90,10 +94,11 @@ def compare(
     from auctionsim.experiments.running.preparation import slug
     from auctionsim.experiments.studies.compare import CompareSettings, main
 
-    folder = out or Path("runs") / slug("compare", Path(surface).stem, feature, prior, str(seed))
+    folder = out or Path("runs") / slug("compare", Path(surface).stem, *offered(feature, loss), prior, str(seed))
     settings = CompareSettings(
         surface=surface,
         feature=feature,
+        loss=loss,
         user_weights=numbers(user_weights),
         prior=prior,
         folder=folder,
@@ -120,6 +125,7 @@ def more_bidders(
         ),
     ] = "running-shoes-5-subsets@2",
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     sizes: Annotated[str, typer.Option(help="Numbers of bidders, ascending, commas between.")] = "2,3,4,5",
     most_sets: Annotated[int, typer.Option(min=1, help="Of one size.")] = 5,
@@ -142,8 +148,9 @@ def more_bidders(
         raise ValueError(f"{measured} is a grid: a list of every subset of its brands is needed")
     settings = MoreBiddersSettings(
         measured=measured,
-        folder=out or Path("runs") / slug("more-bidders", Path(measured).stem, feature, str(seed)),
+        folder=out or Path("runs") / slug("more-bidders", Path(measured).stem, *offered(feature, loss), str(seed)),
         feature=feature,
+        loss=loss,
         sizes=whole_numbers(sizes),
         most_sets=most_sets,
         user_weights=numbers(user_weights),
@@ -164,6 +171,7 @@ def neurons_frontier(
         str, typer.Option(help="One of plain attribution's.", autocompletion=completions.surfaces)
     ] = "running-shoes-2-attribution@2",
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     user_weights: Annotated[str, typer.Option(help="λ, ascending, commas between.")] = "0,0.25,0.5,1,2,4",
     draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
     resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
@@ -182,6 +190,7 @@ def neurons_frontier(
         plain=plain,
         folder=out or Path("runs") / slug("neurons-frontier", Path(harm_aware).stem, Path(plain).stem, str(seed)),
         feature=feature,
+        loss=loss,
         user_weights=numbers(user_weights),
         draws=draws,
         resamples=resamples,
@@ -199,6 +208,7 @@ def crosstalk_regret(
     ] = None,
     grids: Annotated[str, typer.Option(help="Surfaces that are brand sets as they are, commas between.")] = ALL_GRIDS,
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
@@ -211,7 +221,7 @@ def crosstalk_regret(
     from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
 
     settings = CrosstalkRegretSettings(
-        out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds), quick=quick
+        out, feature, prior, user_weights=numbers(user_weights), seeds=seed_numbers(seeds), quick=quick, loss=loss
     )
     names = [name for name in packaged_names() if "-subsets@" in name] if subsets is None else subsets
     lists = by_name(names, subsets_named)
@@ -225,9 +235,10 @@ def reply_counts(
     features: Annotated[
         str, typer.Option(help="Sold one after the other, commas between.")
     ] = "mention_probability,slot_probability",
+    loss: Loss = "kl",
     counts: Annotated[str, typer.Option(help="Samples a cell, commas between; all of them come besides.")] = "1,2,4,8",
     draws: Annotated[int, typer.Option(min=2, help="Thinned surfaces a count.")] = 6,
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seed: Seed = 0,
     quick: Quick = True,
@@ -246,6 +257,7 @@ def reply_counts(
         user_weight=user_weight,
         quick=quick,
         seed=seed,
+        loss=loss,
     )
     main(settings, surface_named(surface), command_line(), console)
 
@@ -254,7 +266,8 @@ def reply_counts(
 def generalisation(
     surfaces: Annotated[str, typer.Option(help="Surfaces, commas between.")] = "running-shoes-2@3,running-shoes-3@2",
     feature: Feature = "slot_probability",
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per nat a token.")] = 1.0,
+    loss: Loss = "kl",
+    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
     quick: Quick = True,
@@ -263,7 +276,7 @@ def generalisation(
     """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
     from auctionsim.experiments.studies.generalisation import GeneralisationSettings, main
 
-    settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds), quick=quick)
+    settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds), quick=quick, loss=loss)
     named = by_name(surfaces.split(","), surface_named)
     main(settings, named, command_line(), console)
 
@@ -272,6 +285,7 @@ def regret(
     mechanism: Annotated[Path, typer.Argument(help="A saved mechanism.")],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
+    loss: Loss = "kl",
     prior: PriorText = "uniform:0,1",
     draws: Annotated[int, typer.Option(min=2, help="Truthful profiles.")] = 512,
     budget: Annotated[int, typer.Option(min=1, help="Misreports tried a profile and bidder.")] = 512,
@@ -283,6 +297,6 @@ def regret(
     from auctionsim.priors import parse_priors
 
     priors = parse_priors(prior)
-    sold = surface_named(surface).sell(feature)
+    sold = surface_named(surface).sell(feature, loss=loss)
     loaded = load_mechanism(mechanism, sold)
     console.print(regret_table(loaded, sold, priors, draws=draws, budget=budget, seed=seed))

@@ -26,6 +26,7 @@ KEEPING = frozenset(
         "neurons crosstalk",
         "surface measure",
         "surface package",
+        "surface read",
         "auction compare",
         "auction more-bidders",
         "auction neurons-frontier",

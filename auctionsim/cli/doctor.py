@@ -22,7 +22,9 @@ def doctor(
     ] = False,
 ) -> None:
     """Print versions, the device, threads, one auction cleared, and the packaged model as it loads here."""
-    from auctionsim.language_models.loading import choose_device, load_model, packaged_gguf_or_none
+    from auctionsim.language_models.devices import choose_device
+    from auctionsim.language_models.loading import load_model
+    from auctionsim.language_models.packaged import packaged_gguf_or_none
 
     gguf, cleared = packaged_gguf_or_none(), _one_auction()
     if quick:

@@ -107,6 +107,16 @@ Method = Annotated[str, typer.Option(help="Identification method.")]
 Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=completions.features)]
 
 
+Loss = Annotated[
+    str, typer.Option(help="User loss that is charged: a name such as kl, or weights such as .3*kl+1*length.")
+]
+
+
+def offered(feature: str, loss: str) -> tuple[str, ...]:
+    """Return the words that name an offer in a run folder's name: the default loss goes without saying."""
+    return (feature,) if loss == "kl" else (feature, loss)
+
+
 def folder_to_write(path: Path | None) -> Path | None:
     """Refuse a run folder that cannot be written, before any work; None stands for one in runs/."""
     require_folder(Path("runs") if path is None else path)

@@ -90,7 +90,7 @@ def say(
         f"{b.brand.name} {before} → {after}"
         for b, before, after in zip(boosts, replies.hits_untouched, replies.hits_boosted, strict=True)
     )
-    console.print(f"hits: {hits}; user loss {replies.user_loss:.3f} nats a token")
+    console.print(f"hits: {hits}; user loss {replies.user_loss:.3f} ({replies.loss})")
 
 
 def study(
@@ -144,17 +144,25 @@ def report(
 
 
 def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None) -> None:
-    """Run the benchmarks of a checkout; each prints ratios against a baseline of the same run."""
+    """Run the benchmarks of a checkout; each prints ratios against a baseline of the same run.
+
+    One benchmark takes options of its own behind two dashes: bench against -- --against ../before.
+    """
     import runpy
 
     folder = Path(__file__).parent.parent.parent / "benchmarks"
     benchmarks = {path.stem: path for path in sorted(folder.glob("*.py"))}
     if not benchmarks:
         raise ValueError("benchmarks come with a checkout of the project, not with the installed package")
-    unknown = [name for name in names or () if name not in benchmarks]
+    words = names or [name for name in benchmarks if name != "against"]  # which needs the path of another checkout
+    count = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
+    chosen, options = words[:count], words[count:]
+    unknown = [name for name in chosen if name not in benchmarks]
     if unknown:
         raise ValueError(f"no benchmark {', '.join(unknown)}: there are {', '.join(benchmarks)}")
-    sys.argv = sys.argv[:1]  # benchmarks read options of their own when they are run as files
-    for name in names or benchmarks:
+    if options and len(chosen) != 1:
+        raise ValueError(f"options such as {options[0]} belong to one benchmark, got {len(chosen)}")
+    sys.argv = [*sys.argv[:1], *options]
+    for name in chosen:
         console.rule(name)
         runpy.run_path(str(benchmarks[name]), run_name="__main__")

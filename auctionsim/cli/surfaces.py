@@ -45,6 +45,11 @@ def _worker_threads(workers: int, threads: int | None) -> int:
     return threads or 1
 
 
+def _folder_or_none(path: Path | None) -> Path | None:
+    """Refuse a folder that cannot be written, before any work; None stands for the measurement's own."""
+    return None if path is None else folder_to_write(path)
+
+
 RECIPE = RecordOptions(
     "auctionsim.experiments.running.recipes",
     "Recipe",
@@ -94,8 +99,8 @@ def measure(
     from auctionsim.measurement import MeasurementSettings
 
     settings = chosen.make(MeasurementSettings)
-    recipe = chosen.make(Recipe, settings=settings, prompts_file=prompts, allocations_file=allocations)
-    fan_out = chosen.make(FanOut, threads=_worker_threads(chosen["workers"], chosen["threads"]))
+    recipe = chosen.make(Recipe, {"settings": settings, "prompts_file": prompts, "allocations_file": allocations})
+    fan_out = chosen.make(FanOut, {"threads": _worker_threads(chosen["workers"], chosen["threads"])})
     carry_out(recipe, out, console, fan_out)
     console.print(f"measured: {result_file(recipe, out)}", soft_wrap=True)
 
@@ -123,6 +128,44 @@ def package(
     fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
     for path in measure_and_package(names or [], into or surfaces_folder(), runs, console, fan_out):
         console.print(f"packaged: {path}", soft_wrap=True)
+
+
+@app.command("read")
+def read(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run folder of `surface measure`, or a packaged measurement's name.",
+            autocompletion=completions.measured,
+        ),
+    ],
+    reading: Annotated[str, typer.Option(help="Names of readings, commas between.")],
+    package: Annotated[
+        bool, typer.Option("--package", help="Write a packaged measurement's side file beside it.")
+    ] = False,
+    neurons: Annotated[
+        Path | None, typer.Option(help="The neurons that were amplified.", show_default="those of the measurement")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for values.", show_default="in the run folder", callback=_folder_or_none),
+    ] = None,
+    model: Model = "smollm2",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    workers: WorkerCount = 0,
+    address: Address = None,
+    threads: Threads = None,
+) -> None:
+    """Take readings later of the replies that a measurement kept: nothing is sampled, and texts need no model."""
+    from auctionsim.experiments.running.recipes import FanOut
+    from auctionsim.experiments.running.surface_reading import SurfaceReading, read_again
+
+    names = tuple(part.strip() for part in reading.split(","))
+    settings = SurfaceReading(run, names, model, neurons, out, package)
+    fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
+    path = read_again(settings, command_line(), console, fan_out)
+    console.print(f"written: {path}", soft_wrap=True)
 
 
 @app.command("show")

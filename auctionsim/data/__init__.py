@@ -12,11 +12,15 @@ DEFAULT_SURFACE = "running-shoes-2@1"
 """The surface behind the environments' ids and the commands' defaults."""
 
 
+_READINGS = ".readings.safetensors"
+
+
 def packaged_names() -> tuple[str, ...]:
     """Return the names of the measurements that ship with this auctionsim, sorted."""
     folder = resources.files(__name__) / "surfaces"
     names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
-    return tuple(sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors")))
+    wanted = [name for name in names if name.endswith(".safetensors") and not name.endswith(_READINGS)]
+    return tuple(sorted(name.removesuffix(".safetensors") for name in wanted))
 
 
 def surfaces_folder() -> Path:
@@ -27,3 +31,8 @@ def surfaces_folder() -> Path:
 def replies_beside(surface: Path) -> Path:
     """Return where the replies behind a measurement's file are kept, beside it."""
     return surface.with_name(surface.name.removesuffix(".safetensors") + ".replies.jsonl.gz")
+
+
+def readings_beside(surface: Path) -> Path:
+    """Return where readings that were taken of a measurement's replies later are kept, beside its file."""
+    return surface.with_name(surface.name.removesuffix(".safetensors") + _READINGS)

@@ -5,7 +5,6 @@ from auctionsim.language_models.architecture import FeedForward, find_feed_forwa
 from auctionsim.language_models.decoding import (
     Prefix,
     Replies,
-    divergence,
     join,
     prefill,
     prefill_together,
@@ -14,6 +13,7 @@ from auctionsim.language_models.decoding import (
 )
 from auctionsim.language_models.hooks import intervene, read_neurons, scale_neurons
 from auctionsim.language_models.intervention import Intervention, untouched
+from auctionsim.language_models.laws import divergence
 from auctionsim.language_models.loading import assembled, load_model
 from auctionsim.language_models.model import LanguageModel
 

@@ -3,9 +3,9 @@
 transformers lets a model's attention be replaced by a registered function. Ours reads the keys and values from a
 `KeyValueStore` instead of a cache of the library's: queries of all rows that share a prompt meet its keys in one
 matrix product, and a step appends one token a row without copying what is there. A row's own tokens lie position by
-position, all rows of one beside each other: a step writes one block, and reads blocks, where rows of their own would lie
-a power of two apart and push each other out of a processor's cache. It computes in float32 on a CPU, where one query a
-row in bfloat16 is several times slower, and in the model's dtype elsewhere.
+position, all rows of one beside each other: rows one after the other would lie a power of two apart and push each other
+out of the processor's cache. It computes in float32 on a CPU, where one query a row in bfloat16 is several times
+slower, and in the model's dtype elsewhere.
 """
 
 from collections.abc import Iterator
@@ -165,13 +165,8 @@ class KeyValueStore:
         return read.transpose(1, 2).contiguous().to(query.dtype)
 
     def own(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Return what the rows have appended, as prompts are kept: keys and values (row, head, position, width) a call."""
-        calls = range(len(self.own_keys))
-        keys, values = (
-            [buffers[call][: self.filled].permute(1, 2, 0, 3).contiguous() for call in calls]
-            for buffers in (self.own_keys, self.own_values)
-        )
-        return keys, values
+        """Return the appended keys and values as prompts are kept, (row, head, position, width) a call."""
+        return _by_row(self.own_keys, self.filled), _by_row(self.own_values, self.filled)
 
     def _append(self, call: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add one call's new keys and values and return all of them, (row, head, position, width)."""
@@ -226,6 +221,10 @@ class KeyValueStore:
             seen &= queries - keys < window
         mask = torch.zeros(seen.shape, device=device).masked_fill_(~seen, -torch.inf)
         return mask[:, None, None]
+
+
+def _by_row(buffers: dict[int, Tensor], filled: int) -> list[Tensor]:
+    return [buffers[call][:filled].permute(1, 2, 0, 3).contiguous() for call in range(len(buffers))]
 
 
 _ACTIVE: ContextVar[KeyValueStore] = ContextVar("active key-value store")

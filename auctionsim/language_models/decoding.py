@@ -19,7 +19,6 @@ from auctionsim.language_models.intervention import Intervention, as_interventio
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.language_models.sampling import choose_tokens
 
-_ROWS = 64  # distributions compared at once
 _DROPPED_SHARE = 1 / 8  # of the rows must have ended before they are dropped: dropping copies what stays
 
 
@@ -275,28 +274,6 @@ def reply_logits(
         return torch.cat([_logits(model, piece, store) for piece in torch.split(ids, list(pieces), dim=1)], dim=1)
 
 
-def divergence(logits: Tensor, reference: Tensor) -> Tensor:
-    """Return KL(softmax(logits) ‖ softmax(reference)) over the last axis, exact over the vocabulary, in nats.
-
-    Computed in float32, a few rows at a time: a batch's float32 probabilities would take gigabytes. What rounding does
-    to the two normalising sums is taken out again, so that near 0 the error is some 10⁻⁸, not 10⁻⁶.
-    """
-    flat = logits.flatten(0, -2)
-    other = reference.expand_as(logits).flatten(0, -2)
-    parts = [_divergence(flat[k : k + _ROWS], other[k : k + _ROWS]) for k in range(0, len(flat), _ROWS)]
-    return torch.cat(parts).view(logits.shape[:-1])
-
-
-def _divergence(logits: Tensor, reference: Tensor) -> Tensor:
-    log_p = torch.log_softmax(logits.float(), dim=-1)
-    log_q = torch.log_softmax(reference.float(), dim=-1)
-    p, q = log_p.exp(), log_q.exp()
-    mass = p.sum(-1, dtype=torch.float64)  # 1 but for rounding
-    shift = mass.log() - q.sum(-1, dtype=torch.float64).log()
-    moved = p.mul_(log_p.sub_(log_q)).sum(-1, dtype=torch.float64)
-    return (moved / mass - shift).clamp_min(0).float()  # negative only by rounding
-
-
 def _begin(prefix: Prefix, rows: int, longest: int) -> tuple[KeyValueStore, Int[Tensor, "row 1"]]:
     """Return an empty store behind the prompts, and each row's first token."""
     if longest > prefix.room:
@@ -315,7 +292,7 @@ def _logits(model: LanguageModel, ids: Tensor, store: KeyValueStore) -> Tensor:
 
 
 def _pass(model: LanguageModel, ids: Tensor, store: KeyValueStore, keep: int | Tensor) -> Tensor:
-    """Run one pass; the positions in `keep` get logits, 0 means all: a vocabulary's product is dear where nobody reads it."""
+    """Run one pass; the positions in `keep` get logits, 0 means all: each costs a product with the vocabulary."""
     positions = store.positions(ids.shape[1])
     out: Tensor = model.network(ids, position_ids=positions, use_cache=False, logits_to_keep=keep).logits
     store.advance(ids.shape[1])

@@ -110,7 +110,8 @@ def _touched_layers(model: LanguageModel, intervention: Intervention) -> list[bo
     """Return which layers any row changes.
 
     Raises:
-        ValueError: Layers or neurons that are not as many as the model's; scale or shift not finite, or a scale below 0.
+        ValueError: Layers or neurons that are not as many as the model's; scale or shift not finite, or a scale below
+            0.
     """
     expected, scale, shift = (model.num_layers, model.num_neurons), intervention.scale, intervention.shift
     if scale.shape[1:] != expected:
@@ -133,7 +134,7 @@ def _touched_layers(model: LanguageModel, intervention: Intervention) -> list[bo
 
 
 def _extremes(values: Tensor) -> tuple[list[float], list[float]]:
-    """Return each layer's least and greatest of (row, layer, neuron) values, NaN where one is; read once, copied once."""
+    """Return each layer's least and greatest of (row, layer, neuron) values, NaN where there is one."""
     pairs = torch.stack([torch.stack(values[:, layer].aminmax()) for layer in range(values.shape[1])])
     low, high = pairs.T.tolist()
     return low, high

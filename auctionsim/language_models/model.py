@@ -127,3 +127,16 @@ class LanguageModel:
     def end_ids(self) -> tuple[int, ...]:
         """The tokens that end a reply: the generation config's, the tokenizer's, the chat template's end of a turn."""
         return end_ids(self.tokenizer, self.network)
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Return 16 hex digits that tell one set of weights from another, alike in float32 and bfloat16, on any device."""
+    digest = hashlib.sha256()
+    for name, parameter in network.state_dict().items():
+        flat = parameter.detach().reshape(-1)
+        if not flat.is_floating_point():
+            continue
+        sample = flat[:: max(1, flat.numel() // 1024)].to(torch.bfloat16).float().cpu()
+        digest.update(f"{name}{tuple(parameter.shape)}".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()[:16]

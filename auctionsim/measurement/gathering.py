@@ -1,103 +1,258 @@
-"""How units become numbers: means, standard errors and counts of every feature, over prompts or over replies."""
+"""How units become numbers: mean, standard error and count of every reading, over prompts, sets or replies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from auctionsim.measurement.units import MeasuredReply, UnitResult
-from auctionsim.substrates.language_model import FEATURES
+from auctionsim.brands import Brand
+from auctionsim.measurement.units import UnitResult, replies_of
+from auctionsim.prompts import PromptSet
+from auctionsim.readings.protocol import IS_ONE, LOWER, PromptReading, Reading, TextReading, Unscored, Value
+from auctionsim.readings.slots import slots_by_kind
+from auctionsim.readings.values import as_tensor, read_texts
 from auctionsim.substrates.measurements import Measurement, Replicate
+from auctionsim.substrates.quantities import Quantity
 
-_BY_REPLY = ("user_loss", "surprise", "repetition")
+_TOGETHER = ("kl", "surprise", "repetition_rate", "hits", "mention_probability")
+"""Readings whose sums share one table. How a sum rounds depends on the columns beside it, so this order stays."""
 
 
-def gather(results: Sequence[UnitResult], cells: Tensor, contexts: int, kinds: Sequence[str]) -> Replicate:
+SHARE, PROBABILITY = Quantity("share of replies", 0.0, 1.0), Quantity("probability", 0.0, 1.0)
+
+
+class Gathered(NamedTuple):
+    """What readings say of one replicate, each (context, intervention[, brand]).
+
+    Attributes:
+        features: By reading per brand.
+        losses: By name; relative to the untouched reply, exactly 0 at the null.
+        diagnostics: By name.
+        unscored: Share of replies without a value, by reading.
+    """
+
+    features: dict[str, Measurement]
+    losses: dict[str, Measurement]
+    diagnostics: dict[str, Measurement]
+    unscored: dict[str, Measurement]
+
+
+class ReplyTable(NamedTuple):
+    """Values of one or more readings of every reply.
+
+    Attributes:
+        values: (context, intervention, prompt, sample, column), NaN where unscored or never drawn.
+        drawn: (context, intervention, prompt, sample), whether there is a reply.
+    """
+
+    values: Tensor
+    drawn: Tensor
+
+
+def gather(
+    results: Sequence[UnitResult], readings: Sequence[Reading], brands: tuple[Brand, ...], prompts: PromptSet
+) -> Gathered:
     """Average one replicate's units.
 
-    Scored features are averaged over stems first, so that prompts are their draws. Replies count one by one: the error
-    is that of sampling replies to these prompts, and says nothing of other prompts; replicate B has others.
+    Scored readings are averaged over stems first, so that prompts are their draws. Replies count one by one: the error
+    is that of sampling replies to these prompts, and says nothing of other prompts; replicate B has others. A reply
+    that a reading left unscored does not count.
 
     Args:
         results: All units of the replicate.
-        cells: (…), which intervention each cell is.
-        contexts: How many there are.
-        kinds: Of each stem after which names were scored; slot probability is kept by kind, too, as a diagnostic.
+        readings: What to gather. A text reading that a unit lacks is taken of its stored replies.
+        brands: The bidders.
+        prompts: The replicate's prompts and stems.
+    Raises:
+        ValueError: A model reading that a unit lacks; a cell without any scored reply.
     """
-    count = int(cells.max()) + 1
-    scored = _scored(results, contexts, count, kinds)
-    drawn = _drawn(results, contexts, count)
-    k, brands = len(_BY_REPLY), (drawn.shape[-1] - len(_BY_REPLY)) // 2
-    by_reply = _summary(drawn.flatten(2, 3))
-    parts = {name: _summary(values) for name, values in scored.items()}
-    parts["hits"] = _columns(by_reply, slice(k, k + brands))
-    parts["mention_probability"] = _columns(by_reply, slice(k + brands, None))
-    features = [torch.stack(column, dim=-1) for column in zip(*(parts[name] for name in FEATURES), strict=True)]
-    loss, surprise, repetition = (_columns(by_reply, column) for column in range(k))
-    by_kind = {slots_by_kind(kind): parts[slots_by_kind(kind)] for kind in dict.fromkeys(kinds)}
-    beside = {"surprise": surprise, "repetition_rate": repetition, **by_kind}
-    return Replicate(
-        features=_in_cells(Measurement(*features), cells),
-        losses={"kl": _in_cells(loss, cells)},
-        diagnostics={name: _in_cells(item, cells) for name, item in beside.items()},
+    contexts = len(prompts.contexts)
+    parts = _scored(results, readings, contexts, [stem.kind for stem in prompts.stems])
+    drawn = [one for one in readings if one.needs != "prompt" and one.per != "set"]
+    unscored = {}
+    for columns, table in _tables(results, drawn, brands, prompts):
+        summary, start = summarise(table.values.flatten(2, 3)), 0
+        for reading in columns:
+            width = len(brands) if reading.per == "brand" else 1
+            own = slice(start, start + width) if reading.per == "brand" else start
+            parts[reading.name] = Measurement(*(part[..., own] for part in summary))
+            unscored[reading.name] = unscored_share(reading, table.values[..., start], table.drawn, results)
+            start += width
+    parts |= _sets(results, readings, contexts)
+    roles = {role: [one.name for one in readings if one.role == role] for role in ("feature", "loss", "diagnostic")}
+    by_name = {one.name: one for one in readings}
+    by_kind = [name for name in parts if name not in by_name]
+    return Gathered(
+        {name: parts[name] for name in roles["feature"]},
+        {name: relative(by_name[name], parts[name]) for name in roles["loss"]},
+        {name: parts[name] for name in (*roles["diagnostic"], *by_kind)},
+        unscored,
     )
 
 
-def slots_by_kind(kind: str) -> str:
-    """Return the name of the diagnostic that holds slot probability after one kind of stem."""
-    return f"{kind}_slot_probability"
+def with_unscored(replicates: Mapping[str, Gathered]) -> dict[str, Gathered]:
+    """Return replicates with the share of unscored replies among the diagnostics, for readings that left any."""
+    some = {name for one in replicates.values() for name, share in one.unscored.items() if bool((share.mean > 0).any())}
+    return {
+        key: one._replace(diagnostics={**one.diagnostics, **{f"{k}_unscored": one.unscored[k] for k in sorted(some)}})
+        for key, one in replicates.items()
+    }
 
 
-def _scored(results: Sequence[UnitResult], contexts: int, count: int, kinds: Sequence[str]) -> dict[str, Tensor]:
-    """Return every scored feature as (context, intervention, prompt, brand), NaN where a context has fewer prompts.
+def replicate_of(gathered: Gathered, cells: Tensor) -> Replicate:
+    """Return what was gathered in the cells of a grid or list.
 
-    Slot probability is there three times: over all stems, and over those of either kind.
+    Args:
+        gathered: Of the distinct interventions.
+        cells: (…), which intervention each cell is.
     """
+    columns = zip(*gathered.features.values(), strict=True)
+    features = Measurement(*(torch.stack(column, dim=-1) for column in columns))
+    losses = {name: _in_cells(item, cells) for name, item in gathered.losses.items()}
+    placed = {name: _in_cells(item, cells) for name, item in gathered.diagnostics.items()}
+    return Replicate(_in_cells(features, cells), losses, placed)
+
+
+def quantities(readings: Sequence[Reading], gathered: Gathered) -> dict[str, Quantity]:
+    """Return unit and bounds of everything that was gathered, by name."""
+    found = {one.name: quantity_of(one) for one in readings}
+    kinds = {name for name in gathered.diagnostics if name not in found}
+    return found | {name: SHARE if name.endswith("_unscored") else PROBABILITY for name in kinds}
+
+
+def quantity_of(one: Reading) -> Quantity:
+    """Return unit and bounds of a reading's means; a loss by difference is signed, so it has no bounds."""
+    signed = one.role == "loss" and one.loss != IS_ONE
+    return Quantity(one.unit) if signed else Quantity(one.unit, *one.bounds)
+
+
+def relative(reading: Reading, item: Measurement) -> Measurement:
+    """Return a loss relative to the untouched reply: exactly 0, with error 0, at the null, the first intervention.
+
+    The difference of two means has the errors of both. Replies share their random numbers, which is not counted on:
+    where that makes them alike the error is too large.
+    """
+    if reading.loss == IS_ONE:
+        return item
+    mean, error, n = item
+    signed = mean - mean[:, :1] if reading.loss == LOWER else mean[:, :1] - mean
+    spread = (error.square() + error[:, :1].square()).sqrt()
+    spread[:, 0] = 0
+    return Measurement(signed, spread, n)
+
+
+def unscored_share(reading: Reading, values: Tensor, drawn: Tensor, results: Sequence[UnitResult] = ()) -> Measurement:
+    """Return the share of replies that a reading left unscored.
+
+    Args:
+        reading: Which.
+        values: (context, intervention, prompt, sample), NaN where unscored or never drawn.
+        drawn: The same, whether there is a reply.
+        results: Where reasons are looked up.
+    Raises:
+        ValueError: Nothing was scored in some context under some intervention.
+    """
+    nothing = values.isnan().flatten(2).all(2)
+    if bool(nothing.any()):
+        context, intervention = nothing.nonzero()[0].tolist()
+        reasons = (value for result in results for value in result.readings.get(reading.name, []))
+        why = next((f": {value.reason}" for value in reasons if isinstance(value, Unscored)), "")
+        raise ValueError(
+            f"{reading.name} left every reply unscored in context {context} under intervention {intervention}{why}"
+        )
+    left_out = torch.where(drawn, values.isnan().double(), torch.nan)
+    return Measurement(*(part[..., 0] for part in summarise(left_out.flatten(2).unsqueeze(3))))
+
+
+def _scored(
+    results: Sequence[UnitResult], readings: Sequence[Reading], contexts: int, kinds: Sequence[str]
+) -> dict[str, Measurement]:
+    """Return what was scored of prompts; also after either kind of stem, where a reading is kept by kind."""
     first = [result for result in results if result.scored]
     prompts = max(result.unit.prompt for result in first) + 1
+    count = max(result.unit.stop for result in results)
     table: dict[str, Tensor] = {}
     for result in first:
         unit = result.unit
-        by_stem = {name: torch.tensor(values, dtype=torch.float64) for name, values in result.scored.items()}
-        means = {name: values.mean(1) for name, values in by_stem.items()}
-        for kind in dict.fromkeys(kinds):
-            some = torch.tensor([own == kind for own in kinds])
-            means[slots_by_kind(kind)] = by_stem["slot_probability"][:, some].mean(1)
-        for name, mean in means.items():
-            empty = torch.full((contexts, count, prompts, mean.shape[1]), torch.nan, dtype=torch.float64)
-            table.setdefault(name, empty)[unit.context, unit.start : unit.stop, unit.prompt] = mean
-    return table
+        for reading in (one for one in readings if isinstance(one, PromptReading)):
+            by_stem = torch.tensor(_stored(result, result.scored, reading.name), dtype=torch.float64)
+            means = {reading.name: by_stem.mean(1)}
+            for kind in dict.fromkeys(kinds if reading.by_kind else ()):
+                some = torch.tensor([own == kind for own in kinds])
+                means[slots_by_kind(kind)] = by_stem[:, some].mean(1)
+            for name, mean in means.items():
+                empty = torch.full((contexts, count, prompts, mean.shape[1]), torch.nan, dtype=torch.float64)
+                table.setdefault(name, empty)[unit.context, unit.start : unit.stop, unit.prompt] = mean
+    return {name: summarise(values) for name, values in table.items()}
 
 
-def _drawn(results: Sequence[UnitResult], contexts: int, count: int) -> Tensor:
-    """Return every reply's numbers as (context, intervention, prompt, sample, column), NaN where none was drawn."""
-    prompts = max(result.unit.prompt for result in results) + 1
+def _tables(
+    results: Sequence[UnitResult], readings: Sequence[Reading], brands: tuple[Brand, ...], prompts: PromptSet
+) -> list[tuple[list[Reading], ReplyTable]]:
+    """Return every reply's values, standard readings in one table, each other one in its own."""
+    by_name = {reading.name: reading for reading in readings}
+    standard = [by_name[name] for name in _TOGETHER if name in by_name]
+    groups = [group for group in (standard, *([one] for one in readings if one not in standard)) if group]
+    most = max(result.unit.prompt for result in results) + 1
     samples = max(reply.sample for result in results for reply in result.replies) + 1
-    columns = len(_BY_REPLY) + 2 * len(results[0].replies[0].hits)
-    table = torch.full((contexts, count, prompts, samples, columns), torch.nan, dtype=torch.float64)
-    for result in results:
-        for reply in result.replies:
-            place = (result.unit.context, reply.intervention, result.unit.prompt, reply.sample)
-            table[place] = torch.tensor(_numbers(reply), dtype=torch.float64)
-    return table
+    shape = (len(prompts.contexts), max(result.unit.stop for result in results), most, samples)
+    tables = []
+    for group in groups:
+        widths = [len(brands) if reading.per == "brand" else 1 for reading in group]
+        values = torch.full((*shape, sum(widths)), torch.nan, dtype=torch.float64)
+        drawn = torch.zeros(shape, dtype=torch.bool)
+        for result in results:
+            own = zip(group, widths, strict=True)
+            parts = [as_tensor(_values(result, reading, brands, prompts), width) for reading, width in own]
+            sample = torch.tensor([reply.sample for reply in result.replies])
+            which = torch.tensor([reply.intervention for reply in result.replies])
+            values[result.unit.context, which, result.unit.prompt, sample] = torch.cat(parts, dim=1)
+            drawn[result.unit.context, which, result.unit.prompt, sample] = True
+        tables.append((group, ReplyTable(values, drawn)))
+    return tables
 
 
-def _numbers(reply: MeasuredReply) -> list[float]:
-    said = [float(hits > 0) for hits in reply.hits]
-    return [*(float(getattr(reply, name)) for name in _BY_REPLY), *map(float, reply.hits), *said]
+def _sets(results: Sequence[UnitResult], readings: Sequence[Reading], contexts: int) -> dict[str, Measurement]:
+    """Return readings per set: prompts and rounds are their draws."""
+    found = {}
+    for reading in (one for one in readings if one.per == "set"):
+        count = max(result.unit.stop for result in results)
+        prompts = max(result.unit.prompt for result in results) + 1
+        rounds = max(result.unit.round for result in results) + 1
+        values = torch.full((contexts, count, prompts, rounds, 1), torch.nan, dtype=torch.float64)
+        for result in results:
+            unit = result.unit
+            own = as_tensor(_stored(result, result.sets, reading.name), 1)
+            values[unit.context, unit.start : unit.stop, unit.prompt, unit.round] = own
+        unscored_share(reading, values[..., 0], torch.ones_like(values[..., 0], dtype=torch.bool), results)
+        found[reading.name] = Measurement(*(part[..., 0] for part in summarise(values.flatten(2, 3))))
+    return found
 
 
-def _summary(values: Tensor) -> Measurement:
+def _values(result: UnitResult, reading: Reading, brands: tuple[Brand, ...], prompts: PromptSet) -> list[Value]:
+    """Return a reading of a unit's replies: stored, or taken now of their texts."""
+    if reading.name not in result.readings and isinstance(reading, TextReading):
+        return read_texts(reading, replies_of(result, prompts), brands)
+    return list(_stored(result, result.readings, reading.name))
+
+
+def _stored(result: UnitResult, there: Mapping[str, Any], name: str) -> Any:
+    if name not in there:
+        raise ValueError(
+            f"{result.unit.file_name} was measured without {name}: read its replies again by "
+            f"`auctionsim surface read RUN --reading {name}`"
+        )
+    return there[name]
+
+
+def summarise(values: Tensor) -> Measurement:
     """Return mean, standard error and count over the third axis; absent entries are NaN and do not count."""
     there = ~values.isnan()
     n = there.sum(2)
     mean = values.nanmean(2)
     squares = torch.where(there, (values - mean.unsqueeze(2)).square(), torch.zeros_like(values)).sum(2)
     return Measurement(mean, (squares / (n - 1).clamp_min(1) / n).sqrt(), n)
-
-
-def _columns(summary: Measurement, columns: int | slice) -> Measurement:
-    return Measurement(*(part[..., columns] for part in summary))
 
 
 def _in_cells(item: Measurement, cells: Tensor) -> Measurement:

@@ -15,11 +15,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from auctionsim.files import read_bounded, write_bytes
-from auctionsim.measurement.measurer import place_of
-from auctionsim.measurement.units import UnitResult
+from auctionsim.measurement.units import UnitResult, place_of
 from auctionsim.records import Record, parse_json, shown
 
-_FORMAT, _VERSION = "auctionsim replies", 1
+_FORMAT, _VERSION = "auctionsim replies", 2  # 1 had brands without the mark of a case-sensitive name
 MOST_UNPACKED_BYTES = 1 << 27
 """Of a file's lines together: 128 MiB, some 200,000 replies of 48 tokens."""
 _LONGEST_LINE = 1 << 24  # bytes: a longer one is no reply
@@ -128,8 +127,8 @@ def _parsed(lines: _Lines) -> KeptReplies:
     head = Record(parse_json(line), "the first line")
     if head.content.get("format") != _FORMAT:
         raise ValueError(f"is no file of {_FORMAT}")
-    if head.whole("version") != _VERSION:
-        raise ValueError(f"is of version {head.whole('version')}; this auctionsim reads version {_VERSION}")
+    if not 1 <= head.whole("version") <= _VERSION:
+        raise ValueError(f"is of version {head.whole('version')}; this auctionsim reads versions up to {_VERSION}")
     record, found = head.record("record"), []
     prompts, interventions = _prompt_counts(record), len(record.items("interventions"))
     for number in range(head.whole("replies")):

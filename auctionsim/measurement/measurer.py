@@ -3,16 +3,11 @@
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.interventions import Interventions
 from auctionsim.measurement.settings import MeasurementSettings
-from auctionsim.measurement.units import MeasuredReply, Unit, UnitResult
+from auctionsim.measurement.units import MeasuredReply, Unit, UnitResult, place_of
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.measurements import REPLICATES
-
-
-def place_of(unit: Unit) -> tuple[int, int, int]:
-    """Return what keys a unit's random numbers beside the seed and the sample: replicate, context, prompt."""
-    return REPLICATES.index(unit.replicate), unit.context, unit.prompt
 
 
 class UnitMeasurer:
@@ -46,11 +41,8 @@ class UnitMeasurer:
                 samples=settings.samples,
                 max_new_tokens=settings.max_new_tokens,
                 temperature=settings.temperature,
-                top_p=settings.top_p,
                 seed=settings.seed,
-                mode=settings.mode,
-                positions=settings.positions,
-                leads=settings.leads,
+                manner=settings.manner,
             )
             for name in REPLICATES
         }
@@ -65,18 +57,12 @@ class UnitMeasurer:
         first = unit.round * samples
         batch = substrate.replies(prompt, allocation, place, samples, first)
         replies = [
-            MeasuredReply(
-                intervention=unit.start + row // samples,
-                sample=first + row % samples,
-                text=batch.texts[row],
-                token_ids=batch.token_ids[row],
-                hits=batch.hits[row].tolist(),
-                mentions=batch.mentions[row].tolist(),
-                user_loss=float(batch.user_loss[row]),
-                surprise=float(batch.surprise[row]),
-                repetition=float(batch.repetition[row]),
-            )
-            for row in range(len(batch.texts))
+            MeasuredReply(unit.start + row // samples, first + row % samples, reply.text, reply.token_ids)
+            for row, reply in enumerate(batch.replies)
         ]
-        scores = {} if unit.round else substrate.scores(prompt, allocation)._asdict()
-        return UnitResult(unit, {name: values.tolist() for name, values in scores.items()}, replies)
+        groups = [batch.replies[k : k + samples] for k in range(0, len(replies), samples)]
+        by_group = [substrate.readings.sets(group) for group in groups]
+        sets = {name: [values[name] for values in by_group] for name in by_group[0]}
+        scores = {} if unit.round else substrate.scores(prompt, allocation)
+        scored = {name: values.tolist() for name, values in scores.items()}
+        return UnitResult(unit, scored, replies, batch.values, sets)

@@ -6,34 +6,31 @@ numbers depend on the plan only, not on the order or the process that measures i
 products, which may differ between machines and between numbers of threads).
 """
 
-import hashlib
 import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from auctionsim.brands import MENTION_RULE
 from auctionsim.files import write_text
-from auctionsim.kept import difference
 from auctionsim.language_models.model import LanguageModel
-from auctionsim.measurement.gathering import gather
+from auctionsim.measurement.gathering import Gathered, gather, quantities, replicate_of, with_unscored
 from auctionsim.measurement.interventions import grid_interventions, levers_of, listed_interventions
 from auctionsim.measurement.kept_replies import kept_replies, write_replies
 from auctionsim.measurement.measurer import UnitMeasurer
+from auctionsim.measurement.plan import claim, full_plan
 from auctionsim.measurement.schedule import UnitSchedule
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import Shard, Unit, UnitResult, read_unit, write_unit
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
 from auctionsim.prompts import PromptSet
+from auctionsim.readings.registry import reading
 from auctionsim.records import Record, json_in
-from auctionsim.substrates.language_model import FEATURES
 from auctionsim.substrates.measured_list import MeasuredList
-from auctionsim.substrates.measurements import REPLICATES, Replicate
+from auctionsim.substrates.measurements import REPLICATES
 from auctionsim.substrates.surface import ResponseSurface
 
 
@@ -80,9 +77,9 @@ class Measuring:
             grid_interventions(settings, brands) if self.listed is None else listed_interventions(self.listed, brands)
         )
         self.measurer = UnitMeasurer(model, neurons, prompts, settings, self.interventions)
-        self.plan = self._plan(model)
-        self.digest = hashlib.sha256(json.dumps(self.plan, sort_keys=True).encode()).hexdigest()[:16]
-        self._claim_folder()
+        self.readings = [reading(name) for name in settings.manner.names]
+        self.plan = full_plan(model, neurons, prompts, settings, self.listed)
+        self.digest = claim(folder, self.plan, type(settings))
 
     # Work
 
@@ -167,13 +164,15 @@ class Measuring:
         """
         if self.listed is not None:
             raise ValueError("a list of allocations was measured: it makes no surface")
+        gathered = self.gathered()
         return ResponseSurface(
             grids=self.settings.grids,
             num_bidders=len(self.neurons.brands),
-            features=FEATURES,
+            features=self._features,
             contexts=self.prompts.contexts,
-            replicates=self._replicates(),
+            replicates={name: replicate_of(one, self.interventions.cells) for name, one in gathered.items()},
             provenance=self._provenance(provenance),
+            quantities=quantities(self.readings, gathered["A"]),
         )
 
     def measured_list(self, provenance: Mapping[str, Any] | None = None) -> MeasuredList:
@@ -184,26 +183,39 @@ class Measuring:
         """
         if self.listed is None:
             raise ValueError("a grid was measured: it makes no list")
+        gathered = self.gathered()
         return MeasuredList(
             levers=levers_of(self.listed),
             allocations=self.listed,
-            features=FEATURES,
+            features=self._features,
             contexts=self.prompts.contexts,
-            replicates=self._replicates(),
+            replicates={name: replicate_of(one, self.interventions.cells) for name, one in gathered.items()},
             provenance=self._provenance(provenance),
+            quantities=quantities(self.readings, gathered["A"]),
         )
 
-    def _replicates(self) -> dict[str, Replicate]:
+    @property
+    def _features(self) -> tuple[str, ...]:
+        return tuple(one.name for one in self.readings if one.role == "feature")
+
+    def gathered(self) -> dict[str, Gathered]:
+        """Gather the stored units by replicate, each distinct intervention once.
+
+        Raises:
+            ValueError: The measurement is not complete, a file is damaged, or units lack a reading.
+        """
         results = list(self.results())
-        return {
-            name: gather(
-                [result for result in results if result.unit.replicate == name],
-                self.interventions.cells,
-                len(self.prompts.contexts),
-                [stem.kind for stem in self.prompts.split(name).stems],
-            )
-            for name in REPLICATES
-        }
+        return with_unscored(
+            {
+                name: gather(
+                    [result for result in results if result.unit.replicate == name],
+                    self.readings,
+                    self.neurons.brands,
+                    self.prompts.split(name),
+                )
+                for name in REPLICATES
+            }
+        )
 
     def keep_replies(self, path: Path) -> None:
         """Write every stored reply to one compressed file, see `auctionsim.measurement.kept_replies`.
@@ -212,32 +224,15 @@ class Measuring:
             ValueError: The measurement is not complete, or a file is damaged.
         """
         record = {
-            **{name: value for name, value in self.plan.items() if name not in ("allocations", "features", "stems")},
-            "brands": [list(brand.names) for brand in self.neurons.brands],
+            **{name: value for name, value in self.plan.items() if name not in ("allocations", "stems")},
+            "brands": [brand.written for brand in self.neurons.brands],
             "contexts": list(self.prompts.contexts),
             "prompts": {name: [list(some) for some in self.prompts.split(name).prompts] for name in REPLICATES},
             "interventions": self.interventions.distinct.tolist(),
         }
         write_replies(path, record, (reply for result in self.results() for reply in kept_replies(result)))
 
-    # Plan
-
-    def _plan(self, model: LanguageModel) -> dict[str, Any]:
-        settings = json.loads(json.dumps(asdict(self.settings)))
-        if self.listed is not None:  # the grid does not matter
-            settings = {k: v for k, v in settings.items() if k not in ("num_neurons", "amplification")}
-        return {
-            "settings": settings,
-            **({} if self.listed is None else {"allocations": self.listed.tolist()}),
-            "model": model.identity,
-            "dtype": str(model.dtype),
-            "neurons": self.neurons.digest,
-            "prompts": self.prompts.digest,
-            "stems": {name: [stem.text for stem in self.prompts.split(name).stems] for name in REPLICATES},
-            "user_loss_dtype": "float32",
-            "features": list(FEATURES),
-            "mentions": MENTION_RULE,
-        }
+    # Provenance
 
     def _provenance(self, more: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return where the numbers come from: the last run that measured units of it, and all of them if several did.
@@ -247,7 +242,7 @@ class Measuring:
         fixed = {} if self.listed is not None else self.settings.fixed_levers
         makers = self._makers()
         return {
-            **{name: value for name, value in self.plan.items() if name not in ("allocations", "features")},
+            **{name: value for name, value in self.plan.items() if name != "allocations"},
             "fixed_levers": fixed,
             "brands": [brand.written for brand in self.neurons.brands],
             "method": self.neurons.method,
@@ -282,18 +277,3 @@ class Measuring:
         slices = math.ceil(count / max(1, self.settings.rows // self.settings.samples))
         ends = [count * k // slices for k in range(slices + 1)]
         return list(itertools.pairwise(ends))
-
-    def _claim_folder(self) -> None:
-        path = self.folder / "plan.json"
-        if path.exists():
-            try:
-                found = dict(Record(json_in(path), "it").content)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{path} is damaged: {error}") from error
-            if found != self.plan:
-                raise ValueError(
-                    f"{self.folder} holds another measurement ({difference(found, self.plan)}): "
-                    "choose another folder or remove it"
-                )
-            return
-        write_text(path, json.dumps(self.plan, indent=2, ensure_ascii=False))

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +61,10 @@ class UnitSchedule:
         """Count a unit as found, and open its shard's next round if this was the last of a round that is not enough."""
         unit = result.unit
         shard = shard_of(unit)
-        mentioned = np.zeros((unit.stop - unit.start, len(result.replies[0].hits)), dtype=np.int64)
-        for reply in result.replies:
-            mentioned[reply.intervention - unit.start] += np.array(reply.hits) > 0
+        brands: Any = result.readings["mention_probability"]
+        mentioned = np.zeros((unit.stop - unit.start, len(brands[0])), dtype=np.int64)
+        for reply, own in zip(result.replies, brands, strict=True):
+            mentioned[reply.intervention - unit.start] += np.array(own) > 0
         rounds = self._found[shard]
         rounds[unit.round][unit.prompt] = mentioned
         prompts = self.prompts[shard.replicate][shard.context]

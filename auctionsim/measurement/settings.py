@@ -7,7 +7,10 @@ from typing import NamedTuple
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.neurons.brand_neurons import MODES
 from auctionsim.readings.intent import LEADS, Lead
-from auctionsim.substrates.language_model import POSITIONS
+from auctionsim.readings.passes import SamplingLaw
+from auctionsim.readings.registry import reading
+from auctionsim.readings.standard import STANDARD
+from auctionsim.substrates.manner import Manner
 from auctionsim.substrates.surface import LeverGrid
 
 
@@ -45,6 +48,8 @@ class MeasurementSettings:
         confidence: Of that interval.
         min_replies: No shard stops below as many replies an intervention and context; 16 or more where counts adapt.
         max_replies: No round is begun that would go beyond as many; the first is always measured.
+        readings: Names of readings besides the standard ones, see `auctionsim.readings`. They are no part of a folder's
+            identity: replies do not depend on them.
     """
 
     num_neurons: tuple[float, ...] = (0.0, 256.0, 512.0)
@@ -63,6 +68,7 @@ class MeasurementSettings:
     confidence: float = 0.95
     min_replies: int = 16
     max_replies: int = 128
+    readings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, values, null in (
@@ -81,13 +87,15 @@ class MeasurementSettings:
         checked_count(self.samples, "samples")
         checked_count(self.max_new_tokens, "max_new_tokens")
         checked_number(self.temperature, "temperature")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
         checked_count(self.seed, "seed", 0)
         checked_count(self.rows, "rows")
-        for name, value, known in (("mode", self.mode, MODES), ("positions", self.positions, POSITIONS)):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        law = SamplingLaw(self.temperature, self.manner.top_p)
+        for name in self.readings:
+            reading(name).refuse(law)
+        if set(self.readings) & set(STANDARD) or len(set(self.readings)) < len(self.readings):
+            raise ValueError(f"readings must be named once, besides {', '.join(STANDARD)}, got {self.readings}")
         self._check_stopping()
 
     def _check_stopping(self) -> None:
@@ -99,6 +107,11 @@ class MeasurementSettings:
             raise ValueError(f"half_width must lie in (0, 0.5), got {self.half_width!r}")
         checked_count(self.min_replies, "min_replies", 16)
         checked_count(self.max_replies, "max_replies", self.min_replies)
+
+    @property
+    def manner(self) -> Manner:
+        """How neurons are amplified, replies drawn and read, as the live model takes it."""
+        return Manner(self.mode, self.positions, self.top_p, self.leads, self.readings)
 
     @property
     def grids(self) -> tuple[LeverGrid, ...]:

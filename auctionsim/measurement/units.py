@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auctionsim.files import read_bounded, write_text
+from auctionsim.prompts import PromptSet
+from auctionsim.readings.protocol import Reply, Value
+from auctionsim.readings.values import as_json, value_from_json
 from auctionsim.records import Record, parse_json, shown
+from auctionsim.substrates.measurements import REPLICATES
 
 MOST_UNIT_BYTES = 1 << 25
 """Of a unit's file: 32 MiB."""
-_FORMAT = "auctionsim measurement unit 4"
+_FORMAT = "auctionsim measurement unit 5"
+_FORMAT_4 = "auctionsim measurement unit 4"
 
 
 class Shard(NamedTuple):
@@ -41,42 +46,63 @@ class Unit(NamedTuple):
 
 
 class MeasuredReply(NamedTuple):
-    """One sampled reply, as it is stored: which intervention, what was said, what it is worth."""
+    """One sampled reply, as it is stored; unit and sample key its random numbers."""
 
     intervention: int
     sample: int
     text: str
     token_ids: list[int]
-    hits: list[int]
-    mentions: list[int]
-    user_loss: float
-    surprise: float
-    repetition: float
 
 
 class UnitResult(NamedTuple):
-    """The replies of one unit, and what was scored exactly.
+    """Replies of a unit and what readings gave of them.
 
     Attributes:
         unit: The piece of work.
-        scored: By feature, [intervention][stem][brand] exact values; empty after the first round.
+        scored: By reading, [intervention][stem][brand] exact values; empty after the first round.
         replies: samples × interventions of them.
+        readings: By reading, a value of each reply, in order.
+        sets: By reading per set, a value of each intervention's replies, in order.
     """
 
     unit: Unit
     scored: dict[str, list[list[list[float]]]]
     replies: list[MeasuredReply]
+    readings: dict[str, list[Value]]
+    sets: dict[str, list[Value]]
+
+
+def place_of(unit: Unit) -> tuple[int, int, int]:
+    """Return what keys a unit's random numbers beside the seed and the sample: replicate, context, prompt."""
+    return REPLICATES.index(unit.replicate), unit.context, unit.prompt
+
+
+def replies_of(result: UnitResult, prompts: PromptSet) -> list[Reply]:
+    """Return a unit's replies with their prompt and place.
+
+    Args:
+        result: The unit's.
+        prompts: Its replicate's.
+    """
+    prompt = prompts.prompts[result.unit.context][result.unit.prompt]
+    return [
+        Reply(prompt, reply.text, reply.token_ids, (*place_of(result.unit), reply.sample)) for reply in result.replies
+    ]
 
 
 def write_unit(folder: Path, result: UnitResult, plan: str) -> None:
     """Store a result, whole or not at all, with its plan's digest and a checksum."""
-    document = {"format": _FORMAT, "plan": plan, **result._asdict()}
+    values = {
+        name: {key: [as_json(value) for value in listed] for key, listed in part.items()}
+        for name, part in (("readings", result.readings), ("sets", result.sets))
+    }
+    document = {"format": _FORMAT, "plan": plan, **result._asdict(), **values}
     plain = json.loads(json.dumps(document))  # tuples as lists, as they are read back
     write_text(folder / result.unit.file_name, json.dumps({**plain, "sha256": _checksum(plain)}, ensure_ascii=False))
 
 
 def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
-    """Return what is stored for a unit, None where there is no file.
+    """Return what is stored for a unit, None where there is no file; earlier formats are read, too.
 
     Raises:
         ValueError: The file is damaged or of another measurement; names it.
@@ -86,14 +112,20 @@ def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
         return None
     try:
         document = Record(parse_json(read_bounded(path, MOST_UNIT_BYTES)), "it")
-        if document.content.get("format") != _FORMAT or document.content.get("plan") != plan:
+        if document.content.get("format") not in (_FORMAT, _FORMAT_4) or document.content.get("plan") != plan:
             raise ValueError("it belongs to another measurement")
         if document.items("unit") != list(unit):
             raise ValueError("it belongs to another measurement")
         plain = {name: value for name, value in document.content.items() if name != "sha256"}
         if document.text("sha256") != _checksum(plain):
             raise ValueError("its checksum does not match")
-        return UnitResult(unit, _scored(document.record("scored"), unit), _replies(document.items("replies"), unit))
+        scored = _scored(document.record("scored"), unit)
+        if document.content["format"] == _FORMAT_4:
+            replies, readings = _replies_of_format_4(document.items("replies"))
+            return UnitResult(unit, scored, _each_once(replies, unit), readings, {})
+        replies = _each_once([_reply(item, f"reply {k}") for k, item in enumerate(document.items("replies"))], unit)
+        readings = _values(document.record("readings"), len(replies))
+        return UnitResult(unit, scored, replies, readings, _values(document.record("sets"), unit.stop - unit.start))
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again to measure this unit anew") from error
 
@@ -111,15 +143,12 @@ def _scored(scored: Record, unit: Unit) -> dict[str, list[list[list[float]]]]:
     return found
 
 
-def _replies(listed: list[Any], unit: Unit) -> list[MeasuredReply]:
+def _each_once(replies: list[MeasuredReply], unit: Unit) -> list[MeasuredReply]:
     """Return the replies, if every intervention of the unit has the samples of its round, each once."""
-    replies = [_reply(item, f"reply {number}") for number, item in enumerate(listed)]
     samples = len(replies) // (unit.stop - unit.start)
     wanted = {(k, unit.round * samples + s) for k in range(unit.start, unit.stop) for s in range(samples)}
     if not replies or len(wanted) != len(replies) or {(r.intervention, r.sample) for r in replies} != wanted:
         raise ValueError(f"its {len(replies)} replies are not the samples of interventions {unit.start} … {unit.stop}")
-    if len({count for r in replies for count in (len(r.hits), len(r.mentions))}) != 1:
-        raise ValueError("its replies count different numbers of brands")
     return replies
 
 
@@ -129,16 +158,39 @@ def _reply(item: Any, what: str) -> MeasuredReply:
         raise ValueError(f"{what} must be a list of {len(fields)}, got {shown(item)}")
     one = Record(dict(zip(fields, item, strict=True)), what)
     return MeasuredReply(
-        one.whole("intervention"),
-        one.whole("sample"),
-        one.text("text"),
-        list(one.wholes("token_ids")),
-        list(one.wholes("hits")),
-        list(one.wholes("mentions")),
-        one.number("user_loss"),
-        one.number("surprise"),
-        one.number("repetition"),
+        one.whole("intervention"), one.whole("sample"), one.text("text"), list(one.wholes("token_ids"))
     )
+
+
+def _replies_of_format_4(listed: list[Any]) -> tuple[list[MeasuredReply], dict[str, list[Value]]]:
+    """Return replies and readings of the format that had fixed columns behind each reply."""
+    replies, columns = [], ("hits", "mentions", "kl", "surprise", "repetition_rate")
+    readings: dict[str, list[Value]] = {name: [] for name in (*columns, "mention_probability")}
+    for number, item in enumerate(listed):
+        if len(_listed(item)) != len(MeasuredReply._fields) + len(columns):
+            raise ValueError(f"reply {number} must be a list of 9, got {shown(item)}")
+        replies.append(_reply(item[:4], f"reply {number}"))
+        one = Record(dict(zip(columns, item[4:], strict=True)), f"reply {number}")
+        hits, mentions = one.wholes("hits"), one.wholes("mentions")
+        readings["hits"].append([float(count) for count in hits])
+        readings["mentions"].append([float(count) for count in mentions])
+        readings["mention_probability"].append([float(count > 0) for count in hits])
+        for name in columns[2:]:
+            readings[name].append(one.number(name))
+    if len({len(value) for name in ("hits", "mentions") for value in readings[name] if isinstance(value, list)}) > 1:
+        raise ValueError("its replies count different numbers of brands")
+    return replies, readings
+
+
+def _values(record: Record, count: int) -> dict[str, list[Value]]:
+    """Return values by reading: numbers, lists of as many numbers as there are brands, or reasons."""
+    found = {}
+    for name in record.content:
+        values = [value_from_json(item, f"{record.what} {name}") for item in record.items(name)]
+        if len(values) != count or len({len(value) for value in values if isinstance(value, list)}) > 1:
+            raise ValueError(f"{name} must have {count} values of one length, got {shown(record.content[name])}")
+        found[name] = values
+    return found
 
 
 def _listed(value: Any) -> list[Any]:

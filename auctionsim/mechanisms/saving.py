@@ -1,15 +1,14 @@
 """A mechanism in a file: its parameters, and outcomes that it must give again when it is read."""
 
 import os
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from auctionsim.mechanisms.codecs import Codec, Saved
 from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.saved_substrates import described, refuse_another
 from auctionsim.mechanisms.table import codec_of
-from auctionsim.records import shown
 from auctionsim.storage import Stored, read_stored, write_stored
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
@@ -33,7 +32,7 @@ def save_mechanism(mechanism: Mechanism, path: str | os.PathLike[str]) -> None:
     record = {
         "kind": type(mechanism).__name__,
         "settings": state.settings,
-        "substrate": _described(mechanism.substrate),
+        "substrate": described(mechanism.substrate),
     }
     arrays = {name: array.clone() for name, array in state.arrays.items()}
     write_stored(path, Stored(record, {**arrays, **_samples(mechanism)}), FORMAT, VERSION)
@@ -47,7 +46,8 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
         substrate: The one it was made for; None for item rules.
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is truncated, damaged, or no mechanism; or the substrate is not the one it was saved with.
+        ValueError: The file is truncated, damaged, or no mechanism; or the substrate is not the one it was saved with,
+            or charges another loss.
     """
     stored = read_stored(path, FORMAT, VERSION)
     where = os.fspath(path)
@@ -60,15 +60,17 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
         mechanism = codec.make(Saved(stored), substrate)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
-    if _described(mechanism.substrate) != stored.record.get("substrate"):
-        raise ValueError(f"{where}: was saved with another substrate: {shown(stored.record.get('substrate'))}")
+    try:
+        refuse_another(stored.record.get("substrate"), mechanism.substrate)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     try:
         expected = _samples(mechanism, stored.arrays["sample_bids"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
     for name, made in expected.items():
-        found = stored.arrays.get(name)
-        if found is None or found.shape != made.shape or not torch.allclose(found.to(made), made, CLOSE, CLOSE):
+        array = stored.arrays.get(name)
+        if array is None or array.shape != made.shape or not torch.allclose(array.to(made), made, CLOSE, CLOSE):
             raise ValueError(f"{where}: gives another {name} on {_named(substrate)} than when it was saved")
     return mechanism
 
@@ -90,22 +92,10 @@ def _samples(mechanism: Mechanism, bids: Tensor | None = None) -> dict[str, Tens
     names = () if mechanism.substrate is None else contexts_of(mechanism.substrate)
     context = torch.arange(len(bids)) % len(names) if names else None
     outcome = mechanism(bids, context)
-    found = {"sample_bids": bids, "sample_allocations": outcome.allocation, "sample_payments": outcome.payments}
+    samples = {"sample_bids": bids, "sample_allocations": outcome.allocation, "sample_payments": outcome.payments}
     if mechanism.substrate is not None:
-        found["sample_exposures"] = mechanism.substrate.exposure(outcome.allocation, context).clone()
-    return found
-
-
-def _described(substrate: Substrate | None) -> dict[str, Any] | None:
-    if substrate is None:
-        return None
-    return {
-        "kind": type(substrate).__name__,
-        "num_bidders": substrate.num_bidders,
-        "features": list(substrate.features),
-        "levers": [list(lever) for lever in substrate.levers],
-        "contexts": list(contexts_of(substrate)),
-    }
+        samples["sample_exposures"] = mechanism.substrate.exposure(outcome.allocation, context).clone()
+    return samples
 
 
 def _named(substrate: Substrate | None) -> str:

@@ -1,79 +1,45 @@
-"""How far replies are from the untouched model's: computed in float32 whatever they are sampled in, 0 at the null."""
+"""How far replies are from the untouched model's: `kl` in nats a token, `reply_kl` in nats a reply; 0 at the null.
 
-from typing import NamedTuple
+With π_x the model under an intervention and π_0 untouched, y a reply sampled under x, and prefixes y_<t:
 
-import torch
-from jaxtyping import Float, Int
+    kl       = mean over t of KL(π_x(· | y_<t) ‖ π_0(· | y_<t)), both at temperature 1
+    reply_kl = sum over t of the same, both at the temperature T that the reply was drawn at
+
+Exact over the vocabulary, in float32. By the chain rule the mean of `reply_kl` over replies drawn under x is the
+divergence of the two laws of whole replies, up to their longest length; so it is refused where top_p < 1 cuts the law.
+"""
+
+import math
+
+from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.language_models.decoding import Prefix, Replies, divergence, prefill_together, reply_logits
-from auctionsim.language_models.intervention import Intervention, untouched
-from auctionsim.language_models.model import LanguageModel
-
-_ROWS = 16  # replies whose whole logits are held at once
+from auctionsim.readings.passes import TeacherForced
+from auctionsim.readings.protocol import IS_ONE, ModelReading
+from auctionsim.readings.registry import register
 
 
-class BegunReplies(NamedTuple):
-    """Prompts up to their last tokens: as replies are sampled from them, and as they are judged in float32.
-
-    Attributes:
-        sampled: In the model's dtype.
-        judged: In float32.
-        untouched: In float32, without the intervention.
-    """
-
-    sampled: Prefix
-    judged: Prefix
-    untouched: Prefix
-
-    def serving(self, owner: Int[Tensor, " row"]) -> "BegunReplies":
-        """Return what rows that go on from these prompts need."""
-        return BegunReplies(*(prefix.serving(owner) for prefix in self))
-
-    def repeat(self, times: int) -> "BegunReplies":
-        """Return every row `times` times, one after the other; a single row serves all as it is."""
-        return BegunReplies(*(prefix.repeat(times) for prefix in self))
+def token_divergence(passes: TeacherForced) -> Float[Tensor, " row"]:
+    """Return each reply's mean KL(π_x ‖ π_0) over its tokens, at temperature 1, nats a token."""
+    return passes.mean(passes.divergence())
 
 
-def begin(
-    model: LanguageModel, prompts: list[list[int]], room: int, change: Intervention | None = None
-) -> BegunReplies:
-    """Compute prompts for sampling and for judging.
-
-    Args:
-        model: The language model.
-        prompts: Each prompt's tokens.
-        room: Tokens to come.
-        change: Touches the whole prompts, a row for each; None leaves them as they are.
-    """
-    judge = model.in_float32
-    sampled = prefill_together(model, prompts, room, change)
-    judged = sampled if judge is model else prefill_together(judge, prompts, room, change)
-    if change is None:
-        return BegunReplies(sampled, judged, judged)
-    return BegunReplies(sampled, judged, prefill_together(judge, prompts, room, untouched(model, len(prompts))))
+def reply_divergence(passes: TeacherForced) -> Float[Tensor, " row"]:
+    """Return each reply's summed KL(π_x ‖ π_0) over its tokens, at the sampling temperature, nats a reply."""
+    return passes.sum(passes.divergence(passes.law.temperature))
 
 
-def reply_losses(
-    model: LanguageModel, replies: Replies, change: Intervention, begun: BegunReplies
-) -> tuple[Float[Tensor, " row"], Float[Tensor, " row"]]:
-    """Return each reply's mean KL(π_x ‖ π_0) and mean −log π_0 over its tokens, both in nats a token.
-
-    Both laws are taken at temperature 1. A reply at the null loses exactly 0 by rule, not by equal rounding.
-    """
-    judge, still = model.in_float32, untouched(model)
-    touched = (~change.null).to(replies.tokens.device)
-    losses, surprises = [], []
-    for start in range(0, change.num_rows, _ROWS):
-        rows = slice(start, start + _ROWS)
-        tokens, live = replies.tokens[rows], replies.live[rows]
-        reference = reply_logits(judge, begun.untouched.select(rows), tokens, still)
-        surprise = -torch.log_softmax(reference.float(), -1).gather(2, tokens.unsqueeze(2)).squeeze(2)
-        loss = torch.zeros_like(surprise)
-        if bool(touched[rows].any()):
-            logits = reply_logits(judge, begun.judged.select(rows), tokens, change.select(rows))
-            loss = divergence(logits, reference) * touched[rows].unsqueeze(1)
-        count = live.sum(1)
-        losses.append((loss * live).sum(1) / count)
-        surprises.append((surprise * live).sum(1) / count)
-    return torch.cat(losses).cpu(), torch.cat(surprises).cpu()
+KL = register(
+    ModelReading("kl", "nats a token", per="user", bounds=(0.0, math.inf), loss=IS_ONE, read=token_divergence)
+)
+REPLY_KL = register(
+    ModelReading(
+        "reply_kl",
+        "nats a reply",
+        per="user",
+        bounds=(0.0, math.inf),
+        loss=IS_ONE,
+        read=reply_divergence,
+        whole_law=True,
+    )
+)

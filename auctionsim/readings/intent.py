@@ -1,4 +1,4 @@
-"""What a brand's commercial intent is: exact, by scoring; read off the same passes as its slot probability.
+"""Commercial intent of a brand: exact, by scoring; read off the same passes as its slot probability.
 
 The paper (arXiv 2605.08326) sells a commercial feature whose definition it does not publish. Ours is a reconstruction:
 
@@ -23,6 +23,8 @@ from auctionsim.brands import Brand
 from auctionsim.language_models.decoding import Prefix, prefill, reply_logits
 from auctionsim.language_models.intervention import Intervention, as_intervention
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.readings.protocol import PromptReading, ScorerInputs
+from auctionsim.readings.registry import register
 from auctionsim.readings.slots import SlotScorer
 
 
@@ -199,3 +201,33 @@ def _disjoint(calls: list[list[int]]) -> list[list[int]]:
         for k, ids in enumerate(calls)
         if ids not in calls[:k] and not any(len(other) < len(ids) and ids[: len(other)] == other for other in calls)
     ]
+
+
+def commercial_scorer(inputs: ScorerInputs) -> CommercialScorer:
+    """Return what scores slot probability and intent in the same passes; without leads intent is 0, at no cost."""
+    return CommercialScorer(
+        inputs.model, inputs.brands, inputs.stems, whole_prompt=inputs.whole_prompt, leads=inputs.leads
+    )
+
+
+SLOT_PROBABILITY = register(
+    PromptReading(
+        "slot_probability",
+        "probability",
+        per="brand",
+        bounds=(0.0, 1.0),
+        scorer=commercial_scorer,
+        part=lambda scores: scores.slot_probability,
+        by_kind=True,
+    )
+)
+INTENT = register(
+    PromptReading(
+        "intent",
+        "probability",
+        per="brand",
+        bounds=(0.0, 1.0),
+        scorer=commercial_scorer,
+        part=lambda scores: scores.intent,
+    )
+)

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.language_models.decoding import divergence
 from auctionsim.language_models.hooks import intervene
 from auctionsim.language_models.intervention import Intervention
+from auctionsim.language_models.laws import divergence
 from auctionsim.language_models.model import LanguageModel
 
 _ROWS = 16  # rows whose logits over the vocabulary are held at once

@@ -1,5 +1,11 @@
 """How much a reply repeats itself."""
 
+from collections.abc import Sequence
+
+from auctionsim.brands import Brand
+from auctionsim.readings.protocol import Reply, TextReading
+from auctionsim.readings.registry import register
+
 
 def repetition_rate(text: str, order: int = 3) -> float:
     """Return the share of a text's word n-grams that occurred in it before, case ignored.
@@ -13,3 +19,12 @@ def repetition_rate(text: str, order: int = 3) -> float:
     words = text.lower().split()
     grams = [tuple(words[k : k + order]) for k in range(len(words) - order + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def _read(replies: Sequence[Reply], brands: tuple[Brand, ...]) -> list[float]:  # noqa: ARG001
+    return [repetition_rate(reply.text) for reply in replies]
+
+
+REPETITION = register(
+    TextReading("repetition_rate", "share of word trigrams", per="reply", bounds=(0.0, 1.0), read=_read)
+)

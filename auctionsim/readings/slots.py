@@ -96,6 +96,11 @@ class SlotScorer:
         return ids + ids[-1:] * (longest - len(ids))  # causal: what follows is never looked at
 
 
+def slots_by_kind(kind: str) -> str:
+    """Return the name of the diagnostic that holds slot probability after one kind of stem."""
+    return f"{kind}_slot_probability"
+
+
 def _word_ends(model: LanguageModel) -> Bool[Tensor, " token"]:
     """Tell which tokens, after a word, do not continue it."""
     tokenizer = model.tokenizer

@@ -13,6 +13,7 @@ from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.report.records import Findings, LearningPoint
 from auctionsim.report.wording import PALETTE
 from auctionsim.scoring.records import TradeOffPoint
+from auctionsim.substrates.protocol import ChargedLoss
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "x")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -63,8 +64,14 @@ def layers_figure(findings: Findings) -> Figure:
     return Figure("layers", "Neurons for sale by layer", {"": traces}, _axes("layer", "neurons"))
 
 
-def trade_off_figures(points: Sequence[TradeOffPoint], brands: int) -> list[Figure]:
-    """Return revenue against user loss, and the objective against the user weight, both with the optimum drawn in."""
+def trade_off_figures(points: Sequence[TradeOffPoint], brands: int, loss: ChargedLoss) -> list[Figure]:
+    """Return revenue against user loss, and the objective against the user weight, both with the optimum drawn in.
+
+    Args:
+        points: One a mechanism, replicate and user weight.
+        brands: How many there are, for colours.
+        loss: Which loss is charged, and its unit.
+    """
     frontier, objective = {}, {}
     mechanisms = list(dict.fromkeys(point.mechanism for point in points))
     for replicate in dict.fromkeys(point.replicate for point in points):
@@ -84,7 +91,7 @@ def trade_off_figures(points: Sequence[TradeOffPoint], brands: int) -> list[Figu
             "frontier",
             "Revenue against the user’s loss, one point a user weight",
             frontier,
-            _axes("user loss (nats a token)", "revenue (value units)"),
+            _axes(f"user loss ({loss})", "revenue (value units)"),
         ),
         Figure(
             "objectives",
@@ -176,7 +183,8 @@ def _optimum(points: Sequence[TradeOffPoint]) -> dict[str, Any]:
 def _bound(points: Sequence[TradeOffPoint]) -> dict[str, Any]:
     """Draw min over w of optimum_w + w · loss: what a truthful mechanism can earn at most at each user loss."""
     optimum = {point.user_weight: point.optimum for point in points}
-    end = max(point.user_loss for point in points) * 1.1
-    losses = [end * k / 60 for k in range(61)]
+    ends = [point.user_loss for point in points]
+    low, high = min(0.0, 1.1 * min(ends)), max(0.0, 1.1 * max(ends))  # a loss may be negative: the user gains
+    losses = [low + (high - low) * k / 60 for k in range(61)]
     bound = [min(best + weight * loss for weight, best in optimum.items()) for loss in losses]
     return _reference("optimum (bound)", losses, bound)

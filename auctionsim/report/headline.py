@@ -3,6 +3,7 @@
 from auctionsim.report.records import Confirmation, Findings
 from auctionsim.report.wording import estimate, listed, number, percent, setting
 from auctionsim.scoring.records import MechanismRow
+from auctionsim.substrates.protocol import ChargedLoss
 
 _ROUNDING = 1e-9  # a regret that is 0 by proof may be computed as a little more
 
@@ -10,7 +11,7 @@ _ROUNDING = 1e-9  # a regret that is 0 by proof may be computed as a little more
 def headline(findings: Findings) -> list[str]:
     """Return the sentences; what was not measured is said to be so."""
     sentences = [_neurons_sentence(findings)]
-    sentences += [_confirmation_sentence(one) for one in findings.confirmations]
+    sentences += [_confirmation_sentence(one, findings.surface.charged_loss) for one in findings.confirmations]
     if not findings.confirmations:
         sentences.append("No setting was confirmed on held-out prompts: that was not measured.")
     rows = scored(findings)
@@ -34,14 +35,14 @@ def _neurons_sentence(findings: Findings) -> str:
     )
 
 
-def _confirmation_sentence(one: Confirmation) -> str:
+def _confirmation_sentence(one: Confirmation, loss: ChargedLoss) -> str:
     levers = setting(one.num_neurons, one.amplification)
     if one.gain is None:
         return f"{one.brand}: no setting found that would be worth confirming."
     measured = (
         f"{levers} change its mentions on held-out prompts by {estimate(one.gain)} a reply "
         f"(n = {one.gain.n:,}; {estimate(one.hits_untouched)} untouched), at a user loss of "
-        f"{estimate(one.user_loss)} nats a token"
+        f"{estimate(one.user_loss)} {loss.unit}"
     )
     if one.found:
         return f"{one.brand}: {measured}."

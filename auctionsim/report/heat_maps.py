@@ -96,7 +96,7 @@ def _exposure_panel(
     for replicate, feature, context, *pair in itertools.product(*(switch.choices for switch in switches)):
         plane = planes[pair[0] if pair else next(iter(planes))]
         cells = _in_context(surface, quantity(replicate, feature), context)
-        trace = _heat_map(cells, plane, brands, feature, highest(feature), brand_colour(bidder))
+        trace = _heat_map(cells, plane, brands, feature, (0.0, highest(feature)), brand_colour(bidder))
         variants["|".join((replicate, feature, context, *pair))] = [trace]
     return Figure(f"exposure-{bidder}", f"{brands[bidder]}’s exposure", variants, _layout(brands, planes))
 
@@ -105,13 +105,14 @@ def _loss_panel(
     surface: ResponseSurface, brands: tuple[str, ...], switches: list[Switch], planes: dict[str, _Plane]
 ) -> Figure:
     highest = max(float(surface.charged_measurement(name).mean.max()) for name in REPLICATES)
+    lowest = min(float(surface.charged_measurement(name).mean.min()) for name in REPLICATES)
     variants = {}
     for replicate, feature, context, *pair in itertools.product(*(switch.choices for switch in switches)):
         plane = planes[pair[0] if pair else next(iter(planes))]
         cells = _in_context(surface, surface.charged_measurement(replicate), context)
-        trace = _heat_map(cells, plane, brands, "user loss", highest, "@loss")
+        trace = _heat_map(cells, plane, brands, "user loss", (lowest, highest), "@loss")
         variants["|".join((replicate, feature, context, *pair))] = [trace]
-    return Figure("user-loss", "The user’s loss (nats a token)", variants, _layout(brands, planes))
+    return Figure("user-loss", f"The user’s loss ({surface.charged_loss})", variants, _layout(brands, planes))
 
 
 def _in_context(surface: ResponseSurface, item: Measurement, context: str) -> Measurement:
@@ -123,7 +124,7 @@ def _in_context(surface: ResponseSurface, item: Measurement, context: str) -> Me
 
 
 def _heat_map(
-    cells: Measurement, plane: _Plane, brands: tuple[str, ...], what: str, highest: float, colour: str
+    cells: Measurement, plane: _Plane, brands: tuple[str, ...], what: str, ends: tuple[float, float], colour: str
 ) -> dict[str, Any]:
     mean, error, count = (part[plane.cells].tolist() for part in cells)
     across, down = brands[plane.across], brands[plane.down]
@@ -137,8 +138,8 @@ def _heat_map(
             [[plain(value), n] for value, n in zip(errors, counts, strict=True)]
             for errors, counts in zip(error, count, strict=True)
         ],
-        "zmin": 0,
-        "zmax": plain(highest) or 1.0,
+        "zmin": plain(min(ends[0], 0.0)) or 0,  # below 0 only where the user gains somewhere
+        "zmax": plain(ends[1]) or 1.0,
         "colorscale": f"@scale:{colour[1:]}",
         "colorbar": {"thickness": 10, "outlinewidth": 0},
         "xgap": 1,

@@ -129,7 +129,7 @@ def _figure_groups(findings: Findings) -> dict[str, FigureGroup | None]:
         "training": None,
     }
     if findings.trade_off:
-        figures = trade_off_figures(findings.trade_off, len(findings.brands))
+        figures = trade_off_figures(findings.trade_off, len(findings.brands), findings.surface.charged_loss)
         groups["trade_off"] = FigureGroup("trade-off", (_switch("replicate", figures[0], prefer="B"),), tuple(figures))
     if findings.learning:
         figures = learning_figures(findings.learning, findings.brands)

@@ -31,6 +31,8 @@ from auctionsim.report.run_records import (
     title_of,
 )
 from auctionsim.scoring.records import TradeOffPoint, titled
+from auctionsim.substrates.protocol import ChargedLoss
+from auctionsim.substrates.quantities import DEFAULT_LOSS, UNDECLARED
 from auctionsim.tables import read_parquet
 
 _log = logging.getLogger(__name__)
@@ -281,9 +283,18 @@ def _trade_off(folder: Path, key: str) -> FigureGroup | None:
     ]
     if not points:
         return None
-    figures = tuple(replace(figure, name=f"{key}-{figure.name}") for figure in trade_off_figures(points, 2))
+    figures = tuple(
+        replace(figure, name=f"{key}-{figure.name}") for figure in trade_off_figures(points, 2, _charged(rows[0]))
+    )
     choices = tuple(sorted(figures[0].variants))
     return FigureGroup(f"{key}-trade-off", (Switch("replicate", choices, len(choices) - 1),), figures)
+
+
+def _charged(row: Record) -> ChargedLoss:
+    """Return which loss a row charges; files of before losses had names do not say, and mean `kl`."""
+    if "loss" not in row:
+        return ChargedLoss(DEFAULT_LOSS, UNDECLARED[DEFAULT_LOSS].unit)
+    return ChargedLoss(row.text("loss"), row.text("loss_unit"))
 
 
 def _titled(row: Record) -> str:

@@ -1,17 +1,19 @@
 """What a measurement is once it is whole: named, viewed, compared, tabled, saved and found again."""
 
 import copy
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
-from auctionsim.data import packaged_names
+from auctionsim.data import packaged_names, readings_beside
 from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
 from auctionsim.substrates.measured_arrays import arrays_of_version_1, measured_rows, replicate_arrays
 from auctionsim.substrates.measurements import (
@@ -25,6 +27,7 @@ from auctionsim.substrates.measurements import (
 from auctionsim.substrates.offer import Charge, Offer
 from auctionsim.substrates.protocol import Lever
 from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity, quantities_of, quantities_record
+from auctionsim.substrates.side_readings import SideReadings, read_side_readings, with_side_readings, without
 
 _M = TypeVar("_M", bound="Measured")  # not `Self`: the run-time checker takes it in decorated classes only
 
@@ -32,9 +35,12 @@ _M = TypeVar("_M", bound="Measured")  # not `Self`: the run-time checker takes i
 class Measured(ABC):
     """Exposures and losses that were measured twice: replicate A to design on, B to score on.
 
-    An object is a *view*: which features it sells, which loss it charges and which replicate's means it reports. Views share the numbers, and
-    every view has all of them: `sell` and `replicate` may be called again. Two are equal when the numbers, the
-    provenance and the view are. Treat the tensors in `replicates` as read-only.
+    An object is a *view*: which features it sells, which loss it charges and which replicate's means it reports. Views
+    share the numbers, and every view has all of them: `sell` and `replicate` may be called again. Two are equal when
+    the numbers, the provenance and the view are. Treat the tensors in `replicates` as read-only.
+
+    Losses and diagnostics that were read off the replies later lie in a file of their own beside the measurement's
+    (`auctionsim.substrates.side_readings`). They are offered like the others; name, digest and file stay.
 
     Args:
         cells: Which interventions were measured.
@@ -60,6 +66,7 @@ class Measured(ABC):
         self._provenance = plain_json(dict(provenance), "provenance")
         self.offer = Offer(cells.features, self._losses[0])
         self._scored = REPLICATES[0]
+        self._beside: SideReadings | None = None
 
     # What it is
 
@@ -105,8 +112,19 @@ class Measured(ABC):
 
     @property
     def digest(self) -> str:
-        """A hash of all that was measured and of its provenance, whatever this view sells."""
-        return self._checksum[:16]
+        """A hash of all that was measured and of its provenance, whatever this view sells.
+
+        Readings of later count only where the view charges one of them: then it is the hash of both.
+        """
+        own, later = self._checksum, self._charged_later
+        return (own if later is None else hashlib.sha256((own + later).encode()).hexdigest())[:16]
+
+    @property
+    def _charged_later(self) -> str | None:
+        """The checksum of the readings beside the measurement, if this view charges one of them."""
+        if self._beside is None or not any(name in self._beside.quantities for name, _ in self.offer.charges):
+            return None
+        return self._beside.checksum
 
     @property
     def _sold_shape(self) -> tuple[int, int]:
@@ -137,7 +155,7 @@ class Measured(ABC):
         """
         offer = Offer(features, self.offer.loss if loss is None else loss)
         offer.refuse_unknown(self.measured_features, self.losses)
-        return self._view(offer=offer)
+        return self._view({"offer": offer})
 
     def replicate(self: _M, name: str) -> _M:
         """Return the view that reports replicate "A" or "B".
@@ -147,9 +165,9 @@ class Measured(ABC):
         """
         if name not in REPLICATES:
             raise ValueError(f"replicate must be one of {REPLICATES}, got {name!r}")
-        return self._view(_scored=name)
+        return self._view({"_scored": name})
 
-    def _view(self: _M, **changes: object) -> _M:
+    def _view(self: _M, changes: Mapping[str, object]) -> _M:
         _ = self._checksum  # computed once, copied with the rest
         view = copy.copy(self)
         view.__dict__.update(changes)
@@ -163,7 +181,7 @@ class Measured(ABC):
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        return type(self), self._checksum, self.offer, self._scored
+        return type(self), self._checksum, self.offer, self._scored, self._charged_later
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Measured) and self._identity == other._identity
@@ -231,22 +249,41 @@ class Measured(ABC):
         return measured_rows(self._cells, self.replicates, self.quantities)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that was measured (not the view) to one file, whole or not at all."""
+        """Write all that was measured (not the view, nor what was read later) to one file, whole or not at all."""
         write_stored(path, *self._written)
 
     @classmethod
     def load(cls: type[_M], path: str | os.PathLike[str]) -> _M:
-        """Read what `save` wrote.
+        """Read what `save` wrote, with the readings that lie beside it.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is truncated, damaged, holds something else or a later version; names the file.
+            ValueError: It or the file of readings beside it is truncated, damaged, holds something else or a later
+                version, or the readings belong to another measurement; names the file.
         """
         stored = read_stored(path, cls.file_format, cls.file_version)
         try:
-            return cls._from_stored(stored)
+            measured = cls._from_stored(stored)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
+        beside = readings_beside(Path(path))
+        side = read_side_readings(beside, measured.digest, measured._cells) if beside.exists() else None
+        if side is not None:
+            try:
+                measured._add(side)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{beside}: {error}") from error
+        return measured
+
+    def _add(self, side: SideReadings) -> None:
+        """Offer what was read later, too."""
+        _ = self._checksum  # of what was measured, before anything is added
+        replicates = with_side_readings(self.replicates, side)
+        self._losses, self._diagnostics = quantity_names(replicates)
+        declared = {**self.quantities, **side.quantities}
+        self.quantities = quantities_of(self.measured_features, self._losses, self._diagnostics, declared)
+        self.replicates = checked_replicates(replicates, self._cells, self.quantities)
+        self._beside = side
 
     @classmethod
     def packaged(cls: type[_M], name: str) -> _M:
@@ -285,9 +322,11 @@ class Measured(ABC):
             "provenance": self._provenance,
             **layout,
         }
-        arrays = arrays | replicate_arrays(self.replicates, self._cells)
-        if self._losses == (DEFAULT_LOSS,) and self.quantities == quantities_of(
-            self.measured_features, self._losses, self._diagnostics, {}
-        ):
+        later = () if self._beside is None else tuple(self._beside.quantities)
+        replicates = {name: without(one, later) for name, one in self.replicates.items()}
+        quantities = {name: quantity for name, quantity in self.quantities.items() if name not in later}
+        losses, diagnostics = quantity_names(replicates)
+        arrays = arrays | replicate_arrays(replicates, self._cells)
+        if losses == (DEFAULT_LOSS,) and quantities == quantities_of(self.measured_features, losses, diagnostics, {}):
             return Stored(record, arrays_of_version_1(arrays)), self.file_format, 1
-        return Stored(record | {"quantities": quantities_record(self.quantities)}, arrays), self.file_format, 2
+        return Stored(record | {"quantities": quantities_record(quantities)}, arrays), self.file_format, 2

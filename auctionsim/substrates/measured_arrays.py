@@ -2,7 +2,7 @@
 
 import itertools
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -44,6 +44,26 @@ def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Rep
     spread_out = sum(array.numel() for array in arrays.values()) * len(cells.canonical) // len(cells.distinct)
     if spread_out > MOST_NUMBERS:
         raise ValueError(f"holds {spread_out} numbers, spread over its cells; at most {MOST_NUMBERS} are read")
+
+    def names(start: str) -> list[str]:
+        return sorted({key[len(start) :].rpartition("/")[0] for key in arrays if key.startswith(start)})
+
+    def replicate(name: str) -> Replicate:
+        losses = items_from(arrays, f"{name}/losses/", names(f"{name}/losses/"), cells)
+        losses = losses or {DEFAULT_LOSS: items_from(arrays, f"{name}/", [OLD_LOSS], cells)[OLD_LOSS]}
+        features = items_from(arrays, f"{name}/", ["features"], cells)["features"]
+        start = f"{name}/diagnostics/"
+        return Replicate(features, losses, items_from(arrays, start, names(start), cells))
+
+    return {name: replicate(name) for name in REPLICATES}
+
+
+def items_from(arrays: Mapping[str, Tensor], start: str, names: Iterable[str], cells: Cells) -> dict[str, Measurement]:
+    """Return measurements by name from the arrays start/name/part, spread over all cells.
+
+    Raises:
+        ValueError: An array is not there, or has another number of contexts or interventions.
+    """
     entries = torch.zeros_like(cells.canonical)
     entries[cells.distinct] = torch.arange(len(cells.distinct))
 
@@ -55,18 +75,7 @@ def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Rep
             raise ValueError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
         return array[:, entries[cells.canonical]].reshape(len(cells.contexts), *cells.shape, *array.shape[2:])
 
-    def item(name: str) -> Measurement:
-        return Measurement(*(spread(f"{name}/{part}") for part in Measurement._fields))
-
-    def items(start: str) -> dict[str, Measurement]:
-        keys = sorted({key[len(start) :].rpartition("/")[0] for key in arrays if key.startswith(start)})
-        return {key: item(start + key) for key in keys}
-
-    def replicate(name: str) -> Replicate:
-        losses = items(f"{name}/losses/") or {DEFAULT_LOSS: item(f"{name}/{OLD_LOSS}")}
-        return Replicate(item(f"{name}/features"), losses, items(f"{name}/diagnostics/"))
-
-    return {name: replicate(name) for name in REPLICATES}
+    return {name: Measurement(*(spread(f"{start}{name}/{part}") for part in Measurement._fields)) for name in names}
 
 
 def measured_rows(cells: Cells, replicates: Mapping[str, Replicate], quantities: Mapping[str, Quantity]) -> list[Any]:

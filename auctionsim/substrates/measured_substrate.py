@@ -157,9 +157,8 @@ class MeasuredSubstrate(Measured, View):
         """Return the standard error of `exposure` and `user_loss`, (batch, bidder, feature) and (batch,).
 
         Distinct interventions and contexts are measured independently; cells of one intervention are one measurement,
-        so their weights add up before they are squared. Losses that are charged together were read off the same
-        replies, whose covariance is not kept: their errors are added, which is exact where they move as one and an upper
-        bound else. Noise only: not the error of interpolating.
+        so their weights add up before they are squared. Losses that are charged together: an upper bound, see
+        `charged_measurement`. Noise only: not the error of interpolating.
         """
         x, rows = self._checked(allocation.detach()), self._context_rows(allocation, context)
         exposures, losses = self._quantities("standard_error")

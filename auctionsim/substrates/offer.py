@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 Charge = str | Mapping[str, float]
-"""A loss by name, or weights over names: their sum, each loss times its weight."""
+"""A loss by name, or weights over names: the sum, each loss times its weight; also as text, "0.3*kl + 1*length"."""
 _T = TypeVar("_T", bound=Tensor | float)
 
 
@@ -21,7 +21,7 @@ class Offer:
 
     Args:
         features: Names of what is sold, in this order.
-        loss: The name of a loss, at weight 1, or positive weights by name.
+        loss: The name of a loss, at weight 1, or positive weights by name, as a mapping or as "0.3*kl+1*length".
     Raises:
         ValueError: No feature, one twice, no loss, or a weight that is not finite and > 0.
     Example:
@@ -29,16 +29,17 @@ class Offer:
         '0.3 kl + 1 length'
     """
 
-    __slots__ = ("charges", "features")
+    __slots__ = ("_hash", "charges", "features")
 
     features: tuple[str, ...]
     charges: tuple[tuple[str, float], ...]
+    _hash: int
 
     def __init__(self, features: Sequence[str], loss: Charge = DEFAULT_LOSS) -> None:
         names = (features,) if isinstance(features, str) else tuple(features)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"features to sell must be some of those there are, each once, got {names}")
-        weights = {loss: 1.0} if isinstance(loss, str) else dict(loss)
+        weights = _weights(loss) if isinstance(loss, str) else dict(loss)
         for name, weight in weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
                 raise ValueError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r}")
@@ -46,6 +47,7 @@ class Offer:
             raise ValueError("an offer names one loss at least, got none")
         object.__setattr__(self, "features", names)
         object.__setattr__(self, "charges", tuple((name, float(weight)) for name, weight in sorted(weights.items())))
+        object.__setattr__(self, "_hash", hash((self.features, self.charges)))  # of every reading's key
 
     @property
     def loss(self) -> Charge:
@@ -96,13 +98,32 @@ class Offer:
         return isinstance(other, Offer) and (self.features, self.charges) == (other.features, other.charges)
 
     def __hash__(self) -> int:
-        return hash((self.features, self.charges))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Offer({self.features!r}, {self.loss!r})"
 
     def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], Charge]]:
         return Offer, (self.features, self.loss)
+
+
+def _weights(text: str) -> dict[str, float]:
+    """Return the weights by name that a text such as "kl" or "0.3*kl+1*length" means."""
+    weights: dict[str, float] = {}
+    for part in text.split("+"):
+        weight, star, name = (word.strip() for word in part.rpartition("*"))
+        if not name or name in weights or (star and not _is_number(weight)):
+            raise ValueError(f"a loss is a name, or weights over different names as .3*kl+1*length, got {text!r}")
+        weights[name] = float(weight) if star else 1.0
+    return weights
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _sum(charges: Sequence[tuple[str, float]], words: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ def quantities_of(
     twice = sorted({name for name in (*names, "user_loss") if (*names, "user_loss").count(name) > 1})
     if twice:
         raise ValueError(
-            f"features, losses and diagnostics must have different names, none of them user_loss; got {twice[0]!r} twice"
+            f"features, losses and diagnostics must have different names, not user_loss; got {twice[0]!r} twice"
         )
     unknown = sorted(set(declared) - set(names))
     if unknown:
@@ -100,6 +100,10 @@ def quantities_from(record: Record) -> dict[str, Quantity]:
     found = {}
     for name in record.content:
         one = record.record(name)
-        low, high = one.number_or_none("low"), one.number_or_none("high")
-        found[name] = Quantity(one.text("unit"), -math.inf if low is None else low, math.inf if high is None else high)
+        found[name] = bounded(one.text("unit"), one.number_or_none("low"), one.number_or_none("high"))
     return found
+
+
+def bounded(unit: str, low: float | None, high: float | None) -> Quantity:
+    """Return a quantity whose bounds are written as JSON has them: null is none."""
+    return Quantity(unit, -math.inf if low is None else low, math.inf if high is None else high)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from auctionsim.language_models.loading import choose_device
+from auctionsim.language_models.devices import choose_device
 from auctionsim.testing.fake_language_model import fake_language_model
 from benchmarks.cuda.exactness import exactness
 from benchmarks.cuda.measurement import measurement

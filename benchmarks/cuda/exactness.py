@@ -13,8 +13,11 @@ from auctionsim.brands import parse_brands
 from auctionsim.language_models import Intervention, LanguageModel, sample_replies
 from auctionsim.language_models.decoding import Replies, prefill_together, reply_logits
 from auctionsim.language_models.hooks import intervene, read_neurons
-from auctionsim.readings.divergence import begin, reply_losses
-from auctionsim.readings.slots import SlotScorer
+from auctionsim.readings.divergence import KL
+from auctionsim.readings.intent import CommercialScorer
+from auctionsim.readings.live import judged
+from auctionsim.readings.passes import SamplingLaw, begin
+from auctionsim.readings.surprise import SURPRISE
 from benchmarks.cuda.models import moved
 
 ROWS, TOKENS = 12, 16
@@ -117,17 +120,18 @@ def _readings(
     replies: object,
     owner: Tensor,
 ) -> list[ExactnessRow]:
-    slots = [SlotScorer(each, parse_brands(BRANDS), STEMS)(PROMPTS[0], change) for each in (model, there)]
+    scores = [CommercialScorer(each, parse_brands(BRANDS), STEMS)(PROMPTS[0], change) for each in (model, there)]
     losses = []
     for each in (model, there):
         begun = begin(each, prompts, TOKENS).serving(owner.to(each.device))
         own = Replies(*(part.to(each.device) for part in vars(replies).values()))
-        losses.append(reply_losses(each, own, change, begun))
+        losses.append(judged(each, (KL, SURPRISE), own, change, begun, SamplingLaw(TEMPERATURE, 1.0)))
     return [
-        ExactnessRow("slot probabilities", _gap(slots[1], slots[0]), CLOSE),
-        ExactnessRow("KL to the untouched model, nats a token", _gap(losses[1][0], losses[0][0]), CLOSE),
-        ExactnessRow("the same at the null, on the device", float(losses[1][0][0].abs()), 0.0),
-        ExactnessRow("surprise, nats a token", _gap(losses[1][1], losses[0][1]), CLOSE),
+        ExactnessRow("slot probabilities", _gap(scores[1].slot_probability, scores[0].slot_probability), CLOSE),
+        ExactnessRow("intent", _gap(scores[1].intent, scores[0].intent), CLOSE),
+        ExactnessRow("KL to the untouched model, nats a token", _gap(losses[1]["kl"], losses[0]["kl"]), CLOSE),
+        ExactnessRow("the same at the null, on the device", float(losses[1]["kl"][0].abs()), 0.0),
+        ExactnessRow("surprise, nats a token", _gap(losses[1]["surprise"], losses[0]["surprise"]), CLOSE),
     ]
 
 

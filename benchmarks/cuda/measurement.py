@@ -55,7 +55,7 @@ def measurement(
     done = clock()
     for result in results:
         scored = torch.cat([torch.tensor(values).flatten() for values in result.scored.values()])
-        losses = torch.tensor([reply.user_loss for reply in result.replies])
+        losses = torch.tensor(result.readings["kl"])
         if not bool(scored.isfinite().all() and losses.isfinite().all()):
             raise RuntimeError(f"{result.unit}: something measured is not finite")
     return [

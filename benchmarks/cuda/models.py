@@ -9,8 +9,8 @@ import torch
 
 from auctionsim.errors import ModelUnavailableError
 from auctionsim.language_models.architecture import find_feed_forwards
-from auctionsim.language_models.loading import fingerprint, load_model
-from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.loading import load_model
+from auctionsim.language_models.model import LanguageModel, fingerprint
 from auctionsim.testing.fake_language_model import fake_tokenizer
 
 

@@ -27,7 +27,7 @@ def draw_frontiers(result: FrontierResult, path: Path) -> None:
                 below.plot(*zip(*points, strict=True), marker="o", markersize=3, **style)
         axes[0, column].set(title=brand, xlabel="neutral_kl, nats a token (validation)", xscale="symlog")
         axes[0, column].set_xscale("symlog", linthresh=0.01)
-        axes[1, column].set(xlabel="user loss of replies, nats a token (test)")
+        axes[1, column].set(xlabel="kl of replies, nats a token (test)")
     for row in axes:
         row[0].set_ylabel("slot probability")
     handles, labels = axes[0, 0].get_legend_handles_labels()

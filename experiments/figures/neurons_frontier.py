@@ -7,10 +7,11 @@ from auctionsim.experiments.figures.sheets import saved, sheet
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.mechanisms import AFFINE, OPTIMUM
 from auctionsim.substrates.measurements import REPLICATES
+from auctionsim.substrates.protocol import ChargedLoss
 
 
-def draw_frontiers(points: Sequence[Row], path: Path) -> None:
-    """Draw one panel a mechanism, one colour a surface."""
+def draw_frontiers(points: Sequence[Row], path: Path, loss: ChargedLoss) -> None:
+    """Draw one panel a mechanism, one colour a surface, over the user's loss."""
     figure, axes = sheet(1, 2, (13, 5.5))
     for panel, mechanism in zip(axes.flat, (OPTIMUM, AFFINE), strict=True):
         for k, surface in enumerate(dict.fromkeys(row["surface"] for row in points)):
@@ -26,14 +27,14 @@ def draw_frontiers(points: Sequence[Row], path: Path) -> None:
                     panel.annotate(
                         f"{row['user_weight']:g}", where, fontsize=7, xytext=(3, -9), textcoords="offset points"
                     )
-        panel.set(title=f"{mechanism}, by user weight", xlabel="user loss, nats a token", ylabel="revenue")
-        panel.set_xlim(left=0)
+        panel.set(title=f"{mechanism}, by user weight", xlabel=f"user loss ({loss})", ylabel="revenue")
+        panel.set_xlim(left=min(0.0, *panel.get_xlim()))
         panel.set_ylim(bottom=0)
         panel.legend(fontsize=8)
     saved(figure, path)
 
 
-def draw_singles(singles: Sequence[Row], path: Path) -> None:
+def draw_singles(singles: Sequence[Row], path: Path, loss: ChargedLoss) -> None:
     """Draw one panel a brand: lift over user loss."""
     brands = list(dict.fromkeys(row["brand"] for row in singles))
     figure, axes = sheet(1, len(brands), (6 * len(brands), 4.5))
@@ -48,6 +49,6 @@ def draw_singles(singles: Sequence[Row], path: Path) -> None:
             for row in own:
                 where = (row["user_loss"], row["lift"])
                 panel.annotate(row["setting"], where, fontsize=6, xytext=(4, -7), textcoords="offset points")
-        panel.set(title=brand, xlabel="user loss, nats a token", ylabel="lift of what is sold, rivals untouched")
+        panel.set(title=brand, xlabel=f"user loss ({loss})", ylabel="lift of what is sold, rivals untouched")
         panel.legend(fontsize=8)
     saved(figure, path)

@@ -26,7 +26,7 @@ def draw(surface: ResponseSurface, path: Path) -> None:
     exposure, loss = view.exposure(allocation)[:, :, 0], view.user_loss(allocation)
     brands = [names[0] for names in surface.provenance["brands"]]
     panels = [(f"{brands[0]}: slot probability", exposure[:, 0]), (f"{brands[1]}: slot probability", exposure[:, 1])]
-    panels.append(("user loss, nats a token", loss))
+    panels.append((f"user loss ({view.charged_loss})", loss))
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
     for axes_one, (title, values) in zip(axes, panels, strict=True):
         grid = values.view(len(axis), len(axis)).T

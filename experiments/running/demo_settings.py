@@ -21,13 +21,13 @@ class DemoSettings:
         dtype: Of the model.
         seed: Of everything that is drawn.
         sold_feature: What the auction sells.
-        user_weight: λ, money per nat a token of user loss.
+        user_weight: λ, money per unit of the user loss.
         user_weights: The trade-off's sweep.
         measurement: The surface's grid and counts.
         quick: Whether learned mechanisms are trained by the quick recipe.
         learning_iterations: Updates of the PPO bidders.
         confirm_samples: Replies a held-out prompt when a brand's best setting is measured anew.
-        user_loss_limit: Nats a token that a brand's best setting may cost.
+        user_loss_limit: The user loss that a brand's best setting may cost.
     """
 
     category: str

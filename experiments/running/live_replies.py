@@ -11,6 +11,7 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import build_prompts, read_prompts
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 
 
 def live_model(
@@ -62,8 +63,7 @@ def live_model(
         max_new_tokens=measured["max_new_tokens"],
         temperature=measured["temperature"],
         seed=seed,
-        mode=measured.get("mode", "multiply"),
-        positions=measured.get("positions", "reply"),
+        manner=Manner(measured.get("mode", "multiply"), measured.get("positions", "reply")),
     )
 
 

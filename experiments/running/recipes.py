@@ -145,11 +145,17 @@ class FanOut(NamedTuple):
     address: str | None = None
     threads: int = 1
 
-    def crew(self, name: str, model: LanguageModel) -> Workers | None:
-        """Return the workers that load the same model in the same dtype, None for none."""
+    def crew(self, name: str, model: LanguageModel | None) -> Workers | None:
+        """Return the workers that load the same model in the same dtype, None for none.
+
+        Args:
+            name: Of the model, as it is loaded.
+            model: As it is loaded here; None: workers need none.
+        """
         if not self.workers:
             return None
-        load = partial(load_model, name, self.device, str(model.dtype).removeprefix("torch."))
+        dtype = self.dtype if model is None else str(model.dtype).removeprefix("torch.")
+        load = partial(load_model, name, self.device, dtype)
         gpus = 1.0 if self.device.startswith("cuda") else 0.0
         return Workers(self.workers, load, self.address, self.threads, gpus)
 

@@ -65,6 +65,7 @@ class BiddersStudySettings:
         quick: Whether learned mechanisms are trained by the quick recipe.
         untouched: Probability of the untouched model in the KL tilt's reference; the other measured interventions share
             the rest evenly.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     surface: str
@@ -83,6 +84,7 @@ class BiddersStudySettings:
     deviation_draws: int = 1 << 10
     quick: bool = True
     untouched: float = 0.5
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.learners if name not in LEARNERS]
@@ -140,8 +142,8 @@ def main(
         console: Told where it all is.
         designs: Makes the mechanisms.
     """
-    run = Run(settings.folder, settings, {"surface": surface.digest})
-    sold = surface.sell(settings.feature)
+    sold = surface.sell(settings.feature, loss=settings.loss)
+    run = Run(settings.folder, settings, {"surface": sold.digest})
     run.begin(command)
     rows: list[Row] = []
     for seed in settings.seeds:

@@ -40,7 +40,7 @@ class CompareSettings:
     Attributes:
         surface: Its name, for titles and run.json.
         feature: What is sold.
-        user_weights: λ, money per nat a token: the sweep.
+        user_weights: λ, money per unit of the user loss: the sweep.
         prior: Valuations, as `parse_priors` reads them.
         folder: Run folder.
         seed: Of everything that is drawn.
@@ -54,6 +54,7 @@ class CompareSettings:
         device: Of the model.
         dtype: Of the model.
         prompts_file: JSON prompts that the surface was measured with, instead of the templates.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     surface: str
@@ -72,6 +73,7 @@ class CompareSettings:
     device: str = "auto"
     dtype: str = "auto"
     prompts_file: Path | None = None
+    loss: str = "kl"
 
 
 class Comparison(NamedTuple):
@@ -106,11 +108,11 @@ def main(
         ModelUnavailableError: Replies are wanted and there is no such model here.
     """
     priors = parse_priors(settings.prior)
-    sold = surface.sell(settings.feature)
+    sold = surface.sell(settings.feature, loss=settings.loss)
     if not settings.user_weights or min(settings.user_weights) < 0:
         raise ValueError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
     designs.refuse_unfit(settings.mechanisms, sold)
-    inputs = {"surface": surface.digest}
+    inputs = {"surface": sold.digest}
     if settings.replies and settings.prompts_file is not None:
         inputs["prompts"] = read_prompts(settings.prompts_file).digest
     run = Run(settings.folder, settings, inputs)

@@ -48,6 +48,7 @@ class CrosstalkRegretSettings:
         quick: Whether learned mechanisms are trained by the quick recipe.
         tolerance: Regret that counts, as a share of the revenue.
         resamples: Of the bootstrap over brand sets.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class CrosstalkRegretSettings:
     quick: bool = True
     tolerance: float = 0.01
     resamples: int = 2000
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if not self.user_weights or min(self.user_weights) < 0:
@@ -126,8 +128,9 @@ def main(
         raise ValueError("brand sets are needed: lists of subsets or grids of two or more brands, got none")
     parse_priors(settings.prior)  # what does not fit is refused before anything is replaced
     for brand_set in brand_sets:
-        brand_set.surface.sell(settings.feature)
-    inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
+        brand_set.surface.sell(settings.feature, loss=settings.loss)
+    sold = {name: each.sell(settings.feature, loss=settings.loss) for name, each in (*lists.items(), *grids.items())}
+    inputs = {name: each.digest for name, each in sold.items()}
     run = Run(settings.folder, settings, inputs)
     run.begin(command)
     rows: list[Row] = []
@@ -170,7 +173,7 @@ def brand_sets_of(
 
 def brand_set_rows(settings: CrosstalkRegretSettings, brand_set: BrandSet, designs: Designs = UNKEPT) -> list[Row]:
     """Return a brand set's rows, a user weight and mechanism each: designed on and paid by replicate A."""
-    view = brand_set.surface.sell(settings.feature).replicate("A")
+    view = brand_set.surface.sell(settings.feature, loss=settings.loss).replicate("A")
     on_a, on_b = crosstalk(view), crosstalk(view.replicate("B"))
     known: Row = {
         "source": brand_set.source,

@@ -69,7 +69,7 @@ def main(settings: DemoSettings, command: str, console: Console, designs: Design
         )
         with stages.stage("writing the report", 1):
             report = write_report(findings, settings.folder)
-            finish(settings.folder, run.digest, command, (report.name,), _record(findings))
+            finish(settings.folder, run.plan, command, (report.name,), _record(findings))
     _tell(console, findings, report, memory.gib)
     return report
 
@@ -110,11 +110,12 @@ def _record(findings: Findings) -> dict[str, object]:
 
 
 def _tell(console: Console, findings: Findings, report: Path, peak: float) -> None:
+    unit = findings.surface.charged_loss.unit
     for row in findings.confirmations:
         if row.found and row.gain is not None and row.user_loss is not None:
             console.print(
                 f"{row.brand}: {row.num_neurons:g} neurons x{row.amplification:g} give {row.gain.mean:+.2f} ± "
-                f"{row.gain.standard_error:.2f} hits a reply at a user loss of {row.user_loss.mean:.3f} nats a token"
+                f"{row.gain.standard_error:.2f} hits a reply at a user loss of {row.user_loss.mean:.3f} {unit}"
             )
         else:
             console.print(f"{row.brand}: no setting found")

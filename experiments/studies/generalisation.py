@@ -40,6 +40,7 @@ class GeneralisationSettings:
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried for each, where regret is searched.
         quick: Whether learned mechanisms are trained by the quick recipe.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class GeneralisationSettings:
     regret_draws: int = 256
     regret_budget: int = 448
     quick: bool = True
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if not self.seeds:
@@ -91,16 +93,17 @@ def main(
     """
     if not surfaces:
         raise ValueError("one surface at least is needed, got none")
-    for name, surface in surfaces.items():
-        surface.sell(settings.feature)  # an unknown one is refused before anything is replaced
+    inputs = {}
+    for name, surface in surfaces.items():  # what is unknown is refused before anything is replaced
+        inputs[name] = surface.sell(settings.feature, loss=settings.loss).digest
         if len(surface.contexts) < 2:
             raise ValueError(f"one context is left out of two or more, {name!r} has {len(surface.contexts)}")
     parse_priors(settings.prior)
-    run = Run(settings.folder, settings, {name: surface.digest for name, surface in surfaces.items()})
+    run = Run(settings.folder, settings, inputs)
     run.begin(command)
     agree, deployed = [], []
     for name, surface in surfaces.items():
-        own = Run(settings.folder, settings, {name: surface.digest})
+        own = Run(settings.folder, settings, {name: inputs[name]})
         console.print(f"{name}: A against B, and designs on A paid by B", soft_wrap=True)
         agree += [{"surface": name, **row} for row in agreement(surface)]
         deployed += own.part(f"{name} deployed", partial(deployed_rows, settings, name, surface, designs))
@@ -124,7 +127,7 @@ def deployed_rows(
     """Return a surface's rows: mechanisms designed on A, in all contexts and in all but one, paid by B."""
     by_key: dict[tuple[str, str, str], list[Row]] = {}
     for seed in settings.seeds:
-        for key, row in _seed_rows(settings, surface.sell(settings.feature), designs, seed):
+        for key, row in _seed_rows(settings, surface.sell(settings.feature, loss=settings.loss), designs, seed):
             by_key.setdefault(key, []).append(row)
     return [
         {"surface": name, "context": context, "designed": designed, "mechanism": mechanism, **pooled(rows)}

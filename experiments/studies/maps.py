@@ -66,7 +66,8 @@ def main(settings: MapSettings, surface: ResponseSurface, command: str, console:
     for quantity in (*features, "user_loss"):
         own = [row for row in cells if row["quantity"] == quantity]
         figures[f"{quantity}.png"] = f"{quantity} on {settings.surface}: mean of A and B over contexts"
-        draw(own, f"{quantity} ({settings.surface})", settings.folder / f"{quantity}.png", settings.written)
+        unit = surface.charged_loss if quantity == "user_loss" else surface.units[quantity]
+        draw(own, f"{quantity}, {unit} ({settings.surface})", settings.folder / f"{quantity}.png", settings.written)
     section = Section(f"Heat maps: {settings.surface}", prose(settings.surface, surface, brands, cells), figures)
     run.finish({"cells": cells}, section, command=command, console=console)
     return Maps(tuple(cells), section)

@@ -44,6 +44,7 @@ class MoreBiddersSettings:
         regret_budget: Misreports for each and bidder.
         quick: Whether learned mechanisms are trained by the quick recipe.
         seed: Of everything.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     measured: str
@@ -57,6 +58,7 @@ class MoreBiddersSettings:
     regret_budget: int = 128
     quick: bool = True
     seed: int = 0
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or self.sizes[0] < 1 or list(self.sizes) != sorted(set(self.sizes)):
@@ -101,8 +103,8 @@ def main(
     """
     if settings.sizes[-1] > measured.num_bidders:
         raise ValueError(f"{settings.measured} has {measured.num_bidders} brands, got sizes {settings.sizes}")
-    run = Run(settings.folder, settings, {"measured": measured.digest})
-    measured.sell(settings.feature)  # an unknown one is refused before anything is replaced
+    sold = measured.sell(settings.feature, loss=settings.loss)  # what is unknown is refused before anything is replaced
+    run = Run(settings.folder, settings, {"measured": sold.digest})
     run.begin(command)
     names = brand_names(measured)
     rows: list[Row] = []
@@ -110,7 +112,7 @@ def main(
         for bidders in brand_sets(measured.num_bidders, size, settings.most_sets):
             brand_set = ", ".join(names[i] for i in bidders)
             console.print(f"{size} bidders: {brand_set}")
-            surface = surface_of(measured, bidders).sell(settings.feature)
+            surface = surface_of(measured, bidders).sell(settings.feature, loss=settings.loss)
             rows += run.part(
                 f"{size} {'-'.join(map(str, bidders))}",
                 lambda s=surface, m=brand_set: list(auctioned(settings, s, m, designs)),  # type: ignore[misc]

@@ -47,7 +47,8 @@ class NeuronsFrontierSettings:
         resamples: Of the bootstrap: profiles, the same ones on both surfaces, and the cells' measurement noise.
         quick: Whether the affine maximizer is trained by the quick recipe.
         seed: Of everything.
-        limits: User losses under which a brand's best single setting is named, nats a token.
+        limits: User losses, in the unit of the loss, under which a brand's best single setting is named.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     harm_aware: str
@@ -60,6 +61,7 @@ class NeuronsFrontierSettings:
     quick: bool = True
     seed: int = 0
     limits: tuple[float, ...] = (0.05, 0.1, 0.2)
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         weights = self.user_weights
@@ -106,8 +108,11 @@ def main(
         ValueError: Two surfaces of different brands or contexts.
     """
     checked_pair(harm_aware, plain)
-    run = Run(settings.folder, settings, {"harm_aware": harm_aware.digest, "plain": plain.digest})
-    sold = {name: s.sell(settings.feature) for name, s in surfaces_of(settings, harm_aware, plain)}
+    pair = surfaces_of(settings, harm_aware, plain)
+    sold = {name: surface.sell(settings.feature, loss=settings.loss) for name, surface in pair}
+    charged = next(iter(sold.values())).charged_loss
+    digests = [surface.digest for surface in sold.values()]
+    run = Run(settings.folder, settings, dict(zip(("harm_aware", "plain"), digests, strict=True)))
     run.begin(command)
     rows = [
         row
@@ -119,8 +124,8 @@ def main(
     ]
     tables = {name: [row for row in rows if row["table"] == name] for name in ("points", "steps", "equal")}
     tables["singles"] = [row for name, one in sold.items() for row in single_rows(name, one)]
-    draw_frontiers(tables["points"], settings.folder / "frontier.png")
-    draw_singles(tables["singles"], settings.folder / "singles.png")
+    draw_frontiers(tables["points"], settings.folder / "frontier.png", charged)
+    draw_singles(tables["singles"], settings.folder / "singles.png", charged)
     section = Section(
         "Harm-aware against plain neurons as an auction",
         prose(opening(settings, sold), tables, settings.limits),

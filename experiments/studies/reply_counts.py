@@ -44,6 +44,7 @@ class ReplyCountSettings:
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried for each, where regret is searched.
         quick: Whether learned mechanisms are trained by the quick recipe.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     surface: str
@@ -58,6 +59,7 @@ class ReplyCountSettings:
     regret_draws: int = 256
     regret_budget: int = 448
     quick: bool = True
+    loss: str = "kl"
 
     def __post_init__(self) -> None:
         if not self.features or not self.counts or min(self.counts) < 1 or self.draws < 2:
@@ -97,7 +99,8 @@ def main(
     Raises:
         ValueError: A feature that was not measured, or whose n is not the same in all cells; counts that are not whole.
     """
-    run = Run(settings.folder, settings, {settings.surface: surface.digest})
+    inputs = {settings.surface: surface.sell(*settings.features, loss=settings.loss).digest}
+    run = Run(settings.folder, settings, inputs)
     parse_priors(settings.prior)
     counts = {feature: measured_counts(surface, feature, settings.counts) for feature in settings.features}
     run.begin(command)
@@ -128,7 +131,7 @@ def count_rows(
     generator = np.random.default_rng([settings.seed, place, count])
     by_mechanism: dict[str, list[Row]] = {}
     for draw_number in range(settings.draws if count < most else 1):
-        sold = thinned(surface, feature, count, generator).sell(feature)
+        sold = thinned(surface, feature, count, generator).sell(feature, loss=settings.loss)
         for mechanism, row in _draw_rows(settings, sold, designs, settings.seed + draw_number):
             by_mechanism.setdefault(mechanism, []).append(row)
     known: Row = {"feature": feature, "count": count, "measured": most}

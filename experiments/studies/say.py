@@ -35,7 +35,8 @@ class Said(NamedTuple):
         boosted: The other.
         hits_untouched: Of each brand.
         hits_boosted: Of each brand.
-        user_loss: Of the boosted reply, nats a token.
+        user_loss: Of the boosted reply.
+        loss: Its name and unit.
         neurons: Where the brands' neurons are kept.
         were_kept: Whether an earlier call found them.
     """
@@ -45,6 +46,7 @@ class Said(NamedTuple):
     hits_untouched: list[int]
     hits_boosted: list[int]
     user_loss: float
+    loss: str
     neurons: Path
     were_kept: bool
 
@@ -111,8 +113,9 @@ def say_twice(
     allocation[1] = torch.tensor([[boost.num_neurons, boost.amplification] for boost in boosts])
     batch = substrate.replies(prompt, allocation, (0, 0), 1)
     untouched, boosted = batch.texts
-    before, after = batch.hits.tolist()
-    return Said(untouched, boosted, before, after, float(batch.user_loss[1]), place.file, were_kept)
+    before, after = batch.numbers("hits").long().tolist()
+    loss = float(batch.numbers("kl")[1])
+    return Said(untouched, boosted, before, after, loss, str(substrate.charged_loss), place.file, were_kept)
 
 
 def _neurons(

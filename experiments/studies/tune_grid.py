@@ -12,6 +12,7 @@ from rich.table import Table
 
 from auctionsim.console import table_console
 from auctionsim.experiments.running.designs import UNKEPT
+from auctionsim.experiments.running.plan import defaults_of
 from auctionsim.experiments.running.run import Run, Section, markdown_table
 from auctionsim.experiments.running.tuning import (
     FINISHED,
@@ -44,7 +45,7 @@ class GridSettings:
         feature: What is sold.
         mechanisms: Names in the table of mechanisms.
         priors: Valuations, as `parse_priors` reads them.
-        user_weights: λ, money per nat a token.
+        user_weights: λ, money per unit of the user loss.
         seeds: Of the design and of the profiles, the same for every mechanism.
         folder: Run folder.
         draws: Profiles for the means.
@@ -52,6 +53,7 @@ class GridSettings:
         regret_budget: Misreports for each and bidder.
         quick: Whether learned mechanisms are trained by the quick recipe.
         cluster: Where trials run.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     surface: str
@@ -66,6 +68,7 @@ class GridSettings:
     regret_budget: int = 512
     quick: bool = False
     cluster: Cluster = field(default_factory=Cluster)
+    loss: str = "kl"
 
     @property
     def cells(self) -> list[tuple[str, str, float, int]]:
@@ -86,19 +89,20 @@ def main(settings: GridSettings, surface: ResponseSurface, command: str, console
     Raises:
         ValueError: Settings that do not fit, before anything is computed; see `run_study` for the rest.
     """
-    sold = surface.sell(settings.feature)
+    sold = surface.sell(settings.feature, loss=settings.loss)
     _check(settings, sold)
-    run = Run(settings.folder, settings, {"surface": surface.digest})
+    run = Run(settings.folder, settings, {"surface": sold.digest})
     study = TuneStudy(
         settings.folder,
         {**plain_settings(settings, "folder", "cluster"), "inputs": run.inputs},
+        defaults_of(GridSettings),
         trial,
         {"surface": sold, "settings": settings},
         _space(settings),
         len(settings.cells),
         "objective_A",
     )
-    claim(study.folder, study.settings)
+    claim(study.folder, study.settings, study.usual)
     made = run.is_finished
     if not made:
         run.begin(command)

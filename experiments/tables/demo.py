@@ -170,12 +170,12 @@ def _reply_pair(
     allocation = live.null_allocation(2, dtype=torch.float64)
     allocation[1, bidder] = setting
     batch = live.replies(prompt, allocation, place, settings.confirm_samples)
-    hits = batch.hits[:, bidder].double().view(2, -1)
+    hits = batch.numbers("hits")[:, bidder].view(2, -1)
     return [
         {
             "hits_untouched": hits[0].tolist(),
             "hits_boosted": hits[1].tolist(),
-            "user_loss": batch.user_loss.double().view(2, -1)[1].tolist(),
+            "user_loss": batch.numbers("kl").view(2, -1)[1].tolist(),
             "untouched": batch.texts[0],
             "boosted": batch.texts[settings.confirm_samples],
         }

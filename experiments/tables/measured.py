@@ -24,7 +24,7 @@ def list_tables(measured: MeasuredList) -> Iterator[Table]:
     brands = _brands(measured)
     for feature in measured.measured_features:
         table = Table(show_lines=True, title=f"{feature}, mean over {len(measured.contexts)} contexts, A above B")
-        for name in ("amplified", *brands, "user_loss"):
+        for name in ("amplified", *brands, f"user_loss ({measured.charged_loss})"):
             table.add_column(name, justify="left" if name == "amplified" else "right")
         views = [measured.sell(feature).replicate(name) for name in ("A", "B")]
         exposures = [view.exposure(listed)[..., 0] for view in views]
@@ -55,7 +55,11 @@ def single_settings_table(surface: ResponseSurface) -> Iterator[Table]:
     for bidder, brand in enumerate(_brands(surface)):
         title = f"{brand} alone{fixed}, mean over {len(surface.contexts)} contexts, replicate A above B"
         table = Table(show_lines=True, title=title)
-        for name in (*(lever.name for lever in surface.levers), *surface.measured_features, "user_loss"):
+        for name in (
+            *(lever.name for lever in surface.levers),
+            *surface.measured_features,
+            f"user_loss ({surface.charged_loss})",
+        ):
             table.add_column(name, justify="right")
         null = surface.null_allocation(1, dtype=torch.float64)[0, bidder]
         for setting in [null, *single_settings(surface)]:

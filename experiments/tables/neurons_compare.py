@@ -19,7 +19,7 @@ class Replied(NamedTuple):
     """What sampled replies to test prompts are like under one setting.
 
     Attributes:
-        user_loss: nats a token.
+        user_loss: `kl`, nats a token.
         user_loss_error: Its standard error over replies.
         hits: Of the brand, a reply.
         hits_error: Its standard error.
@@ -97,7 +97,7 @@ def frontier_section(rows: Sequence[FrontierRow]) -> Section:
             ]
         ),
         *_by_kind(rows, methods, limits),
-        "Slot probability by brand, and the user's loss in sampled replies (nats a token):",
+        "Slot probability by brand, and `kl` of sampled replies, nats a token, as the user's loss:",
     ]
     for limit in limits:
         lines = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from auctionsim.experiments.running.run import markdown_table, with_error
-from auctionsim.measurement.gathering import slots_by_kind
+from auctionsim.readings.slots import slots_by_kind
 from auctionsim.stems import KINDS
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import REPLICATES, Measurement

@@ -15,7 +15,7 @@ from auctionsim import cli
 from auctionsim.cli.failures import DEFECT, MISTAKE, failure, traceback_of
 from auctionsim.cli.options import command_line
 from auctionsim.errors import ModelUnavailableError
-from auctionsim.language_models import loading
+from auctionsim.language_models import devices
 from auctionsim.substrates import QuadraticSubstrate
 
 
@@ -115,7 +115,7 @@ def test_one_line_by_default_and_a_traceback_on_demand(
     def broken(device: str) -> None:
         raise error
 
-    monkeypatch.setattr(loading, "choose_device", broken)
+    monkeypatch.setattr(devices, "choose_device", broken)
     assert run("doctor", monkeypatch=monkeypatch) == code
     line = capsys.readouterr().err
     assert len(line.splitlines()) == 1

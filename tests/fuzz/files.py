@@ -35,6 +35,7 @@ from auctionsim.mechanisms import VCG, load_mechanism, save_mechanism
 from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import parse_priors
 from auctionsim.prompts import build_prompts, read_prompts
+from auctionsim.readings import Unscored
 from auctionsim.records import parse_json, read_record
 from auctionsim.report.runs import read_run
 from auctionsim.signatures import read_signed, sign_folder, verified_folder, write_signed
@@ -220,9 +221,10 @@ UNIT = Unit("A", 0, 0, 0, 2, 0)
 
 def unit(draw: random.Random) -> Any:
     """Bend a measured unit, its checksum repaired."""
-    told = [MeasuredReply(k, s, "Nike!", [1, 2], [1, 0], [1, 0], 0.1, 2.0, 0.0) for k in (0, 1) for s in (0, 1)]
+    told = [MeasuredReply(k, s, "Nike!", [1, 2]) for k in (0, 1) for s in (0, 1)]
+    values = {"hits": [[1.0, 0.0]] * 4, "kl": [0.1, Unscored("no reason"), 0.2, 0.0]}
     folder = FOLDER / "units"
-    write_unit(folder, UnitResult(UNIT, {"slot_probability": [[[0.5, 0.1]], [[0.2, 0.3]]]}, told), "plan")
+    write_unit(folder, UnitResult(UNIT, {"slot_probability": [[[0.5, 0.1]], [[0.2, 0.3]]]}, told, values, {}), "plan")
     path = folder / UNIT.file_name
     document = json.loads(path.read_text())
     del document["sha256"]
@@ -451,7 +453,7 @@ def targets() -> dict[str, Target]:
         "part": json_target("rows.json", {"seconds": 1.0, "rows": PART, "digest": key_digest({"rows": PART})}, part),
         "run record": json_target("page/run.json", RUN, run_record),
         "study claim": json_target(
-            "study/study.json", {"seed": 0, "axes": [1, 2]}, lambda _: claim(study, {"seed": 0})
+            "study/study.json", {"seed": 0, "axes": [1, 2]}, lambda _: claim(study, {"seed": 0}, {})
         ),
         "geometry": json_target(
             "geometry.json", geometry, lambda p: geometry_from(read_record(p).content), named=False

@@ -25,6 +25,7 @@ from auctionsim.language_models import (
     scale_neurons,
     untouched,
 )
+from auctionsim.language_models.attention import Grouping, KeyValueStore
 from auctionsim.prompts import build_prompts
 from auctionsim.readings.slots import SlotScorer
 from auctionsim.testing import fake_language_model
@@ -394,3 +395,37 @@ def test_smollm2_in_bfloat16_leaves_generate_only_at_near_ties() -> None:
         assert error < 0.05 * (reference.max() - reference.mean()), (prompt, first, error)  # rounding, not a mistake
         assert behind.max() <= 2 * error, (prompt, first, behind, error)
     assert agreed > 12 * 8  # they go together for long
+
+
+def test_a_prompt_computes_no_logits() -> None:
+    """Nobody reads them: the vocabulary's product would be the dearest of a prompt's pass."""
+    positions = []
+
+    def note(_: object, inputs: tuple[Tensor, ...]) -> None:
+        positions.append(inputs[0].shape[1])
+
+    head: Any = MODEL.network.get_output_embeddings()  # type: ignore[operator]
+    handle = head.register_forward_pre_hook(note)
+    try:
+        prefill(MODEL, MODEL.chat_ids(PROMPT), 4)
+        assert positions == [0]
+        prefill_together(MODEL, [MODEL.chat_ids(PROMPT)] * 2, 4)
+        assert positions == [0, 0]
+    finally:
+        handle.remove()
+
+
+def test_rows_dropped_on_the_way_leave_the_others_as_they_are() -> None:
+    """What a row has appended goes with it when rows that have ended are dropped from the batch."""
+    store = KeyValueStore([], [], torch.tensor([0]), Grouping.of(torch.zeros(3, dtype=torch.int64), 1), room=4)
+    parts = torch.randn(3, 2, 3, 8, generator=torch.Generator().manual_seed(0)).split(1, dim=2)
+    for part in parts[:2]:
+        store.attend(part, part, -part, 1.0)
+        store.advance(1)
+    store.keep(torch.tensor([True, False, True]))
+    kept = torch.cat(parts, 2)[[0, 2]]
+    store.attend(kept[:, :, 2:], kept[:, :, 2:], -kept[:, :, 2:], 1.0)
+    store.advance(1)
+    (keys,), (values,) = store.own()
+    assert torch.equal(keys, kept)
+    assert torch.equal(values, -kept)

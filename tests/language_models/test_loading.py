@@ -10,9 +10,12 @@ import pytest
 import safetensors.torch
 import torch
 
+from auctionsim.caching import cache_folder
 from auctionsim.experiments.studies.common_words import LIST, words_of
 from auctionsim.language_models import LanguageModel, ModelUnavailableError, load_model
-from auctionsim.language_models.loading import cache_folder, choose_device, choose_dtype, fingerprint, packaged_folder
+from auctionsim.language_models.devices import choose_device, choose_dtype
+from auctionsim.language_models.model import fingerprint
+from auctionsim.language_models.packaged import packaged_folder
 from auctionsim.testing import fake_language_model, fake_tokenizer
 from auctionsim.testing.tiny_networks import tiny_network
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from auctionsim.language_models import load_model
-from auctionsim.language_models.loading import choose_dtype
+from auctionsim.language_models.devices import choose_dtype
 from auctionsim.language_models.probe import faster_dtype, remembered_dtype
 from auctionsim.testing import fake_language_model
 

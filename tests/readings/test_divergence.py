@@ -7,13 +7,23 @@ import torch
 from torch import Tensor, nn
 
 from auctionsim.brands import parse_brands
-from auctionsim.language_models import LanguageModel, divergence, find_feed_forwards, intervene
+from auctionsim.language_models import (
+    LanguageModel,
+    divergence,
+    find_feed_forwards,
+    intervene,
+    prefill,
+    reply_logits,
+    untouched,
+)
 from auctionsim.language_models.precision import computed_in_float32
+from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.intent import Lead
 from auctionsim.readings.neutral_kl import neutral_kl
 from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 from auctionsim.testing import fake_language_model
 
 HALF = fake_language_model(end_gain=2.5, dtype=torch.bfloat16)
@@ -35,9 +45,9 @@ def neurons(model: LanguageModel) -> BrandNeurons:
 
 
 def live(model: LanguageModel, positions: str = "reply") -> LanguageModelSubstrate:
-    leads = (Lead(". You", ("can",)),)
+    manner = Manner(positions=positions, leads=(Lead(". You", ("can",)),), readings=("reply_kl",))
     return LanguageModelSubstrate(
-        model, neurons(model), PROMPTS, num_neurons=32, samples=3, max_new_tokens=8, leads=leads, positions=positions
+        model, neurons(model), PROMPTS, num_neurons=32, samples=3, max_new_tokens=8, manner=manner
     )
 
 
@@ -46,8 +56,10 @@ def in_float64(model: LanguageModel) -> LanguageModel:
     return LanguageModel(model.name, model.fingerprint, network, model.tokenizer, find_feed_forwards(network))
 
 
-def slow_loss(model: LanguageModel, prompt: str, ids: list[int], change: Tensor, whole_prompt: bool) -> float:
-    """KL, mean over a reply's tokens, by two full passes in float64 with the library's own attention."""
+def slow_losses(
+    model: LanguageModel, prompt: str, ids: list[int], change: Tensor, whole_prompt: bool
+) -> tuple[float, float]:
+    """KL, mean over tokens at temperature 1, and summed at .7, by two full passes of the library in float64."""
     exact, asked = in_float64(model), model.chat_ids(prompt)
     sequence = torch.tensor([[*asked, *ids[:-1]]])
     first = 0 if whole_prompt else len(asked) - 1
@@ -55,8 +67,11 @@ def slow_loss(model: LanguageModel, prompt: str, ids: list[int], change: Tensor,
         still = exact.network(sequence).logits
         with intervene(exact, neurons(model).intervention(change[None]), first_position=first):
             moved = exact.network(sequence).logits
-    log_p, log_q = (logits[0, len(asked) - 1 :].log_softmax(1) for logits in (moved, still))
-    return float((log_p.exp() * (log_p - log_q)).sum(1).mean())
+    found = []
+    for temperature in (1.0, 0.7):
+        log_p, log_q = ((logits[0, len(asked) - 1 :] / temperature).log_softmax(1) for logits in (moved, still))
+        found.append((log_p.exp() * (log_p - log_q)).sum(1))
+    return float(found[0].mean()), float(found[1].sum())
 
 
 @pytest.mark.parametrize("positions", ["reply", "all"])
@@ -66,15 +81,46 @@ def test_losses_are_those_of_exact_arithmetic_and_zero_at_the_null(positions: st
         [[NULL, NULL], [[32.0, 1.01], NULL], [[20.0, 1.5], [32.0, 2.0]], [NULL, [32.0, 1.0]]]
     ).double()
     batch = substrate.replies(PROMPTS.prompts[0][0], levers, (0, 0), 3)
-    losses = batch.user_loss.view(4, 3)
+    losses, whole = (batch.numbers(name).view(4, 3) for name in ("kl", "reply_kl"))
     assert (losses[[0, 3]] == 0).all()
+    assert (whole[[0, 3]] == 0).all()
     for row in (1, 2):
         for sample in range(3):
-            expected = slow_loss(
-                HALF, PROMPTS.prompts[0][0], batch.token_ids[3 * row + sample], levers[row].float(), positions == "all"
-            )
-            assert float(losses[row, sample]) == pytest.approx(expected, rel=1e-3, abs=1e-7)
+            ids = batch.replies[3 * row + sample].token_ids
+            by_token, by_reply = slow_losses(HALF, PROMPTS.prompts[0][0], ids, levers[row].float(), positions == "all")
+            assert float(losses[row, sample]) == pytest.approx(by_token, rel=1e-3, abs=1e-7)
+            assert float(whole[row, sample]) == pytest.approx(by_reply, rel=1e-3, abs=1e-6)
     assert losses[1].max() < 1e-3 < losses[2].min()
+
+
+def test_reply_kl_is_the_divergence_of_the_laws_of_whole_replies() -> None:
+    """With y drawn under x, E log π_x(y) − log π_0(y) is the same number, told by the sampled tokens' probabilities."""
+    substrate, prompt = live(fake_language_model(end_gain=2.5)), PROMPTS.prompts[0][0]
+    levers = torch.tensor([[[32.0, 2.0], [32.0, 1.5]]])
+    batch = substrate.replies(prompt, levers, (0, 0), 400)
+    model, change = substrate.model, neurons(substrate.model).intervention(levers).repeat(400)
+    longest = int(batch.lengths.max())
+    ids = torch.tensor([[*r.token_ids, *[0] * (longest - r.length)] for r in batch.replies])
+    live_tokens = torch.arange(longest) < batch.lengths.unsqueeze(1)
+    prefix = prefill(model, model.chat_ids(prompt), longest)
+    ratio = torch.zeros(400)
+    for sign, scales in ((1, change), (-1, untouched(model))):
+        log_p = (reply_logits(model, prefix, ids, scales) / 0.7).log_softmax(2)
+        ratio += sign * (log_p.gather(2, ids.unsqueeze(2)).squeeze(2) * live_tokens).sum(1)
+    difference = ratio.double() - batch.numbers("reply_kl")
+    assert abs(float(difference.mean())) < 4 * float(difference.std()) / 20
+    assert float(batch.numbers("reply_kl").mean()) > 20 * float(difference.std()) / 20
+
+
+def test_reply_kl_is_refused_where_the_law_is_cut() -> None:
+    own = (fake_language_model(), neurons(fake_language_model()), PROMPTS)
+    cut = Manner(top_p=0.9, readings=("reply_kl",))
+    with pytest.raises(ValueError, match=r"reply_kl is about the whole law .* got top_p 0.9 at temperature 0.7"):
+        LanguageModelSubstrate(*own, num_neurons=32, manner=cut)
+    with pytest.raises(ValueError, match="temperature 0 makes certain"):
+        LanguageModelSubstrate(*own, num_neurons=32, temperature=0.0, manner=Manner(readings=("reply_kl",)))
+    with pytest.raises(ValueError, match="reply_kl is about the whole law"):
+        MeasurementSettings(top_p=0.9, readings=("reply_kl",))
 
 
 def test_a_row_loses_nothing_whatever_stands_beside_it() -> None:

@@ -16,6 +16,7 @@ from auctionsim.readings.repetition import repetition_rate
 from auctionsim.stems import STEMS
 from auctionsim.substrates import Substrate
 from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 from auctionsim.substrates.protocol import allocation_shape, contexts_of, is_separable
 from auctionsim.testing import fake_language_model
 
@@ -42,8 +43,9 @@ def some_neurons() -> BrandNeurons:
 
 
 def substrate(**more: object) -> LanguageModelSubstrate:
-    settings = {"num_neurons": 32, "amplification": 4.0, "samples": 3, "max_new_tokens": 8, "leads": LEADS, **more}
-    return LanguageModelSubstrate(MODEL, some_neurons(), PROMPTS, **settings)  # type: ignore[arg-type]
+    own = {"leads": LEADS, **{name: more.pop(name) for name in list(more) if name in Manner.__dataclass_fields__}}
+    settings = {"num_neurons": 32, "amplification": 4.0, "samples": 3, "max_new_tokens": 8, **more}
+    return LanguageModelSubstrate(MODEL, some_neurons(), PROMPTS, manner=Manner(**own), **settings)  # type: ignore[arg-type]
 
 
 LIVE = substrate()
@@ -98,11 +100,11 @@ def test_one_batch_over_all_prompts_is_a_batch_a_prompt(positions: str) -> None:
         for number, prompt in enumerate(prompts):
             part = 1 / 2 / len(prompts)
             batch = live.replies(prompt, LEVERS, (context, number), 3)
-            hits = batch.hits.view(3, 3, 2)
-            slot, intent = (values.mean(1) for values in live.scores(prompt, LEVERS))
+            hits = batch.numbers("hits").view(3, 3, 2)
+            slot, intent = (values.mean(1) for values in live.scores(prompt, LEVERS).values())
             values = (slot, (hits > 0).double().mean(1), hits.double().mean(1), intent)
             slow += part * torch.stack(values, 2)
-            slow_loss += part * batch.user_loss.view(3, 3).double().mean(1)
+            slow_loss += part * batch.numbers("kl").view(3, 3).mean(1)
     torch.testing.assert_close(exposure, slow, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(loss, slow_loss, rtol=1e-3, atol=1e-6)
     assert loss[0] == 0
@@ -165,7 +167,7 @@ def test_modes_and_positions_are_those_of_one_full_pass(mode: str, positions: st
     first = len(ids) - 1 if positions == "reply" else 0
     change = live.neurons.intervention(LEVERS.float(), mode)
     batch = live.replies(prompt, LEVERS, (0, 1), 2)
-    assert (batch.user_loss[:2] == 0).all()
+    assert (batch.numbers("kl")[:2] == 0).all()
     prefix = prefill(MODEL, ids, 8, change if positions == "all" else None).repeat(2)
     draws = [np.random.default_rng([0, 0, 1, k]).random(8, dtype=np.float32) for k in range(2)]
     uniforms = torch.from_numpy(np.stack(draws)).repeat(3, 1)
@@ -178,7 +180,7 @@ def test_modes_and_positions_are_those_of_one_full_pass(mode: str, positions: st
         with intervene(MODEL, change.select(slice(row // 2, row // 2 + 1)), first_position=first):
             moved = torch.log_softmax(MODEL.network(whole).logits[0, len(ids) - 1 : -1].double(), -1)
         loss = (moved.exp() * (moved - still)).sum(-1).mean()
-        assert batch.user_loss[row].item() == pytest.approx(loss.item(), rel=1e-3, abs=1e-5)
+        assert batch.numbers("kl")[row].item() == pytest.approx(loss.item(), rel=1e-3, abs=1e-5)
     slots = live.slot_probability(prompt, LEVERS)
     other = substrate(mode=mode, positions="all" if positions == "reply" else "reply").slot_probability(prompt, LEVERS)
     assert torch.equal(slots[0], other[0]) or torch.allclose(slots[0], other[0], rtol=1e-4)
@@ -204,16 +206,15 @@ def test_what_a_reply_is_worth() -> None:
         length = int(replies.lengths[row])
         text = MODEL.text(replies.tokens[row, :length])
         assert (batch.texts[row], int(batch.lengths[row])) == (text, length)
-        assert batch.hits[row].tolist() == [brand.hits(text) for brand in LIVE.neurons.brands]
-        assert batch.mentions[row].tolist() == [brand.mentions(text) for brand in LIVE.neurons.brands]
-        assert batch.repetition[row].item() == pytest.approx(repetition_rate(text))
+        assert batch.numbers("hits")[row].tolist() == [brand.hits(text) for brand in LIVE.neurons.brands]
+        assert batch.numbers("repetition_rate")[row].item() == pytest.approx(repetition_rate(text))
         kl, surprise = 0.0, 0.0
         for position in range(length):
             p, q = moved[row, position], still[row, position]
             kl += float((p.exp() * (p - q)).sum())
             surprise -= float(q[replies.tokens[row, position]])
-        assert batch.user_loss[row].item() == pytest.approx(kl / length, rel=1e-3, abs=1e-5)
-        assert batch.surprise[row].item() == pytest.approx(surprise / length, rel=1e-4)
+        assert batch.numbers("kl")[row].item() == pytest.approx(kl / length, rel=1e-3, abs=1e-5)
+        assert batch.numbers("surprise")[row].item() == pytest.approx(surprise / length, rel=1e-4)
 
 
 def test_samples_are_keyed_by_seed_place_and_number() -> None:
@@ -262,7 +263,7 @@ def test_bad_input_is_refused() -> None:
             substrate(**change)
     ignorant = BrandNeurons(**{**vars(some_neurons()), "signs": None})
     with pytest.raises(ValueError, match="mode 'add' needs the neurons' signs"):
-        LanguageModelSubstrate(MODEL, ignorant, PROMPTS, num_neurons=32, mode="add")
+        LanguageModelSubstrate(MODEL, ignorant, PROMPTS, num_neurons=32, manner=Manner("add"))
     with pytest.raises(ValueError, match="was it made for another substrate"):
         LIVE.exposure(torch.zeros(1, 3, 2))
     with pytest.raises(ValueError, match="context must index"):

@@ -1,0 +1,280 @@
+"""A second pass over stored replies: readings are taken later, in parts that a stopped pass goes on from.
+
+Nothing is sampled. Text readings need no model, and none is loaded for them; model readings take teacher-forced passes,
+in float32, with each reply's own intervention.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from auctionsim.files import sweep, write_text
+from auctionsim.kept import key_digest
+from auctionsim.language_models.decoding import Replies
+from auctionsim.language_models.model import LanguageModel
+from auctionsim.measurement.crew import Job, Workers, fan_out, model_words
+from auctionsim.measurement.measuring import Progress, Report
+from auctionsim.measurement.side_files import gather_again
+from auctionsim.measurement.signed_json import read_signed_json, signed_json
+from auctionsim.measurement.stored_replies import Asked, StoredReplies
+from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.readings.live import judged
+from auctionsim.readings.passes import begin
+from auctionsim.readings.protocol import ModelReading, PromptReading, TextReading, Value
+from auctionsim.readings.registry import reading
+from auctionsim.readings.values import as_json, checked_values, read_set, read_texts, value_from_json
+from auctionsim.records import Record
+from auctionsim.substrates.measurements import Measurement
+
+ROWS = 64
+"""Replies that one part of model readings holds."""
+_PART, _VALUES, _VERSION = "auctionsim part of a second pass", "auctionsim values of a reading", 1
+
+
+class ReplyPart(NamedTuple):
+    """Replies `start` … `stop` of those to one prompt."""
+
+    asked: Asked
+    start: int
+    stop: int
+
+    @property
+    def file_name(self) -> str:
+        """Where its values are stored."""
+        replicate, context, prompt = self.asked
+        return f"{replicate}-{context}-{prompt}-{self.start:05d}-{self.stop:05d}.json"
+
+
+class PartValues(NamedTuple):
+    """Values of a part's replies by reading; of a reading per set, one for each intervention's replies."""
+
+    part: ReplyPart
+    values: dict[str, list[Value]]
+
+
+class PartReader:
+    """Takes readings of parts; a part's values depend on the arguments and on nothing else.
+
+    Args:
+        stored: The replies.
+        names: Of readings.
+        neurons: That were amplified; None where no model is needed.
+        model: None where none is needed.
+    """
+
+    def __init__(
+        self, stored: StoredReplies, names: Sequence[str], neurons: BrandNeurons | None, model: LanguageModel | None
+    ) -> None:
+        self.stored, self.neurons, self.model = stored, neurons, model
+        self.readings = [reading(name) for name in names]
+        self._by_prompt = stored.by_prompt()
+
+    def __call__(self, part: ReplyPart) -> PartValues:
+        """Take every reading of one part."""
+        numbers = self._by_prompt[part.asked][part.start : part.stop]
+        replies, brands = [self.stored.reply(number) for number in numbers], self.stored.brands
+        of_model = [one for one in self.readings if isinstance(one, ModelReading)]
+        values: dict[str, list[Value]] = {}
+        for name, tensor in self._judged(part.asked, numbers, of_model).items():
+            values[name] = checked_values(reading(name), tensor.tolist(), len(replies), len(brands))
+        for one in self.readings:
+            if isinstance(one, TextReading) and one.per == "set":
+                which = [self.stored.kept.replies[number].intervention for number in numbers]
+                groups = [[r for r, k in zip(replies, which, strict=True) if k == own] for own in sorted(set(which))]
+                values[one.name] = [read_set(one, group, brands) for group in groups]
+            elif isinstance(one, TextReading):
+                values[one.name] = read_texts(one, replies, brands)
+        return PartValues(part, values)
+
+    def _judged(self, asked: Asked, numbers: list[int], readings: list[ModelReading]) -> dict[str, torch.Tensor]:
+        if not readings:
+            return {}
+        assert self.model is not None
+        assert self.neurons is not None
+        stored, judge = self.stored, self.model.in_float32
+        kept = [stored.kept.replies[number] for number in numbers]
+        levers = stored.interventions[[one.intervention for one in kept]].float()
+        change = self.neurons.intervention(levers, stored.mode)
+        longest = max(one.length for one in kept)
+        ids = [
+            [*one.token_ids, *one.token_ids[-1:] * (longest - one.length)] for one in kept
+        ]  # causal: never looked at
+        lengths = torch.tensor([one.length for one in kept], device=judge.device)
+        tokens = torch.tensor(ids, device=judge.device)
+        prompt = [judge.chat_ids(stored.prompt(asked))]
+        if stored.positions == "all":
+            begun = begin(judge, prompt * len(kept), longest, change)
+        else:
+            begun = begin(judge, prompt, longest)
+        finite = torch.ones_like(lengths, dtype=torch.bool)
+        return judged(judge, readings, Replies(tokens, lengths, finite), change, begun, stored.law)
+
+
+class SecondPass:
+    """Readings of stored replies, in a folder, done as far as its files say.
+
+    Args:
+        folder: Where values are kept; made if it is not there.
+        stored: The replies.
+        names: Of readings; each once.
+        neurons: That were amplified; needed for model readings only.
+        model: That replied; needed for model readings only.
+    Raises:
+        ValueError: A reading that is scored of prompts, has no meaning for how the replies were drawn, or needs a model
+            or neurons that are not given, or others than the replies'.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stored: StoredReplies,
+        names: Sequence[str],
+        neurons: BrandNeurons | None = None,
+        model: LanguageModel | None = None,
+    ) -> None:
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"readings must be named, each once, got {tuple(names)}")
+        self.folder, self.stored, self.names = folder, stored, tuple(names)
+        self.readings = [reading(name) for name in names]
+        for one in self.readings:
+            if isinstance(one, PromptReading):
+                raise ValueError(f"{one.name} is scored of prompts, not of replies: measure it anew")
+            one.refuse(stored.law)
+        self.needs_model = needs_model(names)
+        self.model, self.neurons = (model, neurons) if self.needs_model else (None, None)
+        if self.needs_model:
+            self._check(model, neurons)
+        sweep(folder)
+
+    def key(self, name: str) -> dict[str, Any]:
+        """Return all that a reading's values depend on, as JSON."""
+        own = {"reading": name, "replies": self.stored.digest, "brands": [one.written for one in self.stored.brands]}
+        if not isinstance(reading(name), ModelReading):
+            return own
+        assert self.neurons is not None
+        return {**own, "model": self.stored.kept.record["model"], "neurons": self.neurons.digest}
+
+    @property
+    def _part_key(self) -> dict[str, Any]:
+        return {name: self.key(name) for name in self.names}
+
+    def _check(self, model: LanguageModel | None, neurons: BrandNeurons | None) -> None:
+        record = Record(self.stored.kept.record, "the replies' record")
+        if model is None or neurons is None:
+            lacking = ", ".join(one.name for one in self.readings if isinstance(one, ModelReading))
+            raise ValueError(f"{lacking}: teacher-forced passes need the model and the neurons that were amplified")
+        if model.identity.rpartition(":")[2] != record.text("model").rpartition(":")[2]:
+            raise ValueError(f"the replies are those of {record.text('model')}, not of {model.identity}")
+        if neurons.digest != record.text("neurons"):
+            raise ValueError(f"other neurons were amplified ({record.text('neurons')}, not {neurons.digest})")
+
+    # Work
+
+    @property
+    def parts(self) -> list[ReplyPart]:
+        """All the work, in order."""
+        found = []
+        for asked, numbers in self.stored.by_prompt().items():
+            size = ROWS if self.needs_model and not any(one.per == "set" for one in self.readings) else len(numbers)
+            found += [ReplyPart(asked, k, min(k + size, len(numbers))) for k in range(0, len(numbers), size)]
+        return found
+
+    def values_file(self, name: str) -> Path:
+        """Return where the values of a reading end up."""
+        return self.folder / f"{name}.json"
+
+    @property
+    def _parts_folder(self) -> Path:
+        return self.folder / f"parts-{key_digest(self._part_key)}"
+
+    def run(self, workers: Workers | None = None, report: Report | None = None) -> dict[str, list[Value]]:
+        """Take the readings that have no values yet, and return all values by reading, in the order of `numbers`.
+
+        Raises:
+            ValueError: A file of an earlier pass is damaged, or a reading gives what it does not declare.
+            RuntimeError: Workers died again and again over one part.
+        """
+        tell, parts = report or (lambda _: None), self.parts
+        if all(self.values_file(name).exists() for name in self.names):
+            tell(Progress(len(parts), len(parts)))
+            return {name: self._values(name) for name in self.names}
+        found = {part: self._read(part) for part in parts}
+        waiting = deque(part for part, values in found.items() if values is None)
+
+        def note(result: PartValues) -> None:
+            found[result.part] = result.values
+            tell(Progress(len(parts) - len(waiting), len(parts)))
+
+        tell(Progress(len(parts) - len(waiting), len(parts)))
+        if workers is None:
+            reader = PartReader(self.stored, self.names, self.neurons, self.model)
+            while waiting:
+                result = reader(waiting.popleft())
+                self._store(result)
+                note(result)
+        else:
+            job = Job(
+                partial(PartReader, self.stored, self.names, self.neurons),
+                None if self.model is None else model_words(self.model),
+            )
+            fan_out(waiting, job, workers, self._store, note)
+        return self._finish([found[part] for part in parts])
+
+    def numbers(self) -> list[int]:
+        """Return the replies' numbers in the order of values."""
+        return [number for some in self.stored.by_prompt().values() for number in some]
+
+    def _store(self, result: PartValues) -> None:
+        values = {name: [as_json(value) for value in listed] for name, listed in result.values.items()}
+        document = {"format": _PART, "version": _VERSION, "key": self._part_key, "part": result.part, "values": values}
+        write_text(self._parts_folder / result.part.file_name, signed_json(document))
+
+    def _read(self, part: ReplyPart) -> dict[str, list[Value]] | None:
+        path = self._parts_folder / part.file_name
+        if not path.exists():
+            return None
+        record = read_signed_json(path, _PART, _VERSION, self._part_key)
+        return {name: _listed(record.record("values"), name) for name in self.names}
+
+    def _values(self, name: str) -> list[Value]:
+        path = self.values_file(name)
+        return _listed(read_signed_json(path, _VALUES, _VERSION, self.key(name)), "values")
+
+    def _finish(self, parts: Sequence[dict[str, list[Value]] | None]) -> dict[str, list[Value]]:
+        """Write each reading's values in one file, and remove the parts."""
+        whole: dict[str, list[Value]] = {
+            name: [value for part in parts if part is not None for value in part[name]] for name in self.names
+        }
+        for one in self.readings:
+            document = {
+                "format": _VALUES,
+                "version": _VERSION,
+                "key": self.key(one.name),
+                "unit": one.unit,
+                "per": one.per,
+                "replies": self.numbers(),
+                "values": [as_json(value) for value in whole[one.name]],
+            }
+            write_text(self.values_file(one.name), signed_json(document))
+        for path in sorted(self._parts_folder.glob("*.json")):
+            path.unlink()
+        self._parts_folder.rmdir()
+        return whole
+
+
+def _listed(record: Record, name: str) -> list[Value]:
+    return [value_from_json(item, name) for item in record.items(name)]
+
+
+def needs_model(names: Sequence[str]) -> bool:
+    """Tell whether one of these readings takes passes of the model."""
+    return any(isinstance(reading(name), ModelReading) for name in names)
+
+
+def gather_values(second: SecondPass, values: dict[str, list[Value]]) -> dict[str, dict[str, dict[str, Measurement]]]:
+    """Average what a second pass gave: by reading, then by replicate, as `gather_again` has it."""
+    return {one.name: gather_again(second.stored, one, second.numbers(), values[one.name]) for one in second.readings}

@@ -1,0 +1,212 @@
+"""Readings: what a reply is worth, each with its name, unit, bounds, and what it needs to be read.
+
+A reading is one of three records, by what it needs. A `TextReading` needs the replies alone, so it can be taken again
+of stored replies without any model. A `ModelReading` needs teacher-forced passes over them. A `PromptReading` is scored
+from prompts without any reply, so it is exact. `auctionsim.readings.registry` knows them by name.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from auctionsim.brands import Brand
+from auctionsim.language_models.decoding import Prefix
+from auctionsim.language_models.intervention import Intervention
+from auctionsim.language_models.model import LanguageModel
+from auctionsim.readings.passes import SamplingLaw, TeacherForced
+
+PER = ("brand", "user", "reply", "set")
+"""What a value belongs to: a brand in a reply, the user who reads it, the reply, or all replies to one prompt."""
+
+IS_ONE, LOWER, HIGHER = "is one", "lower is better", "higher is better"
+LOSSES = (IS_ONE, LOWER, HIGHER)
+"""How a reading is a loss: relative to the untouched reply already, or by the signed difference to that one's mean."""
+
+
+class Reply(NamedTuple):
+    """One sampled reply.
+
+    Attributes:
+        prompt: What was asked.
+        text: Without special tokens.
+        token_ids: Its end token included where it came.
+        place: What keys its random numbers beside the seed.
+    """
+
+    prompt: str
+    text: str
+    token_ids: list[int]
+    place: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Tokens, the end token included where it came."""
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """What stands in the place of a value that a reading could not give.
+
+    Attributes:
+        reason: Why, in a few words.
+    """
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.reason, str) or not self.reason.strip():
+            raise ValueError(f"an unscored reply needs a reason, got {self.reason!r}")
+
+
+Value = float | list[float] | Unscored
+"""Of one reply, or of one set: a number, a number a brand, or why there is none."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What scores prompts under interventions; several readings may share one."""
+
+    longest: int
+    """Tokens that the prompts' prefix must have room for."""
+
+    def after(self, prefix: Prefix, change: Intervention) -> Any:
+        """Score what follows prompts that are computed already."""
+
+    def __call__(self, prompt: str, change: Intervention) -> Any:
+        """Score what follows one prompt under each row of the intervention."""
+
+
+class ScorerInputs(NamedTuple):
+    """What a scorer is made from.
+
+    Attributes:
+        model: The language model.
+        brands: The bidders.
+        stems: Beginnings of a reply.
+        whole_prompt: Interventions touch every token of the prompt, not its last alone.
+        leads: What `intent` is read after, see `auctionsim.readings.intent`.
+    """
+
+    model: LanguageModel
+    brands: tuple[Brand, ...]
+    stems: tuple[str, ...]
+    whole_prompt: bool
+    leads: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What all readings declare.
+
+    Attributes:
+        name: A Python identifier; features, losses and diagnostics are called by it.
+        unit: Of a value, such as "nats a token".
+        per: One of `PER`.
+        bounds: Lowest and highest value, ends included.
+        loss: One of `LOSSES`, or None where it is none.
+        whole_law: It speaks of the law that replies are drawn from, so it is refused where that law is cut (top_p < 1)
+            or draws nothing (temperature 0).
+    """
+
+    name: str
+    unit: str
+    per: str
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    loss: str | None = None
+    whole_law: bool = False
+
+    needs: ClassVar[str]
+    """ "text", "model" or "prompt"."""
+    exact: ClassVar[bool] = False
+    """Whether values are scored, without any sampling."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("_"):
+            raise ValueError(f"a reading's name must be a Python identifier, got {self.name!r}")
+        if not isinstance(self.unit, str) or not self.unit.strip():
+            raise ValueError(f"the reading {self.name} needs a unit, got {self.unit!r}")
+        if self.per not in PER:
+            raise ValueError(f"the reading {self.name} must be per one of {', '.join(PER)}, got {self.per!r}")
+        low, high = self.bounds
+        if not low < high:
+            raise ValueError(f"the bounds of the reading {self.name} must be a low and a higher end, got {self.bounds}")
+        if self.loss is not None and (self.loss not in LOSSES or self.per in ("brand", "set")):
+            raise ValueError(
+                f"the reading {self.name} is a loss by one of {', '.join(LOSSES)}, of a user or a reply, "
+                f"got {self.loss!r} per {self.per}"
+            )
+
+    @property
+    def role(self) -> str:
+        """What a measurement makes of it: "feature", "loss" or "diagnostic"."""
+        return "feature" if self.per == "brand" else "diagnostic" if self.loss is None else "loss"
+
+    def refuse(self, law: SamplingLaw) -> None:
+        """Refuse a law that is cut, if the reading speaks of the law.
+
+        Raises:
+            ValueError: It does, and the law is.
+        """
+        if self.whole_law and (law.top_p < 1 or law.temperature == 0):
+            raise ValueError(
+                f"{self.name} is about the whole law that replies are drawn from, which top_p < 1 cuts and temperature "
+                f"0 makes certain: got top_p {law.top_p:g} at temperature {law.temperature:g}"
+            )
+
+
+@dataclass(frozen=True)
+class TextReading(Reading):
+    """A reading of texts: it needs no model, so stored replies can be read by it at any time.
+
+    Attributes:
+        read: Replies and brands in, a value for each reply out, in order. Per brand a value is a list, in the brands'
+            order. Per set the replies are all to one prompt under one intervention, and the one value is returned.
+    """
+
+    read: Callable[[Sequence[Reply], tuple[Brand, ...]], Any] = lambda replies, brands: _lacking()  # noqa: ARG005
+
+    needs: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True)
+class ModelReading(Reading):
+    """A reading of teacher-forced passes: it needs the model, and no sampling.
+
+    Attributes:
+        read: Some replies' logits in, (row,) values out.
+    """
+
+    read: Callable[[TeacherForced], Tensor] = lambda passes: _lacking()  # noqa: ARG005
+
+    needs: ClassVar[str] = "model"
+
+
+@dataclass(frozen=True)
+class PromptReading(Reading):
+    """A reading of prompts, scored exactly, without any reply.
+
+    Attributes:
+        scorer: Makes what scores; readings with the same one share its passes.
+        part: What the reading takes of the scores: (row, stem, brand), float64.
+        by_kind: Means over the stems of each kind are kept as diagnostics, too.
+    """
+
+    scorer: Callable[[ScorerInputs], Scorer] = lambda inputs: _lacking()  # noqa: ARG005
+    part: Callable[[Any], Tensor] = lambda scores: scores  # type: ignore[assignment,return-value]
+    by_kind: bool = False
+
+    needs: ClassVar[str] = "prompt"
+    exact: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per != "brand":
+            raise ValueError(f"the reading {self.name} is scored after stems, so it is per brand, got {self.per!r}")
+
+
+def _lacking() -> Any:
+    raise NotImplementedError("a reading without a function reads nothing")

@@ -1,0 +1,48 @@
+"""How a live model is amplified, sampled and read, apart from its levers and counts."""
+
+from dataclasses import dataclass
+
+from auctionsim.checks import checked_count
+from auctionsim.readings.intent import LEADS, Lead
+from auctionsim.readings.standard import STANDARD
+
+POSITIONS = ("reply", "all")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How neurons are amplified, replies drawn and read, apart from the levers and the counts.
+
+    Attributes:
+        mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
+        positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
+            before; "all" touches the whole prompt, too.
+        top_p: In (0, 1]: replies are sampled from each token's nucleus of this probability; 1 leaves every token in.
+        leads: What `intent` is read after; none: `intent` is not measured, and is no feature.
+        readings: Names of readings besides the standard ones (`auctionsim.readings`).
+        rows: Replies that `observe` decodes in one batch; more take several.
+    """
+
+    mode: str = "multiply"
+    positions: str = "reply"
+    top_p: float = 1.0
+    leads: tuple[Lead, ...] = LEADS
+    readings: tuple[str, ...] = ()
+    rows: int = 128
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p}")
+        if self.positions not in POSITIONS:
+            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {self.positions!r}")
+        checked_count(self.rows, "rows")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All readings: the standard ones, then those besides."""
+        standard = tuple(name for name in STANDARD if self.leads or name != "intent")
+        return (*standard, *(name for name in self.readings if name not in standard))
+
+
+STANDARD_MANNER = Manner()
+"""Neurons are multiplied from the prompt's last token on, and the standard readings are taken."""

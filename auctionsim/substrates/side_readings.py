@@ -1,0 +1,105 @@
+"""Readings that were taken of a measurement's replies later: more losses and diagnostics, in a file beside it."""
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from auctionsim.records import Record
+from auctionsim.storage import Stored, checksum, read_stored, serialise
+from auctionsim.substrates.measured_arrays import items_from
+from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate
+from auctionsim.substrates.quantities import Quantity, bounded
+
+FORMAT = "auctionsim readings beside a measurement"
+VERSION = 1
+FOLDERS = {"loss": "losses", "diagnostic": "diagnostics", "feature": "features"}
+"""By the role of a reading, where its arrays are."""
+
+
+class SideReadings(NamedTuple):
+    """What a file beside a measurement holds.
+
+    Attributes:
+        losses: By replicate and name.
+        diagnostics: By replicate and name.
+        quantities: Unit and bounds of each.
+        checksum: Of the file.
+    """
+
+    losses: Mapping[str, Mapping[str, Measurement]]
+    diagnostics: Mapping[str, Mapping[str, Measurement]]
+    quantities: Mapping[str, Quantity]
+    checksum: str
+
+
+def read_side_readings(path: Path, digest: str, cells: Cells) -> SideReadings:
+    """Return the readings beside a measurement.
+
+    A brand's own number that was read later is a diagnostic: what is sold is what was measured.
+
+    Args:
+        path: Of the side file.
+        digest: Of the measurement that it must belong to.
+        cells: Of the measurement.
+    Raises:
+        ValueError: It is damaged, belongs to another measurement, or does not fit; names the file.
+    """
+    stored = read_stored(path, FORMAT, VERSION)
+    try:
+        return _parsed(stored, digest, cells)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+
+def _parsed(stored: Stored, digest: str, cells: Cells) -> SideReadings:
+    record = stored.fields
+    if record.text("surface") != digest:
+        raise ValueError(f"belongs to the measurement {record.text('surface')}, not to {digest}: remove it")
+    if record.texts("contexts") != cells.contexts or record.whole("num_bidders") != cells.num_bidders:
+        raise ValueError(f"is of other contexts or bidders than the measurement's {cells.contexts}")
+    readings = record.record("readings")
+    roles = {name: readings.record(name).text("role") for name in readings.content}
+    unknown = sorted(set(roles.values()) - set(FOLDERS))
+    if unknown:
+        raise ValueError(f"the role of a reading must be one of {', '.join(FOLDERS)}, got {unknown[0]!r}")
+
+    def items(replicate: str, role: str) -> dict[str, Measurement]:
+        names = [name for name, own in roles.items() if own == role]
+        return items_from(stored.arrays, f"{replicate}/{FOLDERS[role]}/", names, cells)
+
+    losses = {one: items(one, "loss") for one in REPLICATES}
+    diagnostics = {one: items(one, "diagnostic") | items(one, "feature") for one in REPLICATES}
+    quantities = {name: _quantity(readings.record(name)) for name in readings.content}
+    return SideReadings(losses, diagnostics, quantities, checksum(serialise(stored, FORMAT, VERSION)))
+
+
+def _quantity(reading: Record) -> Quantity:
+    low, high = (Record({"bound": bound}, "bounds").number_or_none("bound") for bound in reading.items("bounds"))
+    return bounded(reading.text("unit"), low, high)
+
+
+def with_side_readings(replicates: Mapping[str, Replicate], side: SideReadings) -> dict[str, Replicate]:
+    """Return the replicates with the losses and diagnostics beside them added.
+
+    Raises:
+        ValueError: One that was measured already.
+    """
+    own = replicates[REPLICATES[0]]
+    twice = sorted(set(side.quantities) & {*own.losses, *own.diagnostics})
+    if twice:
+        raise ValueError(f"{twice[0]!r} was measured and also read later: there must be one of each name")
+    return {
+        name: one._replace(
+            losses={**one.losses, **side.losses[name]}, diagnostics={**one.diagnostics, **side.diagnostics[name]}
+        )
+        for name, one in replicates.items()
+    }
+
+
+def without(replicate: Replicate, names: Collection[str]) -> Replicate:
+    """Return the replicate without these losses and diagnostics."""
+    return replicate._replace(
+        losses={name: item for name, item in replicate.losses.items() if name not in names},
+        diagnostics={name: item for name, item in replicate.diagnostics.items() if name not in names},
+    )

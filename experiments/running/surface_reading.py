@@ -1,0 +1,187 @@
+"""Readings taken later of a measurement's stored replies: without sampling, and texts without any model."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from auctionsim.data import readings_beside, replies_beside, surfaces_folder
+from auctionsim.experiments.running.kept_neurons import kept_neurons
+from auctionsim.experiments.running.measured import measured_named
+from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
+from auctionsim.experiments.running.recipes import PACKAGED, FanOut
+from auctionsim.language_models import LanguageModel, load_model
+from auctionsim.measurement import REPLIES_FILE
+from auctionsim.measurement.second_pass import SecondPass, gather_values, needs_model
+from auctionsim.measurement.side_files import write_side_file
+from auctionsim.measurement.stored_replies import StoredReplies
+from auctionsim.neurons import BrandNeurons
+from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.substrates import MeasuredList, ResponseSurface
+from auctionsim.substrates.measurements import Measurement
+
+
+class Source(NamedTuple):
+    """A measurement whose replies are stored.
+
+    Attributes:
+        name: As the user named it.
+        measured: Its file.
+        replies: The file of its replies.
+        neurons: The file of its neurons, where there is one.
+        folder: Where values are kept.
+        beside: Where the side file goes.
+    """
+
+    name: str
+    measured: Path
+    replies: Path
+    neurons: Path | None
+    folder: Path
+    beside: Path
+
+
+@dataclass(frozen=True)
+class SurfaceReading:
+    """What is read again.
+
+    Attributes:
+        run: A run folder of `surface measure`, or a packaged measurement's name.
+        readings: Names.
+        model: That replied, as it is loaded; asked for model readings only.
+        neurons: File of the neurons that were amplified; None finds them beside the measurement, or identifies a
+            packaged one's anew by its recipe.
+        out: Folder for values; None: in the run folder, or runs/readings/NAME for a packaged measurement.
+        package: Write a packaged measurement's side file beside it, instead of into `out`.
+    """
+
+    run: str
+    readings: tuple[str, ...]
+    model: str = "smollm2"
+    neurons: Path | None = None
+    out: Path | None = None
+    package: bool = False
+
+
+def source_of(settings: SurfaceReading) -> Source:
+    """Return the files of a run folder or of a packaged measurement.
+
+    Raises:
+        ValueError: There is no such measurement, or its replies were not kept.
+    """
+    folder = Path(settings.run)
+    if folder.is_dir():
+        measured = next((folder / f"{kind}.safetensors" for kind in ("surface", "list")
+                         if (folder / f"{kind}.safetensors").exists()), None)  # fmt: skip
+        if measured is None or not (folder / MEASUREMENT / REPLIES_FILE).exists():
+            raise ValueError(
+                f"{folder} holds no finished measurement: surface or list, and {MEASUREMENT}/{REPLIES_FILE}"
+            )
+        if settings.package:
+            raise ValueError(f"--package is for packaged measurements, not for the run folder {folder}")
+        neurons = settings.neurons or folder / "neurons.safetensors"
+        values = settings.out or folder / MEASUREMENT / "readings"
+        return Source(
+            settings.run, measured, folder / MEASUREMENT / REPLIES_FILE, neurons, values, readings_beside(measured)
+        )
+    measured = surfaces_folder() / f"{settings.run}.safetensors"
+    if not measured.exists():
+        raise ValueError(f"{settings.run!r} is no run folder, and no measurement of that name ships with auctionsim")
+    if not replies_beside(measured).exists():
+        raise ValueError(f"the replies behind {settings.run} were not kept: read a later version of it")
+    shipped = Path(str(resources.files("auctionsim.data"))) / "neurons" / f"{settings.run}.safetensors"
+    neurons = settings.neurons or (shipped if shipped.exists() else None)
+    values = settings.out or Path("runs") / "readings" / settings.run
+    beside = readings_beside(measured)
+    return Source(
+        settings.run,
+        measured,
+        replies_beside(measured),
+        neurons,
+        values,
+        beside if settings.package else values / beside.name,
+    )
+
+
+def read_again(
+    settings: SurfaceReading,
+    command: str,
+    console: Console,
+    fan_out: FanOut,
+    *,
+    model: LanguageModel | None = None,
+) -> Path:
+    """Take readings of stored replies, print their means, and return the side file that holds them.
+
+    Args:
+        settings: What is read, of what.
+        command: What the user typed.
+        console: Where progress and the table are shown.
+        fan_out: Who reads.
+        model: Already loaded; None loads it, where a reading needs it.
+    Raises:
+        ValueError: As `SecondPass` and `source_of` say.
+    """
+    source = source_of(settings)
+    measured = measured_named(str(source.measured))
+    stored = StoredReplies.load(source.replies, measured.provenance)
+    with Stages(console) as stages:
+        neurons, workers = None, None
+        if needs_model(settings.readings):
+            if model is None:
+                with stages.stage("loading the model", 1):
+                    model = load_model(settings.model, fan_out.device, fan_out.dtype)
+            measured.require_model(model.identity)
+            neurons = _neurons(settings, source, model, measured, stages)
+        second = SecondPass(source.folder, stored, settings.readings, neurons, model)
+        workers = fan_out.crew(settings.model, model)
+        with stages.measuring("reading the replies", source.folder) as report:
+            values = second.run(workers, report)
+    gathered = gather_values(second, values)
+    maker = {"command": command, "commit": commit_or_none(), "versions": package_versions()}
+    write_side_file(source.beside, measured, stored, gathered, maker)
+    for table in tables(measured, gathered):
+        console.print(table)
+    return source.beside
+
+
+def tables(
+    measured: ResponseSurface | MeasuredList, gathered: dict[str, dict[str, dict[str, Measurement]]]
+) -> list[Table]:
+    """Return one table a reading: the untouched reply and the extremes over interventions, replicate A above B."""
+    found = []
+    for name, replicates in gathered.items():
+        table = Table(title=f"{name}, mean over {len(measured.contexts)} contexts")
+        for column in ("replicate", "untouched", "lowest", "highest", "largest error", "unscored"):
+            table.add_column(column, justify="right")
+        for replicate, parts in replicates.items():
+            mean = parts[name].mean.mean(0)
+            share = parts.get(f"{name}_unscored")
+            unscored = 0 if share is None else round(float((share.mean * share.n).sum()))
+            numbers = (mean[0].mean(), mean.min(), mean.max(), parts[name].standard_error.max())
+            table.add_row(replicate, *(f"{float(number):.4g}" for number in numbers), str(unscored))
+        found.append(table)
+    return found
+
+
+def _neurons(
+    settings: SurfaceReading,
+    source: Source,
+    model: LanguageModel,
+    measured: ResponseSurface | MeasuredList,
+    stages: Stages,
+) -> BrandNeurons:
+    """Return the neurons that were amplified: from their file, or identified anew by the packaged recipe."""
+    if source.neurons is not None:
+        return BrandNeurons.load(source.neurons)
+    recipe = PACKAGED.get(settings.run)
+    if recipe is None:
+        raise ValueError(f"the neurons of {settings.run} are not here: name their file with --neurons")
+    wanted = measured.provenance["settings"]
+    most = recipe.settings.most_neurons if recipe.allocations is None else int(recipe.allocations[..., 0].max().ceil())
+    return kept_neurons(
+        source.folder, model, recipe.bidders, recipe.prompts, most, wanted["seed"], stages, method=recipe.method
+    )
