@@ -25,6 +25,8 @@ class Divergence(ABC):
     """
 
     name: ClassVar[str]
+    alpha: float | None = None
+    """The parameter of a family of divergences, None where there is none."""
 
     @abstractmethod
     def f(self, ratio: Tensor) -> Tensor:
@@ -137,6 +139,7 @@ class Alpha(Divergence):
     """
 
     name = "alpha"
+    alpha: float
     slope_at_one = 0.0
 
     def __init__(self, alpha: float) -> None:
