@@ -1,4 +1,4 @@
-"""How independent PPO bidders learn on RLlib: one small policy each, a learning curve, strategies at the end."""
+"""Independent PPO bidders on RLlib: one small policy each, a learning curve, strategies at the end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ CHECKPOINT = "checkpoint of ppo bidders"
 
 
 class TrainedBidders(NamedTuple):
-    """What training gave.
+    """Trained bidders, with their learning curve.
 
     Attributes:
         strategies: One a bidder: valuation to bid, the policy's mean, capped at the highest bid allowed.

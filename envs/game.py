@@ -155,12 +155,12 @@ class AuctionGame:
         valuations, context = self.valuations(state), self.context(state)
         if len(bids) != len(valuations):
             raise ValueError(f"bids must have one row a game: {len(bids)} rows for {len(valuations)} games")
-        asked = bids.to(self.dtype)
+        reports = bids.to(self.dtype)
         standing = Standing(valuations, context, state.spent, state.gained)
         if self.budgets is None and self.roi_targets is None:
-            happened = Cleared(asked, self._trial(asked, standing))
+            happened = Cleared(reports, self._trial(reports, standing))
         else:
-            happened = self.constraints.clear(self._trial, standing, asked)
+            happened = self.constraints.clear(self._trial, standing, reports)
         outcome = happened.trial.outcome
         exposure, user_loss = self._measured(happened.trial, context)
         value = (valuations * exposure).sum(2)
@@ -178,7 +178,7 @@ class AuctionGame:
             )
         return following, Round(
             bids=happened.bids,
-            asked=asked,
+            asked=reports,
             outcome=outcome,
             exposure=exposure,
             rewards=rewards,

@@ -1,4 +1,4 @@
-"""What a round looks like: a table in text, bars in a picture, and on a live model the reply that the user gets."""
+"""Pictures of a round: a table in text, bars in an image, and on a live model the reply that the user gets."""
 
 import textwrap
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which auctions have a name: words that stand for a mechanism, a substrate and priors in a spec or a config."""
+"""Named auctions: words that stand for a mechanism, a substrate and priors in a spec or a config."""
 
 from collections.abc import Callable, Mapping
 from importlib import resources

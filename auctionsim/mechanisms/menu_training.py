@@ -89,7 +89,7 @@ class _Settings(NamedTuple):
 
 
 class _Lesson:
-    """Everything that stays the same over the steps of one training."""
+    """One training: everything that stays the same over its steps."""
 
     def __init__(self, substrate: Substrate, priors: Product, settings: _Settings, generator: torch.Generator) -> None:
         self.substrate, self.settings, self.generator = substrate, settings, generator
@@ -259,8 +259,8 @@ def menu_by_recipe(problem: Problem) -> MenuAuction:
     """Return the table's menu: the trainer's defaults, or fewer entries and steps."""
     view, priors, user_weight, seed, quick = problem
     if quick:
-        sizes = {"entries": QUICK_ENTRIES, "steps": QUICK_STEPS, "batch": QUICK_BATCH}
-        return train_menu(view, priors, user_weight, **sizes, seed=seed)
+        entries, steps, batch = QUICK_ENTRIES, QUICK_STEPS, QUICK_BATCH
+        return train_menu(view, priors, user_weight, entries=entries, steps=steps, batch=batch, seed=seed)
     return train_menu(view, priors, user_weight, seed=seed)
 
 

@@ -1,4 +1,4 @@
-"""What every mechanism promises: bids in, an outcome out, bad bids refused, and which incentive claims are proved."""
+"""The protocol of mechanisms: bids in, an outcome out, bad bids refused, and which incentive claims are proved."""
 
 from abc import ABC, abstractmethod
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much a reply repeats itself."""
+"""Repetition within a reply."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Over which bids regret is looked for: up to `high`, to what the mechanism's priors hold, or a multiple of the row.
+"""The range of misreports: up to `high`, to what the mechanism's priors hold, or a multiple of the row.
 
 A bound on bids is money, so it scales with the currency: no number here stands for an amount. A row's bound depends on
 that row and the mechanism alone, never on the rest of the batch. A row of zeros, under a mechanism that knows no prior,

@@ -1,4 +1,4 @@
-"""Whether a rule answers the same bids alike: at every call, at every place in the batch and in any company.
+"""Checks that a rule answers the same bids alike: at every call, at every place in the batch and in any company.
 
 Every evaluator clears many auctions at once, most of them misreports. A row that reads another has no regret of its
 own, and of outcomes drawn anew at each call a search would pick the luckiest. Two checks, a few evaluations each:
@@ -166,9 +166,9 @@ def _nudged(game: Game, rows: _DrawnAuctions) -> list[Tensor]:
     """Return everybody's money when bids move up or down by a few roundings, in the same company."""
     source = torch.Generator().manual_seed(0)
     eps = torch.finfo(rows.bids.dtype).eps
-    found = []
+    amounts = []
     for roundings in NUDGES:
         for _ in range(PATTERNS):
             signs = torch.randint(3, rows.bids.shape[1:], generator=source).to(rows.bids) - 1
-            found.append(_money(game, rows._replace(bids=rows.bids * (1 + roundings * eps * signs))))
-    return found
+            amounts.append(_money(game, rows._replace(bids=rows.bids * (1 + roundings * eps * signs))))
+    return amounts

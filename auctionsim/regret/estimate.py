@@ -1,4 +1,4 @@
-"""What a regret evaluator answers, and the game in which a bidder considers a misreport."""
+"""Regret estimates, and the game in which a bidder considers a misreport."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""How the best misreport found so far is improved: along the gradient where there is one, and by pattern search.
+"""Refinement of the best misreport so far: along the gradient where there is one, and by pattern search.
 
 Both move every row and bidder at once, score every iterate through the deployed mechanism and keep the best, so neither
 can lower the result. A gradient through a hard mechanism may be wrong (an argmax has none); then its iterates simply
@@ -111,11 +111,11 @@ def pattern_search(
         moves = torch.cat([cross, 2 * last_move.unsqueeze(0)])
         around = torch.minimum((best.bids + moves).clamp_min(0), torch.maximum(high, best.bids))
         with torch.no_grad():
-            found = better_of(best, around, score(around))
-        improved = (found.utility > best.utility).unsqueeze(2)
+            nearby = better_of(best, around, score(around))
+        improved = (nearby.utility > best.utility).unsqueeze(2)
         steps[int(mirrored)] = torch.where(improved, step, step / 2)
-        last_move = torch.where(improved, found.bids - best.bids, 0.0)
-        best = found
+        last_move = torch.where(improved, nearby.bids - best.bids, 0.0)
+        best = nearby
     return best
 
 

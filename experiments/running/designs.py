@@ -115,10 +115,6 @@ class Designs:
         entries = [self.entry(name) for name in names]
         return {one.label: QUICK for one in entries if quick and one.is_learned}
 
-    def learned(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the labels of those that are trained."""
-        return tuple(self.entry(name).label for name in names if self.entry(name).is_learned)
-
     def _path(self, chosen: Entry, problem: Problem) -> Path | None:
         """Return where a design is kept, None where it is not: closed forms are quicker made than read."""
         view = problem.view
