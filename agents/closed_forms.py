@@ -77,7 +77,8 @@ def closed_form_equilibrium(
             return _nearest_bid(given)
         if dsic_proof_of(mechanism, substrate) is not None:
             return [Truthful()] * n
-    if not behaves_as(substrate, Items) or len(substrate.features) != 1 or getattr(mechanism, "reserve", 1.0) != 0:
+    sells_one = behaves_as(substrate, Items) and len(substrate.features) == 1
+    if not sells_one or not behaves_as(mechanism, FirstPrice, AllPay, ThirdPrice) or mechanism.reserve != 0:
         return None
     if len(set(given.marginals)) == 1:
         equilibrium = _symmetric(mechanism, given.marginal(0), n, utility)

@@ -22,6 +22,17 @@ from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
 from auctionsim.signatures import replacing_folder, verified_folder
 
+__all__ = [
+    "ITERATIONS",
+    "PPOSettings",
+    "Policies",
+    "Running",
+    "TrainedBidders",
+    "bidder_config",
+    "load_bidders",
+    "train_ppo",
+]
+
 ITERATIONS = 100  # updates unless told otherwise
 CHECKPOINT = "checkpoint of ppo bidders"
 """What its signature says a checkpoint is for."""

@@ -56,6 +56,8 @@ class UniformBids:
         generator: Where the noise comes from; each call moves it on.
     """
 
+    draws = True
+
     def __init__(self, low: float, high: float, generator: torch.Generator) -> None:
         self.low = checked_number(low, "low")
         self.high = checked_number(high, "high", self.low)

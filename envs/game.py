@@ -17,6 +17,7 @@ from auctionsim.envs.game_settings import Clearing, GameSettings
 from auctionsim.envs.observations import Limits, Observations, largest_exposures
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
+from auctionsim.mechanisms.protocol import substrate_of
 from auctionsim.priors import product
 from auctionsim.record_keywords import fields_as_keywords
 from auctionsim.regret.estimate import checked_outcome, checked_payments
@@ -218,7 +219,7 @@ def foresight(mechanism: Clearing, substrate: Substrate) -> Substrate:
     """
     if not speaks(substrate):
         return substrate
-    own: Substrate | None = getattr(mechanism, "substrate", None)
+    own = substrate_of(mechanism)
     if own is None or own.features != substrate.features or allocation_shape(own) != allocation_shape(substrate):
         raise ValueError(
             "roi_targets on a live model need a rule with a substrate of its own, by which value is foreseen: "

@@ -89,7 +89,7 @@ TEMPERATURE = 0.1  # of the table's tilt, money per unit of divergence
 
 def _state(rule: KLTilt) -> State:
     settings = {"user_weight": rule.user_weight, "temperature": rule.temperature, "divergence": rule.divergence.name}
-    return State({**settings, "alpha": getattr(rule.divergence, "alpha", None)}, {})
+    return State({**settings, "alpha": rule.divergence.alpha}, {})
 
 
 def _made(saved: Saved, substrate: Substrate | None) -> KLTilt:

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from auctionsim.mechanisms.protocol import draws
 from auctionsim.regret.estimate import Game, cleared_money, lone_deviations
 from auctionsim.regret.refinement import Best
 
@@ -55,7 +56,7 @@ def refuse_drawing(mechanism: object) -> None:
     Raises:
         ValueError: It does.
     """
-    if getattr(mechanism, "draws", False) is True:
+    if draws(mechanism):
         raise ValueError(
             f"an auction must come out the same at every call: {type(mechanism).__name__} says that it draws; "
             "ties='shared' has the expectation of random ties"

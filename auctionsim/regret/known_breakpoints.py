@@ -106,7 +106,7 @@ def _lines(
         repeated = None if context is None else torch.full((len(listed),), context, device=device)
         exposure = rule.range.exposure(listed, repeated)[:, :, 0]
         return exposure * rule.weights.to(device), rule.boosts[slot].to(device)
-    entries = candidates_of(rule.range, context, device, no_suppression=bool(getattr(rule, "no_suppression", False)))
+    entries = candidates_of(rule.range, context, device, no_suppression=rule.no_suppression)
     return entries.exposures[entries.allowed][:, :, 0], -rule.user_weight * entries.user_losses[entries.allowed]
 
 

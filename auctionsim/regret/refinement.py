@@ -18,8 +18,6 @@ Score = Callable[
 ]  # (misreport, batch, bidder, feature) misreports to (misreport, batch, bidder) utility
 
 LEARNING_RATE = 0.03  # of the box's side, decaying to 0 along the way
-NO_GRADIENT = ("requires grad", "inplace operation", "in-place operation", "derivative")
-"""What torch says where a mechanism leaves it, overwrites its numbers, or uses what has no derivative."""
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -155,8 +153,10 @@ def _gradient(score: Score, bids: Tensor) -> tuple[Float[Tensor, "misreport batc
             if not utility.requires_grad:
                 return None
             (gradient,) = torch.autograd.grad(utility.sum(), variable, allow_unused=True)
-        except RuntimeError as error:
-            if any(sign in str(error) for sign in NO_GRADIENT):
-                return None
+        except torch.OutOfMemoryError:
             raise
+        except RuntimeError:  # torch has one class of errors for all: what fails without a gradient too is the rule's
+            with torch.no_grad():
+                score(bids)
+            return None
     return None if gradient is None else (utility.detach(), gradient.nan_to_num(0.0, 0.0, 0.0))
