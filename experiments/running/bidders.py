@@ -226,7 +226,8 @@ def source_of(bidders: SavedBidders) -> AuctionSource:
     """
     record = Record(bidders.record, "the bidders' record")
     _ = record.text("learner"), record.whole("seed")  # what a table of them is called by
-    place = record.record("auction" if "auction" in record else "arena").only(*AuctionSource.__dataclass_fields__)
+    key = "arena" if "arena" in record else "auction"  # bidders that were saved before say "arena"
+    place = record.record(key).only(*AuctionSource.__dataclass_fields__)
     texts = {name: place.text_or_none(name) for name in ("setting", "mechanism", "surface")}
     loss = place.text("loss") if "loss" in place else "kl"  # what runs mean that do not say
     source = AuctionSource(**texts, feature=place.text("feature"), loss=loss)

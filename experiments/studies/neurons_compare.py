@@ -289,9 +289,7 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     path = settings.folder / "plan.json"
     if path.exists():
         there, usual = Record(json_in(path)).content, {"grid": defaults_of(FrontierSettings)}
-        named = {
-            "brand_sets" if name == "markets" else name: value for name, value in there.items()
-        }  # as it was called
+        named = {"brand_sets" if name == "markets" else name: value for name, value in there.items()}  # as then called
         if differing(named, usual) != differing(plan, usual):
             raise ValueError(
                 f"{settings.folder} holds another comparison ({difference(named, plain(plan))}): choose another "
