@@ -57,7 +57,7 @@ class Check:
             database=None,
             derandomize=True,  # a check that fails must fail again
             report_multiple_bugs=False,
-            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # explaining is slow and printed nowhere
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # explanations are printed nowhere
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         @hypothesis.given(self.cases)
