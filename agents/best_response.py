@@ -1,4 +1,4 @@
-"""What is the best bid against a given field: a search over bids with the field's draws shared by all of them."""
+"""A best response to a given field: a search over bids with the field's draws shared by all of them."""
 
 import itertools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A learner's state in a file: what a training that was stopped goes on from, to the same bits as an unbroken one."""
+"""Checkpoints of learners: a state in a file, from which a stopped training goes on to an unbroken one's bits."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ FORMAT, VERSION = "auctionsim/training", 1
 
 
 class Reached(NamedTuple):
-    """How far a training came.
+    """A training's progress, as a checkpoint keeps it.
 
     Attributes:
         iteration: Updates made.

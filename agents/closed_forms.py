@@ -1,4 +1,4 @@
-"""Which auctions have an equilibrium in closed form, and what it is: what learned bids are measured against."""
+"""Equilibria in closed form, where an auction has one: what learned bids are measured against."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,11 +77,12 @@ def closed_form_equilibrium(
             return _nearest_bid(given)
         if dsic_proof_of(mechanism, substrate) is not None:
             return [Truthful()] * n
-    if not behaves_as(substrate, Items) or len(substrate.features) != 1 or getattr(mechanism, "reserve", 1.0) != 0:
+    sells_one = behaves_as(substrate, Items) and len(substrate.features) == 1
+    if not sells_one or not behaves_as(mechanism, FirstPrice, AllPay, ThirdPrice) or mechanism.reserve != 0:
         return None
     if len(set(given.marginals)) == 1:
-        found = _symmetric(mechanism, given.marginal(0), n, utility)
-        return None if found is None else [found] * n
+        equilibrium = _symmetric(mechanism, given.marginal(0), n, utility)
+        return None if equilibrium is None else [equilibrium] * n
     if behaves_as(mechanism, FirstPrice) and n == 2 and utility is quasi_linear:
         return _two_uniforms(given)
     return None

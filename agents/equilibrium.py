@@ -1,4 +1,4 @@
-"""How bidders learn an equilibrium: every bidder a small network, all climbing their own utility at once."""
+"""The equilibrium learner: every bidder a small network, all climbing their own utility at once."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""How simple autobidders learn: exponential weights over a grid of bids, one distribution a valuation."""
+"""Exponential weights, simple autobidders: a grid of bids, one distribution a valuation."""
 
 import math
 from collections.abc import Callable

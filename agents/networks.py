@@ -1,4 +1,4 @@
-"""What a learned strategy is made of: small networks that say which share of each valuation to bid."""
+"""Bidding networks, of which learned strategies are made: small ones that say which share of each valuation to bid."""
 
 import math
 from typing import NamedTuple
@@ -14,7 +14,7 @@ FAINT = -6.0  # softplus of it, .0025, is the share of another feature's valuati
 
 
 class Sight(NamedTuple):
-    """What a network sees beside the valuation, and in which units.
+    """The inputs of a network beside the valuation, and their units.
 
     Attributes:
         observes: Names out of `auctionsim.strategies.OBSERVED`, in the order of its inputs.

@@ -1,4 +1,4 @@
-"""How independent PPO bidders learn on RLlib: one small policy each, a learning curve, strategies at the end."""
+"""Independent PPO bidders on RLlib: one small policy each, a learning curve, strategies at the end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,13 +22,24 @@ from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
 from auctionsim.signatures import replacing_folder, verified_folder
 
+__all__ = [
+    "ITERATIONS",
+    "PPOSettings",
+    "Policies",
+    "Running",
+    "TrainedBidders",
+    "bidder_config",
+    "load_bidders",
+    "train_ppo",
+]
+
 ITERATIONS = 100  # updates unless told otherwise
 CHECKPOINT = "checkpoint of ppo bidders"
 """What its signature says a checkpoint is for."""
 
 
 class TrainedBidders(NamedTuple):
-    """What training gave.
+    """Trained bidders, with their learning curve.
 
     Attributes:
         strategies: One a bidder: valuation to bid, the policy's mean, capped at the highest bid allowed.

@@ -1,4 +1,4 @@
-"""What a PPO training that was stopped goes on from: RLlib's state in signed folders, and the learning curve.
+"""Checkpoints of PPO trainings: RLlib's state in signed folders, and the learning curve.
 
 RLlib keeps networks, optimizers and counts, but neither its runners' episodes nor its generators. So a training that
 goes on plays other auctions than an unbroken one, fixed by the seed and the updates made, and ends with other numbers:
@@ -101,5 +101,5 @@ class PPOCheckpoint:
 
     def _kept(self) -> list[Path]:
         """Return the folders of states, the last one last; others that may lie here are left alone."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return sorted(path for path in found if re.fullmatch(r"\d{8}", path.name) and not path.is_symlink())
+        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(path for path in entries if re.fullmatch(r"\d{8}", path.name) and not path.is_symlink())

@@ -1,4 +1,4 @@
-"""What RLlib is given to train PPO bidders: settings, policies, where rounds are played, and its own config of them."""
+"""Settings of PPO bidders, and RLlib's own config of them: policies, networks, where rounds are played."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from auctionsim.seeds import checked_seed
 
 @dataclass(frozen=True)
 class PPOSettings:
-    """What can be tuned; the defaults are for rounds that do not depend on each other.
+    """Hyperparameters of PPO; the defaults are for rounds that do not depend on each other.
 
     Attributes:
         episodes: Episodes that step together.
@@ -50,7 +50,7 @@ class PPOSettings:
 
 @dataclass(frozen=True)
 class Policies:
-    """Who learns, alone or together, and what they see.
+    """The policies of a training: who learns, alone or together, and what they see.
 
     Attributes:
         shared: All bidders share one policy (they must have the same highs).
@@ -68,7 +68,7 @@ class Policies:
 
 @dataclass(frozen=True)
 class Running:
-    """Where RLlib plays the rounds, and what a stopped training goes on from.
+    """The run of a training: where RLlib plays the rounds, and what a stopped one goes on from.
 
     Attributes:
         env_runner: RLlib runner class, e.g. a natively batched one; None: RLlib's own.

@@ -1,4 +1,4 @@
-"""What PPO bidders need from RLlib: a small policy, a learner without phantom rows, the numbers of a learning curve.
+"""RLlib modules of PPO bidders: a small policy, a learner without phantom rows, the numbers of a learning curve.
 
 Importing this loads ray; `auctionsim.agents.ppo` does so when training begins.
 """

@@ -1,4 +1,4 @@
-"""What of the outside a training run touches: which ray it runs on, whether that is large enough, the global state."""
+"""Ray sessions: the ray that a training runs on, whether it is large enough, and the global state kept as it was."""
 
 import contextlib
 import logging

@@ -56,6 +56,8 @@ class UniformBids:
         generator: Where the noise comes from; each call moves it on.
     """
 
+    draws = True
+
     def __init__(self, low: float, high: float, generator: torch.Generator) -> None:
         self.low = checked_number(low, "low")
         self.high = checked_number(high, "high", self.low)
@@ -122,8 +124,8 @@ class ByContext:
         """
         context = situation.context
         if context is None or bool(((context < 0) | (context >= len(self.strategies))).any()):
-            told = "none" if context is None else sorted(set(context.tolist()))
-            raise ValueError(f"these strategies are for contexts 0 … {len(self.strategies) - 1}, told: {told}")
+            numbers = "none" if context is None else sorted(set(context.tolist()))
+            raise ValueError(f"these strategies are for contexts 0 … {len(self.strategies) - 1}, told: {numbers}")
         bids = torch.zeros_like(valuations)
         for k, one in enumerate(self.strategies):
             rows = context == k

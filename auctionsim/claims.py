@@ -77,7 +77,18 @@ def claimed(owner: object, name: str) -> Any | None:
         return _own(owner)[name]
     if not in_force(type(owner), name) or _replaced_on(owner):
         return None
-    return getattr(owner, name, None)
+    return getattr(owner, name)
+
+
+def declared(owner: object, name: str, otherwise: Any) -> Any:
+    """Return what an object says of itself by an attribute of its own or of its class, else what holds otherwise.
+
+    This is how a plain function or a class of somebody's own, which inherits from none of ours, declares a member of a
+    protocol (`mechanism.draws = True`). What a wrapper passes on by `__getattr__` is no declaration of its own.
+    """
+    if name in _own(owner):
+        return _own(owner)[name]
+    return otherwise if source_of(type(owner), name) is None else getattr(owner, name)
 
 
 def in_force(kind: type, name: str) -> bool:

@@ -30,6 +30,32 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
+def differing(key: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a key differs from the defaults, as JSON: its identity.
+
+    A default that is added later is in no earlier key, and in no later one that keeps to it: both stay the same thing.
+    So a default, once released, never changes: a new meaning gets a new name, or the key's format a new number.
+
+    Args:
+        key: All that something depends on; keys inside it are compared by part.
+        usual: The defaults, of those names that have one.
+    Example:
+        >>> differing({"seed": 1, "rows": 80, "law": {"top_p": 1.0}}, {"rows": 80, "law": {"top_p": 1.0}})
+        {'seed': 1}
+    """
+    kept: dict[str, Any] = {}
+    theirs, defaults = plain(key), plain(usual)
+    for name, value in theirs.items():
+        default = defaults.get(name, _ABSENT)
+        if isinstance(value, dict) and isinstance(default, dict):
+            inside = differing(value, default)
+            if inside:
+                kept[name] = inside
+        elif default is _ABSENT or value != default:
+            kept[name] = value
+    return kept
+
+
 def difference(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Name what differs between two keys, the first few of it; "" where nothing does.
 

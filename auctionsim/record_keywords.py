@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
 
 
 class RecordParameter(NamedTuple):
@@ -28,7 +28,7 @@ class RecordParameter(NamedTuple):
     fields: tuple[str, ...]
 
 
-def fields_as_keywords(*names: str) -> Callable[[Function], Function]:
+def fields_as_keywords(*names: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Return a decorator: the named parameters, all dataclasses, are given by their fields as keywords.
 
     Args:
@@ -47,14 +47,14 @@ def fields_as_keywords(*names: str) -> Callable[[Function], Function]:
         '2 rounds of first price'
     """
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         hints = function.__annotations__
         records = [RecordParameter(name, hints[name], record_fields(hints[name])) for name in names]
         signature = _signature(function, records)
         own = [name for name in signature.parameters if name != "self"]
 
         @functools.wraps(function)
-        def with_records(*arguments: Any, **keywords: Any) -> Any:
+        def with_records(*arguments: Any, **keywords: Any) -> Answer:
             for name in keywords:
                 if name not in own:
                     raise TypeError(f"there is no option {name} of {_called(function)}: it takes {', '.join(own)}")
@@ -68,7 +68,7 @@ def fields_as_keywords(*names: str) -> Callable[[Function], Function]:
             **{name: one.annotation for name, one in signature.parameters.items() if name != "self"},
             "return": signature.return_annotation,
         }
-        return with_records  # type: ignore[return-value]
+        return with_records
 
     return decorate
 

@@ -8,6 +8,8 @@ A strategy maps (batch, feature) valuations to (batch, feature) bids. One that h
 
     pacing.observes = ("budget_left",)
 
+One that draws from a generator of its own says `draws = True` in the same way.
+
 Environments, evaluators and learners all call strategies through `bids_of`.
 """
 
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_amounts
+from auctionsim.claims import declared
 
 OBSERVED = ("context", "budget_left", "round", "last_exposure", "last_payment")
 Strategy: TypeAlias = Callable[..., Tensor]
@@ -48,13 +51,37 @@ class Situation(NamedTuple):
         return Situation(**{name: None if part is None else part.clone() for name, part in told.items()})
 
 
+class Declaration(NamedTuple):
+    """What a strategy says of itself, by attributes of these names; each says no until the strategy says more.
+
+    Attributes:
+        observes: Names out of `OBSERVED`: what it is told beside the valuation.
+        draws: Whether its bids depend on more than what it is told: it draws from a generator of its own.
+    """
+
+    observes: tuple[str, ...] = ()
+    draws: bool = False
+
+
+def declared_by(strategy: Strategy | None) -> Declaration:
+    """Return what a strategy declares; truth and a plain function of the valuation declare nothing.
+
+    Raises:
+        ValueError: `observes` is no sequence of names out of `OBSERVED`, once each, or `draws` neither True nor False.
+    """
+    draws = declared(strategy, "draws", Declaration().draws)
+    if not isinstance(draws, bool):
+        raise ValueError(f"{called(strategy)}.draws must be True or False, got {draws!r:.60}")
+    return Declaration(observed_by(strategy), draws)
+
+
 def observed_by(strategy: Strategy | None) -> tuple[str, ...]:
     """Return what a strategy declares that it observes; () for truth and for a function of the valuation alone.
 
     Raises:
         ValueError: `observes` is no sequence of names out of `OBSERVED`, once each.
     """
-    names = getattr(strategy, "observes", ())
+    names = declared(strategy, "observes", Declaration().observes)
     if isinstance(names, str) or not set(names) <= set(OBSERVED) or len(set(names)) != len(tuple(names)):
         raise ValueError(f"{called(strategy)}.observes must name some of {OBSERVED} once each, got {names!r}")
     return tuple(names)
@@ -96,7 +123,7 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
 
 def called(strategy: object) -> str:
     """Return what a message calls a strategy: a function's own name, or its class."""
-    return str(getattr(strategy, "__name__", type(strategy).__name__))
+    return str(declared(strategy, "__name__", type(strategy).__name__))
 
 
 def strategy_list(strategies: Strategies, num_bidders: int) -> tuple[Strategy, ...] | None:

@@ -184,6 +184,8 @@ def main(arguments: list[str] | None = None) -> None:
             order = (HERE, other) if turn % 2 == 0 else (other, HERE)
             found = {root: measured(root, what, options) for root in order}
             pairs.append((found[HERE], found[other]))
+            each = ", ".join(f"{name} {found[HERE][name] / found[other][name]:.3f}" for name in found[HERE])
+            print(f"pair {turn + 1}: {each}", flush=True)
         print(f"{what}: seconds here to seconds in {other}, {options.pairs} pairs; wanted <= {WANTED}")
         print("\n".join(lines(pairs)), flush=True)
 

@@ -17,7 +17,7 @@ __all__ = ["BatchStep", "EpisodeBatch", "checked_autoreset"]
 
 
 class BatchStep(NamedTuple):
-    """What one vector step gave.
+    """The results of one vector step.
 
     Attributes:
         rewards: 0 in the rows that began a new episode instead of playing.

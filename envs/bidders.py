@@ -1,4 +1,4 @@
-"""How many bidders are told apart by name, for the conventions that speak in dicts."""
+"""Bidders by name, for the conventions that speak in dicts: spaces, observations, bids and infos of each."""
 
 from typing import Any
 

@@ -24,7 +24,7 @@ SEARCHES = 3  # turns in which bids are searched; after them they fall to the sa
 
 
 class Standing(NamedTuple):
-    """Where the bidders stand before a round.
+    """The bidders' standing before a round.
 
     Attributes:
         valuations: This round's.
@@ -45,7 +45,7 @@ class Standing(NamedTuple):
 
 
 class TrialRound(NamedTuple):
-    """What a round would give.
+    """The outcome that a round would have.
 
     Attributes:
         outcome: The mechanism's answer.
@@ -77,7 +77,7 @@ Auction = Callable[[Tensor, Standing], TrialRound]
 
 
 class Constraints:
-    """What bidders may spend in an episode, and what their money must bring.
+    """Budgets and return targets of an episode.
 
     Args:
         budgets: (bidder,), or None.

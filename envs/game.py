@@ -17,6 +17,7 @@ from auctionsim.envs.game_settings import Clearing, GameSettings
 from auctionsim.envs.observations import Limits, Observations, largest_exposures
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
+from auctionsim.mechanisms.protocol import substrate_of
 from auctionsim.priors import product
 from auctionsim.record_keywords import fields_as_keywords
 from auctionsim.regret.estimate import checked_outcome, checked_payments
@@ -155,12 +156,12 @@ class AuctionGame:
         valuations, context = self.valuations(state), self.context(state)
         if len(bids) != len(valuations):
             raise ValueError(f"bids must have one row a game: {len(bids)} rows for {len(valuations)} games")
-        asked = bids.to(self.dtype)
+        reports = bids.to(self.dtype)
         standing = Standing(valuations, context, state.spent, state.gained)
         if self.budgets is None and self.roi_targets is None:
-            happened = Cleared(asked, self._trial(asked, standing))
+            happened = Cleared(reports, self._trial(reports, standing))
         else:
-            happened = self.constraints.clear(self._trial, standing, asked)
+            happened = self.constraints.clear(self._trial, standing, reports)
         outcome = happened.trial.outcome
         exposure, user_loss = self._measured(happened.trial, context)
         value = (valuations * exposure).sum(2)
@@ -178,7 +179,7 @@ class AuctionGame:
             )
         return following, Round(
             bids=happened.bids,
-            asked=asked,
+            asked=reports,
             outcome=outcome,
             exposure=exposure,
             rewards=rewards,
@@ -218,7 +219,7 @@ def foresight(mechanism: Clearing, substrate: Substrate) -> Substrate:
     """
     if not speaks(substrate):
         return substrate
-    own: Substrate | None = getattr(mechanism, "substrate", None)
+    own = substrate_of(mechanism)
     if own is None or own.features != substrate.features or allocation_shape(own) != allocation_shape(substrate):
         raise ValueError(
             "roi_targets on a live model need a rule with a substrate of its own, by which value is foreseen: "

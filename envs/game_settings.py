@@ -1,4 +1,4 @@
-"""What a game is made of besides its rounds: the auction that is played, and how episodes of it go."""
+"""Settings of a game: the auction that is played, and how episodes of it go."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Clearing = Callable[[Tensor, Tensor | None], Outcome]
 
 @dataclass(frozen=True)
 class GameSettings:
-    """How episodes of an auction go, and what a bidder sees of them.
+    """Settings of a game: how episodes of an auction go, and what a bidder sees of them.
 
     Attributes:
         rounds: Rounds in an episode, ≥ 1.

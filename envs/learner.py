@@ -1,4 +1,4 @@
-"""How one learner faces a field: whose bids are the learner's, and what everybody else does."""
+"""The learner's seat among a field: whose bids are the learner's, and what everybody else does."""
 
 from collections.abc import Sequence
 

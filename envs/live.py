@@ -1,4 +1,4 @@
-"""What a live-model environment plays on: the packaged surface's brands and levers, on the model itself."""
+"""Live-model substrates of environments: the packaged surface's brands and levers, on the model itself."""
 
 from functools import lru_cache
 from importlib import resources
@@ -17,7 +17,7 @@ SOLD = "slot_probability"
 
 
 class Live(NamedTuple):
-    """How a live environment asks its model.
+    """Settings of a live environment: how it asks its model.
 
     Attributes:
         model: "smollm2" (packaged), a hub id, or a folder: the one that the surface was measured on.

@@ -1,4 +1,4 @@
-"""How far one bidder's bid is lowered while the others' are held: the search for the highest bid that fits."""
+"""The highest bid that fits: how far one bidder's is lowered while the others' are held."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -70,12 +70,12 @@ def highest_that_fits(
     paid_foot = torch.where(fits, paid_safe, torch.zeros_like(paid_safe))
     hair = HAIR * torch.finfo(bids.dtype).eps
     wide = ((way.head - way.foot) > hair * way.head).any(1).nonzero().squeeze(1)
-    found = way.foot.clone()
+    share_pairs = way.foot.clone()
     if len(wide):
         best = _on_the_way(lambda own, some: fit(own, wide[some]), way.pairs(wide), below[wide], above[wide])
         worth = (best.share > 0) & (best.payment > paid_foot[wide])
-        found[wide] = torch.where(worth.unsqueeze(1), way.pairs(wide).at(best.share), way.foot[wide])
-    return found
+        share_pairs[wide] = torch.where(worth.unsqueeze(1), way.pairs(wide).at(best.share), way.foot[wide])
+    return share_pairs
 
 
 def _on_the_way(fit: Fit, way: Way, below: Float[Tensor, " pair"], above: Float[Tensor, " pair"]) -> HighestFit:

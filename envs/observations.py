@@ -1,4 +1,4 @@
-"""What a bidder sees: which parts stand side by side, and in which box they lie."""
+"""Observations: which parts stand side by side, and in which box they lie."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ OBSERVABLES = (*PLAIN_OBSERVATION, "budget", "roi_slack", "round", "menu")
 
 
 class Limits(NamedTuple):
-    """What bounds the numbers of a game.
+    """Bounds of the numbers of a game.
 
     Attributes:
         bids: (bidder, feature), the highest.
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 
 
 class Observations:
-    """Which parts a bidder sees, in this order.
+    """The parts of a bidder's observation, in this order.
 
     Args:
         names: Some of `OBSERVABLES`, once each; None: the first four, and what constraints need.

@@ -1,4 +1,4 @@
-"""What a round looks like: a table in text, bars in a picture, and on a live model the reply that the user gets."""
+"""Pictures of a round: a table in text, bars in an image, and on a live model the reply that the user gets."""
 
 import textwrap
 from typing import Any
@@ -107,7 +107,7 @@ def picture(game: AuctionGame, state: GameState | None, played: PlayedRound | No
             pen.text((LABEL // 3 + GAP, y), f"{name} {float(amounts[name][bidder]):.3g}", fill="black")
             if width:
                 pen.rectangle((LABEL + GAP, y, LABEL + GAP + width - 1, y + BAR - 3), fill=colour)
-    if speaks and played is not None:
+    if spoken and played is not None:
         words = _reply(game, played.round.outcome.allocation, game.context(played.before))
         lines = [line for part in words for line in textwrap.wrap(part.strip(), COLUMNS)]
         pen.text((GAP, game.num_bidders * block + GAP), "\n".join(lines[:WORDS]), fill="black", spacing=2)

@@ -1,4 +1,4 @@
-"""How RLlib samples the auction fast: whole episodes in a native batch, one mechanism call a round."""
+"""The fast RLlib runner: whole episodes in a native batch, one mechanism call a round."""
 
 import math
 import uuid
@@ -34,7 +34,7 @@ ModuleColumns = dict[str, np.ndarray]
 
 
 class Seats(NamedTuple):
-    """Which bidders of which rows one module plays.
+    """The seats that one module plays: bidders of rows.
 
     Attributes:
         rows: (seat,) the row.
@@ -46,7 +46,7 @@ class Seats(NamedTuple):
 
 
 class PolicyOutput(NamedTuple):
-    """What the policies said in one round.
+    """The policies' output in one round.
 
     Attributes:
         bids: (row, bidder, feature), what goes to the auction.
@@ -115,17 +115,20 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
         episodes = [self._new_episode() for _ in range(self.num_envs)]
         seats = self._seats(episodes)
         seen = [game.observe(batch.state).to(torch.float32)]
-        rewards, said = [], []
+        rewards, outputs = [], []
         for _ in range(game.rounds):
             output = self._random_bids(seats) if random_actions else self._policy_bids(seen[-1], seats, explore)
             happened = batch.step(output.bids)
             rewards.append(happened.rewards.numpy())
-            said.append(output.columns)
+            outputs.append(output.columns)
             seen.append(game.observe(batch.state).to(torch.float32))
         observations = np.stack([one.numpy() for one in seen], axis=1)  # (row, round + 1, bidder, observation)
         earned = np.stack(rewards, axis=1)
         for module, seat in seats.items():
-            columns = {name: np.stack([said_[module][name] for said_ in said], axis=1) for name in said[0][module]}
+            columns = {
+                name: np.stack([round_output[module][name] for round_output in outputs], axis=1)
+                for name in outputs[0][module]
+            }
             for place, (row, bidder) in enumerate(zip(seat.rows.tolist(), seat.bidders.tolist(), strict=True)):
                 own = {name: np.ascontiguousarray(column[place]) for name, column in columns.items()}
                 self._fill(episodes[row], bidder, observations[row, :, bidder], earned[row, :, bidder], own)

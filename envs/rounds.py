@@ -1,4 +1,4 @@
-"""What an episode is between two rounds, and what a round gave: the records of the game."""
+"""Records of the game: an episode between two rounds, and what a round gave."""
 
 from typing import NamedTuple
 

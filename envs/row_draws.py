@@ -1,4 +1,4 @@
-"""What chance decides in a row's episode: numbers that are counted, not drawn in turn.
+"""Draws of a row's episode: numbers that are counted, not drawn in turn.
 
 A block of Philox4x32-10 is a function of a key and a counter. Here the key is the row's seed, and the counter is the
 episode's number, the purpose and the place in the episode. So a row gets the same numbers whoever else is drawn with
@@ -26,7 +26,7 @@ Words = np.ndarray  # uint64
 
 
 class EpisodeKeys(NamedTuple):
-    """Which episodes are drawn, one a row.
+    """Keys of the episodes that are drawn, one a row.
 
     Attributes:
         key: (row,) uint64, from the row's seed.

@@ -1,4 +1,4 @@
-"""Which random numbers a row of episodes has: from its seed, or from its worker and place, never two rows the same."""
+"""Seeds of rows: from a seed, or from a worker and its place, never two rows the same."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ STREAM_WORD = 2**32
 
 
 class RowSeeds(NamedTuple):
-    """Where rows begin to draw.
+    """Starting points of rows that draw.
 
     Attributes:
         key: (row,) uint64.

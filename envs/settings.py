@@ -1,4 +1,4 @@
-"""Which auctions have a name: words that stand for a mechanism, a substrate and priors in a spec or a config."""
+"""Named auctions: words that stand for a mechanism, a substrate and priors in a spec or a config."""
 
 from collections.abc import Callable, Mapping
 from importlib import resources
@@ -9,6 +9,7 @@ from auctionsim.envs.game import AuctionGame
 from auctionsim.envs.game_settings import AuctionParts, Clearing, GameSettings
 from auctionsim.envs.live import Live, live_substrate, packaged_surface
 from auctionsim.mechanisms import Mechanism
+from auctionsim.mechanisms.protocol import substrate_of
 from auctionsim.priors import Uniform
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.substrates import Items, QuadraticSubstrate, ResponseSurface, Substrate
@@ -165,7 +166,7 @@ def build_game(setting: str | None = None, *, auction: AuctionParts, settings: G
         return AuctionGame(named.mechanism, named.substrate, named.priors if priors is None else priors, **options)
     if live is not None:
         raise ValueError("live belongs to a live setting: pass a mechanism its own substrate")
-    ground = getattr(mechanism, "substrate", None) if substrate is None else substrate
+    ground = substrate_of(mechanism) if substrate is None else substrate
     if ground is None:
         raise ValueError("this mechanism names no substrate: pass substrate=, e.g. Items(num_bidders)")
     return AuctionGame(mechanism, ground, Uniform(0.0, 1.0) if priors is None else priors, **options)

@@ -1,4 +1,4 @@
-"""What a strategy is told in a game: a bidder's own situation in every episode, or what an observation shows of it."""
+"""Situations of strategies in a game: a bidder's own in every episode, or what an observation shows of it."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What can be put around an environment: other bids, a record of every auction, regret."""
+"""Wrappers of environments: other bids, a record of every auction, regret."""
 
 import weakref
 from pathlib import Path
@@ -133,7 +133,7 @@ class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
         inner = auction_of(self.env)
         assert inner.played is not None
         before, game = inner.played.before, inner.game
-        found = ex_post_regret(
+        estimate = ex_post_regret(
             game.mechanism,
             game.substrate,
             game.valuations(before),
@@ -143,7 +143,7 @@ class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
             utility=game.utility,
             high=game.bid_high,  # what the environment lets a bidder bid
         )
-        return observation, reward, over, cut, {**info, "regret": float(found.lower[0, inner.seat.learner])}
+        return observation, reward, over, cut, {**info, "regret": float(estimate.lower[0, inner.seat.learner])}
 
 
 class RecordAuctions(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from auctionsim import cli
-from auctionsim.agents import Shading, Truthful, load_strategies
+from auctionsim.agents import SavedBidders, Shading, Truthful, load_strategies
 from auctionsim.envs import build_game
+from auctionsim.experiments.running.bidders import AuctionSource, source_of
 from auctionsim.experiments.tables.bidder_scores import evaluate
 from auctionsim.mechanisms import AllPay, FirstPrice
 from auctionsim.priors import Uniform
@@ -77,6 +78,15 @@ def test_a_saved_mechanism_is_an_auction_too(monkeypatch: pytest.MonkeyPatch, tm
     out = ("--out", str(tmp_path / "run"))
     assert run("bidders", "train", *where, *learner, *out, monkeypatch=monkeypatch) == 0
     assert run("bidders", "evaluate", str(tmp_path / "run"), "--draws", "64", monkeypatch=monkeypatch) == 0
+
+
+def test_bidders_saved_before_say_where_they_learned_by_another_word() -> None:
+    place = {"setting": "first-price", "mechanism": None, "surface": None, "feature": "slot_probability"}
+    for word in ("auction", "arena"):
+        record = {"learner": "equilibrium", "seed": 0, word: place}
+        assert source_of(SavedBidders([Truthful()] * 2, record)) == AuctionSource("first-price")
+    with pytest.raises(ValueError, match="auction"):
+        source_of(SavedBidders([Truthful()] * 2, {"learner": "equilibrium", "seed": 0}))
 
 
 def test_the_evaluation_is_the_closed_form() -> None:

@@ -216,3 +216,50 @@ def test_bare_folder_names_are_refused(folder: str) -> None:
     done = run_python(f"import {folder}", ROOT)
     assert done.returncode != 0
     assert f"ImportError: import auctionsim.{folder}" in done.stderr
+
+
+LONGEST = 10
+PASSED_ON = {
+    "auctionsim/record_keywords.py": "with_records",  # its explicit signature is the record's fields
+    "auctionsim/cli/record_options.py": "with_options",  # likewise
+}
+"""Functions that take any keywords and hold them to a signature themselves."""
+NOT_OURS = {
+    "auctionsim/console.py",  # rich's methods, narrowed
+    "auctionsim/language_models/attention.py",  # called by transformers
+    "agents/ppo_config.py",  # by RLlib; so are those that follow
+    "agents/ppo_rllib.py",
+    "envs/rllib_runner.py",
+    "envs/sb3_env.py",  # Stable-Baselines3's `env_method`
+    "envs/wrappers.py",  # Gymnasium's `close`, and `__new__` of a kind to be found out
+    "experiments/running/tune_progress.py",  # Tune's callbacks
+    "experiments/running/tune_state.py",
+}
+"""Files with functions whose signature another library sets."""
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def is_command(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function of auctionsim/cli is a command: its parameters are options, each with what it means."""
+    own = [one.annotation for one in (*node.args.args, *node.args.kwonlyargs)]
+    return any(one is not None and ast.unparse(one).startswith(("Annotated[", "SurfaceName", "Device")) for one in own)
+
+
+@pytest.mark.parametrize("folder", [*FORBIDDEN, "experiments", "benchmarks"])
+def test_parameter_lists_are_short_and_hide_nothing(folder: str) -> None:
+    """At most ten parameters; more are a record of the field, and no `**options` hides them."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        for node in functions(path):
+            args = node.args
+            every = [one.arg for one in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
+            own = [one for one in every if one not in ("self", "cls")]
+            where = f"{name}:{node.lineno} {node.name}"
+            if not (name.startswith("auctionsim/cli/") and is_command(node)):
+                assert len(own) <= LONGEST, f"{where} takes {len(own)} parameters: {', '.join(own)}"
+            allowed = node.name == "__init_subclass__" or name in NOT_OURS or PASSED_ON.get(name) == node.name
+            assert args.kwarg is None or allowed, f"{where} hides its parameters in **{args.kwarg and args.kwarg.arg}"

@@ -53,10 +53,10 @@ def test_a_gap_and_a_duplicate_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_holds_one_study(tmp_path: Path) -> None:
-    claim(tmp_path, {"seeds": (0, 1), "draws": 64})
-    claim(tmp_path, {"seeds": (0, 1), "draws": 64})
+    claim(tmp_path, {"seeds": (0, 1), "draws": 64}, {})
+    claim(tmp_path, {"seeds": (0, 1), "draws": 64}, {})
     with pytest.raises(ValueError, match=r"draws 64, not 65"):
-        claim(tmp_path, {"seeds": (0, 1), "draws": 65})
+        claim(tmp_path, {"seeds": (0, 1), "draws": 65}, {})
 
 
 def test_a_menu_trial_reports_on_its_way_and_never_more_than_announced(tmp_path: Path) -> None:

@@ -22,13 +22,41 @@ from auctionsim.cli.options import (
     seed_numbers,
     surface_named,
 )
+from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
 
+SOURCE = RecordOptions(
+    "auctionsim.experiments.running.bidders",
+    "AuctionSource",
+    without=("setting", "mechanism"),
+    own={"surface": {"autocompletion": completions.surfaces}, "feature": Feature, "loss": Loss},
+)
+TRAINING = RecordOptions(
+    "auctionsim.experiments.running.bidders",
+    "Training",
+    without=("rivals",),
+    own={
+        "learner": {"autocompletion": completions.learners},
+        "iterations": {"min": 1, "show_default": "the learner's"},
+        "seed": Seed,
+        "sees_context": Annotated[
+            bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
+        ],
+        "rounds": {"min": 1},
+        "episodes": {"min": 1},
+        "steps": {"min": 1},
+        "env_runners": {"min": 0},
+    },
+)
+
+
 @app.command("train")
+@options_from(SOURCE, TRAINING)
 def train(
     out: Annotated[Path, typer.Option(help="Run folder; the bidders are kept there.", callback=folder_to_write)],
+    chosen: ChosenRecords,
     setting: Annotated[
         str | None,
         typer.Argument(
@@ -36,27 +64,7 @@ def train(
         ),
     ] = None,
     mechanism: Annotated[Path | None, typer.Option(help="A saved mechanism instead of a named auction.")] = None,
-    surface: Annotated[
-        str | None, typer.Option(help="The surface it was designed on.", autocompletion=completions.surfaces)
-    ] = None,
-    feature: Feature = "slot_probability",
-    loss: Loss = "kl",
-    learner: Annotated[
-        str, typer.Option(help="equilibrium, ppo (RLlib) or exponential-weights.", autocompletion=completions.learners)
-    ] = "equilibrium",
-    iterations: Annotated[int | None, typer.Option(min=1, help="Updates.", show_default="the learner's")] = None,
-    seed: Seed = 0,
-    sees_context: Annotated[
-        bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
-    ] = False,
-    shared: Annotated[bool, typer.Option(help="ppo: all bidders share a policy.")] = False,
-    exploiter: Annotated[int | None, typer.Option(help="ppo: only this bidder learns, against frozen ones.")] = None,
     against: Annotated[Path | None, typer.Option(help="ppo: a run whose bidders are the frozen ones.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="ppo: rounds an episode.")] = 16,
-    episodes: Annotated[int, typer.Option(min=1, help="ppo: episodes that step together.")] = 256,
-    steps: Annotated[int, typer.Option(min=1, help="ppo: rounds an update.")] = 8192,
-    env_runners: Annotated[int, typer.Option(min=0, help="ppo: processes that sample, a CPU each.")] = 0,
-    address: Annotated[str | None, typer.Option(help="ppo: a Ray cluster, such as auto or 10.0.0.1:6379.")] = None,
 ) -> None:
     """Let bidders learn; keep their strategies, the learning curve and how they were made."""
     from auctionsim.agents import LearningStep
@@ -64,23 +72,14 @@ def train(
     from auctionsim.experiments.studies.bidders_train import TrainingRun
     from auctionsim.experiments.studies.bidders_train import train as carry_out
 
-    if against is not None and exploiter is None:
+    if against is not None and chosen["exploiter"] is None:
         raise ValueError("--against names the frozen bidders of an --exploiter")
-    source = AuctionSource(setting, None if mechanism is None else str(mechanism), surface, feature, loss)
-    training = Training(
-        learner=learner,
-        seed=seed,
-        iterations=iterations,
-        shared=shared,
-        exploiter=exploiter,
-        rivals=None if against is None else tuple(kept_bidders(against).strategies),
-        sees_context=sees_context,
-        rounds=rounds,
-        episodes=episodes,
-        steps=steps,
-        env_runners=env_runners,
-        address=address,
+    source = chosen.make(
+        AuctionSource, {"setting": setting, "mechanism": None if mechanism is None else str(mechanism)}
     )
+    rivals = None if against is None else tuple(kept_bidders(against).strategies)
+    training = chosen.make(Training, {"rivals": rivals})
+    learner = training.learner
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

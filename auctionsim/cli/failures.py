@@ -1,6 +1,7 @@
 """How a failure is told: the caller's mistake in one line, anything else as a defect, a traceback on demand."""
 
 import opcode
+import sys
 import traceback
 from types import TracebackType
 from typing import NamedTuple
@@ -43,7 +44,7 @@ def failure(error: BaseException) -> Failure:
         return Failure(words, MISTAKE)
     if in_plugin := place_in_plugin(error.__traceback__):
         return Failure(f"{in_plugin}: {type(error).__name__}: {words}", MISTAKE)
-    if isinstance(error, MemoryError) or "allocate memory" in words or type(error).__name__ == "OutOfMemoryError":
+    if _is_out_of_memory(error):
         return Failure(f"this machine has not enough memory for it: {words}", DEFECT)
     kind, place = type(error).__name__, _place(error.__traceback__)
     detail = "" if words == kind else f": {words}"
@@ -66,6 +67,16 @@ def _one_line(error: BaseException) -> str:
         return " ".join(f"{name}: {error.strerror}".split())  # without the number of the error
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     return " ".join(str(text).split()) or type(error).__name__
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether Python, a device or torch's CPU allocator had no memory left.
+
+    The last has no class of its own: a bare RuntimeError, known by its words alone (a test makes torch say them).
+    """
+    torch = sys.modules.get("torch")  # an error of torch's needs no import of it
+    kinds = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or (type(error) is RuntimeError and "allocate memory" in str(error))
 
 
 def _innermost(trace: TracebackType | None) -> TracebackType | None:

@@ -147,8 +147,8 @@ def crosstalk(
     from auctionsim.prompts import build_prompts
 
     if measured is not None:
-        kept_markets = KeptBrandSets(tuple(name.strip() for name in measured.split(",")), out)
-        report(kept_markets, [subsets_named(name) for name in kept_markets.names], command_line(), console)
+        kept_sets = KeptBrandSets(tuple(name.strip() for name in measured.split(",")), out)
+        report(kept_sets, [subsets_named(name) for name in kept_sets.names], command_line(), console)
         return
     settings = CrosstalkSettings(
         brand_sets=parse_brand_sets(brand_sets),

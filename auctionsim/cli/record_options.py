@@ -111,18 +111,18 @@ class ChosenRecords:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
-    def make(self, record: Callable[..., Kept], **more: Any) -> Kept:
+    def make(self, record: Callable[..., Kept], more: Mapping[str, Any] | None = None) -> Kept:
         """Return a record of the chosen values.
 
         Args:
             record: Its class.
-            **more: Fields that are no options, or are not taken as they were typed.
+            more: Fields that are no options, or are not taken as they were typed.
         Raises:
             TypeError, ValueError: What the record refuses; several values that are not written as such.
         """
         hints = inspect.get_annotations(record, eval_str=False)
         own = {name: _as_field(self.values[name], hints[name]) for name in hints if name in self.values}
-        return record(**{**own, **more})
+        return record(**{**own, **(more or {})})
 
 
 def options_from(*records: RecordOptions) -> Callable[[Command], Command]:

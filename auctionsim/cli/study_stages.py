@@ -1,7 +1,7 @@
 """The stages of a study: which experiment, on which measurement, with which reduced settings, by which command."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def _maps(study: StudySettings, surfaces: Surfaces, console: Console, name: str,
 
     surface = surfaces.surface(name)
     settings = MapSettings(surfaces.place(name), study.folder / f"maps-{name}")
-    command = _words("surface", "maps", settings.surface, out=settings.folder)
+    command = _words("surface", "maps", settings.surface, options={"out": settings.folder})
     go = partial(_with, main, settings, surface, console)
     return Stage(settings.folder.name, shows, settings, {"surface": surface.digest}, command, go)
 
@@ -54,7 +54,7 @@ def _crosstalk(study: StudySettings, surfaces: Surfaces, console: Console) -> St
 
     measured = [surfaces.subsets(name) for name in SUBSETS]
     settings = KeptBrandSets(tuple(map(surfaces.place, SUBSETS)), study.folder / "crosstalk")
-    command = _words("neurons", "crosstalk", measured=",".join(settings.names), out=settings.folder)
+    command = _words("neurons", "crosstalk", options={"measured": ",".join(settings.names), "out": settings.folder})
     inputs = {str(k): one.digest for k, one in enumerate(measured)}
     shows = "Figs. 7 and 8: many pairs and triples in four categories"
     return Stage("crosstalk", shows, settings, inputs, command, partial(_with, report, settings, measured, console))
@@ -81,7 +81,11 @@ def _comparison(study: StudySettings, surfaces: Surfaces, console: Console, name
     options = {"surface": here.surface, "user_weights": _commas(here.user_weights), "seed": here.seed}
     live = {"model": here.model} if is_pair else {}
     command = _words(
-        "auction", "compare", "--quick", *([] if is_pair else ["--no-replies"]), **options, **live, out=here.folder
+        "auction",
+        "compare",
+        "--quick",
+        *([] if is_pair else ["--no-replies"]),
+        options={**options, **live, "out": here.folder},
     )
     go = partial(_designing, main, here, surface, study, console)
     return Stage(here.folder.name, shows, here, {"surface": surface.digest}, command, go)
@@ -97,7 +101,7 @@ def _crosstalk_regret(study: StudySettings, surfaces: Surfaces, console: Console
     settings = CrosstalkRegretSettings(study.folder / "crosstalk-regret", seeds=seeds)
     subsets = [word for name in SUBSETS for word in ("--subsets", surfaces.place(name))]
     options = {"grids": places, "seeds": _commas(seeds)}
-    command = _words("auction", "crosstalk-regret", *subsets, **options, out=settings.folder)
+    command = _words("auction", "crosstalk-regret", *subsets, options={**options, "out": settings.folder})
     inputs = {name: each.digest for name, each in (*lists.items(), *grids.items())}
     shows = "regret and IR violation of the menu against measured crosstalk, beside the affine maximizer"
 
@@ -114,7 +118,7 @@ def _neurons_frontier(study: StudySettings, surfaces: Surfaces, console: Console
     folder = study.folder / "neurons-frontier"
     settings = NeuronsFrontierSettings(surfaces.place(PAIR), surfaces.place(PLAIN), folder, seed=study.seed)
     options = {"harm_aware": settings.harm_aware, "plain": settings.plain, "seed": study.seed}
-    command = _words("auction", "neurons-frontier", **options, out=folder)
+    command = _words("auction", "neurons-frontier", options={**options, "out": folder})
     inputs = {"harm_aware": aware.digest, "plain": plain.digest}
     shows = "harm-aware against plain neurons: revenue over the user's loss"
 
@@ -130,7 +134,9 @@ def _bidders_study(study: StudySettings, surfaces: Surfaces, console: Console) -
     surface = surfaces.surface(PAIR)
     seeds = tuple(range(study.seed, study.seed + 3))
     settings = BiddersStudySettings(surfaces.place(PAIR), study.folder / "bidders-study", seeds=seeds)
-    command = _words("bidders", "study", surface=settings.surface, seeds=_commas(seeds), out=settings.folder)
+    command = _words(
+        "bidders", "study", options={"surface": settings.surface, "seeds": _commas(seeds), "out": settings.folder}
+    )
     shows = "learned against truthful bidders in every mechanism"
     go = partial(_designing, main, settings, surface, study, console)
     return Stage("bidders-study", shows, settings, {"surface": surface.digest}, command, go)
@@ -141,7 +147,7 @@ def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) ->
 
     measured = surfaces.subsets(SUBSETS[0])
     settings = MoreBiddersSettings(surfaces.place(SUBSETS[0]), study.folder / "more-bidders", seed=study.seed)
-    command = _words("auction", "more-bidders", settings.measured, seed=study.seed, out=settings.folder)
+    command = _words("auction", "more-bidders", settings.measured, options={"seed": study.seed, "out": settings.folder})
     go = partial(_designing, main, settings, measured, study, console)
     return Stage("more-bidders", "2 to 5 bidders", settings, {"measured": measured.digest}, command, go)
 
@@ -151,7 +157,9 @@ def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) ->
 
     surface = surfaces.surface(PAIR)
     settings = ReplyCountSettings(surfaces.place(PAIR), study.folder / "reply-counts", seed=study.seed)
-    command = _words("auction", "reply-counts", surface=settings.surface, seed=study.seed, out=settings.folder)
+    command = _words(
+        "auction", "reply-counts", options={"surface": settings.surface, "seed": study.seed, "out": settings.folder}
+    )
     go = partial(_designing, main, settings, surface, study, console)
     inputs = {settings.surface: surface.digest}
     return Stage("reply-counts", "deployed regret against samples a cell", settings, inputs, command, go)
@@ -165,7 +173,7 @@ def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) 
     seeds = (study.seed, study.seed + 1)
     settings = GeneralisationSettings(study.folder / "generalisation", seeds=seeds)
     options = {"surfaces": places, "seeds": _commas(seeds)}
-    command = _words("auction", "generalisation", **options, out=settings.folder)
+    command = _words("auction", "generalisation", options={**options, "out": settings.folder})
     go = partial(_designing, main, settings, chosen, study, console)
     inputs = {name: surface.digest for name, surface in chosen.items()}
     return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
@@ -194,7 +202,7 @@ def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
         "seeds": _commas(here.seeds),
     }
     priors = [word for prior in here.priors for word in ("--prior", prior)]
-    command = _words("tune", "grid", "--quick", *priors, **options, out=here.folder)
+    command = _words("tune", "grid", "--quick", *priors, options={**options, "out": here.folder})
     shows = "a Ray Tune grid: mechanism × prior × seed"
     go = partial(_with, main, here, surface, console)
     return Stage("tune-grid", shows, here, {"surface": surface.digest}, command, go)
@@ -219,12 +227,14 @@ def _neurons_compare(study: StudySettings, console: Console) -> Stage:
     command = _words(
         "neurons",
         "compare",
-        brand_sets="running shoes:Nike,Adidas",
-        methods=",".join(here.methods),
-        limits="0.01,0.05",
-        model=study.model,
-        seed=study.seed,
-        out=here.folder,
+        options={
+            "brand_sets": "running shoes:Nike,Adidas",
+            "methods": ",".join(here.methods),
+            "limits": "0.01,0.05",
+            "model": study.model,
+            "seed": study.seed,
+            "out": here.folder,
+        },
     )
     shows = "neurons: lift against harm, plain and harm-aware"
     go = partial(_with_model, main, here, model, build_prompts, console)
@@ -254,7 +264,7 @@ def _with_model(
     return main(settings, model, prompts_of, command, console)
 
 
-def _words(*words: str, **options: object) -> str:
+def _words(*words: str, options: Mapping[str, object]) -> str:
     """Return a command line: words, then options by name."""
     named = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return shlex.join(["auctionsim", *words, *named])

@@ -99,8 +99,8 @@ def measure(
     from auctionsim.measurement import MeasurementSettings
 
     settings = chosen.make(MeasurementSettings)
-    recipe = chosen.make(Recipe, settings=settings, prompts_file=prompts, allocations_file=allocations)
-    fan_out = chosen.make(FanOut, threads=_worker_threads(chosen["workers"], chosen["threads"]))
+    recipe = chosen.make(Recipe, {"settings": settings, "prompts_file": prompts, "allocations_file": allocations})
+    fan_out = chosen.make(FanOut, {"threads": _worker_threads(chosen["workers"], chosen["threads"])})
     carry_out(recipe, out, console, fan_out)
     console.print(f"measured: {result_file(recipe, out)}", soft_wrap=True)
 

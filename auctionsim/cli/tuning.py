@@ -24,6 +24,7 @@ from auctionsim.cli.options import (
     seed_numbers,
     surface_named,
 )
+from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 
 app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
 
@@ -84,32 +85,39 @@ def grid(
     main(settings, surface_named(surface), command_line(), console)
 
 
+TUNED = RecordOptions(
+    "auctionsim.experiments.studies.tune_hyperparameters",
+    "TuningSettings",
+    without=("target", "folder", "cluster"),
+    own={
+        "trials": {"min": 1},
+        "steps": {"min": 1},
+        "surface": SurfaceName,
+        "feature": Feature,
+        "loss": Loss,
+        "prior": PriorText,
+        "user_weight": {"min": 0.0},
+        "setting": {"autocompletion": completions.settings},
+        "draws": Draws,
+        "regret_draws": RegretDraws,
+        "seed": Seed,
+        "grace": {"min": 1},
+        "reduction": {"min": 2},
+        "concurrent": {"min": 1, "show_default": "as many as CPUs allow"},
+    },
+)
+CLUSTER = RecordOptions(
+    "auctionsim.experiments.running.tuning",
+    "Cluster",
+    own={"cpus_per_trial": PerTrial, "cpus": Cpus, "address": Address, "trust_pickles": TrustPickles},
+)
+
+
 @app.command("hyperparameters")
+@options_from(TUNED, CLUSTER)
 def hyperparameters(
     target: Annotated[str, typer.Argument(help="menu or bidders.", autocompletion=completions.targets)],
-    trials: Annotated[int, typer.Option(min=1, help="How many are tried.")] = 24,
-    steps: Annotated[int, typer.Option(min=1, help="Of a trial's training.")] = 1200,
-    surface: SurfaceName = "running-shoes-2@1",
-    feature: Feature = "slot_probability",
-    loss: Loss = "kl",
-    prior: PriorText = "uniform:0,1",
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
-    setting: Annotated[
-        str, typer.Option(help="bidders: a named auction.", autocompletion=completions.settings)
-    ] = "first-price",
-    draws: Draws = 4096,
-    regret_draws: RegretDraws = 128,
-    seed: Seed = 0,
-    grace: Annotated[int, typer.Option(min=1, help="Reports before ASHA may stop a trial; menu 42, bidders 22.")] = 10,
-    reduction: Annotated[int, typer.Option(min=2, help="ASHA goes on with one of so many at each rung.")] = 3,
-    concurrent: Annotated[
-        int | None,
-        typer.Option(min=1, help="Trials at a time; 1 is reproducible.", show_default="as many as CPUs allow"),
-    ] = None,
-    cpus_per_trial: PerTrial = 1,
-    cpus: Cpus = None,
-    address: Address = None,
-    trust_pickles: TrustPickles = False,
+    chosen: ChosenRecords,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder.", show_default="runs/tune-hyperparameters-…", callback=folder_to_write),
@@ -120,24 +128,15 @@ def hyperparameters(
     from auctionsim.experiments.running.tuning import Cluster
     from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings, main
 
-    where = (Path(surface).stem, *offered(feature, loss)) if target == "menu" else (setting,)
-    settings = TuningSettings(
-        target=target,
-        folder=out or Path("runs") / slug("tune-hyperparameters", target, *where, str(seed)),
-        steps=steps,
-        trials=trials,
-        seed=seed,
-        surface=surface,
-        feature=feature,
-        loss=loss,
-        prior=prior,
-        user_weight=user_weight,
-        setting=setting,
-        draws=draws,
-        regret_draws=min(regret_draws, draws),
-        grace=grace,
-        reduction=reduction,
-        concurrent=concurrent,
-        cluster=Cluster(cpus_per_trial, cpus, address, trust_pickles),
+    surface, setting = chosen["surface"], chosen["setting"]
+    where = (Path(surface).stem, *offered(chosen["feature"], chosen["loss"])) if target == "menu" else (setting,)
+    settings = chosen.make(
+        TuningSettings,
+        {
+            "target": target,
+            "folder": out or Path("runs") / slug("tune-hyperparameters", target, *where, str(chosen["seed"])),
+            "regret_draws": min(chosen["regret_draws"], chosen["draws"]),
+            "cluster": chosen.make(Cluster),
+        },
     )
     main(settings, surface_named(surface) if target == "menu" else None, command_line(), console)

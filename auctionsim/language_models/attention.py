@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from auctionsim.language_models.model import LanguageModel
 
 _NAME = "auctionsim_shared_prompts"
+_UNSCORED = ("position", "logits_to_keep")  # in names of arguments that every layer gets and that leave scores alone
 _LAYERS = {"full_attention", "sliding_attention"}  # what `KeyValueStore.attend` knows how to mask
 
 
@@ -293,7 +294,8 @@ def _attention(
     Raises:
         ValueError: A mask, dropout, or a tensor argument such as attention sinks.
     """
-    unknown = [name for name, given in more.items() if isinstance(given, Tensor) and "position" not in name]
+    scored = {name for name in more if not any(part in name for part in _UNSCORED)}
+    unknown = [name for name, given in more.items() if isinstance(given, Tensor) and name in scored]
     if attention_mask is not None or dropout or unknown:
         what = ", ".join(unknown) or "a mask or dropout"
         raise ValueError(f"{type(module).__name__} cannot be decoded here: its attention takes {what}")

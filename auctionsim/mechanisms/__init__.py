@@ -1,4 +1,4 @@
-"""Who gets which levers and what they pay: one mechanism a file."""
+"""Mechanisms: who gets which levers and what they pay, one mechanism a file."""
 
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer

@@ -73,11 +73,11 @@ class AffineMaximizer(Mechanism):
         most = max(1, MOST_CELLS // len(self.allocations))
         for which, group in context_groups(self.range, context, len(bids)):
             slot = -1 if which is None else which
-            found = Candidates(*(part.to(bids.device) for part in self._lists[slot]))
+            candidates = Candidates(*(part.to(bids.device) for part in self._lists[slot]))
             boosts = self.boosts[slot if len(self.boosts) > 1 else 0].to(bids.device)
             for rows in group.split(most):  # type: ignore[no-untyped-call]
-                chosen, paid = self._choose(bids[rows].double(), found, boosts)
-                allocation[rows] = found.allocations[chosen].to(bids.dtype)
+                chosen, paid = self._choose(bids[rows].double(), candidates, boosts)
+                allocation[rows] = candidates.allocations[chosen].to(bids.dtype)
                 payments[rows] = paid.to(bids.dtype)
         return Outcome(allocation, payments)
 
@@ -90,15 +90,15 @@ class AffineMaximizer(Mechanism):
         )
 
     def _choose(
-        self, bids: Float[Tensor, "row bidder feature"], found: Candidates, boosts: Float[Tensor, " entry"]
+        self, bids: Float[Tensor, "row bidder feature"], candidates: Candidates, boosts: Float[Tensor, " entry"]
     ) -> tuple[Tensor, Tensor]:
         weights = self.weights.to(bids.device)
         weighted = bids * weights.view(1, -1, 1)
-        chosen = found.scores(weighted, boosts).argmax(1)
+        chosen = candidates.scores(weighted, boosts).argmax(1)
         paid = []
         for i in range(bids.shape[1]):
             without = weighted.index_fill(1, torch.tensor([i], device=bids.device), 0.0)
-            scores = found.scores(without, boosts)  # free of bid i, to the last bit
+            scores = candidates.scores(without, boosts)  # free of bid i, to the last bit
             pivot = scores.amax(1) - scores.gather(1, chosen.unsqueeze(1)).squeeze(1)
             paid.append(pivot / weights[i])
         return chosen, torch.stack(paid, 1)

@@ -27,7 +27,7 @@ SLOW = 0.1  # the step size of single entries, as a share of that of the whole r
 
 @dataclass(frozen=True)
 class AffineStart:
-    """Where the training of an affine maximizer starts, and what of it moves.
+    """The start of the training of an affine maximizer, and what of it moves.
 
     Attributes:
         allocations: (entry, …), the list to begin with. None: the substrate's finite range if it is short enough, else
@@ -180,17 +180,17 @@ class AffineModel(nn.Module):
         """Return the list in the levers' own units."""
         return self.low + self.span * self.place if self.moving else self.place
 
-    def total_boosts(self, slot: int, found: Candidates) -> Float[Tensor, " entry"]:
+    def total_boosts(self, slot: int, candidates: Candidates) -> Float[Tensor, " entry"]:
         """Return λ in money, 0 at entry 0."""
-        worth = (found.exposures * self.offsets * self.money).sum((1, 2))
-        total = self.boosts[slot] * self.money - worth - self.log_care.exp() * self.user_weight * found.user_losses
+        worth = (candidates.exposures * self.offsets * self.money).sum((1, 2))
+        total = self.boosts[slot] * self.money - worth - self.log_care.exp() * self.user_weight * candidates.user_losses
         return total - total[:1]
 
     @torch.no_grad()
     def rule(self) -> AffineMaximizer:
         """Return the hard rule."""
         lists = [listed(self.substrate, self.allocations(), context) for context in self.contexts]
-        boosts = torch.stack([self.total_boosts(slot, found) for slot, found in enumerate(lists)])
+        boosts = torch.stack([self.total_boosts(slot, candidates) for slot, candidates in enumerate(lists)])
         allocations = self.allocations().double()
         if isinstance(self.substrate, Items):  # feasible in float64 too
             allocations = allocations / allocations.sum(1, keepdim=True).clamp_min(1)
@@ -210,15 +210,15 @@ class AffineModel(nn.Module):
         weights = self.log_weights.exp()
         total = weights.new_zeros(())
         for slot, context in enumerate(self.contexts):
-            found = listed(self.substrate, self.allocations(), context)
-            values = torch.einsum("bif,kif->bik", valuations, found.exposures) * weights.view(1, -1, 1)
-            welfare = values.sum(1) + self.total_boosts(slot, found)
+            candidates = listed(self.substrate, self.allocations(), context)
+            values = torch.einsum("bif,kif->bik", valuations, candidates.exposures) * weights.view(1, -1, 1)
+            welfare = values.sum(1) + self.total_boosts(slot, candidates)
             stake = welfare.detach().amax(1).mean().clamp_min(0.01 * self.money)
             chosen = torch.softmax(welfare * (beta / stake), 1)
             without = welfare.unsqueeze(1) - values
             pivots = without.amax(2) - (chosen.unsqueeze(1) * without).sum(2)
             revenue = (pivots / weights).sum(1).mean()
-            loss = (chosen * found.user_losses).sum(1).mean()
+            loss = (chosen * candidates.user_losses).sum(1).mean()
             total = total + (revenue - self.user_weight * loss) / self.money
         return total
 
@@ -238,12 +238,12 @@ def initial_list(
         if len(every) <= entries:
             return every
     slope, offset = fits
-    found = []
+    candidates = []
     for context in [*range(len(contexts_of(substrate))), None]:
         draws = profiles.draw(max(4096, 4 * entries), generator, torch.float32)
         repeated = None if context is None else torch.full((len(draws),), context)
-        found.append(substrate.maximise(draws * slope - offset, user_weight, repeated))
-    chosen = torch.cat(found)
+        candidates.append(substrate.maximise(draws * slope - offset, user_weight, repeated))
+    chosen = torch.cat(candidates)
     distinct, counts = torch.unique(chosen, dim=0, return_counts=True)
     distinct, counts = (part[~(distinct == null).flatten(1).all(1)] for part in (distinct, counts))
     if len(distinct) <= entries - 1:

@@ -76,8 +76,8 @@ def candidates_of(
     """
     if is_finite(substrate):
         index = None if context is None else torch.tensor([context], device=device)
-        found = finite_range_of(substrate, index)
-        allocations, exposures, losses = found.allocations, found.exposures[0], found.user_losses[0]
+        whole = finite_range_of(substrate, index)
+        allocations, exposures, losses = whole.allocations, whole.exposures[0], whole.user_losses[0]
     elif _is_one_item(substrate):
         n = substrate.num_bidders
         allocations = torch.cat([torch.zeros(1, n, 1), torch.eye(n).unsqueeze(2)])

@@ -24,6 +24,8 @@ class Divergence(ABC):
     """
 
     name: ClassVar[str]
+    alpha: float | None = None
+    """The parameter of a family of divergences, None where there is none."""
 
     @abstractmethod
     def f(self, ratio: Tensor) -> Tensor:
@@ -136,6 +138,7 @@ class Alpha(Divergence):
     """
 
     name = "alpha"
+    alpha: float
     slope_at_one = 0.0
 
     def __init__(self, alpha: float) -> None:

@@ -1,4 +1,4 @@
-"""What search engines ran: positions in order of bids, a click charged at a bid of the ranking."""
+"""Generalised first and second prices: positions in order of bids, a click charged at a bid of the ranking."""
 
 import torch
 from jaxtyping import Float

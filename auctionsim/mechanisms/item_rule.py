@@ -1,4 +1,4 @@
-"""What the classical item rules share: each item goes to its highest bid, if that meets the reserve."""
+"""The base of the classical item rules: each item goes to its highest bid, if that meets the reserve."""
 
 from abc import abstractmethod
 from collections.abc import Callable

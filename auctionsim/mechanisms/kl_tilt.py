@@ -53,8 +53,8 @@ class KLTilt(Mechanism):
         """Tilt each row once with everybody and once without each bidder, in float64, a block of rows at a time."""
         del context  # a lottery has none
         blocks = row_blocks(len(bids), max(bids.shape[1], bids.shape[2]) * len(self.lottery.reference))
-        found = [self._cleared(bids[rows].double()) for rows in blocks]
-        return Outcome(*(torch.cat(parts).to(bids.dtype) for parts in zip(*found, strict=True)))
+        outcomes = [self._cleared(bids[rows].double()) for rows in blocks]
+        return Outcome(*(torch.cat(parts).to(bids.dtype) for parts in zip(*outcomes, strict=True)))
 
     def _cleared(self, bids: Float[Tensor, "row bidder feature"]) -> Outcome:
         exposures = self.lottery.exposures.to(bids.device)
@@ -89,7 +89,7 @@ TEMPERATURE = 0.1  # of the table's tilt, money per unit of divergence
 
 def _state(rule: KLTilt) -> State:
     settings = {"user_weight": rule.user_weight, "temperature": rule.temperature, "divergence": rule.divergence.name}
-    return State({**settings, "alpha": getattr(rule.divergence, "alpha", None)}, {})
+    return State({**settings, "alpha": rule.divergence.alpha}, {})
 
 
 def _made(saved: Saved, substrate: Substrate | None) -> KLTilt:

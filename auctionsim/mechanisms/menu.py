@@ -164,13 +164,13 @@ def entry_exposures(
         together = levers.movedim(2, 1).flatten(0, 1)
         exposure = substrate.exposure(together, _filled(together, context))
         return exposure.view(rows, entries, n, -1).movedim(1, 2)
-    found = []
+    each_exposure = []
     for i in range(n):
         alone = reference.to(levers.device, levers.dtype).expand(rows, entries, -1, -1).flatten(0, 1)
         own = levers[:, i].flatten(0, 1).unsqueeze(1)
         joint = torch.cat([alone[:, :i], own, alone[:, i + 1 :]], 1)
-        found.append(substrate.exposure(joint, _filled(joint, context))[:, i].view(rows, entries, -1))
-    return torch.stack(found, 1)
+        each_exposure.append(substrate.exposure(joint, _filled(joint, context))[:, i].view(rows, entries, -1))
+    return torch.stack(each_exposure, 1)
 
 
 def check_menus_fit(substrate: Substrate) -> None:

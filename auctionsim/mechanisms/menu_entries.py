@@ -1,4 +1,4 @@
-"""What a menu auction offers, and what a bid picks from it: by scoring all entries or by thresholds found once."""
+"""Offers of a menu auction, and what a bid picks from them: by scoring all entries or by thresholds computed once."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias

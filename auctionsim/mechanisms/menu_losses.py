@@ -1,4 +1,4 @@
-"""What menus cost the user: each entry alone, and all bidders' choices together."""
+"""The user's loss of menus: each entry alone, and all bidders' choices together."""
 
 import itertools
 

@@ -135,13 +135,13 @@ def _losses(
         standing = reference.expand(rows, n, width)
     else:
         standing = levers.gather(2, hard.unsqueeze(3).expand(-1, -1, -1, width)).squeeze(2).detach()
-    found = []
+    losses = []
     for i in range(n):
         moved = standing.unsqueeze(1).expand(-1, entries, -1, -1).clone()
         moved[:, :, i] = levers[:, i]
         repeated = None if context is None else torch.full((rows * entries,), context)
-        found.append(substrate.user_loss(moved.flatten(0, 1), repeated).view(rows, entries))
-    return torch.stack(found, 1)
+        losses.append(substrate.user_loss(moved.flatten(0, 1), repeated).view(rows, entries))
+    return torch.stack(losses, 1)
 
 
 QUICK_STEPS = 100  # of the quick recipe, after the quick menu's

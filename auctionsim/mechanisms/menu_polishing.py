@@ -16,7 +16,7 @@ from auctionsim.mechanisms.menu import entry_exposures, priced_entries
 from auctionsim.mechanisms.menu_entries import Menu, envelope
 from auctionsim.mechanisms.menu_losses import ROWS, MenuLosses
 from auctionsim.mechanisms.training import geometric
-from auctionsim.priors import Empirical, Prior, Product
+from auctionsim.priors import Prior, Product
 from auctionsim.substrates.protocol import Substrate
 
 ROUNDS = 8  # between them steps that nobody takes are put where one is missed
@@ -41,7 +41,7 @@ class Ladder(NamedTuple):
 
 def can_polish(priors: Product) -> bool:
     """Tell whether there is one feature and every prior has a density."""
-    return priors.num_features == 1 and not any(isinstance(row[0], Empirical) for row in priors.marginals)
+    return priors.num_features == 1 and all(row[0].atoms is None for row in priors.marginals)
 
 
 class Polish:

@@ -89,7 +89,7 @@ class _Settings(NamedTuple):
 
 
 class _Lesson:
-    """Everything that stays the same over the steps of one training."""
+    """One training: everything that stays the same over its steps."""
 
     def __init__(self, substrate: Substrate, priors: Product, settings: _Settings, generator: torch.Generator) -> None:
         self.substrate, self.settings, self.generator = substrate, settings, generator

@@ -62,8 +62,8 @@ def _at_knots(curve: VirtualValueCurve, bids: Float[Tensor, " row"], solve: Solv
     coarse = torch.arange(0, knots, STRIDE, device=device)
     coarse = torch.cat([coarse, coarse.new_full((1,), knots - 1)]) if int(coarse[-1]) < knots - 1 else coarse
     every = torch.arange(rows, device=device)
-    found = solve(every.repeat_interleave(len(coarse)), curve.phis[coarse].repeat(rows))
-    value, exposure = (part.view(rows, len(coarse)) for part in found)
+    answers = solve(every.repeat_interleave(len(coarse)), curve.phis[coarse].repeat(rows))
+    value, exposure = (part.view(rows, len(coarse)) for part in answers)
     cell = torch.searchsorted(coarse, torch.arange(knots, device=device), right=True) - 1  # that a knot is in
     start = coarse[cell]
     held = exposure[:, cell]  # as if e stood still from each evaluated knot on

@@ -1,4 +1,4 @@
-"""What every mechanism promises: bids in, an outcome out, bad bids refused, and which incentive claims are proved."""
+"""The protocol of mechanisms: bids in, an outcome out, bad bids refused, and which incentive claims are proved."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_context
-from auctionsim.claims import CLAIMS, claimed, in_force, source_of
+from auctionsim.claims import CLAIMS, claimed, declared, in_force, source_of
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.outcome import Outcome
+from auctionsim.priors import Priors
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 
@@ -19,6 +20,10 @@ class Mechanism(ABC):
     proof, `dsic_proof`. A proof is about the rule of the class that gives it: a subclass that replaces `clear`, or
     anything else that its base has, does not inherit it and may give its own (`auctionsim.claims`).
 
+    What a mechanism can do or needs is a member that says no here. Evaluators and games take any callable, too,
+    mechanism(bids, context=None) → outcome: one that does not inherit may declare `substrate`, `priors` and `draws` as
+    attributes, and make the claims of `auctionsim.claims.CLAIMS` as methods. Nothing else of it is read.
+
     Args:
         num_bidders: Size of the bidder axis that bids must have; None where any number will do.
         num_features: Size of the feature axis that bids must have; None where any number will do.
@@ -27,6 +32,16 @@ class Mechanism(ABC):
         history: How the training of a learned mechanism went; () for others.
     """
 
+    draws: bool = False
+    """Whether an outcome depends on more than the bids: evaluators of regret refuse such a rule."""
+    reserve: float = 0.0
+    """The lowest bid that wins, in money."""
+    ties: str = "first"
+    """Who wins where several bid the highest: the first of them, unless the rule says otherwise."""
+    priors: "Priors | None" = None
+    """What it was designed for: bids are then looked for up to the largest valuation that these hold."""
+    no_suppression: bool = False
+    """Whether only allocations are chosen from that leave every bidder at least its exposure at the null."""
     history: tuple[TrainingPoint, ...] = ()
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -74,6 +89,23 @@ class Mechanism(ABC):
         """
         del substrate
         return False
+
+
+def substrate_of(mechanism: object) -> Substrate | None:
+    """Return the substrate that a mechanism was made for, None where it names none."""
+    named: Substrate | None = declared(mechanism, "substrate", None)
+    return named
+
+
+def priors_of(mechanism: object) -> "Priors | None":
+    """Return the priors that a mechanism was designed for, None where it names none."""
+    named: Priors | None = declared(mechanism, "priors", Mechanism.priors)
+    return named
+
+
+def draws(mechanism: object) -> bool:
+    """Tell whether a mechanism declares that an outcome depends on more than the bids."""
+    return declared(mechanism, "draws", Mechanism.draws) is True
 
 
 def dsic_proof_of(mechanism: object, substrate: Substrate) -> str | None:

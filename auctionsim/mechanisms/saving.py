@@ -69,8 +69,8 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
     for name, made in expected.items():
-        found = stored.arrays.get(name)
-        if found is None or found.shape != made.shape or not torch.allclose(found.to(made), made, CLOSE, CLOSE):
+        array = stored.arrays.get(name)
+        if array is None or array.shape != made.shape or not torch.allclose(array.to(made), made, CLOSE, CLOSE):
             raise ValueError(f"{where}: gives another {name} on {_named(substrate)} than when it was saved")
     return mechanism
 
@@ -92,10 +92,10 @@ def _samples(mechanism: Mechanism, bids: Tensor | None = None) -> dict[str, Tens
     names = () if mechanism.substrate is None else contexts_of(mechanism.substrate)
     context = torch.arange(len(bids)) % len(names) if names else None
     outcome = mechanism(bids, context)
-    found = {"sample_bids": bids, "sample_allocations": outcome.allocation, "sample_payments": outcome.payments}
+    samples = {"sample_bids": bids, "sample_allocations": outcome.allocation, "sample_payments": outcome.payments}
     if mechanism.substrate is not None:
-        found["sample_exposures"] = mechanism.substrate.exposure(outcome.allocation, context).clone()
-    return found
+        samples["sample_exposures"] = mechanism.substrate.exposure(outcome.allocation, context).clone()
+    return samples
 
 
 def _named(substrate: Substrate | None) -> str:

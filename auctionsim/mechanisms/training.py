@@ -1,4 +1,4 @@
-"""What learned mechanisms share: profiles to learn on, a schedule, and the record of hard evaluations."""
+"""Parts of every training of a mechanism: profiles to learn on, a schedule, and the record of hard evaluations."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -46,11 +46,13 @@ class VCG(Mechanism):
         """Solve each auction once with everybody and once without each bidder, a block of rows in one call."""
         n, features = bids.shape[1:]
         numbers = (n + 1) * max(n * features, math.prod(allocation_shape(self.range)))
-        found = [
+        outcomes = [
             self._cleared(bids[rows], None if context is None else context[rows])
             for rows in row_blocks(len(bids), numbers)
         ]
-        return found[0] if len(found) == 1 else Outcome(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        return (
+            outcomes[0] if len(outcomes) == 1 else Outcome(*(torch.cat(parts) for parts in zip(*outcomes, strict=True)))
+        )
 
     def _cleared(self, bids: Tensor, context: Tensor | None) -> Outcome:
         batch, n, features = bids.shape

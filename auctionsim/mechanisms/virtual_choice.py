@@ -54,7 +54,7 @@ class Weighed(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What is chosen in each row.
+    """The choice in each row.
 
     Attributes:
         allocation: (row, …).
@@ -79,28 +79,28 @@ class ListChoice:
     """The argmax over a list of allocations.
 
     Args:
-        found: The list.
+        candidates: The list.
         user_weight: λ.
     """
 
-    def __init__(self, found: Candidates, user_weight: float) -> None:
-        self.found = found
-        self.constants = -user_weight * found.user_losses
-        self.exposures = found.exposures.squeeze(2)
-        self.most = max(1, MOST_CELLS // len(found.user_losses))
+    def __init__(self, candidates: Candidates, user_weight: float) -> None:
+        self.candidates = candidates
+        self.constants = -user_weight * candidates.user_losses
+        self.exposures = candidates.exposures.squeeze(2)
+        self.most = max(1, MOST_CELLS // len(candidates.user_losses))
 
     def choose(self, curves: list[VirtualValueCurve], bids: Weighed, *, integrate: bool) -> Chosen:
         """Return the best entries, ties going to the first."""
         constants = self.constants
         if bool(bids.below.any()):
-            tied = least_exposed(self.exposures, bids.below, self.found.allowed)
+            tied = least_exposed(self.exposures, bids.below, self.candidates.allowed)
             constants = torch.where(tied, constants, -torch.inf)
-        value, entry = self.found.scores(bids.phi.unsqueeze(2), constants).max(1)
+        value, entry = self.candidates.scores(bids.phi.unsqueeze(2), constants).max(1)
         exposure, integral = self.exposures[entry], torch.zeros_like(bids.phi)
         if integrate:
             for i, curve in enumerate(curves):
                 integral[:, i] = self._integral(curve, bids, i, constants, (value, exposure[:, i]))
-        return Chosen(self.found.allocations[entry].double(), exposure, integral)
+        return Chosen(self.candidates.allocations[entry].double(), exposure, integral)
 
     def _integral(
         self,
@@ -112,7 +112,7 @@ class ListChoice:
     ) -> Tensor:
         def best(rows: Int[Tensor, " point"], levels: Float[Tensor, " point"]) -> tuple[Tensor, Tensor]:
             weights = bids.replaced(rows, i, levels).phi.unsqueeze(2)
-            top, entry = self.found.scores(weights, constants[rows] if constants.ndim == 2 else constants).max(1)
+            top, entry = self.candidates.scores(weights, constants[rows] if constants.ndim == 2 else constants).max(1)
             return top, entry
 
         if len(curve.values) <= FEW_KNOTS:
@@ -124,7 +124,7 @@ class ListChoice:
 
             return integral_by_envelope(curve, bids.reach[:, i], solve, *at_bid)
         others = bids.phi.index_fill(1, torch.tensor([i], device=bids.phi.device), 0.0)
-        intercepts = self.found.scores(others.unsqueeze(2), constants)
+        intercepts = self.candidates.scores(others.unsqueeze(2), constants)
         every = torch.arange(len(bids.phi), device=bids.phi.device)
         return integral_by_steps(
             curve, bids.reach[:, i], self.exposures[:, i], intercepts, lambda level: best(every, level)[1]

@@ -227,8 +227,11 @@ class VirtualWelfareMaximizer(Mechanism):
         for which, group in context_groups(self.range, context, len(phi)):
             choice: Choice
             if has_candidates(self.range):
-                found = candidates_of(self.range, which, phi.device, no_suppression=self.no_suppression)
-                choice, most = ListChoice(found, self.user_weight), max(1, MOST_CELLS // len(found.user_losses))
+                candidates = candidates_of(self.range, which, phi.device, no_suppression=self.no_suppression)
+                choice, most = (
+                    ListChoice(candidates, self.user_weight),
+                    max(1, MOST_CELLS // len(candidates.user_losses)),
+                )
             else:
                 choice, most = BoxChoice(self.range, self.user_weight, which), MOST_ROWS
             for rows in group.split(most):  # type: ignore[no-untyped-call]

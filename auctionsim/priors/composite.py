@@ -26,7 +26,7 @@ class Mixture(Prior):
                 "a mixture needs one weight a component, some positive, "
                 f"got {len(self.components)} components and weights {weights!r}"
             )
-        if any(isinstance(component, Empirical) for component in self.components):
+        if any(component.atoms is not None for component in self.components):
             raise ValueError("a mixture's components need densities: pool the samples into one Empirical instead")
         self.weights = tuple(share / sum(shares) for share in shares)
         used = [(c, w) for c, w in zip(self.components, self.weights, strict=True) if w > 0]

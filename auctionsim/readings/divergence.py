@@ -1,4 +1,4 @@
-"""How far replies are from the untouched model's: `kl` in nats a token, `reply_kl` in nats a reply; 0 at the null.
+"""Divergence of replies from the untouched model's: `kl` in nats a token, `reply_kl` in nats a reply; 0 at the null.
 
 With π_x the model under an intervention and π_0 untouched, y a reply sampled under x, and prefixes y_<t:
 

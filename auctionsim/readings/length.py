@@ -1,4 +1,4 @@
-"""How long a reply is, in tokens; as a loss, how much longer than the untouched reply."""
+"""Length of a reply in tokens; as a loss, the tokens beyond the untouched reply's."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How often a reply mentions a brand: at all, in how many sentences, how many times.
+"""Mentions of a brand in a reply: at all, in how many sentences, how many times.
 
 What counts as a mention is the brand's own rule, see `auctionsim.brands.Brand`.
 """

@@ -21,7 +21,12 @@ from auctionsim.readings.passes import SamplingLaw, TeacherForced
 PER = ("brand", "user", "reply", "set")
 """What a value belongs to: a brand in a reply, the user who reads it, the reply, or all replies to one prompt."""
 
-IS_ONE, LOWER, HIGHER = "is one", "lower is better", "higher is better"
+IS_ONE = "is one"
+"""A reading that is a loss as it stands: relative to the untouched reply already."""
+LOWER = "lower is better"
+"""A reading of which the user wants little: the loss is its rise above the untouched reply's mean."""
+HIGHER = "higher is better"
+"""A reading of which the user wants much: the loss is its fall below the untouched reply's mean."""
 LOSSES = (IS_ONE, LOWER, HIGHER)
 """How a reading is a loss: relative to the untouched reply already, or by the signed difference to that one's mean."""
 
@@ -49,7 +54,7 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True)
 class Unscored:
-    """What stands in the place of a value that a reading could not give.
+    """The place of a value that a reading could not give, with its reason.
 
     Attributes:
         reason: Why, in a few words.
@@ -100,7 +105,7 @@ class ScorerInputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What all readings declare.
+    """The base of all readings: name, unit, bounds, what it is per, what it needs.
 
     Attributes:
         name: A Python identifier; features, losses and diagnostics are called by it.

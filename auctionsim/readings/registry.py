@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from auctionsim.plugins import load_installed
 from auctionsim.readings.protocol import Reading
 
 _KNOWN: dict[str, Reading] = {}
@@ -36,6 +37,7 @@ def reading(name: str) -> Reading:
     Raises:
         ValueError: None has it; lists those that are known.
     """
+    load_installed()
     if name not in _KNOWN:
         raise ValueError(f"no reading is called {name!r}; known are {', '.join(names())}")
     return _KNOWN[name]
@@ -43,4 +45,5 @@ def reading(name: str) -> Reading:
 
 def names() -> tuple[str, ...]:
     """Return the names of all readings, sorted."""
+    load_installed()
     return tuple(sorted(_KNOWN))

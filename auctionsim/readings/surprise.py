@@ -1,4 +1,4 @@
-"""How surprising a reply is to the untouched model: its fluency, in nats a token."""
+"""Surprise of a reply to the untouched model: its fluency, in nats a token."""
 
 import math
 

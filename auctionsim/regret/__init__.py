@@ -1,4 +1,4 @@
-"""How much a bidder could gain by lying: ex post, ex interim, in equilibrium, and on a deployed mechanism."""
+"""Regret, what a bidder could gain by lying: ex post, ex interim, in equilibrium, and on a deployed mechanism."""
 
 from auctionsim.regret.confidence import bounded_mean_interval
 from auctionsim.regret.corners import corner_regret

@@ -1,20 +1,17 @@
-"""Over which bids regret is looked for: up to `high`, to what the mechanism's priors hold, or a multiple of the row.
+"""The range of misreports: up to `high`, to what the mechanism's priors hold, or a multiple of the row.
 
 A bound on bids is money, so it scales with the currency: no number here stands for an amount. A row's bound depends on
 that row and the mechanism alone, never on the rest of the batch. A row of zeros, under a mechanism that knows no prior,
 has no scale at all: only the bid 0 is considered there, and `RegretEstimate.bids_up_to` says 0.
 """
 
-import math
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_positive
-from auctionsim.priors import Prior, Product
+from auctionsim.mechanisms.protocol import priors_of
+from auctionsim.priors import product
 from auctionsim.regret.estimate import Game
 
 MULTIPLE = 2.0  # of the row's largest valuation or report, where nothing else says what bids can be
@@ -27,7 +24,7 @@ def default_high(game: Game) -> Float[Tensor, "batch 1 1"]:
     `MULTIPLE` times the row's largest valuation or report for a mechanism without priors.
     """
     largest = torch.maximum(game.valuations, game.reports).amax((1, 2), keepdim=True)
-    known = prior_high(game.mechanism)
+    known = prior_high(game.mechanism, *game.valuations.shape[1:])
     if known is None:
         return MULTIPLE * largest
     return (largest * (1 + just(largest))).clamp_min(known)
@@ -53,21 +50,15 @@ def checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batc
     return box
 
 
-def prior_high(mechanism: Any) -> float | None:
-    """Return the largest valuation that the mechanism's own `priors` can hold, or None where it names none."""
-    ends = [end for end in _ends(getattr(mechanism, "priors", None)) if math.isfinite(end) and end > 0]
-    return max(ends) if ends else None
+def prior_high(mechanism: object, num_bidders: int, num_features: int) -> float | None:
+    """Return the largest valuation that the mechanism's own `priors` can hold, or None where it names none.
 
-
-def _ends(priors: object) -> Iterator[float]:
-    """Yield the upper end of every prior in a `priors` argument, however nested; nothing for anything else."""
-    if isinstance(priors, Product):
-        yield float(priors.high.max())
-    elif isinstance(priors, Prior):
-        yield priors.finite_high
-    elif isinstance(priors, list | tuple):
-        for entry in priors:
-            yield from _ends(entry)
+    Raises:
+        TypeError, ValueError: What it declares is no `priors` argument for so many bidders and features.
+    """
+    named = priors_of(mechanism)
+    high = 0.0 if named is None else float(product(named, num_bidders, num_features).high.max())
+    return high if high > 0 else None
 
 
 def just(amounts: Tensor) -> float:

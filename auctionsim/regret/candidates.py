@@ -1,4 +1,4 @@
-"""Which misreports are tried before any refinement: telling ones, where bids meet, then an even filling of the box.
+"""First misreports of a search: telling ones, where bids meet, then an even filling of the box.
 
 One sequence per row, of any length, whose beginning never changes: a larger budget only adds to it. What a row is
 tried with depends on that row alone, never on the rest of the batch.
@@ -78,8 +78,8 @@ class MisreportSequence:
         return torch.cat(parts)
 
     def _taken(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
-        told, self._telling = self._telling[:count], self._telling[count:]
-        return torch.cat([told, self._fill(count - len(told))])
+        head, self._telling = self._telling[:count], self._telling[count:]
+        return torch.cat([head, self._fill(count - len(head))])
 
     def _fill(self, count: int) -> Float[Tensor, "misreport batch bidder feature"]:
         like = self._scales

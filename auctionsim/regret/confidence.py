@@ -1,4 +1,4 @@
-"""How sure a sampled mean is: an interval with a guarantee at every sample size, for bounded samples.
+"""Confidence intervals of sampled means, with a guarantee at every sample size, for bounded samples.
 
 Estimand: the common mean μ of independent samples x_1 … x_n that lie in a range of length R. The empirical Bernstein
 bound of Maurer and Pontil holds at every n, two-sided with probability at least the confidence 1 − δ:

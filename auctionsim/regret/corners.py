@@ -76,7 +76,7 @@ def corner_regret(
     if len(bids) != cells:
         raise ValueError(f"bids must have one row a cell: {len(bids)} for {cells}")
     corners = torch.cat([edges[:-1], edges[1:]]).to(bids).view(-1, 1, 1).expand(-1, n, 1).contiguous()
-    found = ex_interim_regret(
+    estimate = ex_interim_regret(
         mechanism,
         substrate,
         prior,
@@ -88,22 +88,22 @@ def corner_regret(
         context=context,
         settings=InterimSettings(reports=bids.repeat(2, 1).unsqueeze(2), budget=budget),
     )
-    assert found.pointwise is not None
-    pairs = found.lower.view(2, cells, n)
+    assert estimate.pointwise is not None
+    pairs = estimate.lower.view(2, cells, n)
     worse = pairs.max(0)
-    pointwise = found.pointwise.view(2, 2, cells, n).amax(1)
-    best = found.best_misreports.view(2, cells, n, 1)
+    pointwise = estimate.pointwise.view(2, 2, cells, n).amax(1)
+    best = estimate.best_misreports.view(2, cells, n, 1)
     return RegretEstimate(
         lower=worse.values,
-        upper=None if found.upper is None else found.upper.view(2, cells, n).amax(0),
+        upper=None if estimate.upper is None else estimate.upper.view(2, cells, n).amax(0),
         best_misreports=best.gather(0, worse.indices[None, ..., None])[0],
         mean=float(worse.values.mean()),
         max=float(worse.values.max()),
         interval=Interval(float(pointwise[0].mean()), float(pointwise[1].mean())),
-        method=f"corners of {cells} cells; {found.method}",
+        method=f"corners of {cells} cells; {estimate.method}",
         budget=budget,
         pointwise=pointwise,
-        bids_up_to=None if found.bids_up_to is None else found.bids_up_to.view(2, cells, n, 1).amin(0),
+        bids_up_to=None if estimate.bids_up_to is None else estimate.bids_up_to.view(2, cells, n, 1).amin(0),
     )
 
 

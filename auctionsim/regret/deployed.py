@@ -1,4 +1,4 @@
-"""How much regret a mechanism has where it is used, beyond what it has where it was designed.
+"""Deployed regret: how much a mechanism has where it is used, beyond what it has where it was designed.
 
 Estimand. A mechanism chooses and charges by its own model of exposure, `designed_on` (replicate A of a measured
 surface); bidders get what `deployed_on` pays (replicate B, or the live model). With the same valuations and reports,

@@ -1,4 +1,4 @@
-"""Whether a rule answers the same bids alike: at every call, at every place in the batch and in any company.
+"""Checks that a rule answers the same bids alike: at every call, at every place in the batch and in any company.
 
 Every evaluator clears many auctions at once, most of them misreports. A row that reads another has no regret of its
 own, and of outcomes drawn anew at each call a search would pick the luckiest. Two checks, a few evaluations each:
@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from auctionsim.mechanisms.protocol import draws
 from auctionsim.regret.estimate import Game, cleared_money, lone_deviations
 from auctionsim.regret.refinement import Best
 
@@ -55,7 +56,7 @@ def refuse_drawing(mechanism: object) -> None:
     Raises:
         ValueError: It does.
     """
-    if getattr(mechanism, "draws", False) is True:
+    if draws(mechanism):
         raise ValueError(
             f"an auction must come out the same at every call: {type(mechanism).__name__} says that it draws; "
             "ties='shared' has the expectation of random ties"
@@ -166,9 +167,9 @@ def _nudged(game: Game, rows: _DrawnAuctions) -> list[Tensor]:
     """Return everybody's money when bids move up or down by a few roundings, in the same company."""
     source = torch.Generator().manual_seed(0)
     eps = torch.finfo(rows.bids.dtype).eps
-    found = []
+    amounts = []
     for roundings in NUDGES:
         for _ in range(PATTERNS):
             signs = torch.randint(3, rows.bids.shape[1:], generator=source).to(rows.bids) - 1
-            found.append(_money(game, rows._replace(bids=rows.bids * (1 + roundings * eps * signs))))
-    return found
+            amounts.append(_money(game, rows._replace(bids=rows.bids * (1 + roundings * eps * signs))))
+    return amounts

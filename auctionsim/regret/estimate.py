@@ -1,4 +1,4 @@
-"""What a regret evaluator answers, and the game in which a bidder considers a misreport."""
+"""Regret estimates, and the game in which a bidder considers a misreport."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -129,12 +129,10 @@ def checked_outcome(answer: Any) -> Outcome:
     Raises:
         TypeError: It is not.
     """
-    parts = (getattr(answer, "allocation", None), getattr(answer, "payments", None))
-    if not all(isinstance(part, Tensor) for part in parts):
+    if not isinstance(answer, Outcome) or not all(isinstance(part, Tensor) for part in answer):
         kind = type(answer).__name__
         raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
-    outcome: Outcome = answer
-    return outcome
+    return answer
 
 
 def checked_payments(payments: Tensor, bids: Tensor) -> Tensor:

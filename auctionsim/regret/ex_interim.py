@@ -101,8 +101,8 @@ def ex_interim_regret(
         >>> from auctionsim.priors import Uniform
         >>> from auctionsim.substrates import Items
         >>> v = torch.full((1, 2, 1), 0.8)  # against truth the best bid is .4, worth .16
-        >>> found = ex_interim_regret(FirstPrice(), Items(2), Uniform(0, 1), valuations=v, draws=2**14)
-        >>> found.interval.low < 0.16 < found.interval.high
+        >>> estimate = ex_interim_regret(FirstPrice(), Items(2), Uniform(0, 1), valuations=v, draws=2**14)
+        >>> estimate.interval.low < 0.16 < estimate.interval.high
         True
     """
     n, m = substrate.num_bidders, len(substrate.features)
@@ -145,9 +145,9 @@ def ex_interim_regret(
         "; upper by a uniform band" if upper is not None else ""
     )
     best = torch.stack([trial.best for trial in halves[1]])
-    found = _summary(scored, chosen, upper, best, method=method, budget=budget, confidence=confidence, given=given)
+    estimate = _summary(scored, chosen, upper, best, method=method, budget=budget, confidence=confidence, given=given)
     reach = box if upper is None else torch.full_like(box, torch.inf)  # the band is about every bid
-    return _consistent(found._replace(bids_up_to=reach))
+    return _consistent(estimate._replace(bids_up_to=reach))
 
 
 def _uniform_band(fields: Sequence[Trial], valuations: Tensor, confidence: float) -> Tensor | None:
@@ -195,14 +195,14 @@ def _check_rule(game: InterimGame, profiles: Float[Tensor, "draw bidder feature"
     check_rows_apart(Game(game.mechanism, game.substrate, profiles, profiles, context, game.utility))
 
 
-def _consistent(found: RegretEstimate) -> RegretEstimate:
+def _consistent(estimate: RegretEstimate) -> RegretEstimate:
     """Return the estimate with `upper` at least `lower`, or without it where the search itself refutes it."""
-    assert found.pointwise is not None
-    if found.upper is None:
-        return found
-    if bool((found.pointwise[0] > found.upper).any()):
-        return found._replace(upper=None, method=f"{found.method}; upper withdrawn: a deviation gains more")
-    return found._replace(upper=torch.maximum(found.upper, found.lower))
+    assert estimate.pointwise is not None
+    if estimate.upper is None:
+        return estimate
+    if bool((estimate.pointwise[0] > estimate.upper).any()):
+        return estimate._replace(upper=None, method=f"{estimate.method}; upper withdrawn: a deviation gains more")
+    return estimate._replace(upper=torch.maximum(estimate.upper, estimate.lower))
 
 
 def _stratified_types(prior: Product, count: int, generator: torch.Generator) -> Float[Tensor, "type bidder feature"]:
@@ -282,7 +282,7 @@ def _with_proof(
     upper, method = scored.mean + scored.reach, f"proof: {proof}"
     if spans is None and not honest:
         method += "; intervals estimated: the substrate states no range of exposure, so no upper end is certified"
-    found = _summary(
+    estimate = _summary(
         scored,
         scored,
         upper if spans is not None else torch.zeros_like(scored.mean) if honest else None,
@@ -292,7 +292,7 @@ def _with_proof(
         confidence=confidence,
         given=given,
     )
-    return _consistent(found._replace(bids_up_to=torch.full_like(valuations, torch.inf)))
+    return _consistent(estimate._replace(bids_up_to=torch.full_like(valuations, torch.inf)))
 
 
 def _proved_spans(substrate: Substrate, valuations: Tensor, own: Tensor) -> Float[Tensor, "type bidder"] | None:

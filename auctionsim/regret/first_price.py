@@ -11,6 +11,8 @@ F̂ is a step function and v − b falls, so the supremum is reached where F̂ s
 exact enumeration. Their difference bounds the regret, every bid ≥ 0 considered, not only those of a lattice.
 """
 
+from typing import TypeGuard
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,7 +28,7 @@ from auctionsim.substrates.protocol import Substrate
 MOST_CELLS = 2**22
 
 
-def sells_one_item_at_first_price(mechanism: AnyMechanism, substrate: Substrate) -> bool:
+def sells_one_item_at_first_price(mechanism: AnyMechanism, substrate: Substrate) -> TypeGuard[FirstPrice | PayAsBid]:
     """Tell whether this is the rule that the bound is about."""
     if not behaves_as(substrate, Items) or len(substrate.features) != 1:
         return False
@@ -36,14 +38,14 @@ def sells_one_item_at_first_price(mechanism: AnyMechanism, substrate: Substrate)
 
 
 def first_price_bound(
-    mechanism: AnyMechanism,
+    mechanism: FirstPrice | PayAsBid,
     valuations: Float[Tensor, "type bidder 1"],
     own: Float[Tensor, "type bidder 1"],
     profiles: Float[Tensor, "draw bidder 1"],
     confidence: float,
 ) -> Float[Tensor, "type bidder"]:
     """Return a bound on regret for each type and bidder; for one bidder right for all types at once."""
-    reserve = float(getattr(mechanism, "reserve", 0.0))
+    reserve = mechanism.reserve
     band = uniform_band(len(profiles), confidence)
     columns = []
     for i in range(profiles.shape[1]):

@@ -1,4 +1,4 @@
-"""What a bidder expects from a bid when it knows its own valuation and only the distribution of the others'.
+"""The interim game: what a bidder expects from a bid when it knows its own valuation and the others' distribution.
 
 Independent private values: the others' draws do not depend on the bidder's valuation, so one table "my bid → my
 exposure and payment, in each draw" serves every valuation, and every bid is tried against the same draws (common random
@@ -56,7 +56,7 @@ def games_in_contexts(
 
 
 class Received(NamedTuple):
-    """What one bidder gets for some own bids in each draw of the others.
+    """Exposure and payments of one bidder for some own bids in each draw of the others.
 
     Attributes:
         exposure: (bid, draw, feature).

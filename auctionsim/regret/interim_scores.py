@@ -1,4 +1,4 @@
-"""What chosen deviations gain on draws of the others, with how sure that is: the scoring half of ex-interim regret."""
+"""Scores of chosen deviations on draws of the others, with how sure they are: the scoring half of ex-interim regret."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -81,7 +81,7 @@ def scored_gains(
 
 
 class _Gains(NamedTuple):
-    """What some types gain: (type, draw), and how far that can range: (type,)."""
+    """Gains of some types: (type, draw), and how far they can range: (type,)."""
 
     part: slice
     gain: Tensor

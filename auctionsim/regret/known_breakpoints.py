@@ -1,4 +1,4 @@
-"""At which own bids the library's single-parameter rules may change what a bidder gets.
+"""Breakpoints of the library's single-parameter rules: own bids at which what a bidder gets may change.
 
 - One item to the highest bid (`FirstPrice`, `SecondPrice`, `ThirdPrice`, `AllPay`, `PayAsBid` on `Items`): the rivals'
   bids and the reserve.
@@ -62,15 +62,15 @@ def _rivals(reports: Float[Tensor, "batch bidder 1"], reserve: float) -> Tensor:
 
 def _menu_thresholds(rule: MenuAuction, game: Game) -> Tensor:
     batch, n, _ = game.reports.shape
-    found: list[tuple[Tensor, Tensor]] = []
+    pieces: list[tuple[Tensor, Tensor]] = []
     for which, rows in context_groups(rule.range, game.context, batch):
         menus = rule.priced_menus(game.reports[rows[:1]], which)
         lines = [
             envelope_vertices(slopes, -prices.unsqueeze(0))
             for slopes, prices in zip(menus.exposures[0, :, :, 0].double(), menus.prices[0].double(), strict=True)
         ]
-        found.append((rows, _side_by_side(lines).movedim(0, 1).expand(len(rows), n, -1)))
-    return _gathered(found, batch)
+        pieces.append((rows, _side_by_side(lines).movedim(0, 1).expand(len(rows), n, -1)))
+    return _gathered(pieces, batch)
 
 
 def _range_vertices(rule: ListRule, game: Game) -> Tensor:
@@ -80,7 +80,7 @@ def _range_vertices(rule: ListRule, game: Game) -> Tensor:
     if isinstance(rule, VirtualWelfareMaximizer):
         curves = rule.curves(bids)
         _, weights, below = Weighed.of(curves, weights)
-    found: list[tuple[Tensor, Tensor]] = []
+    pieces: list[tuple[Tensor, Tensor]] = []
     for which, rows in context_groups(rule.range, game.context, len(bids)):
         slopes, constants = _lines(rule, which, bids.device)
         worth = weights[rows].unsqueeze(1) * slopes  # (row, entry, bidder)
@@ -92,8 +92,8 @@ def _range_vertices(rule: ListRule, game: Game) -> Tensor:
                 others = torch.where(least_exposed(slopes, threatened), others, -torch.inf)
             vertices = envelope_vertices(slopes[:, i], others)
             columns.append(vertices if curves is None else _bids_at(curves[i], vertices))
-        found.append((rows, _side_by_side(columns).movedim(0, 1)))
-    return _gathered(found, len(bids))
+        pieces.append((rows, _side_by_side(columns).movedim(0, 1)))
+    return _gathered(pieces, len(bids))
 
 
 def _lines(
@@ -106,7 +106,7 @@ def _lines(
         repeated = None if context is None else torch.full((len(listed),), context, device=device)
         exposure = rule.range.exposure(listed, repeated)[:, :, 0]
         return exposure * rule.weights.to(device), rule.boosts[slot].to(device)
-    entries = candidates_of(rule.range, context, device, no_suppression=bool(getattr(rule, "no_suppression", False)))
+    entries = candidates_of(rule.range, context, device, no_suppression=rule.no_suppression)
     return entries.exposures[entries.allowed][:, :, 0], -rule.user_weight * entries.user_losses[entries.allowed]
 
 
@@ -156,10 +156,10 @@ def _side_by_side(parts: list[Tensor], *, dim: int | None = None) -> Tensor:
     return torch.stack(filled) if dim is None else torch.cat(filled, dim)
 
 
-def _gathered(found: list[tuple[Tensor, Tensor]], batch: int) -> Tensor:
-    most = max(part.shape[2] for _, part in found)
-    whole = found[0][1].new_full((batch, found[0][1].shape[1], most), torch.inf)
-    for rows, part in found:
+def _gathered(pieces: list[tuple[Tensor, Tensor]], batch: int) -> Tensor:
+    most = max(part.shape[2] for _, part in pieces)
+    whole = pieces[0][1].new_full((batch, pieces[0][1].shape[1], most), torch.inf)
+    for rows, part in pieces:
         whole[rows] = _filled(part, most)
     return whole
 

@@ -116,9 +116,9 @@ def _cut(
     shift, thirds = across * halves * (2 / 3), torch.where(across > 0, halves / 3, halves)
     around = torch.cat([centres - shift, centres + shift]).clamp_min(0)
     with torch.no_grad():
-        found = score(around)
-    _check_promise(utility.repeat(2, 1, 1), found, (rates * shift).sum(3).repeat(2, 1, 1), amount)
-    added = MisreportBoxes(around, thirds.repeat(2, 1, 1, 1), found)
+        utilities = score(around)
+    _check_promise(utility.repeat(2, 1, 1), utilities, (rates * shift).sum(3).repeat(2, 1, 1), amount)
+    added = MisreportBoxes(around, thirds.repeat(2, 1, 1, 1), utilities)
     kept = MisreportBoxes(cells.centres, cells.halves.scatter(0, deep, thirds), cells.utility)
     return MisreportBoxes(*(torch.cat(pair) for pair in zip(kept, added, strict=True))), added
 

@@ -1,4 +1,4 @@
-"""What a bidder can get at most: bounds on exposure that a substrate states, and on gains that follow from them."""
+"""Ranges of payoffs: bounds on exposure that a substrate states, and on gains that follow from them."""
 
 import torch
 from jaxtyping import Float
@@ -25,7 +25,7 @@ def exposure_range(substrate: Substrate) -> Float[Tensor, "two bidder feature"] 
     ranges = [finite_range_of(substrate)]
     if count:
         ranges.append(finite_range_of(substrate, torch.arange(count)))
-    listed = torch.cat([found.exposures.reshape(-1, n, m).double() for found in ranges])
+    listed = torch.cat([part.exposures.reshape(-1, n, m).double() for part in ranges])
     return torch.stack([listed.amin(0), listed.amax(0)])
 
 

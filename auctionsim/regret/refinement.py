@@ -1,4 +1,4 @@
-"""How the best misreport found so far is improved: along the gradient where there is one, and by pattern search.
+"""Refinement of the best misreport so far: along the gradient where there is one, and by pattern search.
 
 Both move every row and bidder at once, score every iterate through the deployed mechanism and keep the best, so neither
 can lower the result. A gradient through a hard mechanism may be wrong (an argmax has none); then its iterates simply
@@ -18,8 +18,6 @@ Score = Callable[
 ]  # (misreport, batch, bidder, feature) misreports to (misreport, batch, bidder) utility
 
 LEARNING_RATE = 0.03  # of the box's side, decaying to 0 along the way
-NO_GRADIENT = ("requires grad", "inplace operation", "in-place operation", "derivative")
-"""What torch says where a mechanism leaves it, overwrites its numbers, or uses what has no derivative."""
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -111,11 +109,11 @@ def pattern_search(
         moves = torch.cat([cross, 2 * last_move.unsqueeze(0)])
         around = torch.minimum((best.bids + moves).clamp_min(0), torch.maximum(high, best.bids))
         with torch.no_grad():
-            found = better_of(best, around, score(around))
-        improved = (found.utility > best.utility).unsqueeze(2)
+            nearby = better_of(best, around, score(around))
+        improved = (nearby.utility > best.utility).unsqueeze(2)
         steps[int(mirrored)] = torch.where(improved, step, step / 2)
-        last_move = torch.where(improved, found.bids - best.bids, 0.0)
-        best = found
+        last_move = torch.where(improved, nearby.bids - best.bids, 0.0)
+        best = nearby
     return best
 
 
@@ -155,8 +153,10 @@ def _gradient(score: Score, bids: Tensor) -> tuple[Float[Tensor, "misreport batc
             if not utility.requires_grad:
                 return None
             (gradient,) = torch.autograd.grad(utility.sum(), variable, allow_unused=True)
-        except RuntimeError as error:
-            if any(sign in str(error) for sign in NO_GRADIENT):
-                return None
+        except torch.OutOfMemoryError:
             raise
+        except RuntimeError:  # torch has one class of errors for all: what fails without a gradient too is the rule's
+            with torch.no_grad():
+                score(bids)
+            return None
     return None if gradient is None else (utility.detach(), gradient.nan_to_num(0.0, 0.0, 0.0))

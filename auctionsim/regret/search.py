@@ -1,4 +1,4 @@
-"""In which order misreports are tried: one fixed sequence of evaluations, cut off where the budget ends.
+"""The search for misreports: one fixed sequence of evaluations, cut off where the budget ends.
 
 Telling misreports, then an even filling of the box, then refinement from the best points so far; rounds of growing size
 repeat this. A larger budget runs the same sequence further, so it never lowers a result.
@@ -27,7 +27,7 @@ FINE_STEP = 0.004  # of the row's largest number
 
 
 class RoundSize(NamedTuple):
-    """How many misreports one round scores.
+    """The size of a round: how many misreports it scores.
 
     Attributes:
         spread: Telling ones and even filling.
@@ -51,7 +51,7 @@ LATER_SHARES = (1 / 2, 1 / 12)  # of spreading, and of each start's gradient ste
 
 
 class Found(NamedTuple):
-    """What a search ends with, and how it went about it."""
+    """The end of a search, and how it went about it."""
 
     best: Best
     method: str

@@ -1,4 +1,4 @@
-"""The rarer choices of an evaluation of regret: what is claimed beside the search, and which deviations are tried."""
+"""Settings of regret: what ex-post regret claims beside its search, and which deviations ex-interim regret tries."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class BoundSettings:
 
 @dataclass(frozen=True)
 class InterimSettings:
-    """Which deviations ex-interim regret tries, from what, and what it claims of them.
+    """Settings of ex-interim regret: which deviations are tried, from what, and what is claimed of them.
 
     Attributes:
         reports: (batch, bidder, feature), what bidders submit at `valuations` instead of their strategy's bid, in every

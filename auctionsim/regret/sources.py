@@ -1,4 +1,4 @@
-"""Where a menu's regret under crosstalk comes from: a choice made at the wrong reference, or others' menus moved.
+"""Sources of a menu's regret under crosstalk: a choice made at the wrong reference, or others' menus moved.
 
 Estimand. Bidder i's misreport b changes its own levers and payment (x_i, t_i) → (x_i(b), t_i(b)) and, where the
 others' menus read b_i, the others' levers x_{-i} → x_{-i}(b). Beside the whole regret, sup_b u_i(x(b), t_i(b)) −
@@ -106,9 +106,9 @@ def menu_regret_sources(
             game, box, budget, generator, score=partial(_partly_moved, game, stays, own_moves=own_moves)
         )
         lower = (best.utility - reported_utilities(game)).clamp_min(0)
-        told = f"{method}; {name}"
+        account = f"{method}; {name}"
         parts.append(
-            summarised(game, lower, None, best.bids, method=told, budget=budget, confidence=confidence, high=box)
+            summarised(game, lower, None, best.bids, method=account, budget=budget, confidence=confidence, high=box)
         )
     return RegretSources(total, *parts)
 

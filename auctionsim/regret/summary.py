@@ -1,4 +1,4 @@
-"""How an ex-post search becomes an estimate: gains, their mean, and an interval that says over which range."""
+"""Summaries of ex-post searches: gains, their mean, and an interval that says over which range."""
 
 import torch
 from jaxtyping import Float

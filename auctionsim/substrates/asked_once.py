@@ -8,7 +8,7 @@ allocation is worth the same to every misreport that leads to it.
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_context
+from auctionsim.checks import checked_allocation, checked_context
 from auctionsim.substrates.protocol import (
     BaseSubstrate,
     ChargedLoss,
@@ -96,7 +96,10 @@ class AskedOnce(BaseSubstrate):
         return self.substrate.maximise(weights, user_weight, context)
 
     def _answers(self, allocation: Tensor, context: Tensor | None) -> Answer:
+        checked_allocation(allocation, allocation_shape(self.substrate))
         checked_context(context, len(allocation), self.contexts)
+        if not len(allocation):
+            return self._observe(allocation, context)
         where = torch.full((len(allocation), 1), -1) if context is None else context.view(-1, 1)
         rows = torch.cat([allocation.detach().flatten(1).double(), where.to(allocation.device).double()], 1)
         distinct, which = torch.unique(rows, dim=0, return_inverse=True)

@@ -110,7 +110,7 @@ class LanguageModelSubstrate(BaseSubstrate):
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows lie in the levers' box: (batch,) bool."""
-        x = checked_allocation(allocation, (self.num_bidders, 2))
+        x = checked_allocation(allocation, (self.num_bidders, 2), finite=False)
         low = x.new_tensor([lever.low for lever in self.levers])
         high = x.new_tensor([lever.high for lever in self.levers])
         return ((x >= low) & (x <= high)).flatten(1).all(1)

@@ -155,7 +155,7 @@ class Measured(ABC):
         """
         offer = Offer(features, self.offer.loss if loss is None else loss)
         offer.refuse_unknown(self.measured_features, self.losses)
-        return self._view(offer=offer)
+        return self._view({"offer": offer})
 
     def replicate(self: _M, name: str) -> _M:
         """Return the view that reports replicate "A" or "B".
@@ -165,9 +165,9 @@ class Measured(ABC):
         """
         if name not in REPLICATES:
             raise ValueError(f"replicate must be one of {REPLICATES}, got {name!r}")
-        return self._view(_scored=name)
+        return self._view({"_scored": name})
 
-    def _view(self: _M, **changes: object) -> _M:
+    def _view(self: _M, changes: Mapping[str, object]) -> _M:
         _ = self._checksum  # computed once, copied with the rest
         view = copy.copy(self)
         view.__dict__.update(changes)

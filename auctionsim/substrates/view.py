@@ -1,11 +1,13 @@
 """A view: a substrate seen through an offer, with the features that are sold and the loss that is charged for."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from auctionsim.checks import checked_weights
 from auctionsim.claims import claimed
 from auctionsim.substrates.offer import Charge, Offer
 from auctionsim.substrates.protocol import (
@@ -155,6 +157,7 @@ class View(BaseSubstrate):
         Raises:
             NotImplementedError: The substrate maximises its own loss only, and has no finite range.
         """
+        checked_weights(weights, self.num_bidders, len(self.features))
         weight = self._own_loss()
         if weight is None:
             return self._best_of_list(weights, user_weight, context)
@@ -209,8 +212,12 @@ class View(BaseSubstrate):
         return hash((View, self.offer, self.num_bidders))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "View":
-        """Return a view of the same substrate: a live model is not copied with it."""
-        return View(self.substrate, self.offer)
+        """Return a view of the same substrate: a live model is not copied with it; what is its own is copied."""
+        twin = copy.copy(self)
+        memo[id(self)] = twin
+        own = {name: part for name, part in vars(self).items() if name != "substrate"}
+        vars(twin).update(copy.deepcopy(own, memo))
+        return twin
 
 
 def live_model(substrate: Substrate) -> Any:

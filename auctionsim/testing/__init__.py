@@ -1,6 +1,8 @@
-"""Property tests for incentive claims: Hypothesis strategies, and checks that name what a mechanism breaks."""
+"""Conformance kits of mechanisms, substrates, priors and bidders, the strategies that they draw from, and fakes."""
 
 from auctionsim.errors import BrokenClaimError
+from auctionsim.testing.bidder_kit import bidder_checks, check_bidder
+from auctionsim.testing.bidder_laws import BiddingRound
 from auctionsim.testing.fake_language_model import fake_language_model, fake_tokenizer
 from auctionsim.testing.kit import Check
 from auctionsim.testing.mechanism_kit import check_mechanism, mechanism_checks
@@ -9,9 +11,12 @@ from auctionsim.testing.strategies import bids, menus, priors, substrates, valua
 from auctionsim.testing.substrate_kit import check_substrate, substrate_checks
 
 __all__ = [
+    "BiddingRound",
     "BrokenClaimError",
     "Check",
+    "bidder_checks",
     "bids",
+    "check_bidder",
     "check_mechanism",
     "check_prior",
     "check_substrate",

@@ -1,11 +1,14 @@
 """Conformance kits: named checks of one object, each drawn by Hypothesis, shrunk and reported as a sentence."""
 
+import pickle
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
+import numpy as np
+import torch
 
 from auctionsim.errors import BrokenClaimError
 
@@ -54,7 +57,7 @@ class Check:
             database=None,
             derandomize=True,  # a check that fails must fail again
             report_multiple_bugs=False,
-            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # explaining is slow and printed nowhere
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # explanations are printed nowhere
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         @hypothesis.given(self.cases)
@@ -95,3 +98,8 @@ def run_all(checks: Iterable[Check]) -> None:
             failures.append(str(failure))
     if failures:
         raise BrokenClaimError("\n".join(failures))
+
+
+def global_generators() -> tuple[bytes, bytes]:
+    """Return the states of torch's and numpy's global generators, which nothing of the library moves."""
+    return torch.get_rng_state().numpy().tobytes(), pickle.dumps(np.random.get_state())

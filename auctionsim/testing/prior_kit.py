@@ -7,6 +7,7 @@ import torch
 
 from auctionsim.priors import Prior
 from auctionsim.testing import prior_laws as laws
+from auctionsim.testing import prior_use_laws as uses
 from auctionsim.testing.kit import Check, Law, chosen, run_all
 from auctionsim.testing.prior_laws import PriorCase, PriorClaim
 from auctionsim.testing.strategies import Draw
@@ -20,11 +21,11 @@ LAWS: tuple[Law, ...] = (
     laws.samples,
     laws.samples_follow_cdf,
     laws.mean,
-    laws.virtual_value,
-    laws.curve,
-    laws.monopoly_price,
-    laws.likeness,
-    laws.independent,
+    uses.virtual_value,
+    uses.curve,
+    uses.monopoly_price,
+    uses.likeness,
+    uses.independent,
 )
 
 

@@ -4,6 +4,7 @@ A law is a function (claim, case) that raises `BrokenClaimError`; its first line
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -62,11 +63,15 @@ def null(claim: SubstrateClaim, case: SubstrateCase) -> None:
 
 
 def null_loss(claim: SubstrateClaim, case: SubstrateCase) -> None:
-    """At the null the user loses exactly 0, in every context and on average."""
+    """At the null every loss is exactly 0, in every context and on average."""
     rows = claim.substrate.null_allocation(len(case.allocation), dtype=case.allocation.dtype)
-    loss = claim.substrate.user_loss(rows, case.context)
-    if bool((loss != 0).any()):
-        raise BrokenClaimError(f"the loss at {words(case._replace(allocation=rows), 0)} is {vector(loss)}, not 0")
+    losses = {"the loss": claim.substrate.user_loss(rows, case.context)}
+    if isinstance(claim.substrate, BaseSubstrate):
+        listed = claim.substrate.observe(rows, case.context).losses
+        losses |= {f"the loss {name}": loss for name, loss in listed.items()}
+    for what, loss in losses.items():
+        if bool((loss != 0).any()):
+            raise BrokenClaimError(f"{what} at {words(case._replace(allocation=rows), 0)} is {vector(loss)}, not 0")
 
 
 def shapes(claim: SubstrateClaim, case: SubstrateCase) -> None:
@@ -138,9 +143,9 @@ def own_memory(claim: SubstrateClaim, case: SubstrateCase) -> None:
             continue
         kept, given = answer.detach().clone(), case.allocation.clone()
         _overwrite(what, answer.detach())
-        after, moved = call(), not torch.equal(given, case.allocation)
+        after, moved = _copied(call()), not torch.equal(given, case.allocation)
         answer.detach().copy_(kept)  # what is shared is put back
-        if moved or after is None or not torch.equal(kept, after.detach()):
+        if moved or after is None or not torch.equal(kept, after):
             raise BrokenClaimError(f"overwriting the {what} {vector(kept)} changes what comes after: memory is shared")
 
 
@@ -157,7 +162,7 @@ def contexts(claim: SubstrateClaim, case: SubstrateCase) -> None:
         wrong["context 0 of none"] = torch.zeros(batch, dtype=torch.int64)
     for what, context in wrong.items():
         for name, call in (("exposure", claim.substrate.exposure), ("user_loss", claim.substrate.user_loss)):
-            if not _is_refused(lambda call=call, context=context: call(case.allocation, context)):
+            if not _is_refused(partial(call, case.allocation, context)):
                 raise BrokenClaimError(f"{name} takes {what} instead of refusing it with a ValueError")
 
 
@@ -186,7 +191,7 @@ def refuses_bad_input(claim: SubstrateClaim, case: SubstrateCase) -> None:
     }
     for what, rows in allocations.items():
         for name, call in (("exposure", place.exposure), ("user_loss", place.user_loss)):
-            if not _is_refused(lambda call=call, rows=rows: call(rows)):
+            if not _is_refused(partial(call, rows)):
                 raise BrokenClaimError(f"{name} takes {what} instead of refusing it")
     if _maximum(claim, case) is None:
         return
@@ -198,7 +203,7 @@ def refuses_bad_input(claim: SubstrateClaim, case: SubstrateCase) -> None:
         "a user weight that is NaN": (w, torch.nan),
     }
     for what, given in weights.items():
-        if not _is_refused(lambda given=given: place.maximise(*given)):
+        if not _is_refused(partial(place.maximise, *given)):
             raise BrokenClaimError(f"maximise takes {what} instead of refusing it")
 
 
@@ -210,7 +215,7 @@ def feasible(claim: SubstrateClaim, case: SubstrateCase) -> None:
         wild = middle + stretch * (x - middle) + (stretch - 1) / 8
         for row in range(len(wild)):
             one = SubstrateCase(wild[row : row + 1], None, case.weights, 0.0)
-            if bool(place.feasible(one.allocation)[0]) and _is_refused(lambda one=one: claim.exposure(one)):
+            if bool(place.feasible(one.allocation)[0]) and _is_refused(partial(claim.exposure, one)):
                 raise BrokenClaimError(f"{words(one, 0)} is called feasible, and its exposure is refused")
     for value in (torch.nan, torch.inf):
         spoilt = torch.full_like(x, value)
@@ -245,10 +250,6 @@ def observe(claim: SubstrateClaim, case: SubstrateCase) -> None:
     claim.same(observation.exposure, claim.exposure(case), f"exposure of {words(case, 0)} … by observe and by exposure")
     charged = place.charged(observation.losses)
     claim.same(charged, claim.user_loss(case), f"loss of {words(case, 0)} … by observe and by user_loss")
-    nulls = place.null_allocation(len(charged), dtype=charged.dtype)
-    for name, loss in place.observe(nulls, case.context).losses.items():
-        if bool((loss != 0).any()):
-            raise BrokenClaimError(f"the loss {name} at the null is {vector(loss)}, not 0")
 
 
 def _maximum(claim: SubstrateClaim, case: SubstrateCase) -> Tensor | None:
@@ -257,6 +258,10 @@ def _maximum(claim: SubstrateClaim, case: SubstrateCase) -> Tensor | None:
         return claim.substrate.maximise(case.weights, case.user_weight, case.context)
     except NotImplementedError:
         return None
+
+
+def _copied(answer: Tensor | None) -> Tensor | None:
+    return None if answer is None else answer.detach().clone()
 
 
 def _overwrite(what: str, answer: Tensor) -> None:

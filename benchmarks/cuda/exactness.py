@@ -13,7 +13,7 @@ from auctionsim.brands import parse_brands
 from auctionsim.language_models import Intervention, LanguageModel, sample_replies
 from auctionsim.language_models.decoding import Replies, prefill_together, reply_logits
 from auctionsim.language_models.hooks import intervene, read_neurons
-from auctionsim.readings.divergence import KL
+from auctionsim.readings.divergence import KL, REPLY_KL
 from auctionsim.readings.intent import CommercialScorer
 from auctionsim.readings.live import judged
 from auctionsim.readings.passes import SamplingLaw, begin
@@ -125,12 +125,13 @@ def _readings(
     for each in (model, there):
         begun = begin(each, prompts, TOKENS).serving(owner.to(each.device))
         own = Replies(*(part.to(each.device) for part in vars(replies).values()))
-        losses.append(judged(each, (KL, SURPRISE), own, change, begun, SamplingLaw(TEMPERATURE, 1.0)))
+        losses.append(judged(each, (KL, REPLY_KL, SURPRISE), own, change, begun, SamplingLaw(TEMPERATURE, 1.0)))
     return [
         ExactnessRow("slot probabilities", _gap(scores[1].slot_probability, scores[0].slot_probability), CLOSE),
         ExactnessRow("intent", _gap(scores[1].intent, scores[0].intent), CLOSE),
         ExactnessRow("KL to the untouched model, nats a token", _gap(losses[1]["kl"], losses[0]["kl"]), CLOSE),
-        ExactnessRow("the same at the null, on the device", float(losses[1]["kl"][0].abs()), 0.0),
+        ExactnessRow("the same, nats a reply", _gap(losses[1]["reply_kl"], losses[0]["reply_kl"]), CLOSE * TOKENS),
+        ExactnessRow("KL at the null, on the device", float(losses[1]["kl"][0].abs()), 0.0),
         ExactnessRow("surprise, nats a token", _gap(losses[1]["surprise"], losses[0]["surprise"]), CLOSE),
     ]
 

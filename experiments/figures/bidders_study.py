@@ -18,7 +18,7 @@ def draw(plays: Sequence[Row], path: Path) -> None:
         for k, name in enumerate(surface_names(plays)):
             key = {"user_weight": weight, "mechanism": name, "learner": learner}
             ends = [
-                [play_over_seeds(plays, play, quantity, **key) for quantity in ("user_loss", "revenue")]
+                [play_over_seeds(plays, play, quantity, key) for quantity in ("user_loss", "revenue")]
                 for play in ("truth", "learned")
             ]
             (x0, y0), (x1, y1) = ends

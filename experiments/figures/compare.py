@@ -44,13 +44,13 @@ def draw_trade_off(rows: Sequence[MechanismRow], reference: str, path: Path) -> 
             )
             for replicate, dash in (("A", "-"), ("B", "--")):
                 line = [(r.user_weight, read(r)) for r in rows if (r.mechanism, r.replicate) == (name, replicate)]
-                _line(panel, line, linestyle=dash, label=f"{name}, {replicate}", markersize=4, **style)
+                _line(panel, line, {"linestyle": dash, "label": f"{name}, {replicate}", "markersize": 4, **style})
             if (title, unit) == ("objective", "value units"):
                 own = [row for row in rows if (row.mechanism, row.replicate) == (name, "A")]
                 kept = [(row.user_weight, row.objective_ir) for row in own]
                 played = [(row.user_weight, row.objective_best_response) for row in own]
-                _line(panel, kept, linestyle=":", marker=".", color=f"C{k}")
-                _line(panel, played, linestyle="-.", marker=".", color=f"C{k}", alpha=0.6)
+                _line(panel, kept, {"linestyle": ":", "marker": ".", "color": f"C{k}"})
+                _line(panel, played, {"linestyle": "-.", "marker": ".", "color": f"C{k}", "alpha": 0.6})
         if unit == "% of the optimum":
             low, high = panel.get_ylim()
             panel.set_ylim(max(low, SHARES[0]), min(high, SHARES[1]))
@@ -74,7 +74,9 @@ def draw_training(
     for panel, name in zip(axes.flat, names, strict=True):
         for k, weight in enumerate(weight for learned, weight in training if learned == name):
             points = training[name, weight]
-            _line(panel, [(p.step, p.objective) for p in points], color=f"C{k}", label=f"user weight {weight:g}")
+            _line(
+                panel, [(p.step, p.objective) for p in points], {"color": f"C{k}", "label": f"user weight {weight:g}"}
+            )
             optimum = next(
                 (
                     r.objective.mean / r.objective_share.mean
@@ -97,7 +99,7 @@ def draw_menus(menus: Mapping[float, Sequence[MenuOption]], brands: Sequence[str
         for k, (weight, options) in enumerate(menus.items()):
             own = [option for option in options if option.brand == brand]
             line = [(option.exposure, option.price) for option in own]
-            _line(panel, line, color=f"C{k}", marker="o", markersize=4, label=f"user weight {weight:g}")
+            _line(panel, line, {"color": f"C{k}", "marker": "o", "markersize": 4, "label": f"user weight {weight:g}"})
             for option in own:
                 levers = setting(float(f"{option.num_neurons:.3g}"), float(f"{option.amplification:.3g}"))
                 panel.annotate(
@@ -109,7 +111,7 @@ def draw_menus(menus: Mapping[float, Sequence[MenuOption]], brands: Sequence[str
     saved(figure, path)
 
 
-def _line(panel: Any, points: Sequence[tuple[float, float | None]], **style: Any) -> None:
+def _line(panel: Any, points: Sequence[tuple[float, float | None]], style: Mapping[str, Any]) -> None:
     known = sorted((x, y) for x, y in points if y is not None)
     if known:
         panel.plot(*zip(*known, strict=True), **style)

@@ -17,7 +17,7 @@ def draw(sizes: Sequence[int], user_weights: Sequence[float], means: Sequence[Ro
         for panel, number in zip(line, PANELS, strict=True):
             key = {"user_weight": weight, "replicate": "A", "number": number}
             for k, name in enumerate((*MECHANISMS, *ITEMS)):
-                own = [mean_of(means, n=n, mechanism=name, **key) for n in sizes]
+                own = [mean_of(means, {"n": n, "mechanism": name, **key}) for n in sizes]
                 known = [row for row in own if row is not None]
                 x, y, e = ([row[column] or 0.0 for row in known] for column in ("n", "mean", "standard_error"))
                 style = {"color": "0.6", "linestyle": "--"} if name in ITEMS else {"color": f"C{k}"}

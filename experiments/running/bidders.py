@@ -20,9 +20,11 @@ from auctionsim.agents.ppo import ITERATIONS, Policies, Running, TrainedBidders
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame, build_game, observation_layout
+from auctionsim.envs.game_settings import GameSettings
 from auctionsim.envs.settings import LIVE_SETTINGS
 from auctionsim.kept import file_digest
 from auctionsim.mechanisms import load_mechanism
+from auctionsim.record_keywords import keywords_of
 from auctionsim.records import Record
 from auctionsim.strategies import observed_by
 from auctionsim.substrates import ResponseSurface
@@ -30,6 +32,7 @@ from auctionsim.substrates import ResponseSurface
 LEARNERS = {"equilibrium": 2000, "ppo": ITERATIONS, "exponential-weights": 500}
 """The learners, and how many updates each makes unless told otherwise."""
 FILE = "bidders.safetensors"
+USUAL = GameSettings()
 RLLIB = "checkpoint"  # folder of what RLlib saves of PPO's bidders
 
 
@@ -78,12 +81,12 @@ class AuctionSource:
         """Whether rounds are played on a language model."""
         return self.setting in LIVE_SETTINGS
 
-    def game(self, **options: Any) -> AuctionGame:
-        """Return the game, with options of `AuctionGame`; a live setting's on the surface its rule was designed on."""
+    def game(self, settings: GameSettings = USUAL) -> AuctionGame:
+        """Return the game; a live setting's on the surface that its rule was designed on."""
         environment = self.environment()
         if self.is_live:
             environment = {"setting": str(self.setting).removesuffix("-live")}
-        return build_game(**environment, **options)
+        return build_game(**environment, **keywords_of(settings))
 
 
 @dataclass(frozen=True)
@@ -91,18 +94,18 @@ class Training:
     """How bidders learn.
 
     Attributes:
-        learner: One of `LEARNERS`.
+        learner: equilibrium, ppo (RLlib) or exponential-weights.
         seed: Of everything that is drawn.
-        iterations: Updates; None: the learner's own number.
+        iterations: Updates; none: the learner's own number.
         shared: PPO: all bidders share one policy.
-        exploiter: PPO: the one bidder that learns; the others are frozen at `rivals`.
+        exploiter: PPO: only this bidder learns, against frozen ones.
         rivals: PPO: one strategy a bidder for the frozen; None: truth.
         sees_context: Bids may depend on the public context, where the auction has contexts.
         rounds: PPO: rounds an episode.
         episodes: PPO: episodes that step together.
         steps: PPO: rounds an update.
-        env_runners: PPO: processes that sample.
-        address: PPO: of a Ray cluster.
+        env_runners: PPO: processes that sample, a CPU each.
+        address: PPO: a Ray cluster, such as auto or 10.0.0.1:6379.
     """
 
     learner: str = "equilibrium"
@@ -223,7 +226,8 @@ def source_of(bidders: SavedBidders) -> AuctionSource:
     """
     record = Record(bidders.record, "the bidders' record")
     _ = record.text("learner"), record.whole("seed")  # what a table of them is called by
-    place = record.record("auction" if "auction" in record else "arena").only(*AuctionSource.__dataclass_fields__)
+    key = "arena" if "arena" in record else "auction"  # bidders that were saved before say "arena"
+    place = record.record(key).only(*AuctionSource.__dataclass_fields__)
     texts = {name: place.text_or_none(name) for name in ("setting", "mechanism", "surface")}
     loss = place.text("loss") if "loss" in place else "kl"  # what runs mean that do not say
     source = AuctionSource(**texts, feature=place.text("feature"), loss=loss)
@@ -283,7 +287,7 @@ def _learn_by_ppo(
         policies=Policies(
             shared=training.shared,
             frozen=frozen,
-            layout=observation_layout(source.game(observe=observe, rounds=training.rounds)),
+            layout=observation_layout(source.game(GameSettings(observe=observe, rounds=training.rounds))),
         ),
         settings=PPOSettings(episodes=training.episodes, steps=training.steps, minibatch=training.steps),
         checkpoint=folder / RLLIB,

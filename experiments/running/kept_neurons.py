@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from auctionsim.brands import Brand
 from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
 from auctionsim.files import sweep, write_text
-from auctionsim.kept import difference, plain
+from auctionsim.kept import difference, differing, plain
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.identification import identification_steps
@@ -22,6 +22,8 @@ STAGE = "finding neurons"
 FILE, RECORD = "neurons.safetensors", "neurons.json"
 HIGHEST = 2.0  # amplification that the path methods look at
 _FORMAT = 1  # of the key: it changes when identification does
+_USUAL: Mapping[str, Any] = {}
+"""Defaults of what identification came to depend on later: older keys are without it."""
 
 
 def neurons_key(
@@ -96,7 +98,7 @@ class Place(NamedTuple):
             there, digest, seconds = record.plain("key"), record.text("neurons"), record.number("seconds", 0)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{self.record} is damaged ({error}): remove it and run again") from None
-        if there != key:
+        if differing(there, _USUAL) != differing(key, _USUAL):
             raise ValueError(
                 f"{self.folder} holds the neurons of another run ({difference(there, key)}): choose another folder "
                 "or remove it"

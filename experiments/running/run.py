@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from auctionsim.experiments.running.plan import plan_of
 from auctionsim.experiments.running.preparation import commit_or_none, slug
 from auctionsim.experiments.running.run_folder import RECORD, SECTION, begin, finish, is_finished, run_record
 from auctionsim.files import read_text_bounded, replacing, write_text
@@ -19,7 +20,6 @@ from auctionsim.records import Record, json_in, read_record
 from auctionsim.tables import csv_text
 
 Row = dict[str, Any]
-FORMAT = 2  # of a run's plan and of what is kept under it
 MOST_SECTION_BYTES = 1 << 20
 """Of a section of prose that is read: 1 MiB."""
 
@@ -76,15 +76,15 @@ class Run:
         self.folder = folder
         self.settings = {name: value for name, value in asdict(settings).items() if name != "folder"}
         self.inputs = dict(inputs or {})
-        named = {"format": FORMAT, "kind": type(settings).__name__, "versions": package_versions()}
-        self.digest = key_digest({**named, "settings": self.settings, "inputs": self.inputs})
+        self.plan = plan_of(settings, self.inputs, package_versions())
+        self.digest = self.plan.digest
         self.commits: set[str | None] = set()  # of the code that computed the parts
         self._began, self._before, self._begun = time.perf_counter(), 0.0, False
 
     @property
     def is_finished(self) -> bool:
         """Whether the folder holds this run, whole."""
-        return is_finished(self.record, self.digest) and (self.folder / SECTION).is_file()
+        return is_finished(self.record, self.plan) and (self.folder / SECTION).is_file()
 
     @property
     def record(self) -> dict[str, Any]:
@@ -97,12 +97,13 @@ class Run:
 
     @property
     def parts(self) -> Path:
-        """Where this plan's parts are kept."""
-        return self.folder / "parts" / self.digest
+        """Where this plan's parts are kept: under an earlier format's name where they began so."""
+        places = [self.folder / "parts" / name for name in (self.plan.digest, *self.plan.earlier)]
+        return next((place for place in places if place.is_dir()), places[0])
 
     def begin(self, command: str) -> None:
         """Say in run.json that this run has begun and is not finished, before anything in the folder is replaced."""
-        begin(self.folder, self.digest, command, self.settings)
+        begin(self.folder, self.plan, command, self.settings)
         self._begun = True
 
     def part(self, name: str, make: Callable[[], Sequence[Mapping[str, Any]]]) -> list[Row]:
@@ -177,7 +178,7 @@ class Run:
             "figures": dict(section.figures),
             "claims": [claim._asdict() for claim in section.claims],
         }
-        finish(self.folder, self.digest, command, [*written, SECTION, *section.figures, *files], more)
+        finish(self.folder, self.plan, command, [*written, SECTION, *section.figures, *files], more)
         console.print(f"{section.title}: {self.folder}", soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from auctionsim.experiments.running.plan import Plan
 from auctionsim.experiments.running.preparation import commit_or_none
 from auctionsim.files import sweep, write_text
 from auctionsim.neurons.brand_neurons import package_versions
@@ -37,12 +38,12 @@ def run_record(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
 
 
-def is_finished(record: Mapping[str, Any], plan: str) -> bool:
+def is_finished(record: Mapping[str, Any], plan: Plan) -> bool:
     """Tell whether a record is of this plan, and of a run that came to its end."""
-    return record.get("plan") == plan and record.get("finished", True) is True
+    return plan.is_of(record) and record.get("finished", True) is True
 
 
-def begin(folder: Path, plan: str, command: str, settings: Mapping[str, Any], *, stale: Iterable[str] = ()) -> None:
+def begin(folder: Path, plan: Plan, command: str, settings: Mapping[str, Any], *, stale: Iterable[str] = ()) -> None:
     """Say in run.json that a run has begun, before anything else in the folder is replaced.
 
     What a run of another plan left behind is removed, so that its tables and figures are not taken for this one's; what
@@ -50,7 +51,7 @@ def begin(folder: Path, plan: str, command: str, settings: Mapping[str, Any], *,
 
     Args:
         folder: Of the run.
-        plan: Digest of all that decides its results.
+        plan: Of all that decides its results.
         command: What the user typed.
         settings: For whoever looks at an unfinished run.
         stale: Names of more files of a run of another plan, where its record does not name them.
@@ -58,13 +59,13 @@ def begin(folder: Path, plan: str, command: str, settings: Mapping[str, Any], *,
     sweep(folder)
     there = run_record(folder)
     gone = set(_names(there.get("stale")))
-    if there and there.get("plan") != plan:
+    if there and not plan.is_of(there):
         gone |= {*_outputs_of(there, folder), PAGE, *stale}
     record = {
         "finished": False,
         "command": command,
         "commit": commit_or_none(),
-        "plan": plan,
+        "plan": plan.digest,
         "settings": settings,
         "plugins": [file._asdict() for file in loaded()],
         "stale": sorted(gone),
@@ -77,7 +78,7 @@ def begin(folder: Path, plan: str, command: str, settings: Mapping[str, Any], *,
             path.unlink()
 
 
-def finish(folder: Path, plan: str, command: str, files: Iterable[str], more: Mapping[str, Any]) -> None:
+def finish(folder: Path, plan: Plan, command: str, files: Iterable[str], more: Mapping[str, Any]) -> None:
     """Write run.json, last of all.
 
     Args:
@@ -91,7 +92,7 @@ def finish(folder: Path, plan: str, command: str, files: Iterable[str], more: Ma
         "finished": True,
         "command": command,
         "commit": commit_or_none(),
-        "plan": plan,
+        "plan": plan.digest,
         "versions": package_versions(),
         "plugins": [file._asdict() for file in loaded()],
         "threads": torch.get_num_threads(),

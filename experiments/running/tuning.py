@@ -13,7 +13,7 @@ from auctionsim.agents.ray_session import ray_running, require_cpus
 from auctionsim.checks import checked_count
 from auctionsim.experiments.running.preparation import commit_or_none
 from auctionsim.files import replacing, sweep, write_text
-from auctionsim.kept import difference
+from auctionsim.kept import difference, differing
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.records import read_record
 from auctionsim.tables import csv_text, read_parquet
@@ -57,6 +57,7 @@ class TuneStudy:
     Attributes:
         folder: Run folder.
         settings: Everything that decides the results, digests of what is read included, for the claim and run.json.
+        usual: Their defaults.
         trial: (config, **shared) -> None: reports to Tune, lastly with `FINISHED`.
         shared: What every trial is given besides its config, sent to workers once.
         space: Tune's parameter space.
@@ -66,6 +67,7 @@ class TuneStudy:
 
     folder: Path
     settings: Mapping[str, Any]
+    usual: Mapping[str, Any]
     trial: Callable[..., None]
     shared: Mapping[str, Any]
     space: Mapping[str, Any]
@@ -94,7 +96,7 @@ def run_study(
         ChildProcessError: Trials failed; the same call tries these again.
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
-    claim(study.folder, study.settings)
+    claim(study.folder, study.settings, study.usual)
     sweep(study.folder)
     if (study.folder / TABLE).exists():
         return read_table(study.folder)
@@ -113,9 +115,13 @@ def run_study(
     return records
 
 
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+def claim(folder: Path, settings: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """Write down what the folder is for, or check that it is for this.
 
+    Args:
+        folder: The study's.
+        settings: All that decides its results.
+        usual: The settings' defaults: an older claim is without those that came later.
     Raises:
         ValueError: It is for something else; names the settings that differ.
     """
@@ -124,10 +130,9 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
         write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False))
         return
     there = dict(read_record(path).content)
-    if there != wanted:
-        raise ValueError(
-            f"{folder} holds a study with {difference(there, wanted)}: name another folder by --out, or remove it"
-        )
+    if differing(there, usual) != differing(wanted, usual):
+        differs = difference({**usual, **there}, {**usual, **wanted})
+        raise ValueError(f"{folder} holds a study with {differs}: name another folder by --out, or remove it")
 
 
 def read_table(folder: Path) -> list[dict[str, Any]]:

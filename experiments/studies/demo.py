@@ -69,7 +69,7 @@ def main(settings: DemoSettings, command: str, console: Console, designs: Design
         )
         with stages.stage("writing the report", 1):
             report = write_report(findings, settings.folder)
-            finish(settings.folder, run.digest, command, (report.name,), _record(findings))
+            finish(settings.folder, run.plan, command, (report.name,), _record(findings))
     _tell(console, findings, report, memory.gib)
     return report
 

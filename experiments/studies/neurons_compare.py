@@ -27,6 +27,7 @@ from auctionsim.experiments.running.frontier import (
     settings_of_one,
 )
 from auctionsim.experiments.running.kept_stages import model_inputs
+from auctionsim.experiments.running.plan import defaults_of
 from auctionsim.experiments.running.preparation import Stages, slug
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.tables.neurons_compare import (
@@ -39,7 +40,7 @@ from auctionsim.experiments.tables.neurons_compare import (
     tidy,
 )
 from auctionsim.files import sweep, write_text
-from auctionsim.kept import difference
+from auctionsim.kept import difference, differing, plain
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
@@ -286,12 +287,15 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
     }
     text = json.dumps(plan, sort_keys=True)
     path = settings.folder / "plan.json"
-    there, wanted = json_in(path) if path.exists() else None, json.loads(text)
-    if there not in (None, wanted):
-        raise ValueError(
-            f"{settings.folder} holds another comparison ({difference(Record(there).content, wanted)}): choose another "
-            "folder or remove it"
-        )
+    if path.exists():
+        there, usual = Record(json_in(path)).content, {"grid": defaults_of(FrontierSettings)}
+        named = {"brand_sets" if name == "markets" else name: value for name, value in there.items()}  # as then called
+        if differing(named, usual) != differing(plan, usual):
+            raise ValueError(
+                f"{settings.folder} holds another comparison ({difference(named, plain(plan))}): choose another "
+                "folder or remove it"
+            )
+        text = json.dumps(there, sort_keys=True)  # what is kept there is kept under the digest of then
     sweep(settings.folder)
     write_text(path, text)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

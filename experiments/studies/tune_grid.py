@@ -12,6 +12,7 @@ from rich.table import Table
 
 from auctionsim.console import table_console
 from auctionsim.experiments.running.designs import UNKEPT
+from auctionsim.experiments.running.plan import defaults_of
 from auctionsim.experiments.running.run import Run, Section, markdown_table
 from auctionsim.experiments.running.tuning import (
     FINISHED,
@@ -94,13 +95,14 @@ def main(settings: GridSettings, surface: ResponseSurface, command: str, console
     study = TuneStudy(
         settings.folder,
         {**plain_settings(settings, "folder", "cluster"), "inputs": run.inputs},
+        defaults_of(GridSettings),
         trial,
         {"surface": sold, "settings": settings},
         _space(settings),
         len(settings.cells),
         "objective_A",
     )
-    claim(study.folder, study.settings)
+    claim(study.folder, study.settings, study.usual)
     made = run.is_finished
     if not made:
         run.begin(command)

@@ -19,6 +19,7 @@ from auctionsim.agents import AscentSettings, EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
+from auctionsim.experiments.running.plan import FORMAT, Plan, as_format_2, defaults_of, identity
 from auctionsim.experiments.running.run_folder import begin, finish, is_finished, run_record
 from auctionsim.experiments.running.tuning import (
     FINISHED,
@@ -60,18 +61,18 @@ class TuningSettings:
             exploitability of what equilibrium learners learned is minimised.
         folder: Run folder.
         steps: Of a trial's training: menu steps, or updates of the bidders.
-        trials: How many.
+        trials: How many are tried.
         seed: Of every training, the profiles, and Optuna.
         surface: The menu's, its name.
         feature: What the menu sells.
         prior: Valuations of the menu's bidders.
-        user_weight: λ of the menu.
-        setting: The bidders' auction, one of `SETTINGS`.
+        user_weight: λ of the menu, money per nat a token.
+        setting: The bidders' auction, a named one.
         draws: Profiles or auctions that a finished trial is scored on.
         regret_draws: Profiles among them on which the menu's regret is looked for.
         reduction: ASHA goes on with one of so many trials at each rung.
-        grace: Reports before ASHA may stop a trial; of about 40 for the menu, 20 for bidders.
-        concurrent: Trials at a time at most; None: as many as there are CPUs for.
+        grace: Reports before ASHA may stop a trial; a menu makes 42, bidders 22.
+        concurrent: Trials at a time; 1 is reproducible. none: as many as there are CPUs for.
         cluster: Where trials run.
         loss: Which loss of the user is charged, as `Offer` reads it.
     """
@@ -137,14 +138,15 @@ def main(
     study = TuneStudy(
         settings.folder,
         {**plain_settings(settings, "folder", "cluster", "concurrent"), "inputs": inputs},
+        defaults_of(TuningSettings),
         menu_trial if settings.target == "menu" else bidder_trial,
         shared,
         _space(settings),
         settings.trials,
         metric,
     )
-    claim(study.folder, study.settings)
-    plan = key_digest(study.settings)
+    claim(study.folder, study.settings, study.usual)
+    plan = _plan(settings, inputs)
     made = is_finished(run_record(study.folder), plan)
     if not made:
         begin(study.folder, plan, command, study.settings)
@@ -155,6 +157,16 @@ def main(
         finish(study.folder, plan, command, TABLES, {"settings": study.settings})
     console.print(f"trials: {settings.folder / 'trials.csv'}", soft_wrap=True)
     return best_first
+
+
+def _plan(settings: TuningSettings, inputs: Mapping[str, str]) -> Plan:
+    """Return what run.json calls the study, and called it when every setting was written out."""
+    apart = ("cluster", "concurrent")
+    chosen = {name: value for name, value in identity(settings).items() if name not in apart}
+    then = as_format_2(settings)
+    written = None if then is None else {name: value for name, value in then.items() if name not in apart}
+    earlier = () if written is None else (key_digest({**written, "inputs": inputs}),)
+    return Plan(key_digest({"format": FORMAT, "settings": chosen, "inputs": inputs}), earlier)
 
 
 def _done(record: Mapping[str, Any]) -> bool:

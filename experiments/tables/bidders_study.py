@@ -1,6 +1,6 @@
 """What learned bids do, read from the rows: intervals over seeds, a figure, tables, sentences and a verdict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,15 +32,15 @@ def over_seeds(values: Sequence[float], within: Interval) -> Seeds:
     return Seeds(sum(values) / len(values), *mean_interval(torch.tensor(values, dtype=torch.float64)))
 
 
-def play_over_seeds(plays: Sequence[Row], play: str, quantity: str, **key: object) -> Seeds:
+def play_over_seeds(plays: Sequence[Row], play: str, quantity: str, key: Mapping[str, object] | None = None) -> Seeds:
     """Return one quantity of one play over seeds, on A unless told otherwise."""
-    wanted = {"replicate": "A", "play": play, "quantity": quantity, **key}
+    wanted = {"replicate": "A", "play": play, "quantity": quantity, **(key or {})}
     own = [row for row in plays if all(row[name] == value for name, value in wanted.items())]
     reach = 1.96 * own[0]["standard_error"]
     return over_seeds([row["mean"] for row in own], Interval(own[0]["mean"] - reach, own[0]["mean"] + reach))
 
 
-def bidders_over_seeds(bidders: Sequence[Row], name: str, **key: object) -> Seeds:
+def bidders_over_seeds(bidders: Sequence[Row], name: str, key: Mapping[str, object]) -> Seeds:
     """Return a bidders' number over seeds. A bid ratio has no interval of its own within a seed."""
     own = [row for row in bidders if all(row[part] == value for part, value in key.items())]
     first, middle = own[0], float(own[0][name])
@@ -71,8 +71,8 @@ def menu_claim(bidders: Sequence[Row]) -> PaperClaim:
     own = [row for row in bidders if row["mechanism"] == MENU]
     weights, learners, seeds = (list(dict.fromkeys(row[c] for row in own)) for c in ("user_weight", "learner", "seed"))
     keys = [{"user_weight": w, "mechanism": MENU, "learner": learners[0]} for w in weights]
-    gains = [bidders_over_seeds(bidders, "exploitability_truth", **key) for key in keys]
-    ratios = [bidders_over_seeds(bidders, "bid_ratio", **key) for key in keys]
+    gains = [bidders_over_seeds(bidders, "exploitability_truth", key) for key in keys]
+    ratios = [bidders_over_seeds(bidders, "bid_ratio", key) for key in keys]
     shown = "; ".join(
         f"user weight {w:g}: {gain} in money, learned bids {ratio.mean:.2f} of valuations"
         for w, gain, ratio in zip(weights, gains, ratios, strict=True)
@@ -123,21 +123,21 @@ def bid_line(bidders: Sequence[Row], key: Row) -> dict[str, str]:
     }
     return {
         "mechanism": named(bidders, key),
-        **{title: str(bidders_over_seeds(bidders, name, **key)) for title, name in names.items()},
+        **{title: str(bidders_over_seeds(bidders, name, key)) for title, name in names.items()},
     }
 
 
 def play_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
     line = {"mechanism": named(plays, key)}
     for quantity in QUANTITIES:
-        truth, bid = (play_over_seeds(plays, play, quantity, **key) for play in ("truth", "learned"))
+        truth, bid = (play_over_seeds(plays, play, quantity, key) for play in ("truth", "learned"))
         line[quantity.replace("_", " ")] = f"{truth.mean:.4f} → {bid.mean:.4f}"
     return line
 
 
 def change_line(plays: Sequence[Row], key: Row) -> dict[str, str]:
-    changes = {f"change of {q.replace('_', ' ')}": play_over_seeds(plays, "change", q, **key) for q in QUANTITIES}
-    truth, bid = (play_over_seeds(plays, play, "user_loss", **key, replicate="B") for play in ("truth", "learned"))
+    changes = {f"change of {q.replace('_', ' ')}": play_over_seeds(plays, "change", q, key) for q in QUANTITIES}
+    truth, bid = (play_over_seeds(plays, play, "user_loss", {**key, "replicate": "B"}) for play in ("truth", "learned"))
     return {
         "mechanism": named(plays, key),
         **{name: str(change) for name, change in changes.items()},
@@ -150,12 +150,12 @@ def findings(plays: Sequence[Row], bidders: Sequence[Row], learner: str, weight:
     honest = []
     for name in surface_names(plays):
         key = {"user_weight": weight, "mechanism": name, "learner": learner}
-        changes = {q: play_over_seeds(plays, "change", q, **key) for q in ("revenue", "user_loss", "bidder_utility")}
+        changes = {q: play_over_seeds(plays, "change", q, key) for q in ("revenue", "user_loss", "bidder_utility")}
         if name not in (MENU, PAY_AS_BID):
-            honest.append((name, bidders_over_seeds(bidders, "bid_ratio", **key), changes["revenue"]))
+            honest.append((name, bidders_over_seeds(bidders, "bid_ratio", key), changes["revenue"]))
             continue
-        truth = {q: play_over_seeds(plays, "truth", q, **key).mean for q in ("revenue", "user_loss")}
-        gain = bidders_over_seeds(bidders, "exploitability_truth", **key)
+        truth = {q: play_over_seeds(plays, "truth", q, key).mean for q in ("revenue", "user_loss")}
+        gain = bidders_over_seeds(bidders, "exploitability_truth", key)
         is_open = "leaves a gain to lies" if gain.low > 0 else "leaves no gain to lies that is measurable"
         shares = ", ".join(
             f"{q.replace('_', ' ')} {moved(changes[q])}"

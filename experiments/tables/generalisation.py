@@ -73,8 +73,8 @@ def lost_by_context(deployed: Sequence[Row]) -> list[str]:
         kept, own = (median(rows[context]["objective_share"] for context in both) for rows in (unseen, seen))
         sentences.append(
             f"{mechanism}: in a context that it never saw it keeps a median {percent(kept)} of that context's optimum "
-            f"on B (with it: {percent(own)}); the unseen design is worse "
-            f"by more than its interval in {len(worse)} of {len(both)} contexts, better in {len(better)}."
+            f"on B (with it: {percent(own)}); the unseen design is "
+            f"worse by more than its interval in {len(worse)} of {len(both)} contexts, better in {len(better)}."
         )
     return sentences
 

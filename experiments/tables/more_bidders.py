@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from auctionsim.experiments.running.run import PaperClaim, Row, markdown_table, with_error
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM, PAY_AS_BID, VCG
@@ -15,7 +15,7 @@ MECHANISMS = (OPTIMUM, AFFINE, MENU, VCG, PAY_AS_BID)
 NUMBERS = ("revenue", "user_loss", "objective", "objective_share", "bidder_utility", "regret", "ir_violation")
 
 
-def mean_of(means: Sequence[Row], **key: object) -> Row | None:
+def mean_of(means: Sequence[Row], key: Mapping[str, object]) -> Row | None:
     """Return one mean's row, None where there is none (a share of an optimum that is 0)."""
     return next((row for row in means if all(row[name] == value for name, value in key.items())), None)
 
@@ -102,7 +102,7 @@ def mean_lines(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Ite
             for number in NUMBERS:
                 for replicate in REPLICATES if number == "objective_share" else ("A",):
                     key = {"user_weight": weight, "mechanism": name, "replicate": replicate, "number": number}
-                    mean = mean_of(means, n=n, **key)
+                    mean = mean_of(means, {"n": n, **key})
                     title = (
                         f"share of optimum, {replicate}" if number == "objective_share" else number.replace("_", " ")
                     )
@@ -116,7 +116,7 @@ def findings(sizes: Sequence[int], means: Sequence[Row], weight: float) -> Itera
 
     def ends(name: str, number: str) -> tuple[Row, Row] | None:
         key = {"user_weight": weight, "mechanism": name, "replicate": "A", "number": number}
-        first, last = (mean_of(means, n=n, **key) for n in (few, many))
+        first, last = (mean_of(means, {"n": n, **key}) for n in (few, many))
         return None if first is None or last is None else (first, last)
 
     grown = ends(OPTIMUM, "revenue")

@@ -14,16 +14,8 @@ from tiny_designs import TINY
 
 from auctionsim import cli
 from auctionsim.experiments.running.run import kept_section
-from auctionsim.experiments.studies.neurons_frontier import (
-    LEVELS,
-    NeuronsFrontierSettings,
-    Resampled,
-    bootstrapped,
-    equal_rows,
-    main,
-    on_frontier,
-    played,
-)
+from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings, main, played
+from auctionsim.experiments.tables.frontier_bootstrap import LEVELS, Resampled, bootstrapped, equal_rows, on_frontier
 from auctionsim.experiments.tables.mechanisms import AFFINE, OPTIMUM, PRIOR
 from auctionsim.experiments.tables.neurons_frontier import KINDS, standing, trade_off_verdict
 from auctionsim.mechanisms import VirtualWelfareMaximizer

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from auctionsim.experiments.running.plan import Plan as RunPlan
 from auctionsim.experiments.running.run import Run, Section
 from auctionsim.experiments.running.run_folder import begin, run_record
 from auctionsim.report import write_runs_report
@@ -100,7 +101,7 @@ def test_only_outputs_of_the_folder_itself_are_removed(names: object, tmp_path: 
     for path in there:
         path.write_text("mine")
     (folder / "run.json").write_text(json.dumps({"plan": "other", "files": names, "stale": names}))
-    begin(folder, "plan", "auctionsim run", {})
+    begin(folder, RunPlan("plan"), "auctionsim run", {})
     assert all(path.read_text() == "mine" for path in there)
 
 

@@ -453,7 +453,7 @@ def targets() -> dict[str, Target]:
         "part": json_target("rows.json", {"seconds": 1.0, "rows": PART, "digest": key_digest({"rows": PART})}, part),
         "run record": json_target("page/run.json", RUN, run_record),
         "study claim": json_target(
-            "study/study.json", {"seed": 0, "axes": [1, 2]}, lambda _: claim(study, {"seed": 0})
+            "study/study.json", {"seed": 0, "axes": [1, 2]}, lambda _: claim(study, {"seed": 0}, {})
         ),
         "geometry": json_target(
             "geometry.json", geometry, lambda p: geometry_from(read_record(p).content), named=False

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 TOKENIZER = fake_tokenizer()
 DECODE = (  # one of each kind: flattened, attending twice, latent, windows, shared keys, experts, soft caps, biases …
     "opt", "diffllama", "youtu", "mistral", "gemma3n_text", "qwen2_moe", "gemma2", "gpt_neox", "gpt2", "phi3", "qwen3",
-    "cohere2", "olmo2", "granite", "starcoder2", "phi4_multimodal",
+    "cohere2", "olmo2", "granite", "starcoder2", "phi4_multimodal", "got_ocr2",
 )  # fmt: skip
 REFUSED = {
     "bloom": "transformers does not let its attention be replaced",

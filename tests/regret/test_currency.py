@@ -103,9 +103,11 @@ def test_bids_are_searched_up_to_what_they_can_be() -> None:
     paid = ex_post_regret(virtual, Listed(2, 10, seed=1, noise=0.3), v)
     assert paid.bids_up_to[0, 0, 0] == 3.0
     assert paid.bids_up_to[2, 0, 0] == pytest.approx(float(v[2].max()))
-    assert prior_high(Declaring([Uniform(0, 2), [Uniform(0, 5)]])) == 5
-    assert prior_high(Declaring(Exponential(1.0))) == Exponential(1.0).finite_high
-    assert prior_high(Declaring("text")) is prior_high(plain) is None
+    assert prior_high(Declaring([Uniform(0, 2), [Uniform(0, 5)]]), 2, 1) == 5
+    assert prior_high(Declaring(Exponential(1.0)), 2, 1) == Exponential(1.0).finite_high
+    assert prior_high(Declaring(None), 2, 1) is prior_high(plain, 2, 1) is None
+    with pytest.raises(TypeError):  # under test the type checker speaks first
+        prior_high(Declaring(1.0), 2, 1)
 
 
 class Declaring(Mechanism):

@@ -18,7 +18,7 @@ from auctionsim.substrates import Substrate
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.manner import Manner
 from auctionsim.substrates.protocol import allocation_shape, contexts_of, is_separable
-from auctionsim.testing import fake_language_model
+from auctionsim.testing import check_substrate, fake_language_model
 
 MODEL = fake_language_model(end_gain=2.5)
 LEADS = (Lead(". You", ("can",)),)
@@ -50,6 +50,10 @@ def substrate(**more: object) -> LanguageModelSubstrate:
 
 LIVE = substrate()
 LEVERS = torch.tensor([[[0.0, 1.0], [0.0, 1.0]], [[32.0, 4.0], [0.0, 1.0]], [[5.5, 2.0], [20.0, 3.0]]]).double()
+
+
+def test_it_passes_the_kit_of_substrates() -> None:
+    check_substrate(substrate(samples=1, max_new_tokens=2), examples=1, tolerance=1e-5)
 
 
 def test_it_is_a_substrate() -> None:

@@ -17,7 +17,9 @@ from auctionsim.substrates import (
     ResponseSurface,
     Substrate,
     Units,
+    View,
 )
+from auctionsim.substrates.asked_once import AskedOnce
 from auctionsim.testing import BrokenClaimError, check_substrate, substrate_checks
 
 CALLS = {"count": 0}
@@ -108,6 +110,14 @@ def test_each_check_catches_what_breaks_it(name: str) -> None:
         checks_of(place, examples=20)[name]()
 
 
+def test_numbers_of_its_own_that_are_handed_out_are_caught() -> None:
+    held = torch.zeros(1, 2, 1, dtype=torch.float64)
+    place = Sound(maximise=lambda x, *_: held if len(x) == 1 else x)
+    with pytest.raises(BrokenClaimError, match=r"^own_memory: overwriting the maximum"):
+        checks_of(place, examples=10)["own_memory"]()
+    assert not bool(held.any())
+
+
 def test_there_is_a_broken_substrate_for_every_check_and_a_sentence() -> None:
     checks = checks_of(Sound())
     assert set(BROKEN) == set(checks)
@@ -148,6 +158,8 @@ SHIPPED: dict[str, Substrate] = {
     "lottery": Lottery(REPLIES, torch.tensor([0.0, 1.0, 2.0]), UNTOUCHED),
     "crosstalk": QuadraticSubstrate(2, 0.5),
     "no crosstalk": QuadraticSubstrate(3),
+    "a view": View(Items(2, 3), ["item_2", "item_0"]),
+    "with a memory": AskedOnce(QuadraticSubstrate(2, 0.5)),
     "surface": ResponseSurface.packaged("running-shoes-2@1").sell("slot_probability"),
 }
 
@@ -164,7 +176,7 @@ def test_what_is_measured_passes(place: Substrate) -> None:
 
 
 def test_a_lottery_whose_untouched_reply_costs_something_is_told() -> None:
-    with pytest.raises(BrokenClaimError, match=r"^null_loss: .* is 1\.00, not 0$"):
+    with pytest.raises(BrokenClaimError, match=r"^null_loss: the loss .* is 1\.00, not 0$"):
         check_substrate(Lottery(REPLIES, torch.tensor([0.0, 1.0, 2.0])), examples=3)
 
 
