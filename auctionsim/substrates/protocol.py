@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.claims import claimed, in_force, source_of
+from auctionsim.errors import InputError, InputTypeError, UnsupportedError
 
 
 class Lever(NamedTuple):
@@ -178,19 +179,19 @@ class BaseSubstrate:
         """Whether the maximum is always found on a finite list, which `finite_range` returns."""
         return type(self).finite_range is not BaseSubstrate.finite_range
 
-    def finite_range(self, context: Tensor | None = None) -> FiniteRange:
+    def finite_range(self, context: Tensor | None = None) -> FiniteRange:  # noqa: ARG002
         """Return the list, with what each entry gives in each row's context.
 
         Raises:
             NotImplementedError: There is none.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no finite range")
+        raise UnsupportedError(f"{type(self).__name__} has no finite range")
 
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
         """Return exposure and losses at once."""
         kind = type(self)
         if BaseSubstrate.exposure is kind.exposure or BaseSubstrate.user_loss is kind.user_loss:
-            raise NotImplementedError(f"{kind.__name__} must have observe, or both exposure and user_loss")
+            raise UnsupportedError(f"{kind.__name__} must have observe, or both exposure and user_loss")
         return Observation(self.exposure(allocation, context), {self.losses[0]: self.user_loss(allocation, context)})
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
@@ -211,13 +212,13 @@ class BaseSubstrate:
         name = losses_of(self)[0]
         return ChargedLoss(name, units_of(self)[name])
 
-    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return the exact argmax, as `Substrate` has it.
 
         Raises:
             NotImplementedError: It is not available.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no exact argmax")
+        raise UnsupportedError(f"{type(self).__name__} has no exact argmax")
 
 
 def contexts_of(substrate: Substrate) -> tuple[str, ...]:
@@ -254,7 +255,7 @@ def observe(substrate: Substrate, allocation: Tensor, context: Tensor | None = N
         return Observation(substrate.exposure(allocation, context), {loss: substrate.user_loss(allocation, context)})
     observation = both(allocation, context)
     if not isinstance(observation, Observation):
-        raise TypeError(f"{type(substrate).__name__}.observe must return an Observation, got {observation!r:.80}")
+        raise InputTypeError(f"{type(substrate).__name__}.observe must return an Observation, got {observation!r:.80}")
     return observation
 
 
@@ -291,7 +292,7 @@ def finite_range_of(substrate: Substrate, context: Tensor | None = None) -> Fini
         NotImplementedError: It is not.
     """
     if not is_finite(substrate):
-        raise NotImplementedError(f"{type(substrate).__name__} has no finite range")
+        raise UnsupportedError(f"{type(substrate).__name__} has no finite range")
     listed: FiniteRange = substrate.finite_range(context)  # type: ignore[attr-defined]  # not of the protocol
     return listed
 
@@ -305,7 +306,7 @@ def drawn_contexts(substrate: Substrate, count: int, context: int | None, genera
     names = contexts_of(substrate)
     if context is not None:
         if not 0 <= context < len(names):
-            raise ValueError(f"context must index {len(names)} contexts, got {context!r}")
+            raise InputError(f"context must index {len(names)} contexts, got {context!r}")
         return torch.full((count,), context)
     return torch.randint(len(names), (count,), generator=generator) if names else None
 
