@@ -15,11 +15,12 @@ from auctionsim.data import readings_beside
 from auctionsim.measurement import REPLIES_FILE, Measuring, measure
 from auctionsim.measurement import second_pass as passes
 from auctionsim.measurement.second_pass import PartReader, SecondPass, gather_values
-from auctionsim.measurement.side_files import SIDE_FORMAT, SIDE_VERSION, write_side_file
+from auctionsim.measurement.side_files import write_side_file
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.readings import TextReading, Unscored, register, unregister
 from auctionsim.storage import read_stored
 from auctionsim.substrates import ResponseSurface
+from auctionsim.substrates.side_readings import FORMAT, VERSION
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +187,7 @@ def test_a_side_file_names_its_surface_and_keeps_what_it_has(stored: StoredRepli
     for name in ("length", "mentions"):
         second = SecondPass(tmp_path / "values", stored, (name,))
         write_side_file(path, surface, stored, gather_values(second, second.run()), {"command": "a test"})
-    contents = read_stored(path, SIDE_FORMAT, SIDE_VERSION)
+    contents = read_stored(path, FORMAT, VERSION)
     assert contents.record["surface"] == surface.digest
     described = contents.record["readings"]
     assert {name: (one["role"], one["unit"], one["bounds"]) for name, one in described.items()} == {
@@ -224,6 +225,9 @@ def test_the_command_reads_a_run_folder(run: Path, tmp_path: Path, monkeypatch: 
     assert "length" in result.output
     assert readings_beside(copy / "surface.safetensors").exists()
     assert (copy / "measurement" / "readings" / "hits.json").exists()
+    surface = ResponseSurface.load(copy / "surface.safetensors")  # hits are its own: it has one of each name
+    assert (surface.losses, surface.units["length"]) == (("kl", "length"), "tokens")
+    assert surface.digest == ResponseSurface.load(run / "surface.safetensors").digest
     for arguments, message in (
         ([str(tmp_path), "--reading", "length"], "holds no finished measurement"),
         (["nosuch@1", "--reading", "length"], "is no run folder, and no measurement of that name"),

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.measurement.gathering import relative, summarise, unscored_share
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.readings.protocol import IS_ONE, Reading, Unscored, Value
@@ -20,10 +21,9 @@ from auctionsim.readings.values import as_tensor
 from auctionsim.storage import Stored, read_stored, write_stored
 from auctionsim.substrates.measured import Measured
 from auctionsim.substrates.measurements import REPLICATES, Measurement, at_null
+from auctionsim.substrates.side_readings import FOLDERS, FORMAT, VERSION
 
 _SHARE = {"role": "diagnostic", "unit": "share of replies", "per": "reply", "bounds": [0.0, 1.0]}
-_GROUPS = {"feature": "features", "loss": "losses", "diagnostic": "diagnostics"}
-SIDE_FORMAT, SIDE_VERSION = "auctionsim readings beside a measurement", 1
 
 
 def gather_again(
@@ -80,6 +80,8 @@ def write_side_file(
 ) -> None:
     """Write the file, whole or not at all; readings that it has already stay, unless they are taken anew.
 
+    What the measurement's own file holds is left out: there is one of each name.
+
     Args:
         path: Of the file.
         measured: That it belongs to.
@@ -90,13 +92,16 @@ def write_side_file(
         ValueError: The replies are not those of the measurement, or the file that is there belongs to another one.
     """
     order = matching(measured, stored)
-    described, arrays = _already(path, measured, gathered)
-    for name, replicates in gathered.items():
+    there = _already(path, measured)
+    later = {name: parts for name, parts in gathered.items() if name in there or name not in measured.units}
+    described = {name: how for name, how in there.items() if name.removesuffix("_unscored") not in later}
+    arrays = {} if not described else _arrays(path, described)
+    for name, replicates in later.items():
         described[name] = {**_described(reading(name)), "made_by": dict(maker)}
         for replicate, parts in replicates.items():
             for key, item in parts.items():
                 described.setdefault(key, {**_SHARE, "made_by": dict(maker)})
-                start = f"{replicate}/{_GROUPS[described[key]['role']]}/{key}"
+                start = f"{replicate}/{FOLDERS[described[key]['role']]}/{key}"
                 arrays |= {f"{start}/{part}": array[:, order] for part, array in item._asdict().items()}
     record = {
         "surface": measured.digest,
@@ -106,7 +111,7 @@ def write_side_file(
         "replies": stored.digest,
         "law": stored.law._asdict(),
     }
-    write_stored(path, Stored(record, arrays), SIDE_FORMAT, SIDE_VERSION)
+    write_stored(path, Stored(record, arrays), FORMAT, VERSION)
 
 
 def _described(one: Reading) -> dict[str, Any]:
@@ -115,16 +120,20 @@ def _described(one: Reading) -> dict[str, Any]:
     return {"role": one.role, "unit": one.unit, "per": one.per, "bounds": bounds}
 
 
-def _already(path: Path, measured: Measured, taken: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the readings of a file that is there, but for those that are taken anew."""
+def _already(path: Path, measured: Measured) -> dict[str, Any]:
+    """Return how the readings of a file that is there are described."""
     if not path.exists():
-        return {}, {}
-    there = read_stored(path, SIDE_FORMAT, SIDE_VERSION)
+        return {}
+    there = read_stored(path, FORMAT, VERSION)
     if there.record.get("surface") != measured.digest:
-        raise ValueError(f"{path} belongs to the measurement {there.record.get('surface')}, not to {measured.digest}")
-    anew = {name for taken_name in taken for name in (taken_name, f"{taken_name}_unscored")}
-    described = {name: how for name, how in there.record["readings"].items() if name not in anew}
-    return described, {key: array for key, array in there.arrays.items() if key.split("/")[2] in described}
+        raise InputError(f"{path} belongs to the measurement {there.record.get('surface')}, not to {measured.digest}")
+    return dict(there.record["readings"])
+
+
+def _arrays(path: Path, described: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the arrays of these readings in a file that is there."""
+    found = read_stored(path, FORMAT, VERSION).arrays
+    return {key: array for key, array in found.items() if key.split("/")[2] in described}
 
 
 def matching(measured: Measured, stored: StoredReplies) -> Tensor:
@@ -135,11 +144,11 @@ def matching(measured: Measured, stored: StoredReplies) -> Tensor:
     """
     names = ("num_neurons", "amplification")
     if list(measured.contexts) != stored.kept.record.get("contexts") or measured.num_bidders != len(stored.brands):
-        raise ValueError("the replies are not those of this measurement: its contexts or brands are others")
+        raise InputError("the replies are not those of this measurement: its contexts or brands are others")
     levers = [names.index(lever.name) for lever in measured.levers]
     theirs = at_null(measured.finite_range().allocations, measured.levers)
     mine = at_null(stored.interventions[:, :, levers], measured.levers)
     found = [(mine == one).flatten(1).all(1).nonzero() for one in theirs]
     if len(mine) != len(theirs) or any(len(where) != 1 for where in found):
-        raise ValueError("the replies are not those of this measurement: its interventions are others")
+        raise InputError("the replies are not those of this measurement: its interventions are others")
     return torch.cat(found).squeeze(1)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from auctionsim.brands import Brand
 from auctionsim.readings.protocol import Reply, TextReading
 from auctionsim.readings.registry import register
@@ -22,7 +24,8 @@ def repetition_rate(text: str, order: int = 3) -> float:
 
 
 def _read(replies: Sequence[Reply], brands: tuple[Brand, ...]) -> list[float]:  # noqa: ARG001
-    return [repetition_rate(reply.text) for reply in replies]
+    rates = torch.tensor([repetition_rate(reply.text) for reply in replies], dtype=torch.float32)
+    return [float(rate) for rate in rates]  # rounded as it has always been stored: measured numbers stay the same
 
 
 REPETITION = register(

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from auctionsim.errors import UnsupportedError
+
 
 class Lever(NamedTuple):
     """One continuous control that a bidder can be given.
@@ -186,19 +188,19 @@ class BaseSubstrate:
         """Whether the maximum is always found on a finite list, which `finite_range` returns."""
         return type(self).finite_range is not BaseSubstrate.finite_range
 
-    def finite_range(self, context: Tensor | None = None) -> FiniteRange:
+    def finite_range(self, context: Tensor | None = None) -> FiniteRange:  # noqa: ARG002
         """Return the list, with what each entry gives in each row's context.
 
         Raises:
             NotImplementedError: There is none.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no finite range")
+        raise UnsupportedError(f"{type(self).__name__} has no finite range")
 
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
         """Return exposure and losses at once."""
         kind = type(self)
         if BaseSubstrate.exposure is kind.exposure or BaseSubstrate.user_loss is kind.user_loss:
-            raise NotImplementedError(f"{kind.__name__} must have observe, or both exposure and user_loss")
+            raise UnsupportedError(f"{kind.__name__} must have observe, or both exposure and user_loss")
         return Observation(self.exposure(allocation, context), {self.losses[0]: self.user_loss(allocation, context)})
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
@@ -219,10 +221,10 @@ class BaseSubstrate:
         name = self.losses[0]
         return ChargedLoss(name, self.units[name])
 
-    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return the exact argmax, as `Substrate` has it.
 
         Raises:
             NotImplementedError: It is not available.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no exact argmax")
+        raise UnsupportedError(f"{type(self).__name__} has no exact argmax")

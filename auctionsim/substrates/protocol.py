@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.claims import claimed, in_force, source_of
+from auctionsim.errors import InputError, InputTypeError, UnsupportedError
 from auctionsim.substrates.base import BaseSubstrate, ChargedLoss, FiniteRange, Lever, Observation, Substrate
 
 __all__ = [
@@ -67,7 +68,7 @@ def observe(substrate: Substrate, allocation: Tensor, context: Tensor | None = N
         return Observation(substrate.exposure(allocation, context), {loss: substrate.user_loss(allocation, context)})
     observation = both(allocation, context)
     if not isinstance(observation, Observation):
-        raise TypeError(f"{type(substrate).__name__}.observe must return an Observation, got {observation!r:.80}")
+        raise InputTypeError(f"{type(substrate).__name__}.observe must return an Observation, got {observation!r:.80}")
     return observation
 
 
@@ -104,7 +105,7 @@ def finite_range_of(substrate: Substrate, context: Tensor | None = None) -> Fini
         NotImplementedError: It is not.
     """
     if not is_finite(substrate):
-        raise NotImplementedError(f"{type(substrate).__name__} has no finite range")
+        raise UnsupportedError(f"{type(substrate).__name__} has no finite range")
     listed: FiniteRange = substrate.finite_range(context)  # type: ignore[attr-defined]  # not of the protocol
     return listed
 
@@ -118,7 +119,7 @@ def drawn_contexts(substrate: Substrate, count: int, context: int | None, genera
     names = contexts_of(substrate)
     if context is not None:
         if not 0 <= context < len(names):
-            raise ValueError(f"context must index {len(names)} contexts, got {context!r}")
+            raise InputError(f"context must index {len(names)} contexts, got {context!r}")
         return torch.full((count,), context)
     return torch.randint(len(names), (count,), generator=generator) if names else None
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from auctionsim.data import readings_beside, replies_beside, surfaces_folder
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
@@ -77,11 +78,11 @@ def source_of(settings: SurfaceReading) -> Source:
         measured = next((folder / f"{kind}.safetensors" for kind in ("surface", "list")
                          if (folder / f"{kind}.safetensors").exists()), None)  # fmt: skip
         if measured is None or not (folder / MEASUREMENT / REPLIES_FILE).exists():
-            raise ValueError(
+            raise InputError(
                 f"{folder} holds no finished measurement: surface or list, and {MEASUREMENT}/{REPLIES_FILE}"
             )
         if settings.package:
-            raise ValueError(f"--package is for packaged measurements, not for the run folder {folder}")
+            raise InputError(f"--package is for packaged measurements, not for the run folder {folder}")
         neurons = settings.neurons or folder / "neurons.safetensors"
         values = settings.out or folder / MEASUREMENT / "readings"
         return Source(
@@ -89,9 +90,9 @@ def source_of(settings: SurfaceReading) -> Source:
         )
     measured = surfaces_folder() / f"{settings.run}.safetensors"
     if not measured.exists():
-        raise ValueError(f"{settings.run!r} is no run folder, and no measurement of that name ships with auctionsim")
+        raise InputError(f"{settings.run!r} is no run folder, and no measurement of that name ships with auctionsim")
     if not replies_beside(measured).exists():
-        raise ValueError(f"the replies behind {settings.run} were not kept: read a later version of it")
+        raise InputError(f"the replies behind {settings.run} were not kept: read a later version of it")
     shipped = Path(str(resources.files("auctionsim.data"))) / "neurons" / f"{settings.run}.safetensors"
     neurons = settings.neurons or (shipped if shipped.exists() else None)
     values = settings.out or Path("runs") / "readings" / settings.run
@@ -179,7 +180,7 @@ def _neurons(
         return BrandNeurons.load(source.neurons)
     recipe = PACKAGED.get(settings.run)
     if recipe is None:
-        raise ValueError(f"the neurons of {settings.run} are not here: name their file with --neurons")
+        raise InputError(f"the neurons of {settings.run} are not here: name their file with --neurons")
     wanted = measured.provenance["settings"]
     most = recipe.settings.most_neurons if recipe.allocations is None else int(recipe.allocations[..., 0].max().ceil())
     return kept_neurons(
