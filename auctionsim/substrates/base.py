@@ -128,16 +128,6 @@ class Substrate(Protocol):
         ...
 
 
-class _Declared(Substrate, Protocol):
-    """A substrate that inherits from `BaseSubstrate`, as its own methods see it."""
-
-    @property
-    def losses(self) -> tuple[str, ...]: ...
-
-    @property
-    def units(self) -> Mapping[str, str]: ...
-
-
 class BaseSubstrate:
     """The declared capabilities of a substrate beyond the protocol; each member says no until the class says more.
 
@@ -179,9 +169,10 @@ class BaseSubstrate:
         return False
 
     @property
-    def units(self: _Declared) -> Mapping[str, str]:
+    def units(self) -> Mapping[str, str]:
         """Units of features and losses by name: what has no other unit is counted in its own name."""
-        return {name: name.replace("_", " ") for name in (*self.features, *self.losses)}
+        features: tuple[str, ...] = self.features  # type: ignore[attr-defined]  # the subclass has it
+        return {name: name.replace("_", " ") for name in (*features, *self.losses)}
 
     @property
     def finite(self) -> bool:
@@ -216,7 +207,7 @@ class BaseSubstrate:
         return losses[self.losses[0]]
 
     @property
-    def charged_loss(self: _Declared) -> ChargedLoss:
+    def charged_loss(self) -> ChargedLoss:
         """Name and unit of the loss that is charged."""
         name = self.losses[0]
         return ChargedLoss(name, self.units[name])
