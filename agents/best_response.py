@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_count
+from auctionsim.errors import InputError
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
 from auctionsim.strategies import Strategies, played, strategy_list
@@ -60,7 +61,7 @@ class BestResponse:
     ) -> None:
         n, m = substrate.num_bidders, len(substrate.features)
         if not 0 <= bidder < n:
-            raise ValueError(f"bidder must be 0 … {n - 1}, got {bidder}")
+            raise InputError(f"bidder must be 0 … {n - 1}, got {bidder}")
         checked_count(candidates, "candidates", 2)
         checked_count(draws, "draws")
         prior = product(priors, n, m)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.agents.networks import LearningStep
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.kept import difference, plain
 from auctionsim.records import Record, shown
 from auctionsim.storage import Stored, read_stored, write_stored
@@ -81,11 +82,11 @@ class Checkpoint:
             reached = Reached(iteration, stored.arrays, curve, record.number("seconds", 0))
             for name, array in stored.arrays.items():
                 if not bool(torch.isfinite(array).all()):
-                    raise ValueError(f"{name} has numbers that are not finite")
+                    raise InputError(f"{name} has numbers that are not finite")
         except ValueError as error:
-            raise ValueError(f"{self.path}: is damaged ({error}): remove it and train anew") from None
+            raise DamagedFileError(f"{self.path}: is damaged ({error}): remove it and train anew") from None
         if key != self.key:
-            raise ValueError(f"{self.path}: is of another training ({difference(key, self.key)})")
+            raise InputError(f"{self.path}: is of another training ({difference(key, self.key)})")
         self.curve[:], self._before = curve, reached.seconds
         return reached
 
@@ -113,11 +114,11 @@ def learning_step(item: object, iteration: int, num_bidders: int) -> LearningSte
         ValueError: It is none, later than the state, or not of so many bidders.
     """
     if not isinstance(item, list) or len(item) != len(LearningStep._fields):
-        raise ValueError(f"the curve's reports are lists of {len(LearningStep._fields)}, got {shown(item)}")
+        raise InputError(f"the curve's reports are lists of {len(LearningStep._fields)}, got {shown(item)}")
     report = Record(dict(zip(LearningStep._fields, item, strict=True)), "a report of the curve")
     step = LearningStep(report.whole("iteration", 0, iteration), report.numbers("utility"), report.numbers("bid_ratio"))
     if not len(step.utility) == len(step.bid_ratio) == num_bidders:
-        raise ValueError(f"the curve must report on {num_bidders} bidders, got {len(step.utility)}")
+        raise InputError(f"the curve must report on {num_bidders} bidders, got {len(step.utility)}")
     return step
 
 
@@ -143,7 +144,7 @@ def fill_adam(optimizer: torch.optim.Adam, arrays: Mapping[str, Tensor], where: 
         }
         fill({f"optimizer.{k}.{name}": target for name, target in own.items()}, arrays, where)
         if bool(own["step"] < 1) or bool((own["exp_avg_sq"] < 0).any()):
-            raise ValueError(f"{where}: optimizer.{k} has squares below 0, or no step: remove it, train anew")
+            raise InputError(f"{where}: optimizer.{k} has squares below 0, or no step: remove it, train anew")
         gathered[k] = own
     optimizer.load_state_dict({**optimizer.state_dict(), "state": gathered})
 
@@ -159,7 +160,7 @@ def fill_generator(generator: torch.Generator, arrays: Mapping[str, Tensor], whe
     try:
         generator.set_state(state)
     except RuntimeError as error:
-        raise ValueError(f"{where}: holds no state of a generator ({error}): remove it, train anew") from None
+        raise InputError(f"{where}: holds no state of a generator ({error}): remove it, train anew") from None
 
 
 def fill(targets: Mapping[str, Tensor], arrays: Mapping[str, Tensor], where: Path) -> None:
@@ -171,5 +172,5 @@ def fill(targets: Mapping[str, Tensor], arrays: Mapping[str, Tensor], where: Pat
     with torch.no_grad():
         for name, target in targets.items():
             if name not in arrays or arrays[name].shape != target.shape or arrays[name].dtype != target.dtype:
-                raise ValueError(f"{where}: holds no {name} of the shape {tuple(target.shape)}: remove it, train anew")
+                raise InputError(f"{where}: holds no {name} of the shape {tuple(target.shape)}: remove it, train anew")
             target.copy_(arrays[name])

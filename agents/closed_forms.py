@@ -11,6 +11,7 @@ from torch import Tensor
 from auctionsim.agents.strategies import Strategy, TableStrategy, Truthful
 from auctionsim.checks import checked_number
 from auctionsim.claims import behaves_as
+from auctionsim.errors import InputError
 from auctionsim.mechanisms import AllPay, FirstPrice, NearestBid, ThirdPrice
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.priors import Prior, Product, Uniform, product
@@ -34,7 +35,7 @@ class RiskAverse:
 
     def __post_init__(self) -> None:
         if checked_number(self.exponent, "exponent", 0.0, 1.0) == 0:
-            raise ValueError("exponent must lie in (0, 1], got 0")
+            raise InputError("exponent must lie in (0, 1], got 0")
 
     def __call__(self, value: Tensor, payment: Tensor) -> Tensor:
         """Return the utility, elementwise."""

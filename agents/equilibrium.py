@@ -13,6 +13,7 @@ from auctionsim.agents.closed_forms import RiskAverse
 from auctionsim.agents.networks import BiddingNetwork, LearningStep, NetworkStrategy, Sight
 from auctionsim.agents.strategies import Strategy
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.protocol import is_anonymous
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Product, product
@@ -237,15 +238,15 @@ class EquilibriumLearner:
 
 def _checked_groups(groups: Sequence[int], num_bidders: int) -> tuple[int, ...]:
     if len(groups) != num_bidders or set(groups) != set(range(max(groups) + 1)):
-        raise ValueError(f"groups must give each of the {num_bidders} bidders a network 0, 1, …, got {tuple(groups)}")
+        raise InputError(f"groups must give each of the {num_bidders} bidders a network 0, 1, …, got {tuple(groups)}")
     return tuple(groups)
 
 
 def _checked_sight(observe: Sequence[str], contexts: int) -> tuple[str, ...]:
     if isinstance(observe, str) or tuple(observe) not in ((), ("context",)):
-        raise ValueError(f"this learner plays single rounds: observe must be () or ('context',), got {observe!r}")
+        raise InputError(f"this learner plays single rounds: observe must be () or ('context',), got {observe!r}")
     if observe and not contexts:
-        raise ValueError("this substrate has no contexts: observe must be ()")
+        raise InputError("this substrate has no contexts: observe must be ()")
     return tuple(observe)
 
 

@@ -13,6 +13,7 @@ from auctionsim.agents.checkpoints import Checkpoint, fill, fill_generator
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.strategies import ByContext, Strategy, TableStrategy
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.errors import InputError
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
 from auctionsim.seeds import seeded
@@ -83,7 +84,7 @@ class ExponentialWeights:
         settings: HedgeSettings = HEDGE,
     ) -> None:
         if len(substrate.features) != 1:
-            raise ValueError(f"exponential weights bid on one feature, got {substrate.features}")
+            raise InputError(f"exponential weights bid on one feature, got {substrate.features}")
         self.mechanism, self.substrate = mechanism, substrate
         self.num_bidders = substrate.num_bidders
         self.prior = product(priors, self.num_bidders, 1)
@@ -209,7 +210,7 @@ def learn_by_context(
     """
     count = len(contexts_of(substrate))
     if not count:
-        raise ValueError("this substrate has no contexts: train ExponentialWeights itself")
+        raise InputError("this substrate has no contexts: train ExponentialWeights itself")
     each = [
         ExponentialWeights(mechanism, substrate, priors, seed=seed + k, context=k, settings=settings).train(
             rounds, checkpoint=None if checkpoint is None else checkpoint(k)

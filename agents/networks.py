@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.errors import InputError
 from auctionsim.strategies import Situation
 
 FAINT = -6.0  # softplus of it, .0025, is the share of another feature's valuation at first
@@ -79,7 +80,7 @@ class BiddingNetwork(nn.Module):
     def seen(self, situation: Situation) -> Float[Tensor, "batch input"]:
         """Return what it sees of a situation in its own units, at most 1 either way."""
         if self.scales is None:
-            raise ValueError("this network sees valuations alone")
+            raise InputError("this network sees valuations alone")
         names = [name for name in self.observes if name != "context"]
         plain = {name: _columns(getattr(situation, name)) for name in names}
         kinds = len(self.scales) - _plain_inputs(self.observes, len(self.high))
@@ -107,9 +108,9 @@ def _checked(sight: Sight, num_features: int) -> Sight:
     plain, given = _plain_inputs(sight.observes, num_features), len(sight.scales)
     wrong = given <= plain if "context" in sight.observes else given != plain
     if wrong:
-        raise ValueError(f"a network that sees {', '.join(sight.observes)} has other than {given} scales")
+        raise InputError(f"a network that sees {', '.join(sight.observes)} has other than {given} scales")
     if not bool((sight.scales >= 0).all()):
-        raise ValueError(f"scales must be >= 0, got {sight.scales.tolist()}")
+        raise InputError(f"scales must be >= 0, got {sight.scales.tolist()}")
     return sight
 
 
@@ -120,7 +121,7 @@ def _columns(numbers: Tensor) -> Tensor:
 
 def _one_hot(context: Tensor | None, kinds: int) -> Tensor:
     if context is None:
-        raise ValueError(f"this network bids by context, one of {kinds}: none is told here")
+        raise InputError(f"this network bids by context, one of {kinds}: none is told here")
     return nn.functional.one_hot(context.long(), kinds).to(torch.float32)
 
 

@@ -20,6 +20,7 @@ from auctionsim.agents.ppo_config import (
 from auctionsim.agents.ray_session import global_state_kept, ray_running, require_cpus
 from auctionsim.agents.strategies import Strategy, Truthful
 from auctionsim.checks import checked_count
+from auctionsim.errors import InputError
 from auctionsim.signatures import replacing_folder, verified_folder
 
 __all__ = [
@@ -149,12 +150,12 @@ def load_bidders(
     with verified_folder(checkpoint, CHECKPOINT, trust=trust_pickles) as private:
         folder = private / "learner_group" / "learner" / "rl_module"
         if not folder.is_dir():
-            raise ValueError(f"no PPO checkpoint lies in {checkpoint}")
+            raise InputError(f"no PPO checkpoint lies in {checkpoint}")
         modules = MultiRLModule.from_checkpoint(str(folder))
     names = [policy_of(f"bidder_{i}", shared) for i in range(num_bidders)]
     missing = [name for name in names if name not in modules]
     if missing:
-        raise ValueError(f"{checkpoint}: has no policy {missing[0]!r}; it has {', '.join(sorted(modules.keys()))}")
+        raise InputError(f"{checkpoint}: has no policy {missing[0]!r}; it has {', '.join(sorted(modules.keys()))}")
     return [_strategy_of(modules[name]) for name in names]
 
 

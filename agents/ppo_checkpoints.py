@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from auctionsim.agents.networks import LearningStep
+from auctionsim.errors import InputError
 from auctionsim.files import write_text
 from auctionsim.kept import difference, plain
 from auctionsim.records import read_record
@@ -63,7 +64,7 @@ class PPOCheckpoint:
             record = read_record(private / _RECORD)
             key = record.plain("key")
             if key != self.key:
-                raise ValueError(f"{kept[-1]}: is of another training ({difference(key, self.key)})")
+                raise InputError(f"{kept[-1]}: is of another training ({difference(key, self.key)})")
             steps = record.records("curve")
             self.curve[:] = [
                 LearningStep(s.whole("iteration"), s.numbers("utility"), s.numbers("ratio")) for s in steps

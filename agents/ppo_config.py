@@ -6,6 +6,7 @@ from typing import Any, SupportsIndex
 
 from auctionsim.agents.ppo_checkpoints import PPOCheckpoint
 from auctionsim.agents.strategies import Strategy
+from auctionsim.errors import InputError
 from auctionsim.observation_layout import PARTS, ObservationLayout, valuation_alone
 from auctionsim.seeds import checked_seed
 
@@ -45,7 +46,7 @@ class PPOSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.annealed <= 1:
-            raise ValueError(f"annealed is a share of the updates, above 0 and at most 1; got {self.annealed}")
+            raise InputError(f"annealed is a share of the updates, above 0 and at most 1; got {self.annealed}")
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,11 @@ def bidder_config(
 
     seed, shared, frozen = checked_seed(seed), policies.shared, policies.frozen
     if shared and (frozen or len({tuple(high) for high in highs}) > 1):
-        raise ValueError(
+        raise InputError(
             f"bidders that share a policy need the same highest bids, and all learn; got {highs}, {frozen}"
         )
     if frozen is not None and not set(frozen) < set(range(len(highs))):
-        raise ValueError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
+        raise InputError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
     shown = _checked_layout(policies.layout or valuation_alone(len(highs[0])), frozen)
     rows = settings.steps * iterations
     annealed = max(round(settings.annealed * rows), 1)
@@ -175,7 +176,7 @@ def _checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | N
     """Return the layout if policies can learn from it and the frozen can bid from it."""
     strangers = set(layout.names[1:]) - set(PARTS)
     if layout.names[0] != "valuation" or strangers:
-        raise ValueError(f"bidders see the valuation first, then some of {', '.join(PARTS)}; got {layout.names}")
+        raise InputError(f"bidders see the valuation first, then some of {', '.join(PARTS)}; got {layout.names}")
     for strategy in (frozen or {}).values():
         layout.check(strategy)
     return layout

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from auctionsim.errors import InputError
 from auctionsim.plugins import ray_options
 from auctionsim.ray_folders import ray_folder
 
@@ -64,7 +65,7 @@ def require_cpus(needed: int) -> None:
 
     there = ray.cluster_resources().get("CPU", 0.0) if ray.is_initialized() else float(os.cpu_count() or 1)
     if needed > there:
-        raise ValueError(f"{needed} CPUs are needed, Ray has {there:g}: use fewer env runners, or a larger cluster")
+        raise InputError(f"{needed} CPUs are needed, Ray has {there:g}: use fewer env runners, or a larger cluster")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy, Sight
 from auctionsim.agents.strategies import ByContext, Shading, Strategy, TableStrategy, Truthful
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.records import Record
 from auctionsim.storage import Stored, fill_network, read_stored, write_stored
 from auctionsim.strategies import OBSERVED
@@ -60,7 +61,7 @@ def load_strategies(path: str | os.PathLike[str]) -> SavedBidders:
         strategies = [_strategy_from(kind, f"{bidder}.", stored) for bidder, kind in enumerate(kinds)]
         return SavedBidders(strategies, stored.fields.plain("record"))
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        raise InputError(f"{os.fspath(path)}: {error}") from error
 
 
 def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -80,7 +81,7 @@ def _state_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, Tensor]]:
         parts = [_state_of(one) for one in strategy.strategies]
         arrays = {f"{k}.{name}": array for k, (_, own) in enumerate(parts) for name, array in own.items()}
         return {"kind": "ByContext", "of": [kind for kind, _ in parts]}, arrays
-    raise TypeError(f"{type(strategy).__name__} has no file form: networks, tables, truth and shading have")
+    raise InputTypeError(f"{type(strategy).__name__} has no file form: networks, tables, truth and shading have")
 
 
 def _strategy_from(record: Record, prefix: str, stored: Stored) -> Strategy:
@@ -92,7 +93,7 @@ def _strategy_from(record: Record, prefix: str, stored: Stored) -> Strategy:
             valuations = stored.array(f"{prefix}valuations", (None,))
             bids = stored.array(f"{prefix}bids", (len(valuations), None))
             if not bool((bids.isfinite() & (bids >= 0)).all() & valuations.isfinite().all()):
-                raise ValueError(f"{prefix}bids must be finite and >= 0, at finite valuations")
+                raise InputError(f"{prefix}bids must be finite and >= 0, at finite valuations")
             return TableStrategy(valuations, bids)
         case "Shading":
             return Shading(record.number("factor", 0))
@@ -102,14 +103,14 @@ def _strategy_from(record: Record, prefix: str, stored: Stored) -> Strategy:
             parts = record.records("of")
             return ByContext([_strategy_from(part, f"{prefix}{k}.", stored) for k, part in enumerate(parts)])
         case kind:
-            raise ValueError(f"holds a {kind}, which this auctionsim does not know")
+            raise InputError(f"holds a {kind}, which this auctionsim does not know")
 
 
 def _network(record: Record, prefix: str, stored: Stored) -> BiddingNetwork:
     """Build a network of the size that its tensors have, whatever the record says."""
     hidden, high = record.whole("hidden", 1), stored.array(f"{prefix}high", (None,))
     if not len(high):
-        raise ValueError(f"{prefix}high must hold one number a feature, got none")
+        raise InputError(f"{prefix}high must hold one number a feature, got none")
     stored.array(f"{prefix}nets.0.2.weight", (hidden, hidden))
     for feature in range(len(high)):
         stored.array(f"{prefix}nets.{feature}.4.weight", (len(high), hidden))
@@ -123,5 +124,5 @@ def _sight(record: Record, prefix: str, stored: Stored) -> Sight:
     observes = record.texts("observes")
     unknown = [name for name in observes if name not in OBSERVED]
     if unknown or len(set(observes)) < len(observes):
-        raise ValueError(f"observes must name some of {', '.join(OBSERVED)} once each, got {', '.join(observes)}")
+        raise InputError(f"observes must name some of {', '.join(OBSERVED)} once each, got {', '.join(observes)}")
     return Sight(observes, stored.array(f"{prefix}scales", (None,)))

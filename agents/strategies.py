@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_finite, checked_number, checked_tensor
+from auctionsim.errors import InputError
 from auctionsim.strategies import Situation, Strategy, bids_of, observed_by
 
 __all__ = ["ByContext", "Shading", "Strategy", "TableStrategy", "Truthful", "UniformBids"]
@@ -80,10 +81,10 @@ class TableStrategy:
     def __init__(self, valuations: Tensor, bids: Tensor) -> None:
         checked_tensor(valuations, "valuations")
         if valuations.ndim != 1 or len(valuations) < 2 or not bool((valuations.diff() > 0).all()):
-            raise ValueError(f"a table needs at least 2 strictly increasing valuations, got {tuple(valuations.shape)}")
+            raise InputError(f"a table needs at least 2 strictly increasing valuations, got {tuple(valuations.shape)}")
         columns = bids.unsqueeze(1) if checked_tensor(bids, "bids").ndim == 1 else bids
         if columns.ndim != 2 or len(columns) != len(valuations) or not columns.shape[1]:
-            raise ValueError(f"a table needs one row of bids a valuation ({len(valuations)}), got {tuple(bids.shape)}")
+            raise InputError(f"a table needs one row of bids a valuation ({len(valuations)}), got {tuple(bids.shape)}")
         checked_finite(valuations, "a table's valuations"), checked_finite(bids, "a table's bids")
         self.valuations = valuations
         self.bids = columns
@@ -109,7 +110,7 @@ class ByContext:
 
     def __init__(self, strategies: Sequence[Strategy]) -> None:
         if not strategies:
-            raise ValueError("one strategy a context is needed, got none")
+            raise InputError("one strategy a context is needed, got none")
         self.strategies = tuple(strategies)
         self.observes = tuple(dict.fromkeys(["context", *(name for one in strategies for name in observed_by(one))]))
 
@@ -125,7 +126,7 @@ class ByContext:
         context = situation.context
         if context is None or bool(((context < 0) | (context >= len(self.strategies))).any()):
             numbers = "none" if context is None else sorted(set(context.tolist()))
-            raise ValueError(f"these strategies are for contexts 0 … {len(self.strategies) - 1}, told: {numbers}")
+            raise InputError(f"these strategies are for contexts 0 … {len(self.strategies) - 1}, told: {numbers}")
         bids = torch.zeros_like(valuations)
         for k, one in enumerate(self.strategies):
             rows = context == k

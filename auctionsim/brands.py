@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from auctionsim.errors import InputError
 from auctionsim.sentence_ends import sentence_ends
 from auctionsim.spelling import NamePattern, fold
 from auctionsim.text_checks import checked_text
@@ -52,13 +53,13 @@ class Brand:
         for name in self.names:
             checked_text(name, "a brand's name")
             if not _NAME.match(name) or name != name.strip():
-                raise ValueError(f"a brand's name must be plain text without , | = < >, got {name!r}")
+                raise InputError(f"a brand's name must be plain text without , | = < >, got {name!r}")
             if not any(sign.isalnum() for sign in fold(name).text):
-                raise ValueError(f"a brand's name must have a letter or a digit, got {name!r}")
+                raise InputError(f"a brand's name must have a letter or a digit, got {name!r}")
         if len(set(self.names)) < len(self.names):
-            raise ValueError(f"a brand's names must differ, got {self.names}")
+            raise InputError(f"a brand's names must differ, got {self.names}")
         if not set(self.case_sensitive) <= set(self.names):
-            raise ValueError(f"case_sensitive must be some of the names {self.names}, got {self.case_sensitive}")
+            raise InputError(f"case_sensitive must be some of the names {self.names}, got {self.case_sensitive}")
 
     @classmethod
     def read(cls, names: Sequence[str]) -> "Brand":
@@ -129,12 +130,12 @@ def parse_brands(text: str) -> tuple[Brand, ...]:
     for part in checked_text(text, "brands").split(","):
         names = [name.strip() for name in part.split("|")]
         if not all(name.removesuffix(_AS_WRITTEN) for name in names):
-            raise ValueError(f"brands are written NAME,NAME with aliases after |, got {text!r}")
+            raise InputError(f"brands are written NAME,NAME with aliases after |, got {text!r}")
         brands.append(Brand.read(names))
     seen: list[tuple[str, NamePattern]] = []
     for name, pattern in ((name, pattern) for brand in brands for name, pattern in _each(brand)):
         if any(other.fits(name) or pattern.fits(earlier) for earlier, other in seen):
-            raise ValueError(f"{name!r} is named twice in {text!r}: its mentions could not be told apart")
+            raise InputError(f"{name!r} is named twice in {text!r}: its mentions could not be told apart")
         seen.append((name, pattern))
     return tuple(brands)
 

@@ -6,6 +6,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError, InputTypeError
+
 MOST_MONEY = 3e38
 """What float32 holds."""
 LARGEST_COUNT = 2**63 - 1
@@ -26,15 +28,15 @@ def checked_amounts(amounts: Tensor, num_bidders: int, num_features: int, what: 
     """
     if not isinstance(amounts, Tensor) or not amounts.is_floating_point():
         kind = amounts.dtype if isinstance(amounts, Tensor) else type(amounts).__name__
-        raise TypeError(f"{what} must be a floating-point torch tensor, got {kind}")
+        raise InputTypeError(f"{what} must be a floating-point torch tensor, got {kind}")
     if amounts.ndim != 3 or amounts.shape[1:] != (num_bidders, num_features):
-        raise ValueError(
+        raise InputError(
             f"{what} must have shape (batch, bidder={num_bidders}, feature={num_features}), got {tuple(amounts.shape)}"
         )
     if amounts.numel():
         low, high = torch.aminmax(amounts.detach())  # one pass; NaN spreads to both
         if not (low >= 0 and high < math.inf):
-            raise ValueError(f"{what} must be finite and >= 0, got {_first_offender(amounts)}")
+            raise InputError(f"{what} must be finite and >= 0, got {_first_offender(amounts)}")
     return amounts
 
 
@@ -53,13 +55,13 @@ def checked_context(context: Tensor | None, batch: int, contexts: tuple[str, ...
     if context is None:
         return None
     if not contexts:
-        raise ValueError("this substrate has no contexts: pass context=None")
+        raise InputError("this substrate has no contexts: pass context=None")
     if checked_tensor(context, "context").dtype not in (torch.int32, torch.int64) or context.shape != (batch,):
-        raise ValueError(
+        raise InputError(
             f"context must be an integer tensor of shape (batch={batch},), got {context.dtype} {tuple(context.shape)}"
         )
     if context.numel() and not (int(context.min()) >= 0 and int(context.max()) < len(contexts)):
-        raise ValueError(
+        raise InputError(
             f"context must index the contexts 0 … {len(contexts) - 1} {contexts}, "
             f"got {int(context.min())} … {int(context.max())}"
         )
@@ -80,7 +82,7 @@ def checked_allocation(allocation: Tensor, shape: tuple[int, ...], *, finite: bo
     """
     checked_tensor(allocation, "allocation")
     if not allocation.is_floating_point() or allocation.ndim != 1 + len(shape) or allocation.shape[1:] != shape:
-        raise ValueError(
+        raise InputError(
             f"allocation must be a floating-point tensor of shape (batch, {', '.join(map(str, shape))}), "
             f"got {allocation.dtype} {tuple(allocation.shape)}: was it made for another substrate?"
         )
@@ -96,9 +98,9 @@ def checked_weights(weights: Tensor, num_bidders: int, num_features: int) -> Ten
     """
     shape = (num_bidders, num_features)
     if not checked_tensor(weights, "weights").is_floating_point():
-        raise TypeError(f"weights must be a floating-point torch tensor, got {weights.dtype}")
+        raise InputTypeError(f"weights must be a floating-point torch tensor, got {weights.dtype}")
     if weights.ndim != 3 or weights.shape[1:] != shape:
-        raise ValueError(
+        raise InputError(
             f"weights must be finite and of shape (batch, {shape[0]}, {shape[1]}), got {tuple(weights.shape)}"
         )
     return checked_finite(weights, "weights")
@@ -111,7 +113,7 @@ def checked_tensor(value: Tensor, what: str) -> Tensor:
         TypeError: It is not.
     """
     if not isinstance(value, Tensor):
-        raise TypeError(f"{what} must be a torch tensor, got {type(value).__name__}")
+        raise InputTypeError(f"{what} must be a torch tensor, got {type(value).__name__}")
     return value
 
 
@@ -125,7 +127,7 @@ def checked_finite(numbers: Tensor, what: str) -> Tensor:
         places = (~torch.isfinite(numbers)).nonzero()
         if len(places):
             place = tuple(int(k) for k in places[0])
-            raise ValueError(f"{what} must be finite, got {numbers[place].item()} at {place}")
+            raise InputError(f"{what} must be finite, got {numbers[place].item()} at {place}")
     return numbers
 
 
@@ -136,7 +138,7 @@ def checked_count(value: int, what: str, low: int = 1) -> int:
         ValueError: It is not.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= LARGEST_COUNT:
-        raise ValueError(f"{what} must be an integer >= {low}, got {value!r:.60}")
+        raise InputError(f"{what} must be an integer >= {low}, got {value!r:.60}")
     return int(value)
 
 
@@ -151,7 +153,7 @@ def checked_number(
     """
     number = _number(value, what)
     if math.isnan(number) or not low <= number <= high or (math.isinf(number) and not infinite):
-        raise ValueError(f"{what} must be a number in [{low}, {high}], got {value!r}")
+        raise InputError(f"{what} must be a number in [{low}, {high}], got {value!r}")
     return number
 
 
@@ -174,14 +176,14 @@ def checked_positive(value: float, what: str) -> float:
     """
     number = _number(value, what)
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{what} must be finite and > 0, got {value!r}")
+        raise InputError(f"{what} must be finite and > 0, got {value!r}")
     return number
 
 
 def _number(value: float, what: str) -> float:
     if isinstance(value, (str, bytes)) or (not hasattr(value, "__float__") and not hasattr(value, "__index__")):
-        raise TypeError(f"{what} must be a number, got {type(value).__name__} {value!r:.60}")
+        raise InputTypeError(f"{what} must be a number, got {type(value).__name__} {value!r:.60}")
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(f"{what} must be a number that a double holds, got one of {len(str(value))} digits") from None
+        raise InputError(f"{what} must be a number that a double holds, got one of {len(str(value))} digits") from None

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from auctionsim.errors import InputError
+
 _log = logging.getLogger(__name__)
 
 _DRAFT = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}\.partial")
@@ -55,7 +57,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _refuse_special(target: Path, path: str | os.PathLike[str]) -> None:
     if target.exists() and not target.is_file() and not target.is_dir():
-        raise ValueError(f"{os.fspath(path)}: cannot be written, as it is no regular file and is not replaced by one")
+        raise InputError(f"{os.fspath(path)}: cannot be written, as it is no regular file and is not replaced by one")
 
 
 def draft_beside(target: Path) -> Path:
@@ -139,20 +141,20 @@ def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
     """
     name = os.fspath(path)
     if "\0" in name:
-        raise ValueError(f"a file's name has no character 0, got {name!r}")
+        raise InputError(f"a file's name has no character 0, got {name!r}")
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise ValueError(f"{name}: is no regular file")
+        raise InputError(f"{name}: is no regular file")
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         if status.st_size > most:
-            raise ValueError(f"{name}: has {status.st_size} bytes; at most {most} are read")
+            raise InputError(f"{name}: has {status.st_size} bytes; at most {most} are read")
         content = bytearray()
         while len(content) <= most and (part := file.read(most + 1 - len(content))):
             content += part
     if len(content) > most:
-        raise ValueError(f"{name}: has more than {most} bytes")
+        raise InputError(f"{name}: has more than {most} bytes")
     return bytes(content)
 
 
@@ -166,7 +168,7 @@ def read_text_bounded(path: str | os.PathLike[str], most: int) -> str:
     try:
         return read_bounded(path, most).decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{os.fspath(path)}: is not UTF-8 at byte {error.start}") from None
+        raise InputError(f"{os.fspath(path)}: is not UTF-8 at byte {error.start}") from None
 
 
 def require_folder(path: str | os.PathLike[str]) -> None:
@@ -179,13 +181,13 @@ def require_folder(path: str | os.PathLike[str]) -> None:
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        raise ValueError(f"{os.fspath(path)}: cannot be written, as {folder} is no folder")
+        raise InputError(f"{os.fspath(path)}: cannot be written, as {folder} is no folder")
     draft = folder / f".auctionsim.{secrets.token_hex(4)}.partial"
     try:
         draft.mkdir()
         draft.rmdir()
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"{os.fspath(path)}: cannot be written, as nothing can in {folder}: {error.strerror}"
         ) from None
 
@@ -199,8 +201,8 @@ def require_file(path: str | os.PathLike[str]) -> None:
     target = Path(os.path.realpath(path))
     _refuse_special(target, path)
     if target.is_dir():
-        raise ValueError(f"{os.fspath(path)}: cannot be written, as it is a folder; the name of a file is wanted")
+        raise InputError(f"{os.fspath(path)}: cannot be written, as it is a folder; the name of a file is wanted")
     try:
         require_folder(target.parent)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {str(error).partition(': ')[2]}") from None
+        raise InputError(f"{os.fspath(path)}: {str(error).partition(': ')[2]}") from None

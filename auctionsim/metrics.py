@@ -25,6 +25,7 @@ from auctionsim.checks import (
     checked_number,
     checked_tensor,
 )
+from auctionsim.errors import InputError
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
@@ -200,25 +201,25 @@ def _check(outcome: Outcome, substrate: Substrate, valuations: Tensor, context: 
     checked_allocation(outcome.allocation, allocation_shape(substrate))
     batch, paid = len(outcome.allocation), tuple(checked_tensor(outcome.payments, "payments").shape)
     if paid != (batch, n):
-        raise ValueError(f"payments must have shape (batch={batch}, bidder={n}), got {paid}")
+        raise InputError(f"payments must have shape (batch={batch}, bidder={n}), got {paid}")
     if not outcome.payments.is_floating_point():
-        raise ValueError(f"payments must be floating point, got {outcome.payments.dtype}")
+        raise InputError(f"payments must be floating point, got {outcome.payments.dtype}")
     checked_finite(outcome.payments, "payments")
     if len(valuations) != batch:
-        raise ValueError(f"valuations must have one row an auction: {len(valuations)} rows for {batch} auctions")
+        raise InputError(f"valuations must have one row an auction: {len(valuations)} rows for {batch} auctions")
     checked_context(context, len(valuations), contexts_of(substrate))
 
 
 def _checked_samples(samples: Tensor) -> Float[Tensor, " sample"]:
     if checked_tensor(samples, "samples").ndim != 1 or len(samples) < 2:
-        raise ValueError(f"samples must be a vector of at least two, got shape {tuple(samples.shape)}")
+        raise InputError(f"samples must be a vector of at least two, got shape {tuple(samples.shape)}")
     if not bool(torch.isfinite(samples).all()):
-        raise ValueError("samples must be finite")
+        raise InputError("samples must be finite")
     return samples.detach().double()
 
 
 def _checked_confidence(confidence: float) -> float:
     level = checked_number(confidence, "confidence", 0.0, 1.0)
     if level in (0.0, 1.0):
-        raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence!r}")
+        raise InputError(f"confidence must lie strictly between 0 and 1, got {confidence!r}")
     return level

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.strategies import Situation, Strategy, bids_of, called, observed_by
 
 PARTS = {  # what an environment calls what a situation tells
@@ -89,7 +90,7 @@ class ObservationLayout(NamedTuple):
         absent |= {"budget_left"} if not self.has_budgets else set()
         missing = [name for name in observed_by(strategy) if name not in {*self.tells, *absent}]
         if missing or "valuation" not in self.names:
-            raise ValueError(
+            raise InputError(
                 f"{called(strategy)} bids on {', '.join(['valuation', *observed_by(strategy)])}; "
                 f"this observation shows {', '.join(self.names)}"
             )

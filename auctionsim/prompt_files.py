@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from auctionsim.errors import FileFormError
+from auctionsim.errors import FileFormError, InputError
 
 FORMS = (
     '{"context": ["prompt", …], …} or ["prompt", …] as JSON; {"context": "…", "prompt": "…"} in every line (.jsonl); '
@@ -38,26 +38,26 @@ def prompts_by_context(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     try:
         return _parsed(_text(path), path.suffix.lower())
     except FileFormError as error:
-        raise ValueError(f"{path} must hold {FORMS}; {error}") from error
+        raise InputError(f"{path} must hold {FORMS}; {error}") from error
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ValueError(f"cannot read prompts from {path}: {reason}") from error
+        raise InputError(f"cannot read prompts from {path}: {reason}") from error
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise ValueError("it is no regular file" if path.exists() else "there is no such file")
+        raise InputError("it is no regular file" if path.exists() else "there is no such file")
     with path.open("rb") as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise ValueError(f"it is longer than {MOST_BYTES // 10**6} MB")
+        raise InputError(f"it is longer than {MOST_BYTES // 10**6} MB")
     encoding = json.detect_encoding(data)
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is not text in UTF-8 or UTF-16 (byte {error.start} does not fit {encoding})") from None
+        raise InputError(f"it is not text in UTF-8 or UTF-16 (byte {error.start} does not fit {encoding})") from None
     if "\0" in text:
-        raise ValueError("it is not text: it has a character 0")
+        raise InputError("it is not text: it has a character 0")
     return text
 
 
@@ -103,7 +103,7 @@ def _json_lines(text: str) -> Iterator[Pair]:
         try:
             loaded = _loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"line {number} is no JSON: {error.msg}") from None
+            raise InputError(f"line {number} is no JSON: {error.msg}") from None
         yield _pair(loaded, f"line {number}")
 
 
@@ -122,7 +122,7 @@ def _table(text: str) -> Iterator[Pair]:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(header):
-            raise ValueError(f"line {rows.line_num} has {len(row)} cells, its header {len(header)}")
+            raise InputError(f"line {rows.line_num} has {len(row)} cells, its header {len(header)}")
         cells = dict(zip(header, row, strict=True))
         yield cells.get("context", ONE_CONTEXT).strip(), cells["prompt"]
 
@@ -152,10 +152,10 @@ def _checked(by_context: dict[str, list[str]]) -> dict[str, list[str]]:
         raise FileFormError("it has no prompts")
     for context, prompts in by_context.items():
         if not context.strip():
-            raise ValueError("a context's name is blank")
+            raise InputError("a context's name is blank")
         for text in (context, *prompts):
             if any("\ud800" <= sign <= "\udfff" for sign in text):
-                raise ValueError(f"{text!r} has half of a surrogate pair: it is no text")
+                raise InputError(f"{text!r} has half of a surrogate pair: it is no text")
     return by_context
 
 
@@ -168,7 +168,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+        raise InputError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
     return found
 
 

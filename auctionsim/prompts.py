@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from auctionsim.errors import InputError
 from auctionsim.prompt_files import prompts_by_context
 from auctionsim.spelling import invisible_apart
 from auctionsim.stems import SPLITS, STEMS, Stem, checked_stems
@@ -86,22 +87,22 @@ class PromptSet:
 
     def __post_init__(self) -> None:
         if not self.contexts or len(self.contexts) != len(self.prompts):
-            raise ValueError(f"a prompt set needs one or more contexts with prompts each, got {self.contexts}")
+            raise InputError(f"a prompt set needs one or more contexts with prompts each, got {self.contexts}")
         for context, prompts in zip(self.contexts, self.prompts, strict=True):
             checked_text(context, "a context")
             for prompt in prompts:
                 checked_text(prompt, "a prompt")
             if not prompts:
-                raise ValueError(f"the prompt set is empty in context {context!r}")
+                raise InputError(f"the prompt set is empty in context {context!r}")
             if any(not prompt.strip() for prompt in prompts):
-                raise ValueError(f"a prompt in context {context!r} is blank")
+                raise InputError(f"a prompt in context {context!r} is blank")
         if len(set(map(invisible_apart, self.contexts))) < len(self.contexts):
-            raise ValueError(f"contexts must differ by more than white space, got {self.contexts}")
+            raise InputError(f"contexts must differ by more than white space, got {self.contexts}")
         checked_stems(self.stems)
         counts = Counter(map(invisible_apart, self.everything))
         if len(counts) < counts.total():
             twice = counts.most_common(1)[0][0]
-            raise ValueError(f"the prompt {twice!r} is there twice, white space apart: splits would not be disjoint")
+            raise InputError(f"the prompt {twice!r} is there twice, white space apart: splits would not be disjoint")
 
     @property
     def everything(self) -> tuple[str, ...]:
@@ -116,17 +117,17 @@ class PromptSet:
                 error takes two.
         """
         if name not in SPLITS:
-            raise ValueError(f"split must be one of {SPLITS}, got {name!r}")
+            raise InputError(f"split must be one of {SPLITS}, got {name!r}")
         start = SPLITS.index(name)
         for context, prompts in zip(self.contexts, self.prompts, strict=True):
             if len(prompts) < 2 * len(SPLITS):
-                raise ValueError(
+                raise InputError(
                     f"context {context!r} has {len(prompts)} prompts: {2 * len(SPLITS)} or more are needed, "
                     f"two for each of the disjoint splits {', '.join(SPLITS)}"
                 )
         stems = tuple(stem for stem in self.stems if stem.split == name)
         if not stems:
-            raise ValueError(f"no stem serves the split {name!r}: names could not be scored on stems of its own")
+            raise InputError(f"no stem serves the split {name!r}: names could not be scored on stems of its own")
         return replace(self, prompts=tuple(prompts[start :: len(SPLITS)] for prompts in self.prompts), stems=stems)
 
     def first(self, count: int) -> "PromptSet":
@@ -151,7 +152,7 @@ def build_prompts(category: str) -> PromptSet:
         ValueError: A blank category or one with braces or line ends.
     """
     if not checked_text(category, "a category").strip() or any(sign in category for sign in "{}\n"):
-        raise ValueError(f"a category must be plain words such as 'running shoes', got {category!r}")
+        raise InputError(f"a category must be plain words such as 'running shoes', got {category!r}")
     contexts = tuple(TEMPLATES)
     return PromptSet(contexts, tuple(tuple(t.format(category=category) for t in TEMPLATES[c]) for c in contexts))
 
@@ -166,4 +167,4 @@ def read_prompts(path: str | os.PathLike[str]) -> PromptSet:
     try:
         return PromptSet(tuple(by_context), tuple(map(tuple, by_context.values())))
     except ValueError as error:
-        raise ValueError(f"cannot read prompts from {path}: {error}") from error
+        raise InputError(f"cannot read prompts from {path}: {error}") from error

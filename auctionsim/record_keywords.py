@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
+from auctionsim.errors import InputTypeError
+
 Answer = TypeVar("Answer")
 
 
@@ -57,7 +59,7 @@ def fields_as_keywords(*names: str) -> Callable[[Callable[..., Answer]], Callabl
         def with_records(*arguments: Any, **keywords: Any) -> Answer:
             for name in keywords:
                 if name not in own:
-                    raise TypeError(f"there is no option {name} of {_called(function)}: it takes {', '.join(own)}")
+                    raise InputTypeError(f"there is no option {name} of {_called(function)}: it takes {', '.join(own)}")
             for parameter in records:
                 given = {name: keywords.pop(name) for name in parameter.fields if name in keywords}
                 keywords[parameter.name] = parameter.record(**given)
@@ -80,7 +82,7 @@ def record_fields(record: type) -> tuple[str, ...]:
         TypeError: It is no dataclass.
     """
     if not (isinstance(record, type) and is_dataclass(record)):
-        raise TypeError(f"a parameter that is given by fields must be annotated with a dataclass, got {record!r}")
+        raise InputTypeError(f"a parameter that is given by fields must be annotated with a dataclass, got {record!r}")
     return tuple(field.name for field in fields(record) if field.init)
 
 
@@ -97,7 +99,7 @@ def _signature(function: Callable[..., Any], records: list[RecordParameter]) -> 
         record = next((one for one in records if one.name == parameter.name), None)
         for one in [parameter] if record is None else _field_parameters(record.record):
             if one.name in parameters:
-                raise TypeError(f"{function.__qualname__}: {one.name!r} stands for two things")
+                raise InputTypeError(f"{function.__qualname__}: {one.name!r} stands for two things")
             parameters[one.name] = one
     ordered = sorted(parameters.values(), key=lambda one: one.kind)
     return whole.replace(parameters=ordered)

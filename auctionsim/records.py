@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
+from auctionsim.errors import InputError
 from auctionsim.files import read_bounded
 
 MOST_JSON_BYTES = 1 << 25
@@ -41,7 +42,7 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     try:
         source = text.decode() if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
-        raise ValueError(f"is not JSON: not UTF-8 at byte {error.start}") from None
+        raise InputError(f"is not JSON: not UTF-8 at byte {error.start}") from None
     try:
         content = json.loads(
             source,
@@ -51,9 +52,9 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
             parse_int=_integer,
         )
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error}") from None
+        raise InputError(f"is not JSON: {error}") from None
     except RecursionError:
-        raise ValueError("is nested too deeply") from None
+        raise InputError("is nested too deeply") from None
     if source.count("[") + source.count("{") > MOST_DEPTH:
         _refuse_depth(content)
     if _ESCAPED_SURROGATE.search(source):
@@ -77,7 +78,7 @@ def read_json(path: str | os.PathLike[str], most: int = MOST_JSON_BYTES, *, fini
     try:
         return parse_json(content, finite=finite)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
+        raise InputError(f"{os.fspath(path)}: {error}") from None
 
 
 def read_record(path: str | os.PathLike[str], most: int = MOST_JSON_BYTES, *, finite: bool = True) -> "Record":
@@ -103,7 +104,7 @@ class Record:
 
     def __init__(self, content: object, what: str = "the record") -> None:
         if not isinstance(content, Mapping):
-            raise ValueError(f"{what} must be an object, got {shown(content)}")
+            raise InputError(f"{what} must be an object, got {shown(content)}")
         self.content: Mapping[str, Any] = content
         self.what = what
 
@@ -113,14 +114,14 @@ class Record:
     def value(self, name: str) -> Any:
         """Return a field of any kind."""
         if name not in self.content:
-            raise ValueError(f"{self.what} lacks {name!r}")
+            raise InputError(f"{self.what} lacks {name!r}")
         return self.content[name]
 
     def only(self, *names: str) -> "Record":
         """Return the record if it has no other fields than these."""
         other = sorted(set(self.content) - set(names))
         if other:
-            raise ValueError(f"{self.what} has a field {shown(other[0])}, which is not one of {', '.join(names)}")
+            raise InputError(f"{self.what} has a field {shown(other[0])}, which is not one of {', '.join(names)}")
         return self
 
     def text(self, name: str) -> str:
@@ -198,7 +199,7 @@ def shown(value: object) -> str:
 
 
 def _refuse(what: str, rule: str, value: object) -> NoReturn:
-    raise ValueError(f"{what} must be {rule}, got {shown(value)}")
+    raise InputError(f"{what} must be {rule}, got {shown(value)}")
 
 
 def _text(value: Any, what: str) -> str:
@@ -225,24 +226,24 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(record) < len(pairs):
         keys: set[str] = set()
         twice = next(key for key, _ in pairs if key in keys or keys.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {shown(twice)} is there twice")
+        raise InputError(f"the key {shown(twice)} is there twice")
     return record
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number that JSON has")
+    raise InputError(f"{name} is no number that JSON has")
 
 
 def _float(text: str) -> float:
     value = float(text) if len(text) <= MOST_DIGITS else math.inf
     if not math.isfinite(value):
-        raise ValueError(f"the number {shown(text)} is beyond what a double holds")
+        raise InputError(f"the number {shown(text)} is beyond what a double holds")
     return value
 
 
 def _integer(text: str) -> int:
     if len(text) > MOST_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits is beyond what a double holds")
+        raise InputError(f"a number of {len(text)} digits is beyond what a double holds")
     return int(text)
 
 
@@ -253,7 +254,7 @@ def _refuse_depth(value: Any) -> None:
         level = [child for child in inner if isinstance(child, (dict, list))]
         if not level:
             return
-    raise ValueError(f"is nested too deeply: at most {MOST_DEPTH} lists and objects within each other are read")
+    raise InputError(f"is nested too deeply: at most {MOST_DEPTH} lists and objects within each other are read")
 
 
 def _refuse_half_surrogates(value: Any) -> None:
@@ -261,7 +262,7 @@ def _refuse_half_surrogates(value: Any) -> None:
     while waiting:
         one = waiting.pop()
         if isinstance(one, str) and _HALF_SURROGATE.search(one):
-            raise ValueError(f"{shown(one)} has half of a surrogate pair: it is no text")
+            raise InputError(f"{shown(one)} has half of a surrogate pair: it is no text")
         if isinstance(one, dict):
             waiting += [*one, *one.values()]
         elif isinstance(one, list):

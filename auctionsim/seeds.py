@@ -5,6 +5,8 @@ import operator
 import numpy as np
 import torch
 
+from auctionsim.errors import InputError, InputTypeError
+
 LARGEST = 2**64 - 1  # that torch takes
 
 
@@ -16,13 +18,13 @@ def checked_seed(seed: object) -> int:
         ValueError: Below 0.
     """
     if isinstance(seed, bool | np.bool_):
-        raise TypeError(f"a seed must be a whole number >= 0, got the truth value {seed}")
+        raise InputTypeError(f"a seed must be a whole number >= 0, got the truth value {seed}")
     try:
         number = operator.index(seed)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"a seed must be a whole number >= 0, got {seed!r} ({type(seed).__name__})") from None
+        raise InputTypeError(f"a seed must be a whole number >= 0, got {seed!r} ({type(seed).__name__})") from None
     if number < 0:
-        raise ValueError(f"a seed must be a whole number >= 0, got {number}")
+        raise InputError(f"a seed must be a whole number >= 0, got {number}")
     return number
 
 
@@ -34,5 +36,5 @@ def seeded(seed: object) -> torch.Generator:
     """
     number = checked_seed(seed)
     if number > LARGEST:
-        raise ValueError(f"a seed must be at most 2**64 - 1 where torch draws, got {number}")
+        raise InputError(f"a seed must be at most 2**64 - 1 where torch draws, got {number}")
     return torch.Generator().manual_seed(number)

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auctionsim.caching import cache_folder
-from auctionsim.errors import UntrustedError
+from auctionsim.errors import FilePermissionError, InputError, MissingFileError, UntrustedError
 from auctionsim.files import draft_beside, read_bounded, write_bytes, write_text
 from auctionsim.records import Record, read_json
 
@@ -65,7 +65,7 @@ def read_signed(path: str | os.PathLike[str], purpose: str, *, trust: bool = Fal
     data = read_bounded(path, MOST_BYTES + _HEAD)
     parts = data.split(b"\n", 3)
     if len(parts) < 4 or parts[0] != _FORMAT.encode() or len(data) - len(parts[3]) > _HEAD:
-        raise ValueError(f"{os.fspath(path)}: is no signed file of auctionsim's")
+        raise InputError(f"{os.fspath(path)}: is no signed file of auctionsim's")
     if not trust and not (parts[1] == purpose.encode() and _is_signature(parts[2], parts[3], purpose)):
         raise UntrustedError(_refusal(path))
     return parts[3]
@@ -104,7 +104,7 @@ def verified_folder(folder: str | os.PathLike[str], purpose: str, *, trust: bool
     """
     root = Path(folder)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: there is no such folder")
+        raise MissingFileError(f"{root}: there is no such folder")
     expected = None if trust else _verified_list(root, purpose)
     with tempfile.TemporaryDirectory(prefix="auctionsim-") as private:
         found = set()
@@ -169,10 +169,10 @@ def _files_in(root: Path) -> Iterator[tuple[str, bytes]]:
             if stat.S_ISDIR(kind):
                 continue
             if not stat.S_ISREG(kind):
-                raise ValueError(f"{path}: is no regular file; a signed folder has no links and no special files")
+                raise InputError(f"{path}: is no regular file; a signed folder has no links and no special files")
             count += 1
             if count > MOST_FILES:
-                raise ValueError(f"{root}: has more than {MOST_FILES} files")
+                raise InputError(f"{root}: has more than {MOST_FILES} files")
             data = read_bounded(path, left)
             left -= len(data)
             yield path.relative_to(root).as_posix(), data
@@ -184,7 +184,7 @@ def _canonical(content: dict[str, object]) -> bytes:
 
 def _checked_purpose(purpose: str) -> str:
     if not purpose or len(purpose.encode()) > 80 or "\n" in purpose:
-        raise ValueError(f"a purpose is one line of 1 to 80 bytes, got {purpose!r}")
+        raise InputError(f"a purpose is one line of 1 to 80 bytes, got {purpose!r}")
     return purpose
 
 
@@ -218,10 +218,12 @@ def _key() -> bytes:
         _make_key(path)
     there = path.lstat()
     if os.name == "posix" and (there.st_uid != os.getuid() or stat.S_IMODE(there.st_mode) & 0o077):
-        raise PermissionError(f"{path}: must belong to this user and be readable by nobody else (chmod 600, or remove)")
+        raise FilePermissionError(
+            f"{path}: must belong to this user and be readable by nobody else (chmod 600, or remove)"
+        )
     key = read_bounded(path, _KEY_BYTES)
     if not stat.S_ISREG(there.st_mode) or len(key) != _KEY_BYTES:
-        raise ValueError(f"{path}: is no key of {_KEY_BYTES} bytes: remove it, and what it signed is no longer trusted")
+        raise InputError(f"{path}: is no key of {_KEY_BYTES} bytes: remove it, and what it signed is no longer trusted")
     return key
 
 

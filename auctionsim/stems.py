@@ -7,6 +7,7 @@ again.
 
 from typing import NamedTuple
 
+from auctionsim.errors import InputError
 from auctionsim.spelling import invisible_apart
 
 SPLITS = ("identify", "A", "B", "test")
@@ -89,14 +90,14 @@ def checked_stems(stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
         ValueError: They are not.
     """
     if not stems:
-        raise ValueError("a prompt set needs one stem or more, after which names are scored")
+        raise InputError("a prompt set needs one stem or more, after which names are scored")
     for stem in stems:
         if not stem.text.strip() or stem.kind not in KINDS or stem.split not in SPLITS:
-            raise ValueError(
+            raise InputError(
                 f"a stem is text, one of {', '.join(KINDS)}, and one of the splits {', '.join(SPLITS)}; got {stem}"
             )
     texts = [invisible_apart(stem.text).casefold() for stem in stems]
     twice = next((text for k, text in enumerate(texts) if text in texts[:k]), None)
     if twice is not None:
-        raise ValueError(f"the stem {twice!r} is there twice: splits would not be disjoint")
+        raise InputError(f"the stem {twice!r} is there twice: splits would not be disjoint")
     return stems

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import read_bounded, write_bytes
 from auctionsim.records import Record, parse_json, shown
 
@@ -61,15 +62,15 @@ def checked_array(
         ValueError: It is not; names the tensor, what it is and what it must be.
     """
     if name not in arrays:
-        raise ValueError(f"lacks the tensor {name!r}")
+        raise InputError(f"lacks the tensor {name!r}")
     array = arrays[name]
     fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
     kind = "int64" if whole else "floating point"
     if not fits or not (array.dtype == torch.int64 if whole else array.dtype in FLOATS):
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{name} must be {kind} of shape ({sizes}), got {array.dtype} {tuple(array.shape)}")
+        raise InputError(f"{name} must be {kind} of shape ({sizes}), got {array.dtype} {tuple(array.shape)}")
     if not whole and bool(array.isnan().any()):
-        raise ValueError(f"{name} holds a number that is none (NaN)")
+        raise InputError(f"{name} holds a number that is none (NaN)")
     return array
 
 
@@ -86,10 +87,10 @@ def fill_network(network: torch.nn.Module, prefix: str, stored: Stored) -> None:
     weights = {name: stored.array(prefix + name, tuple(value.shape)) for name, value in parameters.items()}
     for name, array in weights.items():
         if not bool(array.isfinite().all()):
-            raise ValueError(f"{prefix}{name} must be finite")
+            raise InputError(f"{prefix}{name} must be finite")
     other = sorted({name for name in stored.arrays if name.startswith(prefix)} - {prefix + name for name in parameters})
     if other:
-        raise ValueError(f"has a tensor {shown(other[0])} that the network has not")
+        raise InputError(f"has a tensor {shown(other[0])} that the network has not")
     network.load_state_dict(weights)
     network.requires_grad_(False)
 
@@ -103,7 +104,7 @@ def plain_json(record: object, what: str) -> Any:
     try:
         return json.loads(json.dumps(record, allow_nan=False, sort_keys=True))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} must be JSON-serialisable: {error}") from error
+        raise InputError(f"{what} must be JSON-serialisable: {error}") from error
 
 
 def serialise(contents: Stored, file_format: str, version: int) -> bytes:
@@ -139,7 +140,7 @@ def stored_format(path: str | os.PathLike[str]) -> str:
     try:
         return _header(read_bounded(path, MOST_STORED_BYTES)).format
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        raise InputError(f"{os.fspath(path)}: {error}") from error
 
 
 def read_stored(path: str | os.PathLike[str], file_format: str, version: int) -> Stored:
@@ -153,24 +154,24 @@ def read_stored(path: str | os.PathLike[str], file_format: str, version: int) ->
     try:
         return _parsed(data, file_format, version)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        raise InputError(f"{os.fspath(path)}: {error}") from error
 
 
 def _parsed(data: bytes, file_format: str, version: int) -> Stored:
     header = _header(data)
     if header.format != file_format:
-        raise ValueError(f"holds {shown(header.format)}, not {file_format!r}")
+        raise InputError(f"holds {shown(header.format)}, not {file_format!r}")
     if not 1 <= header.version <= version:
-        raise ValueError(
+        raise InputError(
             f"is of version {header.version} of {file_format!r}; this auctionsim reads versions up to {version}: "
             "upgrade auctionsim"
         )
     if header.sha256 != _digest(data, header.sha256.encode()):
-        raise ValueError("is damaged: the checksum does not match; copy or measure it again")
+        raise DamagedFileError("is damaged: the checksum does not match; copy or measure it again")
     try:
         return Stored(header.record, safetensors.torch.load(data))
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:  # KeyError: a dtype that torch has not
-        raise ValueError(f"is damaged: {' '.join(str(error).split())}") from error
+        raise DamagedFileError(f"is damaged: {' '.join(str(error).split())}") from error
 
 
 def _digest(data: bytes, claimed: bytes) -> str:
@@ -198,16 +199,16 @@ def _header(data: bytes) -> _Header:
     """Return what the header says, before any of it is believed."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or not 2 <= length <= len(data) - 8:
-        raise ValueError("is truncated, or no safetensors file")
+        raise InputError("is truncated, or no safetensors file")
     if length > MOST_HEADER_BYTES:
-        raise ValueError(f"has a header of {length} bytes; at most {MOST_HEADER_BYTES} are read")
+        raise InputError(f"has a header of {length} bytes; at most {MOST_HEADER_BYTES} are read")
     try:
         whole = Record(parse_json(data[8 : 8 + length]), "its header")
         text = whole.record("__metadata__").text("auctionsim")
     except ValueError as error:
-        raise ValueError(f"was not written by auctionsim, or its header is damaged: {error}") from error
+        raise DamagedFileError(f"was not written by auctionsim, or its header is damaged: {error}") from error
     try:
         header = Record(parse_json(text), "its header")
         return _Header(header.text("sha256"), header.text("format"), header.whole("version"), header.plain("record"))
     except ValueError as error:
-        raise ValueError(f"is damaged: {error}") from error
+        raise DamagedFileError(f"is damaged: {error}") from error

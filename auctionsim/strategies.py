@@ -21,6 +21,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_amounts
 from auctionsim.claims import declared
+from auctionsim.errors import InputError, InputTypeError
 
 OBSERVED = ("context", "budget_left", "round", "last_exposure", "last_payment")
 Strategy: TypeAlias = Callable[..., Tensor]
@@ -71,7 +72,7 @@ def declared_by(strategy: Strategy | None) -> Declaration:
     """
     draws = declared(strategy, "draws", Declaration().draws)
     if not isinstance(draws, bool):
-        raise ValueError(f"{called(strategy)}.draws must be True or False, got {draws!r:.60}")
+        raise InputError(f"{called(strategy)}.draws must be True or False, got {draws!r:.60}")
     return Declaration(observed_by(strategy), draws)
 
 
@@ -83,7 +84,7 @@ def observed_by(strategy: Strategy | None) -> tuple[str, ...]:
     """
     names = declared(strategy, "observes", Declaration().observes)
     if isinstance(names, str) or not set(names) <= set(OBSERVED) or len(set(names)) != len(tuple(names)):
-        raise ValueError(f"{called(strategy)}.observes must name some of {OBSERVED} once each, got {names!r}")
+        raise InputError(f"{called(strategy)}.observes must name some of {OBSERVED} once each, got {names!r}")
     return tuple(names)
 
 
@@ -106,16 +107,16 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
     known = Situation() if situation is None else situation
     untold = [name for name in names if name != "context" and getattr(known, name) is None]
     if untold:
-        raise ValueError(
+        raise InputError(
             f"{called(strategy)} observes {', '.join(untold)}, which a single round does not have: "
             f"play it in an environment"
         )
     own = valuations.clone()  # so that one that computes in place (v *= 0.5) changes nobody's valuations
     bids: Tensor = strategy(own, known.only(names)) if names else strategy(own)
     if not isinstance(bids, Tensor):
-        raise TypeError(f"strategies must answer with a tensor, got {type(bids).__name__} from {called(strategy)}")
+        raise InputTypeError(f"strategies must answer with a tensor, got {type(bids).__name__} from {called(strategy)}")
     if bids.shape != valuations.shape:
-        raise ValueError(
+        raise InputError(
             f"strategies must answer in the shape of valuations, {tuple(valuations.shape)}, got {tuple(bids.shape)}"
         )
     return bids
@@ -137,7 +138,7 @@ def strategy_list(strategies: Strategies, num_bidders: int) -> tuple[Strategy, .
     if callable(strategies):
         return (strategies,) * num_bidders
     if len(strategies) != num_bidders:
-        raise ValueError(f"strategies must be one callable or one a bidder: got {len(strategies)} for {num_bidders}")
+        raise InputError(f"strategies must be one callable or one a bidder: got {len(strategies)} for {num_bidders}")
     return tuple(strategies)
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from auctionsim.errors import InputError
 from auctionsim.files import read_bounded, read_text_bounded
 from auctionsim.records import shown
 
@@ -68,7 +69,7 @@ def read_parquet(path: str | os.PathLike[str], first: int | None = None) -> Rows
     try:
         return _rows(content, first)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # OSError: pyarrow's word for damage
-        raise ValueError(f"{os.fspath(path)}: is no table that can be read: {' '.join(str(error).split())}") from None
+        raise InputError(f"{os.fspath(path)}: is no table that can be read: {' '.join(str(error).split())}") from None
 
 
 def _rows(content: bytes, first: int | None) -> Rows:
@@ -90,7 +91,7 @@ def _rows(content: bytes, first: int | None) -> Rows:
         if len(rows) >= count:
             break
     if len(rows) < count:
-        raise ValueError(f"has {len(rows)} rows, and says that it has {total}")
+        raise InputError(f"has {len(rows)} rows, and says that it has {total}")
     return Rows(tuple(file.schema_arrow.names), numeric, rows, total)
 
 
@@ -98,22 +99,22 @@ def _checked_shape(file: Any, first: int | None) -> list[str]:
     """Refuse what may unfold, by the file's own description; return the columns of texts."""
     about = file.metadata
     if not 0 < about.num_columns <= MOST_COLUMNS:
-        raise ValueError(f"it has {about.num_columns} columns, and 1 to {MOST_COLUMNS} are read")
+        raise InputError(f"it has {about.num_columns} columns, and 1 to {MOST_COLUMNS} are read")
     cells = about.num_columns * (about.num_rows if first is None else min(first, about.num_rows))
     if about.num_rows < 0 or cells > MOST_CELLS:
-        raise ValueError(f"it has {about.num_rows} rows of {about.num_columns} columns; {MOST_CELLS} cells are read")
+        raise InputError(f"it has {about.num_rows} rows of {about.num_columns} columns; {MOST_CELLS} cells are read")
     names = [file.schema.column(k).name for k in range(about.num_columns)]
     if len(set(names)) < len(names):
-        raise ValueError("two of its columns have one name")
+        raise InputError("two of its columns have one name")
     for k, name in enumerate(names):
         column = file.schema.column(k)
         if column.path != name or column.max_repetition_level or column.physical_type not in _KINDS:
-            raise ValueError(f"its column {shown(name)} is not plain: numbers, texts, true and false are read")
+            raise InputError(f"its column {shown(name)} is not plain: numbers, texts, true and false are read")
     for group in range(about.num_row_groups):
         for k, name in enumerate(names):
             codec = about.row_group(group).column(k).compression
             if codec not in _CODECS:
-                raise ValueError(f"its column {shown(name)} is compressed by {codec}; {' and '.join(_CODECS)} are read")
+                raise InputError(f"its column {shown(name)} is compressed by {codec}; {' and '.join(_CODECS)} are read")
     return [name for k, name in enumerate(names) if file.schema.column(k).physical_type == "BYTE_ARRAY"]
 
 
@@ -127,14 +128,14 @@ def _values(column: Any) -> list[Any]:
         return [None if place is None else texts[place] for place in column.indices.to_pylist()]
     kind = column.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise ValueError("a column holds bytes, not texts")
+        raise InputError("a column holds bytes, not texts")
     plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
     if not any(is_kind(kind) for is_kind in (*plain, pa.types.is_boolean)):
         column = column.cast(pa.string())  # dates and times, as they are written
     values: list[Any] = column.to_pylist()
     longest = max((len(value) for value in values if isinstance(value, str)), default=0)
     if longest > MOST_TEXT:
-        raise ValueError(f"a text has {longest} letters, and {MOST_TEXT} are read")
+        raise InputError(f"a text has {longest} letters, and {MOST_TEXT} are read")
     return values
 
 
@@ -185,20 +186,20 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     text = read_text_bounded(path, MOST_TABLE_BYTES)
     try:
         if "\0" in text:
-            raise ValueError("it has a character 0")
+            raise InputError("it has a character 0")
         lines = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [from_csv_cell(cell) for cell in next(lines, [])]
         if len(header) > MOST_COLUMNS or len(set(header)) < len(header):
-            raise ValueError(f"its header must have up to {MOST_COLUMNS} different names, got {len(header)}")
+            raise InputError(f"its header must have up to {MOST_COLUMNS} different names, got {len(header)}")
         rows = []
         for line in lines:
             if len(line) != len(header):
-                raise ValueError(f"line {lines.line_num} has {len(line)} cells, its header {len(header)}")
+                raise InputError(f"line {lines.line_num} has {len(line)} cells, its header {len(header)}")
             rows.append(dict(zip(header, map(from_csv_cell, line), strict=True)))
             if len(rows) * len(header) > MOST_CELLS:
-                raise ValueError(f"it has more than {MOST_CELLS} cells")
+                raise InputError(f"it has more than {MOST_CELLS} cells")
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"{os.fspath(path)}: is no CSV table: {error}") from None
+        raise InputError(f"{os.fspath(path)}: is no CSV table: {error}") from None
     return rows
 
 
@@ -213,5 +214,5 @@ def numbers_of(row: Mapping[str, str], where: str, *names: str) -> list[float]:
         try:
             numbers.append(float(row[name]))
         except (KeyError, ValueError):
-            raise ValueError(f"{where}: {name} must be a number, got {shown(row.get(name))}") from None
+            raise InputError(f"{where}: {name} must be a number, got {shown(row.get(name))}") from None
     return numbers

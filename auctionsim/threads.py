@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from auctionsim.errors import InputError
+
 VARIABLES = ("AUCTIONSIM_THREADS", "OMP_NUM_THREADS")
 """What the environment may ask for; the first that is set counts."""
 
@@ -82,7 +84,7 @@ def use_threads(asked: int | None = None) -> int:
 
 def _checked(name: str, text: str) -> int:
     if not text.strip().isdecimal() or not 1 <= int(text) <= MOST_THREADS:
-        raise ValueError(f"{name} must be a whole number from 1 to {MOST_THREADS}, got {text!r}")
+        raise InputError(f"{name} must be a whole number from 1 to {MOST_THREADS}, got {text!r}")
     return int(text)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from auctionsim.checks import checked_count
 from auctionsim.envs.game import AuctionGame, GameState, Round
 from auctionsim.envs.row_seeds import RowSeeds, RowStreams, seeded_rows
+from auctionsim.errors import CallOrderError, InputError, InputTypeError
 
 __all__ = ["BatchStep", "EpisodeBatch", "checked_autoreset"]
 
@@ -73,7 +74,7 @@ class EpisodeBatch:
             RuntimeError: Before the first `reset`.
         """
         if self._state is None:
-            raise RuntimeError("no episode is running: call reset() first")
+            raise CallOrderError("no episode is running: call reset() first")
         return self._state
 
     @property
@@ -97,10 +98,10 @@ class EpisodeBatch:
             RuntimeError: A mask that leaves rows out before they have begun an episode.
         """
         if len(seeds) != self.size:
-            raise ValueError(f"seeds must be one a row ({self.size}), got {len(seeds)}")
+            raise InputError(f"seeds must be one a row ({self.size}), got {len(seeds)}")
         rows = np.arange(self.size) if mask is None else np.flatnonzero(checked_mask(mask, self.size))
         if self._state is None and len(rows) < self.size:
-            raise RuntimeError("no episode is running in the rows that reset_mask leaves out: reset all rows first")
+            raise CallOrderError("no episode is running in the rows that reset_mask leaves out: reset all rows first")
         if any(seed is not None for seed in seeds):
             given = {row: seed for row in rows.tolist() if (seed := seeds[row]) is not None}
             self._streams.seed(list(given), seeded_rows(list(given.values())))
@@ -115,7 +116,7 @@ class EpisodeBatch:
         resting = self._ended
         if self.autoreset is AutoresetMode.DISABLED and bool(resting.any()):
             ended = resting.nonzero().flatten().tolist()
-            raise RuntimeError(f"the episodes of rows {ended} are over: reset them with options={{'reset_mask': …}}")
+            raise CallOrderError(f"the episodes of rows {ended} are over: reset them with options={{'reset_mask': …}}")
         played = ~resting
         rewards, round_ = self._play(bids, played)
         over, cut = torch.zeros_like(resting), torch.zeros_like(resting)
@@ -169,11 +170,11 @@ def checked_mask(mask: object, size: int) -> np.ndarray:
     """
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
         kind = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise TypeError(f"reset_mask must be a numpy array of truth values, got {kind}")
+        raise InputTypeError(f"reset_mask must be a numpy array of truth values, got {kind}")
     if mask.shape != (size,):
-        raise ValueError(f"reset_mask must have shape ({size},), one truth value a row, got {mask.shape}")
+        raise InputError(f"reset_mask must have shape ({size},), one truth value a row, got {mask.shape}")
     if not mask.any():
-        raise ValueError("reset_mask must name at least one row to reset, all are False")
+        raise InputError("reset_mask must name at least one row to reset, all are False")
     return mask
 
 
@@ -187,4 +188,4 @@ def checked_autoreset(mode: AutoresetMode | str) -> AutoresetMode:
         if mode is known or (isinstance(mode, str) and mode in (known.value, known.name)):
             return known
     names = [known.value for known in AutoresetMode]
-    raise ValueError(f"autoreset_mode must be one of {names} or Gymnasium's AutoresetMode, got {mode!r}")
+    raise InputError(f"autoreset_mode must be one of {names} or Gymnasium's AutoresetMode, got {mode!r}")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from auctionsim.envs.game import AuctionGame, GameState, Round
 from auctionsim.envs.learner import bidder_spaces, bidders_numbers, bids_in_box, learner_tensor, platform_numbers
+from auctionsim.errors import InputError
 
 Spaces = dict[str, gymnasium.spaces.Box]
 
@@ -34,7 +35,7 @@ def named_bids(game: AuctionGame, actions: dict[str, Any]) -> Float[Tensor, "bid
     """
     names = bidder_names(game)
     if set(actions) != set(names):
-        raise ValueError(f"every bidder must bid once: expected {names}, got {sorted(actions)}")
+        raise InputError(f"every bidder must bid once: expected {names}, got {sorted(actions)}")
     own = [learner_tensor(actions[name], (game.num_features,)) for name in names]
     return torch.stack([bids_in_box(bid, game, bidder) for bidder, bid in enumerate(own)])
 

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auctionsim.envs.lone_bid import highest_that_fits
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.outcome import Outcome
 
 SEARCHES = 3  # turns in which bids are searched; after them they fall to the safe bid, then to 0
@@ -208,13 +209,13 @@ def checked_constraint(
         numbers = torch.as_tensor(limits, dtype=dtype)
         each = limits if isinstance(limits, Sequence) else np.atleast_1d(np.asarray(limits))
         if any(isinstance(limit, bool | np.bool_) for limit in each):
-            raise TypeError("a truth value is no number")
+            raise InputTypeError("a truth value is no number")
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}") from error
+        raise InputError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}") from error
     if numbers.ndim > 1 or (numbers.ndim == 1 and len(numbers) != num_bidders):
-        raise ValueError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}")
+        raise InputError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}")
     if not bool(((numbers > 0) & torch.isfinite(numbers)).all()):
-        raise ValueError(f"{what} must be > 0 and finite (None: no limit), got {limits!r}")
+        raise InputError(f"{what} must be > 0 and finite (None: no limit), got {limits!r}")
     return numbers.expand(num_bidders).clone()
 
 

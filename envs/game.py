@@ -17,6 +17,7 @@ from auctionsim.envs.game_settings import Clearing, GameSettings
 from auctionsim.envs.observations import Limits, Observations, largest_exposures
 from auctionsim.envs.rounds import GameState, Round
 from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms.protocol import substrate_of
 from auctionsim.priors import product
 from auctionsim.record_keywords import fields_as_keywords
@@ -54,7 +55,7 @@ class AuctionGame:
         settings: GameSettings,
     ) -> None:
         if not callable(mechanism):
-            raise TypeError(f"mechanism must be callable, got {mechanism!r:.60}")
+            raise InputTypeError(f"mechanism must be callable, got {mechanism!r:.60}")
         self.mechanism = mechanism
         self.substrate = substrate
         self.num_bidders = substrate.num_bidders
@@ -155,7 +156,7 @@ class AuctionGame:
         checked_amounts(bids, self.num_bidders, self.num_features)
         valuations, context = self.valuations(state), self.context(state)
         if len(bids) != len(valuations):
-            raise ValueError(f"bids must have one row a game: {len(bids)} rows for {len(valuations)} games")
+            raise InputError(f"bids must have one row a game: {len(bids)} rows for {len(valuations)} games")
         reports = bids.to(self.dtype)
         standing = Standing(valuations, context, state.spent, state.gained)
         if self.budgets is None and self.roi_targets is None:
@@ -174,7 +175,7 @@ class AuctionGame:
         )
         rewards = self.utility(value, outcome.payments.clone())
         if rewards.shape != value.shape:
-            raise ValueError(
+            raise InputError(
                 f"utility must be elementwise: {tuple(rewards.shape)} of values and payments {tuple(value.shape)}"
             )
         return following, Round(
@@ -221,7 +222,7 @@ def foresight(mechanism: Clearing, substrate: Substrate) -> Substrate:
         return substrate
     own = substrate_of(mechanism)
     if own is None or own.features != substrate.features or allocation_shape(own) != allocation_shape(substrate):
-        raise ValueError(
+        raise InputError(
             "roi_targets on a live model need a rule with a substrate of its own, by which value is foreseen: "
             f"{type(mechanism).__name__} has none with the features {substrate.features}"
         )

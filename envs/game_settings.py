@@ -9,6 +9,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_count
 from auctionsim.envs.live import Live
+from auctionsim.errors import InputTypeError
 from auctionsim.outcome import Outcome
 from auctionsim.regret import quasi_linear
 from auctionsim.substrates.protocol import Substrate
@@ -55,7 +56,7 @@ class GameSettings:
 
     def __post_init__(self) -> None:
         if not callable(self.utility):
-            raise TypeError(f"utility must be callable, got {self.utility!r:.60}")
+            raise InputTypeError(f"utility must be callable, got {self.utility!r:.60}")
         object.__setattr__(self, "rounds", checked_count(self.rounds, "rounds"))
 
 
@@ -79,4 +80,4 @@ class AuctionParts:
 
     def __post_init__(self) -> None:
         if isinstance(self.mechanism, str):
-            raise TypeError(f"a mechanism is a rule, not a name: pass setting={self.mechanism!r}, or a rule")
+            raise InputTypeError(f"a mechanism is a rule, not a name: pass setting={self.mechanism!r}, or a rule")

@@ -13,6 +13,7 @@ from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frame
 from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
+from auctionsim.errors import CallOrderError
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.seeds import checked_seed
 from auctionsim.strategies import Strategy
@@ -88,7 +89,7 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             RuntimeError: Before `reset`, or after the episode's end.
         """
         if self._state is None or int(self._state.round[0]) >= self.game.rounds:
-            raise RuntimeError("no episode is running: call reset() first")
+            raise CallOrderError("no episode is running: call reset() first")
         own = bids_in_box(learner_tensor(action, self.action_space.shape or ()), self.game, self.seat.learner)
         before = self._state
         self._state, played = self.game.step(before, self.seat.bids(before, own.unsqueeze(0)))

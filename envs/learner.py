@@ -10,6 +10,7 @@ from torch import Tensor
 
 from auctionsim.envs.game import AuctionGame, GameState, Round
 from auctionsim.envs.situations import situation_of
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.strategies import Strategy, bids_of, observed_by
 
 ROUNDING = 1e-6  # by which a squashed action may pass the end of its box
@@ -37,17 +38,19 @@ class LearnerSeat:
             or not isinstance(learner, int | np.integer)
             or not 0 <= learner < game.num_bidders
         ):
-            raise ValueError(f"learner must be a bidder 0 … {game.num_bidders - 1}, got {learner!r}")
+            raise InputError(f"learner must be a bidder 0 … {game.num_bidders - 1}, got {learner!r}")
         others = game.num_bidders - 1
         if isinstance(opponents, Sequence) and not isinstance(opponents, str):
             strategies = list(opponents)
         else:
             strategies = [opponents] * others
         if len(strategies) != others:
-            raise ValueError(f"opponents must be one strategy or {others} of them, got {len(strategies)}")
+            raise InputError(f"opponents must be one strategy or {others} of them, got {len(strategies)}")
         for strategy in strategies:
             if strategy is not None and not callable(strategy):
-                raise TypeError(f"an opponent must be a strategy, a callable from valuations to bids, got {strategy!r}")
+                raise InputTypeError(
+                    f"an opponent must be a strategy, a callable from valuations to bids, got {strategy!r}"
+                )
             observed_by(strategy)
         self.game = game
         self.learner = int(learner)
@@ -109,7 +112,7 @@ def learner_tensor(action: np.ndarray, shape: tuple[int, ...]) -> Tensor:
     """
     array = np.asarray(action, dtype=np.float32)
     if array.shape != shape:
-        raise ValueError(f"a bid must have shape {shape}, got {array.shape}")
+        raise InputError(f"a bid must have shape {shape}, got {array.shape}")
     return torch.from_numpy(array.copy())
 
 
@@ -134,7 +137,7 @@ def bids_in_box(
         outside &= playing.unsqueeze(1)
     if bool(outside.any()):
         place = tuple(int(k) for k in outside.nonzero()[0])
-        raise ValueError(
+        raise InputError(
             f"a bid must lie in the action box, >= 0 and <= {high[place[-1]]:g}: got {bids[place].item():g} "
             f"from bidder {bidder} for {game.substrate.features[place[-1]]}"
         )

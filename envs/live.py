@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from auctionsim.checks import checked_count
 from auctionsim.data import DEFAULT_SURFACE
+from auctionsim.errors import InputError
 from auctionsim.prompts import build_prompts
 from auctionsim.substrates import ResponseSurface, View
 
@@ -60,7 +61,7 @@ def live_substrate(live: Live) -> View:
     count = checked_count(live.prompts_per_context, "prompts_per_context")
     prompts = held_out.first(count)
     if prompts.contexts != surface.contexts:
-        raise ValueError(f"{DEFAULT_SURFACE} was measured in the contexts {surface.contexts}, not {prompts.contexts}")
+        raise InputError(f"{DEFAULT_SURFACE} was measured in the contexts {surface.contexts}, not {prompts.contexts}")
     counts, factors = (grid.values[-1] for grid in surface.grids)
     whole = LanguageModelSubstrate(
         model,
@@ -86,7 +87,7 @@ def shipped_neurons() -> "BrandNeurons":
 
     file = resources.files("auctionsim.data") / "neurons" / f"{DEFAULT_SURFACE}.safetensors"
     if not file.is_file():
-        raise ValueError(
+        raise InputError(
             f"no neurons ship with {DEFAULT_SURFACE}: "
             "python -m auctionsim.experiments.studies.shipped_mechanisms makes them"
         )

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.envs.rounds import GameState
+from auctionsim.errors import InputError
 from auctionsim.mechanisms import MenuAuction
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
@@ -88,11 +89,11 @@ class Observations:
             names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
         possible = {*PLAIN_OBSERVATION, "round", "menu", *constraints}
         if isinstance(wanted, str) or not names or len(set(names)) != len(names) or not possible.issuperset(names):
-            raise ValueError(f"observe must name some of {sorted(possible)} once each, got {wanted!r}")
+            raise InputError(f"observe must name some of {sorted(possible)} once each, got {wanted!r}")
         if not self._limits.contexts:
             names = tuple(name for name in names if name != "context")
         if not names:
-            raise ValueError("this substrate has no contexts: observe something else than the context")
+            raise InputError("this substrate has no contexts: observe something else than the context")
         return names
 
     def _seen(self, name: str, state: GameState) -> Tensor:
@@ -149,7 +150,7 @@ def menu_table(mechanism: Any, contexts: int, dtype: torch.dtype) -> Float[Tenso
     """
     if not isinstance(mechanism, MenuAuction) or not mechanism.is_fixed:
         kind = type(mechanism).__name__
-        raise ValueError(f"a menu can be seen where it is fixed before the bids; this {kind} has none such")
+        raise InputError(f"a menu can be seen where it is fixed before the bids; this {kind} has none such")
     nobody = torch.zeros(1, mechanism.range.num_bidders, len(mechanism.range.features), dtype=torch.float64)
     slots: list[int | None] = [*range(contexts)] or [None]
     tables = []

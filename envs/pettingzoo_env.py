@@ -14,6 +14,7 @@ from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frame
 from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowStreams, seeded_rows
 from auctionsim.envs.settings import build_game
+from auctionsim.errors import CallOrderError
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.seeds import checked_seed
@@ -97,7 +98,7 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
             RuntimeError: Before `reset`, or after the episode's end.
         """
         if self._state is None or not self.agents:
-            raise RuntimeError("no episode is running: call reset() first")
+            raise CallOrderError("no episode is running: call reset() first")
         bids = named_bids(self.game, actions).unsqueeze(0)
         before = self._state
         self._state, played = self.game.step(before, bids)
@@ -121,7 +122,7 @@ class NeuronAuctionParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):  # typ
             RuntimeError: Before `reset`.
         """
         if self._state is None:
-            raise RuntimeError("no episode is running: call reset() first")
+            raise CallOrderError("no episode is running: call reset() first")
         seen = named_observations(self.game, self._state)[0]
         return np.concatenate([seen[name] for name in self.possible_agents])
 

@@ -8,6 +8,7 @@ from pettingzoo.utils.wrappers import BaseParallelWrapper
 
 from auctionsim.envs.pettingzoo_env import NeuronAuctionParallelEnv
 from auctionsim.envs.recording import BLOCK_ROWS, AuctionRecorder
+from auctionsim.errors import InputTypeError
 
 
 class RecordParallelAuctions(BaseParallelWrapper):  # type: ignore[misc]
@@ -23,7 +24,7 @@ class RecordParallelAuctions(BaseParallelWrapper):  # type: ignore[misc]
         super().__init__(env)
         inner = env.unwrapped
         if not isinstance(inner, NeuronAuctionParallelEnv):
-            raise TypeError(f"this wrapper needs a NeuronAuctionParallelEnv inside, got {type(inner).__name__}")
+            raise InputTypeError(f"this wrapper needs a NeuronAuctionParallelEnv inside, got {type(inner).__name__}")
         self._inner = inner
         self._recorder = AuctionRecorder(path, block_rows)
         weakref.finalize(self, self._recorder.finish)

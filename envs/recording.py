@@ -13,6 +13,7 @@ import torch
 from auctionsim.checks import checked_count
 from auctionsim.envs.game import AuctionGame
 from auctionsim.envs.rounds import PlayedRound
+from auctionsim.errors import ExistingFileError, FolderError, InputError, InputTypeError, MissingFileError
 from auctionsim.files import replacing
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class AuctionRecorder:
     def __init__(self, path: str | Path, block_rows: int = BLOCK_ROWS) -> None:
         self._path = Path(path)
         if self._path.is_dir():
-            raise IsADirectoryError(f"{self._path} is a folder: name the parquet file to record in")
+            raise FolderError(f"{self._path} is a folder: name the parquet file to record in")
         self._block_rows = checked_count(block_rows, "block_rows")
         self._token = secrets.token_hex(8).encode()
         self._episodes = np.zeros(0, dtype=np.int64)
@@ -65,7 +66,7 @@ class AuctionRecorder:
         Raises:
             TypeError: Always: two copies would write one file.
         """
-        raise TypeError(
+        raise InputTypeError(
             f"the recording at {self._path} cannot be copied or pickled, since both would write one file: "
             "copy the environment inside, and record the copy at a path of its own"
         )
@@ -102,7 +103,7 @@ class AuctionRecorder:
         try:
             self._journal = journal.open("xb", buffering=0)
         except FileExistsError:
-            raise FileExistsError(
+            raise ExistingFileError(
                 f"{journal} has the rows of another recording, which is running or was broken off: "
                 f"auctionsim.envs.wrappers.recover_auctions({str(self._path)!r}) makes its file"
             ) from None
@@ -169,11 +170,11 @@ def recover_auctions(path: str | Path) -> int:
     whole = Path(path)
     journal = journal_of(whole)
     if not journal.exists():
-        raise FileNotFoundError(f"{journal} is not there: nothing at {whole} was broken off")
+        raise MissingFileError(f"{journal} is not there: nothing at {whole} was broken off")
     with journal.open("rb") as file:
         head = file.read(len(ARROW))
     if not ARROW.startswith(head):
-        raise ValueError(f"{journal} is no recording's journal: it begins otherwise than an Arrow stream")
+        raise InputError(f"{journal} is no recording's journal: it begins otherwise than an Arrow stream")
     return fold(journal_of(whole), whole, broken=True)
 
 
@@ -194,7 +195,7 @@ def fold(journal: Path, path: Path, *, broken: bool = False) -> int:
     first = next(blocks, None)
     if first is not None:
         if RECORDING not in (first.schema.metadata or {}):
-            raise ValueError(f"{journal} is no recording's journal: an Arrow stream of something else")
+            raise InputError(f"{journal} is no recording's journal: an Arrow stream of something else")
         with replacing(path) as draft, parquet.ParquetWriter(draft, first.schema) as writer:
             for block in _grouped(_earlier(path, first.schema), iter([first]), blocks):
                 writer.write_table(block)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from auctionsim.envs.game import AuctionGame
 from auctionsim.envs.rounds import GameState, PlayedRound, Round
+from auctionsim.errors import InputError
 from auctionsim.substrates.protocol import speaks
 from auctionsim.substrates.view import live_model
 
@@ -31,7 +32,7 @@ def checked_render_mode(mode: str | None) -> str | None:
         ValueError: Another.
     """
     if mode is not None and mode not in RENDER_MODES:
-        raise ValueError(f"render_mode must be one of {RENDER_MODES} or None, got {mode!r}")
+        raise InputError(f"render_mode must be one of {RENDER_MODES} or None, got {mode!r}")
     return mode
 
 

@@ -20,6 +20,7 @@ from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowSeeds, RowStreams, seeded_rows, spread_seeds, worker_rows
 from auctionsim.envs.settings import build_game
 from auctionsim.envs.vector_env import played_rows
+from auctionsim.errors import CallOrderError
 from auctionsim.seeds import checked_seed
 
 ENV_NAME = "auctionsim/NeuronAuctionMultiAgent-v0"
@@ -86,7 +87,7 @@ class NeuronAuctionMultiAgentEnv(MultiAgentEnv):  # type: ignore[misc]
             RuntimeError: Before `reset`, or after the episode's end.
         """
         if self._state is None or int(self._state.round[0]) >= self.game.rounds:
-            raise RuntimeError("no episode is running: call reset() first")
+            raise CallOrderError("no episode is running: call reset() first")
         bids = named_bids(self.game, action_dict).unsqueeze(0)
         before = self._state
         self._state, played = self.game.step(before, bids)

@@ -28,6 +28,7 @@ from torch import Tensor
 from auctionsim.envs.learner import bids_in_box
 from auctionsim.envs.rllib_env import NeuronAuctionVectorMultiAgentEnv
 from auctionsim.envs.row_seeds import RowSeeds, worker_rows
+from auctionsim.errors import InputError
 from auctionsim.seeds import checked_seed
 
 ModuleColumns = dict[str, np.ndarray]
@@ -72,10 +73,10 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
 
     def __init__(self, config: Any, **kwargs: Any) -> None:
         if config._env_to_module_connector is not None or config._module_to_env_connector is not None:
-            raise ValueError("this runner does the default connectors' work itself: custom ones need RLlib's own")
+            raise InputError("this runner does the default connectors' work itself: custom ones need RLlib's own")
         super().__init__(config=config, **kwargs)
         if self.module is not None and any(module.is_stateful() for module in self.module.values()):
-            raise ValueError("this runner plays policies without a memory: a stateful one needs RLlib's own runner")
+            raise InputError("this runner plays policies without a memory: a stateful one needs RLlib's own runner")
 
     def make_env(self) -> None:
         """Build the batch from `env_config`; the env's registered name is not looked up."""
@@ -152,7 +153,7 @@ class NeuronAuctionEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]
                 module = episode.module_for(name)
                 if self.module is not None and module not in self.module:
                     known = sorted(self.module.keys())
-                    raise ValueError(f"policy_mapping_fn must name one of {known}, got {module!r} for {name}")
+                    raise InputError(f"policy_mapping_fn must name one of {known}, got {module!r} for {name}")
                 seats.setdefault(module, []).append((row, bidder))
         return {module: Seats(*np.array(pairs).T) for module, pairs in seats.items()}
 

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim.errors import InputError
+
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 KEY_STEPS = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -68,7 +70,7 @@ def words(episodes: EpisodeKeys, count: int, purpose: int = LEVELS) -> Words:
     """
     blocks = (count + 1) // 2
     if blocks > LONGEST:
-        raise ValueError(f"an episode has at most {2 * LONGEST} numbers, {count} are needed: play fewer rounds")
+        raise InputError(f"an episode has at most {2 * LONGEST} numbers, {count} are needed: play fewer rounds")
     place = np.arange(blocks, dtype=np.uint64)[:, None]
     counter = (place, episodes.number[None], episodes.stream[None], np.full((1, 1), purpose, np.uint64))
     a, b, c, d = philox4x32(counter, (episodes.key & LOW, episodes.key >> HALF))

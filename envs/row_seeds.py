@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auctionsim.envs.row_draws import LONGEST, EpisodeKeys
+from auctionsim.errors import InputError, TooLargeError
 from auctionsim.seeds import checked_seed
 
 WORD = 2**64
@@ -36,7 +37,7 @@ def spread_seeds(seed: object, size: int) -> list[int | None]:
         return [None] * size
     if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str | bytes) and np.ndim(seed) == 1:
         if len(seed) != size:
-            raise ValueError(f"seeds must be one a row ({size}), got {len(seed)}")
+            raise InputError(f"seeds must be one a row ({size}), got {len(seed)}")
         return [None if one is None else checked_seed(one) for one in seed]
     first = checked_seed(seed)
     return [first + row for row in range(size)]
@@ -117,6 +118,6 @@ class RowStreams:
             self.seed(new, fresh_rows(len(new)))
         numbers = self._numbers[rows]
         if len(numbers) and int(numbers.max()) >= LONGEST:
-            raise OverflowError("a row has begun 2**32 episodes: reset it with a seed")
+            raise TooLargeError("a row has begun 2**32 episodes: reset it with a seed")
         self._numbers[rows] += np.uint64(1)
         return EpisodeKeys(self._seeds.key[rows], self._seeds.stream[rows], numbers)

@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from auctionsim.envs.game_settings import AuctionParts, GameSettings
 from auctionsim.envs.shares import bids_of_shares, share_box
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
+from auctionsim.errors import CallOrderError, InputError
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.strategies import Strategy
 
@@ -92,7 +93,7 @@ class NeuronAuctionVecEnv(VecEnv):  # type: ignore[misc]
             ValueError: Actions that make no bids.
         """
         if self._actions is None:
-            raise RuntimeError("no actions to play: call step_async() first")
+            raise CallOrderError("no actions to play: call step_async() first")
         bids = bids_of_shares(self._actions, self._high, symmetric=self._symmetric)
         self._actions = None
         observations, rewards, over, cut, infos = self.env.step(bids)
@@ -126,7 +127,7 @@ class NeuronAuctionVecEnv(VecEnv):  # type: ignore[misc]
             ValueError: For some rows only: they share one environment.
         """
         if len(set(self._get_indices(indices))) < self.num_envs:
-            raise ValueError(f"rows share one environment: {attr_name!r} can be set for all of them only")
+            raise InputError(f"rows share one environment: {attr_name!r} can be set for all of them only")
         setattr(self.env, attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Rows = None, **method_kwargs: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from auctionsim.envs.recording import BLOCK_ROWS, AuctionRecorder
 from auctionsim.envs.sb3_env import NeuronAuctionVecEnv
+from auctionsim.errors import InputTypeError
 
 
 class RecordVecEnvAuctions(VecEnvWrapper):  # type: ignore[misc]
@@ -25,7 +26,7 @@ class RecordVecEnvAuctions(VecEnvWrapper):  # type: ignore[misc]
     def __init__(self, venv: Any, path: str | Path, block_rows: int = BLOCK_ROWS) -> None:
         inner = venv.unwrapped
         if not isinstance(inner, NeuronAuctionVecEnv):
-            raise TypeError(
+            raise InputTypeError(
                 f"this wrapper needs a NeuronAuctionVecEnv inside, got {type(inner).__name__}; around single "
                 "environments in a vector, record each before it is put there, at a path of its own"
             )

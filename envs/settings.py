@@ -8,6 +8,7 @@ from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.envs.game import AuctionGame
 from auctionsim.envs.game_settings import AuctionParts, Clearing, GameSettings
 from auctionsim.envs.live import Live, live_substrate, packaged_surface
+from auctionsim.errors import InputError
 from auctionsim.mechanisms import Mechanism
 from auctionsim.mechanisms.protocol import substrate_of
 from auctionsim.priors import Uniform
@@ -70,7 +71,7 @@ def shipped_mechanism(kind: str, surface: ResponseSurface) -> Mechanism:
 
     file = resources.files("auctionsim.data") / "mechanisms" / f"{kind}.{DEFAULT_SURFACE}.safetensors"
     if not file.is_file():
-        raise ValueError(
+        raise InputError(
             f"no {kind} ships with {DEFAULT_SURFACE}: "
             "python -m auctionsim.experiments.studies.shipped_mechanisms makes it"
         )
@@ -135,10 +136,10 @@ def setting_named(name: str, live: Live | None = None) -> Setting:
         ModelUnavailableError: No such model here.
     """
     if name not in SETTINGS and name not in LIVE_SETTINGS:
-        raise ValueError(f"setting must be one of {sorted([*SETTINGS, *LIVE_SETTINGS])}, got {name!r}")
+        raise InputError(f"setting must be one of {sorted([*SETTINGS, *LIVE_SETTINGS])}, got {name!r}")
     if name in SETTINGS:
         if live is not None:
-            raise ValueError(f"live is for settings on a model, {LIVE_SETTINGS}; {name!r} has none")
+            raise InputError(f"live is for settings on a model, {LIVE_SETTINGS}; {name!r} has none")
         return SETTINGS[name]()
     designed = SETTINGS[name.removesuffix(LIVE)]()
     return designed._replace(substrate=live_substrate(live or Live()))
@@ -160,13 +161,13 @@ def build_game(setting: str | None = None, *, auction: AuctionParts, settings: G
     options = keywords_of(settings)
     if mechanism is None:
         if substrate is not None:
-            raise ValueError("a substrate needs its mechanism: pass mechanism= too")
+            raise InputError("a substrate needs its mechanism: pass mechanism= too")
         model = Live(**live) if isinstance(live, Mapping) else live
         named = setting_named("neuron-auction" if setting is None else setting, model)
         return AuctionGame(named.mechanism, named.substrate, named.priors if priors is None else priors, **options)
     if live is not None:
-        raise ValueError("live belongs to a live setting: pass a mechanism its own substrate")
+        raise InputError("live belongs to a live setting: pass a mechanism its own substrate")
     ground = substrate_of(mechanism) if substrate is None else substrate
     if ground is None:
-        raise ValueError("this mechanism names no substrate: pass substrate=, e.g. Items(num_bidders)")
+        raise InputError("this mechanism names no substrate: pass substrate=, e.g. Items(num_bidders)")
     return AuctionGame(mechanism, ground, Uniform(0.0, 1.0) if priors is None else priors, **options)

@@ -15,6 +15,7 @@ from auctionsim.envs.gymnasium_env import NeuronAuctionEnv
 from auctionsim.envs.recording import BLOCK_ROWS, AuctionRecorder, recover_auctions
 from auctionsim.envs.shares import bids_of_shares, share_box
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.regret import ex_post_regret
 from auctionsim.regret.determinism import refuse_drawing
 
@@ -39,7 +40,7 @@ def auction_of(env: Env) -> NeuronAuctionEnv:
     """
     inner = env.unwrapped
     if not isinstance(inner, NeuronAuctionEnv):
-        raise TypeError(f"this wrapper needs a NeuronAuctionEnv inside, got {type(inner).__name__}")
+        raise InputTypeError(f"this wrapper needs a NeuronAuctionEnv inside, got {type(inner).__name__}")
     return inner
 
 
@@ -56,7 +57,7 @@ def inner_box(env: Env) -> Box:
     while isinstance(inside.action_space, Box) and not inside.action_space.is_bounded():
         inside = inside.env
     if not isinstance(inside.action_space, Box):
-        raise TypeError(f"this wrapper needs bids in a box inside, got {inside.action_space}")
+        raise InputTypeError(f"this wrapper needs bids in a box inside, got {inside.action_space}")
     return inside.action_space
 
 
@@ -124,7 +125,7 @@ class RegretInInfo(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
         game = auction_of(env).game
         refuse_drawing(game.mechanism)
         if game.budgets is not None or game.roi_targets is not None:
-            raise ValueError("regret is defined for one round without budgets or ROI targets: this game has them")
+            raise InputError("regret is defined for one round without budgets or ROI targets: this game has them")
         self._budget = checked_count(budget, "budget")
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
@@ -181,7 +182,7 @@ class RecordAuctions(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.nd
 
     def __init__(self, env: Env, path: str | Path, block_rows: int = BLOCK_ROWS) -> None:
         if not isinstance(env, gymnasium.Env):
-            raise TypeError(
+            raise InputTypeError(
                 f"this wrapper needs one of the NeuronAuction environments inside, got {type(env).__name__}"
             )
         super().__init__(env)
@@ -215,7 +216,7 @@ class RecordVectorAuctions(VectorWrapper):
         super().__init__(env)
         inner = env.unwrapped
         if not isinstance(inner, NeuronAuctionVectorEnv):
-            raise TypeError(
+            raise InputTypeError(
                 f"this wrapper needs a NeuronAuctionVectorEnv inside, got {type(inner).__name__}; around single "
                 "environments in a vector, record each before it is put there, at a path of its own"
             )

@@ -32,6 +32,7 @@ from auctionsim.cli.options import (
     whole_numbers,
 )
 from auctionsim.data import DEFAULT_SURFACE
+from auctionsim.errors import InputError
 
 ALL_GRIDS = "running-shoes-2@1,running-shoes-2@3,running-shoes-3@2"
 
@@ -145,7 +146,7 @@ def more_bidders(
 
     measurement = measured_named(measured)
     if not isinstance(measurement, MeasuredList):
-        raise ValueError(f"{measured} is a grid: a list of every subset of its brands is needed")
+        raise InputError(f"{measured} is a grid: a list of every subset of its brands is needed")
     settings = MoreBiddersSettings(
         measured=measured,
         folder=out or Path("runs") / slug("more-bidders", Path(measured).stem, *offered(feature, loss), str(seed)),

@@ -23,6 +23,7 @@ from auctionsim.cli.options import (
     surface_named,
 )
 from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
+from auctionsim.errors import InputError
 
 app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
 
@@ -73,7 +74,7 @@ def train(
     from auctionsim.experiments.studies.bidders_train import train as carry_out
 
     if against is not None and chosen["exploiter"] is None:
-        raise ValueError("--against names the frozen bidders of an --exploiter")
+        raise InputError("--against names the frozen bidders of an --exploiter")
     source = chosen.make(
         AuctionSource, {"setting": setting, "mechanism": None if mechanism is None else str(mechanism)}
     )

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from auctionsim.errors import InterruptedCommandError
+from auctionsim.errors import InputError, InterruptedCommandError
 from auctionsim.plugins import load
 from auctionsim.threads import use_threads
 
@@ -63,7 +63,7 @@ class ComputingCommand(TyperCommand):
             words: Any = words_by_option.get(name)
             if any(isinstance(path, Path) for path in paths) and "" in (words if _is_several(words) else (words,)):
                 called = parameter.opts[0] if parameter.opts[0].startswith("-") else name
-                raise ValueError(f"{called}: the name of a file or folder is wanted, got ''")
+                raise InputError(f"{called}: the name of a file or folder is wanted, got ''")
         return rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -101,9 +101,9 @@ def prepare(context: Any) -> None:
     for name, value in {**chosen, **context.params}.items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{option} must be finite, got {value}")
+            raise InputError(f"{option} must be finite, got {value}")
         if isinstance(value, int) and abs(value) > LARGEST:
-            raise ValueError(f"{option} must be at most {LARGEST}, got {value}")
+            raise InputError(f"{option} must be at most {LARGEST}, got {value}")
     use_threads(chosen.get("threads"))
     for path in chosen.get("plugin") or ():
         load(path)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from auctionsim.cli.options import console
 from auctionsim.data import DEFAULT_SURFACE
+from auctionsim.errors import FailedRunError
 
 NEEDED = ("auctionsim", "torch", "numpy", "scipy", "gymnasium")
 EXTRAS = ("transformers", "ray", "pettingzoo", "pandas", "matplotlib", "jinja2", "optuna", "hypothesis")
@@ -87,6 +88,6 @@ def _one_auction() -> str:
         math.isfinite(paid) and 0 <= paid <= bid for paid, bid in zip(payments, bids.flatten().tolist(), strict=True)
     )
     if not whole or not all(0 <= share <= 1 for share in exposure):
-        raise RuntimeError(f"one auction on {DEFAULT_SURFACE} charged {payments} for exposures {exposure}")
+        raise FailedRunError(f"one auction on {DEFAULT_SURFACE} charged {payments} for exposures {exposure}")
     sold = ", ".join(f"{share:.3f} for {paid:.3f}" for share, paid in zip(exposure, payments, strict=True))
     return f"one auction on {DEFAULT_SURFACE} cleared, exposure {sold}"

@@ -1,6 +1,5 @@
-"""How a failure is told: the caller's mistake in one line, anything else as a defect, a traceback on demand."""
+"""The one line in which a failure is printed, and its exit code: the caller's mistake, or a defect."""
 
-import opcode
 import sys
 import traceback
 from types import TracebackType
@@ -12,12 +11,9 @@ from auctionsim.plugins import place_in_plugin
 MISTAKE, DEFECT, INTERRUPTED, BROKEN_PIPE = 2, 1, 130, 1
 """Exit codes; 130 is what a shell says of a command that Ctrl-C ended, and rich and typer end a broken pipe with 1."""
 
-_REFUSALS = (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError)
-_RAISE = opcode.opmap["RAISE_VARARGS"]
-
 
 class Failure(NamedTuple):
-    """What is printed of an exception.
+    """A sentence about an exception, and the exit code.
 
     Attributes:
         sentence: One line, never empty.
@@ -31,17 +27,16 @@ class Failure(NamedTuple):
 def failure(error: BaseException) -> Failure:
     """Tell what the caller can mend from a defect.
 
-    The caller can mend what auctionsim refuses by a `raise` of its own, what the command line's parser refuses, what
-    the operating system refuses (`OSError`), and a package that is not installed. Whatever comes up inside torch, numpy
-    or another package is a defect even where its type is ValueError: the caller never spoke to torch.
+    The caller can mend what auctionsim refuses (`AuctionsimError`), what the command line's parser refuses, what the
+    operating system refuses (`OSError`), a package that is not installed, and a plugin. Whatever else comes up, inside
+    torch, numpy, another package or here, is a defect even where its type is ValueError: the caller never spoke to
+    torch.
     """
     words = _one_line(error)
-    if hasattr(error, "format_message") or isinstance(error, OSError):
+    if isinstance(error, (AuctionsimError, OSError)) or hasattr(error, "format_message"):
         return Failure(words, MISTAKE)
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "auctionsim":
         return Failure(f"{error.name} is not installed: pip install 'auctionsim[all]'", MISTAKE)
-    if _is_refused_by_us(error):
-        return Failure(words, MISTAKE)
     if in_plugin := place_in_plugin(error.__traceback__):
         return Failure(f"{in_plugin}: {type(error).__name__}: {words}", MISTAKE)
     if _is_out_of_memory(error):
@@ -79,23 +74,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, kinds) or (type(error) is RuntimeError and "allocate memory" in str(error))
 
 
-def _innermost(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace
-
-
-def _is_refused_by_us(error: BaseException) -> bool:
-    """The innermost frame is auctionsim's and stands on a `raise`: torch's C code raises without a frame of its own."""
-    last = _innermost(error.__traceback__)
-    if isinstance(error, AuctionsimError) or last is None or not isinstance(error, _REFUSALS):
-        return isinstance(error, AuctionsimError)
-    ours = str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "auctionsim"
-    return ours and last.tb_frame.f_code.co_code[last.tb_lasti] == _RAISE
-
-
 def _place(trace: TracebackType | None) -> str:
-    last = _innermost(trace)
-    if last is None:
+    """Return the module and the line of the innermost frame."""
+    if trace is None:
         return "an unknown place"
-    return f"{last.tb_frame.f_globals.get('__name__', '?')}, line {last.tb_lineno}"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}, line {trace.tb_lineno}"

@@ -24,6 +24,7 @@ from auctionsim.cli.options import (
     numbers,
     whole_numbers,
 )
+from auctionsim.errors import InputError
 
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
@@ -176,9 +177,9 @@ def parse_brand_sets(text: str) -> "tuple[tuple[str, tuple[Brand, ...]], ...]":
     for part in text.split(";"):
         category, colon, names = part.partition(":")
         if not colon or not category.strip():
-            raise ValueError(f"brand sets are written CATEGORY:BRAND,BRAND;…, got {text!r}")
+            raise InputError(f"brand sets are written CATEGORY:BRAND,BRAND;…, got {text!r}")
         brand_sets.append((category.strip(), parse_brands(names)))
     named = [brand.name for _, brands in brand_sets for brand in brands]
     if len(set(named)) < len(named):
-        raise ValueError(f"a brand is named twice in {text!r}")
+        raise InputError(f"a brand is named twice in {text!r}")
     return tuple(brand_sets)

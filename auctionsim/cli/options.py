@@ -12,6 +12,7 @@ import typer
 from auctionsim.cli import completions
 from auctionsim.cli.computing import LARGEST
 from auctionsim.console import PlainConsole, TableConsole
+from auctionsim.errors import InputError
 from auctionsim.files import require_file, require_folder
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
         is_file = path.suffix == ".safetensors"
         short = (path.resolve().parent.name if path.stem in ("surface", "list") else path.stem) if is_file else name
         if short in measurements:
-            raise ValueError(f"two measurements are called {short!r}: rename one of the files")
+            raise InputError(f"two measurements are called {short!r}: rename one of the files")
         measurements[short] = load(name)
     return measurements
 
@@ -174,7 +175,7 @@ def numbers(text: str) -> tuple[float, ...]:
     except ValueError:
         values = (math.nan,)
     if not all(map(math.isfinite, values)):
-        raise ValueError(f"several values are written as numbers with commas between, got {text!r}")
+        raise InputError(f"several values are written as numbers with commas between, got {text!r}")
     return values
 
 
@@ -187,7 +188,7 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"whole numbers are wanted, commas between, got {text!r}") from None
+        raise InputError(f"whole numbers are wanted, commas between, got {text!r}") from None
 
 
 def mechanism_names(text: str) -> tuple[str, ...]:
@@ -204,9 +205,9 @@ def seed_numbers(text: str) -> tuple[int, ...]:
     seeds = whole_numbers(text)
     for seed in seeds:
         if not 0 <= seed <= LARGEST:
-            raise ValueError(f"seeds must be whole numbers from 0 to {LARGEST}, got {seed}")
+            raise InputError(f"seeds must be whole numbers from 0 to {LARGEST}, got {seed}")
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"each seed is one repetition, got one twice: {text!r}")
+        raise InputError(f"each seed is one repetition, got one twice: {text!r}")
     return seeds
 
 

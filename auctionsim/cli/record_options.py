@@ -17,6 +17,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union
 
 import typer
 
+from auctionsim.errors import InputError, InputTypeError
+
 Command = TypeVar("Command", bound=Callable[..., None])
 Kept = TypeVar("Kept")
 
@@ -79,7 +81,7 @@ class RecordOptions:
         named = {*self.without, *self.own, *self.defaults}
         strange = sorted(named - {one.name for one in every})
         if strange:
-            raise ValueError(f"{self.record} has no field {strange[0]!r}")
+            raise InputError(f"{self.record} has no field {strange[0]!r}")
         return tuple(one for one in every if one.name not in self.without)
 
     def parameters(self) -> list[inspect.Parameter]:
@@ -138,7 +140,7 @@ def options_from(*records: RecordOptions) -> Callable[[Command], Command]:
         chosen: dict[str, inspect.Parameter] = {}
         for parameter in (one for options in records for one in options.parameters()):
             if parameter.name in named or parameter.name in chosen:
-                raise TypeError(f"{command.__name__}: two options are called {parameter.name!r}")
+                raise InputTypeError(f"{command.__name__}: two options are called {parameter.name!r}")
             chosen[parameter.name] = parameter
 
         @functools.wraps(command)
@@ -165,14 +167,14 @@ def record_fields(module: str, record: str) -> tuple[RecordField, ...]:
     tree = ast.parse(source.read_text(encoding="utf-8"))
     definition = next((one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == record), None)
     if definition is None:
-        raise ValueError(f"{source} has no class {record}")
+        raise InputError(f"{source} has no class {record}")
     meanings = attributes_of(ast.get_docstring(definition) or "")
     fields = []
     for one in definition.body:
         if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
             name = one.target.id
             if name not in meanings:
-                raise ValueError(f"{source}: {record} does not say what {name!r} is")
+                raise InputError(f"{source}: {record} does not say what {name!r} is")
             fields.append(RecordField(name, ast.unparse(one.annotation), _literal(one.value), meanings[name]))
     return tuple(fields)
 
@@ -186,14 +188,14 @@ def source_of(module: str) -> Path:
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(".".join((top, rest[0])) if rest else top)
     if spec is None:
-        raise ValueError(f"there is no module {module}")
+        raise InputError(f"there is no module {module}")
     if len(rest) < 2:
         return Path(str(spec.origin))
     for place in spec.submodule_search_locations or ():
         path = Path(place).joinpath(*rest[1:]).with_suffix(".py")
         if path.is_file():
             return path
-    raise ValueError(f"there is no module {module}")
+    raise InputError(f"there is no module {module}")
 
 
 def attributes_of(docstring: str) -> dict[str, str]:
@@ -221,7 +223,7 @@ def attributes_of(docstring: str) -> dict[str, str]:
 def _flag_type(record: str, one: RecordField) -> Any:
     kind, _, rest = one.kind.partition(" | ")
     if kind not in _KINDS or rest not in ("", "None"):
-        raise ValueError(f"no flag can hold {record}.{one.name}, a {one.kind}: leave it out, or write its option out")
+        raise InputError(f"no flag can hold {record}.{one.name}, a {one.kind}: leave it out, or write its option out")
     return Union[_KINDS[kind], None] if rest else _KINDS[kind]  # noqa: UP007  # a type made at run time
 
 

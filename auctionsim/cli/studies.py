@@ -21,6 +21,7 @@ from auctionsim.cli.options import (
     folder_to_write,
     note_common_words,
 )
+from auctionsim.errors import InputError
 from auctionsim.files import require_file
 
 
@@ -153,15 +154,15 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all whe
     folder = Path(__file__).parent.parent.parent / "benchmarks"
     benchmarks = {path.stem: path for path in sorted(folder.glob("*.py"))}
     if not benchmarks:
-        raise ValueError("benchmarks come with a checkout of the project, not with the installed package")
+        raise InputError("benchmarks come with a checkout of the project, not with the installed package")
     words = names or [name for name in benchmarks if name != "against"]  # which needs the path of another checkout
     count = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
     chosen, options = words[:count], words[count:]
     unknown = [name for name in chosen if name not in benchmarks]
     if unknown:
-        raise ValueError(f"no benchmark {', '.join(unknown)}: there are {', '.join(benchmarks)}")
+        raise InputError(f"no benchmark {', '.join(unknown)}: there are {', '.join(benchmarks)}")
     if options and len(chosen) != 1:
-        raise ValueError(f"options such as {options[0]} belong to one benchmark, got {len(chosen)}")
+        raise InputError(f"options such as {options[0]} belong to one benchmark, got {len(chosen)}")
     sys.argv = [*sys.argv[:1], *options]
     for name in chosen:
         console.rule(name)

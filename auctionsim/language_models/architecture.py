@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from auctionsim.errors import InputError
+
 
 @dataclass(frozen=True)
 class FeedForward:
@@ -53,14 +55,14 @@ def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
     for layer, block in enumerate(blocks):
         candidates = [fit for module in block.modules() if (fit := _as_feed_forward(layer, module, width)) is not None]
         if not candidates:
-            raise ValueError(
+            raise InputError(
                 f"no feed-forward layer recognised in block {layer} ({type(block).__name__}) of "
                 f"{type(network).__name__}: expected one projection m -> width beside one or two width -> m"
             )
         found.append(max(candidates, key=lambda fit: fit.num_neurons))
     if len({fit.num_neurons for fit in found}) > 1:
         sizes = Counter(fit.num_neurons for fit in found)
-        raise ValueError(
+        raise InputError(
             f"{type(network).__name__}: layers of different widths are not supported, found {dict(sizes)} neurons a "
             "layer"
         )
@@ -73,7 +75,7 @@ def _blocks(network: nn.Module) -> nn.ModuleList:
         for lists in (_lists(ancestor.children()), _lists(ancestor.modules())):
             if lists:
                 return max(lists, key=lambda blocks: sum(1 for _ in blocks[0].modules()) * len(blocks))
-    raise ValueError(
+    raise InputError(
         f"{type(network).__name__} has no list of transformer blocks of one class: no feed-forward layer recognised"
     )
 
@@ -101,7 +103,7 @@ def _residual_width(network: nn.Module) -> int:
     find = getattr(network, "get_input_embeddings", None)
     embeddings = None if find is None else find()
     if not isinstance(embeddings, nn.Embedding):
-        raise ValueError(
+        raise InputError(
             f"{type(network).__name__} has no token embedding: the width of its residual stream is unknown"
         )
     return embeddings.embedding_dim

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from auctionsim.errors import InputError
 from auctionsim.language_models.model import LanguageModel
 
 _NAME = "auctionsim_shared_prompts"
@@ -113,7 +114,7 @@ class KeyValueStore:
         """
         before = len(self.prompt_keys or self.own_keys)
         if self.calls != before:
-            raise ValueError(f"a pass called attention {self.calls} times, the ones before it {before} times")
+            raise InputError(f"a pass called attention {self.calls} times, the ones before it {before} times")
         self.filled += count
         self.calls = 0
         self._masks.clear()
@@ -268,12 +269,12 @@ def check_attention(network: nn.Module) -> None:
 def _replaceable_configs(network: nn.Module) -> list[Any]:
     kind = type(network).__name__
     if not getattr(network, "_supports_attention_backend", False):
-        raise ValueError(f"{kind} cannot be decoded here: transformers does not let its attention be replaced")
+        raise InputError(f"{kind} cannot be decoded here: transformers does not let its attention be replaced")
     configs = list({id(found): found for m in network.modules() if (found := getattr(m, "config", None))}.values())
     for config in configs:
         other = set(getattr(config, "layer_types", None) or ()) - _LAYERS
         if other:
-            raise ValueError(f"{kind} cannot be decoded here: it has {', '.join(sorted(other))} layers")
+            raise InputError(f"{kind} cannot be decoded here: it has {', '.join(sorted(other))} layers")
     return configs
 
 
@@ -298,6 +299,6 @@ def _attention(
     unknown = [name for name, given in more.items() if isinstance(given, Tensor) and name in scored]
     if attention_mask is not None or dropout or unknown:
         what = ", ".join(unknown) or "a mask or dropout"
-        raise ValueError(f"{type(module).__name__} cannot be decoded here: its attention takes {what}")
+        raise InputError(f"{type(module).__name__} cannot be decoded here: its attention takes {what}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return _ACTIVE.get().attend(query, key, value, scale, sliding_window, softcap), None

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from auctionsim.errors import InputError
+
 _SWITCHES = ("enable_thinking", "thinking", "enable_reasoning")  # what templates call the switch
 _BUDGETS = ("thinking_budget",)  # tokens of thought; 0 is none
 _OPEN_THOUGHT = re.compile(r"<(?P<tag>[\w:]*think(?:ing)?)>\s*$")
@@ -40,13 +42,13 @@ def framed_ids(tokenizer: Any, prompt: str, *, thinking: bool = False, system: s
     sample = _rendered(tokenizer, _SAMPLE, thinking, system)
     before, found, after = sample.rpartition(_SAMPLE)
     if not found:
-        raise ValueError("the chat template leaves out what the user says")
+        raise InputError("the chat template leaves out what the user says")
     _refuse_turn_end(prompt, before, after, set(control.values()))
     ids = _encoded(tokenizer, _rendered(tokenizer, prompt, thinking, system))
     usual = [token for token in _encoded(tokenizer, sample) if token in control]
     if [token for token in ids if token in control] != usual:
         present = [text for text in control.values() if text in prompt]
-        raise ValueError(_no_control(prompt, present))
+        raise InputError(_no_control(prompt, present))
     return ids
 
 
@@ -60,7 +62,7 @@ def plain_ids(tokenizer: Any, text: str) -> list[int]:
     control = control_tokens(tokenizer)
     present = [control[token] for token in ids if token in control]
     if present:
-        raise ValueError(_no_control(text, present))
+        raise InputError(_no_control(text, present))
     return ids
 
 
@@ -108,9 +110,9 @@ def check_tokenizer(tokenizer: Any, embedding_rows: int, *, thinking: bool = Fal
     """
     longest = max(tokenizer.get_vocab().values(), default=-1) + 1
     if longest > embedding_rows:
-        raise ValueError(f"its tokenizer has {longest} tokens, its embedding {embedding_rows} rows")
+        raise InputError(f"its tokenizer has {longest} tokens, its embedding {embedding_rows} rows")
     if len(framed_ids(tokenizer, _SAMPLE, thinking=thinking, system=system)) < 2:
-        raise ValueError("its tokenizer leaves fewer than 2 tokens of a framed prompt")
+        raise InputError("its tokenizer leaves fewer than 2 tokens of a framed prompt")
 
 
 def _template(tokenizer: Any) -> str:
@@ -122,7 +124,7 @@ def _template(tokenizer: Any) -> str:
     templates = getattr(tokenizer, "chat_template", None)
     if isinstance(templates, dict):
         if "default" not in templates:
-            raise ValueError(f"the tokenizer has chat templates {', '.join(sorted(templates))}, none named default")
+            raise InputError(f"the tokenizer has chat templates {', '.join(sorted(templates))}, none named default")
         return str(templates["default"])
     return templates or ""
 
@@ -154,7 +156,7 @@ def _applied(tokenizer: Any, messages: list[dict[str, str]], thinking: bool, *, 
     except (TemplateError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         roles = " and a ".join(message["role"] for message in messages)
-        raise ValueError(f"the chat template refuses a {roles} message: {reason}") from error
+        raise InputError(f"the chat template refuses a {roles} message: {reason}") from error
     return str(text)
 
 
@@ -191,7 +193,7 @@ def _refuse_turn_end(prompt: str, before: str, after: str, control: set[str]) ->
             words = line.strip()
             marked = re.search(r"[^\w\s]", words) is not None
             if marked and (f"\n{words}" if number else words) in before[-1:] + prompt:
-                raise ValueError(f"the prompt {_shown(prompt)} contains {words!r}, which ends its turn in this frame")
+                raise InputError(f"the prompt {_shown(prompt)} contains {words!r}, which ends its turn in this frame")
 
 
 def _no_control(text: str, present: list[str]) -> str:

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from auctionsim.errors import InputError
 from auctionsim.language_models.architecture import FeedForward
 from auctionsim.language_models.attention import check_attention
 from auctionsim.language_models.chat import check_tokenizer
@@ -55,7 +56,7 @@ def checked(model: LanguageModel) -> LanguageModel:
     network: Any = model.network
     try:
         if network.get_output_embeddings() is None:
-            raise ValueError("it has no output embedding")
+            raise InputError("it has no output embedding")
         rows = min(network.get_input_embeddings().weight.shape[0], model.vocabulary_size)
         check_tokenizer(model.tokenizer, rows, thinking=model.thinking, system=model.system)
         check_attention(network)
@@ -65,7 +66,7 @@ def checked(model: LanguageModel) -> LanguageModel:
     except torch.OutOfMemoryError:
         raise
     except _REFUSALS as error:
-        raise ValueError(f"{type(network).__name__} cannot be decoded here: {_reason(error)}") from error
+        raise InputError(f"{type(network).__name__} cannot be decoded here: {_reason(error)}") from error
     return model
 
 
@@ -90,10 +91,10 @@ def _observed(model: LanguageModel) -> tuple[FeedForward, ...]:
     found = []
     for ffn, seen in zip(model.feed_forwards, shapes, strict=True):
         if len(seen) != 1:
-            raise ValueError(f"the feed-forward layer of block {ffn.layer} runs {len(seen)} times in a pass")
+            raise InputError(f"the feed-forward layer of block {ffn.layer} runs {len(seen)} times in a pass")
         flat = (ids.numel(), ffn.num_neurons)
         if seen[0] not in ((*ids.shape, ffn.num_neurons), flat):
-            raise ValueError(
+            raise InputError(
                 f"the feed-forward layer of block {ffn.layer} gets activations of shape {seen[0]} for "
                 f"{tuple(ids.shape)} tokens: not every token passes it once"
             )
@@ -145,7 +146,7 @@ def _check_logits(model: LanguageModel) -> None:
         if cached <= margin:
             return
         reason = f"transformers' cache gives other logits than a full pass ({cached:.0f} times what rounding does)"
-    raise ValueError(reason)
+    raise InputError(reason)
 
 
 @torch.inference_mode()
@@ -160,7 +161,7 @@ def _reference(model: LanguageModel, ids: Int[Tensor, "row position"], change: I
     expected, shaken = (_full(model, ids, each) for each in (scale, scale * (1 + step * signs)))
     finite = expected.isfinite()
     if not bool(finite.any(-1).all()):
-        raise ValueError("its logits are not finite")
+        raise InputError("its logits are not finite")
     size, rounding = _size(expected[finite]), _size((shaken - expected)[finite])
     coarse = not rounding <= min(_COARSEST[0] * step, _COARSEST[1]) * size
     return _Reference(expected, max(rounding, step * size + torch.finfo(torch.float32).tiny), coarse)
@@ -204,7 +205,7 @@ def _scored(
             score = torch.log_softmax(logits.float(), -1).gather(2, ids[_LENGTHS[0] :][:count].view(1, -1, 1)).sum()
             gradients = torch.autograd.grad(score, list(read.values()))
     if not all(bool(gradient.isfinite().all()) for gradient in gradients):
-        raise ValueError("the gradient of its logits is not finite")
+        raise InputError("the gradient of its logits is not finite")
     return logits.detach()[0]
 
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.language_models.attention import Grouping, KeyValueStore, attending
 from auctionsim.language_models.hooks import intervene
 from auctionsim.language_models.intervention import Intervention, as_intervention
@@ -101,7 +102,7 @@ def prefill(model: LanguageModel, prompt_ids: list[int], room: int, change: Inte
             be replaced.
     """
     if len(prompt_ids) < 2:
-        raise ValueError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
+        raise InputError(f"a prompt needs at least 2 tokens, got {len(prompt_ids)}")
     rows = 1 if change is None else change.num_rows
     return _prefilled(model, [prompt_ids] * rows, room, change)
 
@@ -125,14 +126,14 @@ def prefill_together(
             attention cannot be replaced.
     """
     if not prompts or min(map(len, prompts)) < 2:
-        raise ValueError(f"prompts need at least 2 tokens each, got {[len(ids) for ids in prompts]}")
+        raise InputError(f"prompts need at least 2 tokens each, got {[len(ids) for ids in prompts]}")
     return _prefilled(model, prompts, room, change)
 
 
 def _prefilled(model: LanguageModel, prompts: list[list[int]], room: int, change: Intervention | None) -> Prefix:
     longest = max(map(len, prompts)) - 1
     if model.context_length is not None and longest + 1 + room > model.context_length:
-        raise ValueError(
+        raise InputError(
             f"a prompt of {longest + 1} tokens and {room} after it exceed the model's context of {model.context_length}"
         )
     padded = [ids[:-1] + ids[-1:] * (longest + 1 - len(ids)) for ids in prompts]
@@ -160,7 +161,7 @@ def join(prefixes: list[Prefix]) -> Prefix:
     """
     rooms = {prefix.room for prefix in prefixes}
     if len(rooms) != 1:
-        raise ValueError(f"prefixes to join need one room for tokens, got {sorted(rooms)}")
+        raise InputError(f"prefixes to join need one room for tokens, got {sorted(rooms)}")
     longest = max(int(prefix.lengths.max()) for prefix in prefixes)
     offsets = torch.tensor([len(prefix.lengths) for prefix in prefixes]).cumsum(0).tolist()
     return Prefix(
@@ -221,7 +222,7 @@ def sample_replies(
         ValueError: Replies that do not fit, or top_p out of range.
     """
     if not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
+        raise InputError(f"top_p must lie in (0, 1], got {top_p}")
     rows, longest = uniforms.shape
     store, ids = _begin(prefix, rows, longest)
     ends = torch.tensor(model.end_ids, device=model.device)
@@ -277,9 +278,9 @@ def reply_logits(
 def _begin(prefix: Prefix, rows: int, longest: int) -> tuple[KeyValueStore, Int[Tensor, "row 1"]]:
     """Return an empty store behind the prompts, and each row's first token."""
     if longest > prefix.room:
-        raise ValueError(f"a reply of {longest} tokens does not fit: the prefix has room for {prefix.room}")
+        raise InputError(f"a reply of {longest} tokens does not fit: the prefix has room for {prefix.room}")
     if prefix.num_rows not in (1, rows):
-        raise ValueError(f"a prefix of {prefix.num_rows} rows for {rows} replies")
+        raise InputError(f"a prefix of {prefix.num_rows} rows for {rows} replies")
     owner = prefix.owner.expand(rows)
     grouping = Grouping.of(owner, len(prefix.lengths))
     store = KeyValueStore(prefix.keys, prefix.values, prefix.lengths, grouping, longest)

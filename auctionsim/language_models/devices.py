@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from auctionsim.caching import cache_folder
+from auctionsim.errors import InputError
 from auctionsim.language_models.probe import remembered_dtype
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def choose_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
     return chosen
 
 
@@ -43,7 +44,7 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype in known:
         return known[dtype]
     if dtype != "auto":
-        raise ValueError(f"dtype must be auto, {', '.join(known)}, got {dtype!r}")
+        raise InputError(f"dtype must be auto, {', '.join(known)}, got {dtype!r}")
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if device.type == "cpu" and _cpu_computes_bfloat16():

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from auctionsim.errors import InputError
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 
@@ -76,7 +77,7 @@ def intervene(model: LanguageModel, intervention: Intervention, *, first_positio
     def change(name: str, activation: Tensor) -> Tensor:
         scale, shift = applied.changes[name]
         if scale.shape[0] not in (1, activation.shape[0]):
-            raise ValueError(f"{scale.shape[0]} rows of interventions for a forward pass of {activation.shape[0]} rows")
+            raise InputError(f"{scale.shape[0]} rows of interventions for a forward pass of {activation.shape[0]} rows")
         if first_position == 0:
             return _affine(activation, scale, shift)
         kept, touched = activation[:, :first_position], activation[:, first_position:]
@@ -115,7 +116,7 @@ def _touched_layers(model: LanguageModel, intervention: Intervention) -> list[bo
     """
     expected, scale, shift = (model.num_layers, model.num_neurons), intervention.scale, intervention.shift
     if scale.shape[1:] != expected:
-        raise ValueError(
+        raise InputError(
             f"scales must have shape (row, layer, neuron) = (row, {expected[0]}, {expected[1]}), "
             f"got {tuple(scale.shape)}"
         )
@@ -123,13 +124,13 @@ def _touched_layers(model: LanguageModel, intervention: Intervention) -> list[bo
         return [False] * model.num_layers
     low, high = _extremes(scale)
     if not all(least >= 0 and most < math.inf for least, most in zip(low, high, strict=True)):
-        raise ValueError(f"scales must be finite and >= 0, got min {scale.min().item()}, max {scale.max().item()}")
+        raise InputError(f"scales must be finite and >= 0, got min {scale.min().item()}, max {scale.max().item()}")
     touched = [not least == most == 1 for least, most in zip(low, high, strict=True)]
     if shift is None:
         return touched
     low, high = _extremes(shift)
     if not all(-math.inf < least and most < math.inf for least, most in zip(low, high, strict=True)):
-        raise ValueError(f"shifts must be finite, got min {shift.min().item()}, max {shift.max().item()}")
+        raise InputError(f"shifts must be finite, got min {shift.min().item()}, max {shift.max().item()}")
     return [there or not least == most == 0 for there, least, most in zip(touched, low, high, strict=True)]
 
 
@@ -161,7 +162,7 @@ class _Batch:
             return activation
         if activation.ndim != 2 or self.shape is None or len(activation) != math.prod(self.shape):
             ids = "" if self.shape is None else f" for token ids of shape {self.shape}"
-            raise ValueError(
+            raise InputError(
                 f"activations of a feed-forward layer must have shape (row, position, neuron), got "
                 f"{tuple(activation.shape)}{ids}"
             )

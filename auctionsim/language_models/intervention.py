@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.language_models.model import LanguageModel
 
 
@@ -30,10 +31,10 @@ class Intervention:
                 continue
             if not isinstance(values, Tensor) or not values.is_floating_point():
                 kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
-                raise TypeError(f"{name} must be a floating-point tensor, got {kind}")
+                raise InputTypeError(f"{name} must be a floating-point tensor, got {kind}")
             if values.ndim != 3 or values.shape != self.scale.shape:
                 beside = "" if name == "scales" else f" beside scales of {tuple(self.scale.shape)}"
-                raise ValueError(f"{name} must have shape (row, layer, neuron), got {tuple(values.shape)}{beside}")
+                raise InputError(f"{name} must have shape (row, layer, neuron), got {tuple(values.shape)}{beside}")
 
     @property
     def num_rows(self) -> int:

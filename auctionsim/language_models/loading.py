@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from auctionsim.errors import ModelUnavailableError
+from auctionsim.errors import InputError, ModelUnavailableError
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.checking import checked
 from auctionsim.language_models.devices import choose_device, choose_dtype, timed_dtype
@@ -111,7 +111,7 @@ def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Mod
             folder, dtype=kind, output_loading_info=True, **theirs
         )
         if told["missing_keys"]:  # transformers would go on with random weights
-            raise ValueError(f"its weights lack {min(told['missing_keys'])}")
+            raise InputError(f"its weights lack {min(told['missing_keys'])}")
     except (*_UNREADABLE, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             reason = "it comes with code of its own, which is never run here: only models that transformers knows work"

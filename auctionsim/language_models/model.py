@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from auctionsim.errors import InputError
 from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
 from auctionsim.language_models.chat import end_ids, framed_ids, plain_ids
 from auctionsim.language_models.precision import computed_in_float32
@@ -116,7 +117,7 @@ class LanguageModel:
         """
         before, joint = self.text_ids(text), self.text_ids(f"{text} {word}")
         if joint[: len(before)] != before or len(joint) == len(before):
-            raise ValueError(f"this tokenizer has no boundary between {text!r} and {word!r}: choose another stem")
+            raise InputError(f"this tokenizer has no boundary between {text!r} and {word!r}: choose another stem")
         return joint[len(before) :]
 
     def text(self, ids: Tensor | list[int]) -> str:

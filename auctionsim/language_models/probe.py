@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from auctionsim.errors import DamagedFileError
 from auctionsim.files import write_text
 from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.decoding import prefill, sample_replies
@@ -88,4 +89,4 @@ def _read(path: Path) -> torch.dtype:
         name = Record(json_in(path), "it").text("dtype")
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: remove it, the dtypes are timed again") from error
+        raise DamagedFileError(f"{path} is damaged: remove it, the dtypes are timed again") from error

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from auctionsim.checks import checked_count
+from auctionsim.errors import FailedRunError, InputError
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.plugins import PluginFile, load_files, loaded, ray_options
 from auctionsim.ray_folders import ray_folder
@@ -121,7 +122,7 @@ class _Station:
         if self._carry_out is None:
             model = None if self._job.model is None else self._load()
             if model is not None and model_words(model) != self._job.model:
-                raise ValueError(f"a worker loaded the model {model_words(model)}, the plan is for {self._job.model}")
+                raise InputError(f"a worker loaded the model {model_words(model)}, the plan is for {self._job.model}")
             self._carry_out = self._job.build(model)
         return self._carry_out(task)
 
@@ -197,7 +198,7 @@ class _Crew:
         if task is not None:
             waiting.appendleft(task)
         if self._deaths[task] >= _DEATHS:
-            raise RuntimeError(
+            raise FailedRunError(
                 f"{_DEATHS} workers died over {'their start' if task is None else task.file_name} "
                 f"({str(error).splitlines()[0]}); what was finished is kept"
             )
@@ -238,7 +239,7 @@ def _ray(workers: Workers) -> Iterator[None]:
         try:
             processors = ray.cluster_resources().get("CPU", 0)
             if processors < workers.threads:
-                raise ValueError(f"a worker of {workers.threads} threads does not fit a cluster of {processors:g} CPUs")
+                raise InputError(f"a worker of {workers.threads} threads does not fit a cluster of {processors:g} CPUs")
             yield
         finally:
             ray.shutdown()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.measurement.units import UnitResult, replies_of
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.protocol import IS_ONE, LOWER, PromptReading, Reading, TextReading, Unscored, Value
@@ -158,7 +159,7 @@ def unscored_share(reading: Reading, values: Tensor, drawn: Tensor, results: Seq
         context, intervention = nothing.nonzero()[0].tolist()
         reasons = (value for result in results for value in result.readings.get(reading.name, []))
         why = next((f": {value.reason}" for value in reasons if isinstance(value, Unscored)), "")
-        raise ValueError(
+        raise InputError(
             f"{reading.name} left every reply unscored in context {context} under intervention {intervention}{why}"
         )
     left_out = torch.where(drawn, values.isnan().double(), torch.nan)
@@ -239,7 +240,7 @@ def _values(result: UnitResult, reading: Reading, brands: tuple[Brand, ...], pro
 
 def _stored(result: UnitResult, there: Mapping[str, Any], name: str) -> Any:
     if name not in there:
-        raise ValueError(
+        raise InputError(
             f"{result.unit.file_name} was measured without {name}: read its replies again by "
             f"`auctionsim surface read RUN --reading {name}`"
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.measurement.settings import NULL, LeverSetting, MeasurementSettings
 from auctionsim.substrates.measurements import at_null
 from auctionsim.substrates.protocol import Lever
@@ -44,7 +45,7 @@ def grid_interventions(settings: MeasurementSettings, brands: int) -> Interventi
     """
     singles = list(itertools.product(settings.num_neurons, settings.amplification))
     if brands > GRID_BRANDS:
-        raise ValueError(
+        raise InputError(
             f"a surface holds up to {GRID_BRANDS} brands, and the grid of {brands} has {len(singles) ** brands} cells: "
             "measure a list of allocations instead"
         )
@@ -60,13 +61,13 @@ def listed_interventions(allocations: Tensor, brands: int) -> Interventions:
         ValueError: Another shape, numbers that are not finite and ≥ 0, or the null is not listed.
     """
     if allocations.ndim != 3 or allocations.shape[1:] != (brands, 2) or not len(allocations):
-        raise ValueError(
+        raise InputError(
             f"allocations must be of shape (entry, bidder={brands}, lever=2), the levers num_neurons and "
             f"amplification, got {tuple(allocations.shape)}"
         )
     listed = allocations.detach().to("cpu", torch.float64)
     if not bool((listed.isfinite() & (listed >= 0)).all()):
-        raise ValueError("the levers of listed allocations must be finite and >= 0")
+        raise InputError("the levers of listed allocations must be finite and >= 0")
     return _once(listed, [len(listed)])
 
 
@@ -111,7 +112,7 @@ def _once(joint: Tensor, sizes: list[int]) -> Interventions:
     meanings = [tuple(map(tuple, cell)) for cell in at_null(joint, levers).tolist()]
     null = (tuple(NULL),) * joint.shape[1]
     if null not in meanings:
-        raise ValueError("the null must be among the allocations: every brand at 0 neurons or amplification 1")
+        raise InputError("the null must be among the allocations: every brand at 0 neurons or amplification 1")
     number = {meaning: k for k, meaning in enumerate(dict.fromkeys([null, *meanings]))}
     cells = torch.tensor([number[meaning] for meaning in meanings]).view(sizes)
     return Interventions(torch.tensor(list(number), dtype=torch.float64), cells)

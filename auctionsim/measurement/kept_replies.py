@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import read_bounded, write_bytes
 from auctionsim.measurement.units import UnitResult, place_of
 from auctionsim.records import Record, parse_json, shown
@@ -94,9 +95,9 @@ def read_replies(path: str | os.PathLike[str], most: int = MOST_UNPACKED_BYTES) 
         with gzip.GzipFile(fileobj=packed) as unpacked:
             return _parsed(_Lines(io.BufferedReader(unpacked), most))
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{os.fspath(path)}: is truncated, or no gzip file: {error}") from error
+        raise InputError(f"{os.fspath(path)}: is truncated, or no gzip file: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        raise InputError(f"{os.fspath(path)}: {error}") from error
 
 
 class _Lines:
@@ -116,8 +117,8 @@ class _Lines:
         self.left -= len(line)
         if not line.endswith(b"\n"):
             if len(line) == longest < _LONGEST_LINE:
-                raise ValueError(f"unpacks to more than {self.most} bytes")
-            raise ValueError("is truncated, or has a line that no reply has")
+                raise InputError(f"unpacks to more than {self.most} bytes")
+            raise InputError("is truncated, or has a line that no reply has")
         return line[:-1]
 
 
@@ -126,9 +127,9 @@ def _parsed(lines: _Lines) -> KeptReplies:
     digest = hashlib.sha256(line)
     head = Record(parse_json(line), "the first line")
     if head.content.get("format") != _FORMAT:
-        raise ValueError(f"is no file of {_FORMAT}")
+        raise InputError(f"is no file of {_FORMAT}")
     if not 1 <= head.whole("version") <= _VERSION:
-        raise ValueError(f"is of version {head.whole('version')}; this auctionsim reads versions up to {_VERSION}")
+        raise InputError(f"is of version {head.whole('version')}; this auctionsim reads versions up to {_VERSION}")
     record, found = head.record("record"), []
     prompts, interventions = _prompt_counts(record), len(record.items("interventions"))
     for number in range(head.whole("replies")):
@@ -136,7 +137,7 @@ def _parsed(lines: _Lines) -> KeptReplies:
         digest.update(b"\n" + line)
         found.append(_checked(Record(parse_json(line), f"reply {number}"), prompts, interventions))
     if parse_json(lines.next()) != {"sha256": digest.hexdigest()} or lines.lines.read(1):
-        raise ValueError("is damaged: the checksum does not match")
+        raise DamagedFileError("is damaged: the checksum does not match")
     return KeptReplies(dict(record.content), found)
 
 
@@ -156,12 +157,12 @@ def _checked(reply: Record, prompts: dict[str, list[int]], interventions: int) -
     replicate, ids = reply.text("replicate"), reply.wholes("token_ids")
     contexts = prompts.get(replicate)
     if contexts is None:
-        raise ValueError(f"{reply.what}, replicate must be one of {', '.join(prompts)}, got {shown(replicate)}")
+        raise InputError(f"{reply.what}, replicate must be one of {', '.join(prompts)}, got {shown(replicate)}")
     context = reply.whole("context", 0, len(contexts) - 1)
     prompt = reply.whole("prompt", 0, contexts[context] - 1)
     intervention = reply.whole("intervention", 0, interventions - 1)
     if reply.whole("length") != len(ids):
-        raise ValueError(f"{reply.what} has {len(ids)} tokens, and says it has {reply.whole('length')}")
+        raise InputError(f"{reply.what} has {len(ids)} tokens, and says it has {reply.whole('length')}")
     return KeptReply(
         replicate, context, prompt, intervention, list(reply.wholes("place")), reply.text("text"), list(ids), len(ids)
     )

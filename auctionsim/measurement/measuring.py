@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import write_text
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.gathering import Gathered, gather, quantities, replicate_of, with_unscored
@@ -150,7 +151,7 @@ class Measuring:
         schedule = self.schedule()
         if schedule.waiting:
             path = self.units_folder / schedule.waiting[0].file_name
-            raise ValueError(f"{path} is missing: the measurement is not complete, run it again to go on")
+            raise InputError(f"{path} is missing: the measurement is not complete, run it again to go on")
         for unit in schedule.known:
             result = read_unit(self.units_folder, unit, self.digest)
             assert result is not None
@@ -163,7 +164,7 @@ class Measuring:
             ValueError: The measurement is not complete, a file is damaged, or a list was measured.
         """
         if self.listed is not None:
-            raise ValueError("a list of allocations was measured: it makes no surface")
+            raise InputError("a list of allocations was measured: it makes no surface")
         gathered = self.gathered()
         return ResponseSurface(
             grids=self.settings.grids,
@@ -182,7 +183,7 @@ class Measuring:
             ValueError: The measurement is not complete, a file is damaged, or a grid was measured.
         """
         if self.listed is None:
-            raise ValueError("a grid was measured: it makes no list")
+            raise InputError("a grid was measured: it makes no list")
         gathered = self.gathered()
         return MeasuredList(
             levers=levers_of(self.listed),
@@ -269,7 +270,7 @@ class Measuring:
         try:
             return [dict(Record(maker).content) for maker in Record({"makers": json_in(path)}).items("makers")]
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise DamagedFileError(f"{path} is damaged: {error}") from error
 
     def _slices(self) -> list[tuple[int, int]]:
         """Cut the interventions into the fewest slices whose replies fit a batch, all of about one length."""

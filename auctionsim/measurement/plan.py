@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from auctionsim.brands import MENTION_RULE
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import write_text
 from auctionsim.kept import difference
 from auctionsim.language_models.model import LanguageModel
@@ -90,13 +91,13 @@ def claim(folder: Path, plan: Mapping[str, Any], settings: type[MeasurementSetti
         found = dict(Record(json_in(path), "it").content)
         theirs = identity(found, settings)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise DamagedFileError(f"{path} is damaged: {error}") from error
     if "version" in found and found["version"] != _VERSION:
-        raise ValueError(f"{path} is of version {found['version']}; this auctionsim reads versions up to {_VERSION}")
+        raise InputError(f"{path} is of version {found['version']}; this auctionsim reads versions up to {_VERSION}")
     if theirs != mine:
         usual = {**_default_settings(settings)}
         pair = [{**part, "settings": {**usual, **part["settings"]}} for part in (theirs, mine)]
-        raise ValueError(
+        raise InputError(
             f"{folder} holds another measurement ({difference(*pair)}): choose another folder or remove it"
         )
     return _digest(found)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from auctionsim.errors import InputError
 from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
 from auctionsim.language_models.decoding import Replies
@@ -137,12 +138,12 @@ class SecondPass:
         model: LanguageModel | None = None,
     ) -> None:
         if not names or len(set(names)) < len(names):
-            raise ValueError(f"readings must be named, each once, got {tuple(names)}")
+            raise InputError(f"readings must be named, each once, got {tuple(names)}")
         self.folder, self.stored, self.names = folder, stored, tuple(names)
         self.readings = [reading(name) for name in names]
         for one in self.readings:
             if isinstance(one, PromptReading):
-                raise ValueError(f"{one.name} is scored of prompts, not of replies: measure it anew")
+                raise InputError(f"{one.name} is scored of prompts, not of replies: measure it anew")
             one.refuse(stored.law)
         self.needs_model = needs_model(names)
         self.model, self.neurons = (model, neurons) if self.needs_model else (None, None)
@@ -166,16 +167,16 @@ class SecondPass:
         record = Record(self.stored.kept.record, "the replies' record")
         if model is None or neurons is None:
             lacking = ", ".join(one.name for one in self.readings if isinstance(one, ModelReading))
-            raise ValueError(f"{lacking}: teacher-forced passes need the model and the neurons that were amplified")
+            raise InputError(f"{lacking}: teacher-forced passes need the model and the neurons that were amplified")
         if model.identity.rpartition(":")[2] != record.text("model").rpartition(":")[2]:
-            raise ValueError(f"the replies are those of {record.text('model')}, not of {model.identity}")
+            raise InputError(f"the replies are those of {record.text('model')}, not of {model.identity}")
         if str(model.dtype) != record.text("dtype"):
-            raise ValueError(
+            raise InputError(
                 f"the replies were judged by weights in {record.text('dtype')}, and this model has its own in "
                 f"{model.dtype}: load it in that dtype; passes are computed in float32 either way"
             )
         if neurons.digest != record.text("neurons"):
-            raise ValueError(f"other neurons were amplified ({record.text('neurons')}, not {neurons.digest})")
+            raise InputError(f"other neurons were amplified ({record.text('neurons')}, not {neurons.digest})")
 
     # Work
 

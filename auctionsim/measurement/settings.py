@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.errors import InputError
 from auctionsim.neurons.brand_neurons import MODES
 from auctionsim.readings.intent import LEADS, Lead
 from auctionsim.readings.passes import SamplingLaw
@@ -78,33 +79,33 @@ class MeasurementSettings:
             object.__setattr__(self, name, tuple(map(float, values)))  # 64 and 64.0 are one plan
             _check_lever(name, values, null)
         if not self.grids:
-            raise ValueError(
+            raise InputError(
                 f"a lever must vary: num_neurons is fixed at {self.num_neurons[0]:g} and amplification "
                 f"at {self.amplification[0]:g}"
             )
         if not self.leads or not all(lead.text.strip() and lead.calls for lead in self.leads):
-            raise ValueError(f"leads must be one or more texts with calls, got {self.leads}")
+            raise InputError(f"leads must be one or more texts with calls, got {self.leads}")
         checked_count(self.samples, "samples")
         checked_count(self.max_new_tokens, "max_new_tokens")
         checked_number(self.temperature, "temperature")
         checked_count(self.seed, "seed", 0)
         checked_count(self.rows, "rows")
         if self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+            raise InputError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         law = SamplingLaw(self.temperature, self.manner.top_p)
         for name in self.readings:
             reading(name).refuse(law)
         if set(self.readings) & set(STANDARD) or len(set(self.readings)) < len(self.readings):
-            raise ValueError(f"readings must be named once, besides {', '.join(STANDARD)}, got {self.readings}")
+            raise InputError(f"readings must be named once, besides {', '.join(STANDARD)}, got {self.readings}")
         self._check_stopping()
 
     def _check_stopping(self) -> None:
         if self.interval not in ("wilson", "jeffreys"):
-            raise ValueError(f"interval must be wilson or jeffreys, got {self.interval!r}")
+            raise InputError(f"interval must be wilson or jeffreys, got {self.interval!r}")
         if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence must lie in (0, 1), got {self.confidence!r}")
+            raise InputError(f"confidence must lie in (0, 1), got {self.confidence!r}")
         if self.half_width is not None and not 0 < self.half_width < 0.5:
-            raise ValueError(f"half_width must lie in (0, 0.5), got {self.half_width!r}")
+            raise InputError(f"half_width must lie in (0, 0.5), got {self.half_width!r}")
         checked_count(self.min_replies, "min_replies", 16)
         checked_count(self.max_replies, "max_replies", self.min_replies)
 
@@ -138,7 +139,7 @@ def _check_lever(name: str, values: tuple[float, ...], null: float) -> None:
     ascending = all(math.isfinite(v) and v >= 0 for v in values) and list(values) == sorted(set(values))
     fixed = len(values) == 1 and values[0] != null
     if not ascending or not values or not (fixed or (len(values) > 1 and null in values)):
-        raise ValueError(
+        raise InputError(
             f"{name} must be two or more ascending values >= 0 with {null:g} among them, or one other value at which "
             f"it is fixed, got {values}"
         )

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.measurement.gathering import relative, summarise, unscored_share
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.readings.protocol import IS_ONE, Reading, Unscored, Value
@@ -126,7 +127,7 @@ def _already(path: Path, measured: ResponseSurface | MeasuredList) -> dict[str, 
         return {}
     there = read_stored(path, FORMAT, VERSION)
     if there.record.get("surface") != measured.digest:
-        raise ValueError(f"{path} belongs to the measurement {there.record.get('surface')}, not to {measured.digest}")
+        raise InputError(f"{path} belongs to the measurement {there.record.get('surface')}, not to {measured.digest}")
     return dict(there.record["readings"])
 
 
@@ -144,11 +145,11 @@ def matching(measured: ResponseSurface | MeasuredList, stored: StoredReplies) ->
     """
     names = ("num_neurons", "amplification")
     if list(measured.contexts) != stored.kept.record.get("contexts") or measured.num_bidders != len(stored.brands):
-        raise ValueError("the replies are not those of this measurement: its contexts or brands are others")
+        raise InputError("the replies are not those of this measurement: its contexts or brands are others")
     levers = [names.index(lever.name) for lever in measured.levers]
     theirs = at_null(measured.finite_range().allocations, measured.levers)
     mine = at_null(stored.interventions[:, :, levers], measured.levers)
     found = [(mine == one).flatten(1).all(1).nonzero() for one in theirs]
     if len(mine) != len(theirs) or any(len(where) != 1 for where in found):
-        raise ValueError("the replies are not those of this measurement: its interventions are others")
+        raise InputError("the replies are not those of this measurement: its interventions are others")
     return torch.cat(found).squeeze(1)

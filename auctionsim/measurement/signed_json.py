@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.kept import difference
 from auctionsim.records import Record, json_in
 
@@ -35,12 +36,12 @@ def read_signed_json(path: Path, form: str, version: int, key: Mapping[str, Any]
     try:
         record = Record(json_in(path), "it")
         if record.text("format") != form or not 1 <= record.whole("version") <= version:
-            raise ValueError(f"it is no file of {form!r} that this auctionsim reads")
+            raise InputError(f"it is no file of {form!r} that this auctionsim reads")
         if record.text("sha256") != checksum({k: v for k, v in record.content.items() if k != "sha256"}):
-            raise ValueError("its checksum does not match")
+            raise InputError("its checksum does not match")
         unlike = difference(record.plain("key"), key)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run again") from error
+        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
     if unlike:
-        raise ValueError(f"{path} holds values of something else ({unlike}): choose another folder or remove it")
+        raise InputError(f"{path} holds values of something else ({unlike}): choose another folder or remove it")
     return record

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.files import read_bounded
 from auctionsim.measurement.kept_replies import MOST_UNPACKED_BYTES, KeptReplies, KeptReply, read_replies
 from auctionsim.readings.passes import SamplingLaw
@@ -63,7 +64,7 @@ class StoredReplies:
             )
             _ = (found.law, found.mode, found.positions, found.interventions)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise InputError(f"{path}: {error}") from error
         return found
 
     @property
@@ -93,9 +94,9 @@ class StoredReplies:
         try:
             found = torch.tensor(listed, dtype=torch.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"interventions must be numbers, got {error}") from error
+            raise InputError(f"interventions must be numbers, got {error}") from error
         if found.ndim != 3 or found.shape[1:] != (len(self.brands), 2):
-            raise ValueError(f"interventions must be of shape (…, {len(self.brands)}, 2), got {tuple(found.shape)}")
+            raise InputError(f"interventions must be of shape (…, {len(self.brands)}, 2), got {tuple(found.shape)}")
         return found
 
     def prompt(self, asked: Asked) -> str:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import read_bounded, write_text
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.protocol import Reply, Value
@@ -113,12 +114,12 @@ def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
     try:
         document = Record(parse_json(read_bounded(path, MOST_UNIT_BYTES)), "it")
         if document.content.get("format") not in (_FORMAT, _FORMAT_4) or document.content.get("plan") != plan:
-            raise ValueError("it belongs to another measurement")
+            raise InputError("it belongs to another measurement")
         if document.items("unit") != list(unit):
-            raise ValueError("it belongs to another measurement")
+            raise InputError("it belongs to another measurement")
         plain = {name: value for name, value in document.content.items() if name != "sha256"}
         if document.text("sha256") != _checksum(plain):
-            raise ValueError("its checksum does not match")
+            raise InputError("its checksum does not match")
         scored = _scored(document.record("scored"), unit)
         if document.content["format"] == _FORMAT_4:
             replies, readings = _replies_of_format_4(document.items("replies"))
@@ -127,7 +128,9 @@ def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
         readings = _values(document.record("readings"), len(replies))
         return UnitResult(unit, scored, replies, readings, _values(document.record("sets"), unit.stop - unit.start))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run again to measure this unit anew") from error
+        raise DamagedFileError(
+            f"{path} is damaged ({error}): remove it and run again to measure this unit anew"
+        ) from error
 
 
 def _scored(scored: Record, unit: Unit) -> dict[str, list[list[list[float]]]]:
@@ -138,7 +141,7 @@ def _scored(scored: Record, unit: Unit) -> dict[str, list[list[list[float]]]]:
             [Record({name: row}, "scored").numbers(name) for row in _listed(stems)] for stems in scored.items(name)
         ]
         if len(table) != unit.stop - unit.start or len({(len(stems), *map(len, stems)) for stems in table}) != 1:
-            raise ValueError(f"scored, {name} must be a table of {unit.stop - unit.start} interventions")
+            raise InputError(f"scored, {name} must be a table of {unit.stop - unit.start} interventions")
         found[name] = [[list(row) for row in stems] for stems in table]
     return found
 
@@ -148,14 +151,14 @@ def _each_once(replies: list[MeasuredReply], unit: Unit) -> list[MeasuredReply]:
     samples = len(replies) // (unit.stop - unit.start)
     wanted = {(k, unit.round * samples + s) for k in range(unit.start, unit.stop) for s in range(samples)}
     if not replies or len(wanted) != len(replies) or {(r.intervention, r.sample) for r in replies} != wanted:
-        raise ValueError(f"its {len(replies)} replies are not the samples of interventions {unit.start} … {unit.stop}")
+        raise InputError(f"its {len(replies)} replies are not the samples of interventions {unit.start} … {unit.stop}")
     return replies
 
 
 def _reply(item: Any, what: str) -> MeasuredReply:
     fields = MeasuredReply._fields
     if len(_listed(item)) != len(fields):
-        raise ValueError(f"{what} must be a list of {len(fields)}, got {shown(item)}")
+        raise InputError(f"{what} must be a list of {len(fields)}, got {shown(item)}")
     one = Record(dict(zip(fields, item, strict=True)), what)
     return MeasuredReply(
         one.whole("intervention"), one.whole("sample"), one.text("text"), list(one.wholes("token_ids"))
@@ -168,7 +171,7 @@ def _replies_of_format_4(listed: list[Any]) -> tuple[list[MeasuredReply], dict[s
     readings: dict[str, list[Value]] = {name: [] for name in (*columns, "mention_probability")}
     for number, item in enumerate(listed):
         if len(_listed(item)) != len(MeasuredReply._fields) + len(columns):
-            raise ValueError(f"reply {number} must be a list of 9, got {shown(item)}")
+            raise InputError(f"reply {number} must be a list of 9, got {shown(item)}")
         replies.append(_reply(item[:4], f"reply {number}"))
         one = Record(dict(zip(columns, item[4:], strict=True)), f"reply {number}")
         hits, mentions = one.wholes("hits"), one.wholes("mentions")
@@ -178,7 +181,7 @@ def _replies_of_format_4(listed: list[Any]) -> tuple[list[MeasuredReply], dict[s
         for name in columns[2:]:
             readings[name].append(one.number(name))
     if len({len(value) for name in ("hits", "mentions") for value in readings[name] if isinstance(value, list)}) > 1:
-        raise ValueError("its replies count different numbers of brands")
+        raise InputError("its replies count different numbers of brands")
     return replies, readings
 
 
@@ -188,14 +191,14 @@ def _values(record: Record, count: int) -> dict[str, list[Value]]:
     for name in record.content:
         values = [value_from_json(item, f"{record.what} {name}") for item in record.items(name)]
         if len(values) != count or len({len(value) for value in values if isinstance(value, list)}) > 1:
-            raise ValueError(f"{name} must have {count} values of one length, got {shown(record.content[name])}")
+            raise InputError(f"{name} must have {count} values of one length, got {shown(record.content[name])}")
         found[name] = values
     return found
 
 
 def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"it must hold a list, got {shown(value)}")
+        raise InputError(f"it must hold a list, got {shown(value)}")
     return value
 
 

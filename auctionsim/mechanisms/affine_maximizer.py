@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_tensor
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import MOST_CELLS, Candidates, context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of, needed
 from auctionsim.mechanisms.protocol import Mechanism
@@ -50,16 +51,16 @@ class AffineMaximizer(Mechanism):
         self.weights = checked_tensor(weights, "weights").detach().to(torch.float64, copy=True)
         boosts = checked_tensor(boosts, "boosts").detach().to(torch.float64, copy=True)
         if entries == 0 or allocations.shape[1:] != allocation_shape(substrate):
-            raise ValueError(
+            raise InputError(
                 f"allocations must have shape (entry, {', '.join(map(str, allocation_shape(substrate)))}), "
                 f"got {tuple(allocations.shape)}"
             )
         if not bool(substrate.feasible(self.allocations).all()):
-            raise ValueError("every allocation on the list must be feasible")
+            raise InputError("every allocation on the list must be feasible")
         if self.weights.shape != (n,) or not bool(((self.weights > 0) & torch.isfinite(self.weights)).all()):
-            raise ValueError(f"weights must be {n} positive numbers, got {weights.tolist()}")
+            raise InputError(f"weights must be {n} positive numbers, got {weights.tolist()}")
         if boosts.shape not in ((entries,), (slots, entries)) or not bool(torch.isfinite(boosts).all()):
-            raise ValueError(
+            raise InputError(
                 f"boosts must be finite, (entry={entries},) or (slot={slots}, entry), got {tuple(boosts.shape)}"
             )
         self.boosts = boosts.view(-1, entries)

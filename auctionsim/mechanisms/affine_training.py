@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auctionsim.checks import checked_count, checked_money
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.affine_maximizer import AFFINE_FILE, AffineMaximizer, listed
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
@@ -99,7 +100,7 @@ def train_affine_maximizer(
     if moving is None:
         moving = movable and not (is_finite(substrate) or isinstance(substrate, Items))
     if moving and not movable:
-        raise ValueError(f"{type(substrate).__name__} has no box of levers in which allocations could move")
+        raise InputError(f"{type(substrate).__name__} has no box of levers in which allocations could move")
     begun = fits if start.from_virtual_values else None
     typical = profiles.table.mean(0).float()
     model = AffineModel(substrate, allocations, begun, user_weight, typical, moving=moving)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auctionsim.claims import behaves_as
+from auctionsim.errors import InputTypeError
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate, contexts_of, finite_range_of, is_finite
 
@@ -83,7 +84,7 @@ def candidates_of(
         allocations = torch.cat([torch.zeros(1, n, 1), torch.eye(n).unsqueeze(2)])
         exposures, losses = allocations, torch.zeros(n + 1)
     else:
-        raise TypeError(f"{type(substrate).__name__} has no finite range")
+        raise InputTypeError(f"{type(substrate).__name__} has no finite range")
     exposures, losses = exposures.to(device, torch.float64), losses.to(device, torch.float64)
     allowed: Bool[Tensor, " entry"] = torch.ones_like(losses, dtype=torch.bool)
     if no_suppression:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_number
+from auctionsim.errors import InputError
 
 BISECTIONS = 200
 
@@ -144,7 +145,7 @@ class Alpha(Divergence):
     def __init__(self, alpha: float) -> None:
         self.alpha = checked_number(alpha, "alpha")
         if self.alpha in (0.0, 1.0):
-            raise ValueError(f"alpha must differ from 0 and 1 (the KL limits), got {alpha!r}")
+            raise InputError(f"alpha must differ from 0 and 1 (the KL limits), got {alpha!r}")
 
     def f(self, ratio: Tensor) -> Tensor:
         """Return (t^α − α t + α − 1)/(α (α − 1))."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_money
 from auctionsim.claims import behaves_as
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms.codecs import Codec, State
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
@@ -43,9 +44,9 @@ class ItemRule(Mechanism):
         super().__init__(None, None)
         self.reserve = checked_money(reserve, "reserve")
         if ties not in TIES:
-            raise ValueError(f"ties must be one of {TIES}, got {ties!r}")
+            raise InputError(f"ties must be one of {TIES}, got {ties!r}")
         if (ties == "random") != (generator is not None):
-            raise ValueError(f"random ties are drawn from a generator, others are not; got ties={ties!r}, {generator=}")
+            raise InputError(f"random ties are drawn from a generator, others are not; got ties={ties!r}, {generator=}")
         self.ties = ties
         self.generator = generator
         self.draws = ties == "random"
@@ -100,7 +101,7 @@ def item_rule_codec(kind: Callable[[float], ItemRule]) -> Codec:
 
     def state(rule: ItemRule) -> State:
         if rule.ties != "first":
-            raise TypeError(f"{kind.__name__} has a file form where ties go to the first bidder only")
+            raise InputTypeError(f"{kind.__name__} has a file form where ties go to the first bidder only")
         return State({"reserve": rule.reserve}, {})
 
     return Codec(kind, state, lambda saved, _: kind(saved.settings.number("reserve", 0)))

@@ -7,6 +7,7 @@ from torch import Tensor
 from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_money, checked_number
 from auctionsim.claims import behaves_as, claimed
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms import divergences
 from auctionsim.mechanisms.codecs import Codec, Saved, State
 from auctionsim.mechanisms.divergences import Divergence, ReverseKL
@@ -43,10 +44,10 @@ class KLTilt(Mechanism):
         self.lottery = lottery
         self.temperature = checked_number(temperature, "temperature")
         if self.temperature == 0:
-            raise ValueError("temperature must be positive, got 0: VCG on the lottery is that limit")
+            raise InputError("temperature must be positive, got 0: VCG on the lottery is that limit")
         self.divergence = ReverseKL() if divergence is None else divergence
         if not isinstance(self.divergence, Divergence):
-            raise TypeError(f"divergence must be a Divergence, got {type(divergence).__name__}")
+            raise InputTypeError(f"divergence must be a Divergence, got {type(divergence).__name__}")
         self.user_weight = checked_money(user_weight, "user_weight")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
@@ -97,9 +98,9 @@ def _made(saved: Saved, substrate: Substrate | None) -> KLTilt:
     name, kinds = s.text("divergence"), {kind.name: kind for kind in divergences.PLAIN}
     alpha = s.number_or_none("alpha")
     if alpha is None and name not in kinds:
-        raise ValueError(f"divergence must be one of {', '.join(kinds)}, got {name!r}")
+        raise InputError(f"divergence must be one of {', '.join(kinds)}, got {name!r}")
     if not isinstance(substrate, Lottery):
-        raise ValueError(f"a tilt needs a Lottery, got {type(substrate).__name__}")
+        raise InputError(f"a tilt needs a Lottery, got {type(substrate).__name__}")
     chosen = kinds[name]() if alpha is None else divergences.Alpha(alpha)
     return KLTilt(substrate, s.number("temperature", 0), chosen, s.number("user_weight", 0))
 

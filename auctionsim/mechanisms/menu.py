@@ -6,6 +6,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_tensor
 from auctionsim.claims import claimed
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.menu_entries import Menu, MenuEntries, MenuWriter, Thresholds, chosen_entries
 from auctionsim.mechanisms.protocol import Mechanism
@@ -111,7 +112,7 @@ class MenuAuction(Mechanism):
         repeated = None if context is None else torch.full((len(bids),), context, device=bids.device)
         menu = self.menus(bids, repeated)
         if menu.levers.shape[:2] != bids.shape[:2] or menu.prices.shape != menu.levers.shape[:3]:
-            raise ValueError(
+            raise InputError(
                 f"a menu writer must return levers (batch, bidder, entry, lever) and prices (batch, bidder, entry), "
                 f"got {tuple(menu.levers.shape)} and {tuple(menu.prices.shape)} for bids {tuple(bids.shape)}"
             )
@@ -181,13 +182,13 @@ def check_menus_fit(substrate: Substrate) -> None:
     """
     shape = (substrate.num_bidders, len(substrate.levers))
     if allocation_shape(substrate) != shape:
-        raise ValueError(
+        raise InputError(
             f"menus need levers of each bidder's own, allocations of shape {shape}: "
             f"{type(substrate).__name__} chooses among joint allocations of shape {allocation_shape(substrate)}"
         )
     highest = torch.tensor([lever.high for lever in substrate.levers]).expand(1, *shape)
     if not bool(substrate.feasible(highest).all()):
-        raise ValueError(
+        raise InputError(
             f"menus let bidders choose independently, but {type(substrate).__name__} with {shape[0]} bidders cannot "
             f"give everybody its highest levers at once"
         )
@@ -213,7 +214,7 @@ def _checked_reference(reference: Tensor, substrate: Substrate) -> Tensor:
     checked_tensor(reference, "reference")
     fits = reference.is_floating_point() and reference.shape == allocation_shape(substrate)
     if not fits or not bool(substrate.feasible(reference.unsqueeze(0)).all()):
-        raise ValueError(f"reference must be one feasible allocation {allocation_shape(substrate)}, got {reference}")
+        raise InputError(f"reference must be one feasible allocation {allocation_shape(substrate)}, got {reference}")
     return reference
 
 
@@ -232,14 +233,14 @@ def _checked_menu(menu: Menu, substrate: Substrate) -> Menu:
         or levers.shape[1::2] != allocation_shape(substrate)
         or prices.shape != levers.shape[:3]
     ):
-        raise ValueError(
+        raise InputError(
             f"a menu needs levers (bidder={substrate.num_bidders}, entry, lever={len(substrate.levers)}) and prices "
             f"(bidder, entry), perhaps with {slots} slots before, got {tuple(menu.levers.shape)} "
             f"and {tuple(menu.prices.shape)}"
         )
     low, high = (levers.new_tensor([lever[k] for lever in substrate.levers]) for k in (1, 2))
     if not bool(((levers >= low) & (levers <= high)).all()):
-        raise ValueError(f"a menu's levers must lie in {substrate.levers}, got {levers.min()} … {levers.max()}")
+        raise InputError(f"a menu's levers must lie in {substrate.levers}, got {levers.min()} … {levers.max()}")
     if not bool(torch.isfinite(prices).all()):
-        raise ValueError("a menu's prices must be finite")
+        raise InputError("a menu's prices must be finite")
     return Menu(levers, prices)

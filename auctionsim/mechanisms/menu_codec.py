@@ -1,5 +1,6 @@
 """The file form of menu auctions: fixed menus, or the network that writes them."""
 
+from auctionsim.errors import InputTypeError
 from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of, needed
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.menu_entries import Menu
@@ -20,7 +21,7 @@ def _state(rule: MenuAuction) -> State:
         arrays |= rule.menus.state_dict(prefix=NETWORK)
         settings["hidden"] = rule.menus.hidden
     else:
-        raise TypeError("menus written by a function have no file form")
+        raise InputTypeError("menus written by a function have no file form")
     return State(settings, arrays)
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_count, checked_money
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.menu import OWN_LEVERS, MenuAuction, entry_exposures
 from auctionsim.mechanisms.menu_codec import MENU_FILE
 from auctionsim.mechanisms.menu_entries import Menu
@@ -56,7 +57,7 @@ def train_menu_writer(
         ValueError: The rule's menus are not fixed.
     """
     if not isinstance(rule.menus, Menu):
-        raise ValueError("the rule to begin with must have fixed menus")
+        raise InputError("the rule to begin with must have fixed menus")
     checked_money(user_weight, "user_weight")
     checked_count(steps, "steps")
     substrate = rule.range

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_context
 from auctionsim.claims import CLAIMS, claimed, declared, in_force, source_of
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors
@@ -141,4 +142,4 @@ def _check_bids(bids: Tensor, num_bidders: int | None, num_features: int | None)
     elif not isinstance(bids, Tensor) or not bids.is_floating_point():
         checked_amounts(bids, 1, 1)  # says which type it wants
     else:
-        raise ValueError(f"bids must have shape (batch, bidder, item) with at least one of each, got {sizes}")
+        raise InputError(f"bids must have shape (batch, bidder, item) with at least one of each, got {sizes}")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from auctionsim.errors import InputError
 from auctionsim.records import shown
 from auctionsim.substrates.offer import Offer
 from auctionsim.substrates.protocol import Substrate, charged_loss_of, contexts_of, losses_of
@@ -33,16 +34,16 @@ def refuse_another(saved: Any, substrate: Substrate | None) -> None:
     given = described(substrate)
     if substrate is None or given is None or not isinstance(saved, dict):
         if given != saved:
-            raise ValueError(f"was saved with another substrate: {shown(saved)}")
+            raise InputError(f"was saved with another substrate: {shown(saved)}")
         return
     if {**saved, "loss": None} != {**given, "loss": None}:
-        raise ValueError(f"was saved with another substrate: {shown(saved)}")
+        raise InputError(f"was saved with another substrate: {shown(saved)}")
     if "loss" not in saved:
         first = losses_of(substrate)[0]
         if own_charge(substrate) != first:
-            raise ValueError(f"was saved for the user loss {first!r}, and this substrate charges {_charged(given)}")
+            raise InputError(f"was saved for the user loss {first!r}, and this substrate charges {_charged(given)}")
     elif saved["loss"] != given["loss"]:
-        raise ValueError(f"was saved for the user loss {_charged(saved)}, and this substrate charges {_charged(given)}")
+        raise InputError(f"was saved for the user loss {_charged(saved)}, and this substrate charges {_charged(given)}")
 
 
 def _charged(description: dict[str, Any]) -> str:

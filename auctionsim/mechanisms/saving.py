@@ -5,6 +5,7 @@ import os
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms.codecs import Codec, Saved
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saved_substrates import described, refuse_another
@@ -55,23 +56,23 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
         kind = stored.fields.text("kind")
         codec = codec_of(kind)
         if codec is None:
-            raise ValueError(f"is no mechanism that this auctionsim knows: {kind!r}")
+            raise InputError(f"is no mechanism that this auctionsim knows: {kind!r}")
         _check_samples(stored)
         mechanism = codec.make(Saved(stored), substrate)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
+        raise InputError(f"{where}: does not fit {_named(substrate)}: {error}") from error
     try:
         refuse_another(stored.record.get("substrate"), mechanism.substrate)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
     try:
         expected = _samples(mechanism, stored.arrays["sample_bids"])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: does not fit {_named(substrate)}: {error}") from error
+        raise InputError(f"{where}: does not fit {_named(substrate)}: {error}") from error
     for name, made in expected.items():
         array = stored.arrays.get(name)
         if array is None or array.shape != made.shape or not torch.allclose(array.to(made), made, CLOSE, CLOSE):
-            raise ValueError(f"{where}: gives another {name} on {_named(substrate)} than when it was saved")
+            raise InputError(f"{where}: gives another {name} on {_named(substrate)} than when it was saved")
     return mechanism
 
 
@@ -79,7 +80,7 @@ def _check_samples(stored: Stored) -> None:
     """Refuse sample bids that are none, or too many to compute."""
     bids = stored.array("sample_bids", (None, None, None))
     if bids.numel() > MOST_SAMPLED or not bids.numel():
-        raise ValueError(f"sample_bids must hold 1 to {MOST_SAMPLED} numbers, got {tuple(bids.shape)}")
+        raise InputError(f"sample_bids must hold 1 to {MOST_SAMPLED} numbers, got {tuple(bids.shape)}")
 
 
 def _samples(mechanism: Mechanism, bids: Tensor | None = None) -> dict[str, Tensor]:
@@ -107,5 +108,5 @@ def _codec(mechanism: Mechanism) -> Codec:
     kind = type(mechanism)
     codec = codec_of(kind.__name__)
     if codec is None or codec.kind is not kind:
-        raise TypeError(f"{kind.__name__} has no file form")
+        raise InputTypeError(f"{kind.__name__} has no file form")
     return codec

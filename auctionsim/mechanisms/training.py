@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_number, checked_positive
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Product
@@ -34,7 +35,7 @@ class Schedule:
     def __post_init__(self) -> None:
         checked_number(self.learning_rate, "learning_rate", *LEARNING_RATES)
         if not isinstance(self.inverse_temperatures, Sequence) or len(self.inverse_temperatures) != 2:
-            raise ValueError(f"inverse_temperatures must be two numbers, got {self.inverse_temperatures!r}")
+            raise InputError(f"inverse_temperatures must be two numbers, got {self.inverse_temperatures!r}")
         for beta in self.inverse_temperatures:
             checked_positive(beta, "inverse_temperatures")
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_context, checked_count, checked_money
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import MOST_CELLS, candidates_of, context_groups, has_candidates
 from auctionsim.mechanisms.codecs import Codec, Saved, State, needed
 from auctionsim.mechanisms.protocol import Mechanism
@@ -93,7 +94,7 @@ class VirtualWelfareMaximizer(Mechanism):
         below_support: BelowSupport = "threat",
     ) -> None:
         if len(substrate.features) != 1:
-            raise ValueError(
+            raise InputError(
                 f"virtual values are defined for one feature, got {len(substrate.features)} "
                 f"{substrate.features}: sell one of them"
             )
@@ -103,9 +104,9 @@ class VirtualWelfareMaximizer(Mechanism):
         self.user_weight = checked_money(user_weight, "user_weight")
         self.no_suppression = no_suppression
         if no_suppression and not has_candidates(substrate):
-            raise ValueError(f"no_suppression needs a substrate with a finite range, got {type(substrate).__name__}")
+            raise InputError(f"no_suppression needs a substrate with a finite range, got {type(substrate).__name__}")
         if below_support not in get_args(BelowSupport):
-            raise ValueError(f"below_support must be one of {get_args(BelowSupport)}, got {below_support!r}")
+            raise InputError(f"below_support must be one of {get_args(BelowSupport)}, got {below_support!r}")
         self.below_support: BelowSupport = below_support
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auctionsim.errors import InputError
+
 
 def assign_disjoint(scores: Float[Tensor, "brand neuron"], count: int) -> Int[Tensor, "brand rank"]:
     """Let the brands take turns, each taking its best neuron that is still free, until each has `count`.
@@ -29,7 +31,7 @@ def assign_disjoint(scores: Float[Tensor, "brand neuron"], count: int) -> Int[Te
             while nexts[brand] < len(ranked[brand]) and ranked[brand][nexts[brand]] in taken:
                 nexts[brand] += 1
             if nexts[brand] == len(ranked[brand]) or scores[brand, ranked[brand][nexts[brand]]] <= 0:
-                raise ValueError(
+                raise InputError(
                     f"brand {brand} has only {len(chosen[brand])} free neurons of positive score, {count} needed"
                 )
             neuron = ranked[brand][nexts[brand]]
@@ -47,5 +49,5 @@ def assign_overlapping(scores: Float[Tensor, "brand neuron"], count: int) -> Int
     positive = (scores > 0).sum(1)
     if bool((positive < count).any()):
         brand = int((positive < count).nonzero()[0])
-        raise ValueError(f"brand {brand} has only {int(positive[brand])} neurons of positive score, {count} needed")
+        raise InputError(f"brand {brand} has only {int(positive[brand])} neurons of positive score, {count} needed")
     return scores.argsort(dim=1, descending=True, stable=True)[:, :count]

@@ -11,6 +11,7 @@ from torch import Tensor
 from auctionsim import plugins
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_allocation, checked_count
+from auctionsim.errors import InputError
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.records import shown
 from auctionsim.storage import Stored, checksum, read_stored, serialise, write_stored
@@ -86,7 +87,7 @@ class BrandNeurons:
                 neurons than the ranking has, or an amplification not finite and ≥ 0.
         """
         if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+            raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         membership, amplification = self._membership(allocation)
         if mode == "multiply":
             return Intervention(1 + self._on_model((amplification - 1) * membership))
@@ -107,7 +108,7 @@ class BrandNeurons:
         fits = (count >= 0) & (count <= self.max_neurons) & (amplification >= 0) & amplification.isfinite()
         if not bool(fits.all()):
             row, bidder = (~fits).nonzero()[0].tolist()
-            raise ValueError(
+            raise InputError(
                 f"num_neurons must lie in [0, {self.max_neurons}] and amplification be finite and >= 0, got "
                 f"{count[row, bidder].item()} and {amplification[row, bidder].item()} for bidder {bidder} in row {row}"
             )
@@ -123,7 +124,7 @@ class BrandNeurons:
     def _known(self, name: str, mode: str) -> Tensor:
         values: Tensor | None = getattr(self, name)
         if values is None:
-            raise ValueError(
+            raise InputError(
                 f"mode {mode!r} needs the neurons' {name}, which this record does not hold: identify the neurons again"
             )
         return values
@@ -131,7 +132,7 @@ class BrandNeurons:
     def layers(self, brand: int, count: int) -> Int[Tensor, " layer"]:
         """Count a brand's first `count` neurons by layer."""
         if not 0 <= checked_count(brand, "brand", 0) < len(self.brands):
-            raise ValueError(f"brand must lie in [0, {len(self.brands) - 1}], got {brand}")
+            raise InputError(f"brand must lie in [0, {len(self.brands) - 1}], got {brand}")
         layer = self.ranking[brand, : checked_count(count, "count", 0)] // self.neurons_per_layer
         return torch.bincount(layer, minlength=self.num_layers)
 
@@ -170,7 +171,7 @@ class BrandNeurons:
         try:
             return cls._from_stored(stored)
         except ValueError as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
+            raise InputError(f"{os.fspath(path)}: {error}") from error
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> "BrandNeurons":
@@ -182,13 +183,13 @@ class BrandNeurons:
         per_rank = (len(brands), ranking.shape[1])
         neurons = attributions.shape[1] * attributions.shape[2]
         if not brands or not ranking.numel() or not bool(((ranking >= 0) & (ranking < neurons)).all()):
-            raise ValueError(f"ranking must hold one or more neurons of 0 … {neurons - 1} for one or more brands")
+            raise InputError(f"ranking must hold one or more neurons of 0 … {neurons - 1} for one or more brands")
         if bool((ranking.sort(1).values.diff(dim=1) == 0).any()):
-            raise ValueError("ranking must name each neuron of a brand once")
+            raise InputError("ranking must name each neuron of a brand once")
         beside = {name: stored.array(name, per_rank) for name in ("signs", "references") if name in stored.arrays}
         for name, values in beside.items():
             if not bool(values.isfinite().all()) or (name == "signs" and not bool((values.abs() == 1).all())):
-                raise ValueError(f"{name} must be {'1 or -1' if name == 'signs' else 'finite'}")
+                raise InputError(f"{name} must be {'1 or -1' if name == 'signs' else 'finite'}")
         return cls(
             brands,
             ranking,
@@ -220,7 +221,7 @@ class BrandNeurons:
 
 def _brand(names: object, what: str) -> Brand:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{what} must be a list of names, got {shown(names)}")
+        raise InputError(f"{what} must be a list of names, got {shown(names)}")
     return Brand.read(names)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_count, checked_number
+from auctionsim.errors import InputError
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.activity import Activity, name_activity, text_activity
@@ -65,9 +66,9 @@ class Evidence:
         progress: Callable[[], None] | None = None,
     ) -> None:
         if not brands:
-            raise ValueError("neurons are identified for at least one brand, got none")
+            raise InputError("neurons are identified for at least one brand, got none")
         if checked_number(amplification, "amplification", 1.0) == 1.0:
-            raise ValueError(f"amplification must be > 1, got {amplification}")
+            raise InputError(f"amplification must be > 1, got {amplification}")
         self.model, self.brands, self.stems, self.prompt_set = model, brands, stems, prompts
         longest = max(len(asked) for asked in prompts.prompts)
         self.prompts = tuple(asked[k] for k in range(longest) for asked in prompts.prompts if k < len(asked))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.assignment import assign_disjoint, assign_overlapping
 from auctionsim.neurons.brand_neurons import BrandNeurons, package_versions
@@ -90,5 +91,5 @@ def identification_steps(prompts: PromptSet, *methods: str) -> int:
 
 def _method(name: str) -> Method:
     if name not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {name!r}")
+        raise InputError(f"method must be one of {', '.join(METHODS)}, got {name!r}")
     return METHODS[name]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import MOST_MONEY, checked_number
+from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.priors.ironing import VirtualValueCurve, distinct, hull_slopes, started_at_zero
 from auctionsim.priors.protocol import Atoms, Prior, as_float64, in_dtype_of
 
@@ -22,12 +23,12 @@ class Mixture(Prior):
         self.components = tuple(components)
         shares = [1.0] * len(self.components) if weights is None else [checked_number(w, "weights") for w in weights]
         if not self.components or len(shares) != len(self.components) or sum(shares) <= 0:
-            raise ValueError(
+            raise InputError(
                 "a mixture needs one weight a component, some positive, "
                 f"got {len(self.components)} components and weights {weights!r}"
             )
         if any(component.atoms is not None for component in self.components):
-            raise ValueError("a mixture's components need densities: pool the samples into one Empirical instead")
+            raise InputError("a mixture's components need densities: pool the samples into one Empirical instead")
         self.weights = tuple(share / sum(shares) for share in shares)
         used = [(c, w) for c, w in zip(self.components, self.weights, strict=True) if w > 0]
         low, high = min(c.low for c, _ in used), max(c.high for c, _ in used)
@@ -70,9 +71,9 @@ class Empirical(Prior):
         try:
             values = torch.as_tensor(samples, dtype=torch.float64).detach().flatten()
         except OverflowError:
-            raise ValueError("an empirical prior's samples must be numbers that a double holds") from None
+            raise InputError("an empirical prior's samples must be numbers that a double holds") from None
         if not len(values) or not bool(((values <= MOST_MONEY) & (values >= 0)).all()):
-            raise ValueError("an empirical prior needs at least one sample, all finite and >= 0")
+            raise InputError("an empirical prior needs at least one sample, all finite and >= 0")
         values, order = values.sort(stable=True)
         counts = _checked_weights(weights, len(values))[order]
         self._support = distinct(values[counts > 0])
@@ -102,8 +103,8 @@ class Empirical(Prior):
             torch.searchsorted(self._support, v.contiguous(), right=True)
         ]
 
-    def _pdf(self, v: Tensor) -> Tensor:
-        raise NotImplementedError("an empirical prior has no density")
+    def _pdf(self, v: Tensor) -> Tensor:  # noqa: ARG002
+        raise UnsupportedError("an empirical prior has no density")
 
     def _quantile(self, q: Tensor) -> Tensor:
         return self._support[torch.searchsorted(self._reached, q.contiguous()).clamp_max(len(self._support) - 1)]
@@ -133,16 +134,16 @@ def _checked_weights(weights: Tensor | Sequence[float] | None, count: int) -> Te
     try:
         counts = torch.as_tensor(weights, dtype=torch.float64).detach().flatten()
     except OverflowError:
-        raise ValueError("an empirical prior's weights must be numbers that a double holds") from None
+        raise InputError("an empirical prior's weights must be numbers that a double holds") from None
     if len(counts) != count or not bool((torch.isfinite(counts) & (counts >= 0)).all()) or not float(counts.sum()) > 0:
-        raise ValueError(
+        raise InputError(
             f"an empirical prior needs one weight a sample, finite and >= 0, some above 0: "
             f"{count} samples, weights {weights!r}"
         )
     if not bool(((counts == 0) | (counts >= LEAST_SHARE * counts.sum())).all()) or not math.isfinite(
         float(counts.sum())
     ):
-        raise ValueError(
+        raise InputError(
             f"an empirical prior's weights must be 0 or at least {LEAST_SHARE:g} of their sum, got {weights!r:.200}"
         )
     return counts

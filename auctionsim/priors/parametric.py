@@ -9,6 +9,7 @@ from scipy import special
 from torch import Tensor
 
 from auctionsim.checks import MOST_MONEY, checked_money, checked_number
+from auctionsim.errors import InputError
 from auctionsim.priors.ironing import VirtualValueCurve, started_at_zero
 from auctionsim.priors.protocol import Prior, through_scipy
 
@@ -27,7 +28,7 @@ class Uniform(Prior):
     def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
         low, high = checked_money(low, "low"), checked_money(high, "high")
         if not low < high:
-            raise ValueError(f"a uniform prior needs low < high, got [{low}, {high}]")
+            raise InputError(f"a uniform prior needs low < high, got [{low}, {high}]")
         super().__init__(low, high, (low + high) / 2, (low, high))
 
     @property
@@ -59,7 +60,7 @@ class Exponential(Prior):
 
     def __init__(self, mean: float = 1.0) -> None:
         if checked_money(mean, "mean") == 0:
-            raise ValueError("mean must be positive, got 0")
+            raise InputError("mean must be positive, got 0")
         super().__init__(0.0, math.inf, float(mean), (float(mean),))
 
     @property
@@ -92,7 +93,7 @@ class Beta(Prior):
         self.a, self.b = checked_number(a, "a", 1e-3, 1e6), checked_number(b, "b", 1e-3, 1e6)
         low, high = checked_money(low, "low"), checked_money(high, "high")
         if not low < high:
-            raise ValueError(f"a beta prior needs low < high, got [{low}, {high}]")
+            raise InputError(f"a beta prior needs low < high, got [{low}, {high}]")
         super().__init__(low, high, low + (high - low) * self.a / (self.a + self.b), (self.a, self.b, low, high))
 
     @property
@@ -129,7 +130,7 @@ class TruncatedNormal(Prior):
         self.scale = checked_number(scale, "scale", LEAST_SCALE, MOST_MONEY)
         low, high = checked_money(low, "low"), checked_number(high, "high", infinite=True)
         if not low < high or MOST_MONEY < high < math.inf:
-            raise ValueError(f"a truncated normal needs low < high and scale > 0, got [{low}, {high}], scale {scale}")
+            raise InputError(f"a truncated normal needs low < high and scale > 0, got [{low}, {high}], scale {scale}")
         self._a, self._b = (low - self.location) / self.scale, (high - self.location) / self.scale
         self._sign = (
             -1.0 if self._a > 0 else 1.0
@@ -137,7 +138,7 @@ class TruncatedNormal(Prior):
         ends = self._sign * np.array([self._a, self._b])
         self._mass = float(abs(np.diff(special.ndtr(ends))[0]))
         if self._mass < 1e-280:
-            raise ValueError(f"[{low}, {high}] lies too far out in the tail of Normal({location}, {scale})")
+            raise InputError(f"[{low}, {high}] lies too far out in the tail of Normal({location}, {scale})")
         bells = np.exp(-np.square([self._a, self._b]) / 2) / math.sqrt(2 * math.pi)
         mean = self.location + self.scale * float(bells[0] - bells[1]) / self._mass
         super().__init__(low, high, mean, (self.location, self.scale, low, high))

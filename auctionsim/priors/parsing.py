@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from auctionsim.errors import InputError
 from auctionsim.priors.composite import Empirical, Mixture
 from auctionsim.priors.parametric import Beta, Exponential, TruncatedNormal, Uniform
 from auctionsim.priors.protocol import Prior
@@ -44,7 +45,7 @@ def _mixed(text: str) -> Prior:
     for term in terms:
         weight, star, prior = term.partition("*")
         if not star:
-            raise ValueError(f"a mixture is written WEIGHT*PRIOR+WEIGHT*PRIOR, got {text.strip()!r}")
+            raise InputError(f"a mixture is written WEIGHT*PRIOR+WEIGHT*PRIOR, got {text.strip()!r}")
         weights.append(_number(weight, text))
         components.append(_one(prior))
     return Mixture(components, weights)
@@ -53,11 +54,11 @@ def _mixed(text: str) -> Prior:
 def _one(text: str) -> Prior:
     name, colon, rest = text.strip().partition(":")
     if name.strip().lower() not in _KINDS:
-        raise ValueError(f"a prior is written as one of {FORMS}, got {text.strip()!r}")
+        raise InputError(f"a prior is written as one of {FORMS}, got {text.strip()!r}")
     kind, fewest, most, form = _KINDS[name.strip().lower()]
     numbers = [_number(part, text) for part in rest.split(",")] if rest.strip() or colon else []
     if not fewest <= len(numbers) <= most:
-        raise ValueError(f"a prior of this kind is written {form}, got {text.strip()!r}")
+        raise InputError(f"a prior of this kind is written {form}, got {text.strip()!r}")
     return kind(*numbers)
 
 
@@ -65,6 +66,6 @@ def _number(text: str, whole: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(
+        raise InputError(
             f"a prior is written as one of {FORMS}, with numbers; {text.strip()!r} in {whole.strip()!r} is none"
         ) from None

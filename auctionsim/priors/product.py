@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_count
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.priors.protocol import Prior, rounded_inside
 
 Priors: TypeAlias = "Prior | Sequence[Prior] | Sequence[Sequence[Prior]] | Product"
@@ -108,7 +109,7 @@ def product(priors: Priors, num_bidders: int, num_features: int = 1) -> Product:
     checked_count(num_features, "num_features")
     if isinstance(priors, Product):
         if (priors.num_bidders, priors.num_features) != (num_bidders, num_features):
-            raise ValueError(
+            raise InputError(
                 f"priors cover {priors.num_bidders} bidders × {priors.num_features} features, "
                 f"need {num_bidders} × {num_features}"
             )
@@ -116,9 +117,9 @@ def product(priors: Priors, num_bidders: int, num_features: int = 1) -> Product:
     if isinstance(priors, Prior):
         return Product(((priors,) * num_features,) * num_bidders)
     if not isinstance(priors, Sequence):
-        raise TypeError(f"priors must be a Prior or a sequence of them, got {type(priors).__name__}")
+        raise InputTypeError(f"priors must be a Prior or a sequence of them, got {type(priors).__name__}")
     if len(priors) != num_bidders:
-        raise ValueError(f"priors must name one prior a bidder: {num_bidders} bidders, got {len(priors)}")
+        raise InputError(f"priors must name one prior a bidder: {num_bidders} bidders, got {len(priors)}")
     return Product(tuple(_row(entry, num_features) for entry in priors))
 
 
@@ -126,7 +127,7 @@ def _row(entry: Prior | Sequence[Prior], num_features: int) -> tuple[Prior, ...]
     if isinstance(entry, Prior):
         return (entry,) * num_features
     if not isinstance(entry, Sequence) or not all(isinstance(prior, Prior) for prior in entry):
-        raise TypeError(f"each bidder's entry in priors must be a Prior or a sequence of them, got {entry!r}")
+        raise InputTypeError(f"each bidder's entry in priors must be a Prior or a sequence of them, got {entry!r}")
     if len(entry) != num_features:
-        raise ValueError(f"priors must name one prior a feature: {num_features} features, got {len(entry)}")
+        raise InputError(f"priors must name one prior a feature: {num_features} features, got {len(entry)}")
     return tuple(entry)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_number
 from auctionsim.claims import in_force, source_of
+from auctionsim.errors import InputError
 from auctionsim.priors.ironing import (
     HullSlopes,
     VirtualValueCurve,
@@ -135,7 +136,7 @@ class Prior(ABC):
         """
         x = as_float64(q)
         if not bool(((x >= 0) & (x <= 1)).all()):
-            raise ValueError(f"a quantile is asked at q in [0, 1], got {x.min().item()} … {x.max().item()}")
+            raise InputError(f"a quantile is asked at q in [0, 1], got {x.min().item()} … {x.max().item()}")
         return in_dtype_of(self._quantile(x), q)
 
     def sample(

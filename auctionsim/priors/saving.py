@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.priors.composite import Empirical, Mixture
 from auctionsim.priors.parametric import Beta, Exponential, TruncatedNormal, Uniform
 from auctionsim.priors.protocol import Prior
@@ -26,7 +27,7 @@ def prior_record(prior: Prior) -> dict[str, Any]:
         TypeError: A prior of somebody's own, of which only its class knows what it was made with.
     """
     if type(prior) not in _KINDS:
-        raise TypeError(f"a prior of the kind {type(prior).__name__} has no file form")
+        raise InputTypeError(f"a prior of the kind {type(prior).__name__} has no file form")
     if isinstance(prior, Mixture):
         return {"kind": "Mixture", "parameters": [[prior_record(part) for part in prior.components], [*prior.weights]]}
     finite = [None if value == torch.inf else value for value in prior.parameters]  # JSON has no infinity
@@ -46,9 +47,9 @@ def prior_from(record: Record) -> Prior:
     if kind == "Empirical":
         return Empirical(*(named.numbers(place, 0) for place in ("0", "1")[: max(len(parameters), 1)]))
     if kind not in _FORMULAS:
-        raise ValueError(f"{record.what}: kind must be one of {', '.join(k.__name__ for k in _KINDS)}, got {kind!r}")
+        raise InputError(f"{record.what}: kind must be one of {', '.join(k.__name__ for k in _KINDS)}, got {kind!r}")
     make, fewest, most = _FORMULAS[kind]
     if not fewest <= len(parameters) <= most:
-        raise ValueError(f"{record.what}: {kind} has {fewest} to {most} parameters, got {len(parameters)}")
+        raise InputError(f"{record.what}: {kind} has {fewest} to {most} parameters, got {len(parameters)}")
     given = (named.number_or_none(place) for place in named.content)
     return make(*(torch.inf if value is None else value for value in given))

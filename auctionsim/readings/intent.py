@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.language_models.decoding import Prefix, prefill, reply_logits
 from auctionsim.language_models.intervention import Intervention, as_intervention
 from auctionsim.language_models.model import LanguageModel
@@ -103,7 +104,7 @@ class CommercialScorer:
         leads: tuple[Lead, ...] = LEADS,
     ) -> None:
         if not all(lead.calls for lead in leads):
-            raise ValueError(f"a lead needs calls, or intent would be 0 after it; got {leads}")
+            raise InputError(f"a lead needs calls, or intent would be 0 after it; got {leads}")
         self.model, self.whole_prompt, self.num_leads = model, whole_prompt, len(leads)
         self.slots = SlotScorer(model, brands, stems, whole_prompt=whole_prompt)
         self._rows = [row for k in range(len(self.slots.continuations)) for row in self._rows_of(k, stems, leads)]
@@ -190,7 +191,7 @@ def _after(model: LanguageModel, text: str, lead: str) -> list[int]:
     """Return the token ids of a lead where it follows a text without a space."""
     before, joint = model.text_ids(text), model.text_ids(text + lead)
     if joint[: len(before)] != before or len(joint) == len(before):
-        raise ValueError(f"this tokenizer has no boundary between {text!r} and {lead!r}: choose another stem or lead")
+        raise InputError(f"this tokenizer has no boundary between {text!r} and {lead!r}: choose another stem or lead")
     return joint[len(before) :]
 
 

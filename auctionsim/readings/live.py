@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.language_models.decoding import Prefix
 from auctionsim.language_models.decoding import Replies as Decoded
 from auctionsim.language_models.intervention import Intervention
@@ -119,7 +120,7 @@ class ReadingSet:
         wanted = (len(self.inputs.stems), len(self.inputs.brands))
         for name, values in found.items():
             if tuple(values.shape[1:]) != wanted:
-                raise ValueError(f"the reading {name} must score (row, stem, brand) as (…, {wanted[0]}, {wanted[1]}), "
+                raise InputError(f"the reading {name} must score (row, stem, brand) as (…, {wanted[0]}, {wanted[1]}), "
                                  f"got {tuple(values.shape)}")  # fmt: skip
         return found
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.language_models.decoding import Prefix
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
@@ -64,7 +65,7 @@ class Unscored:
 
     def __post_init__(self) -> None:
         if not isinstance(self.reason, str) or not self.reason.strip():
-            raise ValueError(f"an unscored reply needs a reason, got {self.reason!r}")
+            raise InputError(f"an unscored reply needs a reason, got {self.reason!r}")
 
 
 Value = float | list[float] | Unscored
@@ -131,16 +132,16 @@ class Reading:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("_"):
-            raise ValueError(f"a reading's name must be a Python identifier, got {self.name!r}")
+            raise InputError(f"a reading's name must be a Python identifier, got {self.name!r}")
         if not isinstance(self.unit, str) or not self.unit.strip():
-            raise ValueError(f"the reading {self.name} needs a unit, got {self.unit!r}")
+            raise InputError(f"the reading {self.name} needs a unit, got {self.unit!r}")
         if self.per not in PER:
-            raise ValueError(f"the reading {self.name} must be per one of {', '.join(PER)}, got {self.per!r}")
+            raise InputError(f"the reading {self.name} must be per one of {', '.join(PER)}, got {self.per!r}")
         low, high = self.bounds
         if not low < high:
-            raise ValueError(f"the bounds of the reading {self.name} must be a low and a higher end, got {self.bounds}")
+            raise InputError(f"the bounds of the reading {self.name} must be a low and a higher end, got {self.bounds}")
         if self.loss is not None and (self.loss not in LOSSES or self.per in ("brand", "set")):
-            raise ValueError(
+            raise InputError(
                 f"the reading {self.name} is a loss by one of {', '.join(LOSSES)}, of a user or a reply, "
                 f"got {self.loss!r} per {self.per}"
             )
@@ -157,7 +158,7 @@ class Reading:
             ValueError: It does, and the law is.
         """
         if self.whole_law and (law.top_p < 1 or law.temperature == 0):
-            raise ValueError(
+            raise InputError(
                 f"{self.name} is about the whole law that replies are drawn from, which top_p < 1 cuts and temperature "
                 f"0 makes certain: got top_p {law.top_p:g} at temperature {law.temperature:g}"
             )
@@ -210,8 +211,8 @@ class PromptReading(Reading):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.per != "brand":
-            raise ValueError(f"the reading {self.name} is scored after stems, so it is per brand, got {self.per!r}")
+            raise InputError(f"the reading {self.name} is scored after stems, so it is per brand, got {self.per!r}")
 
 
 def _lacking() -> Any:
-    raise NotImplementedError("a reading without a function reads nothing")
+    raise UnsupportedError("a reading without a function reads nothing")

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from auctionsim.errors import InputError
 from auctionsim.plugins import load_installed
 from auctionsim.readings.protocol import Reading
 
@@ -16,7 +17,7 @@ def register(reading: _R) -> _R:
         ValueError: The name is taken.
     """
     if reading.name in _KNOWN:
-        raise ValueError(f"a reading called {reading.name!r} is registered already: choose another name")
+        raise InputError(f"a reading called {reading.name!r} is registered already: choose another name")
     _KNOWN[reading.name] = reading
     return reading
 
@@ -39,7 +40,7 @@ def reading(name: str) -> Reading:
     """
     load_installed()
     if name not in _KNOWN:
-        raise ValueError(f"no reading is called {name!r}; known are {', '.join(names())}")
+        raise InputError(f"no reading is called {name!r}; known are {', '.join(names())}")
     return _KNOWN[name]
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.readings.passes import TeacherForced
 from auctionsim.readings.protocol import ModelReading, Reading, Reply, TextReading, Unscored, Value
 from auctionsim.records import Record, shown
@@ -43,7 +44,7 @@ def read_passes(readings: Sequence[ModelReading], passes: Iterable[TeacherForced
             values = reading.read(part)
             if not isinstance(values, Tensor) or values.shape != (len(part.tokens),):
                 got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-                raise ValueError(f"the reading {reading.name} must give {(len(part.tokens),)} values, got {got}")
+                raise InputError(f"the reading {reading.name} must give {(len(part.tokens),)} values, got {got}")
             parts[reading.name].append(values)
     return {name: torch.cat(listed).cpu() for name, listed in parts.items()}
 
@@ -61,7 +62,7 @@ def checked_values(reading: Reading, values: Any, count: int, brands: int) -> li
     """
     listed = list(values)
     if len(listed) != count:
-        raise ValueError(f"the reading {reading.name} must give {count} values, got {len(listed)}")
+        raise InputError(f"the reading {reading.name} must give {count} values, got {len(listed)}")
     return [_checked(reading, value, brands) for value in listed]
 
 
@@ -71,7 +72,7 @@ def _checked(reading: Reading, value: Any, brands: int) -> Value:
     if reading.per != "brand":
         return _number(reading, value)
     if not isinstance(value, (list, tuple)) or len(value) != brands:
-        raise ValueError(f"the reading {reading.name} must give {brands} numbers a reply, got {shown(value)}")
+        raise InputError(f"the reading {reading.name} must give {brands} numbers a reply, got {shown(value)}")
     return [_number(reading, one) for one in value]
 
 
@@ -80,7 +81,7 @@ def _number(reading: Reading, value: Any) -> float:
     number = isinstance(value, (int, float)) and math.isfinite(value)
     if not number or not low <= value <= high:
         rule = f"finite numbers in [{low:g}, {high:g}], or Unscored"
-        raise ValueError(f"the reading {reading.name} must give {rule}, got {shown(value)}")
+        raise InputError(f"the reading {reading.name} must give {rule}, got {shown(value)}")
     return float(value)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.metrics import Interval
 from auctionsim.regret.confidence import checked_miss
 
@@ -39,10 +40,10 @@ def betting_interval(samples: Tensor, largest: float, confidence: float = 0.95) 
     """
     values = samples.detach().double()
     if values.ndim != 1 or len(values) < 1 or not bool(torch.isfinite(values).all()):
-        raise ValueError(f"samples must be a finite vector of at least one, got shape {tuple(samples.shape)}")
+        raise InputError(f"samples must be a finite vector of at least one, got shape {tuple(samples.shape)}")
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > largest:
-        raise ValueError(f"samples must lie in [0, {largest}], got {low} … {high}")
+        raise InputError(f"samples must lie in [0, {largest}], got {low} … {high}")
     refuted = math.log(2 / checked_miss(confidence)) + math.log(len(STAKES))
     if largest == 0:
         return Interval(0.0, 0.0)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_positive
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.protocol import priors_of
 from auctionsim.priors import product
 from auctionsim.regret.estimate import Game
@@ -44,9 +45,9 @@ def checked_high(game: Game, high: float | Tensor | None) -> Float[Tensor, "batc
     try:
         box = box.expand_as(game.valuations)
     except RuntimeError as error:
-        raise ValueError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
+        raise InputError(f"high must broadcast to {tuple(game.valuations.shape)}, got {tuple(box.shape)}") from error
     if not bool((torch.isfinite(box) & (box > 0)).all()):
-        raise ValueError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
+        raise InputError(f"high must be finite and > 0, got {float(box.min())} … {float(box.max())}")
     return box
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_number, checked_tensor
+from auctionsim.errors import InputError
 from auctionsim.metrics import Interval
 
 
@@ -33,11 +34,11 @@ def bounded_mean_interval(samples: Tensor, confidence: float = 0.95, value_range
         ValueError: Fewer than two samples, or a range shorter than the observed one.
     """
     if checked_tensor(samples, "samples").ndim != 1 or len(samples) < 2 or not bool(torch.isfinite(samples).all()):
-        raise ValueError(f"samples must be a finite vector of at least two, got shape {tuple(samples.shape)}")
+        raise InputError(f"samples must be a finite vector of at least two, got shape {tuple(samples.shape)}")
     values = samples.detach().double()
     seen = float(values.max() - values.min())
     if value_range is not None and checked_number(value_range, "value_range") < seen:
-        raise ValueError(f"samples must lie in a range of length {value_range}, got {seen}")
+        raise InputError(f"samples must lie in a range of length {value_range}, got {seen}")
     span = torch.tensor(seen if value_range is None else value_range, dtype=torch.float64)
     reach = float(bernstein_reach(values.var(), span, len(values), confidence))
     mean = float(values.mean())
@@ -68,5 +69,5 @@ def checked_miss(confidence: float) -> float:
     """
     miss = 1 - checked_number(confidence, "confidence", 0.0, 1.0)
     if miss in (0.0, 1.0):
-        raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence!r}")
+        raise InputError(f"confidence must lie strictly between 0 and 1, got {confidence!r}")
     return miss

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_tensor
+from auctionsim.errors import InputError
 from auctionsim.metrics import Interval
 from auctionsim.priors import Priors, product
 from auctionsim.regret.confidence import checked_miss
@@ -61,20 +62,20 @@ def corner_regret(
     """
     n = substrate.num_bidders
     if len(substrate.features) != 1:
-        raise ValueError(f"cells are intervals: one feature is needed, got {substrate.features}")
+        raise InputError(f"cells are intervals: one feature is needed, got {substrate.features}")
     prior = product(priors, n)
     checked_tensor(edges, "edges")
     if edges.ndim != 1 or len(edges) < 2 or not bool((edges.diff() > 0).all()) or float(edges[0]) < 0:
-        raise ValueError(f"edges must be an increasing vector of numbers >= 0, got {edges.tolist()}")
+        raise InputError(f"edges must be an increasing vector of numbers >= 0, got {edges.tolist()}")
     if float(edges[0]) > float(prior.low.min()) or float(edges[-1]) < float(prior.high.max()):
-        raise ValueError(
+        raise InputError(
             f"edges must cover the priors: {float(prior.low.min())} … {float(prior.high.max())} is not within "
             f"{float(edges[0])} … {float(edges[-1])}"
         )
     cells = len(edges) - 1
     checked_amounts(checked_tensor(bids, "bids").unsqueeze(-1), n, 1, "bids")
     if len(bids) != cells:
-        raise ValueError(f"bids must have one row a cell: {len(bids)} for {cells}")
+        raise InputError(f"bids must have one row a cell: {len(bids)} for {cells}")
     corners = torch.cat([edges[:-1], edges[1:]]).to(bids).view(-1, 1, 1).expand(-1, n, 1).contiguous()
     estimate = ex_interim_regret(
         mechanism,

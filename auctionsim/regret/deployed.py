@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.metrics import Interval
 from auctionsim.regret.betting import betting_interval
 from auctionsim.regret.estimate import AnyMechanism, RegretEstimate
@@ -75,7 +76,7 @@ def deployed_regret(
         (place.num_bidders, tuple(place.features), allocation_shape(place)) for place in (designed_on, deployed_on)
     ]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"both substrates must have the same bidders, features and allocations: {shapes}")
+        raise InputError(f"both substrates must have the same bidders, features and allocations: {shapes}")
     designed, deployed = (
         ex_post_regret(
             mechanism,

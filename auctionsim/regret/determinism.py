@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.protocol import draws
 from auctionsim.regret.estimate import Game, cleared_money, lone_deviations
 from auctionsim.regret.refinement import Best
@@ -57,7 +58,7 @@ def refuse_drawing(mechanism: object) -> None:
         ValueError: It does.
     """
     if draws(mechanism):
-        raise ValueError(
+        raise InputError(
             f"an auction must come out the same at every call: {type(mechanism).__name__} says that it draws; "
             "ties='shared' has the expectation of random ties"
         )
@@ -114,7 +115,7 @@ def _refuse(game: Game, rows: _DrawnAuctions, one: Tensor, other: Tensor) -> Non
     """Raise if some row has other money in `other` than in `one`, which is what clearing `rows` gave."""
     for row in _differ(one, other).nonzero().flatten().tolist()[:SHOWN]:
         if not _is_knife_edge(game, rows, one, other[row], row):
-            raise ValueError(
+            raise InputError(
                 "an auction must come out the same whatever else is in the batch, and at every call: "
                 f"bids {rows.bids[row].tolist()} are charged {one[row, :, 1].tolist()} for {one[row, :, 0].tolist()} "
                 f"in one call and {other[row, :, 1].tolist()} for {other[row, :, 0].tolist()} in another"
@@ -132,7 +133,7 @@ def _refuse_other_utility(game: Game, rows: _DrawnAuctions, once: Tensor, best: 
     apart = (utility - seen).abs() > SAME * torch.maximum(size, FLOOR * size.max())
     for row in apart.nonzero().flatten().tolist()[:SHOWN]:
         if not _explains(game, rows, once, row, own=int(own[row]), seen=seen[row], size=size[row]):
-            raise ValueError(
+            raise InputError(
                 "an auction must come out the same whatever else is in the batch, and at every call: "
                 f"bids {rows.bids[row].tolist()} brought bidder {int(own[row])} {float(seen[row])} in one call and "
                 f"{float(utility[row])} in another"

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_amounts, checked_context, checked_finite
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.metrics import Interval
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
@@ -96,12 +97,12 @@ def checked_game(
     n, m = substrate.num_bidders, len(substrate.features)
     checked_amounts(valuations, n, m, "valuations")
     if len(valuations) == 0:
-        raise ValueError("valuations must have at least one row")
+        raise InputError("valuations must have at least one row")
     if reports is None:
         reports = valuations
     checked_amounts(reports, n, m, "reports")
     if reports.shape != valuations.shape or reports.dtype != valuations.dtype:
-        raise ValueError(
+        raise InputError(
             f"reports must match valuations: {tuple(reports.shape)} {reports.dtype} "
             f"against {tuple(valuations.shape)} {valuations.dtype}"
         )
@@ -131,7 +132,9 @@ def checked_outcome(answer: Any) -> Outcome:
     """
     if not isinstance(answer, Outcome) or not all(isinstance(part, Tensor) for part in answer):
         kind = type(answer).__name__
-        raise TypeError(f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}")
+        raise InputTypeError(
+            f"a mechanism must return an auctionsim.Outcome(allocation, payments) of tensors, got {kind}"
+        )
     return answer
 
 
@@ -142,9 +145,9 @@ def checked_payments(payments: Tensor, bids: Tensor) -> Tensor:
         ValueError: They are not.
     """
     if not payments.is_floating_point():
-        raise ValueError(f"payments must be floating point, got {payments.dtype}")
+        raise InputError(f"payments must be floating point, got {payments.dtype}")
     if payments.shape != bids.shape[:2]:
-        raise ValueError(f"payments must be one a row and bidder, {tuple(bids.shape[:2])}, got {tuple(payments.shape)}")
+        raise InputError(f"payments must be one a row and bidder, {tuple(bids.shape[:2])}, got {tuple(payments.shape)}")
     return checked_finite(payments, "payments")
 
 
@@ -159,7 +162,7 @@ def cleared_money(
     outcome = cleared(game.mechanism, bids, context)
     checked_allocation(outcome.allocation, allocation_shape(game.substrate))
     if outcome.payments.shape != bids.shape[:2] or len(outcome.allocation) != len(bids):
-        raise ValueError(
+        raise InputError(
             f"a mechanism must answer {tuple(bids.shape[:2])} bids with as many payments and allocation rows, "
             f"got {tuple(outcome.payments.shape)} and {len(outcome.allocation)}"
         )
@@ -181,7 +184,7 @@ def reported_utilities(game: Game) -> Float[Tensor, "batch bidder"]:
     with torch.no_grad():
         truth = utilities(game, game.reports, game.valuations, game.context)
     if not bool(torch.isfinite(truth).all()):
-        raise ValueError("a mechanism must give finite payments and exposures; some utility at the reports is not")
+        raise InputError("a mechanism must give finite payments and exposures; some utility at the reports is not")
     return truth
 
 

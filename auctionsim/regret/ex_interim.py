@@ -42,6 +42,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_count, checked_positive
+from auctionsim.errors import InputError
 from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.priors import Priors, Product, product
@@ -120,9 +121,9 @@ def ex_interim_regret(
         else checked_amounts(valuations, n, m, "valuations")
     )
     if not len(v):
-        raise ValueError("valuations must have at least one row")
+        raise InputError("valuations must have at least one row")
     if reports is not None and checked_amounts(reports, n, m, "reports").shape != v.shape:
-        raise ValueError(f"reports must match valuations: {tuple(reports.shape)} against {tuple(v.shape)}")
+        raise InputError(f"reports must match valuations: {tuple(reports.shape)} against {tuple(v.shape)}")
     fields = []
     for game in games:
         own = played(plays, v, game.contexts(v)) if reports is None else reports

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.quasirandom import SobolEngine
 
 from auctionsim.checks import checked_allocation, checked_finite
+from auctionsim.errors import InputError
 from auctionsim.regret.estimate import AnyMechanism, UtilityRule, cleared, quasi_linear
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
 
@@ -50,7 +51,7 @@ def games_in_contexts(
     """
     count = len(contexts_of(substrate))
     if context is not None and not 0 <= context < count:
-        raise ValueError(f"context must index {count} contexts, got {context!r}")
+        raise InputError(f"context must index {count} contexts, got {context!r}")
     places: list[int | None] = [context] if context is not None or not count else list(range(count))
     return tuple(InterimGame(mechanism, substrate, place, utility) for place in places)
 

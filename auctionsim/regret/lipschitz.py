@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.claims import claimed
+from auctionsim.errors import InputError
 from auctionsim.regret.estimate import Game, misreport_utilities
 from auctionsim.regret.refinement import Best, better_of
 
@@ -65,9 +66,9 @@ def own_bid_rates(game: Game, lipschitz: Rate | None) -> Float[Tensor, "batch bi
         rates = rates.expand_as(game.valuations)
     except RuntimeError as error:
         shape = tuple(game.valuations.shape)
-        raise ValueError(f"lipschitz must broadcast to {shape}, got {tuple(rates.shape)}") from error
+        raise InputError(f"lipschitz must broadcast to {shape}, got {tuple(rates.shape)}") from error
     if not bool((torch.isfinite(rates) & (rates >= 0)).all()):
-        raise ValueError(f"lipschitz must be finite and >= 0, got {float(rates.min())} … {float(rates.max())}")
+        raise InputError(f"lipschitz must be finite and >= 0, got {float(rates.min())} … {float(rates.max())}")
     return rates
 
 
@@ -130,7 +131,7 @@ def _check_promise(here: Tensor, there: Tensor, allowed: Tensor, amount: Tensor)
     excess = moved - allowed - rounding * (allowed + here.abs() + there.abs() + amount)
     if not bool((excess <= 0).all()):
         worst = int(excess.nan_to_num(nan=torch.inf).argmax())
-        raise ValueError(
+        raise InputError(
             f"lipschitz is broken: utility moves by {float(moved.flatten()[worst]):.6g} between two bids where the "
             f"promised rate allows {float(allowed.flatten()[worst]):.6g}"
         )

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_count
+from auctionsim.errors import InputError
 from auctionsim.outcome import Outcome
 from auctionsim.regret.bid_range import checked_high
 from auctionsim.regret.estimate import (
@@ -84,7 +85,7 @@ def menu_regret_sources(
     checked_count(budget, "budget")
     shape = (substrate.num_bidders, len(substrate.levers))
     if allocation_shape(substrate) != shape:
-        raise ValueError(f"levers of each bidder's own are needed, shape {shape}, got {allocation_shape(substrate)}")
+        raise InputError(f"levers of each bidder's own are needed, shape {shape}, got {allocation_shape(substrate)}")
     game = checked_game(mechanism, substrate, valuations, reports, context=context, utility=quasi_linear)
     box = checked_high(game, high)
     total = ex_post_regret(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auctionsim.errors import InputError, MissingPackageError
 from auctionsim.files import write_text
 from auctionsim.report import wording
 from auctionsim.report.figures import Figure, layers_figure, learning_figures, trade_off_figures, training_figure
@@ -67,16 +68,16 @@ def write_report(findings: Findings, folder: str | os.PathLike[str]) -> Path:
 def _require_consistent(findings: Findings) -> None:
     names = tuple(brand.name for brand in findings.neurons.brands)
     if names != findings.brands or findings.surface.num_bidders != len(names):
-        raise ValueError(
+        raise InputError(
             f"the brands {findings.brands} must be those of the neurons, got {names}, and of the surface, "
             f"got {findings.surface.num_bidders} bidders"
         )
     if findings.sold_feature not in findings.surface.measured_features:
-        raise ValueError(
+        raise InputError(
             f"sold_feature must be one of {findings.surface.measured_features}, got {findings.sold_feature!r}"
         )
     if not 1 <= findings.sold_neurons <= findings.neurons.max_neurons:
-        raise ValueError(f"sold_neurons must lie in [1, {findings.neurons.max_neurons}], got {findings.sold_neurons}")
+        raise InputError(f"sold_neurons must lie in [1, {findings.neurons.max_neurons}], got {findings.sold_neurons}")
 
 
 def template_tools() -> tuple[Any, str]:
@@ -90,7 +91,7 @@ def template_tools() -> tuple[Any, str]:
         from markupsafe import Markup
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise ImportError("reports need jinja2 and plotly: pip install 'auctionsim[report]'") from None
+        raise MissingPackageError("reports need jinja2 and plotly: pip install 'auctionsim[report]'") from None
     environment = Environment(
         loader=PackageLoader("auctionsim.report", "."),
         autoescape=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.records import Record, shown
 from auctionsim.report import wording
 from auctionsim.tables import numbers_of, read_csv
@@ -36,7 +37,7 @@ def own_file(folder: Path, path: Path) -> Path:
         ValueError: It leads out of the folder.
     """
     if not is_own_file(folder, path):
-        raise ValueError(f"{path}: leads out of the run folder, and is not shown")
+        raise InputError(f"{path}: leads out of the run folder, and is not shown")
     return path
 
 
@@ -100,15 +101,15 @@ def brands_of(record: Record, replies: Mapping[str, tuple[Card, ...]]) -> tuple[
     """Return the brands, with their aliases where the settings have them; else those that replies were sold to."""
     listed = settings_of(record).get("brands") or record.content.get("brands") or []
     if not isinstance(listed, list):
-        raise ValueError(f"{record.what} brands must be a list, got {shown(listed)}")
+        raise InputError(f"{record.what} brands must be a list, got {shown(listed)}")
     named = [
         [one] if isinstance(one, str) else list(Record({"names": one}, record.what).texts("names")) for one in listed
     ]
     if not named:
         named = [[name] for name in dict.fromkeys(c.brand for cards in replies.values() for c in cards if c.brand)]
     if not all(named):
-        raise ValueError(f"{record.what} a brand has no name")
+        raise InputError(f"{record.what} a brand has no name")
     try:
         return tuple(Brand.read(names) for names in named)
     except ValueError as error:
-        raise ValueError(f"{record.what} {error}") from None
+        raise InputError(f"{record.what} {error}") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from auctionsim.errors import InputError
 from auctionsim.files import read_bounded, read_text_bounded, write_text
 from auctionsim.records import Record, read_record
 from auctionsim.report import wording
@@ -119,7 +120,7 @@ def write_runs_report(folders: Sequence[str | os.PathLike[str]], path: str | os.
         ImportError: jinja2, plotly or pandas is not installed.
     """
     if not folders:
-        raise ValueError("a report needs one or more run folders")
+        raise InputError("a report needs one or more run folders")
     out = Path(path)
     runs = [read_run(Path(folder), out.parent, f"run{number}") for number, folder in enumerate(folders)]
     environment, plotly_js = template_tools()
@@ -143,7 +144,7 @@ def read_run(folder: Path, beside: Path, key: str) -> RunPart:
     """
     path = folder / "run.json"
     if not path.is_file():
-        raise ValueError(f"{folder} is no run folder: it has no run.json")
+        raise InputError(f"{folder} is no run folder: it has no run.json")
     record = read_record(own_file(folder, path), finite=False)
     if is_unfinished(record):
         return _unfinished(folder, record)
@@ -210,7 +211,7 @@ def _listed(folder: Path) -> list[Path]:
     for file in set(data) - set(found):
         _log.warning("%s is a link that leads out of its run folder: it is not shown", file)
     if len(found) > MOST_FILES:
-        raise ValueError(f"{folder}: has {len(found)} files of data; a page lists at most {MOST_FILES}")
+        raise InputError(f"{folder}: has {len(found)} files of data; a page lists at most {MOST_FILES}")
     return found
 
 
@@ -224,7 +225,7 @@ def _pictures(folder: Path) -> Iterator[Picture]:
         content = read_bounded(own_file(folder, path), left)
         left -= len(content)
         if not content.startswith(PNG):
-            raise ValueError(f"{path}: is no PNG picture")
+            raise InputError(f"{path}: is no PNG picture")
         coded = base64.b64encode(content).decode("ascii")
         yield Picture(path.stem.replace("_", " "), f"data:image/png;base64,{coded}")
 
@@ -232,7 +233,7 @@ def _pictures(folder: Path) -> Iterator[Picture]:
 def _tables(folder: Path) -> list[Path]:
     found = sorted(folder.glob("*.parquet"))
     if len(found) > MOST_TABLES:
-        raise ValueError(f"{folder}: has {len(found)} tables; a page shows at most {MOST_TABLES}")
+        raise InputError(f"{folder}: has {len(found)} tables; a page shows at most {MOST_TABLES}")
     return found
 
 

@@ -14,6 +14,7 @@ from auctionsim.checks import (
     checked_money,
     checked_weights,
 )
+from auctionsim.errors import InputError
 from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever
 
 
@@ -38,7 +39,7 @@ class Bundles(BaseSubstrate):
     def __post_init__(self) -> None:
         object.__setattr__(self, "wanted", tuple(tuple(bundle) for bundle in self.wanted))
         if not 1 <= len(self.wanted) <= 16 or not all(self.wanted):
-            raise ValueError(f"wanted must list a bundle of at least one item for 1 to 16 bidders, got {self.wanted!r}")
+            raise InputError(f"wanted must list a bundle of at least one item for 1 to 16 bidders, got {self.wanted!r}")
 
     @classmethod
     def llg(cls) -> "Bundles":

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
+from auctionsim.errors import InputError
 from auctionsim.language_models.decoding import sample_replies
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
@@ -77,9 +78,9 @@ class LanguageModelSubstrate(BaseSubstrate):
         manner: Manner = STANDARD_MANNER,
     ) -> None:
         if neurons.model.rpartition(":")[2] != model.identity.rpartition(":")[2]:
-            raise ValueError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
+            raise InputError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
         if not 1 <= num_neurons <= neurons.max_neurons:
-            raise ValueError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
+            raise InputError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
         self.model, self.neurons, self.prompts, self.manner = model, neurons, prompts, manner
         self.contexts = prompts.contexts
         self.num_bidders = len(neurons.brands)
@@ -220,7 +221,7 @@ class LanguageModelSubstrate(BaseSubstrate):
         values = batch.numbers(name)
         mean = values.view(rows, -1, *values.shape[1:]).nanmean(1)
         if bool(mean.isnan().any()):
-            raise ValueError(f"{name} left every reply to a prompt unscored: draw more samples")
+            raise InputError(f"{name} left every reply to a prompt unscored: draw more samples")
         return mean
 
     def _relative(self, name: str, mean: Tensor, asked: list[_Question], null: Tensor) -> Tensor:
@@ -277,7 +278,7 @@ class LanguageModelSubstrate(BaseSubstrate):
             bad |= ~values.isfinite()
         if bool(bad.any()):
             levers = allocation[int(bad.nonzero()[0]) // samples].tolist()
-            raise ValueError(f"the model's logits are not finite in {self.model.dtype} at levers {levers} a bidder")
+            raise InputError(f"the model's logits are not finite in {self.model.dtype} at levers {levers} a bidder")
         ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths.tolist(), strict=True)]
         found = [
             Reply(draw.prompt, self.model.text(row), row, draw.place) for draw, row in zip(draws, ids, strict=True)

@@ -12,6 +12,7 @@ from auctionsim.checks import (
     checked_tensor,
     checked_weights,
 )
+from auctionsim.errors import InputError
 from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever
 
 
@@ -36,18 +37,18 @@ class Lottery(BaseSubstrate):
             checked_tensor(reference, "reference")
         replies = len(exposures) if exposures.ndim else 0
         if exposures.ndim != 3 or not all(exposures.shape) or user_losses.shape != (replies,):
-            raise ValueError(
+            raise InputError(
                 f"a lottery needs exposures (reply, bidder, feature) and user_losses (reply,), "
                 f"got {tuple(exposures.shape)} and {tuple(user_losses.shape)}"
             )
         if not bool((torch.isfinite(exposures) & (exposures >= 0)).all()):
-            raise ValueError("exposures must be finite and >= 0")
+            raise InputError("exposures must be finite and >= 0")
         if not bool(torch.isfinite(user_losses).all()):
-            raise ValueError("user_losses must be finite")
+            raise InputError("user_losses must be finite")
         reference = torch.full((replies,), 1 / replies) if reference is None else reference
         reference = reference.detach().double()
         if reference.shape != (replies,) or not bool((reference >= 0).all()) or abs(float(reference.sum()) - 1) > 1e-6:
-            raise ValueError(f"reference must be {replies} probabilities that sum to 1, got {reference.tolist()}")
+            raise InputError(f"reference must be {replies} probabilities that sum to 1, got {reference.tolist()}")
         self.exposures, self.user_losses = (
             numbers.detach().to(torch.float64, copy=True) for numbers in (exposures, user_losses)
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from auctionsim.checks import checked_count
+from auctionsim.errors import InputError
 from auctionsim.readings.intent import LEADS, Lead
 from auctionsim.readings.standard import STANDARD
 
@@ -32,9 +33,9 @@ class Manner:
 
     def __post_init__(self) -> None:
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p}")
+            raise InputError(f"top_p must lie in (0, 1], got {self.top_p}")
         if self.positions not in POSITIONS:
-            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {self.positions!r}")
+            raise InputError(f"positions must be one of {', '.join(POSITIONS)}, got {self.positions!r}")
         checked_count(self.rows, "rows")
 
     @property

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.data import packaged_names, readings_beside
+from auctionsim.errors import InputError
 from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
 from auctionsim.substrates.measured_arrays import arrays_of_version_1, measured_rows, replicate_arrays
 from auctionsim.substrates.measurements import (
@@ -164,7 +165,7 @@ class Measured(ABC):
             ValueError: Another name.
         """
         if name not in REPLICATES:
-            raise ValueError(f"replicate must be one of {REPLICATES}, got {name!r}")
+            raise InputError(f"replicate must be one of {REPLICATES}, got {name!r}")
         return self._view({"_scored": name})
 
     def _view(self: _M, changes: Mapping[str, object]) -> _M:
@@ -199,7 +200,7 @@ class Measured(ABC):
         """
         known = (*self.measured_features, *self.losses)
         if quantity not in (*known, "user_loss"):
-            raise ValueError(f"quantity must be user_loss or one of {known}, got {quantity!r}")
+            raise InputError(f"quantity must be user_loss or one of {known}, got {quantity!r}")
         counts = []
         for name, one in self.replicates.items():
             if quantity == "user_loss":
@@ -232,9 +233,9 @@ class Measured(ABC):
         """
         measured = self._provenance.get("model")
         if not isinstance(measured, str) or not measured:
-            raise ValueError("the provenance does not say on which model this was measured")
+            raise InputError("the provenance does not say on which model this was measured")
         if measured.rpartition(":")[2] != identity.rpartition(":")[2]:
-            raise ValueError(
+            raise InputError(
                 f"this was measured on the model {measured}, not on {identity}: measure it anew on that one"
             )
 
@@ -265,14 +266,14 @@ class Measured(ABC):
         try:
             measured = cls._from_stored(stored)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
+            raise InputError(f"{os.fspath(path)}: {error}") from error
         beside = readings_beside(Path(path))
         side = read_side_readings(beside, measured.digest, measured._cells) if beside.exists() else None
         if side is not None:
             try:
                 measured._add(side)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{beside}: {error}") from error
+                raise InputError(f"{beside}: {error}") from error
         return measured
 
     def _add(self, side: SideReadings) -> None:
@@ -294,7 +295,7 @@ class Measured(ABC):
         """
         if name not in packaged_names():
             there = ", ".join(packaged_names()) or "none"
-            raise ValueError(f"no measurement called {name!r} ships with auctionsim; there are: {there}")
+            raise InputError(f"no measurement called {name!r} ships with auctionsim; there are: {there}")
         with resources.as_file(resources.files("auctionsim.data") / "surfaces" / f"{name}.safetensors") as path:
             return cls.load(path)
 

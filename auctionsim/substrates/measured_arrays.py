@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate, at_null
 from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
 
@@ -43,7 +44,7 @@ def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Rep
     """
     spread_out = sum(array.numel() for array in arrays.values()) * len(cells.canonical) // len(cells.distinct)
     if spread_out > MOST_NUMBERS:
-        raise ValueError(f"holds {spread_out} numbers, spread over its cells; at most {MOST_NUMBERS} are read")
+        raise InputError(f"holds {spread_out} numbers, spread over its cells; at most {MOST_NUMBERS} are read")
 
     def names(start: str) -> list[str]:
         return sorted({key[len(start) :].rpartition("/")[0] for key in arrays if key.startswith(start)})
@@ -69,10 +70,10 @@ def items_from(arrays: Mapping[str, Tensor], start: str, names: Iterable[str], c
 
     def spread(name: str) -> Tensor:
         if name not in arrays:
-            raise ValueError(f"lacks the tensor {name!r}")
+            raise InputError(f"lacks the tensor {name!r}")
         array, wanted = arrays[name], (len(cells.contexts), len(cells.distinct))
         if array.shape[:2] != wanted:
-            raise ValueError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
+            raise InputError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
         return array[:, entries[cells.canonical]].reshape(len(cells.contexts), *cells.shape, *array.shape[2:])
 
     return {name: Measurement(*(spread(f"{start}{name}/{part}") for part in Measurement._fields)) for name in names}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import MOST_MONEY, checked_allocation, checked_number
+from auctionsim.errors import InputError
 from auctionsim.storage import Stored
 from auctionsim.substrates.measured_arrays import replicates_from
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
@@ -82,7 +83,7 @@ class MeasuredList(MeasuredSubstrate):
                 ", ".join(f"{lever.name} {level:g}" for lever, level in zip(self.levers, bidder, strict=True))
                 for bidder in x[row].tolist()
             )
-            raise ValueError(f"row {row} is not on the list of measured allocations: ({levels})")
+            raise InputError(f"row {row} is not on the list of measured allocations: ({levels})")
         return found
 
     def _found(self, x: Tensor) -> Tensor:
@@ -124,18 +125,18 @@ def _checked_lever(lever: Lever) -> Lever:
 
 def _checked_list(allocations: Tensor, levers: tuple[Lever, ...]) -> Tensor:
     if not isinstance(allocations, Tensor) or not allocations.is_floating_point() or allocations.ndim != 3:
-        raise ValueError("allocations must be a floating-point tensor of shape (entry, bidder, lever)")
+        raise InputError("allocations must be a floating-point tensor of shape (entry, bidder, lever)")
     if 0 in allocations.shape or allocations.shape[2] != len(levers):
-        raise ValueError(
+        raise InputError(
             f"allocations must have at least one entry and one bidder, and {len(levers)} levers, "
             f"got {tuple(allocations.shape)}"
         )
     listed = allocations.detach().to("cpu", torch.float64, copy=True) + 0.0  # no -0
     for k, lever in enumerate(levers):
         if not lever.low <= lever.null <= lever.high:
-            raise ValueError(f"the null of {lever.name} must lie in [{lever.low}, {lever.high}], got {lever.null}")
+            raise InputError(f"the null of {lever.name} must lie in [{lever.low}, {lever.high}], got {lever.null}")
         outside = ~((listed[..., k] >= lever.low) & (listed[..., k] <= lever.high))
         if outside.any():
             worst = listed[..., k][outside][0].item()
-            raise ValueError(f"{lever.name} must lie in [{lever.low}, {lever.high}] in every allocation, got {worst}")
+            raise InputError(f"{lever.name} must lie in [{lever.low}, {lever.high}] in every allocation, got {worst}")
     return listed

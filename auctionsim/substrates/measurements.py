@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.substrates.protocol import Lever
 from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
 
@@ -90,7 +91,7 @@ def checked_names(names: Sequence[str], what: str) -> tuple[str, ...]:
     listed = (names,) if isinstance(names, str) else tuple(names)
     blank = not all(isinstance(name, str) and name.strip() for name in listed)
     if blank or not listed or len(set(listed)) < len(listed):
-        raise ValueError(f"{what} must be one or more different names, got {listed}")
+        raise InputError(f"{what} must be one or more different names, got {listed}")
     return listed
 
 
@@ -121,7 +122,7 @@ def described_cells(
     """
     for name in checked_names([lever.name for lever in levers], "levers"):
         if not name.isidentifier() or name.startswith("_"):
-            raise ValueError(f"a lever's name must be a Python identifier, as it names a table's column; got {name!r}")
+            raise InputError(f"a lever's name must be a Python identifier, as it names a table's column; got {name!r}")
     meaning = at_null(allocations, levers).flatten(1)
     _, group = torch.unique(meaning, dim=0, return_inverse=True)
     number = torch.arange(len(group))
@@ -131,7 +132,7 @@ def described_cells(
     nulls = torch.tensor([lever.null for lever in levers], dtype=allocations.dtype)
     is_null = (meaning[distinct].view(-1, *allocations.shape[1:]) == nulls).all(2).all(1)
     if not is_null.any():
-        raise ValueError(f"the null allocation must be among the cells: every bidder at {nulls.tolist()}")
+        raise InputError(f"the null allocation must be among the cells: every bidder at {nulls.tolist()}")
     distinct = torch.cat([distinct[is_null], distinct[~is_null]])
     return Cells(
         levers,
@@ -168,13 +169,13 @@ def quantity_names(replicates: Mapping[str, Replicate]) -> tuple[tuple[str, ...]
         ValueError: Other replicates than A and B, no loss, or losses or diagnostics that only one replicate has.
     """
     if set(replicates) != set(REPLICATES):
-        raise ValueError(f"replicates must be A and B, got {sorted(replicates)}")
+        raise InputError(f"replicates must be A and B, got {sorted(replicates)}")
     for what in ("losses", "diagnostics"):
         shapes = [
             {name: item.mean.shape for name, item in getattr(replicates[one], what).items()} for one in REPLICATES
         ]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"replicates A and B must have the same {what}, got {shapes[0]} and {shapes[1]}")
+            raise InputError(f"replicates A and B must have the same {what}, got {shapes[0]} and {shapes[1]}")
     one = replicates[REPLICATES[0]]
     losses = sorted(checked_names(tuple(one.losses), "losses"), key=lambda name: (name != DEFAULT_LOSS, name))
     return tuple(losses), tuple(sorted(one.diagnostics))
@@ -202,11 +203,11 @@ def _checked(item: Measurement, cells: Cells, rest: tuple[int, ...], what: str) 
     for part, array in item._asdict().items():
         if not isinstance(array, Tensor) or tuple(array.shape) != shape:
             got = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
-            raise ValueError(f"{what}: {part} must be a tensor of shape {shape}, got {got}")
+            raise InputError(f"{what}: {part} must be a tensor of shape {shape}, got {got}")
         whole = not (array.is_floating_point() or array.is_complex() or array.dtype == torch.bool)
         if whole != (part == "n") or array.is_complex() or array.dtype == torch.bool:
             kind = "integers" if part == "n" else "floating point"
-            raise TypeError(f"{what}: {part} must be {kind}, got {array.dtype}")
+            raise InputTypeError(f"{what}: {part} must be {kind}, got {array.dtype}")
     item = Measurement(
         item.mean.detach().to("cpu", torch.float64, copy=True, memory_format=torch.contiguous_format),
         item.standard_error.detach().to("cpu", torch.float64, copy=True, memory_format=torch.contiguous_format),
@@ -246,4 +247,4 @@ def _refuse(bad: Tensor, array: Tensor, cells: Cells, sentence: str) -> None:
     flat = array.flatten(1, len(cells.shape))
     places = bad.reshape(flat.shape).nonzero().tolist()
     more = f", and in {len(places) - 1} more places" if len(places) > 1 else ""
-    raise ValueError(f"{sentence}: {flat[tuple(places[0])].item()} at {cells.place(places[0])}{more}")
+    raise InputError(f"{sentence}: {flat[tuple(places[0])].item()} at {cells.place(places[0])}{more}")

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 Charge = str | Mapping[str, float]
@@ -38,13 +39,13 @@ class Offer:
     def __init__(self, features: Sequence[str], loss: Charge = DEFAULT_LOSS) -> None:
         names = (features,) if isinstance(features, str) else tuple(features)
         if not names or len(set(names)) < len(names):
-            raise ValueError(f"features to sell must be some of those there are, each once, got {names}")
+            raise InputError(f"features to sell must be some of those there are, each once, got {names}")
         weights = _weights(loss) if isinstance(loss, str) else dict(loss)
         for name, weight in weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
-                raise ValueError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r}")
+                raise InputError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r}")
         if not weights:
-            raise ValueError("an offer names one loss at least, got none")
+            raise InputError("an offer names one loss at least, got none")
         object.__setattr__(self, "features", names)
         object.__setattr__(self, "charges", tuple((name, float(weight)) for name, weight in sorted(weights.items())))
         object.__setattr__(self, "_hash", hash((self.features, self.charges)))  # of every reading's key
@@ -86,10 +87,10 @@ class Offer:
             ValueError: A feature or a loss that is none of these; names it and lists them.
         """
         if not set(self.features) <= set(features):
-            raise ValueError(f"features to sell must be some of {tuple(features)}, each once, got {self.features}")
+            raise InputError(f"features to sell must be some of {tuple(features)}, each once, got {self.features}")
         unknown = [name for name, _ in self.charges if name not in losses]
         if unknown:
-            raise ValueError(f"the loss must be one of {tuple(losses)}, or weights over them; got {unknown[0]!r}")
+            raise InputError(f"the loss must be one of {tuple(losses)}, or weights over them; got {unknown[0]!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"an Offer does not change: {name} is fixed")
@@ -113,7 +114,7 @@ def _weights(text: str) -> dict[str, float]:
     for part in text.split("+"):
         weight, star, name = (word.strip() for word in part.rpartition("*"))
         if not name or name in weights or (star and not _is_number(weight)):
-            raise ValueError(f"a loss is a name, or weights over different names as .3*kl+1*length, got {text!r}")
+            raise InputError(f"a loss is a name, or weights over different names as .3*kl+1*length, got {text!r}")
         weights[name] = float(weight) if star else 1.0
     return weights
 

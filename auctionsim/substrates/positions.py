@@ -14,6 +14,7 @@ from auctionsim.checks import (
     checked_number,
     checked_weights,
 )
+from auctionsim.errors import InputError
 from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
 
@@ -45,7 +46,7 @@ class Positions(BaseSubstrate):
         checked_count(self.num_bidders, "num_bidders")
         rates = tuple(checked_number(rate, "click_rates") for rate in self.click_rates)
         if not rates or list(rates) != sorted(rates, reverse=True):
-            raise ValueError(f"click_rates must be nonincreasing, at least one, got {self.click_rates!r}")
+            raise InputError(f"click_rates must be nonincreasing, at least one, got {self.click_rates!r}")
         object.__setattr__(self, "click_rates", rates)
 
     @property

@@ -14,6 +14,7 @@ from auctionsim.checks import (
     checked_number,
     checked_weights,
 )
+from auctionsim.errors import UnsupportedError
 from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
 
@@ -85,7 +86,7 @@ class QuadraticSubstrate(BaseSubstrate):
         checked_context(context, len(weights), self.contexts)
         n = self.num_bidders
         if n > 8:
-            raise NotImplementedError(f"the exact maximum enumerates 3^n faces: at most 8 bidders, got {n}")
+            raise UnsupportedError(f"the exact maximum enumerates 3^n faces: at most 8 bidders, got {n}")
         w = weights.squeeze(2)
         if self.separable:
             return _separable_argmax(w, user_weight).unsqueeze(2)

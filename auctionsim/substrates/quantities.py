@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from auctionsim.errors import InputError
 from auctionsim.records import Record
 
 DEFAULT_LOSS = "kl"
@@ -53,21 +54,21 @@ def quantities_of(
     names = (*features, *losses, *diagnostics)
     twice = sorted({name for name in (*names, "user_loss") if (*names, "user_loss").count(name) > 1})
     if twice:
-        raise ValueError(
+        raise InputError(
             f"features, losses and diagnostics must have different names, not user_loss; got {twice[0]!r} twice"
         )
     unknown = sorted(set(declared) - set(names))
     if unknown:
-        raise ValueError(f"units are declared for {unknown[0]!r}, which was not measured; there are {names}")
+        raise InputError(f"units are declared for {unknown[0]!r}, which was not measured; there are {names}")
     chosen = {name: Quantity(*declared[name]) if name in declared else _undeclared(name, features) for name in names}
     for name in losses:
         if name not in declared and name not in UNDECLARED:
-            raise ValueError(f"the loss {name!r} needs a unit: declare it in `quantities`")
+            raise InputError(f"the loss {name!r} needs a unit: declare it in `quantities`")
     for name, quantity in chosen.items():
         if not isinstance(quantity.unit, str) or not quantity.unit.strip():
-            raise ValueError(f"the unit of {name} must be a word or more, got {quantity.unit!r}")
+            raise InputError(f"the unit of {name} must be a word or more, got {quantity.unit!r}")
         if not quantity.low < quantity.high:
-            raise ValueError(f"the bounds of {name} must hold something, got [{quantity.low}, {quantity.high}]")
+            raise InputError(f"the bounds of {name} must hold something, got [{quantity.low}, {quantity.high}]")
     return chosen
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from auctionsim.errors import InputError
 from auctionsim.records import Record
 from auctionsim.storage import Stored, checksum, read_stored, serialise
 from auctionsim.substrates.measured_arrays import items_from
@@ -49,20 +50,20 @@ def read_side_readings(path: Path, digest: str, cells: Cells) -> SideReadings:
     try:
         return _parsed(stored, digest, cells)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        raise InputError(f"{os.fspath(path)}: {error}") from error
 
 
 def _parsed(stored: Stored, digest: str, cells: Cells) -> SideReadings:
     record = stored.fields
     if record.text("surface") != digest:
-        raise ValueError(f"belongs to the measurement {record.text('surface')}, not to {digest}: remove it")
+        raise InputError(f"belongs to the measurement {record.text('surface')}, not to {digest}: remove it")
     if record.texts("contexts") != cells.contexts or record.whole("num_bidders") != cells.num_bidders:
-        raise ValueError(f"is of other contexts or bidders than the measurement's {cells.contexts}")
+        raise InputError(f"is of other contexts or bidders than the measurement's {cells.contexts}")
     readings = record.record("readings")
     roles = {name: readings.record(name).text("role") for name in readings.content}
     unknown = sorted(set(roles.values()) - set(FOLDERS))
     if unknown:
-        raise ValueError(f"the role of a reading must be one of {', '.join(FOLDERS)}, got {unknown[0]!r}")
+        raise InputError(f"the role of a reading must be one of {', '.join(FOLDERS)}, got {unknown[0]!r}")
 
     def items(replicate: str, role: str) -> dict[str, Measurement]:
         names = [name for name, own in roles.items() if own == role]
@@ -88,7 +89,7 @@ def with_side_readings(replicates: Mapping[str, Replicate], side: SideReadings) 
     own = replicates[REPLICATES[0]]
     twice = sorted(set(side.quantities) & {*own.losses, *own.diagnostics})
     if twice:
-        raise ValueError(f"{twice[0]!r} was measured and also read later: there must be one of each name")
+        raise InputError(f"{twice[0]!r} was measured and also read later: there must be one of each name")
     return {
         name: one._replace(
             losses={**one.losses, **side.losses[name]}, diagnostics={**one.diagnostics, **side.diagnostics[name]}

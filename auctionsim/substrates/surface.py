@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_count
+from auctionsim.errors import InputError
 from auctionsim.storage import Stored
 from auctionsim.substrates.measured_arrays import replicates_from
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
@@ -155,12 +156,12 @@ def _grid_cells(
 ) -> Cells:
     checked_count(num_bidders, "num_bidders")
     if not grids:
-        raise ValueError("a surface needs at least one lever")
+        raise InputError("a surface needs at least one lever")
     count = 1  # multiplied step by step: a file may name as many bidders as a number can
     for size in itertools.chain.from_iterable(itertools.repeat([len(grid.values) for grid in grids], num_bidders)):
         count *= size
         if count > MOST_CELLS:
-            raise ValueError(
+            raise InputError(
                 f"a surface of {num_bidders} bidders whose levers have {[len(grid.values) for grid in grids]} values "
                 f"has more than {MOST_CELLS} cells: measure a list of joint allocations instead"
             )
@@ -173,9 +174,9 @@ def _grid_cells(
 def _checked_grid(grid: LeverGrid) -> LeverGrid:
     values = torch.tensor(grid.values, dtype=torch.float32)  # they must differ in the coarsest dtype that is used
     if values.ndim != 1 or len(values) < 2 or not values.isfinite().all() or not (values.diff() > 0).all():
-        raise ValueError(f"the grid of {grid.name} must have two or more ascending values, got {grid.values}")
+        raise InputError(f"the grid of {grid.name} must have two or more ascending values, got {grid.values}")
     if grid.null not in grid.values:
-        raise ValueError(f"the grid of {grid.name} must contain its null {grid.null}, got {grid.values}")
+        raise InputError(f"the grid of {grid.name} must contain its null {grid.null}, got {grid.values}")
     return LeverGrid(grid.name, tuple(float(value) + 0.0 for value in grid.values), float(grid.null) + 0.0)
 
 
@@ -190,4 +191,4 @@ def _refuse_outside(level: Tensor, grid: LeverGrid) -> None:
     if not (least >= low - slack and most <= high + slack):
         bidder, row = (~((level >= low - slack) & (level <= high + slack))).nonzero()[0].tolist()
         got = level[bidder, row].item()
-        raise ValueError(f"{grid.name} must lie in the measured [{low:g}, {high:g}], got {got:g} for bidder {bidder}")
+        raise InputError(f"{grid.name} must lie in the measured [{low:g}, {high:g}], got {got:g} for bidder {bidder}")

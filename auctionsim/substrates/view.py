@@ -9,6 +9,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_weights
 from auctionsim.claims import claimed
+from auctionsim.errors import UnsupportedError
 from auctionsim.substrates.offer import Charge, Offer
 from auctionsim.substrates.protocol import (
     BaseSubstrate,
@@ -195,7 +196,7 @@ class View(BaseSubstrate):
 
     def _best_of_list(self, weights: Tensor, user_weight: float, context: Tensor | None) -> Tensor:
         if not is_finite(self.substrate):
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{type(self.substrate).__name__} has no exact argmax under the loss {self.offer.loss_name}"
             )
         entries = self.finite_range(context)

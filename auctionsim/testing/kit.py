@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import torch
 
-from auctionsim.errors import BrokenClaimError
+from auctionsim.errors import BrokenClaimError, InputError
 
 Law = Callable[[Any, Any], None]  # (subject, case); raises BrokenClaimError
 
@@ -57,7 +57,7 @@ class Check:
             database=None,
             derandomize=True,  # a check that fails must fail again
             report_multiple_bugs=False,
-            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # explaining is slow and printed nowhere
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # explanations are printed nowhere
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         @hypothesis.given(self.cases)
@@ -80,7 +80,7 @@ def chosen(names: Sequence[str], skip: Collection[str]) -> list[str]:
     """
     unknown = set(skip) - set(names)
     if unknown:
-        raise ValueError(f"skip names no check: {sorted(unknown)}; there are {list(names)}")
+        raise InputError(f"skip names no check: {sorted(unknown)}; there are {list(names)}")
     return [name for name in names if name not in skip]
 
 

@@ -22,6 +22,7 @@ from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame, build_game, observation_layout
 from auctionsim.envs.game_settings import GameSettings
 from auctionsim.envs.settings import LIVE_SETTINGS
+from auctionsim.errors import InputError
 from auctionsim.kept import file_digest
 from auctionsim.mechanisms import load_mechanism
 from auctionsim.record_keywords import keywords_of
@@ -61,11 +62,11 @@ class AuctionSource:
             ValueError: Neither or both of a setting and a mechanism; a mechanism without its surface.
         """
         if (self.setting is None) == (self.mechanism is None):
-            raise ValueError("name either a setting or a mechanism's file")
+            raise InputError("name either a setting or a mechanism's file")
         if self.mechanism is None:
             return {"setting": self.setting}
         if self.surface is None:
-            raise ValueError("a mechanism needs the surface that it was designed on")
+            raise InputError("a mechanism needs the surface that it was designed on")
         named = Path(self.surface).suffix == ".safetensors"
         surface = (ResponseSurface.load if named else ResponseSurface.packaged)(self.surface)
         surface = surface.sell(self.feature, loss=self.loss)
@@ -129,7 +130,7 @@ class Training:
             ValueError: An unknown learner.
         """
         if self.learner not in LEARNERS:
-            raise ValueError(f"learner must be one of {', '.join(LEARNERS)}, got {self.learner!r}")
+            raise InputError(f"learner must be one of {', '.join(LEARNERS)}, got {self.learner!r}")
         return LEARNERS[self.learner] if self.iterations is None else checked_count(self.iterations, "iterations")
 
 
@@ -155,12 +156,12 @@ def refuse_misfits(source: AuctionSource, training: Training) -> None:
     """
     checked_count(training.updates, "iterations")
     if source.is_live and training.learner != "ppo":
-        raise ValueError(f"on a live model bidders learn by ppo, round by round, got {training.learner!r}")
+        raise InputError(f"on a live model bidders learn by ppo, round by round, got {training.learner!r}")
     if training.learner != "ppo" and (training.exploiter is not None or training.shared):
-        raise ValueError(f"an exploiter, and shared policies, are PPO's: {training.learner!r} trains all bidders")
+        raise InputError(f"an exploiter, and shared policies, are PPO's: {training.learner!r} trains all bidders")
     game = source.game()
     if training.exploiter is not None and not 0 <= training.exploiter < game.num_bidders:
-        raise ValueError(f"exploiter must be a bidder 0 … {game.num_bidders - 1}, got {training.exploiter}")
+        raise InputError(f"exploiter must be a bidder 0 … {game.num_bidders - 1}, got {training.exploiter}")
 
 
 def learn(
@@ -234,7 +235,7 @@ def source_of(bidders: SavedBidders) -> AuctionSource:
     then = record.plain("inputs") if "inputs" in record else {}
     for what, digest in source.inputs().items():
         if then.get(what, digest) != digest:
-            raise ValueError(f"the bidders learned with another {what} than {getattr(source, what)} holds now")
+            raise InputError(f"the bidders learned with another {what} than {getattr(source, what)} holds now")
     return source
 
 

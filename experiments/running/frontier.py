@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
@@ -41,7 +42,7 @@ class FrontierSettings:
             values = getattr(self, name)
             low = 1.0 if name == "amplification" else 0.0
             if not values or list(values) != sorted(set(values)) or not all(low < v < math.inf for v in values):
-                raise ValueError(f"{name} must be one or more ascending finite values > {low:g}, got {values}")
+                raise InputError(f"{name} must be one or more ascending finite values > {low:g}, got {values}")
 
 
 class FrontierCell(NamedTuple):
@@ -116,7 +117,7 @@ def frontier_cells(
         ValueError: More neurons than are ranked.
     """
     if settings.num_neurons[-1] > neurons.max_neurons:
-        raise ValueError(f"{settings.num_neurons[-1]} neurons asked for, {neurons.max_neurons} are ranked")
+        raise InputError(f"{settings.num_neurons[-1]} neurons asked for, {neurons.max_neurons} are ranked")
     open_counts, measured = list(settings.num_neurons), []
     for amplification in settings.amplification:
         if not open_counts:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.evidence import Evidence
 from auctionsim.neurons.identification import rank
@@ -43,7 +44,7 @@ def geometry(evidence: Evidence, method: str, neurons: BrandNeurons, count: int)
         ValueError: More neurons than are ranked.
     """
     if not 1 <= count <= neurons.max_neurons:
-        raise ValueError(f"count must lie in [1, {neurons.max_neurons}], got {count}")
+        raise InputError(f"count must lie in [1, {neurons.max_neurons}], got {count}")
     ranking = neurons.ranking[:, :count]
     effects = evidence.effects.flatten(1)
     named = evidence.names.mean - evidence.texts.mean
@@ -76,7 +77,7 @@ def geometry_from(record: Mapping[str, object]) -> Geometry:
     """
     missing = [name for name in Geometry._fields if name not in record]
     if missing:
-        raise ValueError(f"no {missing[0]} was kept: these subsets were measured without their neurons' geometry")
+        raise InputError(f"no {missing[0]} was kept: these subsets were measured without their neurons' geometry")
     return Geometry(*(_matrix(record[name], name) for name in Geometry._fields))
 
 
@@ -84,5 +85,5 @@ def _matrix(rows: object, name: str) -> Tensor:
     listed = Record({name: rows}, "geometry").items(name)
     numbers = [Record({name: row}, "geometry").numbers(name) for row in listed]
     if not numbers or {len(row) for row in numbers} != {len(numbers)}:
-        raise ValueError(f"geometry, {name} must be a square matrix, got rows of {[len(row) for row in numbers]}")
+        raise InputError(f"geometry, {name} must be a square matrix, got rows of {[len(row) for row in numbers]}")
     return torch.tensor(numbers, dtype=torch.float64)

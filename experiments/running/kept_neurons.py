@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auctionsim.brands import Brand
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
 from auctionsim.files import sweep, write_text
 from auctionsim.kept import difference, differing, plain
@@ -97,15 +98,15 @@ class Place(NamedTuple):
             record = Record(json_in(self.record), "it")
             there, digest, seconds = record.plain("key"), record.text("neurons"), record.number("seconds", 0)
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{self.record} is damaged ({error}): remove it and run again") from None
+            raise DamagedFileError(f"{self.record} is damaged ({error}): remove it and run again") from None
         if differing(there, _USUAL) != differing(key, _USUAL):
-            raise ValueError(
+            raise InputError(
                 f"{self.folder} holds the neurons of another run ({difference(there, key)}): choose another folder "
                 "or remove it"
             )
         neurons = BrandNeurons.load(self.file)
         if neurons.digest != digest:
-            raise ValueError(f"{self.file} holds other neurons than {self.record} says: remove both and run again")
+            raise InputError(f"{self.file} holds other neurons than {self.record} says: remove both and run again")
         return Taken(neurons, seconds)
 
     def keep(self, neurons: BrandNeurons, key: Mapping[str, Any], command: str | None, seconds: float) -> None:
@@ -116,7 +117,7 @@ class Place(NamedTuple):
         """
         measured = self._measured()
         if measured not in (None, neurons.digest):
-            raise ValueError(
+            raise InputError(
                 f"{self.folder} holds a measurement of other neurons ({measured}, not {neurons.digest}): "
                 "choose another folder or remove it"
             )
@@ -132,7 +133,7 @@ class Place(NamedTuple):
         try:
             return Record(json_in(path), "it").text("neurons")
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from None
+            raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
 def kept_neurons(

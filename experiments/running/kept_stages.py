@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from auctionsim.errors import DamagedFileError
 from auctionsim.experiments.running.preparation import Stages, Tick
 from auctionsim.experiments.running.run import Row, Run
 from auctionsim.kept import key_digest
@@ -48,7 +49,7 @@ def record_from(kind: Callable[..., _T], row: Mapping[str, Any]) -> _T:
     try:
         return kind(**{name: Estimate(**value) if isinstance(value, dict) else value for name, value in row.items()})
     except TypeError as error:
-        raise ValueError(f"a kept row is damaged ({error}): remove the folder's parts and run again") from None
+        raise DamagedFileError(f"a kept row is damaged ({error}): remove the folder's parts and run again") from None
 
 
 def live_key(live: LanguageModelSubstrate) -> str:

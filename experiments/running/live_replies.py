@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.language_models import load_model
@@ -42,7 +43,7 @@ def live_model(
         brands = tuple(Brand.read(names) for names in known["brands"])
         category, measured = known["category"], known["settings"]
     except KeyError as missing:
-        raise ValueError(
+        raise InputError(
             f"the surface's provenance has no {missing}, which example replies need: leave them out by --no-replies"
         ) from None
     prompts = build_prompts(category) if prompts_file is None else read_prompts(prompts_file)

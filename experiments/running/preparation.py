@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from torch import Tensor
 
+from auctionsim.errors import DamagedFileError
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
 from auctionsim.measurement import MeasurementSettings, Report, Workers, measure
@@ -128,7 +129,7 @@ def _seconds_in(path: Path) -> float:
     try:
         return Record(json_in(path), "it").number("seconds", 0)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
+        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from None
 
 
 class PeakMemory:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from auctionsim.brands import Brand, parse_brands
 from auctionsim.data import packaged_names, replies_beside
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.preparation import (
     LIST_FILE,
@@ -63,7 +64,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.subsets and self.allocations_file is not None:
-            raise ValueError(f"either subsets are measured or the allocations of {self.allocations_file}, not both")
+            raise InputError(f"either subsets are measured or the allocations of {self.allocations_file}, not both")
 
     @property
     def bidders(self) -> tuple[Brand, ...]:
@@ -227,18 +228,18 @@ def package(
     taken = {path.name.removesuffix(".safetensors") for path in into.glob("*.safetensors")} | set(packaged_names())
     for name in names:
         if name not in recipes:
-            raise ValueError(f"no recipe is called {name!r}; there are: {', '.join(recipes)}")
+            raise InputError(f"no recipe is called {name!r}; there are: {', '.join(recipes)}")
         if name in taken:
-            raise ValueError(f"{name} is there, and names are immutable: give a new recipe the next version")
+            raise InputError(f"{name} is there, and names are immutable: give a new recipe the next version")
     chosen = names or [name for name in recipes if name not in taken]
     if not chosen:
-        raise ValueError(f"{', '.join(recipes)} are there, and names are immutable: give a new recipe the next version")
+        raise InputError(f"{', '.join(recipes)} are there, and names are immutable: give a new recipe the next version")
     written = []
     for name in chosen:
         measured = carry_out(recipes[name], runs / name, console, fan_out, model=model)
         path = into / f"{name}.safetensors"
         if path.exists():
-            raise ValueError(f"{path} has appeared meanwhile: it is left as it is")
+            raise InputError(f"{path} has appeared meanwhile: it is left as it is")
         replies = runs / name / MEASUREMENT / REPLIES_FILE
         write_bytes(replies_beside(path), replies.read_bytes())  # first: a surface that is there has its replies
         measured.save(path)
@@ -255,9 +256,9 @@ def read_allocations(path: Path) -> Tensor:
     try:
         listed = torch.tensor(json_in(path), dtype=torch.float64)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: an integer beyond what torch holds
-        raise ValueError(f"cannot read allocations from {path}: {error}") from error
+        raise InputError(f"cannot read allocations from {path}: {error}") from error
     if listed.ndim != 3 or listed.shape[2] != 2:
-        raise ValueError(f"{path} must hold [[[num_neurons, amplification], …], …], a pair a brand, got {listed.shape}")
+        raise InputError(f"{path} must hold [[[num_neurons, amplification], …], …], a pair a brand, got {listed.shape}")
     return listed
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.experiments.running.plan import plan_of
 from auctionsim.experiments.running.preparation import commit_or_none, slug
 from auctionsim.experiments.running.run_folder import RECORD, SECTION, begin, finish, is_finished, run_record
@@ -161,7 +162,7 @@ class Run:
         """
         unknown = [claim.name for claim in section.claims if claim.name not in CLAIMS]
         if unknown:
-            raise ValueError(f"claims are {', '.join(CLAIMS)}, got {unknown[0]!r}")
+            raise InputError(f"claims are {', '.join(CLAIMS)}, got {unknown[0]!r}")
         if not self._begun:
             self.begin(command)
         for name, rows in tables.items():
@@ -199,10 +200,10 @@ def _read_part(path: Path) -> _KeptPart:
         kept = Record(json_in(path, finite=False), "it")
         rows = [dict(row.content) for row in kept.records("rows")]
         if kept.text("digest") != _digest(rows):
-            raise ValueError("its rows are not those that were kept")
+            raise InputError("its rows are not those that were kept")
         return _KeptPart(rows, kept.number("seconds", 0), kept.text_or_none("commit"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
+        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

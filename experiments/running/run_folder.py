@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from auctionsim.errors import DamagedFileError
 from auctionsim.experiments.running.plan import Plan
 from auctionsim.experiments.running.preparation import commit_or_none
 from auctionsim.files import sweep, write_text
@@ -35,7 +36,7 @@ def run_record(folder: Path) -> dict[str, Any]:
     try:
         return dict(Record(json_in(path, finite=False), "it").content)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run again") from None
+        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from None
 
 
 def is_finished(record: Mapping[str, Any], plan: Plan) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import Cells, Measurement, Replicate, described_cells
 
@@ -49,7 +50,7 @@ def in_contexts(surface: ResponseSurface, kept: Sequence[int]) -> ResponseSurfac
     """
     places = list(kept)
     if not places or len(set(places)) < len(places) or not set(places) <= set(range(len(surface.contexts))):
-        raise ValueError(f"contexts must be some of 0 to {len(surface.contexts) - 1}, each once, got {places}")
+        raise InputError(f"contexts must be some of 0 to {len(surface.contexts) - 1}, each once, got {places}")
 
     def cut(item: Measurement) -> Measurement:
         return Measurement(*(part[places] for part in item))

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.experiments.running.geometry import Geometry, geometry, geometry_from
 from auctionsim.experiments.running.kept_neurons import HIGHEST, STAGE, Place, neurons_key
 from auctionsim.experiments.running.preparation import Stages, kept_list
@@ -69,7 +70,7 @@ def kept_subsets(
         ValueError: Fewer than two brands, or a folder that holds another measurement.
     """
     if len(brands) < 2:
-        raise ValueError(f"subsets are about two or more rivals, got {', '.join(brand.name for brand in brands)}")
+        raise InputError(f"subsets are about two or more rivals, got {', '.join(brand.name for brand in brands)}")
     command = provenance.get("command")
     neurons, matrices = _kept_geometry(folder, model, brands, prompts, settings, method, stages, command)
     allocations = joint_settings(len(brands), settings.num_neurons[-1], settings.amplification[-1])
@@ -121,7 +122,7 @@ def _read_geometry(path: Path) -> dict[str, object]:
     try:
         return dict(Record(json_in(path), "it").content)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
+        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again to compute it anew") from None
 
 
 def surface_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurface:
@@ -141,7 +142,7 @@ def surface_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurf
     listed = measured.allocations
     same = (wanted.unsqueeze(1) == listed).flatten(2).all(2)
     if not bool(same.any(1).all()):
-        raise ValueError("a subset of these brands is not on the list of measured allocations")
+        raise InputError("a subset of these brands is not on the list of measured allocations")
     entries, shape = same.to(torch.uint8).argmax(1), (2,) * len(bidders)
 
     def cells(item: Measurement, per_bidder: bool) -> Measurement:

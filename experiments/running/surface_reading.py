@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from auctionsim.data import readings_beside, replies_beside, surfaces_folder
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
@@ -79,9 +80,9 @@ def _of_run(settings: SurfaceReading) -> Source:
     files = [folder / f"{kind}.safetensors" for kind in ("surface", "list")]
     there, replies = [path for path in files if path.exists()], folder / MEASUREMENT / REPLIES_FILE
     if not there or not replies.exists():
-        raise ValueError(f"{folder} holds no finished measurement: surface or list, and {MEASUREMENT}/{REPLIES_FILE}")
+        raise InputError(f"{folder} holds no finished measurement with {MEASUREMENT}/{REPLIES_FILE}")
     if settings.package:
-        raise ValueError(f"--package is for packaged measurements, not for the run folder {folder}")
+        raise InputError(f"--package is for packaged measurements, not for the run folder {folder}")
     neurons = settings.neurons or folder / "neurons.safetensors"
     values = settings.out or folder / MEASUREMENT / "readings"
     return Source(settings.run, there[0], replies, neurons, values, readings_beside(there[0]))
@@ -90,10 +91,10 @@ def _of_run(settings: SurfaceReading) -> Source:
 def _packaged(settings: SurfaceReading) -> Source:
     measured = surfaces_folder() / f"{settings.run}.safetensors"
     if not measured.exists():
-        raise ValueError(f"{settings.run!r} is no run folder, and no measurement of that name ships with auctionsim")
+        raise InputError(f"{settings.run!r} is no run folder, and no measurement of that name ships with auctionsim")
     replies, beside = replies_beside(measured), readings_beside(measured)
     if not replies.exists():
-        raise ValueError(f"the replies behind {settings.run} were not kept: read a later version of it")
+        raise InputError(f"the replies behind {settings.run} were not kept: read a later version of it")
     shipped = surfaces_folder().parent / "neurons" / f"{settings.run}.safetensors"
     neurons = settings.neurons or (shipped if shipped.exists() else None)
     values = settings.out or Path("runs") / "readings" / settings.run
@@ -177,7 +178,7 @@ def _neurons(
         return BrandNeurons.load(source.neurons)
     recipe = PACKAGED.get(settings.run)
     if recipe is None:
-        raise ValueError(f"the neurons of {settings.run} are not here: name their file with --neurons")
+        raise InputError(f"the neurons of {settings.run} are not here: name their file with --neurons")
     wanted = measured.provenance["settings"]
     most = recipe.settings.most_neurons if recipe.allocations is None else int(recipe.allocations[..., 0].max().ceil())
     return kept_neurons(

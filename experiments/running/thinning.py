@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.sub_surfaces import cells_of, on_distinct, with_replicates
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.measurements import Measurement
@@ -24,7 +25,7 @@ def measured_counts(surface: ResponseSurface, feature: str, counts: Sequence[int
     place = surface.measured_features.index(feature)
     counts_there = sorted(set(surface.replicates["A"].features.n[..., place].flatten().tolist()))
     if len(counts_there) > 1:
-        raise ValueError(f"cells must have the same n to be thinned out alike, {feature} has {counts_there}")
+        raise InputError(f"cells must have the same n to be thinned out alike, {feature} has {counts_there}")
     most = int(counts_there[0])
     return (*sorted({count for count in counts if count < most}), most)
 
@@ -53,7 +54,7 @@ def thinned(surface: ResponseSurface, feature: str, count: int, generator: np.ra
     """
     most = measured_counts(surface, feature, ())[-1]
     if not 1 <= count <= most:
-        raise ValueError(f"so many samples can be taken of {feature}: 1 to {most}, got {count}")
+        raise InputError(f"so many samples can be taken of {feature}: 1 to {most}, got {count}")
     place, cells, one = surface.measured_features.index(feature), cells_of(surface), surface.replicates["A"]
     mean, error = one.features.mean[..., place], one.features.standard_error[..., place]
     if feature == SUBSAMPLED:
@@ -73,7 +74,7 @@ def thinned(surface: ResponseSurface, feature: str, count: int, generator: np.ra
 def _whole_counts(hits: Tensor, feature: str) -> Tensor:
     worst = float((hits - hits.round()).abs().max())
     if worst > WHOLE:
-        raise ValueError(f"a cell's mentions, mean · n, must be whole to be subsampled: {feature} is off by {worst:g}")
+        raise InputError(f"a cell's mentions, mean · n, must be whole to be subsampled: {feature} is off by {worst:g}")
     return hits.round()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from auctionsim.errors import UntrustedError
+from auctionsim.errors import DamagedFileError, InputError, UntrustedError
 from auctionsim.signatures import TRUST, read_signed, write_signed
 
 _log = logging.getLogger(__name__)
@@ -112,9 +112,9 @@ def _unpacked(content: bytes, kept: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             states = {name: archive.read(name) for name in archive.namelist()}
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{kept}: holds no state of a study: {error}") from error
+        raise InputError(f"{kept}: holds no state of a study: {error}") from error
     if _TUNERS not in states or not all(_is_state(name) for name in states):
-        raise ValueError(f"{kept}: holds no state of a study")
+        raise InputError(f"{kept}: holds no state of a study")
     return states
 
 
@@ -122,7 +122,7 @@ def _goes_on(folder: Path) -> bool:
     """Tell whether Tune's own state, trusted, is there and whole."""
     damaged = [path for path in (*_states_in(folder), *folder.glob(_TUNERS)) if not _is_whole(path)]
     if damaged:
-        raise ValueError(f"{damaged[0]} is damaged, and no state was kept: name another folder by --out")
+        raise DamagedFileError(f"{damaged[0]} is damaged, and no state was kept: name another folder by --out")
     return (folder / _TUNERS).is_file() and any(folder.glob(_STATES[0]))
 
 

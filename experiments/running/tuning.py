@@ -11,6 +11,7 @@ from rich.console import Console
 
 from auctionsim.agents.ray_session import ray_running, require_cpus
 from auctionsim.checks import checked_count
+from auctionsim.errors import FailedTrialsError, InputError
 from auctionsim.experiments.running.preparation import commit_or_none
 from auctionsim.files import replacing, sweep, write_text
 from auctionsim.kept import difference, differing
@@ -132,7 +133,7 @@ def claim(folder: Path, settings: Mapping[str, Any], usual: Mapping[str, Any]) -
     there = dict(read_record(path).content)
     if differing(there, usual) != differing(wanted, usual):
         differs = difference({**usual, **there}, {**usual, **wanted})
-        raise ValueError(f"{folder} holds a study with {differs}: name another folder by --out, or remove it")
+        raise InputError(f"{folder} holds a study with {differs}: name another folder by --out, or remove it")
 
 
 def read_table(folder: Path) -> list[dict[str, Any]]:
@@ -159,7 +160,7 @@ def distinct(values: Sequence[Any], name: str) -> None:
     """
     twice = [value for value in values if list(values).count(value) > 1]
     if twice or not values:
-        raise ValueError(f"{name} must be one or more different values, got {', '.join(map(str, values)) or 'none'}")
+        raise InputError(f"{name} must be one or more different values, got {', '.join(map(str, values)) or 'none'}")
 
 
 def _own_cpus() -> int:
@@ -207,7 +208,7 @@ def _records(results: Any, expected: int) -> list[dict[str, Any]]:
     if results.num_errors:
         first = next(result for result in results if result.error is not None)
         reason = str(first.error).strip().splitlines()[-1]
-        raise ChildProcessError(
+        raise FailedTrialsError(
             f"{results.num_errors} of {expected} trials failed, the first with {first.config}: {reason}; "
             "the same command tries them again"
         )

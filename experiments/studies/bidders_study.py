@@ -22,6 +22,7 @@ from auctionsim.agents import (
     learn_by_context,
 )
 from auctionsim.envs import AuctionGame
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.bidders_study import draw
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.run import Row, Run, Section
@@ -89,12 +90,12 @@ class BiddersStudySettings:
     def __post_init__(self) -> None:
         unknown = [name for name in self.learners if name not in LEARNERS]
         if unknown or not self.learners or not self.seeds or not self.user_weights:
-            raise ValueError(
+            raise InputError(
                 f"a study needs user weights, seeds and learners among {', '.join(LEARNERS)}, "
                 f"got {self.user_weights}, {self.seeds}, {self.learners}"
             )
         if not 0 < self.untouched < 1:
-            raise ValueError(f"untouched must be a probability inside (0, 1), got {self.untouched}")
+            raise InputError(f"untouched must be a probability inside (0, 1), got {self.untouched}")
 
 
 class Auction(NamedTuple):

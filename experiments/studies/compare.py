@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from auctionsim.console import TableConsole, table_console
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.compare import draw_menus, draw_trade_off, draw_training
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.kept_stages import as_row, live_key, record_from
@@ -110,7 +111,7 @@ def main(
     priors = parse_priors(settings.prior)
     sold = surface.sell(settings.feature, loss=settings.loss)
     if not settings.user_weights or min(settings.user_weights) < 0:
-        raise ValueError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
+        raise InputError(f"user weights must be one or more numbers >= 0, got {settings.user_weights}")
     designs.refuse_unfit(settings.mechanisms, sold)
     inputs = {"surface": sold.digest}
     if settings.replies and settings.prompts_file is not None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from auctionsim.brands import Brand
 from auctionsim.console import table_console
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.crosstalk import draw_brand_sets
 from auctionsim.experiments.running.preparation import Stages, commit_or_none, slug
 from auctionsim.experiments.running.run import Run
@@ -56,7 +57,7 @@ class CrosstalkSettings:
     def __post_init__(self) -> None:
         for category, brands in self.brand_sets:
             if len(brands) < 2:
-                raise ValueError(f"crosstalk takes two or more rivals, {category!r} has {len(brands)}")
+                raise InputError(f"crosstalk takes two or more rivals, {category!r} has {len(brands)}")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.crosstalk_regret import draw
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs, scored
 from auctionsim.experiments.running.measured import brand_names
@@ -67,9 +68,9 @@ class CrosstalkRegretSettings:
 
     def __post_init__(self) -> None:
         if not self.user_weights or min(self.user_weights) < 0:
-            raise ValueError(f"user weights must be one or more numbers >= 0, got {self.user_weights}")
+            raise InputError(f"user weights must be one or more numbers >= 0, got {self.user_weights}")
         if not self.seeds:
-            raise ValueError("one seed at least is needed, got none")
+            raise InputError("one seed at least is needed, got none")
 
 
 class BrandSet(NamedTuple):
@@ -125,7 +126,7 @@ def main(
     """
     brand_sets = tuple(brand_sets_of(settings, lists, grids))
     if not brand_sets:
-        raise ValueError("brand sets are needed: lists of subsets or grids of two or more brands, got none")
+        raise InputError("brand sets are needed: lists of subsets or grids of two or more brands, got none")
     parse_priors(settings.prior)  # what does not fit is refused before anything is replaced
     for brand_set in brand_sets:
         brand_set.surface.sell(settings.feature, loss=settings.loss)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.demo_settings import DemoSettings
 from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.kept_neurons import kept_neurons
@@ -37,7 +38,7 @@ def main(settings: DemoSettings, command: str, console: Console, designs: Design
         ModelUnavailableError: No such model here.
     """
     if len(settings.brands) != 2:
-        raise ValueError(f"the demo auctions two brands, got {len(settings.brands)}")
+        raise InputError(f"the demo auctions two brands, got {len(settings.brands)}")
     prompts = _prompts(settings)
     prompts.split("test")  # too few prompts are refused before anything is computed
     with PeakMemory() as memory, Stages(console) as stages:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.generalisation import draw
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs, scored
 from auctionsim.experiments.running.run import Row, Run, Section
@@ -56,7 +57,7 @@ class GeneralisationSettings:
 
     def __post_init__(self) -> None:
         if not self.seeds:
-            raise ValueError("one seed at least is needed, got none")
+            raise InputError("one seed at least is needed, got none")
 
 
 class Generalisation(NamedTuple):
@@ -92,12 +93,12 @@ def main(
         ValueError: No surface, a single context, or a feature that was not measured.
     """
     if not surfaces:
-        raise ValueError("one surface at least is needed, got none")
+        raise InputError("one surface at least is needed, got none")
     inputs = {}
     for name, surface in surfaces.items():  # what is unknown is refused before anything is replaced
         inputs[name] = surface.sell(settings.feature, loss=settings.loss).digest
         if len(surface.contexts) < 2:
-            raise ValueError(f"one context is left out of two or more, {name!r} has {len(surface.contexts)}")
+            raise InputError(f"one context is left out of two or more, {name!r} has {len(surface.contexts)}")
     parse_priors(settings.prior)
     run = Run(settings.folder, settings, inputs)
     run.begin(command)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.more_bidders import draw
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs
 from auctionsim.experiments.running.measured import brand_names
@@ -62,9 +63,9 @@ class MoreBiddersSettings:
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or self.sizes[0] < 1 or list(self.sizes) != sorted(set(self.sizes)):
-            raise ValueError(f"sizes must be two or more ascending numbers of bidders, got {self.sizes}")
+            raise InputError(f"sizes must be two or more ascending numbers of bidders, got {self.sizes}")
         if self.most_sets < 1 or not self.user_weights:
-            raise ValueError(f"brand sets and user weights are needed, got {self.most_sets} and {self.user_weights}")
+            raise InputError(f"brand sets and user weights are needed, got {self.most_sets} and {self.user_weights}")
 
 
 class MoreBidders(NamedTuple):
@@ -102,7 +103,7 @@ def main(
         ValueError: More bidders than brands, or a subset that was not measured.
     """
     if settings.sizes[-1] > measured.num_bidders:
-        raise ValueError(f"{settings.measured} has {measured.num_bidders} brands, got sizes {settings.sizes}")
+        raise InputError(f"{settings.measured} has {measured.num_bidders} brands, got sizes {settings.sizes}")
     sold = measured.sell(settings.feature, loss=settings.loss)  # what is unknown is refused before anything is replaced
     run = Run(settings.folder, settings, {"measured": sold.digest})
     run.begin(command)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from auctionsim.brands import Brand
 from auctionsim.console import table_console
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.experiments.figures.neurons_compare import draw_frontiers
 from auctionsim.experiments.running.frontier import (
     FrontierCell,
@@ -80,7 +81,7 @@ class CompareMethodsSettings:
     def __post_init__(self) -> None:
         unknown = [name for name in self.methods if name not in METHODS]
         if unknown or not self.methods:
-            raise ValueError(f"methods must be one or more of {', '.join(METHODS)}, got {', '.join(unknown) or 'none'}")
+            raise InputError(f"methods must be one or more of {', '.join(METHODS)}, got {', '.join(unknown) or 'none'}")
 
 
 def main(
@@ -253,9 +254,11 @@ class _KeptBrandSet:
         try:
             record = dict(Record(json_in(path, finite=False), "it").content)
             if record["plan"] != self.digest:
-                raise ValueError("it belongs to another comparison")
+                raise InputError("it belongs to another comparison")
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is damaged ({error}): remove it and run again to measure it anew") from error
+            raise DamagedFileError(
+                f"{path} is damaged ({error}): remove it and run again to measure it anew"
+            ) from error
         return record
 
 
@@ -291,7 +294,7 @@ def _claim(settings: CompareMethodsSettings, model: LanguageModel, prompts_of: C
         there, usual = Record(json_in(path)).content, {"grid": defaults_of(FrontierSettings)}
         named = {"brand_sets" if name == "markets" else name: value for name, value in there.items()}  # as then called
         if differing(named, usual) != differing(plan, usual):
-            raise ValueError(
+            raise InputError(
                 f"{settings.folder} holds another comparison ({difference(named, plain(plan))}): choose another "
                 "folder or remove it"
             )

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from auctionsim import metrics
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.neurons_frontier import draw_frontiers, draw_singles
 from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.measured import brand_names
@@ -66,7 +67,7 @@ class NeuronsFrontierSettings:
     def __post_init__(self) -> None:
         weights = self.user_weights
         if len(weights) < 2 or weights[0] < 0 or list(weights) != sorted(set(weights)):
-            raise ValueError(f"user weights must be two or more ascending numbers >= 0, got {weights}")
+            raise InputError(f"user weights must be two or more ascending numbers >= 0, got {weights}")
 
 
 class Frontiers(NamedTuple):
@@ -159,7 +160,7 @@ def checked_pair(one: ResponseSurface, other: ResponseSurface) -> None:
         ("contexts", one.contexts, other.contexts),
     ):
         if here != there:
-            raise ValueError(f"both surfaces must have the same {what}, got {', '.join(here)} and {', '.join(there)}")
+            raise InputError(f"both surfaces must have the same {what}, got {', '.join(here)} and {', '.join(there)}")
 
 
 def swept(

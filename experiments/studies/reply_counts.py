@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.figures.reply_counts import draw
 from auctionsim.experiments.running.designs import COMPARED, UNKEPT, Designs, scored
 from auctionsim.experiments.running.run import Row, Run, Section
@@ -63,7 +64,7 @@ class ReplyCountSettings:
 
     def __post_init__(self) -> None:
         if not self.features or not self.counts or min(self.counts) < 1 or self.draws < 2:
-            raise ValueError(
+            raise InputError(
                 "features, counts >= 1 and two draws or more are needed, "
                 f"got {self.features}, {self.counts} and {self.draws}"
             )

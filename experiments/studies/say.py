@@ -9,6 +9,7 @@ import torch
 
 from auctionsim.brands import Brand
 from auctionsim.caching import cache_folder
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import HIGHEST, Place, neurons_key
 from auctionsim.kept import key_digest
 from auctionsim.language_models import LanguageModel, load_model
@@ -61,11 +62,11 @@ def parse_boosts(texts: list[str]) -> tuple[Boost, ...]:
     for text in texts:
         match = re.fullmatch(r"(.+)=(\d+(?:\.\d+)?)[x×](\d+(?:\.\d+)?)", text.strip())
         if match is None:
-            raise ValueError(f"a boost is written BRAND=NEURONSxFACTOR, as in Nike=64x2, got {text!r}")
+            raise InputError(f"a boost is written BRAND=NEURONSxFACTOR, as in Nike=64x2, got {text!r}")
         boosts.append(Boost(Brand.read([match[1].strip()]), float(match[2]), float(match[3])))
     names = [boost.brand.name.lower() for boost in boosts]
     if not boosts or len(set(names)) < len(names):
-        raise ValueError(f"each brand is boosted once, got {', '.join(texts) or 'none'}")
+        raise InputError(f"each brand is boosted once, got {', '.join(texts) or 'none'}")
     return tuple(boosts)
 
 
@@ -93,7 +94,7 @@ def say_twice(
         heat: Temperature of sampling.
     """
     if not prompt.strip():
-        raise ValueError("the prompt is blank")
+        raise InputError("the prompt is blank")
     model = load_model(*load)
     brands = tuple(boost.brand for boost in boosts)
     most = max(1, *(int(-(-boost.num_neurons // 1)) for boost in boosts))

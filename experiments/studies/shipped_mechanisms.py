@@ -15,6 +15,7 @@ from auctionsim.brands import parse_brands
 from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.envs.live import packaged_surface
 from auctionsim.envs.settings import PRIOR, USER_WEIGHT
+from auctionsim.errors import InputError
 from auctionsim.mechanisms import design, save_mechanism
 from auctionsim.substrates import ResponseSurface
 
@@ -52,7 +53,7 @@ def save_neurons(folder: Path, name: str) -> Path:
     surface.require_model(model.identity)
     prompts = build_prompts(how["category"])
     if prompts.digest != how["prompts"]:
-        raise ValueError(f"{name} was measured on other prompts than this version's: its neurons differ")
+        raise InputError(f"{name} was measured on other prompts than this version's: its neurons differ")
     brands = parse_brands(",".join("|".join(names) for names in how["brands"]))
     most = int(surface.grids[0].values[-1])
     neurons = identify(
@@ -64,7 +65,7 @@ def save_neurons(folder: Path, name: str) -> Path:
         seed=how["settings"]["seed"],
     )
     if neurons.digest != how["neurons"]:
-        raise ValueError(f"found the neurons {neurons.digest}, but {name} was measured with {how['neurons']}")
+        raise InputError(f"found the neurons {neurons.digest}, but {name} was measured with {how['neurons']}")
     path = folder / f"{name}.safetensors"
     neurons.save(path)
     return path

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.run import Run, kept_section
 from auctionsim.experiments.running.study_surfaces import StudySettings, Surfaces
 from auctionsim.experiments.tables.results_page import Finished, write_results
@@ -94,7 +95,7 @@ def carry_out_stages(settings: StudySettings, makers: Makers, console: Console) 
     """
     unknown = [name for name in settings.only if name not in makers]
     if unknown:
-        raise ValueError(f"no stage is called {unknown[0]!r}; there are: {', '.join(makers)}")
+        raise InputError(f"no stage is called {unknown[0]!r}; there are: {', '.join(makers)}")
     chosen = [name for name in makers if not settings.only or name in settings.only]
     finished = []
     for number, name in enumerate(chosen, 1):

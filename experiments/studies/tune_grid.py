@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from auctionsim.console import table_console
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.designs import UNKEPT
 from auctionsim.experiments.running.plan import defaults_of
 from auctionsim.experiments.running.run import Run, Section, markdown_table
@@ -123,7 +124,7 @@ def _check(settings: GridSettings, sold: ResponseSurface) -> None:
         distinct(values, name)
     UNKEPT.refuse_unfit(settings.mechanisms, sold)
     if min(settings.user_weights) < 0 or min(settings.seeds) < 0:
-        raise ValueError(f"user weights and seeds must be >= 0, got {settings.user_weights} and {settings.seeds}")
+        raise InputError(f"user weights and seeds must be >= 0, got {settings.user_weights} and {settings.seeds}")
     for text in settings.priors:
         product(parse_priors(text), sold.num_bidders)
 
@@ -171,11 +172,11 @@ def in_order(records: Sequence[Mapping[str, Any]], settings: GridSettings) -> li
     for record in records:
         cell = tuple(record[name] for name in AXES)
         if cell in by_cell:
-            raise ValueError(f"{settings.folder} holds {cell} twice")
+            raise InputError(f"{settings.folder} holds {cell} twice")
         by_cell[cell] = dict(record)
     missing = [cell for cell in settings.cells if cell not in by_cell]
     if missing or len(by_cell) != len(settings.cells):
-        raise ValueError(f"{settings.folder} holds {len(by_cell)} trials, lacks {missing}")
+        raise InputError(f"{settings.folder} holds {len(by_cell)} trials, lacks {missing}")
     return [by_cell[cell] for cell in settings.cells]
 
 

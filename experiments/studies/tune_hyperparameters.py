@@ -19,6 +19,7 @@ from auctionsim.agents import AscentSettings, EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.console import table_console
 from auctionsim.envs import SETTINGS, build_game
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.plan import FORMAT, Plan, as_format_2, defaults_of, identity
 from auctionsim.experiments.running.run_folder import begin, finish, is_finished, run_record
 from auctionsim.experiments.running.tuning import (
@@ -97,9 +98,9 @@ class TuningSettings:
 
     def __post_init__(self) -> None:
         if self.target not in SPACES:
-            raise ValueError(f"target must be one of {', '.join(SPACES)}, got {self.target!r}")
+            raise InputError(f"target must be one of {', '.join(SPACES)}, got {self.target!r}")
         if self.setting not in SETTINGS:
-            raise ValueError(f"setting must be one of {', '.join(SETTINGS)}, got {self.setting!r}")
+            raise InputError(f"setting must be one of {', '.join(SETTINGS)}, got {self.setting!r}")
         for name in ("steps", "trials", "grace"):
             checked_count(getattr(self, name), name)
         checked_count(self.reduction, "reduction", 2)
@@ -130,7 +131,7 @@ def main(
     inputs: dict[str, str] = {}
     if settings.target == "menu":
         if surface is None:
-            raise ValueError("a menu needs a surface to be designed on")
+            raise InputError("a menu needs a surface to be designed on")
         shared["surface"] = surface.sell(settings.feature, loss=settings.loss)
         inputs["surface"] = shared["surface"].digest
         product(parse_priors(settings.prior), shared["surface"].num_bidders)

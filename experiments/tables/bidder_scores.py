@@ -11,6 +11,7 @@ from auctionsim import metrics
 from auctionsim.agents import Strategy, closed_form_equilibrium
 from auctionsim.checks import checked_count
 from auctionsim.envs import AuctionGame
+from auctionsim.errors import InputError
 from auctionsim.metrics import Interval
 from auctionsim.regret import exploitability
 from auctionsim.strategies import played
@@ -119,9 +120,9 @@ def score_bids(
 def _drawn(game: AuctionGame, strategies: Sequence[Strategy], draws: int, seed: int) -> tuple[Tensor, Tensor | None]:
     """Draw valuations and contexts, once it is clear that the game can be scored."""
     if len(strategies) != game.num_bidders:
-        raise ValueError(f"{len(strategies)} strategies were given for {game.num_bidders} bidders")
+        raise InputError(f"{len(strategies)} strategies were given for {game.num_bidders} bidders")
     if game.budgets is not None or game.roi_targets is not None:
-        raise ValueError("an evaluation is about single rounds: this game has budgets or ROI targets")
+        raise InputError("an evaluation is about single rounds: this game has budgets or ROI targets")
     generator = torch.Generator().manual_seed(seed)
     valuations = game.prior.sample(checked_count(draws, "draws", 8), generator, torch.float64)
     names = contexts_of(game.substrate)

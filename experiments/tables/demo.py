@@ -67,10 +67,10 @@ def carry_out(
         run: Keeps every stage, under all that they depend on.
         surface: As it was measured.
         live: The model on held-out prompts.
-        designs: Makes the mechanisms; what it learns is kept among the run's parts.
+        designs: Makes the mechanisms; what it learns is kept in the run folder.
         stages: Shows bars, notes times.
     """
-    sold, designs = surface.sell(settings.sold_feature), designs.kept_in(run.parts)
+    sold, designs = surface.sell(settings.sold_feature), designs.kept_in(run.folder / "designs")
     confirmations, replies = _confirm(settings, run, surface, live, stages)
     mechanisms = _designed(settings, run, sold, designs, stages)
     menu = mechanisms[MENU]
@@ -202,7 +202,7 @@ def _nothing_found(brand: str, limit: float) -> Confirmation:
 def _designed(
     settings: DemoSettings, run: Run, sold: ResponseSurface, designs: Designs, stages: Stages
 ) -> dict[str, Mechanism]:
-    """Return the mechanisms at the demo's user weight; the learned ones are kept beside the parts."""
+    """Return the mechanisms at the demo's user weight; the learned ones are kept in the run folder."""
     problem = _problem(settings, sold, settings.user_weight)
 
     def learn(_: Tick) -> list[Row]:

@@ -14,7 +14,13 @@ import torch
 from auctionsim import cli
 from auctionsim.cli.failures import DEFECT, MISTAKE, failure, traceback_of
 from auctionsim.cli.options import command_line
-from auctionsim.errors import ModelUnavailableError
+from auctionsim.errors import (
+    InputError,
+    InputTypeError,
+    MissingPackageError,
+    ModelUnavailableError,
+    UnsupportedError,
+)
 from auctionsim.language_models import devices
 from auctionsim.substrates import QuadraticSubstrate
 
@@ -33,13 +39,15 @@ def within(module: str, statement: str, **names: Any) -> Exception:
     return raised(lambda: exec(source, {"__name__": module, **names}))
 
 
-REFUSALS = (ValueError, TypeError, NotImplementedError, ImportError, ModelUnavailableError, PermissionError)
-DEFECTS = (KeyError, IndexError, AssertionError, StopIteration, AttributeError, ZeroDivisionError)
+REFUSALS = (InputError, InputTypeError, UnsupportedError, MissingPackageError, ModelUnavailableError, PermissionError)
+DEFECTS = (KeyError, IndexError, AssertionError, StopIteration, AttributeError, ZeroDivisionError, ValueError)
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_what_auctionsim_refuses_is_said_as_it_stands(kind: type[Exception]) -> None:
-    told = failure(within("auctionsim.anything", "raise Kind('budget must be >= 0,\\n got -1')", Kind=kind))
+@pytest.mark.parametrize("module", ["auctionsim.anything", "ray.somewhere"])
+def test_what_auctionsim_refuses_is_said_as_it_stands(kind: type[Exception], module: str) -> None:
+    """Wherever it is raised at last: Ray raises again what its workers were refused."""
+    told = failure(within(module, "raise Kind('budget must be >= 0,\\n got -1')", Kind=kind))
     assert told == ("budget must be >= 0, got -1", MISTAKE)
 
 
