@@ -35,6 +35,7 @@ HARMLESS = frozenset(
         "__dict__",
         "__weakref__",
         "__slots__",
+        "__slotnames__",  # what copying and pickling leave on a class
         "__match_args__",
         "__orig_bases__",
         "__parameters__",

@@ -5,8 +5,19 @@ import pickle
 
 import pytest
 import torch
+from measured_fakes import fake_surface
 
-from auctionsim.substrates import Items, Offer, QuadraticSubstrate, Substrate, Units, View, contexts_of
+from auctionsim.substrates import (
+    BaseSubstrate,
+    Items,
+    Offer,
+    QuadraticSubstrate,
+    Substrate,
+    Units,
+    View,
+    contexts_of,
+    maximises_exactly,
+)
 
 
 def test_it_is_the_substrate_with_fewer_features(generator: torch.Generator) -> None:
@@ -28,6 +39,15 @@ def test_it_is_the_substrate_with_fewer_features(generator: torch.Generator) -> 
     assert pickle.loads(pickle.dumps(view)) == view
     assert copy.deepcopy(view).features == view.features
     assert view.sell("item_1").features == ("item_1",)
+
+
+def test_copies_and_pickles_leave_claims_as_they_are() -> None:
+    """Python notes on a class that its objects were copied; that is no change to what they do."""
+    surface = fake_surface()
+    for one in (View(Items(2), ["item_0"]), surface, surface.sell("hits"), BaseSubstrate()):
+        copy.copy(one), pickle.loads(pickle.dumps(one))
+    assert maximises_exactly(surface)
+    assert maximises_exactly(View(surface, ["hits"]))
 
 
 @pytest.mark.parametrize("features", [[], ["unit_1", "unit_1"], ["item_0"]])
