@@ -155,6 +155,9 @@ def test_what_cannot_be_read_is_refused(stored: StoredReplies, tmp_path: Path) -
     kept = stored.kept._replace(record={**stored.kept.record, "model": "fake:0"})
     with pytest.raises(ValueError, match="the replies are those of fake:0, not of fake:"):
         SecondPass(tmp_path, StoredReplies(kept, "0", stored.brands), ("kl",), fake_neurons(model), model)
+    kept = stored.kept._replace(record={**stored.kept.record, "dtype": "torch.bfloat16"})
+    with pytest.raises(ValueError, match=r"judged by weights in torch\.bfloat16, and this model .* torch\.float32"):
+        SecondPass(tmp_path, StoredReplies(kept, "0", stored.brands), ("kl",), fake_neurons(model), model)
     settings = {**stored.kept.record["settings"], "top_p": 0.9}
     cut = StoredReplies(stored.kept._replace(record={**stored.kept.record, "settings": settings}), "0", stored.brands)
     with pytest.raises(ValueError, match="reply_kl is about the whole law"):

@@ -170,6 +170,11 @@ class SecondPass:
             raise InputError(f"{lacking}: teacher-forced passes need the model and the neurons that were amplified")
         if model.identity.rpartition(":")[2] != record.text("model").rpartition(":")[2]:
             raise InputError(f"the replies are those of {record.text('model')}, not of {model.identity}")
+        if str(model.dtype) != record.text("dtype"):
+            raise InputError(
+                f"the replies were judged by weights in {record.text('dtype')}, and this model has its own in "
+                f"{model.dtype}: load it in that dtype; passes are computed in float32 either way"
+            )
         if neurons.digest != record.text("neurons"):
             raise InputError(f"other neurons were amplified ({record.text('neurons')}, not {neurons.digest})")
 

@@ -19,9 +19,10 @@ from auctionsim.readings.protocol import IS_ONE, Reading, Unscored, Value
 from auctionsim.readings.registry import reading
 from auctionsim.readings.values import as_tensor
 from auctionsim.storage import Stored, read_stored, write_stored
-from auctionsim.substrates.measured import Measured
+from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import REPLICATES, Measurement, at_null
 from auctionsim.substrates.side_readings import FOLDERS, FORMAT, VERSION
+from auctionsim.substrates.surface import ResponseSurface
 
 _SHARE = {"role": "diagnostic", "unit": "share of replies", "per": "reply", "bounds": [0.0, 1.0]}
 
@@ -73,7 +74,7 @@ def _place(stored: StoredReplies, number: int, one: Reading) -> tuple[str, int, 
 
 def write_side_file(
     path: Path,
-    measured: Measured,
+    measured: ResponseSurface | MeasuredList,
     stored: StoredReplies,
     gathered: Mapping[str, dict[str, dict[str, Measurement]]],
     maker: Mapping[str, Any],
@@ -120,7 +121,7 @@ def _described(one: Reading) -> dict[str, Any]:
     return {"role": one.role, "unit": one.unit, "per": one.per, "bounds": bounds}
 
 
-def _already(path: Path, measured: Measured) -> dict[str, Any]:
+def _already(path: Path, measured: ResponseSurface | MeasuredList) -> dict[str, Any]:
     """Return how the readings of a file that is there are described."""
     if not path.exists():
         return {}
@@ -136,7 +137,7 @@ def _arrays(path: Path, described: Mapping[str, Any]) -> dict[str, Tensor]:
     return {key: array for key, array in found.items() if key.split("/")[2] in described}
 
 
-def matching(measured: Measured, stored: StoredReplies) -> Tensor:
+def matching(measured: ResponseSurface | MeasuredList, stored: StoredReplies) -> Tensor:
     """Return, for each distinct intervention of a measurement in its order, its number among the replies'.
 
     Raises:

@@ -1,5 +1,6 @@
 """Mechanisms: who gets which levers and what they pay, one mechanism a file."""
 
+import auctionsim.mechanisms.affine_recipe  # noqa: F401  # puts its line into the table
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay

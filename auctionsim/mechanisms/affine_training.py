@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from auctionsim.checks import checked_count, checked_money
 from auctionsim.errors import InputError
-from auctionsim.mechanisms.affine_maximizer import AFFINE_FILE, AffineMaximizer, listed
+from auctionsim.mechanisms.affine_maximizer import AffineMaximizer, listed
 from auctionsim.mechanisms.candidates import Candidates, candidates_of, has_candidates
 from auctionsim.mechanisms.menu import check_menus_fit
-from auctionsim.mechanisms.table import Entry, Problem, register
 from auctionsim.mechanisms.training import ProfileSampler, Progress, Schedule, evaluated, geometric
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.priors import Priors, Product, product
@@ -295,25 +294,3 @@ def _is_movable(substrate: Substrate) -> bool:
     except ValueError:
         return False
     return True
-
-
-QUICK_STEPS = 60  # of the quick recipe: it starts near its end
-
-
-def _designed(problem: Problem) -> AffineMaximizer:
-    view, priors, user_weight, seed, quick = problem
-    if quick:
-        return train_affine_maximizer(view, priors, user_weight, steps=QUICK_STEPS, seed=seed)
-    return train_affine_maximizer(view, priors, user_weight, seed=seed)
-
-
-register(
-    Entry(
-        "affine",
-        "affine maximizer",
-        "A learned list of joint allocations with boosts and weights: exactly truthful, with crosstalk too.",
-        _designed,
-        AFFINE_FILE,
-        is_learned=True,
-    )
-)

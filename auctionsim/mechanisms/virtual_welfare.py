@@ -15,7 +15,7 @@ from auctionsim.mechanisms.table import ONE_FEATURE, Entry, register
 from auctionsim.mechanisms.virtual_choice import MOST_ROWS, BoxChoice, Choice, Chosen, ListChoice, Weighed
 from auctionsim.metrics import Interval, mean_interval
 from auctionsim.outcome import Outcome
-from auctionsim.priors import Priors, VirtualValueCurve, product
+from auctionsim.priors import Priors, Product, VirtualValueCurve, product
 from auctionsim.priors.saving import prior_from, prior_record
 from auctionsim.records import Record
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, maximises_exactly, same_substrate
@@ -100,7 +100,7 @@ class VirtualWelfareMaximizer(Mechanism):
             )
         super().__init__(substrate.num_bidders, 1, substrate)
         self.range: Substrate = substrate
-        self.priors = product(priors, substrate.num_bidders, 1)
+        self.priors: Product = product(priors, substrate.num_bidders, 1)
         self.user_weight = checked_money(user_weight, "user_weight")
         self.no_suppression = no_suppression
         if no_suppression and not has_candidates(substrate):

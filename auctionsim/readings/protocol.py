@@ -202,7 +202,7 @@ class PromptReading(Reading):
     """
 
     scorer: Callable[[ScorerInputs], Scorer] = lambda inputs: _lacking()  # noqa: ARG005
-    part: Callable[[Any], Tensor] = lambda scores: scores  # type: ignore[assignment,return-value]
+    part: Callable[[Any], Tensor] = lambda scores: scores
     by_kind: bool = False
 
     needs: ClassVar[str] = "prompt"

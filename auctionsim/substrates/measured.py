@@ -218,9 +218,9 @@ class Measured(ABC):
         errors are added, which is exact where they move as one and an upper bound else. Their n is the fewest.
         """
         losses = self.replicates[replicate].losses
-        parts = [self.offer.charge({name: item[k] for name, item in losses.items()}) for k in range(2)]
+        mean, error = (self.offer.charge({name: item[k] for name, item in losses.items()}) for k in range(2))
         counts = torch.stack([losses[name].n for name, _ in self.offer.charges])
-        return Measurement(*parts, counts.amin(0))
+        return Measurement(mean, error, counts.amin(0))
 
     def require_model(self, identity: str) -> None:
         """Refuse a model that is not the one that was measured.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -75,10 +75,11 @@ class Offer:
     def charge(self, losses: Mapping[str, _T]) -> _T:
         """Return Σ weight · loss; a single loss at weight 1 is returned as it is."""
         (name, weight), *more = self.charges
-        total = losses[name] if weight == 1 else weight * losses[name]
+        total: Any = losses[name] if weight == 1 else weight * losses[name]
         for name, weight in more:
             total = total + weight * losses[name]
-        return total
+        charged: _T = total
+        return charged
 
     def refuse_unknown(self, features: Sequence[str], losses: Sequence[str]) -> None:
         """Refuse what there is not.

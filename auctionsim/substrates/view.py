@@ -57,7 +57,7 @@ class View(BaseSubstrate):
         whole = offer if isinstance(offer, Offer) else Offer(offer, own_charge(substrate))
         whole.refuse_unknown(substrate.features, losses_of(substrate))
         self.substrate, self.offer = substrate, whole
-        self._columns = [substrate.features.index(name) for name in whole.features]
+        self._sold = [substrate.features.index(name) for name in whole.features]
 
     @property
     def num_bidders(self) -> int:
@@ -133,7 +133,7 @@ class View(BaseSubstrate):
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the sold features: (batch, bidder, feature)."""
-        return self.substrate.exposure(allocation, context)[..., self._columns]
+        return self.substrate.exposure(allocation, context)[..., self._sold]
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the loss that is charged: (batch,)."""
@@ -146,7 +146,7 @@ class View(BaseSubstrate):
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
         """Return the sold features and all losses, in one call where the substrate can."""
         exposure, losses = observe(self.substrate, allocation, context)
-        return Observation(exposure[..., self._columns], losses)
+        return Observation(exposure[..., self._sold], losses)
 
     def charged(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Return the loss that is charged, of all losses: (batch,)."""
@@ -163,7 +163,7 @@ class View(BaseSubstrate):
         if weight is None:
             return self._best_of_list(weights, user_weight, context)
         every = weights.new_zeros(*weights.shape[:2], len(self.substrate.features))
-        every[..., self._columns] = weights
+        every[..., self._sold] = weights
         return self.substrate.maximise(every, user_weight * weight, context)
 
     @property
@@ -182,7 +182,7 @@ class View(BaseSubstrate):
             losses = self.user_loss(entries, where).view(rows, -1).to(losses)
         elif weight != 1:
             losses = weight * losses
-        return FiniteRange(whole.allocations, whole.exposures[..., self._columns], losses)
+        return FiniteRange(whole.allocations, whole.exposures[..., self._sold], losses)
 
     @property
     def speaks(self) -> bool:

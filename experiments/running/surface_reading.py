@@ -1,7 +1,6 @@
 """Readings taken later of a measurement's stored replies: without sampling, and texts without any model."""
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,37 +72,34 @@ def source_of(settings: SurfaceReading) -> Source:
     Raises:
         ValueError: There is no such measurement, or its replies were not kept.
     """
+    return _of_run(settings) if Path(settings.run).is_dir() else _packaged(settings)
+
+
+def _of_run(settings: SurfaceReading) -> Source:
     folder = Path(settings.run)
-    if folder.is_dir():
-        measured = next((folder / f"{kind}.safetensors" for kind in ("surface", "list")
-                         if (folder / f"{kind}.safetensors").exists()), None)  # fmt: skip
-        if measured is None or not (folder / MEASUREMENT / REPLIES_FILE).exists():
-            raise InputError(
-                f"{folder} holds no finished measurement: surface or list, and {MEASUREMENT}/{REPLIES_FILE}"
-            )
-        if settings.package:
-            raise InputError(f"--package is for packaged measurements, not for the run folder {folder}")
-        neurons = settings.neurons or folder / "neurons.safetensors"
-        values = settings.out or folder / MEASUREMENT / "readings"
-        return Source(
-            settings.run, measured, folder / MEASUREMENT / REPLIES_FILE, neurons, values, readings_beside(measured)
-        )
+    files = [folder / f"{kind}.safetensors" for kind in ("surface", "list")]
+    there, replies = [path for path in files if path.exists()], folder / MEASUREMENT / REPLIES_FILE
+    if not there or not replies.exists():
+        raise InputError(f"{folder} holds no finished measurement with {MEASUREMENT}/{REPLIES_FILE}")
+    if settings.package:
+        raise InputError(f"--package is for packaged measurements, not for the run folder {folder}")
+    neurons = settings.neurons or folder / "neurons.safetensors"
+    values = settings.out or folder / MEASUREMENT / "readings"
+    return Source(settings.run, there[0], replies, neurons, values, readings_beside(there[0]))
+
+
+def _packaged(settings: SurfaceReading) -> Source:
     measured = surfaces_folder() / f"{settings.run}.safetensors"
     if not measured.exists():
         raise InputError(f"{settings.run!r} is no run folder, and no measurement of that name ships with auctionsim")
-    if not replies_beside(measured).exists():
+    replies, beside = replies_beside(measured), readings_beside(measured)
+    if not replies.exists():
         raise InputError(f"the replies behind {settings.run} were not kept: read a later version of it")
-    shipped = Path(str(resources.files("auctionsim.data"))) / "neurons" / f"{settings.run}.safetensors"
+    shipped = surfaces_folder().parent / "neurons" / f"{settings.run}.safetensors"
     neurons = settings.neurons or (shipped if shipped.exists() else None)
     values = settings.out or Path("runs") / "readings" / settings.run
-    beside = readings_beside(measured)
     return Source(
-        settings.run,
-        measured,
-        replies_beside(measured),
-        neurons,
-        values,
-        beside if settings.package else values / beside.name,
+        settings.run, measured, replies, neurons, values, beside if settings.package else values / beside.name
     )
 
 
@@ -129,8 +125,10 @@ def read_again(
     source = source_of(settings)
     measured = measured_named(str(source.measured))
     stored = StoredReplies.load(source.replies, measured.provenance)
+    if fan_out.dtype == "auto":  # weights are rounded when they are loaded
+        fan_out = fan_out._replace(dtype=str(stored.kept.record["dtype"]).removeprefix("torch."))
     with Stages(console) as stages:
-        neurons, workers = None, None
+        neurons = None
         if needs_model(settings.readings):
             if model is None:
                 with stages.stage("loading the model", 1):

@@ -1,0 +1,26 @@
+"""The affine maximizer's line in the table of mechanisms: its full and its quick recipe."""
+
+from auctionsim.mechanisms.affine_maximizer import AFFINE_FILE, AffineMaximizer
+from auctionsim.mechanisms.affine_training import train_affine_maximizer
+from auctionsim.mechanisms.table import Entry, Problem, register
+
+QUICK_STEPS = 60  # of the quick recipe: it starts near its end
+
+
+def _designed(problem: Problem) -> AffineMaximizer:
+    view, priors, user_weight, seed, quick = problem
+    if quick:
+        return train_affine_maximizer(view, priors, user_weight, steps=QUICK_STEPS, seed=seed)
+    return train_affine_maximizer(view, priors, user_weight, seed=seed)
+
+
+register(
+    Entry(
+        "affine",
+        "affine maximizer",
+        "A learned list of joint allocations with boosts and weights: exactly truthful, with crosstalk too.",
+        _designed,
+        AFFINE_FILE,
+        is_learned=True,
+    )
+)
