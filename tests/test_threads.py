@@ -177,7 +177,7 @@ def test_the_library_leaves_threads_alone() -> None:
     }
     assert setters == {
         "auctionsim/threads.py",
-        "auctionsim/measurement/workers.py",
+        "auctionsim/measurement/crew.py",
         "experiments/studies/tune_grid.py",
         "experiments/studies/tune_hyperparameters.py",
     }

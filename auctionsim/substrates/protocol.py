@@ -1,6 +1,7 @@
 """What every substrate promises, and functions that ask a substrate what it can, whether it inherits or not."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -85,17 +86,17 @@ def speaks(substrate: Substrate) -> bool:
 def observer(substrate: Substrate) -> Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]:
     """Return how exposure and the charged loss are read of (allocation, context), in one call where that is cheaper."""
     if isinstance(substrate, BaseSubstrate) and claimed(substrate, "observe") is not None:
-        base = substrate
+        return partial(_in_one_call, substrate)
+    return partial(_in_two_calls, substrate)  # both can be pickled, as environments are
 
-        def both(allocation: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-            exposure, losses = base.observe(allocation, context)
-            return exposure, base.charged(losses)
 
-        return both
-    return lambda allocation, context: (
-        substrate.exposure(allocation, context),
-        substrate.user_loss(allocation, context),
-    )
+def _in_one_call(substrate: BaseSubstrate, allocation: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    exposure, losses = substrate.observe(allocation, context)
+    return exposure, substrate.charged(losses)
+
+
+def _in_two_calls(substrate: Substrate, allocation: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    return substrate.exposure(allocation, context), substrate.user_loss(allocation, context)
 
 
 def finite_range_of(substrate: Substrate, context: Tensor | None = None) -> FiniteRange:

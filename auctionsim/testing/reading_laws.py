@@ -131,7 +131,8 @@ def copies(claim: ReadingClaim, case: ReadingCase) -> None:
         data = pickle.dumps(claim.reading)
     except (pickle.PicklingError, AttributeError, TypeError):
         return
-    values, twin = _held(claim, case.replies), _held(claim._replace(reading=pickle.loads(data)), case.replies)
+    twin_reading = pickle.loads(data)
+    values, twin = _held(claim, case.replies), _held(claim._replace(reading=twin_reading), case.replies)
     if values != twin:
         raise BrokenClaimError(f"{_text(case)} is worth {values}, and {twin} by a pickled copy")
 
