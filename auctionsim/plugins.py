@@ -33,6 +33,7 @@ __all__ = [
     "load_installed",
     "loaded",
     "ray_options",
+    "running",
     "versions",
 ]
 
@@ -72,6 +73,7 @@ class InstalledPlugin(NamedTuple):
 
 
 _files: dict[str, PluginFile] = {}
+_running: list[str] = []  # what `running` says, innermost last: a plugin may load another
 _installed: list[InstalledPlugin] | None = None
 
 
@@ -105,11 +107,14 @@ def load(path: str | Path) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = str(place)
     sys.modules[name] = module
+    _running.append(digest[:16])
     try:
         exec(compile(source, str(place), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginError(_sentence(error, str(place))) from error
+    finally:
+        _running.pop()
     _files[name] = PluginFile(str(place), digest)
     _log.info("the plugin %s is loaded", place)
     return module
@@ -140,6 +145,14 @@ def load_installed() -> tuple[InstalledPlugin, ...]:
         _installed = []  # before they run: a plugin may look names up itself
         _installed[:] = [_load_entry(entry) for entry in _entries()]
     return tuple(_installed)
+
+
+def running() -> str:
+    """Return which plugin is being loaded: 16 hex digits of a file's SHA-256, or a package, "mine 1.0"; "" for none.
+
+    What is registered meanwhile is that plugin's, and what is kept of it is kept under this very version of it.
+    """
+    return _running[-1] if _running else ""
 
 
 def loaded() -> tuple[PluginFile, ...]:
@@ -206,6 +219,7 @@ def _package(entry: importlib.metadata.EntryPoint) -> str:
 
 def _load_entry(entry: importlib.metadata.EntryPoint) -> InstalledPlugin:
     package = _package(entry)
+    _running.append(package)
     try:
         target: ModuleType | Callable[[], object] = entry.load()
         if not isinstance(target, ModuleType):
@@ -214,6 +228,8 @@ def _load_entry(entry: importlib.metadata.EntryPoint) -> InstalledPlugin:
         failure = f"the plugin {entry.name!r} of {package} does not load: {_words(error)}"
         _log.warning("%s", failure)
         return InstalledPlugin(entry.name, package, failure)
+    finally:
+        _running.pop()
     _log.info("the plugin %r of %s is loaded", entry.name, package)
     return InstalledPlugin(entry.name, package)
 

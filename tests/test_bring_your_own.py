@@ -64,3 +64,16 @@ def test_a_mechanism_charges_its_price(names: dict[str, Any]) -> None:
     assert float(outcome.payments[1, 0]) == pytest.approx(0.3 * float(exposure[1, 0, 0]))
     assert float(outcome.payments[1, 1]) == 0
     assert names["game"].num_bidders == 2
+
+
+def test_a_substrate_of_ones_own_is_sold_and_bid_on(names: dict[str, Any]) -> None:
+    """Where the user minds a filled strip more than anybody pays for it, nothing is shown; half is an equilibrium."""
+    strip, bids = names["strip"], torch.tensor([[[0.5], [0.75]]], dtype=torch.float64)
+    auction = names["PayAsBid"](strip, 0.6)
+    assert auction(bids).allocation.flatten().tolist() == [0.0, 1.0]
+    assert names["PayAsBid"](strip, 0.8)(bids).allocation.flatten().tolist() == [0.0, 0.0]
+    truth = names["exploitability"](names["PayAsBid"](strip), strip, names["Uniform"](0, 1), draws=64)
+    half = names["exploitability"](
+        names["PayAsBid"](strip), strip, names["Uniform"](0, 1), strategies=names["half"], draws=64
+    )
+    assert half.value < 0.02 < truth.value

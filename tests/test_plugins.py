@@ -164,6 +164,16 @@ def test_the_command_runs_it_first(
     assert "--plugin" in capsys.readouterr().err
 
 
+def test_an_exit_in_a_plugin_ends_no_command_silently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reading that calls sys.exit(0) would else look like a command that has done its work."""
+    path = written(tmp_path, "def leave(*_):\n    raise SystemExit(0)\n")
+    monkeypatch.setattr(cli, "app", lambda *_, **__: plugins.load(path).leave())
+    assert run("surface", "show", "running-shoes-2@1", monkeypatch=monkeypatch) == MISTAKE
+    assert "mine.py, line 2: SystemExit: 0" in capsys.readouterr().err
+
+
 def test_verbose_shows_what_is_logged_and_warnings_are_shown_always(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,3 +172,43 @@ def test_workers_load_the_same_files(folder: Path, own: tuple[str, ...], tmp_pat
     assert theirs["capitals"] == mine["capitals"]
     assert theirs["letters_said"] == mine["letters_said"]
     assert theirs["rarest"] == pytest.approx(mine["rarest"], rel=1e-4)
+
+
+COUNTING = """
+from auctionsim.readings import LOWER, TextReading, register
+
+def read(replies, brands):
+    return [float({times} * len(r.text)) for r in replies]
+
+register(TextReading("counted", "letters", per="reply", bounds=(0.0, 1e6), loss=LOWER, read=read))
+"""
+
+
+def test_a_file_that_was_changed_gives_its_own_values(tmp_path: Path) -> None:
+    """Kept under the reading's name alone, the values of yesterday's file would be taken for today's."""
+    losses = []
+    for times in (1, 2):
+        plugin = tmp_path / f"version_{times}.py"
+        plugin.write_text(COUNTING.replace("{times}", str(times)))
+        plugins.load(plugin)
+        try:
+            done = work(tmp_path / "measured", ("counted",))
+            done.run()
+            losses.append(done.surface().replicates["A"].losses["counted"].mean)
+            done.keep_replies(tmp_path / REPLIES_FILE)
+            stored = StoredReplies.load(tmp_path / REPLIES_FILE)
+            second = SecondPass(tmp_path / "values", stored, ("counted",))
+            if times == 1:
+                second.run()
+            else:
+                with pytest.raises(ValueError, match=r"counted\.json holds values of something else \(plugin"):
+                    second.run()
+                values = SecondPass(tmp_path / "others", stored, ("counted",)).run()["counted"]
+                texts = [stored.kept.replies[number].text for number in second.numbers()]
+                assert values == [2.0 * len(text) for text in texts]
+        finally:
+            unregister("counted")
+            plugins._files.pop(plugins.module_name(plugin))
+            sys.modules.pop(plugins.module_name(plugin))
+    assert losses[0].abs().max() > 0
+    assert torch.equal(losses[1], 2 * losses[0])

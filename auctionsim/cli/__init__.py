@@ -14,6 +14,7 @@ from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, 
 from auctionsim.cli.messages import shown
 from auctionsim.cli.options import DEBUG, VERBOSE, Plugins, Threads, arranged, errors
 from auctionsim.errors import InterruptedCommandError
+from auctionsim.plugins import place_in_plugin
 
 # Help is plain text: markup would swallow what stands in brackets, and cut names in narrow terminals.
 app = typer.Typer(
@@ -89,12 +90,16 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         code = BROKEN_PIPE
+    except SystemExit as end:
+        if not place_in_plugin(end.__traceback__):
+            raise
+        code = _tell(end, words.debug)  # a plugin's own exit, in the middle of a command
     except Exception as error:  # noqa: BLE001  # nothing is above it
         code = _tell(error, words.debug)
     sys.exit(code or 0)
 
 
-def _tell(error: Exception, debug: bool) -> int:
+def _tell(error: BaseException, debug: bool) -> int:
     """Print an error, on the error stream; return the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":  # typer's: a group without a command shows its help
         typer.echo(str(error), err=True)

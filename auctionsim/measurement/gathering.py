@@ -10,7 +10,16 @@ from auctionsim.brands import Brand
 from auctionsim.errors import InputError
 from auctionsim.measurement.units import UnitResult, replies_of
 from auctionsim.prompts import PromptSet
-from auctionsim.readings.protocol import IS_ONE, LOWER, PromptReading, Reading, TextReading, Unscored, Value
+from auctionsim.readings.protocol import (
+    IS_ONE,
+    LOWER,
+    UNSCORED_SHARE,
+    PromptReading,
+    Reading,
+    TextReading,
+    Unscored,
+    Value,
+)
 from auctionsim.readings.slots import slots_by_kind
 from auctionsim.readings.values import as_tensor, read_texts
 from auctionsim.substrates.measurements import Measurement, Replicate
@@ -96,7 +105,9 @@ def with_unscored(replicates: Mapping[str, Gathered]) -> dict[str, Gathered]:
     """Return replicates with the share of unscored replies among the diagnostics, for readings that left any."""
     some = {name for one in replicates.values() for name, share in one.unscored.items() if bool((share.mean > 0).any())}
     return {
-        key: one._replace(diagnostics={**one.diagnostics, **{f"{k}_unscored": one.unscored[k] for k in sorted(some)}})
+        key: one._replace(
+            diagnostics={**one.diagnostics, **{f"{k}{UNSCORED_SHARE}": one.unscored[k] for k in sorted(some)}}
+        )
         for key, one in replicates.items()
     }
 
@@ -119,7 +130,7 @@ def quantities(readings: Sequence[Reading], gathered: Gathered) -> dict[str, Qua
     """Return unit and bounds of everything that was gathered, by name."""
     found = {one.name: quantity_of(one) for one in readings}
     kinds = {name for name in gathered.diagnostics if name not in found}
-    return found | {name: SHARE if name.endswith("_unscored") else PROBABILITY for name in kinds}
+    return found | {name: SHARE if name.endswith(UNSCORED_SHARE) else PROBABILITY for name in kinds}
 
 
 def quantity_of(one: Reading) -> Quantity:

@@ -26,7 +26,7 @@ from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.readings.live import judged
 from auctionsim.readings.passes import begin
 from auctionsim.readings.protocol import ModelReading, PromptReading, TextReading, Value
-from auctionsim.readings.registry import reading
+from auctionsim.readings.registry import made_by, reading
 from auctionsim.readings.values import as_json, checked_values, read_set, read_texts, value_from_json
 from auctionsim.records import Record
 from auctionsim.substrates.measurements import Measurement
@@ -154,6 +154,8 @@ class SecondPass:
     def key(self, name: str) -> dict[str, Any]:
         """Return all that a reading's values depend on, as JSON."""
         own = {"reading": name, "replies": self.stored.digest, "brands": [one.written for one in self.stored.brands]}
+        if made_by(name):  # a plugin's: its values are those of this very file
+            own["plugin"] = made_by(name)
         if not isinstance(reading(name), ModelReading):
             return own
         assert self.neurons is not None

@@ -15,7 +15,7 @@ from torch import Tensor
 from auctionsim.errors import InputError
 from auctionsim.measurement.gathering import relative, summarise, unscored_share
 from auctionsim.measurement.stored_replies import StoredReplies
-from auctionsim.readings.protocol import IS_ONE, Reading, Unscored, Value
+from auctionsim.readings.protocol import IS_ONE, UNSCORED_SHARE, Reading, Unscored, Value
 from auctionsim.readings.registry import reading
 from auctionsim.readings.values import as_tensor
 from auctionsim.storage import Stored, read_stored, write_stored
@@ -60,7 +60,7 @@ def gather_again(
             summary = Measurement(*(part[..., 0] for part in summary))
         if one.role == "loss":
             summary = relative(one, summary)
-        found[name] = {one.name: summary, f"{one.name}_unscored": share}
+        found[name] = {one.name: summary, f"{one.name}{UNSCORED_SHARE}": share}
     if not any(isinstance(value, Unscored) for value in values):
         found = {name: {one.name: parts[one.name]} for name, parts in found.items()}
     return found
@@ -95,7 +95,7 @@ def write_side_file(
     order = matching(measured, stored)
     there = _already(path, measured)
     later = {name: parts for name, parts in gathered.items() if name in there or name not in measured.units}
-    described = {name: how for name, how in there.items() if name.removesuffix("_unscored") not in later}
+    described = {name: how for name, how in there.items() if name.removesuffix(UNSCORED_SHARE) not in later}
     arrays = {} if not described else _arrays(path, described)
     for name, replicates in later.items():
         described[name] = {**_described(reading(name)), "made_by": dict(maker)}

@@ -9,6 +9,7 @@ from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import read_bounded, write_text
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.protocol import Reply, Value
+from auctionsim.readings.registry import made_by
 from auctionsim.readings.values import as_json, value_from_json
 from auctionsim.records import Record, parse_json, shown
 from auctionsim.substrates.measurements import REPLICATES
@@ -97,7 +98,9 @@ def write_unit(folder: Path, result: UnitResult, plan: str) -> None:
         name: {key: [as_json(value) for value in listed] for key, listed in part.items()}
         for name, part in (("readings", result.readings), ("sets", result.sets))
     }
-    document = {"format": _FORMAT, "plan": plan, **result._asdict(), **values}
+    makers = {name: made_by(name) for name in (*result.scored, *result.readings, *result.sets) if made_by(name)}
+    plugins = {"plugins": makers} if makers else {}
+    document = {"format": _FORMAT, "plan": plan, **result._asdict(), **values, **plugins}
     plain = json.loads(json.dumps(document))  # tuples as lists, as they are read back
     write_text(folder / result.unit.file_name, json.dumps({**plain, "sha256": _checksum(plain)}, ensure_ascii=False))
 
@@ -126,11 +129,25 @@ def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
             return UnitResult(unit, scored, _each_once(replies, unit), readings, {})
         replies = _each_once([_reply(item, f"reply {k}") for k, item in enumerate(document.items("replies"))], unit)
         readings = _values(document.record("readings"), len(replies))
-        return UnitResult(unit, scored, replies, readings, _values(document.record("sets"), unit.stop - unit.start))
+        whole = UnitResult(unit, scored, replies, readings, _values(document.record("sets"), unit.stop - unit.start))
+        return _of_these_plugins(whole, document.record("plugins") if "plugins" in document.content else None)
     except ValueError as error:
         raise DamagedFileError(
             f"{path} is damaged ({error}): remove it and run again to measure this unit anew"
         ) from error
+
+
+def _of_these_plugins(result: UnitResult, makers: Record | None) -> UnitResult:
+    """Leave out what a reading gave whose plugin is another version now: texts are read again, the rest is lacking."""
+    there = {} if makers is None else {name: makers.text(name) for name in makers.content}
+    stale = {name for name, maker in there.items() if made_by(name) and made_by(name) != maker}
+    if not stale:
+        return result
+    return result._replace(
+        scored={name: table for name, table in result.scored.items() if name not in stale},
+        readings={name: values for name, values in result.readings.items() if name not in stale},
+        sets={name: values for name, values in result.sets.items() if name not in stale},
+    )
 
 
 def _scored(scored: Record, unit: Unit) -> dict[str, list[list[list[float]]]]:

@@ -36,14 +36,24 @@ def refuse_another(saved: Any, substrate: Substrate | None) -> None:
         if given != saved:
             raise InputError(f"was saved with another substrate: {shown(saved)}")
         return
-    if {**saved, "loss": None} != {**given, "loss": None}:
-        raise InputError(f"was saved with another substrate: {shown(saved)}")
+    for name in given:
+        if name != "loss" and saved.get(name) != given[name]:
+            here, there = _named(given[name]), _named(saved.get(name))
+            raise InputError(f"was saved with another substrate ({name.replace('_', ' ')} {there}, not {here})")
+    if more := saved.keys() - given.keys():
+        raise InputError(f"was saved with another substrate: one that has {shown(min(more))}")
     if "loss" not in saved:
         first = losses_of(substrate)[0]
         if own_charge(substrate) != first:
             raise InputError(f"was saved for the user loss {first!r}, and this substrate charges {_charged(given)}")
     elif saved["loss"] != given["loss"]:
         raise InputError(f"was saved for the user loss {_charged(saved)}, and this substrate charges {_charged(given)}")
+
+
+def _named(value: Any) -> str:
+    """Return names as they stand, and anything else in short."""
+    names = isinstance(value, list) and 0 < len(value) <= 8 and all(isinstance(one, str) for one in value)
+    return ", ".join(shown(one) for one in value) if names else shown(value)
 
 
 def _charged(description: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
         kind = stored.fields.text("kind")
         codec = codec_of(kind)
         if codec is None:
-            raise InputError(f"is no mechanism that this auctionsim knows: {kind!r}")
+            raise InputError(f"is no mechanism that this auctionsim knows: {kind!r}; is it a plugin's?")
         _check_samples(stored)
         mechanism = codec.make(Saved(stored), substrate)
     except (TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ of stored replies without any model. A `ModelReading` needs teacher-forced passe
 from prompts without any reply, so it is exact. `auctionsim.readings.registry` knows them by name.
 """
 
+import keyword
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ HIGHER = "higher is better"
 """A reading of which the user wants much: the loss is its fall below the untouched reply's mean."""
 LOSSES = (IS_ONE, LOWER, HIGHER)
 """How a reading is a loss: relative to the untouched reply already, or by the signed difference to that one's mean."""
+
+
+UNSCORED_SHARE = "_unscored"
+"""What follows a reading's name in that of the diagnostic that says how many replies it left unscored."""
+LONGEST = 80
+"""Letters of a name and of a unit."""
 
 
 class Reply(NamedTuple):
@@ -131,14 +138,13 @@ class Reading:
     """Whether values are scored, without any sampling."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("_"):
-            raise InputError(f"a reading's name must be a Python identifier, got {self.name!r}")
-        if not isinstance(self.unit, str) or not self.unit.strip():
-            raise InputError(f"the reading {self.name} needs a unit, got {self.unit!r}")
+        _check_name(self.name)
+        unit = self.unit
+        if not isinstance(unit, str) or not unit.strip() or not unit.isprintable() or len(unit) > LONGEST:
+            raise InputError(f"the reading {self.name} needs a unit, a line of at most {LONGEST} letters, got {unit!r}")
         if self.per not in PER:
             raise InputError(f"the reading {self.name} must be per one of {', '.join(PER)}, got {self.per!r}")
-        low, high = self.bounds
-        if not low < high:
+        if not _is_range(self.bounds):
             raise InputError(f"the bounds of the reading {self.name} must be a low and a higher end, got {self.bounds}")
         if self.loss is not None and (self.loss not in LOSSES or self.per in ("brand", "set")):
             raise InputError(
@@ -177,6 +183,10 @@ class TextReading(Reading):
 
     needs: ClassVar[str] = "text"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_function(self.name, self.read)
+
 
 @dataclass(frozen=True)
 class ModelReading(Reading):
@@ -189,6 +199,10 @@ class ModelReading(Reading):
     read: Callable[[TeacherForced], Tensor] = lambda passes: _lacking()  # noqa: ARG005
 
     needs: ClassVar[str] = "model"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_function(self.name, self.read)
 
 
 @dataclass(frozen=True)
@@ -212,6 +226,26 @@ class PromptReading(Reading):
         super().__post_init__()
         if self.per != "brand":
             raise InputError(f"the reading {self.name} is scored after stems, so it is per brand, got {self.per!r}")
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name):
+        raise InputError(f"a reading's name must be a Python identifier and no keyword, got {name!r}")
+    if len(name) > LONGEST or name.endswith(UNSCORED_SHARE):
+        rule = f"at most {LONGEST} letters and not end in {UNSCORED_SHARE}, which names shares of unscored replies"
+        raise InputError(f"a reading's name must have {rule}, got {name!r}")
+
+
+def _check_function(name: str, read: Any) -> None:
+    if not callable(read):
+        raise InputError(f"the reading {name} needs a function to read with, got {read!r}")
+
+
+def _is_range(bounds: Any) -> bool:
+    """Tell whether bounds are two numbers, the first below the second."""
+    if not isinstance(bounds, tuple) or len(bounds) != 2 or not all(isinstance(end, (int, float)) for end in bounds):
+        return False
+    return bool(bounds[0] < bounds[1])
 
 
 def _lacking() -> Any:

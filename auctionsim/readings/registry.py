@@ -2,11 +2,14 @@
 
 from typing import TypeVar
 
-from auctionsim.errors import InputError
-from auctionsim.plugins import load_installed
+from auctionsim.errors import InputError, InputTypeError
+from auctionsim.plugins import load_installed, running
 from auctionsim.readings.protocol import Reading
+from auctionsim.readings.slots import slots_by_kind
+from auctionsim.stems import KINDS
 
 _KNOWN: dict[str, Reading] = {}
+_MADE_BY: dict[str, str] = {}
 _R = TypeVar("_R", bound=Reading)
 
 
@@ -14,11 +17,17 @@ def register(reading: _R) -> _R:
     """Make a reading known by its name, and return it.
 
     Raises:
-        ValueError: The name is taken.
+        ValueError: The name is taken, by a reading or by what is kept beside slot probability.
+        TypeError: It is no reading.
     """
+    if not isinstance(reading, Reading):
+        raise InputTypeError(f"register takes a reading, such as a TextReading, got {type(reading).__name__}")
+    if reading.name in map(slots_by_kind, KINDS):
+        raise InputError(f"{reading.name!r} is slot probability after stems of one kind: choose another name")
     if reading.name in _KNOWN:
         raise InputError(f"a reading called {reading.name!r} is registered already: choose another name")
     _KNOWN[reading.name] = reading
+    _MADE_BY[reading.name] = running()
     return reading
 
 
@@ -29,7 +38,15 @@ def unregister(name: str) -> None:
         ValueError: None has this name.
     """
     reading(name)
-    del _KNOWN[name]
+    del _KNOWN[name], _MADE_BY[name]
+
+
+def made_by(name: str) -> str:
+    """Return which plugin registered a reading, see `auctionsim.plugins.running`; "" where none did, or none is known.
+
+    Values that are kept name it, so that those of a file that has been changed since are not taken for its own.
+    """
+    return _MADE_BY.get(name, "")
 
 
 def reading(name: str) -> Reading:

@@ -1,9 +1,10 @@
 """Values of readings: taken of replies, checked against what the reading declares, and as JSON."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,16 +55,26 @@ def checked_values(reading: Reading, values: Any, count: int, brands: int) -> li
 
     Args:
         reading: Whose they are.
-        values: What it gave.
+        values: What it gave: a list, a tuple, a tensor, an array, or what yields them.
         count: How many there must be.
         brands: How many numbers each has, where the reading is per brand.
     Raises:
         ValueError: Another number of them; one that is no number and not unscored, not finite, or out of bounds.
     """
-    listed = list(values)
+    listed = _listed(values)
+    if listed is None:
+        raise InputError(f"the reading {reading.name} must give a list of {count} values, got {shown(values)}")
     if len(listed) != count:
         raise InputError(f"the reading {reading.name} must give {count} values, got {len(listed)}")
     return [_checked(reading, value, brands) for value in listed]
+
+
+def _listed(values: Any) -> list[Any] | None:
+    """Return values as a list; None of what has no order, or is one value."""
+    if isinstance(values, (Tensor, np.ndarray)):
+        return list(values.tolist()) if values.ndim else None
+    plain = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping, Set))
+    return list(values) if plain else None
 
 
 def _checked(reading: Reading, value: Any, brands: int) -> Value:
@@ -71,13 +82,16 @@ def _checked(reading: Reading, value: Any, brands: int) -> Value:
         return value
     if reading.per != "brand":
         return _number(reading, value)
-    if not isinstance(value, (list, tuple)) or len(value) != brands:
+    listed = _listed(value)
+    if listed is None or len(listed) != brands:
         raise InputError(f"the reading {reading.name} must give {brands} numbers a reply, got {shown(value)}")
-    return [_number(reading, one) for one in value]
+    return [_number(reading, one) for one in listed]
 
 
 def _number(reading: Reading, value: Any) -> float:
     low, high = reading.bounds
+    if isinstance(value, (Tensor, np.ndarray, np.generic)) and value.ndim == 0:
+        value = value.item()
     number = isinstance(value, (int, float)) and math.isfinite(value)
     if not number or not low <= value <= high:
         rule = f"finite numbers in [{low:g}, {high:g}], or Unscored"

@@ -1,4 +1,4 @@
-"""Conformance kits of mechanisms, substrates, priors and bidders, the strategies that they draw from, and fakes."""
+"""Conformance kits of mechanisms, substrates, priors, bidders and readings, what they draw from, and fakes."""
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.testing.bidder_kit import bidder_checks, check_bidder
@@ -7,6 +7,7 @@ from auctionsim.testing.fake_language_model import fake_language_model, fake_tok
 from auctionsim.testing.kit import Check
 from auctionsim.testing.mechanism_kit import check_mechanism, mechanism_checks
 from auctionsim.testing.prior_kit import check_prior, prior_checks
+from auctionsim.testing.reading_kit import check_reading, reading_checks
 from auctionsim.testing.strategies import bids, menus, priors, substrates, valuations
 from auctionsim.testing.substrate_kit import check_substrate, substrate_checks
 
@@ -19,6 +20,7 @@ __all__ = [
     "check_bidder",
     "check_mechanism",
     "check_prior",
+    "check_reading",
     "check_substrate",
     "fake_language_model",
     "fake_tokenizer",
@@ -26,6 +28,7 @@ __all__ = [
     "menus",
     "prior_checks",
     "priors",
+    "reading_checks",
     "substrate_checks",
     "substrates",
     "valuations",

@@ -20,6 +20,7 @@ from auctionsim.measurement.side_files import write_side_file
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.neurons import BrandNeurons
 from auctionsim.neurons.brand_neurons import package_versions
+from auctionsim.readings.protocol import UNSCORED_SHARE
 from auctionsim.substrates import MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement
 
@@ -158,7 +159,7 @@ def tables(
             table.add_column(column, justify="right")
         for replicate, parts in replicates.items():
             mean = parts[name].mean.mean(0)
-            share = parts.get(f"{name}_unscored")
+            share = parts.get(f"{name}{UNSCORED_SHARE}")
             unscored = 0 if share is None else round(float((share.mean * share.n).sum()))
             numbers = (mean[0].mean(), mean.min(), mean.max(), parts[name].standard_error.max())
             table.add_row(replicate, *(f"{float(number):.4g}" for number in numbers), str(unscored))

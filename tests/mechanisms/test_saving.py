@@ -10,7 +10,7 @@ from auctionsim import mechanisms as m
 from auctionsim.mechanisms.saving import FORMAT, VERSION
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, TruncatedNormal, Uniform
 from auctionsim.storage import read_stored, write_stored
-from auctionsim.substrates import Bundles, Lottery, Positions, QuadraticSubstrate, Substrate, Units
+from auctionsim.substrates import Bundles, Lottery, Positions, QuadraticSubstrate, ResponseSurface, Substrate, Units
 
 LIST = quarter_list(3, bidders=2, entries=6, contexts=2)
 LOTTERY = Lottery(torch.rand(3, 2, 1, generator=torch.Generator().manual_seed(0)), torch.ones(3))
@@ -106,6 +106,10 @@ def test_another_substrate_is_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             m.load_mechanism(path, other)
+    surface = ResponseSurface.packaged("running-shoes-2@1")
+    m.save_mechanism(m.VCG(surface.sell("hits")), path)
+    with pytest.raises(ValueError, match=r"another substrate \(features 'hits', not 'slot_probability'\)"):
+        m.load_mechanism(path, surface.sell("slot_probability"))
 
 
 def test_what_has_no_file_form_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Readings declare what they are, and give what they declare; one that does not is named."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from auctionsim.brands import parse_brands
 from auctionsim.readings import ModelReading, PromptReading, Reply, TextReading, Unscored, names, reading, register
@@ -51,8 +55,12 @@ def test_mentions_hits_and_length_of_a_text() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "my words"}, "must be a Python identifier, got 'my words'"),
-        ({"unit": " "}, "the reading words needs a unit, got ' '"),
+        ({"name": "my words"}, "must be a Python identifier and no keyword, got 'my words'"),
+        ({"name": "class"}, "must be a Python identifier and no keyword, got 'class'"),
+        ({"name": "mine_unscored"}, "not end in _unscored, which names shares of unscored replies, got 'mine_unsc"),
+        ({"name": "x" * 81}, "at most 80 letters"),
+        ({"unit": " "}, "the reading words needs a unit, a line of at most 80 letters, got ' '"),
+        ({"unit": "two\nlines"}, "a line of at most 80 letters"),
         ({"per": "prompt"}, "per one of brand, user, reply, set, got 'prompt'"),
         ({"bounds": (1.0, 0.0)}, r"a low and a higher end, got \(1.0, 0.0\)"),
         ({"bounds": (math.nan, 0.0)}, "a low and a higher end"),
@@ -78,12 +86,41 @@ def test_scored_readings_are_per_brand() -> None:
         ([1.0, 10.0], r"finite numbers in \[0, 9\], or Unscored, got 10.0"),
         (["one", 1.0], "or Unscored, got 'one'|\"one\""),
         ([None, 1.0], "or Unscored"),
+        (1.0, "must give a list of 2 values, got 1.0"),
+        (None, "must give a list of 2 values, got None"),
+        ("ab", "must give a list of 2 values, got 'ab'"),
+        ({0: 1.0, 1: 2.0}, "must give a list of 2 values, got an object of 2"),
+        ({1.0, 2.0}, "must give a list of 2 values"),
+        (torch.tensor(1.0), "must give a list of 2 values"),
+        (torch.tensor([1.0, math.nan]), "or Unscored, got nan"),
+        (np.ones((2, 1)), "or Unscored, got a list of 1"),
     ],
 )
 def test_values_that_a_reading_must_not_give_are_named(given: list[Any], message: str) -> None:
     words = TextReading("words", "words", per="reply", bounds=(0.0, 9.0), read=lambda replies, brands: given)
     with pytest.raises(ValueError, match=f"the reading words must give .*({message.removeprefix('must give ')})"):
         read_texts(words, REPLIES, BRANDS)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (1, 2.0),
+        [True, 2],
+        torch.tensor([1.0, 2.0]),
+        np.array([1.0, 2.0]),
+        [np.float32(1), np.int64(2)],
+        [torch.tensor(1.0), torch.tensor(2)],
+        map(float, (1, 2)),
+    ],
+)
+def test_numbers_of_any_kind_are_numbers(given: Any) -> None:
+    words = TextReading("words", "words", per="reply", bounds=(0.0, 9.0), read=lambda replies, brands: given)
+    values = read_texts(words, REPLIES, BRANDS)
+    assert values == [1.0, 2.0]
+    assert {type(value) for value in values} == {float}
+    own = TextReading("own", "words", per="brand", read=lambda replies, brands: torch.ones(2, 2))
+    assert read_texts(own, REPLIES, BRANDS) == [[1.0, 1.0], [1.0, 1.0]]
 
 
 def test_a_value_a_brand_is_a_list_of_them() -> None:
@@ -112,3 +149,35 @@ def test_names_are_taken_once(registered: list[str]) -> None:
         register(ModelReading("words", "words", per="reply"))
     with pytest.raises(ValueError, match="no reading is called 'nosuch'; known are hits, intent, kl"):
         reading("nosuch")
+    with pytest.raises(ValueError, match="'calling_slot_probability' is slot probability after stems of one kind"):
+        register(TextReading("calling_slot_probability", "words", per="reply"))
+
+
+WRONG_TYPES = """
+from auctionsim.readings import TextReading, register
+
+def refused(call):
+    try:
+        call()
+    except (ValueError, TypeError) as error:
+        print(type(error).__name__, error)
+
+words = dict(name="words", unit="words", per="reply", read=len)
+for fields in ({"bounds": ("a", "b")}, {"bounds": 1.0}, {"bounds": (0.0,)}, {"read": 5}, {"per": ["reply"]}):
+    refused(lambda: TextReading(**{**words, **fields}))
+refused(lambda: register(len))
+"""
+
+
+def test_other_types_are_refused_where_nothing_checks_types() -> None:
+    """As in a plugin: here annotations are checked at run time, and nothing of another type comes so far."""
+    done = subprocess.run([sys.executable, "-c", WRONG_TYPES], capture_output=True, text=True, check=True)
+    ends = "InputError the bounds of the reading words must be a low and a higher end, got "
+    assert done.stdout.splitlines() == [
+        f"{ends}('a', 'b')",
+        f"{ends}1.0",
+        f"{ends}(0.0,)",
+        "InputError the reading words needs a function to read with, got 5",
+        "InputError the reading words must be per one of brand, user, reply, set, got ['reply']",
+        "InputTypeError register takes a reading, such as a TextReading, got builtin_function_or_method",
+    ]
