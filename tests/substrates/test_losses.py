@@ -311,6 +311,7 @@ def test_foreign_and_damaged_readings_are_reported(tmp_path: Path) -> None:
         ({"readings": {**READINGS, "kl": READINGS["length"]}}, "lacks the tensor"),
         ({"readings": {"unscored": {**READINGS["unscored"], "role": "song"}}}, "the role of a reading must be one of"),
         ({"readings": {**READINGS, "better": {**READINGS["better"], "bounds": [0.0, None]}}}, "must lie in"),
+        ({"readings": {**READINGS, "better": {**READINGS["better"], "bounds": [0.0]}}}, "bounds must be two ends"),
         ({"readings": {**READINGS, "better": {"role": "loss"}}}, "lacks 'unit'|lacks 'bounds'"),
     ):
         side(surface, path, **changes)
