@@ -357,3 +357,12 @@ def test_evaluators_do_not_load_hypothesis(tmp_path: Path) -> None:
     code = "import sys, auctionsim, auctionsim.regret, auctionsim.metrics; print('hypothesis' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "False", done.stdout + done.stderr
+
+
+def test_what_is_no_outcome_is_told() -> None:
+    def pair(bids: Tensor, context: Tensor | None = None):
+        outcome = FirstPrice()(bids, context)
+        return outcome.allocation, outcome.payments
+
+    with pytest.raises(BrokenClaimError, match=r"^feasible: .* a mechanism must return an auctionsim\.Outcome"):
+        checks_of(pair, Items(2))["feasible"]()

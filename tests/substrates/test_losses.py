@@ -451,3 +451,12 @@ def test_a_name_may_hold_what_stands_between_names() -> None:
     assert remembered.charged_loss == both.charged_loss
     on = both.null_allocation(1) + 1
     torch.testing.assert_close(remembered.user_loss(on), both.user_loss(on))
+
+
+def test_losses_without_names_are_refused_in_a_sentence() -> None:
+    """What made a replicate of features and one loss is told what it takes now."""
+    one = SURFACE.replicates["A"]
+    old = Replicate(one.features, {"kl": one.losses["kl"].mean})
+    parts = {"grids": SURFACE.grids, "num_bidders": 2, "features": SURFACE.measured_features, "provenance": {}}
+    with pytest.raises(TypeError, match=r"replicate A: losses must be measurements by name"):
+        ResponseSurface(contexts=SURFACE.contexts, replicates={"A": old, "B": old}, **parts)
