@@ -172,11 +172,11 @@ def quantity_names(replicates: Mapping[str, Replicate]) -> tuple[tuple[str, ...]
     if set(replicates) != set(REPLICATES):
         raise InputError(f"replicates must be A and B, got {sorted(replicates)}")
     for what in ("losses", "diagnostics"):
-        for one in REPLICATES:
-            items = getattr(replicates[one], what)
+        for which in REPLICATES:
+            items = getattr(replicates[which], what)
             if not isinstance(items, Mapping) or not all(isinstance(item, Measurement) for item in items.values()):
                 raise InputTypeError(
-                    f"replicate {one}: {what} must be measurements by name, such as {{'kl': …}}, got {items!r:.60}"
+                    f"replicate {which}: {what} must be measurements by name, such as {{'kl': …}}, got {items!r:.60}"
                 )
         shapes = [
             {name: item.mean.shape for name, item in getattr(replicates[one], what).items()} for one in REPLICATES
