@@ -27,7 +27,7 @@ from auctionsim.checks import (
 )
 from auctionsim.errors import InputError
 from auctionsim.outcome import Outcome
-from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of
+from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, null_of
 
 __all__ = [
     "Interval",
@@ -115,7 +115,8 @@ def participation_gain(
     No mechanism guarantees its sign. Its negative part is what i lost because others suppressed its organic exposure.
     """
     gained = utility(outcome, substrate, valuations, context)
-    null = substrate.null_allocation(len(valuations), dtype=outcome.allocation.dtype, device=outcome.allocation.device)
+    x = outcome.allocation
+    null = null_of(substrate, len(valuations), dtype=x.dtype, device=x.device)
     return gained - (valuations * _exposure(substrate, null, context)).sum(2)
 
 

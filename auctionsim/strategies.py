@@ -13,7 +13,7 @@ One that draws from a generator of its own says `draws = True` in the same way.
 Environments, evaluators and learners all call strategies through `bids_of`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -83,7 +83,9 @@ def observed_by(strategy: Strategy | None) -> tuple[str, ...]:
         ValueError: `observes` is no sequence of names out of `OBSERVED`, once each.
     """
     names = declared(strategy, "observes", Declaration().observes)
-    if isinstance(names, str) or not set(names) <= set(OBSERVED) or len(set(names)) != len(tuple(names)):
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise InputError(f"{called(strategy)}.observes must name some of {OBSERVED} once each, got {names!r:.60}")
+    if not set(names) <= set(OBSERVED) or len(set(names)) != len(tuple(names)):
         raise InputError(f"{called(strategy)}.observes must name some of {OBSERVED} once each, got {names!r}")
     return tuple(names)
 

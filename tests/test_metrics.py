@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from auctionsim import metrics
+from auctionsim.mechanisms import Menu, MenuAuction
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.outcome import Outcome
-from auctionsim.substrates import Items, QuadraticSubstrate
+from auctionsim.substrates import Items, QuadraticSubstrate, View
 
 PER_ROW = (metrics.revenue, metrics.welfare, metrics.efficiency, metrics.user_loss)
 PER_BIDDER = (metrics.utility, metrics.ir_violation, metrics.participation_gain)
@@ -138,6 +139,23 @@ def test_mismatches_are_refused(metric) -> None:
         metric(Outcome(outcome.allocation, torch.zeros(3)), Items(2), v)
     with pytest.raises(ValueError, match="no contexts"):
         metric(outcome, Items(2), v, torch.zeros(3, dtype=torch.int64))
+
+
+def test_a_null_that_takes_a_count_of_rows_alone_is_converted() -> None:
+    """Nothing more is asked of who inherits nothing: evaluators, views and menus bring their dtype themselves."""
+
+    class Bare(Organic):
+        def null_allocation(self, batch):
+            return torch.zeros(batch, 2, 1)
+
+    bids = torch.tensor([[[0.75], [0.25]], [[0.5], [1.0]]], dtype=torch.float64)
+    outcomes = {}
+    for place in (Bare(), Organic(), View(Bare(), ["exposure"])):
+        outcome = MenuAuction(place, Menu(torch.ones(2, 1, 1), torch.full((2, 1), 0.25)))(bids)
+        outcomes[type(place)] = metrics.participation_gain(outcome, place, bids)
+        assert outcomes[type(place)].dtype == torch.float64
+    assert torch.equal(outcomes[Bare], outcomes[Organic])
+    assert torch.equal(outcomes[View], outcomes[Organic])
 
 
 def test_intervals_cover(generator: torch.Generator) -> None:

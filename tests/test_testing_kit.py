@@ -113,8 +113,8 @@ BROKEN = {
 }
 
 
-def checks_of(mechanism, place: Substrate = PLACE):
-    claims = {"dsic": True, "individually_rational": True, "anonymous": True, "examples": 20}
+def checks_of(mechanism, place: Substrate = PLACE, examples: int = 20):
+    claims = {"dsic": True, "individually_rational": True, "anonymous": True, "examples": examples}
     return {check.name: check for check in mechanism_checks(mechanism, place, **claims)}
 
 
@@ -248,7 +248,7 @@ def test_what_happens_only_between_quarters_is_found() -> None:
     """Half-price levers under crosstalk: on quarters every truthful choice is worth 0 or more, at 3/8 it is not."""
     place = QuadraticSubstrate(2, crosstalk=0.5)
     menu = Menu(torch.tensor([[[1.0], [0.5]], [[1.0], [1.0]]]), torch.tensor([[0.25, 0.125], [0.25, 0.25]]))
-    checks = checks_of(MenuAuction(place, menu), place)
+    checks = checks_of(MenuAuction(place, menu), place, examples=200)  # few of them hit the interval
     for name, verb in (("dsic", "gains"), ("individually_rational", "loses")):
         with pytest.raises(BrokenClaimError, match=rf"^{name}: bidder \d with valuation 0\.\d+ {verb}"):
             checks[name]()
@@ -357,3 +357,12 @@ def test_evaluators_do_not_load_hypothesis(tmp_path: Path) -> None:
     code = "import sys, auctionsim, auctionsim.regret, auctionsim.metrics; print('hypothesis' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "False", done.stdout + done.stderr
+
+
+def test_what_is_no_outcome_is_told() -> None:
+    def pair(bids: Tensor, context: Tensor | None = None):
+        outcome = FirstPrice()(bids, context)
+        return outcome.allocation, outcome.payments
+
+    with pytest.raises(BrokenClaimError, match=r"^feasible: .* a mechanism must return an auctionsim\.Outcome"):
+        checks_of(pair, Items(2))["feasible"]()

@@ -12,7 +12,14 @@ from auctionsim.mechanisms.menu_entries import Menu, MenuEntries, MenuWriter, Th
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import Need
 from auctionsim.outcome import Outcome
-from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, is_separable, same_substrate
+from auctionsim.substrates.protocol import (
+    Substrate,
+    allocation_shape,
+    contexts_of,
+    is_separable,
+    null_of,
+    same_substrate,
+)
 
 __all__ = ["Menu", "MenuAuction", "MenuEntries", "MenuWriter", "check_menus_fit", "entry_exposures", "priced_entries"]
 
@@ -50,7 +57,7 @@ class MenuAuction(Mechanism):
         super().__init__(substrate.num_bidders, len(substrate.features), substrate)
         check_menus_fit(substrate)
         self.range: Substrate = substrate
-        null = substrate.null_allocation(1, dtype=torch.float64)[0]
+        null = null_of(substrate, 1, dtype=torch.float64)[0]
         self.reference = (
             null if reference is None else _checked_reference(reference, substrate).to(torch.float64, copy=True)
         )

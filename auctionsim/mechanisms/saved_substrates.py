@@ -61,7 +61,7 @@ def _charged(description: dict[str, Any]) -> str:
     if not isinstance(loss, dict) or "charged" not in loss:
         return shown(loss)
     try:
-        name = Offer(("",), loss["charged"]).loss_name
+        name = Offer(("any",), loss["charged"]).loss_name
     except (TypeError, ValueError, AttributeError):  # a file's own words, of any kind
         name = shown(loss["charged"])
     return f"{name!r} ({loss.get('unit')!r:.80})"

@@ -3,7 +3,9 @@
 from auctionsim.substrates.asked_once import AskedOnce
 from auctionsim.substrates.bundles import Bundles
 from auctionsim.substrates.items import Items
+from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.lottery import Lottery
+from auctionsim.substrates.manner import Manner
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import Measurement, Replicate
 from auctionsim.substrates.offer import Offer
@@ -39,9 +41,11 @@ __all__ = [
     "ChargedLoss",
     "FiniteRange",
     "Items",
+    "LanguageModelSubstrate",
     "Lever",
     "LeverGrid",
     "Lottery",
+    "Manner",
     "MeasuredList",
     "Measurement",
     "Observation",

@@ -18,6 +18,7 @@ from auctionsim.substrates.protocol import (
     charged_loss_of,
     contexts_of,
     maximises_exactly,
+    null_of,
     observer,
     units_of,
 )
@@ -77,7 +78,7 @@ class AskedOnce(BaseSubstrate):
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return the substrate's null allocation."""
-        return self.substrate.null_allocation(batch, dtype=dtype, device=device)
+        return null_of(self.substrate, batch, dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which allocations the substrate can carry out."""

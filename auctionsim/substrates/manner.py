@@ -12,7 +12,7 @@ POSITIONS = ("reply", "all")
 
 @dataclass(frozen=True)
 class Manner:
-    """How neurons are amplified, replies drawn and read, apart from the levers and the counts.
+    """The settings of a live model beside its levers and counts: how it is amplified, sampled and read.
 
     Attributes:
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.

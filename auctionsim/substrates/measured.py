@@ -65,7 +65,7 @@ class Measured(ABC):
         self.replicates = checked_replicates(replicates, cells, self.quantities)
         self._cells = cells
         self._provenance = plain_json(dict(provenance), "provenance")
-        self.offer = Offer(cells.features, self._losses[0])
+        self.offer = Offer(cells.features, {self._losses[0]: 1.0})
         self._scored = REPLICATES[0]
         self._beside: SideReadings | None = None
 
@@ -154,7 +154,7 @@ class Measured(ABC):
         Raises:
             ValueError: A feature or a loss that was not measured, or no feature.
         """
-        offer = Offer(features, self.offer.loss if loss is None else loss)
+        offer = Offer(features, dict(self.offer.charges) if loss is None else loss)
         offer.refuse_unknown(self.measured_features, self.losses)
         return self._view({"offer": offer})
 

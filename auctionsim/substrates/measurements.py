@@ -166,11 +166,18 @@ def quantity_names(replicates: Mapping[str, Replicate]) -> tuple[tuple[str, ...]
     """Return the names of the losses, the default one first, and of the diagnostics, if both replicates have the same.
 
     Raises:
+        TypeError: Losses or diagnostics that are no measurements by name.
         ValueError: Other replicates than A and B, no loss, or losses or diagnostics that only one replicate has.
     """
     if set(replicates) != set(REPLICATES):
         raise InputError(f"replicates must be A and B, got {sorted(replicates)}")
     for what in ("losses", "diagnostics"):
+        for which in REPLICATES:
+            items = getattr(replicates[which], what)
+            if not isinstance(items, Mapping) or not all(isinstance(item, Measurement) for item in items.values()):
+                raise InputTypeError(
+                    f"replicate {which}: {what} must be measurements by name, such as {{'kl': …}}, got {items!r:.60}"
+                )
         shapes = [
             {name: item.mean.shape for name, item in getattr(replicates[one], what).items()} for one in REPLICATES
         ]

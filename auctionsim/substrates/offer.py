@@ -1,12 +1,13 @@
 """An offer: which features are sold, and which loss of the user is charged for."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from auctionsim.errors import InputError
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 Charge = str | Mapping[str, float]
@@ -24,6 +25,7 @@ class Offer:
         features: Names of what is sold, in this order.
         loss: The name of a loss, at weight 1, or positive weights by name, as a mapping or as "0.3*kl+1*length".
     Raises:
+        TypeError: Features that are no list of names, a loss that is neither a name nor weights by name.
         ValueError: No feature, one twice, no loss, or a weight that is not finite and > 0.
     Example:
         >>> Offer(("hits",), {"kl": 0.3, "length": 1}).loss_name
@@ -37,13 +39,12 @@ class Offer:
     _hash: int
 
     def __init__(self, features: Sequence[str], loss: Charge = DEFAULT_LOSS) -> None:
-        names = (features,) if isinstance(features, str) else tuple(features)
-        if not names or len(set(names)) < len(names):
-            raise InputError(f"features to sell must be some of those there are, each once, got {names}")
-        weights = _weights(loss) if isinstance(loss, str) else dict(loss)
+        names = _names(features)
+        weights = _weights(loss) if isinstance(loss, str) else _mapping(loss)
         for name, weight in weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
-                raise InputError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r}")
+            is_number = isinstance(weight, Real) and not isinstance(weight, bool)
+            if not is_number or not 0 < weight <= sys.float_info.max:
+                raise InputError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r:.60}")
         if not weights:
             raise InputError("an offer names one loss at least, got none")
         object.__setattr__(self, "features", names)
@@ -105,8 +106,24 @@ class Offer:
     def __repr__(self) -> str:
         return f"Offer({self.features!r}, {self.loss!r})"
 
-    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], Charge]]:
-        return Offer, (self.features, self.loss)
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], dict[str, float]]]:
+        return Offer, (self.features, dict(self.charges))
+
+
+def _names(features: object) -> tuple[str, ...]:
+    """Return the features as a tuple; a set has no order to sell in."""
+    names = (features,) if isinstance(features, str) else features
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise InputTypeError(f"features to sell must be a list or tuple of names, got {features!r:.60}")
+    if not names or len(set(names)) < len(names) or not all(names):
+        raise InputError(f"features to sell must be some of those there are, each once, got {tuple(names)}")
+    return tuple(names)
+
+
+def _mapping(loss: object) -> dict[str, float]:
+    if not isinstance(loss, Mapping) or not all(isinstance(name, str) for name in loss):
+        raise InputTypeError(f"a loss is a name, or weights by name as {{'kl': 0.3, 'length': 1}}, got {loss!r:.60}")
+    return dict(loss)
 
 
 def _weights(text: str) -> dict[str, float]:

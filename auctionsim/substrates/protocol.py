@@ -1,5 +1,6 @@
 """What every substrate promises, and functions that ask a substrate what it can, whether it inherits or not."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -26,6 +27,7 @@ __all__ = [
     "is_separable",
     "losses_of",
     "maximises_exactly",
+    "null_of",
     "observe",
     "observer",
     "same_substrate",
@@ -166,6 +168,22 @@ def is_finite(substrate: Substrate) -> bool:
 def allocation_shape(substrate: Substrate) -> tuple[int, ...]:
     """Return the shape of one allocation, without the batch axis."""
     return tuple(substrate.null_allocation(1).shape[1:])
+
+
+def null_of(
+    substrate: Substrate, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+) -> Tensor:
+    """Return a substrate's null allocation of so many rows.
+
+    One that does not inherit may write `null_allocation(batch)` alone: what it returns is converted.
+    """
+    method = substrate.null_allocation
+    if isinstance(substrate, BaseSubstrate):
+        return method(batch, dtype=dtype, device=device)
+    parameters = inspect.signature(method).parameters
+    if "dtype" in parameters or any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return method(batch, dtype=dtype, device=device)
+    return method(batch).to(device=device, dtype=dtype)
 
 
 def same_substrate(one: Substrate | None, other: Substrate | None) -> bool:

@@ -76,7 +76,10 @@ def _parsed(stored: Stored, digest: str, cells: Cells) -> SideReadings:
 
 
 def _quantity(reading: Record) -> Quantity:
-    low, high = (Record({"bound": bound}, "bounds").number_or_none("bound") for bound in reading.items("bounds"))
+    ends = reading.items("bounds")
+    if len(ends) != 2:
+        raise InputError(f"bounds must be two ends, each a number or null, got {len(ends)}")
+    low, high = (Record({"bound": bound}, "bounds").number_or_none("bound") for bound in ends)
     return bounded(reading.text("unit"), low, high)
 
 

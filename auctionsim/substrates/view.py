@@ -1,7 +1,7 @@
 """A view: a substrate seen through an offer, with the features that are sold and the loss that is charged for."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from auctionsim.substrates.protocol import (
     is_separable,
     losses_of,
     maximises_exactly,
+    null_of,
     observe,
     speaks,
     units_of,
@@ -31,8 +32,13 @@ from auctionsim.substrates.protocol import (
 
 
 def own_charge(substrate: Substrate) -> Charge:
-    """Return the loss that a substrate charges by itself."""
+    """Return the loss that a substrate charges by itself, as it is named."""
     return substrate.offer.loss if isinstance(substrate, View) else losses_of(substrate)[0]
+
+
+def own_weights(substrate: Substrate) -> dict[str, float]:
+    """Return the loss that a substrate charges by itself, as weights by name: a name may hold a plus sign."""
+    return dict(substrate.offer.charges) if isinstance(substrate, View) else {losses_of(substrate)[0]: 1.0}
 
 
 class View(BaseSubstrate):
@@ -53,8 +59,8 @@ class View(BaseSubstrate):
         torch.Size([1, 2, 1])
     """
 
-    def __init__(self, substrate: Substrate, offer: Offer | list[str]) -> None:
-        whole = offer if isinstance(offer, Offer) else Offer(offer, own_charge(substrate))
+    def __init__(self, substrate: Substrate, offer: Offer | Sequence[str]) -> None:
+        whole = offer if isinstance(offer, Offer) else Offer(offer, own_weights(substrate))
         whole.refuse_unknown(substrate.features, losses_of(substrate))
         self.substrate, self.offer = substrate, whole
         self._sold = [substrate.features.index(name) for name in whole.features]
@@ -103,7 +109,7 @@ class View(BaseSubstrate):
         Raises:
             ValueError: A feature or a loss that there is not, or no feature.
         """
-        return View(self.substrate, Offer(features, self.offer.loss if loss is None else loss))
+        return View(self.substrate, Offer(features, dict(self.offer.charges) if loss is None else loss))
 
     @property
     def separable(self) -> bool:
@@ -125,7 +131,7 @@ class View(BaseSubstrate):
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
         """Return the substrate's null."""
-        return self.substrate.null_allocation(batch, dtype=dtype, device=device)
+        return null_of(self.substrate, batch, dtype=dtype, device=device)
 
     def feasible(self, allocation: Tensor) -> Tensor:
         """Tell which rows the substrate can carry out: (batch,) bool."""
@@ -191,8 +197,8 @@ class View(BaseSubstrate):
 
     def _own_loss(self) -> float | None:
         """Return the weight of the loss that the substrate itself charges, None where another is charged."""
-        own, (charge, *more) = Offer(self.features, own_charge(self.substrate)).charges, self.offer.charges
-        return None if more or own != ((charge[0], 1.0),) else charge[1]
+        own, (charge, *more) = own_weights(self.substrate), self.offer.charges
+        return None if more or own != {charge[0]: 1.0} else charge[1]
 
     def _best_of_list(self, weights: Tensor, user_weight: float, context: Tensor | None) -> Tensor:
         if not is_finite(self.substrate):

@@ -15,7 +15,7 @@ from auctionsim.errors import BrokenClaimError
 from auctionsim.priors import Product
 from auctionsim.strategies import Situation, Strategy, bids_of, declared_by, observed_by
 from auctionsim.substrates.protocol import Substrate, contexts_of
-from auctionsim.testing.kit import global_generators
+from auctionsim.testing.kit import watched_generators
 from auctionsim.testing.sentences import vector
 
 
@@ -95,7 +95,7 @@ def declared(claim: BidderClaim, case: BidderCase) -> None:
     """What is observed is declared by names, once each; a context is observed only where the game has some."""
     del case
     try:
-        names = observed_by(claim.bidder)
+        names = declared_by(claim.bidder).observes
     except (ValueError, TypeError) as error:
         raise BrokenClaimError(str(error)) from None
     if "context" in names and not contexts_of(claim.game.substrate):
@@ -150,10 +150,10 @@ def deterministic(claim: BidderClaim, case: BidderCase) -> None:
 
 def no_global_randomness(claim: BidderClaim, case: BidderCase) -> None:
     """Bidding moves no global generator: who draws has a generator."""
-    kept = global_generators()
-    claim.bids(case)
-    if kept != global_generators():
-        raise BrokenClaimError("bidding draws from a global generator")
+    with watched_generators() as moved:
+        claim.bids(case)
+        if moved():
+            raise BrokenClaimError("bidding draws from a global generator, or sets its seed")
 
 
 def observes(claim: BidderClaim, case: BidderCase) -> None:

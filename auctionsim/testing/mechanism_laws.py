@@ -17,6 +17,7 @@ from auctionsim.regret.estimate import (
     AnyMechanism,
     Game,
     checked_game,
+    checked_outcome,
     lone_deviations,
     misreport_utilities,
     quasi_linear,
@@ -302,4 +303,4 @@ def _truthful(claim: MechanismClaim, case: MechanismCase) -> Game:
 
 def _clear(mechanism: AnyMechanism, bids: Tensor, context: Tensor | None) -> Outcome:
     with torch.no_grad():
-        return mechanism(bids) if context is None else mechanism(bids, context)
+        return checked_outcome(mechanism(bids) if context is None else mechanism(bids, context))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.priors import Prior
-from auctionsim.testing.kit import global_generators
+from auctionsim.testing.kit import watched_generators
 from auctionsim.testing.sentences import money, vector
 
 SAMPLES = 20_000
@@ -176,9 +176,10 @@ def quantile(claim: PriorClaim, case: PriorCase) -> None:
 def samples(claim: PriorClaim, case: PriorCase) -> None:
     """Samples have the shape and dtype that are asked for, lie within the bounds, and are the generator's alone."""
     prior, shape = claim.prior, (3, 1, 2)
-    kept = global_generators()
     one, other = (torch.Generator().manual_seed(case.seed) for _ in range(2))
-    drawn, again = prior.sample(shape, one, case.dtype), prior.sample(shape, other, case.dtype)
+    with watched_generators() as moved:
+        drawn, again = prior.sample(shape, one, case.dtype), prior.sample(shape, other, case.dtype)
+        is_moved = moved()
     if drawn.shape != shape or drawn.dtype != case.dtype:
         raise BrokenClaimError(f"samples of shape {shape} in {case.dtype} are {drawn.dtype} {tuple(drawn.shape)}")
     if not bool(((drawn.double() >= prior.low) & (drawn.double() <= prior.high)).all()) and not _is_narrow(claim, case):
@@ -187,7 +188,7 @@ def samples(claim: PriorClaim, case: PriorCase) -> None:
         raise BrokenClaimError(f"one seed gives {vector(drawn)} and then {vector(again)}")
     if torch.equal(one.get_state(), torch.Generator().manual_seed(case.seed).get_state()):
         raise BrokenClaimError("drawing does not move the generator on")
-    if kept != global_generators():
+    if is_moved:
         raise BrokenClaimError("drawing moves a global generator: it has to come from the one that is given")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import BrokenClaimError
-from auctionsim.substrates.protocol import Substrate, contexts_of, finite_range_of, is_finite
+from auctionsim.substrates.protocol import BaseSubstrate, Substrate, contexts_of, finite_range_of, is_finite, null_of
 from auctionsim.testing.sentences import vector
 from auctionsim.testing.strategies import Draw
 
@@ -52,6 +52,18 @@ class SubstrateClaim(NamedTuple):
     def user_loss(self, case: SubstrateCase) -> Tensor:
         """Return the case's loss."""
         return self.substrate.user_loss(case.allocation, case.context)
+
+    def losses(self, case: SubstrateCase) -> dict[str, Tensor]:
+        """Return the case's charged loss, and every loss that `observe` tells, by what a sentence calls them."""
+        charged = {"loss": self.user_loss(case)}
+        if not isinstance(self.substrate, BaseSubstrate):
+            return charged
+        told = self.substrate.observe(case.allocation, case.context).losses
+        return charged | {f"loss {name}": loss for name, loss in told.items()}
+
+    def null(self, batch: int, dtype: torch.dtype) -> Tensor:
+        """Return the null allocation of so many rows."""
+        return null_of(self.substrate, batch, dtype=dtype, device=torch.device("cpu"))
 
     def rounding(self, *amounts: Tensor) -> float:
         """Return what counts as rounding beside these amounts."""
@@ -128,7 +140,7 @@ def _by_levers(draw: Draw, substrate: Substrate, batch: int, dtype: torch.dtype)
 
 def _carried_out(substrate: Substrate, wanted: Tensor, otherwise: Tensor) -> Tensor:
     """Return the wanted rows, moved towards the null until they are feasible, else the others."""
-    null = substrate.null_allocation(len(wanted), dtype=wanted.dtype)
+    null = null_of(substrate, len(wanted), dtype=wanted.dtype)
     found, left = otherwise.clone(), torch.ones(len(wanted), dtype=torch.bool)
     for share in SHARES:
         candidate = wanted if share == 1 else null + share * (wanted - null)
@@ -140,7 +152,7 @@ def _carried_out(substrate: Substrate, wanted: Tensor, otherwise: Tensor) -> Ten
 
 def _pool(substrate: Substrate, allocations: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Return feasible allocations (entry, …): the null, those given, a finite range's, and maxima of a few weights."""
-    found = [substrate.null_allocation(1, dtype=dtype)]
+    found = [null_of(substrate, 1, dtype=dtype)]
     if allocations is not None:
         found.append(allocations.to(dtype))
     if is_finite(substrate):

@@ -19,6 +19,7 @@ from auctionsim.substrates.protocol import (
     maximises_exactly,
     treats_bidders_alike,
 )
+from auctionsim.substrates.view import View
 from auctionsim.testing.sentences import money, vector
 from auctionsim.testing.substrate_cases import SubstrateCase, SubstrateClaim, words
 
@@ -30,7 +31,7 @@ def maximise(claim: SubstrateClaim, case: SubstrateCase) -> None:
     best = _maximum(claim, case)
     if best is None:
         return
-    place, null = claim.substrate, claim.substrate.null_allocation(len(case.weights), dtype=case.weights.dtype)
+    place, null = claim.substrate, claim.null(len(case.weights), case.weights.dtype)
     if best.shape != null.shape or best.dtype != case.weights.dtype:
         raise BrokenClaimError(f"the maximum is {best.dtype} {tuple(best.shape)}, not {null.dtype} {tuple(null.shape)}")
     if not bool(place.feasible(best).all()):
@@ -56,7 +57,7 @@ def ties(claim: SubstrateClaim, case: SubstrateCase) -> None:
     if best is None:
         return
     place, nothing = claim.substrate, torch.zeros_like(case.weights)
-    null = place.null_allocation(len(best), dtype=best.dtype)
+    null = claim.null(len(best), best.dtype)
     idle = place.maximise(nothing, 0.0, case.context)
     if not torch.equal(idle, null):
         row = int((idle != null).flatten(1).any(1).nonzero()[0])
@@ -86,7 +87,7 @@ def finite_range(claim: SubstrateClaim, case: SubstrateCase) -> None:
             f"a range of {entries} allocations has exposures {tuple(listed.exposures.shape)} and losses "
             f"{tuple(listed.user_losses.shape)}"
         )
-    if not torch.equal(listed.allocations[:1], place.null_allocation(1, dtype=listed.allocations.dtype)):
+    if not torch.equal(listed.allocations[:1], claim.null(1, listed.allocations.dtype)):
         raise BrokenClaimError(f"the range begins with {vector(listed.allocations[0])}, not with the null")
     if not bool(place.feasible(listed.allocations).all()):
         raise BrokenClaimError("the range holds allocations that are not feasible")
@@ -110,7 +111,7 @@ def separable(claim: SubstrateClaim, case: SubstrateCase) -> None:
     place, x = claim.substrate, case.allocation
     if not is_separable(place):
         return
-    null = place.null_allocation(len(x), dtype=x.dtype)
+    null = claim.null(len(x), x.dtype)
     others, total = x.roll(1, 0), torch.zeros(len(x), dtype=x.dtype)
     start = place.user_loss(null, case.context)
     for i in range(place.num_bidders):
@@ -131,18 +132,22 @@ def anonymous(claim: SubstrateClaim, case: SubstrateCase) -> None:
     place = claim.substrate
     if not treats_bidders_alike(place):
         return
-    turned = case._replace(allocation=case.allocation.roll(1, 1))
-    if not torch.equal(place.feasible(turned.allocation), place.feasible(case.allocation)):
-        raise BrokenClaimError(f"{words(case, 0)} is feasible, and not when levers move on by one bidder")
-    when = f"at {words(case, 0)} when levers move on by one bidder"
-    claim.same(claim.exposure(turned), claim.exposure(case).roll(1, 1), f"exposure {when}")
-    claim.same(claim.user_loss(turned), claim.user_loss(case), f"loss {when}")
+    count = place.num_bidders
+    swapped = [1, 0, *range(2, count)] if count > 1 else [0]
+    orders = {"move on by one bidder": [count - 1, *range(count - 1)], "of the first two are swapped": swapped}
+    for how, order in orders.items():  # these two make every order
+        turned = case._replace(allocation=case.allocation[:, order])
+        if not torch.equal(place.feasible(turned.allocation), place.feasible(case.allocation)):
+            raise BrokenClaimError(f"{words(case, 0)} is feasible, and not when levers {how}")
+        when = f"at {words(case, 0)} when levers {how}"
+        claim.same(claim.exposure(turned), claim.exposure(case)[:, order], f"exposure {when}")
+        claim.same(claim.user_loss(turned), claim.user_loss(case), f"loss {when}")
 
 
 def gradients(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Where exposure or loss has a gradient by the allocation, it is the limit of the differences."""
     place, x = claim.substrate, case.allocation.double()
-    far = x.roll(1, 0) if len(x) > 1 else place.null_allocation(1, dtype=x.dtype)
+    far = x.roll(1, 0) if len(x) > 1 else claim.null(1, x.dtype)
     points = {shift: x + (START + shift) * (far - x) for shift in (-STEP, 0.0, STEP)}
     rows = torch.stack([place.feasible(point) for point in points.values()]).all(0)
     if not bool(rows.any()):
@@ -176,11 +181,16 @@ def copies(claim: SubstrateClaim, case: SubstrateCase) -> None:
             raise BrokenClaimError(f"the exposure of {words(case, 0)} … is another one by a {what}")
         if not torch.equal(other.user_loss(case), claim.user_loss(case)):
             raise BrokenClaimError(f"the loss of {words(case, 0)} … is another one by a {what}")
-        compares = type(place).__eq__ is not object.__eq__
-        if compares and not (twin == place and place == twin and hash(twin) == hash(place)):
+        if _compares(place) and not (twin == place and place == twin and hash(twin) == hash(place)):
             raise BrokenClaimError(f"a {what} is not equal to the original, or has another hash")
     if place != place or place == object():  # noqa: PLR0124  (equality is what is checked)
         raise BrokenClaimError("it is not equal to itself, or equal to anything")
+
+
+def _compares(place: Substrate) -> bool:
+    """Tell whether a substrate compares by what it holds; a view of one that does not is its own copy's equal only."""
+    own = type(place).__eq__ is not object.__eq__
+    return own and (type(place) is not View or _compares(place.substrate))
 
 
 def _maximum(claim: SubstrateClaim, case: SubstrateCase) -> Tensor | None:

@@ -20,6 +20,8 @@ LAWS: tuple[Law, ...] = (
     laws.rows_independent,
     laws.deterministic,
     laws.own_memory,
+    laws.no_global_randomness,
+    laws.asked_before,
     laws.contexts,
     laws.context_mean,
     laws.refuses_bad_input,

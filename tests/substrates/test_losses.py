@@ -1,5 +1,6 @@
 """Losses by name: read beside a measurement, charged singly or together, of either sign, with their units."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from auctionsim.priors import Uniform
 from auctionsim.regret import ex_post_regret
 from auctionsim.storage import Stored, checksum, read_stored, write_stored
 from auctionsim.substrates import (
+    AskedOnce,
     BaseSubstrate,
     ChargedLoss,
     FiniteRange,
@@ -309,6 +311,7 @@ def test_foreign_and_damaged_readings_are_reported(tmp_path: Path) -> None:
         ({"readings": {**READINGS, "kl": READINGS["length"]}}, "lacks the tensor"),
         ({"readings": {"unscored": {**READINGS["unscored"], "role": "song"}}}, "the role of a reading must be one of"),
         ({"readings": {**READINGS, "better": {**READINGS["better"], "bounds": [0.0, None]}}}, "must lie in"),
+        ({"readings": {**READINGS, "better": {**READINGS["better"], "bounds": [0.0]}}}, "bounds must be two ends"),
         ({"readings": {**READINGS, "better": {"role": "loss"}}}, "lacks 'unit'|lacks 'bounds'"),
     ):
         side(surface, path, **changes)
@@ -405,3 +408,55 @@ def test_replies_may_be_better_than_the_untouched_one() -> None:
     entries: FiniteRange = replies.finite_range()
     assert entries.user_losses.min() == -1
     assert torch.equal(replies.maximise(torch.zeros(1, 2, 1), 1.0), torch.tensor([[0.0, 1.0]]))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [{"kl": weight} for weight in (float("nan"), float("inf"), -1.0, 0.0, 10**400, True)]
+    + ["", "kl+kl", "kl+", "nan*kl", "-1*kl", "1e999*kl", {}, {"kl": "x"}, ["kl"], [("kl", 1.0)], 3, b"kl", {1: 1.0}],
+)
+def test_a_charge_that_is_none_is_refused(loss: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Offer(("hits",), loss)
+    with pytest.raises((ValueError, TypeError)):
+        SURFACE.sell("hits", loss=loss)
+
+
+@pytest.mark.parametrize("features", [(), "", None, 3, {"hits"}, {"hits": 1}, ("hits", "hits"), (3,), ("hits", "")])
+def test_features_that_have_no_names_or_no_order_are_refused(features: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Offer(features, "kl")
+    with pytest.raises((ValueError, TypeError)):
+        SURFACE.sell(features)
+
+
+def test_a_name_may_hold_what_stands_between_names() -> None:
+    """A sum that is charged becomes one loss of a substrate with a memory; it is sold on, copied and saved with it."""
+
+    class Plus(Polled):
+        losses = ("time+money", "2*kl")
+        units = {"clicks": "clicks", "time+money": "euros", "2*kl": "nats"}  # noqa: RUF012
+
+        def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
+            total = allocation.sum((1, 2))
+            return Observation(allocation.clone(), {"time+money": total, "2*kl": -total})
+
+    x = torch.tensor([[[0.5], [0.25]]])
+    view = View(Plus(), ["clicks"])
+    assert view.sell("clicks").user_loss(x).tolist() == [0.75]
+    assert view.sell("clicks", loss={"2*kl": 1.0}).sell("clicks").user_loss(x).tolist() == [-0.75]
+    assert pickle.loads(pickle.dumps(view.offer)) == view.offer
+    both = SURFACE.sell("hits", loss={"kl": 0.3, "length": 1.0})
+    remembered = View(AskedOnce(both), ["hits"])
+    assert remembered.charged_loss == both.charged_loss
+    on = both.null_allocation(1) + 1
+    torch.testing.assert_close(remembered.user_loss(on), both.user_loss(on))
+
+
+def test_losses_without_names_are_refused_in_a_sentence() -> None:
+    """What made a replicate of features and one loss is told what it takes now."""
+    one = SURFACE.replicates["A"]
+    old = Replicate(one.features, {"kl": one.losses["kl"].mean})
+    parts = {"grids": SURFACE.grids, "num_bidders": 2, "features": SURFACE.measured_features, "provenance": {}}
+    with pytest.raises(TypeError, match=r"replicate A: losses must be measurements by name"):
+        ResponseSurface(contexts=SURFACE.contexts, replicates={"A": old, "B": old}, **parts)

@@ -148,6 +148,38 @@ def test_what_ships_passes_and_so_does_what_is_read_back(name: str, tmp_path: Pa
     check_bidder(SAVED[name], PLACE, reload=reload, examples=4)
 
 
+@pytest.mark.parametrize(("name", "value"), [("draws", "often"), ("observes", 1), ("observes", None)])
+def test_a_declaration_of_another_kind_is_told(name: str, value: object) -> None:
+    def noisy(valuations: Tensor) -> Tensor:
+        return valuations
+
+    setattr(noisy, name, value)
+    with pytest.raises(BrokenClaimError, match=rf"^declared: noisy\.{name} must .*, got {value!r}$"):
+        checks_of(noisy)["declared"]()
+
+
+def test_what_fails_at_some_tries_only_is_told_in_a_sentence() -> None:
+    class Seventh(Restless):
+        def __call__(self, valuations: Tensor) -> Tensor:
+            self.calls += 1
+            return valuations / (1 + self.calls // 7)
+
+    with pytest.raises(BrokenClaimError, match=r"are answered by .*draws = True \(not at every try\)$"):
+        checks_of(Seventh())["deterministic"]()
+
+
+def test_a_global_seed_that_is_set_is_caught() -> None:
+    def again(valuations: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return valuations * torch.rand(1, dtype=valuations.dtype)
+
+    torch.manual_seed(7)
+    kept = torch.get_rng_state()
+    with pytest.raises(BrokenClaimError, match="or sets its seed"):
+        checks_of(again)["no_global_randomness"]()
+    assert torch.equal(torch.get_rng_state(), kept)  # the kit leaves no trace
+
+
 def test_noise_says_that_it_draws_and_passes() -> None:
     noise = UniformBids(0.0, 1.0, torch.Generator().manual_seed(0))
     assert declared_by(noise).draws

@@ -240,3 +240,40 @@ def test_what_is_written_on_one_line_is_the_prior_that_it_names() -> None:
     text = "uniform:2,3; exponential:0.5; beta:2,5; normal:-3,0.5; 0.5*uniform:0,1+0.5*uniform:2,3; empirical:1,0.5"
     smooth = [Uniform(2, 3), Exponential(0.5), Beta(2, 5), TruncatedNormal(-3, 0.5)]
     assert parse_priors(text) == [*smooth, Mixture(*HALVES), Empirical([0.5, 1])]
+
+
+def test_a_global_seed_that_is_set_is_caught() -> None:
+    class Reseeding(Honest):
+        def sample(
+            self, shape: tuple[int, ...], generator: torch.Generator | None, dtype: torch.dtype | None = None
+        ) -> Tensor:
+            torch.manual_seed(0)
+            return super().sample(shape, generator, dtype)
+
+    checks = {check.name: check for check in prior_checks(Reseeding(), examples=3)}
+    with pytest.raises(BrokenClaimError, match=r"^samples: drawing moves a global generator"):
+        checks["samples"]()
+
+
+class Coin(Prior):
+    """1 or 3, as likely: a list of values that somebody wrote without our list's class."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0, 3.0, 2.0, ())
+
+    @property
+    def atoms(self) -> Atoms:
+        return Atoms(torch.tensor([1.0, 3.0], dtype=torch.float64), torch.full((2,), 0.5, dtype=torch.float64))
+
+    def _cdf(self, v: Tensor) -> Tensor:
+        return ((v.unsqueeze(-1) >= self.atoms.values) / 2).sum(-1).double()
+
+    def _pdf(self, v: Tensor) -> Tensor:
+        return torch.zeros_like(v)
+
+    def _quantile(self, q: Tensor) -> Tensor:
+        return torch.where(q <= 0.5, 1.0, 3.0).double()
+
+
+def test_a_list_of_values_of_ones_own_passes() -> None:
+    check_prior(Coin(), examples=3)

@@ -1,17 +1,23 @@
 """The kit of substrates catches one broken on purpose for each check; those that ship pass all of it."""
 
+from collections.abc import Callable, Mapping
+
 import pytest
 import torch
 from measured_fakes import fake_list, fake_surface
 from sound_substrate import CORNERS, Sound
 from torch import Tensor
 
+from auctionsim.checks import checked_allocation, checked_context
 from auctionsim.substrates import (
+    BaseSubstrate,
     Bundles,
+    ChargedLoss,
     FiniteRange,
     Items,
     Lever,
     Lottery,
+    Observation,
     Positions,
     QuadraticSubstrate,
     ResponseSurface,
@@ -23,6 +29,7 @@ from auctionsim.substrates.asked_once import AskedOnce
 from auctionsim.testing import BrokenClaimError, check_substrate, substrate_checks
 
 CALLS = {"count": 0}
+DRAWS = torch.Generator().manual_seed(0)
 ONE_NULL = torch.zeros(1, 2, 1, dtype=torch.float64)
 
 
@@ -57,6 +64,162 @@ class Forgetful(Sound):
         return hash(Sound)
 
 
+class Remembering(Sound):
+    """Keeps what it answered by the levers alone, whatever the context was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[tuple[float, ...], Tensor] = {}
+
+    def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        answer = super().exposure(allocation, context)
+        keys = [tuple(row.flatten().tolist()) for row in allocation]
+        rows = [self.known.setdefault(key, row.detach().clone()) for key, row in zip(keys, answer, strict=True)]
+        return torch.stack(rows).to(answer) if rows else answer
+
+
+class TwoLosses(BaseSubstrate):
+    """Sells what `Sound` sells, for three brands that are alike, and has a second loss that can be spoilt.
+
+    Args:
+        tone: From the allocation (batch, bidder, 1) to the second loss.
+        touch: From the allocation to what each bidder gets.
+    """
+
+    num_bidders = 3
+    features = ("exposure",)
+    levers = (Lever("x", 0.0, 1.0, 0.0),)
+    losses = ("kl", "tone")
+    anonymous = True
+    exposure_bounds: tuple[float, float] | None = (0.0, 1.0)
+
+    def __init__(
+        self,
+        tone: Callable[[Tensor], Tensor] = lambda x: -x.sum((1, 2)) / 4,
+        touch: Callable[[Tensor], Tensor] = Tensor.clone,
+    ) -> None:
+        self.tone, self.touch = tone, touch
+
+    def null_allocation(
+        self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> Tensor:
+        return torch.zeros(batch, 3, 1, dtype=dtype, device=device)
+
+    def feasible(self, allocation: Tensor) -> Tensor:
+        return ((allocation >= 0) & (allocation <= 1)).flatten(1).all(1)
+
+    def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
+        x = checked_allocation(allocation, (3, 1))
+        checked_context(context, len(x), ())
+        return Observation(self.touch(x), {"kl": x.sum((1, 2)) / 8, "tone": self.tone(x)})
+
+
+class PlainNull(TwoLosses):
+    """Has its null at the wrong end of its lever."""
+
+    levers = (Lever("x", 0.0, 1.0, 1.0),)
+
+
+class Endless(TwoLosses):
+    levers = (Lever("x", 0.0, torch.inf, 0.0),)
+
+
+class Unbounded(TwoLosses):
+    def feasible(self, allocation: Tensor) -> Tensor:
+        return allocation.isfinite().flatten(1).all(1)
+
+
+class Modest(TwoLosses):
+    exposure_bounds = (0.0, 0.5)
+
+
+class Unitless(TwoLosses):
+    units = {"exposure": "exposure", "kl": "", "tone": "marks"}  # noqa: RUF012
+
+
+class ChargesAnother(TwoLosses):
+    def charged(self, losses: Mapping[str, Tensor]) -> Tensor:
+        return losses["tone"]
+
+
+class ChargesNone(TwoLosses):
+    charged_loss = ChargedLoss("money", "euros")
+
+
+FAULTS: dict[str, tuple[Substrate, str, str]] = {
+    "a second loss that is no number": (
+        TwoLosses(lambda x: torch.where(x.sum((1, 2)) > 0, torch.nan, 0.0).to(x)),
+        "amounts",
+        "the loss tone of the allocation .* is nan",
+    ),
+    "a second loss of another shape": (TwoLosses(lambda x: x.sum(1)), "shapes", "the loss tone of"),
+    "a second loss in another dtype": (TwoLosses(lambda x: x.sum((1, 2)).float()), "shapes", "the loss tone of"),
+    "a second loss that looks beside": (
+        TwoLosses(lambda x: (x * x.sum()).sum((1, 2))),
+        "rows_independent",
+        "gives loss tone",
+    ),
+    "a second loss that draws": (
+        TwoLosses(lambda x: x.sum((1, 2)) * torch.rand(1, generator=DRAWS).to(x)),
+        "deterministic",
+        "gives loss tone .* and then",
+    ),
+    "bidders alike in a circle only": (
+        TwoLosses(touch=lambda x: x * (1 - x.roll(1, 1) / 4)),
+        "anonymous",
+        "when levers of the first two are swapped",
+    ),
+    "bounds that are passed": (Modest(), "amounts", r"outside of the claimed \(0\.0, 0\.5\)"),
+    "less than nothing where it is feasible": (Unbounded(), "feasible", r"is called feasible, and its exposure is \(-"),
+    "a null that its lever does not know": (PlainNull(), "null", r"its levers' nulls are \[1\.0\]"),
+    "a lever without an end": (Endless(), "declared", "the range of x must be finite"),
+    "a loss without a unit": (Unitless(), "declared", r"needs a unit, .*\['kl'\]"),
+    "another loss than it says": (ChargesAnother(), "observe", "and kl, which is said to be charged"),
+    "a loss that it does not have": (ChargesNone(), "declared", "the charged loss 'money' is none of"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_concerns_one_loss_or_one_claim_is_caught(name: str) -> None:
+    place, check, sentence = FAULTS[name]
+    with pytest.raises(BrokenClaimError, match=f"^{check}: .*{sentence}"):
+        checks_of(place, examples=20)[check]()
+
+
+class Handmade:
+    """All that a substrate must have and no more; its null takes a count of rows alone."""
+
+    num_bidders = 2
+    features = ("clicks",)
+    levers = (Lever("on", 0.0, 1.0, 0.0),)
+
+    def null_allocation(self, batch: int) -> Tensor:
+        return torch.zeros(batch, 2, 1)
+
+    def feasible(self, allocation: Tensor) -> Tensor:
+        return ((allocation >= 0) & (allocation <= 1)).flatten(1).all(1)
+
+    def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        checked_context(context, len(allocation), ())
+        return checked_allocation(allocation, (2, 1)) * (1 - allocation.flip(1) / 2)
+
+    def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        checked_context(context, len(allocation), ())
+        return checked_allocation(allocation, (2, 1)).sum((1, 2)) / 8
+
+    def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:
+        raise NotImplementedError("no maximum")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [Handmade(), View(Handmade(), ["clicks"]), AskedOnce(Handmade()), TwoLosses()],
+    ids=["plain", "its view", "with a memory", "two losses"],
+)
+def test_what_inherits_nothing_passes(place: Substrate) -> None:
+    check_substrate(place, examples=5)
+
+
 def moody(loss: Tensor, *_: object) -> Tensor:
     CALLS["count"] += 1
     return loss * (1 + CALLS["count"] / 8)
@@ -77,6 +240,8 @@ BROKEN: dict[str, tuple[Substrate, str]] = {
     "rows_independent": (Sound(exposure=lambda e, *_: e + e.mean()), r"alone and beside \d others gives exposure"),
     "deterministic": (Sound(user_loss=moody), r"gives loss .* and then"),
     "own_memory": (Sound(exposure=lambda e, x, context: x), "overwriting the exposure .* memory is shared"),
+    "no_global_randomness": (Sound(user_loss=lambda loss, *_: (torch.manual_seed(0), loss)[1]), "user_loss draws from"),
+    "asked_before": (Remembering(), "asked first, and after the other contexts"),
     "contexts": (Sound(any_context=None), "exposure takes context 2 of 2"),
     "context_mean": (
         Sound(exposure=lambda e, x, context: e if context is not None else 1 * x),
