@@ -129,6 +129,11 @@ def test_a_stopped_pass_repeats_nothing(stored: StoredReplies, tmp_path: Path, m
     assert SecondPass(tmp_path, stored, ("length", "mentions")).run() == values
     assert len(_Counted.parts) == 9  # what is there is not read again
     assert SecondPass(tmp_path / "other", stored, ("length", "mentions")).run() == values
+    left = again._parts_folder / again.parts[0].file_name  # as by a kill between values and parts
+    left.parent.mkdir()
+    left.write_text("{}")
+    assert SecondPass(tmp_path, stored, ("length", "mentions")).run() == values
+    assert not left.parent.exists()
 
 
 def test_damaged_and_foreign_values_are_named(stored: StoredReplies, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
+from auctionsim.files import sweep
 from auctionsim.measurement.gathering import relative, summarise, unscored_share
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.readings.protocol import IS_ONE, UNSCORED_SHARE, Reading, Unscored, Value
@@ -92,6 +93,7 @@ def write_side_file(
     Raises:
         ValueError: The replies are not those of the measurement, or the file that is there belongs to another one.
     """
+    sweep(path.parent, below=False)
     order = matching(measured, stored)
     there = _already(path, measured)
     later = {name: parts for name, parts in gathered.items() if name in there or name not in measured.units}
