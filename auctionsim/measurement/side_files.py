@@ -55,7 +55,7 @@ def gather_again(
         table = torch.full((*sizes, brands), math.nan, dtype=torch.float64)
         drawn = torch.zeros(sizes, dtype=torch.bool)
         table[tuple(index)], drawn[tuple(index)] = rows[own], True
-        share = unscored_share(one, table[..., 0], drawn)
+        share = unscored_share(one, table[..., 0], drawn, values)
         summary = summarise(table.flatten(2, 3))
         if one.per != "brand":
             summary = Measurement(*(part[..., 0] for part in summary))
