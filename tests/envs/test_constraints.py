@@ -414,8 +414,10 @@ class Live(QuadraticSubstrate):
 
     measured = 0
 
-    def replies(self) -> None:
+    @property
+    def speaks(self) -> bool:
         """What tells a live model from a table."""
+        return True
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         self.__dict__["measured"] = self.measured + 1
