@@ -53,7 +53,7 @@ def in_a_child(work: Callable[[], object], at: int | None, log: Path, how: signa
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        Fault.at, Fault.log, Fault.how = at, log, how
+        Fault.at, Fault.log, Fault.how, Fault.seen = at, log, how, 0
         signal.signal(signal.SIGINT, signal.default_int_handler)
         code = 1
         try:
@@ -93,7 +93,11 @@ def _timeless(value: object) -> object:
 def kept_names(log: Path, folder: Path) -> Counter[str]:
     """Count the finished writes of what is kept: units, parts, records of neurons, the states of a training."""
     names = [Path(line) for line in log.read_text().splitlines()] if log.exists() else []
-    parts = [p for p in names if p.suffix == ".json" and (p.parent.name == "units" or "parts" in p.parts)]
+    parts = [
+        p
+        for p in names
+        if p.suffix == ".json" and (p.parent.name == "units" or any(part.startswith("parts") for part in p.parts))
+    ]
     others = [p for p in names if p.name == "neurons.json" or p.parent.name == "training"]
     return Counter(str(p.relative_to(folder)) for p in [*parts, *others])
 

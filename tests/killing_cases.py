@@ -1,4 +1,4 @@
-"""What the kill tests kill: a measurement, a study, the demo and a training, on fakes, a second each."""
+"""What the kill tests kill: a measurement, a second pass, a study, the demo and a training, on fakes, a second each."""
 
 import io
 import json
@@ -46,6 +46,31 @@ def measure() -> Case:
     def case(folder: Path) -> None:
         recipe = Recipe("or,the", settings=SMALL, prompts_file=_prompts(folder), method="attribution")
         carry_out(recipe, folder, _console(), FanOut(), model=model)
+
+    return case
+
+
+def read() -> Case:
+    """A second pass over stored replies, and the side file of what it gave."""
+    from tempfile import TemporaryDirectory
+
+    from measurement_fakes import fake_neurons, fake_prompts
+
+    from auctionsim.measurement import REPLIES_FILE
+    from auctionsim.measurement import measure as sample
+    from auctionsim.measurement.second_pass import SecondPass, gather_values
+    from auctionsim.measurement.side_files import write_side_file
+    from auctionsim.measurement.stored_replies import StoredReplies
+
+    model = fake_model()
+    with TemporaryDirectory() as place:
+        surface = sample(Path(place), model, fake_neurons(model), fake_prompts(), SMALL)
+        stored = StoredReplies.load(Path(place) / REPLIES_FILE)
+
+    def case(folder: Path) -> None:
+        second = SecondPass(folder / "readings", stored, ("length", "mentions"))
+        gathered = gather_values(second, second.run())
+        write_side_file(folder / "surface.readings.safetensors", surface, stored, gathered, {})
 
     return case
 
@@ -168,4 +193,4 @@ def study() -> Case:
     return case
 
 
-CASES: dict[str, Callable[[], Case]] = {"measure": measure, "study": study, "demo": demo, "train": train}
+CASES: dict[str, Callable[[], Case]] = {"measure": measure, "read": read, "study": study, "demo": demo, "train": train}

@@ -162,6 +162,8 @@ def test_the_command_runs_it_first(
     assert "bad.py, line 1: ZeroDivisionError" in capsys.readouterr().err
     assert run("surface", "show", "running-shoes-2@1", "--plugin", monkeypatch=monkeypatch) == MISTAKE
     assert "--plugin" in capsys.readouterr().err
+    assert run(*named, "--plugin", "", monkeypatch=monkeypatch) == MISTAKE
+    assert "--plugin: the name of a Python file is wanted, got an empty one" in capsys.readouterr().err
 
 
 def test_an_exit_in_a_plugin_ends_no_command_silently(

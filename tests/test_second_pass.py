@@ -129,6 +129,11 @@ def test_a_stopped_pass_repeats_nothing(stored: StoredReplies, tmp_path: Path, m
     assert SecondPass(tmp_path, stored, ("length", "mentions")).run() == values
     assert len(_Counted.parts) == 9  # what is there is not read again
     assert SecondPass(tmp_path / "other", stored, ("length", "mentions")).run() == values
+    left = again._parts_folder / again.parts[0].file_name  # as by a kill between values and parts
+    left.parent.mkdir()
+    left.write_text("{}")
+    assert SecondPass(tmp_path, stored, ("length", "mentions")).run() == values
+    assert not left.parent.exists()
 
 
 def test_damaged_and_foreign_values_are_named(stored: StoredReplies, tmp_path: Path) -> None:
@@ -181,6 +186,30 @@ def test_unscored_replies_do_not_count_and_are_counted(stored: StoredReplies, tm
     sets = gathered["distinct"]["A"]["distinct"]
     assert sets.n.tolist() == [[2] * 9, [3] * 9]  # prompts are the draws
     assert bool(((sets.mean >= 1) & (sets.mean <= SETTINGS.samples)).all())
+
+
+@pytest.mark.parametrize(
+    ("loss", "value", "message"),
+    [
+        ("is one", 1.0, r"mine declares that it 'is one', .* has a mean of 1 for untouched replies.*'lower is better'"),
+        ("lower is better", Unscored("no judge"), "mine left every reply unscored in context 0 .*: no judge"),
+    ],
+)
+def test_what_makes_no_loss_is_refused_before_a_file_holds_it(
+    stored: StoredReplies, tmp_path: Path, loss: str, value: Any, message: str
+) -> None:
+    """A side file with a loss that is not 0 at the null would make the whole measurement unreadable."""
+
+    def read(replies: Any, brands: Any) -> list[Any]:
+        return [value] * len(replies)
+
+    register(TextReading("mine", "words", per="reply", bounds=(0.0, 9.0), loss=loss, read=read))
+    try:
+        second = SecondPass(tmp_path, stored, ("mine",))
+        with pytest.raises(ValueError, match=message):
+            gather_values(second, second.run())
+    finally:
+        unregister("mine")
 
 
 def test_a_side_file_names_its_surface_and_keeps_what_it_has(stored: StoredReplies, run: Path, tmp_path: Path) -> None:

@@ -106,6 +106,8 @@ def prepare(context: Any) -> None:
             raise InputError(f"{option} must be at most {LARGEST}, got {value}")
     use_threads(chosen.get("threads"))
     for path in chosen.get("plugin") or ():
+        if Path(path) == Path():
+            raise InputError("--plugin: the name of a Python file is wanted, got an empty one, or this folder's")
         load(path)
 
 

@@ -1,6 +1,6 @@
 """How units become numbers: mean, standard error and count of every reading, over prompts, sets or replies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from auctionsim.errors import InputError
 from auctionsim.measurement.units import UnitResult, replies_of
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.protocol import (
+    HIGHER,
     IS_ONE,
     LOWER,
     UNSCORED_SHARE,
@@ -87,7 +88,9 @@ def gather(
             width = len(brands) if reading.per == "brand" else 1
             own = slice(start, start + width) if reading.per == "brand" else start
             parts[reading.name] = Measurement(*(part[..., own] for part in summary))
-            unscored[reading.name] = unscored_share(reading, table.values[..., start], table.drawn, results)
+            unscored[reading.name] = unscored_share(
+                reading, table.values[..., start], table.drawn, _given(results, reading)
+            )
             start += width
     parts |= _sets(results, readings, contexts)
     roles = {role: [one.name for one in readings if one.role == role] for role in ("feature", "loss", "diagnostic")}
@@ -144,8 +147,17 @@ def relative(reading: Reading, item: Measurement) -> Measurement:
 
     The difference of two means has the errors of both. Replies share their random numbers, which is not counted on:
     where that makes them alike the error is too large.
+
+    Raises:
+        ValueError: The reading declares that it is a loss as it stands, and is not 0 for untouched replies.
     """
     if reading.loss == IS_ONE:
+        worst = float(item.mean[:, 0].abs().max())
+        if worst > 0:
+            raise InputError(
+                f"{reading.name} declares that it {IS_ONE!r}, a loss as it stands, and has a mean of {worst:g} for "
+                f"untouched replies, where a loss is 0: declare {LOWER!r} or {HIGHER!r}"
+            )
         return item
     mean, error, n = item
     signed = mean - mean[:, :1] if reading.loss == LOWER else mean[:, :1] - mean
@@ -154,27 +166,32 @@ def relative(reading: Reading, item: Measurement) -> Measurement:
     return Measurement(signed, spread, n)
 
 
-def unscored_share(reading: Reading, values: Tensor, drawn: Tensor, results: Sequence[UnitResult] = ()) -> Measurement:
+def unscored_share(reading: Reading, values: Tensor, drawn: Tensor, given: Iterable[Value] = ()) -> Measurement:
     """Return the share of replies that a reading left unscored.
 
     Args:
         reading: Which.
         values: (context, intervention, prompt, sample), NaN where unscored or never drawn.
         drawn: The same, whether there is a reply.
-        results: Where reasons are looked up.
+        given: What the reading gave, reasons among it.
     Raises:
         ValueError: Nothing was scored in some context under some intervention.
     """
     nothing = values.isnan().flatten(2).all(2)
     if bool(nothing.any()):
         context, intervention = nothing.nonzero()[0].tolist()
-        reasons = (value for result in results for value in result.readings.get(reading.name, []))
-        why = next((f": {value.reason}" for value in reasons if isinstance(value, Unscored)), "")
+        why = next((f": {value.reason}" for value in given if isinstance(value, Unscored)), "")
         raise InputError(
             f"{reading.name} left every reply unscored in context {context} under intervention {intervention}{why}"
         )
     left_out = torch.where(drawn, values.isnan().double(), torch.nan)
     return Measurement(*(part[..., 0] for part in summarise(left_out.flatten(2).unsqueeze(3))))
+
+
+def _given(results: Sequence[UnitResult], reading: Reading) -> Iterator[Value]:
+    """Go through what a reading gave of replies and sets."""
+    for result in results:
+        yield from (*result.readings.get(reading.name, ()), *result.sets.get(reading.name, ()))
 
 
 def _scored(
@@ -237,7 +254,9 @@ def _sets(results: Sequence[UnitResult], readings: Sequence[Reading], contexts: 
             unit = result.unit
             own = as_tensor(_stored(result, result.sets, reading.name), 1)
             values[unit.context, unit.start : unit.stop, unit.prompt, unit.round] = own
-        unscored_share(reading, values[..., 0], torch.ones_like(values[..., 0], dtype=torch.bool), results)
+        unscored_share(
+            reading, values[..., 0], torch.ones_like(values[..., 0], dtype=torch.bool), _given(results, reading)
+        )
         found[reading.name] = Measurement(*(part[..., 0] for part in summarise(values.flatten(2, 3))))
     return found
 

@@ -209,6 +209,7 @@ class SecondPass:
         tell, parts = report or (lambda _: None), self.parts
         if all(self.values_file(name).exists() for name in self.names):
             tell(Progress(len(parts), len(parts)))
+            self._remove_parts()  # of a pass that was killed while it did this
             return {name: self._values(name) for name in self.names}
         found = {part: self._read(part) for part in parts}
         waiting = deque(part for part, values in found.items() if values is None)
@@ -268,10 +269,14 @@ class SecondPass:
                 "values": [as_json(value) for value in whole[one.name]],
             }
             write_text(self.values_file(one.name), signed_json(document))
+        self._remove_parts()
+        return whole
+
+    def _remove_parts(self) -> None:
         for path in sorted(self._parts_folder.glob("*.json")):
             path.unlink()
-        self._parts_folder.rmdir()
-        return whole
+        if self._parts_folder.exists():
+            self._parts_folder.rmdir()
 
 
 def _listed(record: Record, name: str) -> list[Value]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
+from auctionsim.files import sweep
 from auctionsim.measurement.gathering import relative, summarise, unscored_share
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.readings.protocol import IS_ONE, UNSCORED_SHARE, Reading, Unscored, Value
@@ -54,7 +55,7 @@ def gather_again(
         table = torch.full((*sizes, brands), math.nan, dtype=torch.float64)
         drawn = torch.zeros(sizes, dtype=torch.bool)
         table[tuple(index)], drawn[tuple(index)] = rows[own], True
-        share = unscored_share(one, table[..., 0], drawn)
+        share = unscored_share(one, table[..., 0], drawn, values)
         summary = summarise(table.flatten(2, 3))
         if one.per != "brand":
             summary = Measurement(*(part[..., 0] for part in summary))
@@ -92,6 +93,7 @@ def write_side_file(
     Raises:
         ValueError: The replies are not those of the measurement, or the file that is there belongs to another one.
     """
+    sweep(path.parent, below=False)
     order = matching(measured, stored)
     there = _already(path, measured)
     later = {name: parts for name, parts in gathered.items() if name in there or name not in measured.units}

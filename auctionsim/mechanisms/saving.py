@@ -10,6 +10,7 @@ from auctionsim.mechanisms.codecs import Codec, Saved
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saved_substrates import described, refuse_another
 from auctionsim.mechanisms.table import codec_of
+from auctionsim.records import shown
 from auctionsim.storage import Stored, read_stored, write_stored
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
@@ -54,9 +55,12 @@ def load_mechanism(path: str | os.PathLike[str], substrate: Substrate | None = N
     where = os.fspath(path)
     try:
         kind = stored.fields.text("kind")
-        codec = codec_of(kind)
-        if codec is None:
-            raise InputError(f"is no mechanism that this auctionsim knows: {kind!r}; is it a plugin's?")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {error}") from error
+    codec = codec_of(kind)
+    if codec is None:
+        raise InputError(f"{where}: is no mechanism that this auctionsim knows: {shown(kind)}; is it a plugin's?")
+    try:
         _check_samples(stored)
         mechanism = codec.make(Saved(stored), substrate)
     except (TypeError, ValueError) as error:
