@@ -148,7 +148,11 @@ def read(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for values.", show_default="in the run folder", callback=_folder_or_none),
+        typer.Option(
+            help="Folder for values; a stopped pass is gone on from.",
+            show_default="in the run folder",
+            callback=_folder_or_none,
+        ),
     ] = None,
     model: Model = "smollm2",
     device: Device = "auto",

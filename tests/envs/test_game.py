@@ -12,7 +12,7 @@ from auctionsim.envs.observations import largest_exposure
 from auctionsim.envs.settings import build_game
 from auctionsim.mechanisms import VCG, Menu, MenuAuction, MenuNetwork, PayAsBid
 from auctionsim.priors import Uniform
-from auctionsim.substrates import Items, Lever, QuadraticSubstrate
+from auctionsim.substrates import BaseSubstrate, Items, Lever, Observation, QuadraticSubstrate
 
 
 class TwoContexts:
@@ -82,9 +82,9 @@ def test_one_call_of_the_substrate_a_step(generator: torch.Generator) -> None:
 
 
 def test_a_model_that_answers_both_at_once_is_asked_once(generator: torch.Generator) -> None:
-    class Live(TwoContexts):
-        def observe(self, allocation: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            return self.exposure(allocation, context), torch.full((len(allocation),), 0.5)
+    class Live(TwoContexts, BaseSubstrate):
+        def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
+            return Observation(self.exposure(allocation, context), {"loss": torch.full((len(allocation),), 0.5)})
 
     substrate = Live()
     game = AuctionGame(lambda bids, _context: VCG(Items(2))(bids), substrate, Uniform(0, 1), rounds=2)
