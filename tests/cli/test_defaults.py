@@ -67,6 +67,8 @@ def fields(record: type) -> dict[str, Any]:
 
 def as_field(value: Any, like: Any) -> Any:
     """What the command makes of an option's text, in the type of the record's field."""
+    if like == () and isinstance(value, str):
+        return tuple(part for part in value.split(",") if part)
     if isinstance(like, tuple) and isinstance(value, str):
         return numbers(value) if all(isinstance(part, int | float) for part in like) else tuple(value.split(","))
     return value
