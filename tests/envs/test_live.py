@@ -96,10 +96,10 @@ def test_reward_is_the_realised_exposure_less_the_rules_payment() -> None:
         context = env.game.context(env._state)
         _, reward, _, _, info = env.step(np.array([bid], np.float32))
         allocation = quarter_of_the_bid(torch.tensor([[[bid], [rival]]]), None).allocation
-        exposure, loss = live.observe(allocation, context)
+        exposure, losses = live.observe(allocation, context)
         assert info["payment"] == bid / 4
         assert info["exposure"][0] == pytest.approx(float(exposure[0, 0, 0]), abs=1e-6)
-        assert info["user_loss"] == pytest.approx(float(loss[0]), abs=1e-5)
+        assert info["user_loss"] == pytest.approx(float(losses["kl"][0]), abs=1e-5)
         assert reward == pytest.approx(valuation * float(exposure[0, 0, 0]) - bid / 4, abs=1e-6)
 
 
