@@ -198,18 +198,19 @@ def _letter(cluster: str, keep_case: bool) -> str:
     """Return one letter with its marks, or one sign, in the one form."""
     first = cluster[0]
     if unicodedata.category(first) == "Cf":
-        return "\u200b" if first in _BREAKS else _letter(cluster[1:], keep_case) if len(cluster) > 1 else ""
+        rest = _letter(cluster[1:], keep_case) if len(cluster) > 1 else ""
+        return "\u200b" + rest if first in _BREAKS else rest
     if first in _APOSTROPHES:
         return "'"
     if first in _QUOTES:
         return '"'
     if unicodedata.category(first) == "Pd" or first in "\u2212\u2043":
         return "-"
-    plain = "".join(map(_plain_letter, _SELECTORS.sub("", cluster)))
+    plain = "".join(map(_plain_letter, _unseen().sub("", _SELECTORS.sub("", cluster))))
     composed = unicodedata.normalize("NFC", plain)
     if keep_case:
         return composed
-    return unicodedata.normalize("NFC", composed.casefold().replace("i\u0307", "i").replace("ı", "i"))
+    return unicodedata.normalize("NFC", re.sub("i\u0307+", "i", composed.casefold().replace("ı", "i")))
 
 
 def _plain_letter(letter: str) -> str:
@@ -234,6 +235,16 @@ def _marks() -> str:
 
 @cache
 def _cluster() -> re.Pattern[str]:
-    """Return the pattern of a stretch of ASCII, or one letter with its marks, Hangul vowels and finals among them."""
-    marks = f"[{_marks()}\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f]"
-    return re.compile(f"[\x00-\x7f]+(?!{marks})|.{marks}*", re.DOTALL)
+    """Return the pattern of a stretch of ASCII, or one letter with its marks, Hangul vowels and finals among them.
+
+    What nobody sees between a letter and its mark is no end of the letter.
+    """
+    marks = f"{_unseen().pattern}*[{_marks()}\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f]"
+    return re.compile(f"[\x00-\x7f]+(?!{marks})|.(?:{marks})*", re.DOTALL)
+
+
+@cache
+def _unseen() -> re.Pattern[str]:
+    """Return the pattern of one sign that no reader sees and that breaks nothing, such as a soft hyphen."""
+    points = (chr(p) for p in range(0x80, 0xE0080) if unicodedata.category(chr(p)) == "Cf")
+    return re.compile("[" + "".join(sign for sign in points if sign not in _BREAKS) + "]")

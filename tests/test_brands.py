@@ -211,6 +211,13 @@ def test_a_folded_text_is_the_same_for_every_way_to_compose_it(text: str, keep_c
         assert 0 <= start < stop <= len(text)
 
 
+@pytest.mark.parametrize("text", ["e\xad\u0307", "ß\u200b\xadᆨ", "ı\u0307", "İ\u0307", "i\u0307\u0307"])
+def test_what_nobody_sees_ends_no_letter_and_every_i_is_one(text: str) -> None:
+    form = fold(text).text
+    assert fold(form).text == form
+    assert fold(text.replace("\xad", "")).text == form
+
+
 def test_common_words_are_noted_and_names_are_not() -> None:
     common = ("Apple", "Target", "Gap", "Shell", "Visa", "On", "Puma", "orange", "Dove", "Subway", "Always")
     names = ("Nike", "Adidas", "Samsung", "UNICEF", "Oxfam", "Starbucks", "Toyota", "Hilton", "IKEA", "New Balance")
