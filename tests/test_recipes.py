@@ -98,7 +98,7 @@ def test_a_fixed_lever_is_named_in_the_tables(tmp_path: Path) -> None:
 def test_the_old_surface_shows_its_three_features() -> None:
     tables = list(measured_tables(measured_named("running-shoes-2@1")))
     assert [str(column.header) for column in tables[0].columns][2:] == [
-        *("slot_probability", "mention_probability", "hits", "user_loss"),
+        *("slot_probability", "mention_probability", "hits", "user_loss (kl, nats a token)"),
     ]
 
 
