@@ -69,6 +69,7 @@ COUNTS = RecordOptions(
         "rows": {"min": 1},
         "min_replies": {"min": 16},
         "max_replies": {"min": 16},
+        "readings": {"show_default": "none"},
     },
 )
 FAN_OUT = RecordOptions(
