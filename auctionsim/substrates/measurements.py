@@ -179,13 +179,17 @@ def quantity_names(replicates: Mapping[str, Replicate]) -> tuple[tuple[str, ...]
                     f"replicate {which}: {what} must be measurements by name, such as {{'kl': …}}, got {items!r:.60}"
                 )
         shapes = [
-            {name: item.mean.shape for name, item in getattr(replicates[one], what).items()} for one in REPLICATES
+            {name: _shape(item.mean) for name, item in getattr(replicates[one], what).items()} for one in REPLICATES
         ]
         if shapes[0] != shapes[1]:
             raise InputError(f"replicates A and B must have the same {what}, got {shapes[0]} and {shapes[1]}")
     one = replicates[REPLICATES[0]]
     losses = sorted(checked_names(tuple(one.losses), "losses"), key=lambda name: (name != DEFAULT_LOSS, name))
     return tuple(losses), tuple(sorted(one.diagnostics))
+
+
+def _shape(mean: object) -> tuple[int, ...] | None:
+    return tuple(mean.shape) if isinstance(mean, Tensor) else None  # what is no tensor is refused with its cells
 
 
 def _checked_replicate(replicate: Replicate, cells: Cells, quantities: Mapping[str, Quantity], what: str) -> Replicate:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,17 +32,17 @@ def trained(folder: Path, key: int = 0, stop_after: int | None = None) -> tuple[
         if step.iteration == stop_after:
             raise KeyboardInterrupt
 
-    options: dict[str, Any] = {"seed": 0, "iterations": UPDATES, "env_runner": NeuronAuctionEnvRunner}
     settings = PPOSettings(episodes=8, steps=32, minibatch=32)
     where = {"setting": "first-price", "rounds": 4, "with_user_loss": False}
     result = train_ppo(
         register_envs(),
         where,
         [[1.0], [1.0]],
+        seed=0,
+        iterations=UPDATES,
         settings=settings,
         progress=stop,
-        running=Running(going_on=going_on),
-        **options,
+        running=Running(env_runner=NeuronAuctionEnvRunner, going_on=going_on),
     )
     return result, going_on
 
