@@ -13,7 +13,7 @@ from auctionsim.data import packaged_names
 from auctionsim.envs.settings import LIVE_SETTINGS, SETTINGS
 from auctionsim.experiments.running.bidders import LEARNERS
 from auctionsim.mechanisms.table import table
-from auctionsim.substrates.language_model import FEATURES
+from auctionsim.readings.standard import FEATURES
 
 COMMAND = Path(sys.executable).with_name("auctionsim")
 
