@@ -58,8 +58,15 @@ class SubstrateClaim(NamedTuple):
         charged = {"loss": self.user_loss(case)}
         if not isinstance(self.substrate, BaseSubstrate):
             return charged
-        told = self.substrate.observe(case.allocation, case.context).losses
-        return charged | {f"loss {name}": loss for name, loss in told.items()}
+        observed = self.substrate.observe(case.allocation, case.context).losses
+        return charged | {f"loss {name}": loss for name, loss in observed.items()}
+
+    def maximum(self, case: SubstrateCase) -> Tensor | None:
+        """Return the case's maximum, or None where the substrate says that it is not available."""
+        try:
+            return self.substrate.maximise(case.weights, case.user_weight, case.context)
+        except NotImplementedError:
+            return None
 
     def null(self, batch: int, dtype: torch.dtype) -> Tensor:
         """Return the null allocation of so many rows."""

@@ -28,7 +28,7 @@ START, STEP = 0.3173, 1e-6  # where on a path, and how far beside it, a gradient
 
 def maximise(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """The maximum is feasible, and no feasible allocation is worth more: none drawn, none listed, not the null."""
-    best = _maximum(claim, case)
+    best = claim.maximum(case)
     if best is None:
         return
     place, null = claim.substrate, claim.null(len(case.weights), case.weights.dtype)
@@ -53,7 +53,7 @@ def maximise(claim: SubstrateClaim, case: SubstrateCase) -> None:
 
 def ties(claim: SubstrateClaim, case: SubstrateCase) -> None:
     """Ties go to the first of the range, the null first."""
-    best = _maximum(claim, case)
+    best = claim.maximum(case)
     if best is None:
         return
     place, nothing = claim.substrate, torch.zeros_like(case.weights)
@@ -95,7 +95,7 @@ def finite_range(claim: SubstrateClaim, case: SubstrateCase) -> None:
         there = None if case.context is None else case.context[min(row, len(case.context) - 1)].expand(entries)
         claim.same(listed.exposures[row], place.exposure(listed.allocations, there), "exposure on the range and asked")
         claim.same(listed.user_losses[row], place.user_loss(listed.allocations, there), "loss on the range and asked")
-    best = _maximum(claim, case)
+    best = claim.maximum(case)
     again = finite_range_of(place, case.context)
     if not all(torch.equal(one, other) for one, other in zip(listed, again, strict=True)):
         raise BrokenClaimError(f"the range is another one after the maximum of weights {vector(case.weights)}")
@@ -191,13 +191,6 @@ def _compares(place: Substrate) -> bool:
     """Tell whether a substrate compares by what it holds; a view of one that does not is its own copy's equal only."""
     own = type(place).__eq__ is not object.__eq__
     return own and (type(place) is not View or _compares(place.substrate))
-
-
-def _maximum(claim: SubstrateClaim, case: SubstrateCase) -> Tensor | None:
-    try:
-        return claim.substrate.maximise(case.weights, case.user_weight, case.context)
-    except NotImplementedError:
-        return None
 
 
 def _worth(claim: SubstrateClaim, case: SubstrateCase, allocation: Tensor) -> Tensor:

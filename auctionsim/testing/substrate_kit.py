@@ -7,6 +7,7 @@ from torch import Tensor
 
 from auctionsim.substrates.protocol import Substrate
 from auctionsim.testing import substrate_claim_laws as claims
+from auctionsim.testing import substrate_input_laws as inputs
 from auctionsim.testing import substrate_laws as laws
 from auctionsim.testing.kit import Check, Law, chosen, run_all
 from auctionsim.testing.substrate_cases import SubstrateClaim, cases
@@ -22,11 +23,11 @@ LAWS: tuple[Law, ...] = (
     laws.own_memory,
     laws.no_global_randomness,
     laws.asked_before,
-    laws.contexts,
-    laws.context_mean,
-    laws.refuses_bad_input,
-    laws.feasible,
-    laws.empty_batch,
+    inputs.contexts,
+    inputs.context_mean,
+    inputs.refuses_bad_input,
+    inputs.feasible,
+    inputs.empty_batch,
     laws.observe,
     claims.maximise,
     claims.ties,
