@@ -4,6 +4,7 @@ import ast
 import itertools
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -263,3 +264,15 @@ def test_parameter_lists_are_short_and_hide_nothing(folder: str) -> None:
                 assert len(own) <= LONGEST, f"{where} takes {len(own)} parameters: {', '.join(own)}"
             allowed = node.name == "__init_subclass__" or name in NOT_OURS or PASSED_ON.get(name) == node.name
             assert args.kwarg is None or allowed, f"{where} hides its parameters in **{args.kwarg and args.kwarg.arg}"
+
+
+def test_every_package_is_installed() -> None:
+    """A folder that pyproject.toml does not name is not in the wheel, and its types are not checked."""
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    folders = {
+        path.parent.relative_to(ROOT)
+        for top in ("auctionsim", "agents", "envs", "experiments")
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    names = {".".join(folder.parts) for folder in folders}
+    assert listed == {name if name.partition(".")[0] == "auctionsim" else f"auctionsim.{name}" for name in names}
