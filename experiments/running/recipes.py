@@ -1,7 +1,7 @@
 """What measured surfaces are made from: the packaged ones' recipes in one table, and how a recipe is carried out."""
 
 import shlex
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -110,6 +110,9 @@ ON_OFF = MeasurementSettings((0.0, 512.0), (1.0, 1.5), samples=2)
 
 GRID = MeasurementSettings((0.0, 256.0, 512.0), (1.0, 1.25, 1.5, 2.0), samples=4)
 
+UP_TO_COLLAPSE = MeasurementSettings((0.0, 512.0), (1.0, 1.5, 2.0, 3.0), samples=2)
+"""From the untouched reply to loops and broken text, so that whatever judges replies meets all of it."""
+
 PACKAGED = {
     "running-shoes-2@3": Recipe("Nike,Adidas", settings=GRID),
     "running-shoes-3@2": Recipe(
@@ -120,6 +123,10 @@ PACKAGED = {
     "smartphones-3-subsets@2": Recipe("Apple,Samsung,Google", "smartphones", ON_OFF, subsets=True),
     "charities-3-subsets@2": Recipe("UNICEF,Oxfam,Greenpeace", "charities", ON_OFF, subsets=True),
     "coffee-3-subsets@2": Recipe("Starbucks,Dunkin,Nestle", "coffee", ON_OFF, subsets=True),
+    "smartphones-2@1": Recipe("Apple,Samsung", "smartphones", replace(UP_TO_COLLAPSE, samples=4)),
+    "coffee-2@1": Recipe("Starbucks,Dunkin", "coffee", UP_TO_COLLAPSE),
+    "hotels-2@1": Recipe("Hilton,Marriott", "hotels", UP_TO_COLLAPSE),
+    "charities-2@1": Recipe("UNICEF,Oxfam", "charities", UP_TO_COLLAPSE),
 }
 """The packaged surfaces that this version measures. A name is used once: a better recipe gets the next version.
 
