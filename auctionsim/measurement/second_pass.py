@@ -25,14 +25,14 @@ from auctionsim.measurement.stored_replies import Asked, StoredReplies
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.readings.live import judged
 from auctionsim.readings.passes import begin
-from auctionsim.readings.protocol import ModelReading, PromptReading, TextReading, Value
+from auctionsim.readings.protocol import ModelReading, PromptReading, ReferenceReading, Reply, TextReading, Value
 from auctionsim.readings.registry import made_by, reading
-from auctionsim.readings.values import as_json, checked_values, read_set, read_texts, value_from_json
+from auctionsim.readings.values import as_json, checked_values, read_beside, read_set, read_texts, value_from_json
 from auctionsim.records import Record
 from auctionsim.substrates.measurements import Measurement
 
 ROWS = 64
-"""Replies that one part of model readings holds."""
+"""Replies that one part holds; a set is never cut."""
 _PART, _VALUES, _VERSION = "auctionsim part of a second pass", "auctionsim values of a reading", 1
 
 
@@ -89,7 +89,14 @@ class PartReader:
                 values[one.name] = [read_set(one, group, brands) for group in groups]
             elif isinstance(one, TextReading):
                 values[one.name] = read_texts(one, replies, brands)
+            elif isinstance(one, ReferenceReading):
+                values[one.name] = read_beside(one, replies, brands, self._references(part.asked, numbers))
         return PartValues(part, values)
+
+    def _references(self, asked: Asked, numbers: list[int]) -> list[list[Reply]]:
+        """Return, for each reply, the untouched replies to the same prompt, itself left out."""
+        untouched = [k for k in self._by_prompt[asked] if self.stored.kept.replies[k].intervention == 0]
+        return [[self.stored.reply(k) for k in untouched if k != number] for number in numbers]
 
     def _judged(self, asked: Asked, numbers: list[int], readings: list[ModelReading]) -> dict[str, torch.Tensor]:
         if not readings:
@@ -156,6 +163,9 @@ class SecondPass:
         own = {"reading": name, "replies": self.stored.digest, "brands": [one.written for one in self.stored.brands]}
         if made_by(name):  # a plugin's: its values are those of this very file
             own["plugin"] = made_by(name)
+        basis = reading(name).basis
+        if basis is not None:
+            own["basis"] = basis()
         if not isinstance(reading(name), ModelReading):
             return own
         assert self.neurons is not None
@@ -187,7 +197,7 @@ class SecondPass:
         """All the work, in order."""
         found = []
         for asked, numbers in self.stored.by_prompt().items():
-            size = ROWS if self.needs_model and not any(one.per == "set" for one in self.readings) else len(numbers)
+            size = ROWS if not any(one.per == "set" for one in self.readings) else len(numbers)
             found += [ReplyPart(asked, k, min(k + size, len(numbers))) for k in range(0, len(numbers), size)]
         return found
 
