@@ -1,7 +1,9 @@
 """What a reply is worth: one reading a file, of brands, of users and of replies."""
 
 from auctionsim.readings import (
+    ads,
     broken_text,
+    checklists,
     content_words,
     distinct,
     divergence,
@@ -40,7 +42,9 @@ __all__ = [
     "TextReading",
     "Unscored",
     "Value",
+    "ads",
     "broken_text",
+    "checklists",
     "content_words",
     "distinct",
     "divergence",
