@@ -127,7 +127,9 @@ def test_an_unknown_pair_counts_as_the_worst(surface: ResponseSurface) -> None:
     exact = sum_error(charges, errors, one.covariances)
     known = {("letters_one", "letters_two"): one.covariances["letters_one", "letters_two"]}
     part = sum_error(charges, errors, known)
-    worst = (2 * errors["kl"]).square() + 2 * (2 * errors["kl"]) * (0.5 * (errors["letters_one"] + errors["letters_two"]))
+    worst = (2 * errors["kl"]).square() + 2 * (2 * errors["kl"]) * (
+        0.5 * (errors["letters_one"] + errors["letters_two"])
+    )
     torch.testing.assert_close(part, worst.sqrt())  # the letters cancel by themselves, and kl may move with either
     bound = sum_error(charges, errors, {})
     assert torch.equal(bound, 2.0 * errors["kl"] + 0.5 * errors["letters_one"] + 0.5 * errors["letters_two"])
