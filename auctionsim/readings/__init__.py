@@ -1,6 +1,6 @@
 """What a reply is worth: one reading a file, of brands, of users and of replies."""
 
-from auctionsim.readings import divergence, intent, length, mentions, repetition, slots, surprise
+from auctionsim.readings import divergence, intent, judge, length, mentions, repetition, slots, surprise
 from auctionsim.readings.protocol import (
     HIGHER,
     IS_ONE,
@@ -30,6 +30,7 @@ __all__ = [
     "Value",
     "divergence",
     "intent",
+    "judge",
     "length",
     "mentions",
     "names",
