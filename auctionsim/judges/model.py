@@ -30,7 +30,7 @@ from auctionsim.language_models.precision import through_onednn
 _log = logging.getLogger(__name__)
 
 DEFAULT_JUDGE = PACKAGED
-"""Who judges where nobody is named."""
+"""Judge model that is taken where none is named."""
 _MOST_LOGITS = 1 << 26  # that a batch holds at once: 256 MB
 _MOST_TOKENS = 4096  # of a batch
 _AGREEMENT = 1e-3  # of log probabilities with and without a shared beginning, by which the cache is trusted
