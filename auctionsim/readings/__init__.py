@@ -1,6 +1,17 @@
 """What a reply is worth: one reading a file, of brands, of users and of replies."""
 
-from auctionsim.readings import divergence, intent, judge, length, mentions, repetition, slots, surprise
+from auctionsim.readings import (
+    broken_text,
+    content_words,
+    divergence,
+    intent,
+    judge,
+    length,
+    mentions,
+    repetition,
+    slots,
+    surprise,
+)
 from auctionsim.readings.protocol import (
     HIGHER,
     IS_ONE,
@@ -28,6 +39,8 @@ __all__ = [
     "TextReading",
     "Unscored",
     "Value",
+    "broken_text",
+    "content_words",
     "divergence",
     "intent",
     "judge",
