@@ -1,6 +1,16 @@
 """What a reply is worth: one reading a file, of brands, of users and of replies."""
 
-from auctionsim.readings import divergence, intent, length, mentions, repetition, slots, surprise
+from auctionsim.readings import (
+    broken_text,
+    content_words,
+    divergence,
+    intent,
+    length,
+    mentions,
+    repetition,
+    slots,
+    surprise,
+)
 from auctionsim.readings.protocol import (
     HIGHER,
     IS_ONE,
@@ -28,6 +38,8 @@ __all__ = [
     "TextReading",
     "Unscored",
     "Value",
+    "broken_text",
+    "content_words",
     "divergence",
     "intent",
     "length",
