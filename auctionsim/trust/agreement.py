@@ -116,8 +116,8 @@ def partial_rank_correlation(
 
     Pearson's partial correlation of the ranks (ties share their mean rank): (r_xy − r_xz r_yz) /
     √((1 − r_xz²)(1 − r_yz²)). The interval is the percentile bootstrap over clusters; resamples in which one of the
-    three is constant are left out. Of variables that a control makes independent, ranks may leave a little: .03 of normal
-    ones that have correlation .89 with it.
+    three is constant are left out. Where a control makes variables independent, ranks may leave a little: .03 of
+    normal ones that have correlation .89 with it.
 
     Args:
         score: x.

@@ -29,7 +29,7 @@ class ReliabilityRow(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How well probabilities of a bad reply are calibrated on some labels.
+    """Calibration of probabilities of a bad reply on some labels.
 
     Attributes:
         brier: mean (p − y)², 0 at best; the base rate's own is `base_rate` · (1 − `base_rate`).
@@ -44,7 +44,7 @@ class Calibration(NamedTuple):
     table: tuple[ReliabilityRow, ...]
 
 
-def calibration(
+def calibration_of(
     probabilities: Float[np.ndarray, " reply"], bad: Bool[np.ndarray, " reply"], bins: int = BINS
 ) -> Calibration:
     """Return the calibration of probabilities that replies are bad.

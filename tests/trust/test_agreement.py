@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, cohen_kappa_score, roc_auc_score
 
 from auctionsim.trust.agreement import auc, cohen_kappa, partial_rank_correlation
-from auctionsim.trust.calibration import calibration
+from auctionsim.trust.calibration import calibration_of
 
 
 def test_auc_is_that_of_scikit_learn_and_its_variance_delongs() -> None:
@@ -93,10 +93,10 @@ def test_partial_correlation_is_what_a_control_leaves() -> None:
 def test_calibration_of_a_known_case() -> None:
     probabilities = np.array([0.05, 0.05, 0.95, 0.95])
     bad = np.array([False, True, True, True])
-    found = calibration(probabilities, bad)
+    found = calibration_of(probabilities, bad)
     assert found.brier == pytest.approx(brier_score_loss(bad, probabilities))
     assert found.expected_error == pytest.approx((2 * 0.45 + 2 * 0.05) / 4)
     assert [(row.count, row.observed) for row in found.table] == [(2, 0.5), (2, 1.0)]
-    assert calibration(np.array([1.0, 0.0]), np.array([True, False])).brier == 0
+    assert calibration_of(np.array([1.0, 0.0]), np.array([True, False])).brier == 0
     with pytest.raises(ValueError, match="probabilities in"):
-        calibration(np.array([1.5]), np.array([True]))
+        calibration_of(np.array([1.5]), np.array([True]))
