@@ -58,7 +58,7 @@ def load_model(
     kind = choose_dtype(dtype, where)
     folder = packaged_folder() if name_or_path == PACKAGED else name_or_path
     if name_or_path != PACKAGED and not Path(name_or_path).is_dir():
-        _check_hub(name_or_path)
+        check_hub(name_or_path)
     tokenizer, network = _read(folder, name_or_path, kind)
     network = network.to(where)
     name = name_or_path if not Path(name_or_path).is_dir() else Path(name_or_path).resolve().name
@@ -123,7 +123,7 @@ def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Mod
     return tokenizer, network
 
 
-def _check_hub(name: str) -> None:
+def check_hub(name: str) -> None:
     """Refuse what is neither cached nor within reach at once, instead of after minutes of retries.
 
     Raises:

@@ -1,6 +1,6 @@
 """What a reply is worth: one reading a file, of brands, of users and of replies."""
 
-from auctionsim.readings import divergence, intent, length, mentions, repetition, slots, surprise
+from auctionsim.readings import divergence, intent, length, mentions, relevance, repetition, slots, surprise
 from auctionsim.readings.protocol import (
     HIGHER,
     IS_ONE,
@@ -35,6 +35,7 @@ __all__ = [
     "names",
     "reading",
     "register",
+    "relevance",
     "repetition",
     "slots",
     "surprise",
