@@ -20,7 +20,6 @@ from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.crew import Job, Workers, fan_out, model_words
 from auctionsim.measurement.measuring import Progress, Report
 from auctionsim.measurement.side_files import gather_again
-from auctionsim.measurement.signed_json import read_signed_json, signed_json
 from auctionsim.measurement.stored_replies import Asked, StoredReplies
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.readings.live import judged
@@ -29,6 +28,7 @@ from auctionsim.readings.protocol import ModelReading, PromptReading, ReferenceR
 from auctionsim.readings.registry import made_by, reading
 from auctionsim.readings.values import as_json, checked_values, read_beside, read_set, read_texts, value_from_json
 from auctionsim.records import Record
+from auctionsim.signed_json import read_signed_json, signed_json
 from auctionsim.substrates.measurements import Measurement
 
 ROWS = 64
