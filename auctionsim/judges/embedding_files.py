@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from auctionsim.errors import InputError, ModelUnavailableError, UnsupportedError
-from auctionsim.language_models.loading import check_hub
+from auctionsim.language_models.loading import check_hub, short_name
 
 MINILM = "minilm"
 """The packaged embedding model's name."""
@@ -90,8 +90,8 @@ def embedding_identity(name: str) -> str:
     if not weights:
         raise ModelUnavailableError(unavailable(name, OSError(f"{folder} has no safetensors")))
     files = [*weights, *(folder / part for part in _NAMED if (folder / part).is_file())]
-    label = Path(name).resolve().name if Path(name).is_dir() else name
-    return f"{label}:{_digest(tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))}"
+    states = [(str(path), path.stat()) for path in files]
+    return f"{short_name(name)}:{_digest(tuple((path, state.st_size, state.st_mtime_ns) for path, state in states))}"
 
 
 def embedding_basis(name: str) -> str:

@@ -1,8 +1,6 @@
 """Cosines of texts by an embedding model: what relevance, closeness, dispersion and Vendi score are computed from."""
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -10,6 +8,7 @@ from torch import Tensor
 
 from auctionsim.judges.embedder import load_embedder
 from auctionsim.judges.embedding_files import MINILM
+from auctionsim.readings.judge import judge_suffix
 from auctionsim.readings.protocol import Unscored
 
 NO_TEXT = Unscored("no text to embed")
@@ -52,10 +51,10 @@ def kernel(rows: Sequence[Tensor]) -> Float[Tensor, "text text"]:
 
 
 def model_suffix(model: str) -> str:
-    """Return what readings by another model than the packaged MiniLM have behind their names.
+    """Return what readings by another model than the packaged MiniLM have behind their names, as judges' have.
 
     Example:
         >>> model_suffix("minilm"), model_suffix("sentence-transformers/all-mpnet-base-v2")
-        ('', '_all_mpnet_base_v2')
+        ('', '_sentence_transformers_all_mpnet_base_v2')
     """
-    return "" if model == MINILM else "_" + re.sub(r"\W+", "_", Path(model).name.lower()).strip("_")
+    return "" if model == MINILM else judge_suffix(model)

@@ -45,7 +45,7 @@ def test_cosines_stay_within_their_bounds() -> None:
 
 def test_another_model_has_a_suffix() -> None:
     assert model_suffix("minilm") == ""
-    assert model_suffix("/models/My Encoder.v2/") == "_my_encoder_v2"
+    assert model_suffix("Mine/My Encoder.v2") == "_mine_my_encoder_v2"
 
 
 @pytest.mark.model
