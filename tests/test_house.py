@@ -28,6 +28,7 @@ LAYERS = (
     "brands common_words stems strategies observation_layout",
     "prompts priors",
     "language_models",
+    "judges",
     "readings",
     "neurons",
     "substrates",
