@@ -177,7 +177,7 @@ def _left(first: str) -> str:
     if not first.isalnum():
         return r"(?<!\w)"
     others = SPACELESS if re.match(f"[{HANGUL}]", first) else SPACELESS + HANGUL
-    ends = rf"(?<![\w{_marks()}])"
+    ends = rf"(?<![\w{marks()}])"
     emphasis = "|".join(f"(?<={ends}{'_' * k})" for k in (1, 2, 3))
     script = unicodedata.name(first, "").partition(" ")[0]
     return f"(?:{ends}|(?<=[{others}])|{emphasis}){_PROCLITICS.get(script, '')}"
@@ -186,8 +186,8 @@ def _left(first: str) -> str:
 def _right(last: str) -> str:
     """Return what must follow a name that ends with `last`."""
     if re.match(f"[{SPACELESS}]", last):
-        return f"(?![{_marks()}ー])"  # either would be part of the last letter
-    ends = rf"_{{0,3}}(?![\w{_marks()}])"
+        return f"(?![{marks()}ー])"  # either would be part of the last letter
+    ends = rf"_{{0,3}}(?![\w{marks()}])"
     if re.match(f"[{HANGUL}]", last):
         return f"(?=(?:{_PARTICLES}){{0,3}}(?:{ends}|[{SPACELESS}]))"
     return f"(?={ends}|[{SPACELESS}{HANGUL}])"
@@ -225,7 +225,7 @@ def _plain_letter(letter: str) -> str:
 
 
 @cache
-def _marks() -> str:
+def marks() -> str:
     """Return the accents, vowel signs and other marks that belong to the letter before them, for a character class."""
     points = [p for p in range(0x300, 0x1E950) if unicodedata.category(chr(p))[0] == "M"]
     first = [p for k, p in enumerate(points) if not k or points[k - 1] < p - 1]
@@ -239,8 +239,8 @@ def _cluster() -> re.Pattern[str]:
 
     What nobody sees between a letter and its mark is no end of the letter.
     """
-    marks = f"{_unseen().pattern}*[{_marks()}\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f]"
-    return re.compile(f"[\x00-\x7f]+(?!{marks})|.(?:{marks})*", re.DOTALL)
+    follows = f"{_unseen().pattern}*[{marks()}\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f]"
+    return re.compile(f"[\x00-\x7f]+(?!{follows})|.(?:{follows})*", re.DOTALL)
 
 
 @cache

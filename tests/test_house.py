@@ -23,10 +23,12 @@ FOLDERS = {"auctionsim": "auctionsim", **{name: f"auctionsim.{name}" for name in
 
 LAYERS = (
     "blocks caching checks claims console data errors files gymnasium_ids kept outcome plugins prompt_files "
-    "ray_folders record_keywords records seeds sentence_ends signatures spelling storage tables text_checks threads",
+    "ray_folders record_keywords records seeds sentence_ends signatures signed_json spelling storage tables "
+    "text_checks threads",
     "brands common_words stems strategies observation_layout",
     "prompts priors",
     "language_models",
+    "judges",
     "readings",
     "neurons",
     "substrates",
@@ -35,6 +37,7 @@ LAYERS = (
     "regret",
     "scoring",
     "report",
+    "trust",
     "testing",
     "cli",
 )

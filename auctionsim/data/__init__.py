@@ -28,6 +28,16 @@ def surfaces_folder() -> Path:
     return Path(str(resources.files(__name__))) / "surfaces"
 
 
+def labels_folder() -> Path:
+    """Return where the gold labels that ship with this auctionsim are."""
+    return Path(str(resources.files(__name__))) / "labels"
+
+
+def quality_folder() -> Path:
+    """Return where the fitted weights of the reading `quality` are."""
+    return Path(str(resources.files(__name__))) / "quality"
+
+
 def replies_beside(surface: Path) -> Path:
     """Return where the replies behind a measurement's file are kept, beside it."""
     return surface.with_name(surface.name.removesuffix(".safetensors") + ".replies.jsonl.gz")

@@ -18,7 +18,7 @@ from auctionsim.language_models.architecture import find_feed_forwards
 from auctionsim.language_models.checking import checked
 from auctionsim.language_models.devices import choose_device, choose_dtype, timed_dtype
 from auctionsim.language_models.model import LanguageModel, fingerprint
-from auctionsim.language_models.packaged import PACKAGED, how_to_get, packaged_folder
+from auctionsim.language_models.packaged import PACKAGED, PACKAGED_MODELS, how_to_get, packaged_folder
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ def load_model(
     Code that a model brings along is never run.
 
     Args:
-        name_or_path: "smollm2" for the packaged SmolLM2-135M-Instruct, a Hugging Face hub id, or a local folder.
+        name_or_path: "smollm2" for the packaged SmolLM2-135M-Instruct, "gemma3-270m" for the packaged Gemma-3-270M, a
+            Hugging Face hub id, or a local folder.
         device: "auto" takes CUDA, then MPS, then the CPU; else any torch device.
         dtype: "auto" takes bfloat16 where the device computes in it (CUDA, and CPUs with AVX512-BF16 or AMX), else
             float32; on such CPUs models of up to a billion parameters are timed in both, once a machine, and the faster
@@ -50,24 +51,16 @@ def load_model(
         ValueError: Unknown device or dtype; a model that cannot be decoded here, named with the reason (`checked`); a
             chat template that refuses prompts.
     """
-    try:
-        import transformers  # noqa: F401
-    except ImportError:
-        raise ModelUnavailableError("language models need transformers: pip install 'auctionsim[llm]'") from None
     where = choose_device(device)
     kind = choose_dtype(dtype, where)
-    folder = packaged_folder() if name_or_path == PACKAGED else name_or_path
-    if name_or_path != PACKAGED and not Path(name_or_path).is_dir():
-        _check_hub(name_or_path)
-    tokenizer, network = _read(folder, name_or_path, kind)
+    tokenizer, network = read_pretrained(name_or_path, kind)
     network = network.to(where)
-    name = name_or_path if not Path(name_or_path).is_dir() else Path(name_or_path).resolve().name
-    model = assembled(name, network, tokenizer, thinking=thinking, system=system)
+    model = assembled(short_name(name_or_path), network, tokenizer, thinking=thinking, system=system)
     if dtype == "auto" and kind == torch.bfloat16 and where.type == "cpu":
         faster = timed_dtype(network)
         if faster != kind:
             _log.info("%s: %s is faster here than %s, which is what auto takes first", name_or_path, faster, kind)
-            network = _read(folder, name_or_path, faster)[1].eval().requires_grad_(False)
+            network = read_pretrained(name_or_path, faster)[1].eval().requires_grad_(False)
             found = zip(find_feed_forwards(network), model.feed_forwards, strict=True)
             ffns = tuple(replace(new, flattened=old.flattened) for new, old in found)
             model = replace(model, network=network, feed_forwards=ffns)
@@ -93,14 +86,27 @@ def assembled(
     return checked(LanguageModel(name, fingerprint(network), network, tokenizer, ffns, thinking, system))
 
 
-def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Module]:
-    """Read tokenizer and network.
+def short_name(name_or_path: str) -> str:
+    """Return what a model is called: a folder by its last part, anything else as it is named."""
+    return name_or_path if not Path(name_or_path).is_dir() else Path(name_or_path).resolve().name
 
+
+def read_pretrained(name: str, kind: torch.dtype) -> tuple[Any, nn.Module]:
+    """Read a causal model's tokenizer and network, wherever they are; code that they bring along is never run.
+
+    Args:
+        name: Of a packaged model, a hub id, or a local folder.
+        kind: Of the weights.
     Raises:
-        ModelUnavailableError: They cannot be read, weights are missing, or a library that they need is.
+        ModelUnavailableError: They are not here or cannot be read, weights are missing, or a library that they need is.
     """
-    import transformers
-
+    try:
+        import transformers
+    except ImportError:
+        raise ModelUnavailableError("language models need transformers: pip install 'auctionsim[llm]'") from None
+    folder = packaged_folder(name) if name in PACKAGED_MODELS else name
+    if name not in PACKAGED_MODELS and not Path(name).is_dir():
+        check_hub(name)
     quiet = transformers.utils.logging
     bar = quiet.is_progress_bar_enabled()
     quiet.disable_progress_bar()  # ours are drawn by rich
@@ -123,7 +129,7 @@ def _read(folder: str | Path, name: str, kind: torch.dtype) -> tuple[Any, nn.Mod
     return tokenizer, network
 
 
-def _check_hub(name: str) -> None:
+def check_hub(name: str) -> None:
     """Refuse what is neither cached nor within reach at once, instead of after minutes of retries.
 
     Raises:

@@ -19,12 +19,16 @@ def computed_in_float32(network: nn.Module) -> Any:
     Args:
         network: In any floating dtype; it is left as it is.
     """
-    twin = copy.deepcopy(network).float()
-    if next(twin.parameters()).device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        for module in twin.modules():
+    return through_onednn(copy.deepcopy(network).float())
+
+
+def through_onednn(network: Any) -> Any:
+    """Return a float32 network with its linear layers computed by oneDNN where it is on a CPU; they are its own."""
+    if next(network.parameters()).device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        for module in network.modules():
             if type(module) is nn.Linear:
                 module.__class__ = OneDnnLinear
-    return twin
+    return network
 
 
 class OneDnnLinear(nn.Linear):

@@ -1,6 +1,20 @@
 """What a reply is worth: one reading a file, of brands, of users and of replies."""
 
-from auctionsim.readings import divergence, intent, length, mentions, repetition, slots, surprise
+from auctionsim.readings import (
+    broken_text,
+    content_words,
+    distinct,
+    divergence,
+    intent,
+    judge,
+    length,
+    mentions,
+    relevance,
+    repetition,
+    self_bleu,
+    slots,
+    surprise,
+)
 from auctionsim.readings.protocol import (
     HIGHER,
     IS_ONE,
@@ -28,14 +42,20 @@ __all__ = [
     "TextReading",
     "Unscored",
     "Value",
+    "broken_text",
+    "content_words",
+    "distinct",
     "divergence",
     "intent",
+    "judge",
     "length",
     "mentions",
     "names",
     "reading",
     "register",
+    "relevance",
     "repetition",
+    "self_bleu",
     "slots",
     "surprise",
     "unregister",

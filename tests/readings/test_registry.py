@@ -147,7 +147,7 @@ def test_names_are_taken_once(registered: list[str]) -> None:
     assert reading("words") is words
     with pytest.raises(ValueError, match="a reading called 'words' is registered already"):
         register(ModelReading("words", "words", per="reply"))
-    with pytest.raises(ValueError, match="no reading is called 'nosuch'; known are hits, intent, kl"):
+    with pytest.raises(ValueError, match=r"no reading is called 'nosuch'; known are .*hits, .*kl"):
         reading("nosuch")
     with pytest.raises(ValueError, match="'calling_slot_probability' is slot probability after stems of one kind"):
         register(TextReading("calling_slot_probability", "words", per="reply"))

@@ -1,0 +1,76 @@
+"""Repetition: closed forms, what each finds, and that padding buys off a share of the reply but no window."""
+
+import pytest
+from hypothesis import given, settings
+
+from auctionsim.readings import Reply, Unscored, reading
+from auctionsim.readings.repetition import character_repetition, stem_repetition, window_repetition, word_repetition
+from auctionsim.readings.values import read_texts
+from tests.readings.padding import FLUENT, LOOP, TEXTS
+
+
+def test_closed_forms() -> None:
+    assert word_repetition("Well, well, well... WELL said") == 3 / 5
+    assert word_repetition("one") == 0
+    assert window_repetition("a b a b", window=4) == 2 / 4
+    assert window_repetition("a b a b c d e f", window=4) == 2 / 4
+    assert window_repetition("a b c d e f a b", window=4) == 0
+    assert window_repetition("a b c a b c a", order=3, window=7) == 2 / 5
+    assert character_repetition("ababab", run=2, window=6) == 3 / 5
+    assert stem_repetition("AdidasX Adidas adi ADI adidab", window=5) == 3 / 5
+    assert window_repetition("a a", window=24) == 1 / 24  # a short text is a lower bound
+
+
+def test_without_words_there_is_no_share_of_them_and_nothing_repeated() -> None:
+    assert word_repetition("🙂 …") == Unscored("no words")
+    assert window_repetition("") == window_repetition("🙂", order=3) == character_repetition("") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Adidas Adidas Adidas " * 9, "window_word_repetition"),
+        ("Adidas, Adidas, " * 13, "window_trigram_repetition"),
+        ("well, well... WELL well! " * 7, "window_word_repetition"),
+        ("ha" * 60, "window_character_repetition"),
+        ("Adidas" * 20, "window_character_repetition"),
+        ("Adidas AdidasNordx Adidas15K Adidas's AdidasLimo AdidaskaR " * 4, "window_stem_repetition"),
+        ("1.1." * 30, "window_character_repetition"),
+        ("👟" * 100, "window_character_repetition"),
+        ("FFX" + "\ufe0f" * 120, "window_character_repetition"),
+        ("靴" * 30, "window_word_repetition"),
+    ],
+)
+def test_loops_score_high_and_prose_low(text: str, name: str) -> None:
+    assert _value(name, text) > 0.8
+    assert _value(name, FLUENT) < 0.3
+
+
+def test_padding_buys_a_share_and_no_window() -> None:
+    padded = f"{LOOP}. {FLUENT} {FLUENT[::-1]}"
+    assert _value("word_repetition", padded) < 0.6 * _value("word_repetition", LOOP)
+    assert _value("repetition_rate", padded) < 0.6 * _value("repetition_rate", LOOP)
+    for name in ("window_word_repetition", "window_trigram_repetition", "window_character_repetition"):
+        assert _value(name, padded) >= _value(name, LOOP) > 0.8
+
+
+@settings(max_examples=60)
+@given(TEXTS, TEXTS)
+def test_text_that_is_added_never_lowers_a_window(text: str, padding: str) -> None:
+    padded = f"{text} {padding}"
+    for order in (1, 3):
+        assert window_repetition(padded, order, window=6) >= window_repetition(text, order, window=6)
+    assert stem_repetition(padded, 2, 6) >= stem_repetition(text, 2, 6)
+    assert character_repetition(padded, 3, 12) >= character_repetition(text, 3, 12)
+
+
+def test_only_windows_are_losses() -> None:
+    """A share of the reply can be bought by padding."""
+    names = ("repetition_rate", "word_repetition", "window_word_repetition", "window_character_repetition")
+    assert [reading(name).loss for name in names] == [None, None, "lower is better", "lower is better"]
+
+
+def _value(name: str, text: str) -> float:
+    (value,) = read_texts(reading(name), [Reply("", text, [1], ())], ())  # type: ignore[arg-type]
+    assert isinstance(value, float)
+    return value
