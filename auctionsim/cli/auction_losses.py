@@ -33,9 +33,9 @@ def losses(
     prices: Annotated[str, typer.Option(help="The same, along the trade-off.")] = "0,0.125,0.25,0.5,1,2",
     prior: PriorText = "uniform:0,1",
     mechanisms: Annotated[
-        str | None,
+        str,
         typer.Option(help="Names in the table of mechanisms, commas between.", show_default="all that can be designed"),
-    ] = None,
+    ] = "",
     scores: Annotated[
         str, typer.Option(help="Readings of the replies that are shown, beside the losses that need no model.")
     ] = "repetition_rate",
@@ -55,7 +55,7 @@ def losses(
         prior=prior,
         price=price,
         prices=numbers(prices),
-        mechanisms=() if mechanisms is None else mechanism_names(mechanisms),
+        mechanisms=mechanism_names(mechanisms) if mechanisms else (),
         scores=tuple(filter(None, (part.strip() for part in scores.split(",")))),
         seed=seed,
         draws=draws,

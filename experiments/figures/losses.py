@@ -27,8 +27,8 @@ def draw_cells(cells: Mapping[str, Sequence[Row]], path: Path) -> None:
         for panel, loss in zip(axes[line], names[surface], strict=False):
             for k, context in enumerate(dict.fromkeys(row["context"] for row in rows)):
                 for replicate in "AB":
-                    own = rows_of(rows, replicate=replicate, context=context)
-                    x, y = ([row["mean"] for row in rows_of(own, quantity=name)] for name in (against, loss))
+                    own = rows_of(rows, {"replicate": replicate, "context": context})
+                    x, y = ([row["mean"] for row in rows_of(own, {"quantity": name})] for name in (against, loss))
                     face = f"C{k}" if replicate == "A" else "none"
                     label = f"{context}, {replicate}"
                     panel.scatter(x, y, s=12, facecolors=face, edgecolors=f"C{k}", linewidths=0.7, label=label)
@@ -52,7 +52,9 @@ def draw_curves(curves: Mapping[str, Sequence[Row]], path: Path) -> None:
         for panel, loss in zip(axes[line], losses[surface], strict=False):
             for mechanism in dict.fromkeys(row["mechanism"] for row in rows):
                 for k, designed in enumerate(designs):
-                    own = rows_of(rows, replicate="B", mechanism=mechanism, designed_on=designed, scored_on=loss)
+                    own = rows_of(
+                        rows, {"replicate": "B", "mechanism": mechanism, "designed_on": designed, "scored_on": loss}
+                    )
                     own = sorted(own, key=lambda row: row["price"])
                     handle = panel.errorbar(
                         [row["loss"] for row in own],
@@ -67,7 +69,7 @@ def draw_curves(curves: Mapping[str, Sequence[Row]], path: Path) -> None:
                     )
                     if own:
                         drawn.setdefault(f"{mechanism}, designed on {designed}", handle)
-            unit = rows_of(rows, scored_on=loss)[0]["unit"]
+            unit = rows_of(rows, {"scored_on": loss})[0]["unit"]
             panel.set(title=surface, xlabel=f"{loss} on B, {unit}", ylabel="revenue")
     figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=4, fontsize=7)
     saved(figure, path)

@@ -39,7 +39,7 @@ def _mentioned(found: Mapping[str, Mapping[str, Any]], loss: str) -> dict[tuple[
     return {
         (name, row["replicate"], row["context"]): row
         for name, one in found.items()
-        for row in rows_of(one["correlations"], loss=loss, against=MENTIONS)
+        for row in rows_of(one["correlations"], {"loss": loss, "against": MENTIONS})
         if row["pearson"] is not None
     }
 
@@ -75,7 +75,7 @@ def _own_design(matrix: Sequence[Row]) -> Expectation:
         "A mechanism that is designed on a loss is its best design for that loss on B, too: none on another loss is "
         "better by more than its interval"
     )
-    rows = [row for row in rows_of(matrix, replicate="B") if row["designed_on"] != row["scored_on"]]
+    rows = [row for row in rows_of(matrix, {"replicate": "B"}) if row["designed_on"] != row["scored_on"]]
     rows = [row for row in rows if row["lost"] is not None and row["designed_on"] != NOBODY]
     better = [row for row in rows if row["lost"] + NORMAL * total_error(row, "lost") < 0]
     if not rows:
@@ -87,7 +87,7 @@ def _own_design(matrix: Sequence[Row]) -> Expectation:
 
 def _no_charge(matrix: Sequence[Row]) -> Expectation:
     expected = "Charging for nothing gives up objective on every loss, by more than the interval, on B"
-    rows = [row for row in rows_of(matrix, replicate="B", designed_on=NOBODY) if row["lost"] is not None]
+    rows = [row for row in rows_of(matrix, {"replicate": "B", "designed_on": NOBODY}) if row["lost"] is not None]
     return _lost(expected, rows)
 
 
@@ -96,7 +96,7 @@ def _other_charge(matrix: Sequence[Row]) -> Expectation:
         "Charging for `kl` is not charging for `quality`: scored by `quality` on B, every mechanism that is designed "
         "on `kl` gives up objective against its design on `quality`, by more than the interval"
     )
-    rows = rows_of(matrix, replicate="B", designed_on=KL, scored_on=QUALITY)
+    rows = rows_of(matrix, {"replicate": "B", "designed_on": KL, "scored_on": QUALITY})
     return _lost(expected, [row for row in rows if row["lost"] is not None])
 
 
@@ -151,7 +151,7 @@ def revenue_at_half(curve: Sequence[Row], mechanism: str, designed: str, loss: s
     Returns:
         None where there is no point at price 0, no loss above 0 there, or no revenue.
     """
-    rows = rows_of(curve, replicate="B", mechanism=mechanism, designed_on=designed, scored_on=loss)
+    rows = rows_of(curve, {"replicate": "B", "mechanism": mechanism, "designed_on": designed, "scored_on": loss})
     points = [(row["loss"], row["revenue"]) for row in sorted(rows, key=lambda row: row["price"])]
     if not points or min(row["price"] for row in rows) > 0 or min(points[0]) <= 0:
         return None

@@ -196,8 +196,8 @@ def curve_rows(
             }
 
 
-def rows_of(rows: Sequence[Row], **wanted: object) -> list[Row]:
-    """Return the rows with these values."""
+def rows_of(rows: Sequence[Row], wanted: Mapping[str, object]) -> list[Row]:
+    """Return the rows that have these values by column."""
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 

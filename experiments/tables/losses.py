@@ -134,13 +134,13 @@ def _rate(loss: PricedLoss, price: float) -> dict[str, str]:
 def _correlation_lines(rows: Sequence[Row]) -> Iterator[dict[str, str]]:
     for loss in dict.fromkeys(row["loss"] for row in rows):
         for context in dict.fromkeys(row["context"] for row in rows):
-            own = rows_of(rows, loss=loss, context=context)
+            own = rows_of(rows, {"loss": loss, "context": context})
             line = {"loss": loss, "context": context}
             for against in (MENTIONS, HITS):
                 for replicate in ("A", "B"):
-                    row = next(iter(rows_of(own, against=against, replicate=replicate)), None)
+                    row = next(iter(rows_of(own, {"against": against, "replicate": replicate})), None)
                     line[f"{against}, {replicate}"] = _interval(row, "pearson")
-            row = next(iter(rows_of(own, against=MENTIONS, replicate="B") or rows_of(own, replicate="B")))
+            row = next(iter(rows_of(own, {"against": MENTIONS, "replicate": "B"}) or rows_of(own, {"replicate": "B"})))
             line["by rank, B"] = _interval(row, "spearman")
             line["reliability, B"] = number(row["reliability"], 2)
             line["corrected"] = number(row["corrected"], 2)
@@ -156,15 +156,16 @@ def _interval(row: Row | None, kind: str) -> str:
 
 def _matrix_lines(matrix: Sequence[Row], losses: Sequence[str]) -> Iterator[dict[str, str]]:
     for mechanism in dict.fromkeys(row["mechanism"] for row in matrix):
-        own = rows_of(matrix, mechanism=mechanism)
+        own = rows_of(matrix, {"mechanism": mechanism})
         for designed in dict.fromkeys(row["designed_on"] for row in own):
             line = {"mechanism": titled(mechanism, own[0]["recipe"]), "designed on": designed}
             for loss in losses:
                 b, a = (
-                    rows_of(own, designed_on=designed, scored_on=loss, replicate=replicate)[0] for replicate in "BA"
+                    rows_of(own, {"designed_on": designed, "scored_on": loss, "replicate": replicate})[0]
+                    for replicate in "BA"
                 )
                 line[loss] = NOTHING if b["share"] is None else f"{_share(b)} ({percent(a['share'])})"
-            left = rows_of(own, designed_on=designed, replicate="B")[0]
+            left = rows_of(own, {"designed_on": designed, "replicate": "B"})[0]
             line["regret"] = f"{with_error(left['regret'], left['regret_standard_error'], 4)} ({left['regret_is']})"
             line["IR violation"] = with_error(left["ir_violation"], left["ir_violation_standard_error"], 4)
             yield line
@@ -179,9 +180,9 @@ def _units(one: LossesFound) -> str:
 
 
 def _level_lines(matrix: Sequence[Row], losses: Sequence[str]) -> Iterator[dict[str, str]]:
-    own = rows_of(matrix, mechanism=OPTIMUM, replicate="B")
+    own = rows_of(matrix, {"mechanism": OPTIMUM, "replicate": "B"})
     for designed in dict.fromkeys(row["designed_on"] for row in own):
-        rows = {row["scored_on"]: row for row in rows_of(own, designed_on=designed)}
+        rows = {row["scored_on"]: row for row in rows_of(own, {"designed_on": designed})}
         some = next(iter(rows.values()))
         line = {"designed on": designed, "revenue": with_error(some["revenue"], some["revenue_standard_error"], 4)}
         shown = [loss for loss in losses if "+" not in loss]
@@ -199,7 +200,7 @@ def _outcomes(one: LossesFound) -> Iterator[str]:
     if not one.outcomes:
         return
     profile = max(row["profile"] for row in one.outcomes)
-    shown = rows_of(one.outcomes, profile=profile)
+    shown = rows_of(one.outcomes, {"profile": profile})
     worth = ", ".join(f"{row['brand']} {row['valuation']:g}" for row in shown[: len(one.brands)])
     yield (
         f"What is sold and charged where bidders value the feature at {worth} (others are in the table `outcomes`); "
@@ -227,7 +228,7 @@ def _outcome_lines(rows: Sequence[Row], one: LossesFound) -> Iterator[dict[str, 
     for designed in dict.fromkeys(row["designed_on"] for row in rows):
         for mechanism in dict.fromkeys(row["mechanism"] for row in rows):
             for context in one.contexts:
-                own = rows_of(rows, designed_on=designed, mechanism=mechanism, context=context)
+                own = rows_of(rows, {"designed_on": designed, "mechanism": mechanism, "context": context})
                 if not own:
                     continue
                 line = {"designed on": designed, "mechanism": mechanism, "context": context}

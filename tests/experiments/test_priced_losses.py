@@ -122,17 +122,17 @@ def test_a_design_is_scored_by_every_loss_and_rows_are_kept(tmp_path: Path) -> N
     measured = {"fake": SurfaceReplies(two_losses(), None)}
     found = main(small(tmp_path), measured, "pytest", CONSOLE, FIXED).surfaces["fake"]
     assert len(found.matrix) == 2 * 2 * 3 * 2  # mechanisms, replicates, designs with none among them, scores
-    own = rows_of(found.matrix, mechanism="virtual welfare (optimal)", replicate="A")
+    own = rows_of(found.matrix, {"mechanism": "virtual welfare (optimal)", "replicate": "A"})
     for loss in ("kl", "other"):
-        (diagonal,) = rows_of(own, designed_on=loss, scored_on=loss)
+        (diagonal,) = rows_of(own, {"designed_on": loss, "scored_on": loss})
         assert diagonal["share"] == pytest.approx(1)
         assert (diagonal["lost"], diagonal["lost_draws"], diagonal["lost_noise"]) == (0, 0, 0)
         assert diagonal["share_noise"] == pytest.approx(0)
-        (free,) = rows_of(own, designed_on=NOBODY, scored_on=loss)
+        (free,) = rows_of(own, {"designed_on": NOBODY, "scored_on": loss})
         assert free["lost"] == pytest.approx(1 - free["share"])
         assert free["lost"] > 0
-    (kl,) = rows_of(own, designed_on="kl", scored_on="kl")
-    assert kl["loss"] < rows_of(own, designed_on=NOBODY, scored_on="kl")[0]["loss"]
+    (kl,) = rows_of(own, {"designed_on": "kl", "scored_on": "kl"})
+    assert kl["loss"] < rows_of(own, {"designed_on": NOBODY, "scored_on": "kl"})[0]["loss"]
     dearest = [(row["designed_on"], round(row["price"], 6)) for row in found.entries if row["amplification"] == 3]
     assert sorted(dearest) == [("kl", 0.3)] * 2 + [("other", 0.3)] * 2
     assert len(found.outcomes) == 2 * 2 * 4 * 3 * 2  # mechanisms, losses, profiles, contexts, brands
@@ -165,9 +165,9 @@ def test_a_correlation_follows_known_cells() -> None:
     means = {"B": {"twice": CellMeans(2 * x, quiet), "cubed": CellMeans(-(x**3), noise), **sides}}
     rows = [*correlation_rows(surface, means, ("twice", "cubed"), seed=0)]
     assert len(rows) == 2 * 4
-    (twice,) = rows_of(rows, loss="twice", context="direct")
+    (twice,) = rows_of(rows, {"loss": "twice", "context": "direct"})
     assert [twice[name] for name in ("pearson", "pearson_low", "spearman", "corrected")] == pytest.approx([1] * 4)
-    (cubed,) = rows_of(rows, loss="cubed", context="direct")
+    (cubed,) = rows_of(rows, {"loss": "cubed", "context": "direct"})
     assert cubed["spearman"] == pytest.approx(-1)
     assert -1 <= cubed["pearson_low"] <= cubed["pearson"] <= cubed["pearson_high"] < -0.8
     assert cubed["reliability"] == pytest.approx(1 - 0.01 / (x[0] ** 3).var(ddof=1))
