@@ -2,7 +2,9 @@
 
 from auctionsim.readings import (
     broken_text,
+    closeness,
     content_words,
+    dispersion,
     distinct,
     divergence,
     intent,
@@ -10,10 +12,12 @@ from auctionsim.readings import (
     length,
     mentions,
     relevance,
+    relevance_margin,
     repetition,
     self_bleu,
     slots,
     surprise,
+    vendi,
 )
 from auctionsim.readings.protocol import (
     HIGHER,
@@ -43,7 +47,9 @@ __all__ = [
     "Unscored",
     "Value",
     "broken_text",
+    "closeness",
     "content_words",
+    "dispersion",
     "distinct",
     "divergence",
     "intent",
@@ -54,9 +60,11 @@ __all__ = [
     "reading",
     "register",
     "relevance",
+    "relevance_margin",
     "repetition",
     "self_bleu",
     "slots",
     "surprise",
     "unregister",
+    "vendi",
 ]
