@@ -1,4 +1,4 @@
-"""Draws replies of packaged surfaces for labelling: a blind sheet (number, question, reply) and a key (where each is from).
+"""Draws replies of packaged surfaces for labelling: a blind sheet (id, question, reply) and a key (where each is from).
 
 python tools/label_sheet.py OUT --per-category 100 --seed 0
 
@@ -35,7 +35,7 @@ def stratum(levers: list[list[float]]) -> str:
 
 
 def drawn(category: str, surface: str, count: int, generator: random.Random) -> list[dict[str, object]]:
-    """Draw replies of one category, a number of each stratum; a stratum that is not there gives its share to moderate."""
+    """Draw replies of one category, so many of each stratum; one that is not there gives its share to moderate."""
     path = surfaces_folder() / f"{surface}.safetensors"
     measured = measured_named(surface)
     stored = StoredReplies.load(replies_beside(path), measured.provenance)
