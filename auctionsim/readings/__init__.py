@@ -1,7 +1,9 @@
 """What a reply is worth: one reading a file, of brands, of users and of replies."""
 
 from auctionsim.readings import (
+    ads,
     broken_text,
+    checklists,
     closeness,
     content_words,
     dispersion,
@@ -47,7 +49,9 @@ __all__ = [
     "TextReading",
     "Unscored",
     "Value",
+    "ads",
     "broken_text",
+    "checklists",
     "closeness",
     "content_words",
     "dispersion",
