@@ -5,13 +5,16 @@ Nothing is loaded before a reading reads, or is asked what it rests on.
 
 import hashlib
 import re
+from functools import partial
 
 from auctionsim.errors import InputError
 from auctionsim.judges.model import DEFAULT_JUDGE
+from auctionsim.judges.named import verdict_judge
 from auctionsim.language_models.loading import short_name
 from auctionsim.readings.mutual_information import mutual_information_readings
 from auctionsim.readings.protocol import Reading
 from auctionsim.readings.registry import register
+from auctionsim.readings.verdicts import verdict_readings
 
 _LONGEST_SUFFIX = 48
 _registered: dict[str, str] = {}  # suffix and judge
@@ -38,7 +41,8 @@ def judge_readings(judge: str = DEFAULT_JUDGE) -> tuple[Reading, ...]:
     Args:
         judge: "smollm2", "gemma3-270m", a hub id, or a model folder.
     """
-    return mutual_information_readings(judge, judge_suffix(judge))
+    suffix = judge_suffix(judge)
+    return (*mutual_information_readings(judge, suffix), *verdict_readings(partial(verdict_judge, judge), suffix))
 
 
 def register_judge(judge: str) -> tuple[str, ...]:
