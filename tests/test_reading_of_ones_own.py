@@ -132,7 +132,7 @@ def test_they_are_taken_later_of_stored_replies(folder: Path, own: tuple[str, ..
     model = fake_model()
     stored = StoredReplies.load(folder / REPLIES_FILE)
     second = SecondPass(tmp_path, stored, own, fake_neurons(model), model)
-    gathered = gather_values(second, second.run())
+    gathered = gather_values(second, second.run()).means
     surface = work(folder, own).surface()
     cells = work(folder, own).interventions.cells
     for name in "AB":

@@ -60,7 +60,7 @@ def _distinct(replies: Any, brands: Any) -> float:
 def test_texts_are_read_without_a_model(stored: StoredReplies, run: Path, tmp_path: Path) -> None:
     """No model is given, none is there to be loaded; hits are those that were measured, to the bit."""
     second = SecondPass(tmp_path, stored, ("hits", "length"))
-    gathered = gather_values(second, second.run())
+    gathered = gather_values(second, second.run()).means
     surface = ResponseSurface.load(run / "surface.safetensors")
     distinct = surface.finite_range().allocations
     for name in "AB":
@@ -177,7 +177,7 @@ def test_unscored_replies_do_not_count_and_are_counted(stored: StoredReplies, tm
     values = second.run()
     left_out = [value for value in values["letters"] if isinstance(value, Unscored)]
     assert 0 < len(left_out) < len(values["letters"])
-    gathered = gather_values(second, values)
+    gathered = gather_values(second, values).means
     found = [gathered["letters"][name] for name in "AB"]
     total = sum(float((one["letters_unscored"].mean * one["letters_unscored"].n).sum()) for one in found)
     assert total == pytest.approx(len(left_out))

@@ -1,5 +1,6 @@
 """How units become numbers: mean, standard error and count of every reading, over prompts, sets or replies."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,21 +9,23 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.errors import InputError
+from auctionsim.measurement.covariances import loss_covariances
+from auctionsim.measurement.relation import relative, summarise
 from auctionsim.measurement.units import UnitResult, replies_of
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.protocol import (
-    HIGHER,
     IS_ONE,
-    LOWER,
     UNSCORED_SHARE,
     PromptReading,
     Reading,
     TextReading,
     Unscored,
     Value,
+    basis_of,
 )
 from auctionsim.readings.slots import slots_by_kind
 from auctionsim.readings.values import as_tensor, read_texts
+from auctionsim.substrates.covariances import Pair
 from auctionsim.substrates.measurements import Measurement, Replicate
 from auctionsim.substrates.quantities import Quantity
 
@@ -41,12 +44,14 @@ class Gathered(NamedTuple):
         losses: By name; relative to the untouched reply, exactly 0 at the null.
         diagnostics: By name.
         unscored: Share of replies without a value, by reading.
+        covariances: Of every two losses' means, by pair.
     """
 
     features: dict[str, Measurement]
     losses: dict[str, Measurement]
     diagnostics: dict[str, Measurement]
     unscored: dict[str, Measurement]
+    covariances: dict[Pair, Tensor]
 
 
 class ReplyTable(NamedTuple):
@@ -81,13 +86,15 @@ def gather(
     contexts = len(prompts.contexts)
     parts = _scored(results, readings, contexts, [stem.kind for stem in prompts.stems])
     drawn = [one for one in readings if one.needs != "prompt" and one.per != "set"]
-    unscored = {}
+    unscored, of_losses = {}, {}
     for columns, table in _tables(results, drawn, brands, prompts):
         summary, start = summarise(table.values.flatten(2, 3)), 0
         for reading in columns:
             width = len(brands) if reading.per == "brand" else 1
             own = slice(start, start + width) if reading.per == "brand" else start
             parts[reading.name] = Measurement(*(part[..., own] for part in summary))
+            if reading.role == "loss":
+                of_losses[reading.name] = table.values[..., start].flatten(2)
             unscored[reading.name] = unscored_share(
                 reading, table.values[..., start], table.drawn, _given(results, reading)
             )
@@ -101,6 +108,7 @@ def gather(
         {name: relative(by_name[name], parts[name]) for name in roles["loss"]},
         {name: parts[name] for name in (*roles["diagnostic"], *by_kind)},
         unscored,
+        loss_covariances([by_name[name] for name in of_losses], of_losses),
     )
 
 
@@ -126,7 +134,8 @@ def replicate_of(gathered: Gathered, cells: Tensor) -> Replicate:
     features = Measurement(*(torch.stack(column, dim=-1) for column in columns))
     losses = {name: _in_cells(item, cells) for name, item in gathered.losses.items()}
     placed = {name: _in_cells(item, cells) for name, item in gathered.diagnostics.items()}
-    return Replicate(_in_cells(features, cells), losses, placed)
+    covariances = {pair: item[:, cells] for pair, item in gathered.covariances.items()}
+    return Replicate(_in_cells(features, cells), losses, placed, covariances)
 
 
 def quantities(readings: Sequence[Reading], gathered: Gathered) -> dict[str, Quantity]:
@@ -139,31 +148,8 @@ def quantities(readings: Sequence[Reading], gathered: Gathered) -> dict[str, Qua
 def quantity_of(one: Reading) -> Quantity:
     """Return unit and bounds of a reading's means; a loss by difference is signed, so it has no bounds."""
     signed = one.role == "loss" and one.loss != IS_ONE
-    return Quantity(one.unit) if signed else Quantity(one.unit, *one.bounds)
-
-
-def relative(reading: Reading, item: Measurement) -> Measurement:
-    """Return a loss relative to the untouched reply: exactly 0, with error 0, at the null, the first intervention.
-
-    The difference of two means has the errors of both. Replies share their random numbers, which is not counted on:
-    where that makes them alike the error is too large.
-
-    Raises:
-        ValueError: The reading declares that it is a loss as it stands, and is not 0 for untouched replies.
-    """
-    if reading.loss == IS_ONE:
-        worst = float(item.mean[:, 0].abs().max())
-        if worst > 0:
-            raise InputError(
-                f"{reading.name} declares that it {IS_ONE!r}, a loss as it stands, and has a mean of {worst:g} for "
-                f"untouched replies, where a loss is 0: declare {LOWER!r} or {HIGHER!r}"
-            )
-        return item
-    mean, error, n = item
-    signed = mean - mean[:, :1] if reading.loss == LOWER else mean[:, :1] - mean
-    spread = (error.square() + error[:, :1].square()).sqrt()
-    spread[:, 0] = 0
-    return Measurement(signed, spread, n)
+    bounds = (-math.inf, math.inf) if signed else one.bounds
+    return Quantity(one.unit, *bounds, basis_of(one))
 
 
 def unscored_share(reading: Reading, values: Tensor, drawn: Tensor, given: Iterable[Value] = ()) -> Measurement:
@@ -275,15 +261,6 @@ def _stored(result: UnitResult, there: Mapping[str, Any], name: str) -> Any:
             f"`auctionsim surface read RUN --reading {name}`"
         )
     return there[name]
-
-
-def summarise(values: Tensor) -> Measurement:
-    """Return mean, standard error and count over the third axis; absent entries are NaN and do not count."""
-    there = ~values.isnan()
-    n = there.sum(2)
-    mean = values.nanmean(2)
-    squares = torch.where(there, (values - mean.unsqueeze(2)).square(), torch.zeros_like(values)).sum(2)
-    return Measurement(mean, (squares / (n - 1).clamp_min(1) / n).sqrt(), n)
 
 
 def _in_cells(item: Measurement, cells: Tensor) -> Measurement:

@@ -12,24 +12,32 @@ from typing import Any, NamedTuple
 
 import torch
 
-from auctionsim.errors import InputError
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
 from auctionsim.language_models.decoding import Replies
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.crew import Job, Workers, fan_out, model_words
 from auctionsim.measurement.measuring import Progress, Report
-from auctionsim.measurement.side_files import gather_again
+from auctionsim.measurement.side_files import GatheredAgain, covariances_again, gather_again
 from auctionsim.measurement.stored_replies import Asked, StoredReplies
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.readings.live import judged
 from auctionsim.readings.passes import begin
-from auctionsim.readings.protocol import ModelReading, PromptReading, ReferenceReading, Reply, TextReading, Value
+from auctionsim.readings.protocol import (
+    ModelReading,
+    PromptReading,
+    ReferenceReading,
+    Reply,
+    TextReading,
+    Value,
+    basis_of,
+)
 from auctionsim.readings.registry import made_by, reading
+from auctionsim.readings.registry import names as registered
 from auctionsim.readings.values import as_json, checked_values, read_beside, read_set, read_texts, value_from_json
 from auctionsim.records import Record
 from auctionsim.signed_json import read_signed_json, signed_json
-from auctionsim.substrates.measurements import Measurement
 
 ROWS = 64
 """Replies that one part holds; a set is never cut."""
@@ -163,13 +171,12 @@ class SecondPass:
         own = {"reading": name, "replies": self.stored.digest, "brands": [one.written for one in self.stored.brands]}
         if made_by(name):  # a plugin's: its values are those of this very file
             own["plugin"] = made_by(name)
-        basis = reading(name).basis
-        if basis is not None:
-            own["basis"] = basis()
+        basis = basis_of(reading(name))
+        if basis:
+            own["basis"] = basis
         if not isinstance(reading(name), ModelReading):
             return own
-        assert self.neurons is not None
-        return {**own, "model": self.stored.kept.record["model"], "neurons": self.neurons.digest}
+        return {**own, "model": self.stored.kept.record["model"], "neurons": self.stored.kept.record["neurons"]}
 
     @property
     def _part_key(self) -> dict[str, Any]:
@@ -282,6 +289,25 @@ class SecondPass:
         self._remove_parts()
         return whole
 
+    def losses_beside(self) -> dict[str, list[Value]]:
+        """Return the values of other losses that lie in the folder, of the same replies, on their basis of now.
+
+        Raises:
+            ValueError: One of the files is damaged.
+        """
+        found = {}
+        for path in sorted(self.folder.glob("*.json")):
+            name = path.stem
+            if name in self.names or name not in registered() or reading(name).role != "loss":
+                continue
+            try:
+                found[name] = self._values(name)
+            except DamagedFileError:
+                raise
+            except InputError:
+                continue  # of other replies or neurons, or on another basis: another measure's
+        return found
+
     def _remove_parts(self) -> None:
         for path in sorted(self._parts_folder.glob("*.json")):
             path.unlink()
@@ -298,6 +324,9 @@ def needs_model(names: Sequence[str]) -> bool:
     return any(isinstance(reading(name), ModelReading) for name in names)
 
 
-def gather_values(second: SecondPass, values: dict[str, list[Value]]) -> dict[str, dict[str, dict[str, Measurement]]]:
-    """Average what a second pass gave: by reading, then by replicate, as `gather_again` has it."""
-    return {one.name: gather_again(second.stored, one, second.numbers(), values[one.name]) for one in second.readings}
+def gather_values(second: SecondPass, values: dict[str, list[Value]]) -> GatheredAgain:
+    """Average what a second pass gave, with the covariances of its losses and of those whose values lie beside."""
+    numbers = second.numbers()
+    means = {one.name: gather_again(second.stored, one, numbers, values[one.name]) for one in second.readings}
+    losses = second.losses_beside() | {one.name: values[one.name] for one in second.readings if one.role == "loss"}
+    return GatheredAgain(means, covariances_again(second.stored, losses, numbers))

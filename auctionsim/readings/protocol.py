@@ -271,6 +271,20 @@ class PromptReading(Reading):
             raise InputError(f"the reading {self.name} is scored after stems, so it is per brand, got {self.per!r}")
 
 
+def basis_of(reading: Reading) -> str:
+    """Return what a reading's values rest on beside replies and code, "" where on nothing.
+
+    Raises:
+        ValueError: It is no line of words.
+    """
+    if reading.basis is None:
+        return ""
+    basis = reading.basis()
+    if not isinstance(basis, str) or not basis.strip() or not basis.isprintable():
+        raise InputError(f"the basis of the reading {reading.name} must be one line of words, got {basis!r:.80}")
+    return basis
+
+
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name):
         raise InputError(f"a reading's name must be a Python identifier and no keyword, got {name!r}")

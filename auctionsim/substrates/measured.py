@@ -16,6 +16,7 @@ from torch import Tensor
 from auctionsim.data import packaged_names, readings_beside
 from auctionsim.errors import InputError
 from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
+from auctionsim.substrates.covariances import Pair, all_known, covariance_record, pairs_of, sum_error
 from auctionsim.substrates.measured_arrays import arrays_of_version_1, measured_rows, replicate_arrays
 from auctionsim.substrates.measurements import (
     REPLICATES,
@@ -51,7 +52,7 @@ class Measured(ABC):
     """
 
     file_format: ClassVar[str]
-    file_version: ClassVar[int] = 2
+    file_version: ClassVar[int] = 3
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Measured(ABC):
         self.offer = Offer(cells.features, {self._losses[0]: 1.0})
         self._scored = REPLICATES[0]
         self._beside: SideReadings | None = None
+        self._own_pairs = tuple(self.replicates[REPLICATES[0]].covariances)
 
     # What it is
 
@@ -90,6 +92,16 @@ class Measured(ABC):
     def units(self) -> dict[str, str]:
         """Unit of every feature, loss and diagnostic by name."""
         return {name: quantity.unit for name, quantity in self.quantities.items()}
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """What losses rest on beside replies and code, by name; those that rest on nothing more are left out."""
+        return {name: self.quantities[name].basis for name in self.losses if self.quantities[name].basis}
+
+    @property
+    def measured_pairs(self) -> tuple[Pair, ...]:
+        """The pairs of losses whose covariances were measured with them, not read later."""
+        return self._own_pairs
 
     @property
     def measured_features(self) -> tuple[str, ...]:
@@ -123,9 +135,11 @@ class Measured(ABC):
     @property
     def _charged_later(self) -> str | None:
         """The checksum of the readings beside the measurement, if this view charges one of them."""
-        if self._beside is None or not any(name in self._beside.quantities for name, _ in self.offer.charges):
+        if self._beside is None:
             return None
-        return self._beside.checksum
+        charged = [name for name, _ in self.offer.charges]
+        later = {*self._beside.quantities, *self._beside.pairs} - set(self._own_pairs)
+        return self._beside.checksum if later & {*charged, *pairs_of(charged)} else None
 
     @property
     def _sold_shape(self) -> tuple[int, int]:
@@ -214,13 +228,23 @@ class Measured(ABC):
     def charged_measurement(self, replicate: str) -> Measurement:
         """Return one replicate's measurement of the loss that this view charges: (context, …).
 
-        Losses that are charged together were read off the same replies, whose covariance is not kept: their standard
-        errors are added, which is exact where they move as one and an upper bound else. Their n is the fewest.
+        Losses that are charged together were read off the same replies. Where the covariance of every two of them is
+        known (`error_is_exact`), so is the error of their sum; else it is an upper bound, see
+        `auctionsim.substrates.covariances.sum_error`. Their n is the fewest.
         """
-        losses = self.replicates[replicate].losses
-        mean, error = (self.offer.charge({name: item[k] for name, item in losses.items()}) for k in range(2))
-        counts = torch.stack([losses[name].n for name, _ in self.offer.charges])
-        return Measurement(mean, error, counts.amin(0))
+        one = self.replicates[replicate]
+        mean = self.offer.charge({name: item.mean for name, item in one.losses.items()})
+        errors = {name: item.standard_error for name, item in one.losses.items()}
+        counts = torch.stack([one.losses[name].n for name, _ in self.offer.charges])
+        return Measurement(mean, sum_error(self.offer.charges, errors, one.covariances), counts.amin(0))
+
+    @property
+    def error_is_exact(self) -> bool:
+        """Whether the standard error of the charged loss is exact; else it is an upper bound.
+
+        It is for a single loss, and for a sum where the covariance of every two of its losses is known.
+        """
+        return all_known((name for name, _ in self.offer.charges), self.replicates[REPLICATES[0]].covariances)
 
     def require_model(self, identity: str) -> None:
         """Refuse a model that is not the one that was measured.
@@ -312,7 +336,8 @@ class Measured(ABC):
     def _written(self) -> tuple[Stored, str, int]:
         """What a file holds, its format and its version: the first that can say it, so that old names stay.
 
-        Version 1 has one loss, `kl`, and declares no units: it is what files mean that say no more.
+        Version 1 has one loss, `kl`, and declares no units: it is what files mean that say no more. Version 2 knows of
+        no covariances, and of no basis of a quantity.
         """
         layout, arrays = self._layout()
         record: dict[str, Any] = {
@@ -324,10 +349,13 @@ class Measured(ABC):
             **layout,
         }
         later = () if self._beside is None else tuple(self._beside.quantities)
-        replicates = {name: without(one, later) for name, one in self.replicates.items()}
+        replicates = {name: without(one, later, self._own_pairs) for name, one in self.replicates.items()}
         quantities = {name: quantity for name, quantity in self.quantities.items() if name not in later}
         losses, diagnostics = quantity_names(replicates)
         arrays = arrays | replicate_arrays(replicates, self._cells)
         if losses == (DEFAULT_LOSS,) and quantities == quantities_of(self.measured_features, losses, diagnostics, {}):
             return Stored(record, arrays_of_version_1(arrays)), self.file_format, 1
-        return Stored(record | {"quantities": quantities_record(quantities)}, arrays), self.file_format, 2
+        record |= {"quantities": quantities_record(quantities)}
+        if not self._own_pairs and not any(quantity.basis for quantity in quantities.values()):
+            return Stored(record, arrays), self.file_format, 2
+        return Stored(record | {"covariances": covariance_record(self._own_pairs)}, arrays), self.file_format, 3

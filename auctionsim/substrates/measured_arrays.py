@@ -2,13 +2,14 @@
 
 import itertools
 from collections import namedtuple
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
+from auctionsim.substrates.covariances import Pair
 from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate, at_null
 from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
 
@@ -16,6 +17,9 @@ MOST_NUMBERS = 1 << 25
 """Means, errors and counts of a file, once spread over the cells: 256 MiB in 64 bits each."""
 OLD_LOSS = "user_loss"
 """How files of version 1 call their only loss, which is `kl`."""
+
+COVARIANCE = "covariance"
+"""How the array of a replicate's covariances is called: (context, intervention, pair)."""
 
 
 def replicate_arrays(replicates: Mapping[str, Replicate], cells: Cells) -> dict[str, Tensor]:
@@ -27,6 +31,9 @@ def replicate_arrays(replicates: Mapping[str, Replicate], cells: Cells) -> dict[
         items |= {f"diagnostics/{key}": item for key, item in replicate.diagnostics.items()}
         for key, item in items.items():
             arrays |= {f"{name}/{key}/{part}": _distinct(array, cells) for part, array in item._asdict().items()}
+        if replicate.covariances:
+            pairs = [_distinct(replicate.covariances[pair], cells) for pair in sorted(replicate.covariances)]
+            arrays[f"{name}/{COVARIANCE}"] = torch.stack(pairs, -1)
     return arrays
 
 
@@ -35,8 +42,13 @@ def arrays_of_version_1(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.replace(f"/losses/{DEFAULT_LOSS}/", f"/{OLD_LOSS}/"): array for name, array in arrays.items()}
 
 
-def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Replicate]:
+def replicates_from(arrays: Mapping[str, Tensor], cells: Cells, pairs: Sequence[Pair] = ()) -> dict[str, Replicate]:
     """Collect the replicates from arrays that `replicate_arrays` or version 1 named.
+
+    Args:
+        arrays: By name.
+        cells: Which interventions were measured.
+        pairs: Of losses, in the order of their covariances.
 
     Raises:
         ValueError: One is not there, of another kind, or has another number of contexts or interventions; or spread
@@ -54,7 +66,8 @@ def replicates_from(arrays: Mapping[str, Tensor], cells: Cells) -> dict[str, Rep
         losses = losses or {DEFAULT_LOSS: items_from(arrays, f"{name}/", [OLD_LOSS], cells)[OLD_LOSS]}
         features = items_from(arrays, f"{name}/", ["features"], cells)["features"]
         start = f"{name}/diagnostics/"
-        return Replicate(features, losses, items_from(arrays, start, names(start), cells))
+        diagnostics = items_from(arrays, start, names(start), cells)
+        return Replicate(features, losses, diagnostics, covariances_from(arrays, name, pairs, cells))
 
     return {name: replicate(name) for name in REPLICATES}
 
@@ -65,18 +78,38 @@ def items_from(arrays: Mapping[str, Tensor], start: str, names: Iterable[str], c
     Raises:
         ValueError: An array is not there, or has another number of contexts or interventions.
     """
+    return {
+        name: Measurement(*(_spread(arrays, f"{start}{name}/{part}", cells) for part in Measurement._fields))
+        for name in names
+    }
+
+
+def covariances_from(
+    arrays: Mapping[str, Tensor], replicate: str, pairs: Sequence[Pair], cells: Cells
+) -> dict[Pair, Tensor]:
+    """Return a replicate's covariances by pair, spread over all cells.
+
+    Raises:
+        ValueError: The array is not there, or has another number of contexts, interventions or pairs.
+    """
+    if not pairs:
+        return {}
+    array = _spread(arrays, f"{replicate}/{COVARIANCE}", cells)
+    if array.shape[1 + len(cells.shape) :] != (len(pairs),):
+        raise InputError(f"{replicate}/{COVARIANCE} must have {len(pairs)} pairs, got {tuple(array.shape)}")
+    return dict(zip(pairs, array.unbind(-1), strict=True))
+
+
+def _spread(arrays: Mapping[str, Tensor], name: str, cells: Cells) -> Tensor:
+    """Return an array that has each distinct intervention once, spread over all cells."""
+    if name not in arrays:
+        raise InputError(f"lacks the tensor {name!r}")
+    array, wanted = arrays[name], (len(cells.contexts), len(cells.distinct))
+    if array.shape[:2] != wanted:
+        raise InputError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
     entries = torch.zeros_like(cells.canonical)
     entries[cells.distinct] = torch.arange(len(cells.distinct))
-
-    def spread(name: str) -> Tensor:
-        if name not in arrays:
-            raise InputError(f"lacks the tensor {name!r}")
-        array, wanted = arrays[name], (len(cells.contexts), len(cells.distinct))
-        if array.shape[:2] != wanted:
-            raise InputError(f"{name} must be of shape {(*wanted, ...)}, got {tuple(array.shape)}")
-        return array[:, entries[cells.canonical]].reshape(len(cells.contexts), *cells.shape, *array.shape[2:])
-
-    return {name: Measurement(*(spread(f"{start}{name}/{part}") for part in Measurement._fields)) for name in names}
+    return array[:, entries[cells.canonical]].reshape(len(cells.contexts), *cells.shape, *array.shape[2:])
 
 
 def measured_rows(cells: Cells, replicates: Mapping[str, Replicate], quantities: Mapping[str, Quantity]) -> list[Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from auctionsim.checks import MOST_MONEY, checked_allocation, checked_number
 from auctionsim.errors import InputError
 from auctionsim.storage import Stored
+from auctionsim.substrates.covariances import pairs_from
 from auctionsim.substrates.measured_arrays import replicates_from
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Replicate, at_null, described_cells
@@ -109,7 +110,7 @@ class MeasuredList(MeasuredSubstrate):
             allocations=listed,
             features=features,
             contexts=contexts,
-            replicates=replicates_from(stored.arrays, cells),
+            replicates=replicates_from(stored.arrays, cells, pairs_from(record)),
             provenance=record.plain("provenance"),
             quantities=quantities_from(record.record("quantities")) if "quantities" in record else {},
         )

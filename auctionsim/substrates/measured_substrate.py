@@ -14,6 +14,7 @@ from auctionsim.checks import (
     checked_money,
     checked_weights,
 )
+from auctionsim.substrates.covariances import sum_error
 from auctionsim.substrates.measured import Measured
 from auctionsim.substrates.measurements import Cells, Replicate, at_null
 from auctionsim.substrates.offer import Offer
@@ -30,7 +31,7 @@ class StandardError(NamedTuple):
 
     Attributes:
         exposure: (batch, bidder, feature).
-        user_loss: (batch,), of the loss that is charged; an upper bound where that is a sum.
+        user_loss: (batch,), of the loss that is charged; an upper bound unless `error_is_exact`.
     """
 
     exposure: Tensor
@@ -157,12 +158,16 @@ class MeasuredSubstrate(Measured, View):
         """Return the standard error of `exposure` and `user_loss`, (batch, bidder, feature) and (batch,).
 
         Distinct interventions and contexts are measured independently; cells of one intervention are one measurement,
-        so their weights add up before they are squared. Losses that are charged together: an upper bound, see
-        `charged_measurement`. Noise only: not the error of interpolating.
+        so their weights add up before they are squared. Losses that are charged together: as `charged_measurement` has
+        it. The untouched reply's mean, which losses by difference share from cell to cell, counts as drawn anew in
+        each: between nodes the error of such a loss is somewhat too small. Noise only: not the error of interpolating.
         """
         x, rows = self._checked(allocation.detach()), self._context_rows(allocation, context)
         exposures, losses = self._quantities("standard_error")
-        errors = torch.cat([exposures, self.offer.charge(losses).unsqueeze(0)]).square()
+        pairs = self.replicates[self._scored].covariances
+        known = {pair: item.flatten(1, len(self._cells.shape)) for pair, item in pairs.items()}
+        charged = sum_error(self.offer.charges, losses, known)
+        errors = torch.cat([exposures, charged.unsqueeze(0)]).square()
         errors = torch.cat([errors, errors.mean(1, keepdim=True) / len(self.contexts)], 1)
         errors = errors.to(x).flatten(1)
         blocks = zip(torch.split(x, _BLOCK >> 8), torch.split(rows, _BLOCK >> 8), strict=True)

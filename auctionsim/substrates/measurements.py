@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError, InputTypeError
+from auctionsim.substrates.covariances import LARGEST_SLACK, Pair
 from auctionsim.substrates.protocol import Lever
 from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
 
 REPLICATES = ("A", "B")
 _NOTHING: Mapping[str, "Measurement"] = {}
+_NO_PAIRS: Mapping[Pair, Tensor] = {}
 
 
 class Measurement(NamedTuple):
@@ -36,11 +38,14 @@ class Replicate(NamedTuple):
         losses: What the user loses by it, by name: each (context, …), relative to the untouched reply. Of either sign,
             and exactly 0 at the null.
         diagnostics: What is measured besides and not sold, by name: each (context, …) or (context, …, bidder).
+        covariances: Of two losses' means within a cell, by pair: each (context, …). Of a pair that is not there it is
+            not known.
     """
 
     features: Measurement
     losses: Mapping[str, Measurement]
     diagnostics: Mapping[str, Measurement] = _NOTHING
+    covariances: Mapping[Pair, Tensor] = _NO_PAIRS
 
 
 class Cells(NamedTuple):
@@ -183,6 +188,9 @@ def quantity_names(replicates: Mapping[str, Replicate]) -> tuple[tuple[str, ...]
         ]
         if shapes[0] != shapes[1]:
             raise InputError(f"replicates A and B must have the same {what}, got {shapes[0]} and {shapes[1]}")
+    pairs = [sorted(replicates[which].covariances) for which in REPLICATES]
+    if pairs[0] != pairs[1]:
+        raise InputError(f"replicates A and B must have the same covariances, got {pairs[0]} and {pairs[1]}")
     one = replicates[REPLICATES[0]]
     losses = sorted(checked_names(tuple(one.losses), "losses"), key=lambda name: (name != DEFAULT_LOSS, name))
     return tuple(losses), tuple(sorted(one.diagnostics))
@@ -206,7 +214,33 @@ def _checked_replicate(replicate: Replicate, cells: Cells, quantities: Mapping[s
         per_bidder = item.mean.ndim == 2 + len(cells.shape)
         diagnostics[name] = _checked(item, cells, (n,) if per_bidder else (), f"{what}, {name}")
         _within_bounds(diagnostics[name].mean, cells, [quantities[name]], f"{what}, {name}")
-    return Replicate(features, losses, diagnostics)
+    covariances = {
+        pair: _checked_covariance(pair, replicate.covariances[pair], losses, cells, what)
+        for pair in sorted(replicate.covariances)
+    }
+    return Replicate(features, losses, diagnostics, covariances)
+
+
+def _checked_covariance(
+    pair: Pair, array: Tensor, losses: Mapping[str, Measurement], cells: Cells, what: str
+) -> Tensor:
+    """Return a covariance as float64 on the CPU, if it is of two losses and no larger than their errors allow."""
+    one, other = pair
+    if one not in losses or other not in losses or not one < other:
+        raise InputError(f"{what}: covariances are of two of {tuple(losses)}, in order, got {pair}")
+    what = f"{what}, covariance of {one} and {other}"
+    shape = losses[one].mean.shape
+    if not isinstance(array, Tensor) or array.shape != shape or not array.is_floating_point():
+        got = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
+        raise InputError(f"{what} must be a floating-point tensor of shape {tuple(shape)}, got {got}")
+    array = array.detach().to("cpu", torch.float64, copy=True, memory_format=torch.contiguous_format)
+    most = losses[one].standard_error * losses[other].standard_error * (1 + LARGEST_SLACK)
+    bad = ~(array.abs() <= most)  # a missing one, too
+    _refuse(bad, array, cells, f"{what}: must be finite and no larger than the product of the two standard errors")
+    flat = array.flatten(1, len(cells.shape))
+    sentence = f"{what} differs from the same intervention's in another cell"
+    _refuse(flat != flat[:, cells.canonical], array, cells, sentence)
+    return array
 
 
 def _checked(item: Measurement, cells: Cells, rest: tuple[int, ...], what: str) -> Measurement:

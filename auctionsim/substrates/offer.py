@@ -1,5 +1,6 @@
 """An offer: which features are sold, and which loss of the user is charged for."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -11,7 +12,8 @@ from auctionsim.errors import InputError, InputTypeError
 from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 Charge = str | Mapping[str, float]
-"""A loss by name, or weights over names: the sum, each loss times its weight; also as text, "0.3*kl + 1*length"."""
+"""A loss by name, or weights over names: the sum, each loss times its weight; also as text, "kl - 0.5*length"."""
+_TERM = re.compile(r"\s*(\+\s*-|[+-])?\s*(?:([^*+-]*?(?:(?<=[0-9.])[eE][+-]?\d+)?)\s*\*)?\s*([^*+\s-][^*+-]*)")
 _T = TypeVar("_T", bound=Tensor | float)
 
 
@@ -19,17 +21,18 @@ class Offer:
     """The features that are sold and the loss that is charged for.
 
     The user's loss of an auction is one number: Σ weight · loss over the named losses. Losses of different units may be
-    added, as money is to be paid for the sum; its unit then says so.
+    added, as money is to be paid for the sum; its unit then says so. A negative weight pays for what the loss counts:
+    {"length": -1} for longer replies. A name that holds a plus, a minus or a star can stand in a mapping only.
 
     Args:
         features: Names of what is sold, in this order.
-        loss: The name of a loss, at weight 1, or positive weights by name, as a mapping or as "0.3*kl+1*length".
+        loss: The name of a loss, at weight 1, or weights by name, as a mapping or as "kl-0.5*length".
     Raises:
         TypeError: Features that are no list of names, a loss that is neither a name nor weights by name.
-        ValueError: No feature, one twice, no loss, or a weight that is not finite and > 0.
+        ValueError: No feature, one twice, no loss, or a weight that is not finite, or 0.
     Example:
-        >>> Offer(("hits",), {"kl": 0.3, "length": 1}).loss_name
-        '0.3 kl + 1 length'
+        >>> Offer(("hits",), {"kl": 0.3, "length": -1}).loss_name
+        '0.3 kl - 1 length'
     """
 
     __slots__ = ("_hash", "charges", "features")
@@ -43,8 +46,8 @@ class Offer:
         weights = _weights(loss) if isinstance(loss, str) else _mapping(loss)
         for name, weight in weights.items():
             is_number = isinstance(weight, Real) and not isinstance(weight, bool)
-            if not is_number or not 0 < weight <= sys.float_info.max:
-                raise InputError(f"the weight of the loss {name!r} must be finite and > 0, got {weight!r:.60}")
+            if not is_number or not 0 < abs(weight) <= sys.float_info.max:
+                raise InputError(f"the weight of the loss {name!r} must be finite and not 0, got {weight!r:.60}")
         if not weights:
             raise InputError("an offer names one loss at least, got none")
         object.__setattr__(self, "features", names)
@@ -127,13 +130,18 @@ def _mapping(loss: object) -> dict[str, float]:
 
 
 def _weights(text: str) -> dict[str, float]:
-    """Return the weights by name that a text such as "kl" or "0.3*kl+1*length" means."""
+    """Return the weights by name that a text such as "kl" or "0.3*kl-1*length" means."""
     weights: dict[str, float] = {}
-    for part in text.split("+"):
-        weight, star, name = (word.strip() for word in part.rpartition("*"))
-        if not name or name in weights or (star and not _is_number(weight)):
-            raise InputError(f"a loss is a name, or weights over different names as .3*kl+1*length, got {text!r}")
-        weights[name] = float(weight) if star else 1.0
+    place = 0
+    while place < len(text) or not weights:
+        term = _TERM.match(text, place)
+        sign, weight, name = ("", "", "") if term is None else (part or "" for part in term.groups())
+        name = name.strip()
+        starred = term is not None and term.group(2) is not None
+        if term is None or name in weights or (starred and not _is_number(weight)) or (place and not sign):
+            raise InputError(f"a loss is a name, or weights over different names as .3*kl-1*length, got {text!r}")
+        weights[name] = (-1.0 if "-" in sign else 1.0) * (float(weight) if starred else 1.0)
+        place = term.end()
     return weights
 
 
@@ -148,4 +156,8 @@ def _is_number(text: str) -> bool:
 def _sum(charges: Sequence[tuple[str, float]], words: Sequence[str]) -> str:
     if len(charges) == 1 and charges[0][1] == 1:
         return words[0]
-    return " + ".join(f"{weight:g} {word}" for (_, weight), word in zip(charges, words, strict=True))
+    first, *more = (f"{abs(weight):g} {word}" for (_, weight), word in zip(charges, words, strict=True))
+    signs = ["-" if weight < 0 else "+" for _, weight in charges]
+    return " ".join(
+        [f"-{first}" if signs[0] == "-" else first, *(f"{s} {w}" for s, w in zip(signs[1:], more, strict=True))]
+    )

@@ -18,11 +18,14 @@ class Quantity(NamedTuple):
         unit: In words, such as "nats a token".
         low: The least value it may have.
         high: The greatest.
+        basis: What it rests on beside replies and code, such as fitted weights; "" where on nothing. Of another basis
+            it is another quantity.
     """
 
     unit: str
     low: float = -math.inf
     high: float = math.inf
+    basis: str = ""
 
 
 UNDECLARED: Mapping[str, Quantity] = {
@@ -67,6 +70,8 @@ def quantities_of(
     for name, quantity in chosen.items():
         if not isinstance(quantity.unit, str) or not quantity.unit.strip():
             raise InputError(f"the unit of {name} must be a word or more, got {quantity.unit!r}")
+        if not isinstance(quantity.basis, str):
+            raise InputError(f"the basis of {name} must be words, or none, got {quantity.basis!r:.80}")
         if not quantity.low < quantity.high:
             raise InputError(f"the bounds of {name} must hold something, got [{quantity.low}, {quantity.high}]")
     return chosen
@@ -87,6 +92,7 @@ def quantities_record(quantities: Mapping[str, Quantity]) -> dict[str, dict[str,
             "unit": quantity.unit,
             "low": quantity.low if math.isfinite(quantity.low) else None,
             "high": quantity.high if math.isfinite(quantity.high) else None,
+            **({"basis": quantity.basis} if quantity.basis else {}),
         }
         for name, quantity in quantities.items()
     }
@@ -101,10 +107,11 @@ def quantities_from(record: Record) -> dict[str, Quantity]:
     found = {}
     for name in record.content:
         one = record.record(name)
-        found[name] = bounded(one.text("unit"), one.number_or_none("low"), one.number_or_none("high"))
+        basis = one.text("basis") if "basis" in one else ""
+        found[name] = bounded(one.text("unit"), one.number_or_none("low"), one.number_or_none("high"), basis)
     return found
 
 
-def bounded(unit: str, low: float | None, high: float | None) -> Quantity:
+def bounded(unit: str, low: float | None, high: float | None, basis: str = "") -> Quantity:
     """Return a quantity whose bounds are written as JSON has them: null is none."""
-    return Quantity(unit, -math.inf if low is None else low, math.inf if high is None else high)
+    return Quantity(unit, -math.inf if low is None else low, math.inf if high is None else high, basis)

@@ -5,15 +5,19 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import Tensor
+
 from auctionsim.errors import InputError
 from auctionsim.records import Record
 from auctionsim.storage import Stored, checksum, read_stored, serialise
-from auctionsim.substrates.measured_arrays import items_from
+from auctionsim.substrates.covariances import Pair, pairs_from
+from auctionsim.substrates.measured_arrays import COVARIANCE, covariances_from, items_from
 from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate
 from auctionsim.substrates.quantities import Quantity, bounded
 
 FORMAT = "auctionsim readings beside a measurement"
-VERSION = 1
+VERSION = 2
+"""The first had no covariances and no bases."""
 FOLDERS = {"loss": "losses", "diagnostic": "diagnostics", "feature": "features"}
 """By the role of a reading, where its arrays are."""
 
@@ -24,14 +28,21 @@ class SideReadings(NamedTuple):
     Attributes:
         losses: By replicate and name.
         diagnostics: By replicate and name.
-        quantities: Unit and bounds of each.
+        quantities: Unit, bounds and basis of each.
         checksum: Of the file.
+        covariances: By replicate and pair of losses: of those that were read later, and of these with measured ones.
     """
 
     losses: Mapping[str, Mapping[str, Measurement]]
     diagnostics: Mapping[str, Mapping[str, Measurement]]
     quantities: Mapping[str, Quantity]
     checksum: str
+    covariances: Mapping[str, Mapping[Pair, Tensor]]
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of losses whose covariances it holds."""
+        return tuple(self.covariances[REPLICATES[0]])
 
 
 def read_side_readings(path: Path, digest: str, cells: Cells) -> SideReadings:
@@ -72,7 +83,21 @@ def _parsed(stored: Stored, digest: str, cells: Cells) -> SideReadings:
     losses = {one: items(one, "loss") for one in REPLICATES}
     diagnostics = {one: items(one, "diagnostic") | items(one, "feature") for one in REPLICATES}
     quantities = {name: _quantity(readings.record(name)) for name in readings.content}
-    return SideReadings(losses, diagnostics, quantities, checksum(serialise(stored, FORMAT, VERSION)))
+    pairs = pairs_from(record)
+    _refuse_nameless(stored, roles, pairs)
+    covariances = {one: covariances_from(stored.arrays, one, pairs, cells) for one in REPLICATES}
+    digest = checksum(serialise(stored, FORMAT, VERSION if "covariances" in record else 1))
+    return SideReadings(losses, diagnostics, quantities, digest, covariances)
+
+
+def _refuse_nameless(stored: Stored, roles: Mapping[str, str], pairs: Collection[Pair]) -> None:
+    """Refuse arrays that no reading of the record has, from version 2 on: they would be another basis's."""
+    starts = {f"{one}/{FOLDERS[role]}/{name}" for name, role in roles.items() for one in REPLICATES}
+    wanted = {f"{start}/{part}" for start in starts for part in Measurement._fields}
+    wanted |= {f"{one}/{COVARIANCE}" for one in REPLICATES if pairs}
+    other = sorted(set(stored.arrays) - wanted)
+    if other and "covariances" in stored.record:
+        raise InputError(f"has the tensor {other[0]!r:.80}, which none of its readings has")
 
 
 def _quantity(reading: Record) -> Quantity:
@@ -80,7 +105,7 @@ def _quantity(reading: Record) -> Quantity:
     if len(ends) != 2:
         raise InputError(f"bounds must be two ends, each a number or null, got {len(ends)}")
     low, high = (Record({"bound": bound}, "bounds").number_or_none("bound") for bound in ends)
-    return bounded(reading.text("unit"), low, high)
+    return bounded(reading.text("unit"), low, high, reading.text("basis") if "basis" in reading else "")
 
 
 def with_side_readings(replicates: Mapping[str, Replicate], side: SideReadings) -> dict[str, Replicate]:
@@ -95,15 +120,18 @@ def with_side_readings(replicates: Mapping[str, Replicate], side: SideReadings) 
         raise InputError(f"{twice[0]!r} was measured and also read later: there must be one of each name")
     return {
         name: one._replace(
-            losses={**one.losses, **side.losses[name]}, diagnostics={**one.diagnostics, **side.diagnostics[name]}
+            losses={**one.losses, **side.losses[name]},
+            diagnostics={**one.diagnostics, **side.diagnostics[name]},
+            covariances={**side.covariances[name], **one.covariances},
         )
         for name, one in replicates.items()
     }
 
 
-def without(replicate: Replicate, names: Collection[str]) -> Replicate:
-    """Return the replicate without these losses and diagnostics."""
+def without(replicate: Replicate, names: Collection[str], pairs: Collection[Pair]) -> Replicate:
+    """Return the replicate without these losses and diagnostics, and with the covariances of these pairs only."""
     return replicate._replace(
+        covariances={pair: item for pair, item in replicate.covariances.items() if pair in pairs},
         losses={name: item for name, item in replicate.losses.items() if name not in names},
         diagnostics={name: item for name, item in replicate.diagnostics.items() if name not in names},
     )

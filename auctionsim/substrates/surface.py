@@ -11,6 +11,7 @@ from torch import Tensor
 from auctionsim.checks import checked_allocation, checked_count
 from auctionsim.errors import InputError
 from auctionsim.storage import Stored
+from auctionsim.substrates.covariances import pairs_from
 from auctionsim.substrates.measured_arrays import replicates_from
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.measurements import Cells, Replicate, described_cells
@@ -142,7 +143,7 @@ class ResponseSurface(MeasuredSubstrate):
             num_bidders=num_bidders,
             features=features,
             contexts=contexts,
-            replicates=replicates_from(stored.arrays, cells),
+            replicates=replicates_from(stored.arrays, cells, pairs_from(record)),
             provenance=record.plain("provenance"),
             quantities=quantities_from(record.record("quantities")) if "quantities" in record else {},
         )

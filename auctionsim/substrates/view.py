@@ -196,9 +196,12 @@ class View(BaseSubstrate):
         return speaks(self.substrate)
 
     def _own_loss(self) -> float | None:
-        """Return the weight of the loss that the substrate itself charges, None where another is charged."""
+        """Return the weight of the loss that the substrate itself charges, None where another is charged.
+
+        At a negative weight it is another: the substrate's maximum is that of a price for its loss.
+        """
         own, (charge, *more) = own_weights(self.substrate), self.offer.charges
-        return None if more or own != {charge[0]: 1.0} else charge[1]
+        return None if more or own != {charge[0]: 1.0} or charge[1] < 0 else charge[1]
 
     def _best_of_list(self, weights: Tensor, user_weight: float, context: Tensor | None) -> Tensor:
         if not is_finite(self.substrate):

@@ -55,7 +55,15 @@ def in_contexts(surface: ResponseSurface, kept: Sequence[int]) -> ResponseSurfac
     def cut(item: Measurement) -> Measurement:
         return Measurement(*(part[places] for part in item))
 
-    replicates = {name: _changed(one, cut) for name, one in surface.replicates.items()}
+    replicates = {
+        name: Replicate(
+            cut(one.features),
+            {key: cut(item) for key, item in one.losses.items()},
+            {key: cut(item) for key, item in one.diagnostics.items()},
+            {pair: array[places] for pair, array in one.covariances.items()},
+        )
+        for name, one in surface.replicates.items()
+    }
     return with_replicates(surface, replicates, [surface.contexts[place] for place in places])
 
 
@@ -71,11 +79,3 @@ def on_distinct(cells: Cells, change: Callable[[Tensor], Tensor], array: Tensor)
     entry = torch.zeros_like(cells.canonical)
     entry[cells.distinct] = torch.arange(len(cells.distinct))
     return change(flat[:, cells.distinct])[:, entry[cells.canonical]].reshape(array.shape)
-
-
-def _changed(replicate: Replicate, change: Callable[[Measurement], Measurement]) -> Replicate:
-    return Replicate(
-        change(replicate.features),
-        {name: change(item) for name, item in replicate.losses.items()},
-        {name: change(item) for name, item in replicate.diagnostics.items()},
-    )

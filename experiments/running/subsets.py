@@ -156,6 +156,7 @@ def surface_of(measured: MeasuredList, bidders: tuple[int, ...]) -> ResponseSurf
             cells(one.features, True),
             {key: cells(item, False) for key, item in one.losses.items()},
             {key: cells(item, item.mean.ndim == 3) for key, item in one.diagnostics.items()},
+            {pair: array[:, entries].reshape(len(array), *shape) for pair, array in one.covariances.items()},
         )
         for name, one in measured.replicates.items()
     }

@@ -1,5 +1,6 @@
 """Readings taken later of a measurement's stored replies: without sampling, and texts without any model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -143,13 +144,13 @@ def read_again(
     gathered = gather_values(second, values)
     maker = {"command": command, "commit": commit_or_none(), "versions": package_versions()}
     write_side_file(source.beside, measured, stored, gathered, maker)
-    for table in tables(measured, gathered):
+    for table in tables(measured, gathered.means):
         console.print(table)
     return source.beside
 
 
 def tables(
-    measured: ResponseSurface | MeasuredList, gathered: dict[str, dict[str, dict[str, Measurement]]]
+    measured: ResponseSurface | MeasuredList, gathered: Mapping[str, dict[str, dict[str, Measurement]]]
 ) -> list[Table]:
     """Return one table a reading: the untouched reply and the extremes over interventions, replicate A above B."""
     found = []

@@ -27,6 +27,7 @@ from auctionsim.substrates import (
     Measurement,
     Observation,
     Offer,
+    QuadraticSubstrate,
     Quantity,
     Replicate,
     ResponseSurface,
@@ -75,6 +76,8 @@ def with_losses(surface: ResponseSurface) -> ResponseSurface:
 
 SURFACE = with_losses(fake_surface())
 SIGNED = SURFACE.sell("hits", loss="better")
+PAID_FOR = SURFACE.sell("hits", loss="length-0.5*better+.5*kl")
+"""Weights of both signs: the user gains somewhere, and loses somewhere."""
 
 
 def test_files_of_version_2_hold_losses_by_name(tmp_path: Path) -> None:
@@ -158,7 +161,7 @@ def test_a_view_charges_one_loss_or_several(generator: torch.Generator) -> None:
 
 def test_a_view_of_anything_charges_what_there_is(generator: torch.Generator) -> None:
     """The same surface read through `View` and by its own columns: two independent ways to the same auction."""
-    for loss in ("better", {"kl": 0.5}, {"kl": 0.3, "length": 1.0}):
+    for loss in ("better", {"kl": 0.5}, {"kl": 0.3, "length": 1.0}, {"kl": -1}, "better-0.5*length"):
         slow, fast = View(SURFACE, Offer("hits", loss)), SURFACE.sell("hits", loss=loss)
         w = torch.rand(30, 2, 1, generator=generator, dtype=torch.float64)
         context = torch.randint(3, (30,), generator=generator)
@@ -178,21 +181,25 @@ def honest_rules(place: ResponseSurface) -> list[m.Mechanism]:
     return [m.VCG(place, 0.5), m.VirtualWelfareMaximizer(place, Uniform(0, 1), 0.5), affine]
 
 
-@pytest.mark.parametrize("rule", honest_rules(SIGNED), ids=lambda rule: type(rule).__name__)
-def test_honest_rules_stay_honest_where_a_loss_is_negative(rule: m.Mechanism) -> None:
-    entries = SIGNED.finite_range()
+@pytest.mark.parametrize(
+    ("place", "rule"),
+    [(place, rule) for place in (SIGNED, PAID_FOR) for rule in honest_rules(place)],
+    ids=lambda part: part.offer.loss_name if isinstance(part, ResponseSurface) else type(part).__name__,
+)
+def test_honest_rules_stay_honest_where_a_loss_is_negative(place: ResponseSurface, rule: m.Mechanism) -> None:
+    entries = place.finite_range()
     assert float(entries.user_losses.min()) < -0.01 < 0.01 < float(entries.user_losses.max())
     v = torch.rand(40, 2, 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    found = ex_post_regret(rule, SIGNED, v)
+    found = ex_post_regret(rule, place, v)
     assert found.upper is not None
     assert found.max < 1e-9
-    searched = [ex_post_regret(Unproved(rule), SIGNED, v[:10], budget=64)]  # believing no claim
+    searched = [ex_post_regret(Unproved(rule), place, v[:10], budget=64)]  # believing no claim
     assert max(one.max for one in searched) < 1e-9
     outcome = rule(v)
-    assert bool((metrics.utility(outcome, SIGNED, v) >= -1e-9).all())
+    assert bool((metrics.utility(outcome, place, v) >= -1e-9).all())
     if isinstance(rule, m.VCG):  # the user gains by it: it is done though nobody pays
         allocation, payments = rule(torch.full((1, 2, 1), 1e-9, dtype=torch.float64))
-        assert float(SIGNED.user_loss(allocation)) == float(entries.user_losses.min())
+        assert float(place.user_loss(allocation)) == float(entries.user_losses.min())
         assert float(payments.abs().max()) < 1e-8
 
 
@@ -403,6 +410,70 @@ def test_the_base_class_makes_each_of_the_other_and_refuses_neither_silently() -
         observe(Pair(), x)
 
 
+@pytest.mark.parametrize(
+    ("text", "charges"),
+    [
+        ("kl", {"kl": 1}),
+        ("kl-0.5*length", {"kl": 1, "length": -0.5}),
+        ("-1*length", {"length": -1}),
+        ("-length", {"length": -1}),
+        (" .3*kl - 1e-3 * length", {"kl": 0.3, "length": -0.001}),
+        ("1e+2*kl+-2*better", {"kl": 100, "better": -2}),
+    ],
+)
+def test_a_charge_as_text_has_weights_of_either_sign(text: str, charges: dict[str, float]) -> None:
+    offer = Offer(("hits",), text)
+    assert offer == Offer(("hits",), charges)
+    assert Offer(("hits",), offer.loss) == offer
+
+
+def test_a_negative_weight_pays_for_what_the_loss_counts() -> None:
+    assert Offer(("hits",), {"length": -1}).loss_name == "-1 length"
+    assert Offer(("hits",), {"kl": 1, "better": -0.5}).loss_name == "-0.5 better + 1 kl"
+    assert Offer(("hits",), {"a": 1, "b": -1}).loss_unit({"a": "votes", "b": "votes"}) == "votes"
+    assert Offer(("hits",), {"a": 1, "b": -1}).loss_unit({"a": "votes", "b": "words"}) == "1 (votes) - 1 (words)"
+    entries = SURFACE.sell("hits", loss="length").finite_range()
+    paid = SURFACE.sell("hits", loss={"length": -1})
+    nothing = torch.zeros(1, 2, 1, dtype=torch.float64)
+    assert torch.equal(paid.maximise(nothing, 1.0)[0], entries.allocations[entries.user_losses[0].argmax()])
+    assert paid != SURFACE.sell("hits", loss="length")
+    assert paid.digest == SURFACE.digest
+    analytic = View(QuadraticSubstrate(2), Offer("exposure", {"loss": -1.0}))  # its maximum is that of a price
+    assert torch.equal(analytic.user_loss(torch.ones(1, 2, 1)), torch.tensor([-1.0]))
+    assert not maximises_exactly(analytic)
+    with pytest.raises(NotImplementedError, match="no exact argmax under the loss -1 loss"):
+        analytic.maximise(torch.ones(1, 2, 1), 1.0)
+
+
+@pytest.mark.parametrize("place", [SIGNED, PAID_FOR], ids=lambda place: place.offer.loss_name)
+def test_learned_designs_take_the_gain_where_a_loss_is_negative(place: ResponseSurface, tmp_path: Path) -> None:
+    """The user gains by it, so a design does it though nobody pays for it, and loses nothing over doing nothing."""
+    small = {"steps": 30, "batch": 64}
+    affine = m.train_affine_maximizer(place, Uniform(0, 1), 2.0, entries=20, **small)
+    menu = m.train_menu(place, Uniform(0, 1), 2.0, entries=8, **small)
+    v = torch.rand(64, 2, 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    for rule in (affine, menu):
+        outcome = rule(v)
+        gained = metrics.revenue(outcome, place, v) - 2.0 * metrics.user_loss(outcome, place, v)
+        assert float(gained.mean()) > 0
+        m.save_mechanism(rule, tmp_path / "rule.safetensors")
+        again = m.load_mechanism(tmp_path / "rule.safetensors", place)
+        assert torch.equal(again(v).payments, outcome.payments)
+        with pytest.raises(ValueError, match="was saved for the user loss"):
+            m.load_mechanism(tmp_path / "rule.safetensors", SURFACE.sell("hits", loss={"better": -1}))
+    assert ex_post_regret(affine, place, v[:10]).max < 1e-9
+
+
+def test_a_tilt_towards_replies_that_are_better_than_the_untouched_one() -> None:
+    """π ∝ π_ref exp((r − λ L)/τ) with L of both signs: the closed form."""
+    losses = torch.tensor([0.0, -1.0, 0.5], dtype=torch.float64)
+    replies = Lottery(torch.tensor([[[0.0]], [[0.5]], [[1.0]]], dtype=torch.float64), losses)
+    outcome = m.KLTilt(replies, 0.5, user_weight=0.7)(torch.ones(1, 1, 1, dtype=torch.float64))
+    expected = torch.softmax((torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64) - 0.7 * losses) / 0.5, 0)
+    torch.testing.assert_close(outcome.allocation[0], expected)
+    assert float(outcome.payments.min()) >= 0
+
+
 def test_replies_may_be_better_than_the_untouched_one() -> None:
     replies = Lottery(torch.tensor([[[0.0], [0.0]], [[1.0], [0.0]]]), torch.tensor([0.0, -1.0]))
     entries: FiniteRange = replies.finite_range()
@@ -412,8 +483,26 @@ def test_replies_may_be_better_than_the_untouched_one() -> None:
 
 @pytest.mark.parametrize(
     "loss",
-    [{"kl": weight} for weight in (float("nan"), float("inf"), -1.0, 0.0, 10**400, True)]
-    + ["", "kl+kl", "kl+", "nan*kl", "-1*kl", "1e999*kl", {}, {"kl": "x"}, ["kl"], [("kl", 1.0)], 3, b"kl", {1: 1.0}],
+    [{"kl": weight} for weight in (float("nan"), float("inf"), float("-inf"), 0.0, -0.0, 10**400, True)]
+    + [
+        "",
+        "kl+kl",
+        "kl+",
+        "nan*kl",
+        "-0*kl",
+        "kl--1*length",
+        "kl-kl",
+        "-",
+        "2*-kl",
+        "1e999*kl",
+        {},
+        {"kl": "x"},
+        ["kl"],
+        [("kl", 1.0)],
+        3,
+        b"kl",
+        {1: 1.0},
+    ],
 )
 def test_a_charge_that_is_none_is_refused(loss: Any) -> None:
     with pytest.raises((ValueError, TypeError)):

@@ -78,6 +78,6 @@ def test_offers_are_values() -> None:
     assert offer.charge({"kl": 1.0, "length": -2.0}) == pytest.approx(-1.7)
     with pytest.raises(AttributeError, match="does not change"):
         offer.features = ()
-    for loss in ({}, {"kl": 0.0}, {"kl": -1}, {"kl": float("inf")}, {"kl": True}):
+    for loss in ({}, {"kl": 0.0}, {"kl": float("-inf")}, {"kl": float("inf")}, {"kl": True}):
         with pytest.raises(ValueError, match="loss"):
             Offer("hits", loss)

@@ -1,0 +1,224 @@
+"""Scores of labelled replies: as they are, attacked, and with their brands exchanged.
+
+Readings that rest on a model take long, so their values are kept in one file a reading and basis, under a checksum, and
+by the digest of what was read. What was read on another basis, or of another text, is in no such place: it is taken
+anew. Readings of texts alone are always taken anew.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from auctionsim.brands import Brand
+from auctionsim.errors import InputError, UnsupportedError
+from auctionsim.files import write_text
+from auctionsim.kept import key_digest
+from auctionsim.readings.protocol import Reading, ReferenceReading, Reply, TextReading, Unscored, Value
+from auctionsim.readings.registry import made_by
+from auctionsim.readings.values import as_json, read_beside, read_texts, value_from_json
+from auctionsim.signed_json import read_signed_json, signed_json
+from auctionsim.trust.attacks import Attack, battery
+from auctionsim.trust.brand_swaps import swap_brands
+from auctionsim.trust.labels import KINDS, GoldLabel, text_reply
+from auctionsim.trust.references import references_of
+
+PART = 64
+"""Texts that are read before values are written: a stopped pass loses at most those."""
+MOST_ATTACKED = 40
+"""Bad replies of one kind that attacks are tried on; the first by the digest of their text."""
+_FORMAT, _VERSION = "auctionsim scores of labelled replies", 1
+_log = logging.getLogger(__name__)
+
+
+class ScoredText(NamedTuple):
+    """A text that is read.
+
+    Attributes:
+        prompt: What was asked.
+        text: The reply.
+        brands: The bidders.
+        references: Untouched replies to the prompt; none for readings that need none.
+    """
+
+    prompt: str
+    text: str
+    brands: tuple[Brand, ...]
+    references: tuple[Reply, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that name it."""
+        names = [brand.written for brand in self.brands]
+        whole = [self.prompt, self.text, names, [one.text for one in self.references]]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
+
+
+class LabelScores(NamedTuple):
+    """A reading's values of labelled replies.
+
+    Attributes:
+        labels: The replies.
+        values: Of each as it is.
+        attacked: By attack, then by the label's index: values of the bad replies that it was tried on.
+        swapped: By the label's index: values with the brands exchanged, of replies that name one.
+    """
+
+    labels: tuple[GoldLabel, ...]
+    values: tuple[Value, ...]
+    attacked: dict[str, dict[int, Value]]
+    swapped: dict[int, Value]
+
+
+class ScoreStore:
+    """Values of readings that rest on a model, in a folder.
+
+    Args:
+        folder: Where values are kept; None: nowhere.
+        remeasure: Take values anew, whatever is kept.
+    """
+
+    def __init__(self, folder: Path | None = None, *, remeasure: bool = False) -> None:
+        self.folder, self.remeasure = folder, remeasure
+
+    def values(
+        self, one: Reading, texts: Sequence[ScoredText], report: Callable[[int, int], None] | None = None
+    ) -> list[Value]:
+        """Return a reading's value of each text, taken or as it is kept.
+
+        Args:
+            one: A reading of texts, or of texts beside references.
+            texts: What is read; equal texts are read once.
+            report: Gets how many of how many are done.
+        Raises:
+            ValueError: A file of values is damaged, or the reading gives what it does not declare.
+            NotImplementedError: The reading needs the model that replied, or is of a set or a brand.
+        """
+        tell = report or (lambda *_: None)
+        by_digest = {text.digest: text for text in texts}
+        kept = self._read(one)
+        waiting = [digest for digest in by_digest if digest not in kept]
+        for start in range(0, len(waiting), PART):
+            part = waiting[start : start + PART]
+            tell(len(by_digest) - len(waiting) + start, len(by_digest))
+            kept.update(zip(part, take(one, [by_digest[digest] for digest in part]), strict=True))
+            self._write(one, kept)
+        tell(len(by_digest), len(by_digest))
+        return [kept[text.digest] for text in texts]
+
+    def file(self, one: Reading) -> Path | None:
+        """Return where a reading's values are kept; None where they are not."""
+        if self.folder is None or one.basis is None:
+            return None
+        return self.folder / f"{one.name}-{key_digest(_key(one))}.json"
+
+    def _read(self, one: Reading) -> dict[str, Value]:
+        path = self.file(one)
+        if path is None or self.remeasure or not path.exists():
+            if path is not None and not path.exists():
+                self._tell_stale(one, path)
+            return {}
+        record = read_signed_json(path, _FORMAT, _VERSION, _key(one)).record("values")
+        return {digest: value_from_json(value, f"{path}: {digest}") for digest, value in record.content.items()}
+
+    def _tell_stale(self, one: Reading, path: Path) -> None:
+        others = sorted(path.parent.glob(f"{one.name}-{'?' * 16}.json"))
+        if others:
+            _log.warning(
+                "values of %s in %s rest on something else and are not used: it is read anew", one.name, others[0]
+            )
+
+    def _write(self, one: Reading, kept: dict[str, Value]) -> None:
+        path = self.file(one)
+        if path is not None:
+            values = {digest: as_json(value) for digest, value in sorted(kept.items())}
+            document = {"format": _FORMAT, "version": _VERSION, "key": _key(one), "values": values}
+            write_text(path, signed_json(document))
+
+
+def _key(one: Reading) -> dict[str, str]:
+    assert one.basis is not None
+    return {"reading": one.name, "basis": one.basis(), "plugin": made_by(one.name)}
+
+
+def take(one: Reading, texts: Sequence[ScoredText]) -> list[Value]:
+    """Return a reading's value of each text, as it is now.
+
+    Raises:
+        NotImplementedError: The reading needs the model that replied, or is of a set or a brand.
+    """
+    if one.per not in ("user", "reply") or not isinstance(one, TextReading | ReferenceReading):
+        raise UnsupportedError(
+            f"{one.name} cannot be held against labels of texts: it is per {one.per} and needs {one.needs}"
+        )
+    values: list[Value] = [Unscored("not read")] * len(texts)
+    groups: dict[tuple[Brand, ...], list[int]] = {}
+    for place, text in enumerate(texts):
+        groups.setdefault(text.brands, []).append(place)
+    for brands, places in groups.items():
+        replies = [text_reply(texts[place].prompt, texts[place].text) for place in places]
+        if isinstance(one, TextReading):
+            found = read_texts(one, replies, brands)
+        else:
+            found = read_beside(one, replies, brands, [list(texts[place].references) for place in places])
+        for place, value in zip(places, found, strict=True):
+            values[place] = value
+    return values
+
+
+def score_labels(
+    one: Reading,
+    labels: Sequence[GoldLabel],
+    store: ScoreStore | None = None,
+    attacks: Sequence[Attack] | None = None,
+    most_attacked: int = MOST_ATTACKED,
+    report: Callable[[int, int], None] | None = None,
+) -> LabelScores:
+    """Return a reading's values of labelled replies, attacked and swapped ones too.
+
+    Args:
+        one: Which.
+        labels: The replies.
+        store: Where values are kept; None: nowhere.
+        attacks: None: the battery.
+        most_attacked: Bad replies of each kind that every attack is tried on.
+        report: Gets how many of how many texts are done.
+    Raises:
+        ValueError: No labels, see also `ScoreStore.values`.
+    """
+    if not labels:
+        raise InputError("a score is held against labels, and there are none")
+    attacks = battery() if attacks is None else attacks
+    beside = references_of(labels) if isinstance(one, ReferenceReading) else [[] for _ in labels]
+    plain = [
+        ScoredText(label.prompt, label.text, label.brands, tuple(others))
+        for label, others in zip(labels, beside, strict=True)
+    ]
+    chosen = _attacked(labels, most_attacked)
+    texts = {("", "", k): text for k, text in enumerate(plain)}
+    for attack in attacks:
+        for k in chosen:
+            texts["attack", attack.name, k] = plain[k]._replace(text=attack.apply(plain[k].prompt, plain[k].text))
+    for k, text in enumerate(plain):
+        if any(brand.spans(text.text) for brand in text.brands) and len(text.brands) > 1:
+            prompt, reply = swap_brands(text.prompt, text.brands), swap_brands(text.text, text.brands)
+            texts["swap", "", k] = text._replace(prompt=prompt, text=reply)
+    values = dict(zip(texts, (store or ScoreStore()).values(one, list(texts.values()), report), strict=True))
+    return LabelScores(
+        tuple(labels),
+        tuple(values["", "", k] for k in range(len(plain))),
+        {attack.name: {k: values["attack", attack.name, k] for k in chosen} for attack in attacks},
+        {k: value for (what, _, k), value in values.items() if what == "swap"},
+    )
+
+
+def _attacked(labels: Sequence[GoldLabel], most: int) -> list[int]:
+    """Return the indices of the bad replies that attacks are tried on: up to so many a kind, of all categories."""
+    digests = [hashlib.sha256(f"{label.prompt}\0{label.text}".encode()).hexdigest() for label in labels]
+    chosen: list[int] = []
+    for kind in KINDS:
+        of_kind = [k for k, label in enumerate(labels) if label.bad and label.kind == kind]
+        chosen += sorted(of_kind, key=lambda k: digests[k])[:most]
+    return sorted(chosen)

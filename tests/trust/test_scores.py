@@ -1,0 +1,100 @@
+"""Kept scores: gone on from, never used for another basis or another text."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from labelled_replies import make_labels
+
+from auctionsim.brands import Brand
+from auctionsim.readings import Reply, TextReading, Unscored
+from auctionsim.trust.attacks import Attack
+from auctionsim.trust.scores import PART, ScoredText, ScoreStore, score_labels
+
+BRANDS = (Brand("Nike"), Brand("Puma"))
+
+
+class Counting:
+    """A reading that counts what it reads, and stops after so many."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self.texts: list[str] = []
+        self.most = most
+
+    def reading(self, basis: str | None = "one") -> TextReading:
+        return TextReading(
+            "counting", "letters", per="reply", read=self.read, basis=None if basis is None else lambda: str(basis)
+        )
+
+    def read(self, replies: list[Reply], brands: tuple[Brand, ...]) -> list[float | Unscored]:
+        if len(self.texts) + len(replies) > self.most:
+            raise KeyboardInterrupt
+        self.texts += [reply.text for reply in replies]
+        return [float(len(reply.text)) if reply.text else Unscored("empty") for reply in replies]
+
+
+def texts(count: int) -> list[ScoredText]:
+    return [ScoredText("Why?", "x" * k, BRANDS) for k in range(count)]
+
+
+def test_a_stopped_pass_goes_on_and_a_finished_one_reads_nothing(tmp_path: Path) -> None:
+    stopped = Counting(most=PART + 1)
+    with pytest.raises(KeyboardInterrupt):
+        ScoreStore(tmp_path).values(stopped.reading(), texts(2 * PART))
+    second = Counting()
+    found = ScoreStore(tmp_path).values(second.reading(), texts(2 * PART))
+    assert len(second.texts) == PART
+    assert found == [Unscored("empty"), *map(float, range(1, 2 * PART))]
+    third = Counting()
+    assert ScoreStore(tmp_path).values(third.reading(), texts(2 * PART)[::-1]) == found[::-1]
+    assert not third.texts
+    assert ScoreStore(tmp_path, remeasure=True).values(third.reading(), texts(3)) == found[:3]
+    assert len(third.texts) == 3
+
+
+def test_another_basis_or_text_is_read_anew_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ScoreStore(tmp_path).values(Counting().reading(), texts(4))
+    other = Counting()
+    with caplog.at_level(logging.WARNING):
+        ScoreStore(tmp_path).values(other.reading("two"), texts(4))
+    assert len(other.texts) == 4
+    assert "rest on something else and are not used" in caplog.text
+    again = Counting()
+    ScoreStore(tmp_path).values(again.reading("two"), [one._replace(prompt="Who?") for one in texts(4)])
+    assert len(again.texts) == 4
+
+
+def test_a_reading_of_texts_alone_is_never_kept(tmp_path: Path) -> None:
+    for _ in range(2):
+        live = Counting()
+        ScoreStore(tmp_path).values(live.reading(None), texts(4))
+        assert len(live.texts) == 4
+    assert not list(tmp_path.iterdir())
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    store, one = ScoreStore(tmp_path), Counting().reading()
+    store.values(one, texts(4))
+    path = store.file(one)
+    assert path is not None
+    document = json.loads(path.read_text())
+    document["values"][texts(4)[2].digest] = 99.0
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="is damaged"):
+        store.values(one, texts(4))
+
+
+def test_labelled_replies_are_read_as_they_are_attacked_and_with_other_names(tmp_path: Path) -> None:
+    labels = make_labels(tmp_path / "some.jsonl", per_kind=4).labels
+    seen = Counting()
+    attacks = (Attack("shout", "verdict", "{text}!"),)
+    found = score_labels(seen.reading(), labels, None, attacks, most_attacked=2)
+    assert found.values == tuple(float(len(label.text)) for label in labels)
+    assert len(found.attacked["shout"]) == 6
+    for k, value in found.attacked["shout"].items():
+        assert labels[k].bad
+        assert value == len(labels[k].text) + 1
+    named = {k for k, label in enumerate(labels) if any(brand.spans(label.text) for brand in label.brands)}
+    assert set(found.swapped) == named
+    assert any("Puma" in text and "Nike" not in text for text in seen.texts)
