@@ -1,6 +1,7 @@
 """Choices that a judge is given, and its verdicts: by the logits of the options' tokens, or by what it says."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -70,6 +71,19 @@ def verdict_of(logits: Float[Tensor, " vocabulary"], tokens: tuple[tuple[int, ..
     """Return a verdict by the next token's logits: the spellings' probabilities are summed for each option."""
     each = torch.stack([logits[list(spellings)].double().logsumexp(0) for spellings in tokens])
     return Verdict(tuple(torch.softmax(each, 0).tolist()), tuple(each.tolist()))
+
+
+def verdict_listed(listed: Sequence[tuple[str, float]], choice: Choice) -> Verdict | None:
+    """Return a verdict by the likeliest next words and their log probabilities; None where none is an option.
+
+    Logits are given where every option is listed; one that is not counts as improbable.
+    """
+    each = [[log_p for word, log_p in listed if word.strip().lower() == option] for option in choice.options]
+    if not any(each):
+        return None
+    sums = [torch.tensor(some, dtype=torch.float64).logsumexp(0) for some in each]  # −∞ of none
+    shares = tuple(torch.softmax(torch.stack(sums), 0).tolist())
+    return Verdict(shares, tuple(map(float, sums)) if all(each) else None)
 
 
 def option_in(text: str, choice: Choice) -> int | None:

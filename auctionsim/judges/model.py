@@ -142,8 +142,7 @@ class ModelJudge:
         numbers = [k for k, ids in enumerate(framed) if isinstance(ids, list)]
         rows = [ids for ids in framed if isinstance(ids, list)]
         given = {
-            numbers[place]: verdict_of(logits[0].cpu(), tokens)
-            for place, logits in self._logits(rows, [1] * len(rows))
+            numbers[place]: verdict_of(logits[0].cpu(), tokens) for place, logits in self._logits(rows, [1] * len(rows))
         }
         return [given[k] if isinstance(ids, list) else ids for k, ids in enumerate(framed)]
 

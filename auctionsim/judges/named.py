@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from auctionsim.judges.address import address_judge, is_address
 from auctionsim.judges.choices import Choice, NoVerdict, Verdict
 from auctionsim.judges.model import judge_model
 from auctionsim.judges.prompts import JudgePrompt
@@ -23,8 +24,8 @@ def verdict_judge(name: str) -> VerdictJudge:
     """Return the judge of a name; nothing is loaded twice in a process.
 
     Args:
-        name: "smollm2", "gemma3-270m", a hub id, or a model folder.
+        name: "smollm2", "gemma3-270m", a hub id, a model folder, or an address, see `address_judge`.
     Raises:
-        ModelUnavailableError: It is not here.
+        ModelUnavailableError: The model is not here.
     """
-    return judge_model(name)
+    return address_judge(name) if is_address(name) else judge_model(name)

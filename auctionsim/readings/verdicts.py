@@ -39,7 +39,9 @@ class PairVerdict(NamedTuple):
     first_wins: float
 
 
-_pairs: Remembered[tuple[str, str, str, str], PairVerdict | Unscored] = Remembered()
+_pairs: Remembered[tuple[str, str, str, str], PairVerdict | Unscored] = Remembered(
+    lambda pair: isinstance(pair, PairVerdict) or not pair.for_now
+)
 
 
 def pair_verdicts(
@@ -112,7 +114,7 @@ def verdict_readings(find: Find, suffix: str = "") -> tuple[Reading, ...]:
     probability, per = "probability", "reply"
     return (
         TextReading(f"judged_yes{suffix}", probability, per, (0.0, 1.0), basis=basis("yes"), read=yes),
-        TextReading(f"judged_rating{suffix}", "rating from 1 to 5", per, (1.0, 5.0), basis=basis("rating"), read=rating),
+        TextReading(f"judged_rating{suffix}", "rating of 1 to 5", per, (1.0, 5.0), basis=basis("rating"), read=rating),
         ReferenceReading(
             f"judged_pairwise{suffix}", probability, per, (0.0, 1.0), basis=basis("pairwise"),
             read=partial(_beside_one, find, "probability"),
@@ -191,7 +193,5 @@ def _as_good(
         other = next((one.text.strip() for one in beside if one.text.strip()), None)
         lacking.append(NO_REFERENCE if other is None else EMPTY)
         there = other is not None and reply.text.strip()
-        asked.append(
-            template.fill(question=reply.prompt, reference=other, reply=reply.text.strip()) if there else None
-        )
+        asked.append(template.fill(question=reply.prompt, reference=other, reply=reply.text.strip()) if there else None)
     return _values(find(), asked, YES_NO, lambda one: one.probabilities[0], lacking)
