@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from auctionsim.cli import completions
+from auctionsim.cli.auction_losses import losses
 from auctionsim.cli.options import (
     COMPARED,
     Device,
@@ -280,6 +281,9 @@ def generalisation(
     settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds), quick=quick, loss=loss)
     named = by_name(surfaces.split(","), surface_named)
     main(settings, named, command_line(), console)
+
+
+app.command("losses")(losses)
 
 
 def regret(

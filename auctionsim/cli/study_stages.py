@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from auctionsim.experiments.running.study_surfaces import PAIR, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
+from auctionsim.experiments.running.study_surfaces import PAIR, PHONES, PLAIN, SUBSETS, TRIPLE, StudySettings, Surfaces
 from auctionsim.experiments.studies.study import Stage
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "more-bidders": partial(_more_bidders, *here),
         "reply-counts": partial(_reply_counts, *here),
         "generalisation": partial(_generalisation, *here),
+        "losses": partial(_losses, *here),
         "tune-grid": partial(_grid, *here),
     }
 
@@ -177,6 +178,26 @@ def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) 
     go = partial(_designing, main, settings, chosen, study, console)
     inputs = {name: surface.digest for name, surface in chosen.items()}
     return Stage("generalisation", "generalisation across prompts and contexts", settings, inputs, command, go)
+
+
+def _losses(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.running.stored_by_name import SurfaceReplies, stored_replies_of
+    from auctionsim.experiments.studies.losses import LossesSettings, inputs_of, main
+
+    chosen = {name: surfaces.surface(name) for name in (PAIR, PHONES)}
+    places = ",".join(map(surfaces.place, chosen))
+    settings = LossesSettings(study.folder / "losses", seed=study.seed)
+    options = {"surfaces": places, "seed": settings.seed}
+    command = _words("auction", "losses", options={**options, "out": settings.folder})
+
+    def go(command: str) -> object:
+        found = {
+            name: SurfaceReplies(one, stored_replies_of(surfaces.place(name), one)) for name, one in chosen.items()
+        }
+        return main(settings, found, command, console, _designs(study))
+
+    shows = "named losses of the user: what they follow, and what charging for each changes"
+    return Stage("losses", shows, settings, inputs_of(settings, chosen), command, go)
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

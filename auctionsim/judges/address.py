@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from auctionsim.errors import InputError, MissingPackageError, ModelUnavailableError
-from auctionsim.judges.choices import Choice, NoVerdict, Verdict, option_in, verdict_listed
+from auctionsim.judges.choices import NoVerdict, Verdict, VerdictOptions, option_in, verdict_listed
 from auctionsim.judges.prompts import JudgePrompt
 
 _log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class AddressJudge:
         how = "log probabilities" if self.shows_probabilities else shares
         return f"{self.address} {self.model_there}; {how}; prompt {prompt.name} {prompt.digest}"
 
-    def verdicts(self, prompts: Sequence[str], choice: Choice) -> list[Verdict | NoVerdict]:
+    def verdicts(self, prompts: Sequence[str], choice: VerdictOptions) -> list[Verdict | NoVerdict]:
         """Return a verdict for each prompt, one after the other.
 
         Args:
@@ -112,12 +112,12 @@ class AddressJudge:
         """
         return [self._verdict(prompt, choice) for prompt in prompts]
 
-    def _verdict(self, prompt: str, choice: Choice) -> Verdict | NoVerdict:
+    def _verdict(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
         if _CONTROL.search(prompt):
             return NoVerdict("it has what may be a control token of the judge's")
         return self._listed_verdict(prompt, choice) if self.shows_probabilities else self._share(prompt, choice)
 
-    def _share(self, prompt: str, choice: Choice) -> Verdict | NoVerdict:
+    def _share(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
         """Return the options' shares of `samples` answers that say one of them."""
         counts: Counter[int] = Counter()
         for _ in range(ATTEMPTS * self.samples):
@@ -132,7 +132,7 @@ class AddressJudge:
         told = f"{counts.total()} of {ATTEMPTS * self.samples} answers said one of {', '.join(choice.options)}"
         return NoVerdict(told, for_now=True)
 
-    def _listed_verdict(self, prompt: str, choice: Choice) -> Verdict | NoVerdict:
+    def _listed_verdict(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
         """Return the verdict of the first token's log probabilities."""
         answer = self._tried(prompt, logprobs=True)
         if isinstance(answer, NoVerdict):
@@ -183,16 +183,17 @@ class AddressJudge:
         """
         import openai
 
-        for attempt in range(ATTEMPTS):
+        attempt = 1
+        while True:
             try:
                 return ask()
             except (openai.BadRequestError, openai.UnprocessableEntityError):
                 raise
             except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-                if attempt == ATTEMPTS - 1:
+                if attempt == ATTEMPTS:
                     raise ModelUnavailableError(f"no judge answers at {self.address}: {_reason(error)}") from error
-                time.sleep(self.pause * 2**attempt)
-        raise AssertionError
+            time.sleep(self.pause * 2 ** (attempt - 1))
+            attempt += 1
 
     @cached_property
     def _client(self) -> Any:

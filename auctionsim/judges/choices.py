@@ -11,8 +11,8 @@ from torch import Tensor
 from auctionsim.errors import UnsupportedError
 
 
-class Choice(NamedTuple):
-    """The options of a verdict.
+class VerdictOptions(NamedTuple):
+    """Options that a judge chooses among.
 
     Attributes:
         options: Words, in lower case.
@@ -21,13 +21,13 @@ class Choice(NamedTuple):
     options: tuple[str, ...]
 
 
-YES_NO = Choice(("yes", "no"))
-RATING = Choice(("1", "2", "3", "4", "5"))
-SLOTS = Choice(("1", "2"))
+YES_NO = VerdictOptions(("yes", "no"))
+RATING = VerdictOptions(("1", "2", "3", "4", "5"))
+SLOTS = VerdictOptions(("1", "2"))
 
 
 class Verdict(NamedTuple):
-    """What a judge thinks of a choice.
+    """A judge's probabilities of the options of a choice.
 
     Attributes:
         probabilities: Of each option, adding up to 1.
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
 
 class NoVerdict(NamedTuple):
-    """The place of a verdict that could not be had.
+    """The place of a verdict that a judge did not give.
 
     Attributes:
         reason: Why, in a few words.
@@ -50,7 +50,7 @@ class NoVerdict(NamedTuple):
     for_now: bool = False
 
 
-def option_tokens(tokenizer: Any, choice: Choice) -> tuple[tuple[int, ...], ...]:
+def option_tokens(tokenizer: Any, choice: VerdictOptions) -> tuple[tuple[int, ...], ...]:
     """Return, for each option, all single tokens that spell it: in any case, with or without a space before.
 
     Raises:
@@ -73,7 +73,7 @@ def verdict_of(logits: Float[Tensor, " vocabulary"], tokens: tuple[tuple[int, ..
     return Verdict(tuple(torch.softmax(each, 0).tolist()), tuple(each.tolist()))
 
 
-def verdict_listed(listed: Sequence[tuple[str, float]], choice: Choice) -> Verdict | None:
+def verdict_listed(listed: Sequence[tuple[str, float]], choice: VerdictOptions) -> Verdict | None:
     """Return a verdict by the likeliest next words and their log probabilities; None where none is an option.
 
     Logits are given where every option is listed; one that is not counts as improbable.
@@ -86,7 +86,7 @@ def verdict_listed(listed: Sequence[tuple[str, float]], choice: Choice) -> Verdi
     return Verdict(shares, tuple(map(float, sums)) if all(each) else None)
 
 
-def option_in(text: str, choice: Choice) -> int | None:
+def option_in(text: str, choice: VerdictOptions) -> int | None:
     """Return which option a text says: that of its first word, else the only one among its words; None for none.
 
     Example:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.errors import InputError
-from auctionsim.judges.choices import Choice, NoVerdict, Verdict, option_tokens, verdict_of
+from auctionsim.judges.choices import NoVerdict, Verdict, VerdictOptions, option_tokens, verdict_of
 from auctionsim.judges.prompts import JudgePrompt
 from auctionsim.language_models.chat import framed_ids, plain_ids
 from auctionsim.language_models.devices import choose_device
@@ -128,7 +128,7 @@ class ModelJudge:
         return f"{self.identity}; prompt {prompt.name} {prompt.digest}"
 
     @torch.inference_mode()
-    def verdicts(self, prompts: Sequence[str], choice: Choice) -> list[Verdict | NoVerdict]:
+    def verdicts(self, prompts: Sequence[str], choice: VerdictOptions) -> list[Verdict | NoVerdict]:
         """Return a verdict for each prompt, by the logits of the options' tokens after it.
 
         Args:

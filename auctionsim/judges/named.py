@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from auctionsim.judges.address import address_judge, is_address
-from auctionsim.judges.choices import Choice, NoVerdict, Verdict
+from auctionsim.judges.choices import NoVerdict, Verdict, VerdictOptions
 from auctionsim.judges.model import judge_model
 from auctionsim.judges.prompts import JudgePrompt
 
@@ -16,7 +16,7 @@ class VerdictJudge(Protocol):
     def basis(self, prompt: JudgePrompt) -> str:
         """Return what verdicts on a prompt rest on, in one line."""
 
-    def verdicts(self, prompts: Sequence[str], choice: Choice) -> list[Verdict | NoVerdict]:
+    def verdicts(self, prompts: Sequence[str], choice: VerdictOptions) -> list[Verdict | NoVerdict]:
         """Return a verdict for each prompt, or why there is none."""
 
 

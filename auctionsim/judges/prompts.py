@@ -7,6 +7,7 @@ What is put in is never looked through for fields again, so a reply that contain
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +42,8 @@ class JudgePrompt(NamedTuple):
     pieces: tuple[str, ...]
     digest: str
 
-    def fill(self, **texts: str) -> str:
-        """Return the prompt with its fields filled; texts are put in as they are.
+    def fill(self, texts: Mapping[str, str]) -> str:
+        """Return the prompt with its fields filled; texts, by field, are put in as they are.
 
         Raises:
             ValueError: Not exactly the prompt's fields.

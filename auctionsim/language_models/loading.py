@@ -106,7 +106,7 @@ def read_pretrained(name: str, kind: torch.dtype) -> tuple[Any, nn.Module]:
         raise ModelUnavailableError("language models need transformers: pip install 'auctionsim[llm]'") from None
     folder = packaged_folder(name) if name in PACKAGED_MODELS else name
     if name not in PACKAGED_MODELS and not Path(name).is_dir():
-        _check_hub(name)
+        check_hub(name)
     quiet = transformers.utils.logging
     bar = quiet.is_progress_bar_enabled()
     quiet.disable_progress_bar()  # ours are drawn by rich
@@ -129,7 +129,7 @@ def read_pretrained(name: str, kind: torch.dtype) -> tuple[Any, nn.Module]:
     return tokenizer, network
 
 
-def _check_hub(name: str) -> None:
+def check_hub(name: str) -> None:
     """Refuse what is neither cached nor within reach at once, instead of after minutes of retries.
 
     Raises:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import read_bounded, write_text
 from auctionsim.prompts import PromptSet
-from auctionsim.readings.protocol import Reply, Value
-from auctionsim.readings.registry import made_by
+from auctionsim.readings.protocol import Reply, Value, basis_of
+from auctionsim.readings.registry import made_by, reading
+from auctionsim.readings.registry import names as registered
 from auctionsim.readings.values import as_json, value_from_json
 from auctionsim.records import Record, parse_json, shown
 from auctionsim.substrates.measurements import REPLICATES
@@ -98,9 +99,11 @@ def write_unit(folder: Path, result: UnitResult, plan: str) -> None:
         name: {key: [as_json(value) for value in listed] for key, listed in part.items()}
         for name, part in (("readings", result.readings), ("sets", result.sets))
     }
-    makers = {name: made_by(name) for name in (*result.scored, *result.readings, *result.sets) if made_by(name)}
-    plugins = {"plugins": makers} if makers else {}
-    document = {"format": _FORMAT, "plan": plan, **result._asdict(), **values, **plugins}
+    names = (*result.scored, *result.readings, *result.sets)
+    makers = {name: made_by(name) for name in names if made_by(name)}
+    bases = {name: basis for name in names if name in registered() and (basis := basis_of(reading(name)))}
+    origins = {key: part for key, part in (("plugins", makers), ("bases", bases)) if part}
+    document = {"format": _FORMAT, "plan": plan, **result._asdict(), **values, **origins}
     plain = json.loads(json.dumps(document))  # tuples as lists, as they are read back
     write_text(folder / result.unit.file_name, json.dumps({**plain, "sha256": _checksum(plain)}, ensure_ascii=False))
 
@@ -130,17 +133,29 @@ def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
         replies = _each_once([_reply(item, f"reply {k}") for k, item in enumerate(document.items("replies"))], unit)
         readings = _values(document.record("readings"), len(replies))
         whole = UnitResult(unit, scored, replies, readings, _values(document.record("sets"), unit.stop - unit.start))
-        return _of_these_plugins(whole, document.record("plugins") if "plugins" in document.content else None)
+        return _of_these_origins(whole, _origins(document, "plugins"), _origins(document, "bases"))
     except ValueError as error:
         raise DamagedFileError(
             f"{path} is damaged ({error}): remove it and run again to measure this unit anew"
         ) from error
 
 
-def _of_these_plugins(result: UnitResult, makers: Record | None) -> UnitResult:
-    """Leave out what a reading gave whose plugin is another version now: texts are read again, the rest is lacking."""
-    there = {} if makers is None else {name: makers.text(name) for name in makers.content}
-    stale = {name for name, maker in there.items() if made_by(name) and made_by(name) != maker}
+def _origins(document: Record, what: str) -> dict[str, str]:
+    """Return which plugin, or which basis, each reading's values are of; those that are of none are not there."""
+    if what not in document:
+        return {}
+    listed = document.record(what)
+    return {name: listed.text(name) for name in listed.content}
+
+
+def _of_these_origins(result: UnitResult, makers: dict[str, str], bases: dict[str, str]) -> UnitResult:
+    """Leave out what a reading gave whose plugin is another version now, or that rests on another basis.
+
+    Texts are read again, the rest is lacking. Of a reading that is not known now, nothing is said.
+    """
+    stale = {name for name, maker in makers.items() if made_by(name) and made_by(name) != maker}
+    there = (name for name in (*result.scored, *result.readings, *result.sets) if name in registered())
+    stale |= {name for name in there if basis_of(reading(name)) != bases.get(name, "")}
     if not stale:
         return result
     return result._replace(

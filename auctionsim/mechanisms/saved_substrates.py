@@ -13,13 +13,15 @@ def described(substrate: Substrate | None) -> dict[str, Any] | None:
     """Return what a file says of a substrate: its shape, its names, and the loss that it charges."""
     if substrate is None:
         return None
+    charged = charged_loss_of(substrate)
+    basis = {"basis": charged.basis} if charged.basis else {}
     return {
         "kind": type(substrate).__name__,
         "num_bidders": substrate.num_bidders,
         "features": list(substrate.features),
         "levers": [list(lever) for lever in substrate.levers],
         "contexts": list(contexts_of(substrate)),
-        "loss": {"charged": own_charge(substrate), "unit": charged_loss_of(substrate).unit},
+        "loss": {"charged": own_charge(substrate), "unit": charged.unit, **basis},
     }
 
 
@@ -44,7 +46,7 @@ def refuse_another(saved: Any, substrate: Substrate | None) -> None:
         raise InputError(f"was saved with another substrate: one that has {shown(min(more))}")
     if "loss" not in saved:
         first = losses_of(substrate)[0]
-        if own_charge(substrate) != first:
+        if own_charge(substrate) != first or "basis" in given["loss"]:
             raise InputError(f"was saved for the user loss {first!r}, and this substrate charges {_charged(given)}")
     elif saved["loss"] != given["loss"]:
         raise InputError(f"was saved for the user loss {_charged(saved)}, and this substrate charges {_charged(given)}")
@@ -64,4 +66,5 @@ def _charged(description: dict[str, Any]) -> str:
         name = Offer(("any",), loss["charged"]).loss_name
     except (TypeError, ValueError, AttributeError):  # a file's own words, of any kind
         name = shown(loss["charged"])
-    return f"{name!r} ({loss.get('unit')!r:.80})"
+    basis = f" resting on {shown(loss['basis'])}" if "basis" in loss else ""
+    return f"{name!r} ({loss.get('unit')!r:.80}){basis}"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from auctionsim.brands import Brand
-from auctionsim.judges.choices import RATING, SLOTS, YES_NO, Choice, NoVerdict, Verdict
+from auctionsim.judges.choices import RATING, SLOTS, YES_NO, NoVerdict, Verdict, VerdictOptions
 from auctionsim.judges.named import VerdictJudge
 from auctionsim.judges.positions import swap_averaged
 from auctionsim.judges.prompts import judge_prompt
@@ -58,12 +58,16 @@ def pair_verdicts(
     template = judge_prompt("pairwise")
     basis = judge.basis(template)
 
+    def ask(first: str, second: str) -> str:
+        return template.fill({"question": question, "first": first, "second": second})
+
     def compute(fresh: list[tuple[str, str, str, str]]) -> list[PairVerdict | Unscored]:
         texts = [key[2].strip() for key in fresh]
-        ask = partial(template.fill, question=question)
-        first = judge.verdicts([ask(first=text, second=other.strip()) for text in texts], SLOTS)
-        second = judge.verdicts([ask(first=other.strip(), second=text) for text in texts], SLOTS)
-        return [_pair(one, two) if text else EMPTY for text, one, two in zip(texts, first, second, strict=True)]
+        there = [text for text in texts if text]
+        first = judge.verdicts([ask(text, other.strip()) for text in there], SLOTS)
+        second = judge.verdicts([ask(other.strip(), text) for text in there], SLOTS)
+        pairs = iter(zip(first, second, strict=True))
+        return [_pair(*next(pairs)) if text else EMPTY for text in texts]
 
     return _pairs.get([(basis, question, text, other) for text in replies], compute)
 
@@ -136,11 +140,16 @@ def _expected(verdict: Verdict) -> float:
 
 
 def _of_replies(
-    judge: VerdictJudge, prompt: str, choice: Choice, replies: Sequence[Reply], value: Callable[[Verdict], float]
+    judge: VerdictJudge,
+    prompt: str,
+    choice: VerdictOptions,
+    replies: Sequence[Reply],
+    value: Callable[[Verdict], float],
 ) -> list[Value]:
     template = judge_prompt(prompt)
     asked = [
-        template.fill(question=one.prompt, reply=one.text.strip()) if one.text.strip() else None for one in replies
+        template.fill({"question": one.prompt, "reply": one.text.strip()}) if one.text.strip() else None
+        for one in replies
     ]
     return _values(judge, asked, choice, value, [EMPTY] * len(asked))
 
@@ -148,7 +157,7 @@ def _of_replies(
 def _values(
     judge: VerdictJudge,
     asked: Sequence[str | None],
-    choice: Choice,
+    choice: VerdictOptions,
     value: Callable[[Verdict], float],
     lacking: Sequence[Unscored],
 ) -> list[Value]:
@@ -192,6 +201,7 @@ def _as_good(
     for reply, beside in zip(replies, references, strict=True):
         other = next((one.text.strip() for one in beside if one.text.strip()), None)
         lacking.append(NO_REFERENCE if other is None else EMPTY)
-        there = other is not None and reply.text.strip()
-        asked.append(template.fill(question=reply.prompt, reference=other, reply=reply.text.strip()) if there else None)
+        text = reply.text.strip()
+        there = other is not None and text
+        asked.append(template.fill({"question": reply.prompt, "reference": other, "reply": text}) if there else None)
     return _values(find(), asked, YES_NO, lambda one: one.probabilities[0], lacking)

@@ -130,7 +130,7 @@ def score(label: str, mechanism: Mechanism, case: Case, *, recipe: str = "") -> 
     regret = ex_post_regret(
         mechanism, view, few.valuations, context=few.context, budget=case.settings.regret_budget, high=case.high
     )
-    loss, unit = charged_loss_of(view)
+    charged = charged_loss_of(view)
     return MechanismRow(
         mechanism=label,
         replicate=replicate_of(view),
@@ -150,8 +150,8 @@ def score(label: str, mechanism: Mechanism, case: Case, *, recipe: str = "") -> 
         objective_ir=_with_payments_cut(outcome, utility, case),
         objective_best_response=_under_best_responses(mechanism, regret, few, case),
         recipe=recipe,
-        loss=loss,
-        loss_unit=unit,
+        loss=charged.name,
+        loss_unit=charged.unit,
     )
 
 

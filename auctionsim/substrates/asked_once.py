@@ -56,8 +56,14 @@ class AskedOnce(BaseSubstrate):
     @property
     def units(self) -> dict[str, str]:
         """The substrate's, and that of what it charges."""
-        name, unit = charged_loss_of(self.substrate)
-        return {**units_of(self.substrate), name: unit}
+        charged = charged_loss_of(self.substrate)
+        return {**units_of(self.substrate), charged.name: charged.unit}
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """What the loss that the substrate charges rests on beside replies and code."""
+        charged = charged_loss_of(self.substrate)
+        return {charged.name: charged.basis} if charged.basis else {}
 
     @property
     def charged_loss(self) -> ChargedLoss:

@@ -43,10 +43,13 @@ class ChargedLoss(NamedTuple):
     Attributes:
         name: Of the loss, or of the sum.
         unit: In words, such as "nats a token".
+        basis: What it rests on beside replies and code, such as fitted weights; "" where on nothing. A loss of the same
+            name on another basis is another loss.
     """
 
     name: str
     unit: str
+    basis: str = ""
 
     def __str__(self) -> str:
         return self.name if self.name == self.unit else f"{self.name}, {self.unit}"
@@ -175,6 +178,11 @@ class BaseSubstrate:
         return {name: name.replace("_", " ") for name in (*features, *self.losses)}
 
     @property
+    def bases(self) -> Mapping[str, str]:
+        """What losses rest on beside replies and code, by name; those that rest on nothing more are left out."""
+        return {}
+
+    @property
     def finite(self) -> bool:
         """Whether the maximum is always found on a finite list, which `finite_range` returns."""
         return type(self).finite_range is not BaseSubstrate.finite_range
@@ -210,7 +218,7 @@ class BaseSubstrate:
     def charged_loss(self) -> ChargedLoss:
         """Name and unit of the loss that is charged."""
         name = self.losses[0]
-        return ChargedLoss(name, self.units[name])
+        return ChargedLoss(name, self.units[name], self.bases.get(name, ""))
 
     def maximise(self, weights: Tensor, user_weight: float, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return the exact argmax, as `Substrate` has it.

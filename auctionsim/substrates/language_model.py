@@ -16,7 +16,7 @@ from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.live import ReadingSet, ReplyBatch
 from auctionsim.readings.passes import BegunReplies, SamplingLaw, begin
-from auctionsim.readings.protocol import IS_ONE, LOWER, Reply, ScorerInputs
+from auctionsim.readings.protocol import IS_ONE, LOWER, Reply, ScorerInputs, basis_of
 from auctionsim.readings.registry import reading
 from auctionsim.substrates.manner import STANDARD_MANNER, Manner
 from auctionsim.substrates.protocol import BaseSubstrate, Lever, Observation
@@ -130,6 +130,12 @@ class LanguageModelSubstrate(BaseSubstrate):
     def units(self) -> dict[str, str]:
         """Units of features and losses by name."""
         return {one.name: one.unit for one in self.readings.readings if one.role != "diagnostic"}
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """What losses rest on beside replies and code, by name; those that rest on nothing more are left out."""
+        bases = {one.name: basis_of(one) for one in self.readings.readings if one.role == "loss"}
+        return {name: basis for name, basis in bases.items() if basis}
 
     def exposure(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Measure every feature on this substrate's prompts: (batch, bidder, feature)."""

@@ -175,6 +175,22 @@ class MeasuredSubstrate(Measured, View):
         noise = variance.clamp_min(0).sqrt()
         return StandardError(noise[:, :-1].reshape(len(x), *self._sold_shape), noise[:, -1])
 
+    def cell_weights(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return how much each distinct intervention counts in a mean over rows: (context, entry), 1 in all.
+
+        Σ weights · means is the mean over rows of `user_loss`, or of a bidder's exposure, so the weights say how the
+        measurement's noise goes into it. Entries are in the order of `finite_range`, the null first.
+        """
+        x, rows = self._checked(allocation.detach()), self._context_rows(allocation, context)
+        cells, weights = self._mixture(x)
+        meaning = self._cells.canonical.to(cells.device)[cells]
+        count = len(self._cells.allocations)
+        total = x.new_zeros((len(self.contexts) + 1) * count)
+        total.index_add_(0, (rows.unsqueeze(1) * count + meaning).flatten(), (weights / len(x)).flatten())
+        total = total.view(-1, count)
+        total = total[:-1] + total[-1:] / len(self.contexts)
+        return total[:, self._cells.distinct.to(x.device)]
+
     def _variance(self, x: Tensor, rows: Tensor, errors: Tensor) -> Tensor:
         cells, weights = self._mixture(x)
         meaning = self._cells.canonical.to(cells.device)[cells]  # (batch, corner)

@@ -76,6 +76,14 @@ class Offer:
             return words[0]
         return _sum(self.charges, [f"({word})" for word in words])
 
+    def loss_basis(self, bases: Mapping[str, str]) -> str:
+        """Return what the charged loss rests on beside replies and code, "" where on nothing.
+
+        Args:
+            bases: By loss; those that rest on nothing more may be left out.
+        """
+        return "; ".join(f"{name}: {bases[name]}" for name, _ in self.charges if bases.get(name))
+
     def charge(self, losses: Mapping[str, _T]) -> _T:
         """Return Σ weight · loss; a single loss at weight 1 is returned as it is."""
         (name, weight), *more = self.charges

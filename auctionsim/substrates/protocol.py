@@ -19,6 +19,7 @@ __all__ = [
     "Observation",
     "Substrate",
     "allocation_shape",
+    "bases_of",
     "charged_loss_of",
     "contexts_of",
     "drawn_contexts",
@@ -54,6 +55,11 @@ def units_of(substrate: Substrate) -> Mapping[str, str]:
     if isinstance(substrate, BaseSubstrate):
         return substrate.units
     return {name: name.replace("_", " ") for name in (*substrate.features, *losses_of(substrate))}
+
+
+def bases_of(substrate: Substrate) -> Mapping[str, str]:
+    """Return what the substrate's losses rest on beside replies and code, by name; see `BaseSubstrate.bases`."""
+    return substrate.bases if isinstance(substrate, BaseSubstrate) else {}
 
 
 def observe(substrate: Substrate, allocation: Tensor, context: Tensor | None = None) -> Observation:

@@ -18,6 +18,7 @@ from auctionsim.substrates.protocol import (
     Lever,
     Observation,
     Substrate,
+    bases_of,
     contexts_of,
     finite_range_of,
     is_finite,
@@ -96,9 +97,14 @@ class View(BaseSubstrate):
         return units_of(self.substrate)
 
     @property
+    def bases(self) -> Mapping[str, str]:
+        """What the substrate's losses rest on beside replies and code."""
+        return bases_of(self.substrate)
+
+    @property
     def charged_loss(self) -> ChargedLoss:
-        """Name and unit of the loss that is charged."""
-        return ChargedLoss(self.offer.loss_name, self.offer.loss_unit(self.units))
+        """Name, unit and basis of the loss that is charged."""
+        return ChargedLoss(self.offer.loss_name, self.offer.loss_unit(self.units), self.offer.loss_basis(self.bases))
 
     def sell(self, *features: str, loss: Charge | None = None) -> "View":
         """Return the view that sells these features of all that there are, at the cost of this loss.

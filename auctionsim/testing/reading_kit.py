@@ -1,4 +1,4 @@
-"""The conformance kit of text readings: what measurements and second passes rely on."""
+"""The conformance kit of readings of texts, alone or beside untouched ones: what second passes rely on."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 
 from auctionsim.brands import Brand
 from auctionsim.errors import InputTypeError
-from auctionsim.readings.protocol import Reading, Reply, TextReading
+from auctionsim.readings.protocol import Reading, ReferenceReading, Reply, TextReading
 from auctionsim.testing import reading_laws as laws
 from auctionsim.testing.kit import Check, Law, chosen, run_all
 from auctionsim.testing.reading_laws import ReadingCase, ReadingClaim
@@ -16,6 +16,7 @@ LAWS: tuple[Law, ...] = (
     laws.declared,
     laws.any_text,
     laws.no_replies,
+    laws.no_references,
     laws.brands_in_order,
     laws.batches,
     laws.deterministic,
@@ -48,7 +49,10 @@ _ODD = ("", " ", "\n\n", "…", "🙂👟", "\u202eekiN", "e\u0301", "\x00", "Ni
 def reading_checks(
     reading: Reading, *, brands: tuple[Brand, ...] = BRANDS, skip: Collection[str] = (), examples: int = 20
 ) -> tuple[Check, ...]:
-    """Return the checks of a text reading, to be run one by one.
+    """Return the checks of a reading of texts, alone or beside untouched ones, to be run one by one.
+
+    A reading beside untouched replies has one more. Values that rest on a model, those of a reading with a `basis`, may
+    differ by 1e-5 between batches; all others must be equal.
 
     Args:
         reading: What is checked; it needs not be registered.
@@ -65,10 +69,11 @@ def reading_checks(
         >>> for check in reading_checks(readings.reading("hits"), examples=3):
         ...     check()
     """
-    if not isinstance(reading, TextReading):
+    if not isinstance(reading, TextReading | ReferenceReading):
         needs = f"{reading.name} needs {reading.needs}" if isinstance(reading, Reading) else type(reading).__name__
-        raise InputTypeError(f"the kit checks readings that need the text alone, a TextReading, got {needs}")
-    by_name = {law.__name__: law for law in LAWS}
+        raise InputTypeError(f"the kit checks readings of texts, a TextReading or a ReferenceReading, got {needs}")
+    beside = isinstance(reading, ReferenceReading)
+    by_name = {law.__name__: law for law in LAWS if beside or law is not laws.no_references}
     names, claim, cases = chosen(list(by_name), skip), ReadingClaim(reading, tuple(brands)), _cases()
     return tuple(Check(name, claim, (by_name[name],), cases, examples) for name in names)
 
@@ -86,13 +91,23 @@ def check_reading(
 
 @st.composite
 def _cases(draw: Draw) -> ReadingCase:
-    """Draw replies to one prompt: of ordinary words, odd ones, or any text; a reply has at least one token."""
+    """Draw replies to one prompt and untouched ones: of ordinary words, odd ones, or any text; none without tokens.
+
+    Each reply is compared with some of the untouched ones, as where it is one of them itself and is left out.
+    """
     texts = st.one_of(
         st.lists(st.sampled_from(_WORDS), max_size=12).map(" ".join),
         st.sampled_from(_ODD),
         st.text(max_size=20),
     )
-    drawn = draw(st.lists(st.tuples(texts, st.integers(1, 9)), min_size=1, max_size=4))
-    return ReadingCase(
-        tuple(Reply("Which shoes?", text, list(range(1, 1 + size)), (0, k)) for k, (text, size) in enumerate(drawn))
+    written = st.tuples(texts, st.integers(1, 9))
+    replies = _replies(draw(st.lists(written, min_size=1, max_size=4)), 0)
+    untouched = _replies(draw(st.lists(written, max_size=3)), 1)
+    left_out = draw(st.lists(st.integers(0, 3), min_size=len(replies), max_size=len(replies)))
+    return ReadingCase(replies, tuple(untouched[:k] + untouched[k + 1 :] for k in left_out))
+
+
+def _replies(written: list[tuple[str, int]], part: int) -> tuple[Reply, ...]:
+    return tuple(
+        Reply("Which shoes?", text, list(range(1, 1 + size)), (part, k)) for k, (text, size) in enumerate(written)
     )

@@ -107,12 +107,20 @@ def menus(
 def substrates(crosstalk: bool | None = None) -> st.SearchStrategy[Substrate]:
     """Draw a small substrate, from 1 to 4 bidders: with crosstalk (at least 2), without, or either.
 
+    The loss of a quadratic one has coefficients of its own; it may be below 0.
+
     Items count as crosstalk where two bidders compete for them: one's gain is the other's loss.
     """
-    quiet = st.one_of(st.builds(QuadraticSubstrate, st.integers(1, 4)), st.builds(Items, st.just(1), st.integers(1, 4)))
+    curves = st.sampled_from((1.0, 1.0, 0.5, 0.0)), st.sampled_from((0.0, 0.0, 0.25, -0.25))
+    quiet = st.one_of(
+        st.builds(QuadraticSubstrate, st.integers(1, 4), st.just(0.0), *curves),
+        st.builds(Items, st.just(1), st.integers(1, 4)),
+    )
     loud = st.one_of(
         st.integers(2, 4).flatmap(
-            lambda n: st.integers(1, GRID).map(lambda k: QuadraticSubstrate(n, k / (GRID * (n - 1))))
+            lambda n: st.builds(
+                QuadraticSubstrate, st.just(n), st.integers(1, GRID).map(lambda k: k / (GRID * (n - 1))), *curves
+            )
         ),
         st.builds(Items, st.integers(2, 4), st.integers(1, 4)),
     )

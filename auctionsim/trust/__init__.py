@@ -12,6 +12,8 @@ from auctionsim.trust.biases import (
 )
 from auctionsim.trust.brand_swaps import swap_brands
 from auctionsim.trust.calibration import Calibration, calibration_of
+from auctionsim.trust.candidates import Candidate, candidates, quality_candidates
+from auctionsim.trust.fit import LeftOut, QualityFit, fit_quality, write_quality
 from auctionsim.trust.gate import GateReport, as_loss, gate
 from auctionsim.trust.label_files import read_labels, write_labels
 from auctionsim.trust.labels import GoldLabel, GoldLabels, Label, Labeller, Labelling, LabelSource
@@ -20,6 +22,7 @@ from auctionsim.trust.scores import ScoreStore
 __all__ = [
     "Attack",
     "Calibration",
+    "Candidate",
     "GateReport",
     "GoldLabel",
     "GoldLabels",
@@ -28,21 +31,27 @@ __all__ = [
     "LabelSource",
     "Labeller",
     "Labelling",
+    "LeftOut",
     "LengthControl",
     "PositionBias",
+    "QualityFit",
     "ScoreStore",
     "as_loss",
     "auc",
     "battery",
     "calibration_of",
+    "candidates",
     "cohen_kappa",
+    "fit_quality",
     "gate",
     "length_controlled",
     "partial_rank_correlation",
     "position_bias",
+    "quality_candidates",
     "read_labels",
     "self_preference",
     "swap_average",
     "swap_brands",
     "write_labels",
+    "write_quality",
 ]

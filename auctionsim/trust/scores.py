@@ -71,6 +71,16 @@ class LabelScores(NamedTuple):
     attacked: dict[str, dict[int, Value]]
     swapped: dict[int, Value]
 
+    def only(self, rows: Sequence[int]) -> "LabelScores":
+        """Return the scores of some of the labels, by index; their order is that of `rows`."""
+        place = {row: k for k, row in enumerate(rows)}
+        return LabelScores(
+            tuple(self.labels[row] for row in rows),
+            tuple(self.values[row] for row in rows),
+            {name: {place[k]: v for k, v in some.items() if k in place} for name, some in self.attacked.items()},
+            {place[k]: value for k, value in self.swapped.items() if k in place},
+        )
+
 
 class ScoreStore:
     """Values of readings that rest on a model, in a folder.

@@ -10,6 +10,7 @@ from auctionsim.experiments.running.recipes import PACKAGED, FanOut, Recipe, car
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 PAIR, PLAIN, TRIPLE = "running-shoes-2@3", "running-shoes-2-attribution@2", "running-shoes-3@2"
+PHONES = "smartphones-2@1"
 SUBSETS = (
     "running-shoes-5-subsets@2",
     "smartphones-3-subsets@2",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auctionsim.cli import auctions, bidders, neurons, studies, surfaces, tuning
+from auctionsim.cli import auction_losses, auctions, bidders, neurons, studies, surfaces, tuning
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
 from auctionsim.experiments.running.bidders import AuctionSource, Training
 from auctionsim.experiments.running.frontier import FrontierSettings
@@ -21,6 +21,7 @@ from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
 from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings
 from auctionsim.experiments.studies.demo import DemoSettings
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
+from auctionsim.experiments.studies.losses import LossesSettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
 from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings
@@ -37,6 +38,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.crosstalk_regret: (CrosstalkRegretSettings,),
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
+    auction_losses.losses: (LossesSettings,),
     bidders.train: (Training, AuctionSource),
     bidders.study: (BiddersStudySettings,),
     neurons.compare: (CompareMethodsSettings, FrontierSettings),

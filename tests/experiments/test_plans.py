@@ -22,6 +22,7 @@ from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptBrandSets
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
+from auctionsim.experiments.studies.losses import LossesSettings
 from auctionsim.experiments.studies.maps import MapSettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
@@ -158,6 +159,7 @@ RECORDS = {
     **{"bidders study": BiddersStudySettings, "compare": CompareSettings, "demo": DemoSettings, "maps": MapSettings},
     **{"crosstalk": CrosstalkSettings, "crosstalk kept": KeptBrandSets, "tune grid": GridSettings},
     **{"crosstalk regret": crosstalk_regret.CrosstalkRegretSettings, "generalisation": GeneralisationSettings},
+    **{"losses": LossesSettings},
     **{"more bidders": MoreBiddersSettings, "neurons compare": CompareMethodsSettings, "frontier's grid": FrontierGrid},
     **{"neurons frontier": neurons_frontier.NeuronsFrontierSettings, "reply counts": ReplyCountSettings},
     **{"tune hyperparameters": TuningSettings},

@@ -36,6 +36,8 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.priors import parse_priors
 from auctionsim.prompts import build_prompts, read_prompts
 from auctionsim.readings import Unscored
+from auctionsim.readings.checklists import FORMAT as CHECKS_FORMAT
+from auctionsim.readings.checklists import checks_digest, passed, read_checks
 from auctionsim.records import parse_json, read_record
 from auctionsim.report.runs import read_run
 from auctionsim.signatures import read_signed, sign_folder, verified_folder, write_signed
@@ -424,6 +426,21 @@ def _settings() -> Any:
 _Settings = _settings()
 
 
+CHECKS = {
+    "format": CHECKS_FORMAT,
+    "checks": [
+        {"rule": "contains", "argument": "light shoes", "weight": 2.5, "name": "light"},
+        {"rule": "at_most_words", "argument": 40},
+        {"rule": "no_brand"},
+    ],
+}
+
+
+def use_checks(path: Path) -> Any:
+    checks = read_checks(path)
+    return checks_digest(checks), passed(checks, "[insert name] 1. Nike, \ufffd!", parse_brands("Nike"))
+
+
 def targets() -> dict[str, Target]:
     """Return every format."""
     parts = FOLDER / "parts" / Run(FOLDER, _Settings(), {}).digest
@@ -450,6 +467,7 @@ def targets() -> dict[str, Target]:
         "prior": (priors, ()),
         "brands": (brands, ()),
         "allocations": json_target("allocations.json", [[[64.0, 2.0], [0.0, 1.0]]] * 2, read_allocations),
+        "checks": json_target("checks.json", CHECKS, use_checks),
         "part": json_target("rows.json", {"seconds": 1.0, "rows": PART, "digest": key_digest({"rows": PART})}, part),
         "run record": json_target("page/run.json", RUN, run_record),
         "study claim": json_target(

@@ -5,14 +5,22 @@ import math
 import pytest
 import torch
 
-from auctionsim.judges.choices import RATING, YES_NO, Choice, option_in, option_tokens, verdict_listed, verdict_of
+from auctionsim.judges.choices import (
+    RATING,
+    YES_NO,
+    VerdictOptions,
+    option_in,
+    option_tokens,
+    verdict_listed,
+    verdict_of,
+)
 from auctionsim.judges.positions import swap_averaged
 from auctionsim.testing import fake_tokenizer
 
 
 def test_all_single_tokens_of_an_option_are_summed() -> None:
     tokenizer = fake_tokenizer()
-    tokens = option_tokens(tokenizer, Choice(("nike", "puma")))
+    tokens = option_tokens(tokenizer, VerdictOptions(("nike", "puma")))
     vocabulary = tokenizer.get_vocab()
     for name, ids in zip(("nike", "puma"), tokens, strict=True):
         expected = {k for word, k in vocabulary.items() if word.lower().lstrip("ġ") == name}

@@ -12,14 +12,14 @@ from auctionsim.judges.prompts import FOLDER, PROMPT_FIELDS, read_prompt
 def test_a_packaged_prompt_has_its_fields_and_nothing_is_looked_through_twice(name: str) -> None:
     prompt = judge_prompt(name)
     texts = {field: f"<{field}> {{question}} {{reply}} {{0}} {{{{reply}}}} %s \\1" for field in PROMPT_FIELDS[name]}
-    filled = prompt.fill(**texts)
+    filled = prompt.fill(texts)
     expected = "".join(texts[piece] if k % 2 else piece for k, piece in enumerate(prompt.pieces))
     assert filled == expected
     for text in texts.values():
         assert filled.count(text) == 1
     assert len(prompt.digest) == 16
     with pytest.raises(ValueError, match=f"the prompt {name} has the fields .*, got more, question"):
-        prompt.fill(question="a", more="b")
+        prompt.fill({"question": "a", "more": "b"})
 
 
 def test_ones_own_prompt_stands_in_and_has_another_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +28,7 @@ def test_ones_own_prompt_stands_in_and_has_another_digest(tmp_path: Path, monkey
     assert judge_prompt("yes") == usual["yes"]
     (tmp_path / "yes.txt").write_text("\n{question} {reply}? Yes or no, { and }.\r\n")
     own = judge_prompt("yes")
-    assert own.fill(question="Which?", reply="That one.") == "Which? That one.? Yes or no, { and }."
+    assert own.fill({"question": "Which?", "reply": "That one."}) == "Which? That one.? Yes or no, { and }."
     assert own.digest != usual["yes"].digest
     assert judge_prompt("rating") == usual["rating"]
     (tmp_path / "yes.txt").write_text("{question} {reply}? Yes or no, { and }.")

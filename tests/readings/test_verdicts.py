@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from auctionsim.judges import JudgePrompt, NoVerdict, Verdict, VerdictJudge, judge_model, judge_prompt
-from auctionsim.judges.choices import RATING, SLOTS, Choice
+from auctionsim.judges.choices import RATING, SLOTS, VerdictOptions
 from auctionsim.readings import ReferenceReading, Reply, TextReading, Unscored, verdicts
 from auctionsim.readings.judge import judge_readings
 from auctionsim.readings.values import as_json, read_beside, read_texts, value_from_json
@@ -31,11 +31,11 @@ class ScriptedJudge:
     def basis(self, prompt: JudgePrompt) -> str:
         return f"scripted {self.bias:g}; prompt {prompt.name} {prompt.digest}"
 
-    def verdicts(self, prompts: Sequence[str], choice: Choice) -> list[Verdict | NoVerdict]:
+    def verdicts(self, prompts: Sequence[str], choice: VerdictOptions) -> list[Verdict | NoVerdict]:
         self.asked += prompts
         return [self._verdict(prompt, choice) for prompt in prompts]
 
-    def _verdict(self, prompt: str, choice: Choice) -> Verdict | NoVerdict:
+    def _verdict(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
         if "silence" in prompt:
             return NoVerdict("no answer in time, 3 times", for_now=True)
         if choice == SLOTS:
@@ -172,7 +172,7 @@ def test_a_tiny_model_judges_rows_alike_in_any_batch(tmp_path: Path) -> None:
     assert isinstance(together[2], Unscored)
     assert together[2].reason.startswith("it has control tokens of the judge's")
     judge = judge_model(str(tmp_path))
-    prompt = judge_prompt("rating").fill(question=QUESTION, reply=some[0].text)
+    prompt = judge_prompt("rating").fill({"question": QUESTION, "reply": some[0].text})
     logits = judge.network(torch.tensor([judge.chat_ids(prompt)]), use_cache=False).logits[0, -1].double()
     digits = torch.softmax(logits[[judge.tokenizer.convert_tokens_to_ids(k) for k in RATING.options]], 0)
     assert together[0] == pytest.approx(float(digits @ torch.arange(1, 6).double()), abs=1e-5)

@@ -1,0 +1,76 @@
+"""Readings that the trust table holds against labels, and which way each is good, written down before any label.
+
+Directions are not read off the labels: a score that is good the other way round fails the gate.
+"""
+
+from typing import NamedTuple
+
+from auctionsim.errors import InputError
+from auctionsim.readings.protocol import HIGHER, LOWER
+from auctionsim.readings.registry import names, reading
+
+
+class Candidate(NamedTuple):
+    """A reading that may become part of a loss.
+
+    Attributes:
+        reading: Name.
+        better: `LOWER` or `HIGHER`.
+    """
+
+    reading: str
+    better: str
+
+
+_LOWER = (
+    "repetition_rate word_repetition window_word_repetition window_trigram_repetition window_character_repetition "
+    "content_share window_content_share function_word_gap unreadable_share window_unreadable_share odd_word_share "
+    "window_odd_word_share fragment_share window_fragment_share quality"
+)
+_HIGHER = (
+    "distinct_1 distinct_2 adjusted_distinct relevance relevance_lowest closeness mutual_information "
+    "mutual_information_lowest judged_yes judged_rating judged_pairwise judged_reference"
+)
+_QUALITY_PARTS = (
+    "window_word_repetition window_trigram_repetition window_character_repetition window_content_share "
+    "function_word_gap window_unreadable_share window_odd_word_share window_fragment_share relevance relevance_lowest "
+    "mutual_information mutual_information_lowest"
+)
+"""Readings of single texts that a padding cannot buy by its length, or that read sense; the fit chooses among them."""
+
+
+def candidates(judges: tuple[str, ...] = ()) -> tuple[Candidate, ...]:
+    """Return the readings that are there, of those that the table is about.
+
+    Args:
+        judges: What follows the names of other judges' readings, such as "_gemma3_270m".
+    """
+    there = set(names())
+    plain = [(name, LOWER) for name in _LOWER.split()] + [(name, HIGHER) for name in _HIGHER.split()]
+    of_judges = [
+        (f"{name}{suffix}", better)
+        for suffix in judges
+        for name, better in plain
+        if name.startswith(("judged", "mutual"))
+    ]
+    return tuple(Candidate(name, better) for name, better in plain + of_judges if name in there)
+
+
+def quality_candidates() -> tuple[Candidate, ...]:
+    """Return the readings that `quality` may be made of."""
+    return tuple(one for one in candidates() if one.reading in _QUALITY_PARTS.split())
+
+
+def direction(name: str) -> str:
+    """Return which way a reading is good: as it is a loss, or as the table has it, which knows it by how it begins.
+
+    Raises:
+        ValueError: Neither says.
+    """
+    loss = reading(name).loss if name in names() else None
+    if loss in (LOWER, HIGHER):
+        return loss
+    stem = max((one for one in (*_LOWER.split(), *_HIGHER.split()) if name.startswith(one)), key=len, default="")
+    if not stem:
+        raise InputError(f"{name} does not say which way it is good: name {LOWER!r} or {HIGHER!r}")
+    return LOWER if stem in _LOWER.split() else HIGHER

@@ -1,0 +1,263 @@
+"""The fit of `quality`: logistic regression over readings that pass the gate, tried on categories kept out of it.
+
+Everything that looks at labels (which readings pass the gate, means, scales, weights) looks at the training categories
+alone; the category that is kept out is looked at once, for the numbers.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from auctionsim.errors import InputError, UnsupportedError
+from auctionsim.files import write_text
+from auctionsim.readings.protocol import LOWER, Unscored
+from auctionsim.readings.quality import (
+    QUALITY_FORMAT,
+    QUALITY_VERSION,
+    QualityComponent,
+    QualityWeights,
+    parse_quality,
+    quality_reading,
+)
+from auctionsim.readings.registry import reading
+from auctionsim.readings.words import words
+from auctionsim.signed_json import signed_json
+from auctionsim.trust.agreement import IntervalEstimate, auc, partial_rank_correlation
+from auctionsim.trust.calibration import Calibration, calibration_of
+from auctionsim.trust.candidates import Candidate
+from auctionsim.trust.gate import ALL, GateReport, gate, report_of
+from auctionsim.trust.labels import FAILURES, GoldLabel, GoldLabels
+from auctionsim.trust.scores import LabelScores, ScoreStore, score_labels
+
+PENALTY = 1.0
+"""C of the logistic regression, on standardised values: chosen before any label was seen."""
+NO_WORDS = 1.0
+"""Probability that a reply without a word is bad, by rule."""
+
+
+class LeftOut(NamedTuple):
+    """Numbers of a fit on a category that it did not see.
+
+    Attributes:
+        category: The one that was kept out.
+        readings: What the fit on the others is made of.
+        count: Replies of the category that are scored.
+        auc: Of the probability.
+        calibration: Of the probability.
+        partial: Rank correlation with bad labels, given mentions per word.
+        partial_rating: Likewise with ratings, turned so that high is bad.
+    """
+
+    category: str
+    readings: tuple[str, ...]
+    count: int
+    auc: IntervalEstimate
+    calibration: Calibration
+    partial: IntervalEstimate
+    partial_rating: IntervalEstimate
+
+
+class QualityFit(NamedTuple):
+    """A fit of `quality` and what it showed.
+
+    Attributes:
+        weights: On all categories; their admission is that of `report`.
+        reports: The gate's on each candidate and kind of failure.
+        left_aside: Candidates that are not in it, with the reason.
+        left_out: Numbers on each category, kept out of a fit on the others.
+        report: The gate's on the whole, all kinds together.
+    """
+
+    weights: QualityWeights
+    reports: tuple[GateReport, ...]
+    left_aside: dict[str, str]
+    left_out: tuple[LeftOut, ...]
+    report: GateReport
+
+
+class _Fitted(NamedTuple):
+    """A fit on some rows: weights, the gate's reports, and which candidates are left aside."""
+
+    weights: QualityWeights
+    reports: tuple[GateReport, ...]
+    left_aside: dict[str, str]
+
+
+def fit_quality(
+    labels: GoldLabels, candidates: Sequence[Candidate], store: ScoreStore | None = None, seed: int = 0
+) -> QualityFit:
+    """Fit the probability that a reply is bad, and try it on every category kept out of the fit.
+
+    Candidates are what passes the gate on at least one kind of failure. Of these the weights come from a logistic
+    regression on standardised values (L2, C = 1); a reading whose weight is the wrong way round is taken out, the most
+    wrong first, and the rest fitted again.
+
+    Args:
+        labels: At least three categories.
+        candidates: Readings of single texts.
+        store: Where scores are kept.
+        seed: Of the intervals' bootstrap.
+    Raises:
+        ValueError: Fewer than three categories.
+        NotImplementedError: No candidate passes, or one is no reading of single texts.
+    """
+    if len(labels.categories) < 3:
+        raise InputError(f"a category is kept out in turn, so at least three are needed, got {labels.categories}")
+    scores = {one.reading: score_labels(reading(one.reading), labels.labels, store) for one in candidates}
+    whole = fit_rows(scores, list(range(len(labels.labels))), candidates, labels.digest)
+    left_out = []
+    for category in labels.categories:
+        outside = [k for k, label in enumerate(labels.labels) if label.category != category]
+        inside = [k for k, label in enumerate(labels.labels) if label.category == category]
+        weights = fit_rows(scores, outside, candidates, labels.digest).weights
+        left_out.append(_judged(category, weights, scores, inside, np.random.default_rng(seed)))
+    weights = whole.weights
+    provisional = quality_reading(weights, "quality")
+    report = gate(provisional, labels, LOWER, ALL, ScoreStore())
+    return QualityFit(weights, whole.reports, whole.left_aside, tuple(left_out), report)
+
+
+def fit_rows(
+    scores: dict[str, LabelScores], rows: Sequence[int], candidates: Sequence[Candidate], labels_digest: str
+) -> _Fitted:
+    """Fit weights on some of the labelled replies, by index.
+
+    Raises:
+        NotImplementedError: No candidate passes the gate on them.
+    """
+    reports, passed, left_aside = [], [], {}
+    for one in candidates:
+        some = scores[one.reading].only(rows)
+        own = [report_of(reading(one.reading), some, labels_digest, one.better, kind) for kind in FAILURES]
+        reports += own
+        if any(report.passed for report in own):
+            passed.append(one)
+        else:
+            left_aside[one.reading] = "; ".join(f"{report.kind}: {report.failure}" for report in own)
+    if not passed:
+        raise UnsupportedError(f"no reading passes the gate, so there is nothing to fit: {left_aside}")
+    columns = {one: np.array([_value(scores[one.reading], k, one) for k in rows]) for one in passed}
+    bad = np.array([scores[passed[0].reading].labels[k].bad for k in rows])
+    there = np.isfinite(np.stack(list(columns.values()))).all(0)
+    while True:
+        kept = list(columns)
+        values = np.stack([columns[one][there] for one in kept], 1)
+        centres, scales = values.mean(0), values.std(0)
+        intercept, slopes = _logistic((values - centres) / scales, bad[there])
+        if slopes.min() >= 0:
+            break
+        worst = kept[int(slopes.argmin())]
+        left_aside[worst.reading] = f"its weight beside the others was the wrong way round ({slopes.min():.3g})"
+        del columns[worst]
+    components = tuple(
+        QualityComponent(
+            one.reading,
+            "" if (basis := reading(one.reading).basis) is None else basis(),
+            one.better,
+            float(centre if one.better == LOWER else -centre),
+            float(scale),
+            float(slope),
+        )
+        for one, centre, scale, slope in zip(kept, centres, scales, slopes, strict=True)
+    )
+    return _Fitted(QualityWeights(intercept, components, NO_WORDS), tuple(reports), left_aside)
+
+
+def _value(scores: LabelScores, row: int, one: Candidate) -> float:
+    """Return a score, high where it says bad; NaN where there is none."""
+    value = scores.values[row]
+    if isinstance(value, Unscored) or not words(scores.labels[row].text):
+        return float("nan")
+    assert isinstance(value, float)
+    return value if one.better == LOWER else -value
+
+
+def _logistic(
+    values: Float[np.ndarray, "reply reading"], bad: Bool[np.ndarray, " reply"]
+) -> tuple[float, Float[np.ndarray, " reading"]]:
+    from sklearn.linear_model import LogisticRegression
+
+    fit = LogisticRegression(C=PENALTY, max_iter=1000).fit(values, bad)
+    return float(fit.intercept_[0]), fit.coef_[0]
+
+
+def mentions_per_word(label: GoldLabel) -> float:
+    """Return mentions of all brands over words; 0 for a reply without words."""
+    count = len(words(label.text))
+    return sum(brand.mentions(label.text) for brand in label.brands) / count if count else 0.0
+
+
+def _judged(
+    category: str,
+    weights: QualityWeights,
+    scores: dict[str, LabelScores],
+    rows: Sequence[int],
+    generator: np.random.Generator,
+) -> LeftOut:
+    names = [component.reading for component in weights.components]
+    labels = scores[names[0]].labels
+    found = {k: _probability(weights, [scores[name].values[k] for name in names], labels[k]) for k in rows}
+    there = [k for k, value in found.items() if value is not None]
+    probabilities = np.array([found[k] for k in there], dtype=np.float64)
+    bad = np.array([labels[k].bad for k in there])
+    prompts = [labels[k].prompt for k in there]
+    mentions = np.array([mentions_per_word(labels[k]) for k in there])
+    ratings = np.array([-labels[k].rating for k in there])
+    return LeftOut(
+        category,
+        tuple(names),
+        len(there),
+        auc(probabilities, bad, prompts),
+        calibration_of(probabilities, bad),
+        partial_rank_correlation(probabilities, bad.astype(np.float64), mentions, generator, prompts),
+        partial_rank_correlation(probabilities, ratings, mentions, generator, prompts),
+    )
+
+
+def _probability(weights: QualityWeights, values: Sequence[Any], label: GoldLabel) -> float | None:
+    if not words(label.text):
+        return weights.no_words
+    return None if any(isinstance(value, Unscored) for value in values) else weights.probability(values)
+
+
+def write_quality(path: Path, fitted: QualityFit, labels: GoldLabels) -> QualityWeights:
+    """Write the weights and how they came about; return them as they are read again.
+
+    The admission is written only where the whole passed the gate on all kinds together.
+    """
+    document = {
+        "format": QUALITY_FORMAT,
+        "version": QUALITY_VERSION,
+        "intercept": fitted.weights.intercept,
+        "components": [one._asdict() for one in fitted.weights.components],
+        "no_words": fitted.weights.no_words,
+        "admission": fitted.report.digest if fitted.report.passed else "",
+        "gate": fitted.report.as_json(),
+        "labels": labels.digest,
+        "labelled_by": labels.labelled_by,
+        "left_aside": fitted.left_aside,
+        "left_out": [_as_json(one) for one in fitted.left_out],
+        "components_gate": [
+            report.as_json()
+            for report in fitted.reports
+            if report.passed and report.reading in {one.reading for one in fitted.weights.components}
+        ],
+    }
+    signed = json.loads(signed_json(document))
+    write_text(path, json.dumps(signed, ensure_ascii=False, indent=1) + "\n")
+    return parse_quality(path.read_bytes())[0]
+
+
+def _as_json(one: LeftOut) -> dict[str, Any]:
+    table = [row._asdict() for row in one.calibration.table]
+    return {
+        **one._asdict(),
+        "auc": one.auc._asdict(),
+        "partial": one.partial._asdict(),
+        "partial_rating": one.partial_rating._asdict(),
+        "calibration": {**one.calibration._asdict(), "table": table},
+    }
