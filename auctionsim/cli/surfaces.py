@@ -12,6 +12,7 @@ from auctionsim.cli.options import (
     Category,
     Device,
     Dtype,
+    Loss,
     Method,
     Model,
     Prompts,
@@ -200,6 +201,7 @@ def maps(
         str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.surfaces)
     ],
     features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
+    loss: Loss = "kl",
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…", callback=folder_to_write)
     ] = None,
@@ -209,5 +211,6 @@ def maps(
     from auctionsim.experiments.studies.maps import MapSettings, main
 
     chosen = () if features is None else tuple(part.strip() for part in features.split(","))
-    settings = MapSettings(name, out or Path("runs") / slug("maps", Path(name).stem), chosen)
+    words = () if loss == "kl" else (loss,)
+    settings = MapSettings(name, out or Path("runs") / slug("maps", Path(name).stem, *words), chosen, loss)
     main(settings, surface_named(name), command_line(), console)
