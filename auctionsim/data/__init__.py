@@ -38,6 +38,11 @@ def quality_folder() -> Path:
     return Path(str(resources.files(__name__))) / "quality"
 
 
+def scores_folder() -> Path:
+    """Return where values of labelled replies that take passes of a model are, for readings that ship."""
+    return Path(str(resources.files(__name__))) / "scores"
+
+
 def replies_beside(surface: Path) -> Path:
     """Return where the replies behind a measurement's file are kept, beside it."""
     return surface.with_name(surface.name.removesuffix(".safetensors") + ".replies.jsonl.gz")
