@@ -12,6 +12,7 @@ from auctionsim.envs.live import Live
 from auctionsim.errors import InputTypeError
 from auctionsim.outcome import Outcome
 from auctionsim.regret import quasi_linear
+from auctionsim.substrates.offer import Charge
 from auctionsim.substrates.protocol import Substrate
 
 Clearing = Callable[[Tensor, Tensor | None], Outcome]
@@ -69,6 +70,7 @@ class AuctionParts:
         substrate: What the game is played on; None: the mechanism's own.
         priors: Where valuations come from; None: Uniform(0, 1), or the setting's.
         live: How a live setting asks its model: a `Live`, or a dict of its fields.
+        loss: The user loss that a named setting on the packaged surface charges: a name, or weights by name.
     Raises:
         TypeError: A name in place of a mechanism.
     """
@@ -77,6 +79,7 @@ class AuctionParts:
     substrate: Substrate | None = None
     priors: Any = None
     live: Live | Mapping[str, Any] | None = None
+    loss: Charge | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.mechanism, str):

@@ -8,7 +8,10 @@ from auctionsim.checks import checked_count
 from auctionsim.data import DEFAULT_SURFACE
 from auctionsim.errors import InputError
 from auctionsim.prompts import build_prompts
-from auctionsim.substrates import ResponseSurface, View
+from auctionsim.readings.standard import STANDARD
+from auctionsim.substrates import Offer, ResponseSurface, View
+from auctionsim.substrates.offer import Charge
+from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 if TYPE_CHECKING:
     from auctionsim.language_models import LanguageModel
@@ -39,14 +42,17 @@ class Live(NamedTuple):
     seed: int = 0
 
 
-def packaged_surface() -> ResponseSurface:
-    """Return the surface behind the neuron ids, selling the slot probability."""
-    return ResponseSurface.packaged(DEFAULT_SURFACE).sell(SOLD)
+def packaged_surface(loss: Charge = DEFAULT_LOSS) -> ResponseSurface:
+    """Return the surface behind the neuron ids, selling the slot probability at the cost of a loss."""
+    return ResponseSurface.packaged(DEFAULT_SURFACE).sell(SOLD, loss=loss)
 
 
-def live_substrate(live: Live) -> View:
+def live_substrate(live: Live, loss: Charge = DEFAULT_LOSS) -> View:
     """Return the surface's game on its model, on prompts that nothing was measured or identified on.
 
+    Args:
+        live: How the model is asked.
+        loss: The user loss that is charged; its readings are taken of every reply.
     Raises:
         ModelUnavailableError: No such model here.
         ValueError: Another model than the measured one, or no neurons ship with this surface.
@@ -54,7 +60,8 @@ def live_substrate(live: Live) -> View:
     from auctionsim.substrates.language_model import LanguageModelSubstrate
     from auctionsim.substrates.manner import Manner
 
-    surface = packaged_surface()
+    surface, offer = packaged_surface(), Offer([SOLD], loss)
+    besides = tuple(name for name, _ in offer.charges if name not in STANDARD)
     model = _loaded(live.model, live.device, live.dtype)
     surface.require_model(model.identity)
     held_out = build_prompts(surface.provenance["category"]).split("test")
@@ -72,9 +79,9 @@ def live_substrate(live: Live) -> View:
         samples=live.samples,
         max_new_tokens=live.max_new_tokens,
         seed=live.seed,
-        manner=Manner(leads=()),  # intent is not sold, and scoring it is a third of a step
+        manner=Manner(leads=(), readings=besides),  # intent is not sold, and scoring it is a third of a step
     )
-    return View(whole, [SOLD])
+    return View(whole, offer)
 
 
 def shipped_neurons() -> "BrandNeurons":

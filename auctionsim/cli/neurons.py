@@ -85,7 +85,7 @@ def compare(
     methods: Annotated[str | None, typer.Option(help="Commas between; all of them where none is named.")] = None,
     num_neurons: Annotated[str, typer.Option(help="Grid of the lever.")] = "32,128,384,1000",
     amplification: Annotated[str, typer.Option(help="Grid of the lever.")] = "1.25,1.5,2,2.5,3,4,6",
-    limits: Annotated[str, typer.Option(help="Of neutral_kl, nats a token.")] = "0.01,0.02,0.05,0.1",
+    limits: Annotated[str, typer.Option(help="Of neutral_kl, the divergence on neutral text.")] = "0.01,0.02,0.05,0.1",
     reply_prompts: Annotated[int, typer.Option(min=0, help="Prompts a context whose replies are sampled.")] = 2,
     model: Model = "smollm2",
     device: Device = "auto",

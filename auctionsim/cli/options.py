@@ -109,7 +109,7 @@ Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=compl
 
 
 Loss = Annotated[
-    str, typer.Option(help="User loss that is charged: a name such as kl, or weights such as .3*kl+1*length.")
+    str, typer.Option(help="User loss that is charged: a name such as kl, or weights such as kl-.5*length.")
 ]
 
 

@@ -12,6 +12,8 @@ from auctionsim.cli.options import (
     Category,
     Device,
     Dtype,
+    Feature,
+    Loss,
     Model,
     Prompts,
     Seed,
@@ -20,6 +22,7 @@ from auctionsim.cli.options import (
     file_to_write,
     folder_to_write,
     note_common_words,
+    offered,
 )
 from auctionsim.errors import InputError
 from auctionsim.files import require_file
@@ -34,6 +37,9 @@ def demo(
     dtype: Dtype = "auto",
     seed: Seed = 0,
     samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting.")] = 3,
+    feature: Feature = "slot_probability",
+    loss: Loss = "kl",
+    limit: Annotated[float, typer.Option(help="User loss that a brand's best setting may cost, in its unit.")] = 0.3,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…", callback=folder_to_write)
     ] = None,
@@ -42,11 +48,14 @@ def demo(
     from auctionsim.brands import parse_brands
     from auctionsim.experiments.running.demo_settings import DemoSettings
     from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.running.reply_losses import readings_besides
     from auctionsim.experiments.studies.demo import main
     from auctionsim.measurement import MeasurementSettings
+    from auctionsim.substrates import Offer
 
     bidders = parse_brands(brands)
-    folder = out or Path("runs") / slug("demo", category, *(brand.name for brand in bidders), str(seed))
+    charged = () if (feature, loss) == ("slot_probability", "kl") else offered(feature, loss)
+    folder = out or Path("runs") / slug("demo", category, *(brand.name for brand in bidders), str(seed), *charged)
     settings = DemoSettings(
         category=category,
         brands=bidders,
@@ -56,7 +65,10 @@ def demo(
         device=device,
         dtype=dtype,
         seed=seed,
-        measurement=MeasurementSettings(samples=samples, seed=seed),
+        sold_feature=feature,
+        loss=loss,
+        measurement=MeasurementSettings(samples=samples, seed=seed, readings=readings_besides(Offer((feature,), loss))),
+        user_loss_limit=limit,
     )
     main(settings, command_line(), console)
 
@@ -71,6 +83,7 @@ def say(
     seed: Seed = 0,
     tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 0.7,
+    loss: Loss = "kl",
 ) -> None:
     """Print a reply untouched and boosted, side by side, from the same random numbers."""
     from auctionsim.experiments.studies.say import parse_boosts, say_twice
@@ -79,7 +92,7 @@ def say(
     note_common_words(one.brand for one in boosts)
     with console.status("asking the model"):
         replies = say_twice(
-            prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature
+            prompt, boosts, category, load=(model, device, dtype), seed=seed, tokens=tokens, heat=temperature, loss=loss
         )
     console.print(f"neurons: {'taken up from' if replies.were_kept else 'kept in'} {replies.neurons}", soft_wrap=True)
     table = Table(show_lines=True, title=prompt)

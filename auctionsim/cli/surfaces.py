@@ -12,6 +12,7 @@ from auctionsim.cli.options import (
     Category,
     Device,
     Dtype,
+    Loss,
     Method,
     Model,
     Prompts,
@@ -141,6 +142,13 @@ def read(
         ),
     ],
     reading: Annotated[str, typer.Option(help="Names of readings, commas between.")],
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="Whose mutual_information and judged_… they are: 'smollm2', 'gemma3-270m', a Hugging Face id, a "
+            "folder, or an OpenAI-compatible address, http://HOST:PORT/v1#MODEL."
+        ),
+    ] = "smollm2",
     package: Annotated[
         bool, typer.Option("--package", help="Write a packaged measurement's side file beside it.")
     ] = False,
@@ -167,7 +175,7 @@ def read(
     from auctionsim.experiments.running.surface_reading import SurfaceReading, read_again
 
     names = tuple(part.strip() for part in reading.split(","))
-    settings = SurfaceReading(run, names, model, neurons, out, package)
+    settings = SurfaceReading(run, names, model, neurons, out, package, judge)
     fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
     path = read_again(settings, command_line(), console, fan_out)
     console.print(f"written: {path}", soft_wrap=True)
@@ -193,6 +201,7 @@ def maps(
         str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.surfaces)
     ],
     features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
+    loss: Loss = "kl",
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…", callback=folder_to_write)
     ] = None,
@@ -202,5 +211,6 @@ def maps(
     from auctionsim.experiments.studies.maps import MapSettings, main
 
     chosen = () if features is None else tuple(part.strip() for part in features.split(","))
-    settings = MapSettings(name, out or Path("runs") / slug("maps", Path(name).stem), chosen)
+    words = () if loss == "kl" else (loss,)
+    settings = MapSettings(name, out or Path("runs") / slug("maps", Path(name).stem, *words), chosen, loss)
     main(settings, surface_named(name), command_line(), console)

@@ -14,6 +14,8 @@ from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.laws import divergence
 from auctionsim.language_models.model import LanguageModel
 
+UNIT = "nats a token"
+"""Of KL on neutral text."""
 _ROWS = 16  # rows whose logits over the vocabulary are held at once
 
 

@@ -42,7 +42,7 @@ def _confirmation_sentence(one: Confirmation, loss: ChargedLoss) -> str:
     measured = (
         f"{levers} change its mentions on held-out prompts by {estimate(one.gain)} a reply "
         f"(n = {one.gain.n:,}; {estimate(one.hits_untouched)} untouched), at a user loss of "
-        f"{estimate(one.user_loss)} {loss.unit}"
+        f"{estimate(one.user_loss)} ({loss})"
     )
     if one.found:
         return f"{one.brand}: {measured}."

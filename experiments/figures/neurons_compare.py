@@ -6,6 +6,8 @@ from typing import Any
 
 from auctionsim.experiments.figures.sheets import saved, sheet
 from auctionsim.experiments.tables.neurons_compare import FrontierResult
+from auctionsim.readings.neutral_kl import UNIT as NEUTRAL_UNIT
+from auctionsim.readings.registry import reading
 
 
 def draw_frontiers(result: FrontierResult, path: Path) -> None:
@@ -25,9 +27,9 @@ def draw_frontiers(result: FrontierResult, path: Path) -> None:
             )
             if points:
                 below.plot(*zip(*points, strict=True), marker="o", markersize=3, **style)
-        axes[0, column].set(title=brand, xlabel="neutral_kl, nats a token (validation)", xscale="symlog")
+        axes[0, column].set(title=brand, xlabel=f"neutral_kl, {NEUTRAL_UNIT} (validation)", xscale="symlog")
         axes[0, column].set_xscale("symlog", linthresh=0.01)
-        axes[1, column].set(xlabel="kl of replies, nats a token (test)")
+        axes[1, column].set(xlabel=f"kl of replies, {reading('kl').unit} (test)")
     for row in axes:
         row[0].set_ylabel("slot probability")
     handles, labels = axes[0, 0].get_legend_handles_labels()

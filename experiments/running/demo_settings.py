@@ -5,6 +5,8 @@ from pathlib import Path
 
 from auctionsim.brands import Brand
 from auctionsim.measurement import MeasurementSettings
+from auctionsim.substrates import Offer
+from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,15 @@ class DemoSettings:
         dtype: Of the model.
         seed: Of everything that is drawn.
         sold_feature: What the auction sells.
+        loss: The user loss that is charged and reported: a name, or weights such as "kl-.5*length"; readings that are
+            not standard are measured besides.
         user_weight: λ, money per unit of the user loss.
         user_weights: The trade-off's sweep.
         measurement: The surface's grid and counts.
         quick: Whether learned mechanisms are trained by the quick recipe.
         learning_iterations: Updates of the PPO bidders.
         confirm_samples: Replies a held-out prompt when a brand's best setting is measured anew.
-        user_loss_limit: The user loss that a brand's best setting may cost.
+        user_loss_limit: The user loss that a brand's best setting may cost, in the loss's unit.
     """
 
     category: str
@@ -39,6 +43,7 @@ class DemoSettings:
     dtype: str = "auto"
     seed: int = 0
     sold_feature: str = "slot_probability"
+    loss: str = DEFAULT_LOSS
     user_weight: float = 1.0
     user_weights: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
@@ -46,3 +51,8 @@ class DemoSettings:
     learning_iterations: int = 60
     confirm_samples: int = 8
     user_loss_limit: float = 0.3
+
+    @property
+    def offer(self) -> Offer:
+        """What is sold, at the cost of which loss."""
+        return Offer((self.sold_feature,), self.loss)

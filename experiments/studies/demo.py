@@ -11,6 +11,7 @@ from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.kept_stages import model_inputs
 from auctionsim.experiments.running.preparation import MEASUREMENT, PeakMemory, Stages, commit_or_none, kept_surface
+from auctionsim.experiments.running.reply_losses import readings_besides
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.run_folder import finish
 from auctionsim.experiments.tables.demo import carry_out, held_out
@@ -37,6 +38,7 @@ def main(settings: DemoSettings, command: str, console: Console, designs: Design
         ValueError: Settings that do not fit; a folder that holds another run's measurement.
         ModelUnavailableError: No such model here.
     """
+    readings_besides(settings.offer)  # what is no loss is refused before anything is computed
     if len(settings.brands) != 2:
         raise InputError(f"the demo auctions two brands, got {len(settings.brands)}")
     prompts = _prompts(settings)
@@ -45,7 +47,8 @@ def main(settings: DemoSettings, command: str, console: Console, designs: Design
         with stages.stage("loading the model", 1):
             model = load_model(settings.model, settings.device, settings.dtype)
         run = Run(settings.folder, settings, {**model_inputs(model), "prompts": prompts.digest})
-        neurons, surface = _prepared(settings, run, model, prompts, command, stages)
+        neurons, measured = _prepared(settings, run, model, prompts, command, stages)
+        surface = measured.sell(*measured.measured_features, loss=settings.loss)
         later = Run(settings.folder, settings, {**run.inputs, "neurons": neurons.digest, "surface": surface.digest})
         live = held_out(settings, model, neurons, prompts)
         carried = carry_out(settings, later, surface, live, designs, stages)
@@ -111,12 +114,12 @@ def _record(findings: Findings) -> dict[str, object]:
 
 
 def _tell(console: Console, findings: Findings, report: Path, peak: float) -> None:
-    unit = findings.surface.charged_loss.unit
+    charged = findings.surface.charged_loss
     for row in findings.confirmations:
         if row.found and row.gain is not None and row.user_loss is not None:
             console.print(
                 f"{row.brand}: {row.num_neurons:g} neurons x{row.amplification:g} give {row.gain.mean:+.2f} ± "
-                f"{row.gain.standard_error:.2f} hits a reply at a user loss of {row.user_loss.mean:.3f} {unit}"
+                f"{row.gain.standard_error:.2f} hits a reply at a user loss of {row.user_loss.mean:.3f} ({charged})"
             )
         else:
             console.print(f"{row.brand}: no setting found")

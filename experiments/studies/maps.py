@@ -24,12 +24,14 @@ class MapSettings:
         surface: Its name, for titles and run.json.
         folder: Run folder.
         features: Which features have a figure; none: every measured one.
+        loss: The user's loss that has a figure: a name, or weights such as "kl-.5*length".
         written: Cells a side up to which each number is written into its cell.
     """
 
     surface: str
     folder: Path
     features: tuple[str, ...] = ()
+    loss: str = "kl"
     written: int = 7
 
 
@@ -54,10 +56,10 @@ def main(settings: MapSettings, surface: ResponseSurface, command: str, console:
         command: What the user typed, for run.json.
         console: Told where it all is.
     Raises:
-        ValueError: A feature that was not measured.
+        ValueError: A feature or a loss that was not measured.
     """
     features = settings.features or surface.measured_features
-    surface.sell(*features)
+    surface = surface.sell(*features, loss=settings.loss)
     run = Run(settings.folder, settings, {"surface": surface.digest})
     run.begin(command)
     brands = brand_names(surface)

@@ -11,13 +11,16 @@ from auctionsim.brands import Brand
 from auctionsim.caching import cache_folder
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import HIGHEST, Place, neurons_key
+from auctionsim.experiments.running.reply_losses import paired_losses, readings_besides
 from auctionsim.kept import key_digest
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.neurons import BrandNeurons, identify
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.neurons.methods import DEFAULT_METHOD
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.substrates import Manner, Offer, View
 from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 
 class Boost(NamedTuple):
@@ -36,7 +39,7 @@ class Said(NamedTuple):
         boosted: The other.
         hits_untouched: Of each brand.
         hits_boosted: Of each brand.
-        user_loss: Of the boosted reply.
+        user_loss: Of the boosted reply, beside the untouched one; NaN where it is unscored.
         loss: Its name and unit.
         neurons: Where the brands' neurons are kept.
         were_kept: Whether an earlier call found them.
@@ -79,6 +82,7 @@ def say_twice(
     seed: int,
     tokens: int,
     heat: float,
+    loss: str = DEFAULT_LOSS,
 ) -> Said:
     """Identify the brands' neurons on the category's prompts, then answer the prompt twice.
 
@@ -92,7 +96,12 @@ def say_twice(
         seed: Of the reply.
         tokens: Longest reply.
         heat: Temperature of sampling.
+        loss: Of the user, that is printed: a name, or weights such as "kl-.5*length".
+    Raises:
+        ValueError: A blank prompt, or a loss that is made of what is none.
     """
+    offer = Offer(("hits",), loss)
+    manner = Manner(readings=readings_besides(offer))
     if not prompt.strip():
         raise InputError("the prompt is blank")
     model = load_model(*load)
@@ -109,14 +118,15 @@ def say_twice(
         max_new_tokens=tokens,
         temperature=heat,
         seed=seed,
+        manner=manner,
     )
     allocation = substrate.null_allocation(2)
     allocation[1] = torch.tensor([[boost.num_neurons, boost.amplification] for boost in boosts])
     batch = substrate.replies(prompt, allocation, (0, 0), 1)
     untouched, boosted = batch.texts
     before, after = batch.numbers("hits").long().tolist()
-    loss = float(batch.numbers("kl")[1])
-    return Said(untouched, boosted, before, after, loss, str(substrate.charged_loss), place.file, were_kept)
+    lost, charged = float(paired_losses(batch, offer)), View(substrate, offer).charged_loss
+    return Said(untouched, boosted, before, after, lost, str(charged), place.file, were_kept)
 
 
 def _neurons(

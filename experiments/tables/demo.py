@@ -13,6 +13,7 @@ from auctionsim.experiments.running.demo_settings import DemoSettings
 from auctionsim.experiments.running.designs import COMPARED, Designs
 from auctionsim.experiments.running.kept_stages import as_row, kept_stage, record_from
 from auctionsim.experiments.running.preparation import Stages, Tick
+from auctionsim.experiments.running.reply_losses import paired_losses
 from auctionsim.experiments.running.run import Row, Run
 from auctionsim.experiments.tables.mechanisms import MENU, OPTIMUM, PAY_AS_BID, PRIOR
 from auctionsim.experiments.tables.menu_options import menu_options
@@ -70,8 +71,8 @@ def carry_out(
         designs: Makes the mechanisms; what it learns is kept in the run folder.
         stages: Shows bars, notes times.
     """
-    sold, designs = surface.sell(settings.sold_feature), designs.kept_in(run.folder / "designs")
-    confirmations, replies = _confirm(settings, run, surface, live, stages)
+    sold, designs = surface.sell(settings.sold_feature, loss=settings.loss), designs.kept_in(run.folder / "designs")
+    confirmations, replies = _confirm(settings, run, surface.sell("hits", loss=settings.loss), live, stages)
     mechanisms = _designed(settings, run, sold, designs, stages)
     menu = mechanisms[MENU]
     assert isinstance(menu, MenuAuction)
@@ -123,6 +124,7 @@ def held_out(
         max_new_tokens=measured.max_new_tokens,
         temperature=measured.temperature,
         seed=measured.seed + 1_000_003,
+        manner=measured.manner,
     )
 
 
@@ -171,11 +173,12 @@ def _reply_pair(
     allocation[1, bidder] = setting
     batch = live.replies(prompt, allocation, place, settings.confirm_samples)
     hits = batch.numbers("hits")[:, bidder].view(2, -1)
+    loss = paired_losses(batch, settings.offer)
     return [
         {
             "hits_untouched": hits[0].tolist(),
             "hits_boosted": hits[1].tolist(),
-            "user_loss": batch.numbers("kl").view(2, -1)[1].tolist(),
+            "user_loss": loss[~loss.isnan()].tolist(),
             "untouched": batch.texts[0],
             "boosted": batch.texts[settings.confirm_samples],
         }

@@ -8,6 +8,8 @@ from rich.table import Table
 
 from auctionsim.experiments.running.frontier import FrontierCell, FrontierChoice
 from auctionsim.experiments.running.run import Section, markdown_table
+from auctionsim.readings.neutral_kl import UNIT as NEUTRAL_UNIT
+from auctionsim.readings.registry import reading
 from auctionsim.stems import KINDS
 
 BASELINE = "attribution"
@@ -69,7 +71,7 @@ def frontier_tables(rows: Sequence[FrontierRow]) -> Iterator[Table]:
     brands = list(dict.fromkeys(row.brand for row in rows))
     limits = sorted({row.choice.limit for row in rows})
     for limit in limits:
-        table = Table(title=f"slot probability on test prompts, neutral_kl ≤ {limit:g} nats a token", show_lines=True)
+        table = Table(title=f"slot probability on test prompts, neutral_kl ≤ {limit:g} {NEUTRAL_UNIT}", show_lines=True)
         table.add_column("brand (untouched)")
         for method in methods:
             table.add_column(method.replace("_", " "), justify="right")
@@ -97,7 +99,7 @@ def frontier_section(rows: Sequence[FrontierRow]) -> Section:
             ]
         ),
         *_by_kind(rows, methods, limits),
-        "Slot probability by brand, and `kl` of sampled replies, nats a token, as the user's loss:",
+        f"Slot probability by brand, and `kl` of sampled replies, {reading('kl').unit}, as the user's loss:",
     ]
     for limit in limits:
         lines = []
