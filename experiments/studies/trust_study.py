@@ -112,9 +112,7 @@ def inputs_of(labels: GoldLabels) -> dict[str, str]:
     return {"labels": labels.digest, "scores": key_digest(digests)}
 
 
-def _kept_rows(
-    settings: TrustStudySettings, labels: GoldLabels, console: Console, chosen: Sequence[str]
-) -> _Kept:
+def _kept_rows(settings: TrustStudySettings, labels: GoldLabels, console: Console, chosen: Sequence[str]) -> _Kept:
     for judge in settings.judges:
         register_judge(judge)
     every = candidates(tuple(judge_suffix(judge) for judge in settings.judges))
