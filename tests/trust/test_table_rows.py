@@ -63,7 +63,13 @@ def test_every_kind_is_tried_and_the_table_prints(labels: GoldLabels) -> None:
     console.print(trust_table([row], labels))
     console.print(gate_table(list(row.reports.values())))
     printed = console.export_text()
-    for words in ("window_word_repetition", "same 0.00", "Labelled by a language model", "AUC drift (42)", "is above 0.6"):
+    for words in (
+        "window_word_repetition",
+        "same 0.00",
+        "Labelled by a language model",
+        "AUC drift (42)",
+        "is above 0.6",
+    ):
         assert words in printed
     assert row.as_json()["reports"]["loops"]["passed"] is True
 
