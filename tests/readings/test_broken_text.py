@@ -1,7 +1,7 @@
 """Broken text by its forms: what is odd, what must not be, and that padding buys no window."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from auctionsim.readings import Reply, Unscored, reading
 from auctionsim.readings.broken_text import fragments, is_odd_word, odd_words, unreadable
@@ -66,10 +66,13 @@ def test_shares_and_windows() -> None:
     assert _values(" ") == none
 
 
+@settings(max_examples=60)
 @given(TEXTS, TEXTS)
 def test_text_that_is_added_never_lowers_a_window(text: str, padding: str) -> None:
-    before, after = _values(text), _values(f"{text} {padding}")
+    """Nor before it, but for a fragment, which may become the end of another sentence."""
+    before, after, later = _values(text), _values(f"{text} {padding}"), _values(f"{padding} {text}")
     assert all(after[k] >= before[k] for k in (1, 3, 5))  # type: ignore[operator]
+    assert all(later[k] >= before[k] for k in (1, 3))  # type: ignore[operator]
 
 
 def test_padding_buys_shares() -> None:

@@ -57,11 +57,12 @@ def test_padding_buys_a_share_and_no_window() -> None:
 @settings(max_examples=60)
 @given(TEXTS, TEXTS)
 def test_text_that_is_added_never_lowers_a_window(text: str, padding: str) -> None:
-    padded = f"{text} {padding}"
-    for order in (1, 3):
-        assert window_repetition(padded, order, window=6) >= window_repetition(text, order, window=6)
-    assert stem_repetition(padded, 2, 6) >= stem_repetition(text, 2, 6)
-    assert character_repetition(padded, 3, 12) >= character_repetition(text, 3, 12)
+    """Neither after it nor before it."""
+    for padded in (f"{text} {padding}", f"{padding} {text}"):
+        for order in (1, 3):
+            assert window_repetition(padded, order, window=6) >= window_repetition(text, order, window=6)
+        assert stem_repetition(padded, 2, 6) >= stem_repetition(text, 2, 6)
+        assert character_repetition(padded, 3, 12) >= character_repetition(text, 3, 12)
 
 
 def test_only_windows_are_losses() -> None:
