@@ -142,6 +142,13 @@ def read(
         ),
     ],
     reading: Annotated[str, typer.Option(help="Names of readings, commas between.")],
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="Whose mutual_information and judged_… they are: 'smollm2', 'gemma3-270m', a Hugging Face id, a "
+            "folder, or an OpenAI-compatible address, http://HOST:PORT/v1#MODEL."
+        ),
+    ] = "smollm2",
     package: Annotated[
         bool, typer.Option("--package", help="Write a packaged measurement's side file beside it.")
     ] = False,
@@ -168,7 +175,7 @@ def read(
     from auctionsim.experiments.running.surface_reading import SurfaceReading, read_again
 
     names = tuple(part.strip() for part in reading.split(","))
-    settings = SurfaceReading(run, names, model, neurons, out, package)
+    settings = SurfaceReading(run, names, model, neurons, out, package, judge)
     fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
     path = read_again(settings, command_line(), console, fan_out)
     console.print(f"written: {path}", soft_wrap=True)

@@ -38,6 +38,11 @@ def quality_folder() -> Path:
     return Path(str(resources.files(__name__))) / "quality"
 
 
+def judge_prompts_folder() -> Path:
+    """Return where the prompts are that judges are asked with."""
+    return Path(str(resources.files(__name__))) / "judge_prompts"
+
+
 def replies_beside(surface: Path) -> Path:
     """Return where the replies behind a measurement's file are kept, beside it."""
     return surface.with_name(surface.name.removesuffix(".safetensors") + ".replies.jsonl.gz")

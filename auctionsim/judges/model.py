@@ -20,7 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.errors import InputError
-from auctionsim.language_models.chat import control_tokens, framed_ids, plain_ids
+from auctionsim.judges.choices import NoVerdict, Verdict, VerdictOptions, option_tokens, verdict_of
+from auctionsim.judges.prompts import JudgePrompt
+from auctionsim.language_models.chat import framed_ids, plain_ids
 from auctionsim.language_models.devices import choose_device
 from auctionsim.language_models.loading import read_pretrained, short_name
 from auctionsim.language_models.model import fingerprint
@@ -85,11 +87,6 @@ class ModelJudge:
         gap = "" if self.tokenizer.chat_template else " "  # the plain frame ends in "Answer:"
         return plain_ids(self.tokenizer, f"{gap}{text.strip()}") if text.strip() else []
 
-    def has_control_tokens(self, text: str) -> bool:
-        """Tell whether a text contains what this judge reads as a control token."""
-        control = control_tokens(self.tokenizer)
-        return any(int(token) in control for token in self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
     @torch.inference_mode()
     def log_probabilities(
         self, beginning: list[int], continuations: Sequence[list[int]]
@@ -125,6 +122,37 @@ class ModelJudge:
         for place, logits in self._logits(prompts, [1] * len(prompts)):
             rows[place] = logits[0].cpu()
         return torch.stack(rows) if rows else torch.empty(0, self.network.config.get_text_config().vocab_size)
+
+    def basis(self, prompt: JudgePrompt) -> str:
+        """Return what verdicts on a prompt rest on, in one line: this judge and the prompt's text."""
+        return f"{self.identity}; prompt {prompt.name} {prompt.digest}"
+
+    @torch.inference_mode()
+    def verdicts(self, prompts: Sequence[str], choice: VerdictOptions) -> list[Verdict | NoVerdict]:
+        """Return a verdict for each prompt, by the logits of the options' tokens after it.
+
+        Args:
+            prompts: As the user's words; those with control tokens, or too long, get no verdict.
+            choice: The options.
+        Raises:
+            NotImplementedError: The tokenizer has no single token for an option.
+        """
+        tokens = option_tokens(self.tokenizer, choice)
+        framed = [self._framed(prompt) for prompt in prompts]
+        numbers = [k for k, ids in enumerate(framed) if isinstance(ids, list)]
+        rows = [ids for ids in framed if isinstance(ids, list)]
+        given = {
+            numbers[place]: verdict_of(logits[0].cpu(), tokens) for place, logits in self._logits(rows, [1] * len(rows))
+        }
+        return [given[k] if isinstance(ids, list) else ids for k, ids in enumerate(framed)]
+
+    def _framed(self, prompt: str) -> list[int] | NoVerdict:
+        try:
+            ids = self.chat_ids(prompt)
+        except InputError:
+            return NoVerdict("it has control tokens of the judge's, or words that end its turn")
+        long = self.context_length is not None and len(ids) > self.context_length
+        return NoVerdict("it is longer than the judge can read") if long else ids
 
     def _logits(
         self, rows: Sequence[list[int]], wanted: Sequence[int]

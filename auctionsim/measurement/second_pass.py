@@ -1,133 +1,37 @@
 """A second pass over stored replies: readings are taken later, in parts that a stopped pass goes on from.
 
-Nothing is sampled. Text readings need no model, and none is loaded for them; model readings take teacher-forced passes,
-in float32, with each reply's own intervention.
+Nothing is sampled. Values are kept under all that they depend on: the replies, the reading, and what it rests on beside
+its code. Those on another basis, such as a changed prompt, are refused as another measure's. What a judge out of reach
+left unscored is kept as such for now, and tried again by the next pass.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
+from typing import Any
 
 from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
-from auctionsim.language_models.decoding import Replies
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.crew import Job, Workers, fan_out, model_words
 from auctionsim.measurement.measuring import Progress, Report
+from auctionsim.measurement.reply_parts import PartReader, PartValues, ReplyPart, bases_of
 from auctionsim.measurement.side_files import GatheredAgain, covariances_again, gather_again
-from auctionsim.measurement.stored_replies import Asked, StoredReplies
+from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.neurons.brand_neurons import BrandNeurons
-from auctionsim.readings.live import judged
-from auctionsim.readings.passes import begin
-from auctionsim.readings.protocol import (
-    ModelReading,
-    PromptReading,
-    ReferenceReading,
-    Reply,
-    TextReading,
-    Value,
-    basis_of,
-)
+from auctionsim.readings.judge import registered_judges
+from auctionsim.readings.protocol import ModelReading, PromptReading, Unscored, Value, basis_of
 from auctionsim.readings.registry import made_by, reading
 from auctionsim.readings.registry import names as registered
-from auctionsim.readings.values import as_json, checked_values, read_beside, read_set, read_texts, value_from_json
+from auctionsim.readings.values import as_json, value_from_json
 from auctionsim.records import Record
 from auctionsim.signed_json import read_signed_json, signed_json
 
 ROWS = 64
 """Replies that one part holds; a set is never cut."""
 _PART, _VALUES, _VERSION = "auctionsim part of a second pass", "auctionsim values of a reading", 1
-
-
-class ReplyPart(NamedTuple):
-    """Replies `start` … `stop` of those to one prompt."""
-
-    asked: Asked
-    start: int
-    stop: int
-
-    @property
-    def file_name(self) -> str:
-        """Where its values are stored."""
-        replicate, context, prompt = self.asked
-        return f"{replicate}-{context}-{prompt}-{self.start:05d}-{self.stop:05d}.json"
-
-
-class PartValues(NamedTuple):
-    """Values of a part's replies by reading; of a reading per set, one for each intervention's replies."""
-
-    part: ReplyPart
-    values: dict[str, list[Value]]
-
-
-class PartReader:
-    """Takes readings of parts; a part's values depend on the arguments and on nothing else.
-
-    Args:
-        stored: The replies.
-        names: Of readings.
-        neurons: That were amplified; None where no model is needed.
-        model: None where none is needed.
-    """
-
-    def __init__(
-        self, stored: StoredReplies, names: Sequence[str], neurons: BrandNeurons | None, model: LanguageModel | None
-    ) -> None:
-        self.stored, self.neurons, self.model = stored, neurons, model
-        self.readings = [reading(name) for name in names]
-        self._by_prompt = stored.by_prompt()
-
-    def __call__(self, part: ReplyPart) -> PartValues:
-        """Take every reading of one part."""
-        numbers = self._by_prompt[part.asked][part.start : part.stop]
-        replies, brands = [self.stored.reply(number) for number in numbers], self.stored.brands
-        of_model = [one for one in self.readings if isinstance(one, ModelReading)]
-        values: dict[str, list[Value]] = {}
-        for name, tensor in self._judged(part.asked, numbers, of_model).items():
-            values[name] = checked_values(reading(name), tensor.tolist(), len(replies), len(brands))
-        for one in self.readings:
-            if isinstance(one, TextReading) and one.per == "set":
-                which = [self.stored.kept.replies[number].intervention for number in numbers]
-                groups = [[r for r, k in zip(replies, which, strict=True) if k == own] for own in sorted(set(which))]
-                values[one.name] = [read_set(one, group, brands) for group in groups]
-            elif isinstance(one, TextReading):
-                values[one.name] = read_texts(one, replies, brands)
-            elif isinstance(one, ReferenceReading):
-                values[one.name] = read_beside(one, replies, brands, self._references(part.asked, numbers))
-        return PartValues(part, values)
-
-    def _references(self, asked: Asked, numbers: list[int]) -> list[list[Reply]]:
-        """Return, for each reply, the untouched replies to the same prompt, itself left out."""
-        untouched = [k for k in self._by_prompt[asked] if self.stored.kept.replies[k].intervention == 0]
-        return [[self.stored.reply(k) for k in untouched if k != number] for number in numbers]
-
-    def _judged(self, asked: Asked, numbers: list[int], readings: list[ModelReading]) -> dict[str, torch.Tensor]:
-        if not readings:
-            return {}
-        assert self.model is not None
-        assert self.neurons is not None
-        stored, judge = self.stored, self.model.in_float32
-        kept = [stored.kept.replies[number] for number in numbers]
-        levers = stored.interventions[[one.intervention for one in kept]].float()
-        change = self.neurons.intervention(levers, stored.mode)
-        longest = max(one.length for one in kept)
-        ids = [
-            [*one.token_ids, *one.token_ids[-1:] * (longest - one.length)] for one in kept
-        ]  # causal: never looked at
-        lengths = torch.tensor([one.length for one in kept], device=judge.device)
-        tokens = torch.tensor(ids, device=judge.device)
-        prompt = [judge.chat_ids(stored.prompt(asked))]
-        if stored.positions == "all":
-            begun = begin(judge, prompt * len(kept), longest, change)
-        else:
-            begun = begin(judge, prompt, longest)
-        finite = torch.ones_like(lengths, dtype=torch.bool)
-        return judged(judge, readings, Replies(tokens, lengths, finite), change, begun, stored.law)
 
 
 class SecondPass:
@@ -164,6 +68,7 @@ class SecondPass:
         self.model, self.neurons = (model, neurons) if self.needs_model else (None, None)
         if self.needs_model:
             self._check(model, neurons)
+        self._bases = bases_of(self.readings)  # what the whole pass rests on: a prompt may be edited meanwhile
         sweep(folder)
 
     def key(self, name: str) -> dict[str, Any]:
@@ -171,7 +76,7 @@ class SecondPass:
         own = {"reading": name, "replies": self.stored.digest, "brands": [one.written for one in self.stored.brands]}
         if made_by(name):  # a plugin's: its values are those of this very file
             own["plugin"] = made_by(name)
-        basis = basis_of(reading(name))
+        basis = self._bases.get(name) or basis_of(reading(name))
         if basis:
             own["basis"] = basis
         if not isinstance(reading(name), ModelReading):
@@ -219,16 +124,25 @@ class SecondPass:
     def run(self, workers: Workers | None = None, report: Report | None = None) -> dict[str, list[Value]]:
         """Take the readings that have no values yet, and return all values by reading, in the order of `numbers`.
 
+        What a judge left unscored for now is tried again; parts without such values are not read again.
+
         Raises:
-            ValueError: A file of an earlier pass is damaged, or a reading gives what it does not declare.
+            ValueError: A file of an earlier pass is damaged or of something else, or a reading gives what it does not
+                declare.
             RuntimeError: Workers died again and again over one part.
         """
         tell, parts = report or (lambda _: None), self.parts
-        if all(self.values_file(name).exists() for name in self.names):
+        there = {name: self._values(name) for name in self.names if self.values_file(name).exists()}
+        lacking = [name for name in self.names if name not in there or _unfinished(there[name])]
+        if not lacking:
             tell(Progress(len(parts), len(parts)))
             self._remove_parts()  # of a pass that was killed while it did this
-            return {name: self._values(name) for name in self.names}
-        found = {part: self._read(part) for part in parts}
+            return there
+        if len(lacking) < len(self.names):
+            rest = SecondPass(self.folder, self.stored, lacking, self.neurons, self.model)
+            return {**there, **rest.run(workers, report)}
+        earlier = self._scored_before(there)
+        found = {part: self._read(part) or earlier.get(part) for part in parts}
         waiting = deque(part for part, values in found.items() if values is None)
 
         def note(result: PartValues) -> None:
@@ -237,14 +151,16 @@ class SecondPass:
 
         tell(Progress(len(parts) - len(waiting), len(parts)))
         if workers is None:
-            reader = PartReader(self.stored, self.names, self.neurons, self.model)
+            reader = PartReader(self.stored, self.names, self.neurons, self.model, bases=self._bases)
             while waiting:
                 result = reader(waiting.popleft())
                 self._store(result)
                 note(result)
         else:
             job = Job(
-                partial(PartReader, self.stored, self.names, self.neurons),
+                partial(
+                    PartReader, self.stored, self.names, self.neurons, judges=registered_judges(), bases=self._bases
+                ),
                 None if self.model is None else model_words(self.model),
             )
             fan_out(waiting, job, workers, self._store, note)
@@ -255,6 +171,9 @@ class SecondPass:
         return [number for some in self.stored.by_prompt().values() for number in some]
 
     def _store(self, result: PartValues) -> None:
+        """Store a part's values; those that are unscored for now are no part that a later pass goes on from."""
+        if any(map(_unfinished, result.values.values())):
+            return
         values = {name: [as_json(value) for value in listed] for name, listed in result.values.items()}
         document = {"format": _PART, "version": _VERSION, "key": self._part_key, "part": result.part, "values": values}
         write_text(self._parts_folder / result.part.file_name, signed_json(document))
@@ -265,6 +184,19 @@ class SecondPass:
             return None
         record = read_signed_json(path, _PART, _VERSION, self._part_key)
         return {name: _listed(record.record("values"), name) for name in self.names}
+
+    def _scored_before(self, values: dict[str, list[Value]]) -> dict[ReplyPart, dict[str, list[Value]]]:
+        """Return the parts of which an earlier pass left nothing unscored for now, from the files of its values."""
+        if len(values) < len(self.names) or any(one.per == "set" for one in self.readings):
+            return {}
+        found, start = {}, 0
+        for part in self.parts:
+            stop = start + part.stop - part.start
+            own = {name: values[name][start:stop] for name in self.names}
+            if not any(map(_unfinished, own.values())):
+                found[part] = own
+            start = stop
+        return found
 
     def _values(self, name: str) -> list[Value]:
         path = self.values_file(name)
@@ -317,6 +249,11 @@ class SecondPass:
 
 def _listed(record: Record, name: str) -> list[Value]:
     return [value_from_json(item, name) for item in record.items(name)]
+
+
+def _unfinished(values: Sequence[Value]) -> bool:
+    """Tell whether some are unscored for now only."""
+    return any(isinstance(value, Unscored) and value.for_now for value in values)
 
 
 def needs_model(names: Sequence[str]) -> bool:

@@ -6,7 +6,6 @@ text into its own tokens. Whoever games the mean pads with what fits the questio
 so, since the worst stretch of the reply stays as it is.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,12 +15,12 @@ from auctionsim.brands import Brand
 from auctionsim.errors import InputError
 from auctionsim.judges.model import DEFAULT_JUDGE, ModelJudge, judge_model
 from auctionsim.readings.protocol import Reply, TextReading, Unscored, Value
+from auctionsim.readings.remembered import Remembered
 
 NEUTRAL = "Say something."
 """The request that says nothing of what is wanted."""
 WINDOW = 12
 """Tokens of the window whose mean is lowest."""
-_KEPT = 8192  # replies whose values are remembered, so that both readings take the same passes
 
 
 class MutualInformation(NamedTuple):
@@ -36,7 +35,7 @@ class MutualInformation(NamedTuple):
     lowest: float
 
 
-_values: OrderedDict[tuple[str, str, str], MutualInformation | Unscored] = OrderedDict()
+_values: Remembered[tuple[str, str, str], MutualInformation | Unscored] = Remembered()
 
 
 def mutual_information(judge: ModelJudge, prompt: str, texts: Sequence[str]) -> list[MutualInformation | Unscored]:
@@ -52,16 +51,8 @@ def mutual_information(judge: ModelJudge, prompt: str, texts: Sequence[str]) -> 
         Li, Galley, Brockett, Gao and Dolan (2016), "A Diversity-Promoting Objective Function for Neural Conversation
         Models", equation 9 with λ = 1; here per token, and against a neutral request instead of none.
     """
-    keys = {text: (judge.identity, prompt, text) for text in texts}
-    fresh = [text for text, key in keys.items() if key not in _values]
-    found = {text: _values[key] for text, key in keys.items() if key in _values}
-    found |= dict(zip(fresh, _scored(judge, prompt, fresh), strict=True))
-    for text, key in keys.items():
-        _values[key] = found[text]
-        _values.move_to_end(key)
-    while len(_values) > _KEPT:
-        _values.popitem(last=False)
-    return [found[text] for text in texts]
+    keys = [(judge.identity, prompt, text) for text in texts]
+    return _values.get(keys, lambda fresh: _scored(judge, prompt, [text for _, _, text in fresh]))
 
 
 def _scored(judge: ModelJudge, prompt: str, texts: Sequence[str]) -> list[MutualInformation | Unscored]:

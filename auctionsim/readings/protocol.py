@@ -71,9 +71,11 @@ class Unscored:
 
     Attributes:
         reason: Why, in a few words.
+        for_now: A later pass may give one, and tries: the judge was out of reach, or said nothing that counts.
     """
 
     reason: str
+    for_now: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.reason, str) or not self.reason.strip():

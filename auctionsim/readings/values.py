@@ -127,7 +127,9 @@ def as_tensor(values: Sequence[Value], width: int) -> Tensor:
 
 def as_json(value: Value) -> Any:
     """Return a value as JSON has it."""
-    return {"unscored": value.reason} if isinstance(value, Unscored) else value
+    if isinstance(value, Unscored):
+        return {"unscored": value.reason, **({"for_now": True} if value.for_now else {})}
+    return value
 
 
 def value_from_json(item: Any, what: str) -> Value:
@@ -137,6 +139,7 @@ def value_from_json(item: Any, what: str) -> Value:
         ValueError: Something else than a number, a list of numbers or an object with a reason.
     """
     if isinstance(item, dict):
-        return Unscored(Record(item, what).only("unscored").text("unscored"))
+        record = Record(item, what).only("unscored", "for_now")
+        return Unscored(record.text("unscored"), "for_now" in item and record.flag("for_now"))
     one = Record({"value": item}, what)
     return list(one.numbers("value")) if isinstance(item, list) else one.number("value")

@@ -14,6 +14,7 @@ from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
 from auctionsim.experiments.running.recipes import PACKAGED, FanOut
+from auctionsim.judges import DEFAULT_JUDGE
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import REPLIES_FILE
 from auctionsim.measurement.second_pass import SecondPass, gather_values, needs_model
@@ -21,7 +22,8 @@ from auctionsim.measurement.side_files import write_side_file
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.neurons import BrandNeurons
 from auctionsim.neurons.brand_neurons import package_versions
-from auctionsim.readings.protocol import UNSCORED_SHARE
+from auctionsim.readings.judge import judged_by
+from auctionsim.readings.protocol import UNSCORED_SHARE, Unscored, Value
 from auctionsim.substrates import MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement
 
@@ -58,6 +60,7 @@ class SurfaceReading:
             packaged one's anew by its recipe.
         out: Folder for values; None: in the run folder, or runs/readings/NAME for a packaged measurement.
         package: Write a packaged measurement's side file beside it, instead of into `out`.
+        judge: Whose readings are meant by names such as `judged_yes`.
     """
 
     run: str
@@ -66,6 +69,7 @@ class SurfaceReading:
     neurons: Path | None = None
     out: Path | None = None
     package: bool = False
+    judge: str = DEFAULT_JUDGE
 
 
 def source_of(settings: SurfaceReading) -> Source:
@@ -125,19 +129,20 @@ def read_again(
         ValueError: As `SecondPass` and `source_of` say.
     """
     source = source_of(settings)
+    names = judged_by(settings.judge, settings.readings)
     measured = measured_named(str(source.measured))
     stored = StoredReplies.load(source.replies, measured.provenance)
     if fan_out.dtype == "auto":  # weights are rounded when they are loaded
         fan_out = fan_out._replace(dtype=str(stored.kept.record["dtype"]).removeprefix("torch."))
     with Stages(console) as stages:
         neurons = None
-        if needs_model(settings.readings):
+        if needs_model(names):
             if model is None:
                 with stages.stage("loading the model", 1):
                     model = load_model(settings.model, fan_out.device, fan_out.dtype)
             measured.require_model(model.identity)
             neurons = _neurons(settings, source, model, measured, stages)
-        second = SecondPass(source.folder, stored, settings.readings, neurons, model)
+        second = SecondPass(source.folder, stored, names, neurons, model)
         workers = fan_out.crew(settings.model, model)
         with stages.measuring("reading the replies", source.folder) as report:
             values = second.run(workers, report)
@@ -146,7 +151,19 @@ def read_again(
     write_side_file(source.beside, measured, stored, gathered, maker)
     for table in tables(measured, gathered.means):
         console.print(table)
+    for line in to_try_again(values):
+        console.print(line)
     return source.beside
+
+
+def to_try_again(values: Mapping[str, list[Value]]) -> list[str]:
+    """Return a line for each reading that left replies unscored for now."""
+    found = []
+    for name, listed in values.items():
+        waiting = [one.reason for one in listed if isinstance(one, Unscored) and one.for_now]
+        if waiting:
+            found.append(f"{name}: {len(waiting)} unscored for now ({waiting[0]}); the same command tries them again")
+    return found
 
 
 def tables(
