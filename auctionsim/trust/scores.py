@@ -12,15 +12,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from auctionsim.brands import Brand
 from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.files import write_text
 from auctionsim.kept import key_digest
 from auctionsim.readings.protocol import Reading, ReferenceReading, Reply, TextReading, Unscored, Value
-from auctionsim.readings.registry import made_by
+from auctionsim.readings.registry import made_by, names, reading
 from auctionsim.readings.values import as_json, read_beside, read_texts, value_from_json
 from auctionsim.signed_json import read_signed_json, signed_json
 from auctionsim.trust.attacks import Attack, battery
+from auctionsim.trust.biases import PositionBias, position_bias
 from auctionsim.trust.brand_swaps import swap_brands
 from auctionsim.trust.labels import KINDS, GoldLabel, text_reply
 from auctionsim.trust.references import references_of
@@ -232,6 +235,23 @@ def score_labels(
         {attack.name: {k: values["attack", attack.name, k] for k in chosen} for attack in attacks},
         {k: value for (what, _, k), value in values.items() if what == "swap"},
     )
+
+
+def position_of(one: Reading, labels: Sequence[GoldLabel], store: ScoreStore | None = None) -> PositionBias | None:
+    """Return the leaning to a slot of a judge that compares two replies; None for any other reading.
+
+    A reading called `judged_pairwise…` gives σ(Δ), free of the position; `judged_position…` beside it gives β.
+    """
+    name = one.name.replace("judged_pairwise", "judged_position", 1)
+    if name == one.name or name not in names():
+        return None
+    values = [score_labels(each, labels, store, (), 0).values for each in (one, reading(name))]
+    pairs = np.array([pair for pair in zip(*values, strict=True) if all(isinstance(v, float) for v in pair)])
+    if len(pairs) < 2:
+        return None
+    probability = np.clip(pairs[:, 0], 1e-15, 1 - 1e-15)
+    margin = np.log(probability / (1 - probability))
+    return position_bias(margin + pairs[:, 1], pairs[:, 1] - margin)
 
 
 def _tried(labels: Sequence[GoldLabel], most: int | None) -> list[int]:

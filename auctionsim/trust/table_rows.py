@@ -1,22 +1,26 @@
 """Rows of the trust table: one score against gold labels, its agreement, its biases, attacks, and the gate's answer."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from auctionsim.errors import InputError
+from auctionsim.data import scores_folder
+from auctionsim.errors import InputError, MissingPackageError, ModelUnavailableError
+from auctionsim.readings.judge import judge_suffix, register_judge
 from auctionsim.readings.protocol import LOWER, Reading, Unscored
 from auctionsim.readings.registry import reading
 from auctionsim.readings.words import words
 from auctionsim.trust.agreement import IntervalEstimate, partial_rank_correlation
 from auctionsim.trust.biases import LengthControl, PositionBias, length_controlled, mean_estimate, self_preference
-from auctionsim.trust.candidates import Candidate
+from auctionsim.trust.candidates import Candidate, candidates, measured_candidates
 from auctionsim.trust.fit import mentions_per_word
 from auctionsim.trust.gate import GATE_KINDS, GateReport, report_of
+from auctionsim.trust.label_files import read_labels
 from auctionsim.trust.labels import GoldLabels
 from auctionsim.trust.measured_values import measured_scores
-from auctionsim.trust.scores import LabelScores, ScoreStore, score_labels
+from auctionsim.trust.scores import LabelScores, ScoreStore, position_of, score_labels
 
 
 class BrandBias(NamedTuple):
@@ -79,7 +83,6 @@ def trust_rows(
     store: ScoreStore | None = None,
     *,
     measured: Sequence[Candidate] = (),
-    positions: dict[str, PositionBias] | None = None,
     report: Callable[[str, int, int], None] | None = None,
     seed: int = 0,
 ) -> list[TrustRow]:
@@ -90,7 +93,6 @@ def trust_rows(
         candidates: Readings of single texts, or of texts beside references.
         store: Where scores are kept.
         measured: Readings whose values were measured with the replies; no attack is tried on them.
-        positions: Of judges that compare two slots, by reading.
         report: Gets a reading's name and how many of how many texts are done.
         seed: Of the bootstrap.
     """
@@ -98,12 +100,54 @@ def trust_rows(
     for one in candidates:
         tell = None if report is None else _named(report, one.reading)
         scores = score_labels(reading(one.reading), labels.labels, store, None, one.most, tell)
-        position = (positions or {}).get(one.reading)
+        position = position_of(reading(one.reading), labels.labels, store)
         rows.append(trust_row(reading(one.reading), scores, labels.digest, one.better, position, seed))
     for one in measured:
         scores = measured_scores(one.reading, labels)
         rows.append(trust_row(reading(one.reading), scores, labels.digest, one.better, None, seed))
     return rows
+
+
+class TrustTable(NamedTuple):
+    """Rows of all known scores against the labels that ship.
+
+    Attributes:
+        rows: One a score.
+        left_out: Scores that could not be read here, with the reason.
+    """
+
+    rows: tuple[TrustRow, ...]
+    left_out: dict[str, str]
+
+
+def shipped_trust_rows(
+    folder: Path | None = None,
+    judges: Sequence[str] = ("gemma3-270m",),
+    seed: int = 0,
+    report: Callable[[str, int, int], None] | None = None,
+) -> TrustTable:
+    """Hold every known score against the labels that ship; values that ship or are kept are not taken again.
+
+    A score whose model is not installed here is left out, with the reason.
+
+    Args:
+        folder: Where values that take passes of a model are kept; None: nowhere.
+        judges: Judge models beside the default one.
+        seed: Of the bootstrap.
+        report: Gets a reading's name and how many of how many texts are done.
+    """
+    for judge in judges:
+        register_judge(judge)
+    labels, store = read_labels(), ScoreStore(folder, scores_folder())
+    rows: list[TrustRow] = []
+    left_out: dict[str, str] = {}
+    for one in candidates(tuple(judge_suffix(judge) for judge in judges)):
+        try:
+            rows += trust_rows(labels, [one], store, report=report, seed=seed)
+        except (MissingPackageError, ModelUnavailableError) as error:
+            left_out[one.reading] = str(error)
+    rows += trust_rows(labels, (), store, measured=measured_candidates(), seed=seed)
+    return TrustTable(tuple(rows), left_out)
 
 
 def _named(report: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
