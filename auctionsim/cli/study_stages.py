@@ -203,14 +203,11 @@ def _losses(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage
 
 def _trust(study: StudySettings, console: Console) -> Stage:
     from auctionsim.experiments.studies.trust_study import TrustStudySettings, inputs_of, main
-    from auctionsim.trust import read_labels
 
-    labels = read_labels()
     settings = TrustStudySettings(study.folder / "trust-study", seed=study.seed)
     command = _words("trust", "study", options={"seed": settings.seed, "out": settings.folder})
-    go = partial(_with, main, settings, labels, console)
     shows = "how far scores of replies can be trusted: labels, biases, attacks, the gate"
-    return Stage("trust-study", shows, settings, inputs_of(labels), command, go)
+    return Stage("trust-study", shows, settings, inputs_of(), command, lambda command: main(settings, command, console))
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

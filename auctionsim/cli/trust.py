@@ -122,7 +122,6 @@ def fit(
 
 @app.command("study")
 def study(
-    labels: Labels = None,
     judges: Annotated[str, typer.Option(help="Judges beside the default one, commas between.")] = "gemma3-270m",
     scores: Annotated[
         Path | None,
@@ -131,9 +130,8 @@ def study(
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/trust-study"),
 ) -> None:
-    """Write the trust table as a run: every score that is kept, what was expected, figures. Loads no language model."""
+    """Write the trust table as a run: every score that is kept, what was expected, figures; no model takes a pass."""
     from auctionsim.experiments.studies.trust_study import TrustStudySettings, main
-    from auctionsim.trust import read_labels
 
     named = tuple(filter(None, (part.strip() for part in judges.split(","))))
-    main(TrustStudySettings(out, named, scores, seed), read_labels(labels), command_line(), console)
+    main(TrustStudySettings(out, named, scores, seed), command_line(), console)

@@ -2,12 +2,12 @@
 
 auctionsim trust study --out runs/trust-study
 
-No language model is loaded: verdicts and mutual information of labelled replies are read from the scores that ship, or
-from a folder of one's own; what is in neither is named as missing, with the command that takes it.
+No language model takes a pass: verdicts and mutual information of labelled replies are read from the scores that ship,
+or from a folder of one's own; what is in neither is named as missing, with the command that takes it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,17 +15,13 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from auctionsim.data import quality_folder, scores_folder
-from auctionsim.errors import ModelUnavailableError
 from auctionsim.experiments.figures.trust_study import draw_agreement, draw_reliability
 from auctionsim.experiments.running.run import Run, Section
 from auctionsim.experiments.tables.trust_study import category_rows, reliability_rows, score_rows, trust_section
 from auctionsim.kept import key_digest
-from auctionsim.readings import reading
-from auctionsim.readings.judge import judge_suffix, register_judge
 from auctionsim.readings.quality import parse_quality
-from auctionsim.trust import GoldLabels, ScoreStore, read_labels
-from auctionsim.trust.candidates import Candidate, candidates, measured_candidates
-from auctionsim.trust.table_rows import TrustRow, trust_rows
+from auctionsim.trust import read_labels
+from auctionsim.trust.table_rows import TrustTable, shipped_trust_rows
 
 AGREEMENT, RELIABILITY = "trust.png", "reliability.png"
 CAPTIONS = {
@@ -57,42 +53,36 @@ class TrustStudy(NamedTuple):
     """What was found.
 
     Attributes:
-        rows: One a score.
-        missing: Scores that are not here, with the reason.
+        table: One row a score, and the scores that are not here.
         section: Of the results.
     """
 
-    rows: tuple[TrustRow, ...]
-    missing: Mapping[str, str]
+    table: TrustTable
     section: Section
 
 
-class _Kept(NamedTuple):
-    """Rows of scores that could be had, and why others could not."""
-
-    rows: list[TrustRow]
-    missing: dict[str, str]
-
-
-def main(
-    settings: TrustStudySettings, labels: GoldLabels, command: str, console: Console, chosen: Sequence[str] = ()
-) -> TrustStudy:
-    """Hold every score against the labels, draw, and write tables and section.
+def main(settings: TrustStudySettings, command: str, console: Console) -> TrustStudy:
+    """Hold every score against the labels that ship, draw, and write tables and section.
 
     Args:
         settings: What to hold against them.
-        labels: Gold labels.
         command: What the user typed, for run.json.
         console: Told which score it is at.
-        chosen: Names of scores; none: all that the trust table is about.
     Raises:
         ValueError: A file of labels, scores or weights that is damaged.
     """
-    run = Run(settings.folder, settings, inputs_of(labels))
+    run = Run(settings.folder, settings, inputs_of())
     run.begin(command)
-    kept = _kept_rows(settings, labels, console, chosen)
+    with console.status("reading") as status:
+        table = shipped_trust_rows(
+            settings.scores,
+            settings.judges,
+            settings.seed,
+            lambda name, done, total: status.update(f"{name}: {done} of {total} texts"),
+            passes=False,
+        )
     left_out = _left_out()
-    scores, reliability = score_rows(kept.rows), reliability_rows(left_out)
+    scores, reliability = score_rows(table.rows), reliability_rows(left_out)
     draw_agreement(scores, settings.folder / AGREEMENT)
     tables = {"scores": scores}
     figures = {AGREEMENT: CAPTIONS[AGREEMENT]}
@@ -100,51 +90,16 @@ def main(
         draw_reliability(reliability, settings.folder / RELIABILITY)
         tables |= {"quality": category_rows(left_out), "reliability": reliability}
         figures = CAPTIONS
-    about = trust_section(labels, kept.rows, left_out, kept.missing, figures)
+    about = trust_section(read_labels(), table.rows, left_out, table.left_out, figures)
     run.finish(tables, about, command=command, console=console)
-    return TrustStudy(tuple(kept.rows), kept.missing, about)
+    return TrustStudy(table, about)
 
 
-def inputs_of(labels: GoldLabels) -> dict[str, str]:
+def inputs_of() -> dict[str, str]:
     """Return the digests of what is read: labels, weights of `quality`, scores that ship."""
     files = [path for folder in (quality_folder(), scores_folder()) for path in sorted(folder.glob("*.json"))]
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    return {"labels": labels.digest, "scores": key_digest(digests)}
-
-
-def _kept_rows(settings: TrustStudySettings, labels: GoldLabels, console: Console, chosen: Sequence[str]) -> _Kept:
-    for judge in settings.judges:
-        register_judge(judge)
-    every = candidates(tuple(judge_suffix(judge) for judge in settings.judges))
-    store = ScoreStore(settings.scores, scores_folder())
-    found = _Kept([], {})
-    for one in every:
-        if chosen and one.reading not in chosen:
-            continue
-        try:
-            reason = _lacking(one, settings.scores)
-            if reason is None:
-                console.print(f"{one.reading}", soft_wrap=True)
-                found.rows.extend(trust_rows(labels, [one], store, seed=settings.seed))
-        except ModelUnavailableError as error:
-            reason = str(error)
-        if reason is not None:
-            found.missing[one.reading] = reason
-    measured = [one for one in measured_candidates() if not chosen or one.reading in chosen]
-    if labels.digest == read_labels().digest:
-        found.rows.extend(trust_rows(labels, [], store, measured=measured, seed=settings.seed))
-    return found
-
-
-def _lacking(one: Candidate, scores: Path | None) -> str | None:
-    """Return why a score that takes passes of a language model is not here; None where it is, or takes none."""
-    if one.most is None:
-        return None
-    folders = [folder for folder in (scores, scores_folder()) if folder is not None]
-    places = [ScoreStore(folder).file(reading(one.reading)) for folder in folders]
-    if any(path is not None and path.exists() for path in places):
-        return None
-    return "its scores are not kept: `auctionsim trust table --scores FOLDER` takes them"
+    return {"labels": read_labels().digest, "scores": key_digest(digests)}
 
 
 def _left_out() -> list[Mapping[str, Any]]:

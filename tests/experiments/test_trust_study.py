@@ -1,6 +1,7 @@
 """The trust study prints what passes and what fails by stated rules, and names what it has no scores of."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,14 @@ from auctionsim.experiments.running.run import kept_section
 from auctionsim.experiments.studies.trust_study import AGREEMENT, TrustStudySettings, main
 from auctionsim.experiments.tables.expectations import FAILED, HELD, PARTLY, UNKNOWN
 from auctionsim.experiments.tables.trust_study import expectations, maker_of, reliability_rows
-from auctionsim.trust import GoldLabels, read_labels
+from auctionsim.readings import LOWER, TextReading, reading, register, unregister
+from auctionsim.trust import ScoreStore, read_labels, table_rows
 from auctionsim.trust.agreement import IntervalEstimate
+from auctionsim.trust.candidates import Candidate
 from auctionsim.trust.gate import GATE_KINDS, GateReport, GateRule
 from auctionsim.trust.table_rows import TrustRow
 
 CONSOLE = Console(file=io.StringIO())
-
-
-def few_labels() -> GoldLabels:
-    """Return the labels of one category, as if they were a file of their own."""
-    labels = read_labels()
-    chosen = [one for one in labels.labels if one.category == "smartphones"]
-    return labels._replace(labels=tuple(chosen), digest="0" * 64)
 
 
 def row(name: str, low: float, *, passes: tuple[str, ...] = (), partial: float = 0.4) -> TrustRow:
@@ -79,20 +75,45 @@ def test_who_reads_a_score() -> None:
     assert maker_of("content_share") == "text"
 
 
+@pytest.fixture
+def passes() -> Iterator[str]:
+    """A score that would take passes of a model, as its basis says."""
+
+    def read(replies: object, brands: object) -> list[float]:
+        raise AssertionError("nothing takes a pass")
+
+    name = register(TextReading("takes_passes", "share", per="reply", basis=lambda: "a model", read=read)).name
+    yield name
+    unregister(name)
+
+
 def test_scores_of_texts_are_held_against_labels_and_what_needs_a_model_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    passes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auctionsim.experiments.studies.trust_study.scores_folder", lambda: tmp_path / "nothing")
-    settings = TrustStudySettings(tmp_path / "run", judges=())
-    chosen = ("window_word_repetition", "mutual_information", "kl")
-    found = main(settings, few_labels(), "pytest", CONSOLE, chosen)
+    chosen = (Candidate("window_word_repetition", LOWER), Candidate(passes, LOWER, 12))
+    labels = read_labels()
+    few = labels._replace(labels=tuple(one for one in labels.labels if one.category == "smartphones"))
+    monkeypatch.setattr(table_rows, "candidates", lambda judges: chosen)
+    monkeypatch.setattr(table_rows, "measured_candidates", tuple)
+    monkeypatch.setattr(table_rows, "read_labels", lambda: few)
+    settings = TrustStudySettings(tmp_path, judges=())
+    found = main(settings, "pytest", CONSOLE).table
     assert [one.reading for one in found.rows] == ["window_word_repetition"]
-    assert set(found.missing) == {"mutual_information"}  # and kl was measured with other labels
+    assert set(found.left_out) == {passes}
     assert "loops" in found.rows[0].passes_on
     text = kept_section(settings.folder).text
     assert "**Labelled by a language model. A model's labels are not people's" in text
-    assert "Not here: `mutual_information` (its scores are not kept" in text
-    table = pd.read_parquet(settings.folder / "scores.parquet")
+    assert f"Not here: `{passes}` (its scores are not kept" in text
+    table = pd.read_parquet(settings.folder / "scores.parquet").set_index(["reading", "kind"])
     assert len(table) == len(GATE_KINDS)
-    assert bool(table.set_index(["reading", "kind"]).loc[("window_word_repetition", "loops"), "passed"])
+    assert bool(table.loc[("window_word_repetition", "loops"), "passed"])
     assert (settings.folder / AGREEMENT).read_bytes().startswith(b"\x89PNG")
+    store = ScoreStore(tmp_path / "kept")
+    assert not store.is_kept(reading(passes))
+    path = store.file(reading(passes))
+    assert path is not None
+    path.parent.mkdir()
+    path.write_text("{}")
+    assert store.is_kept(reading(passes))
+    assert ScoreStore(None, tmp_path / "kept").is_kept(reading(passes))
+    assert not store.is_kept(reading("window_word_repetition"))  # it rests on nothing, so it is read anew
