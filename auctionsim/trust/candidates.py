@@ -29,17 +29,18 @@ MOST_PASSES = 12
 _OF_MODELS = ("judged", "mutual_information")
 _LOWER = (
     "repetition_rate word_repetition window_word_repetition window_trigram_repetition window_character_repetition "
-    "window_stem_repetition content_share window_content_share function_word_gap unreadable_share "
+    "window_stem_repetition longest_repeat content_share window_content_share function_word_gap unreadable_share "
     "window_unreadable_share odd_word_share window_odd_word_share fragment_share window_fragment_share quality"
 )
 _HIGHER = (
     "distinct_1 distinct_2 adjusted_distinct relevance relevance_lowest relevance_margin closeness closeness_nearest "
-    "mutual_information mutual_information_lowest judged_yes judged_rating judged_pairwise judged_reference"
+    "form_checks form_pif mutual_information mutual_information_lowest judged_yes judged_rating judged_pairwise "
+    "judged_reference"
 )
 _QUALITY_PARTS = (
     "window_word_repetition window_trigram_repetition window_character_repetition window_content_share "
-    "window_stem_repetition function_word_gap window_unreadable_share window_odd_word_share window_fragment_share "
-    "relevance relevance_lowest relevance_margin"
+    "window_stem_repetition longest_repeat function_word_gap window_unreadable_share window_odd_word_share "
+    "window_fragment_share relevance relevance_lowest relevance_margin"
 )
 """Cheap readings of single texts: in windows, that padding cannot buy, and embeddings; the fit chooses among them."""
 
