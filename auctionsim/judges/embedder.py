@@ -52,9 +52,10 @@ class Embedder:
     """
 
     def __init__(
-        self, identity: str, network: nn.Module, tokenizer: Any, longest: int, *, most_kept: int = MOST_KEPT
+        self, identity: str, network: Any, tokenizer: Any, longest: int, *, most_kept: int = MOST_KEPT
     ) -> None:
         self.identity, self.longest, self.most_kept = identity, longest, most_kept
+        self.dimension = int(network.config.hidden_size)
         self._network, self._tokenizer = network.float().eval().requires_grad_(False), tokenizer
         self._kept: OrderedDict[Tokens, Tensor] = OrderedDict()
         self._lock = threading.Lock()  # of the tokenizer, which holds its settings, and of what is kept
@@ -98,7 +99,7 @@ class Embedder:
                 self._kept.move_to_end(part)
             while len(self._kept) > self.most_kept:
                 self._kept.popitem(last=False)
-        return torch.stack([rows[part] for part in cut]) if cut else torch.empty(0, self._network.config.hidden_size)
+        return torch.stack([rows[part] for part in cut]) if cut else torch.empty(0, self.dimension)
 
     @torch.inference_mode()
     def _forward(self, batch: Sequence[Tokens]) -> Float[Tensor, "part dimension"]:

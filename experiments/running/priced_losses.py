@@ -11,6 +11,10 @@ TOGETHER = "+"
 """Between the names of losses that are charged together, each for its share of the price."""
 
 
+CLEAR = 2.0
+"""Standard errors by which a dearest cell must be above 0: what is charged by a rate that is noise sells noise."""
+
+
 class PricedLoss(NamedTuple):
     """One loss, or several that are charged together, with the rates that make money of them.
 
@@ -49,8 +53,9 @@ class LossPrices(NamedTuple):
 def loss_prices(surface: ResponseSurface, names: Sequence[str]) -> LossPrices:
     """Return the rates of losses by one rule: the dearest cell costs the price that an auction names.
 
-    The dearest cell is the intervention whose loss on replicate A, as a mean over contexts, is largest. What is charged
-    together splits the price evenly: each loss's dearest cell costs its share.
+    The dearest cell is the intervention whose loss on replicate A, as a mean over contexts, is largest; a loss whose
+    dearest cell is not above 0 by two standard errors has no rate. What is charged together splits the price evenly:
+    each loss's dearest cell costs its share.
 
     Args:
         surface: Any features, any losses.
@@ -85,8 +90,10 @@ def _single(surface: ResponseSurface, name: str) -> PricedLoss | str:
     mean, error = (part.flatten(1, len(cells.shape))[:, cells.distinct] for part in (item.mean, item.standard_error))
     means = mean.mean(0)
     place = int(means.argmax())
-    dearest = float(means[place])
-    if dearest <= 0:
-        return f"{name} is nowhere above the untouched reply's on A, so that no rate can be named"
-    spread = float(error[:, place].square().sum().sqrt()) / len(surface.contexts)
+    dearest, spread = float(means[place]), float(error[:, place].square().sum().sqrt()) / len(surface.contexts)
+    if dearest <= CLEAR * spread or dearest <= 0:
+        return (
+            f"no cell of {name} on A is dearer than the untouched reply by more than noise: the dearest is "
+            f"{dearest:.3g} ± {spread:.2g} {surface.units[name]}"
+        )
     return PricedLoss(name, {name: 1 / dearest}, surface.units[name], dearest, spread)

@@ -16,7 +16,7 @@ from auctionsim.errors import InputError
 from auctionsim.experiments.figures.losses import draw_cells, draw_curves
 from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.measured import brand_names
-from auctionsim.experiments.running.priced_losses import LossPrices, PricedLoss, loss_prices
+from auctionsim.experiments.running.priced_losses import TOGETHER, LossPrices, PricedLoss, loss_prices
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.stored_by_name import SurfaceReplies
 from auctionsim.experiments.tables.loss_cells import cell_means, cell_rows, correlation_rows
@@ -154,7 +154,8 @@ def inputs_of(settings: LossesSettings, surfaces: Mapping[str, ResponseSurface])
         raise InputError("one surface at least is needed, got none")
     digests = {}
     for name, surface in surfaces.items():
-        used = {loss for one in _priced(settings, name, surface).priced for loss in one.charge}
+        _priced(settings, name, surface)
+        used = {part for loss in settings.losses for part in loss.split(TOGETHER) if part in surface.losses}
         digests[name] = surface.sell(settings.feature, loss=dict.fromkeys(sorted(used), 1.0)).digest
     return digests
 
@@ -168,7 +169,7 @@ def _of_surface(
     designs: Designs,
 ) -> LossesFound:
     surface, stored = sold
-    singles = [one.name for one in prices.priced if one.is_single]
+    singles = [name for name in settings.losses if name in surface.losses]  # with a price or without
     means = cell_means(surface, stored, singles)
     fit, unfit = _mechanisms(settings, surface, designs)
     matrix, entries, outcomes = [], [], []

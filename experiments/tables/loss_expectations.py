@@ -13,6 +13,7 @@ from auctionsim.report.wording import percent
 from auctionsim.scoring.pooling import NORMAL
 
 KL, QUALITY = "kl", "quality"
+POINT = 0.01
 CLOSE = 0.9
 """A correlation from which a loss is said to follow mentions."""
 
@@ -121,7 +122,7 @@ def _named(rows: Sequence[Row], sign: int) -> Iterator[str]:
 def _half(found: Mapping[str, Mapping[str, Any]]) -> Expectation:
     expected = (
         "The cheapest way to halve a loss is to charge for it: of the optimum's revenue on B, more is left where the "
-        "loss itself was charged for than where `kl` was"
+        "loss itself was charged for than where `kl` was, by a point or more"
     )
     compared = []
     for name, one in found.items():
@@ -134,7 +135,9 @@ def _half(found: Mapping[str, Mapping[str, Any]]) -> Expectation:
     listed = "; ".join(
         f"{loss} on {name}: {percent(own)} against {percent(other)}" for name, loss, own, other in compared
     )
-    return Expectation(expected, listed, verdict_of(sum(own > other for *_, own, other in compared), len(compared)))
+    return Expectation(
+        expected, listed, verdict_of(sum(own - other >= POINT for *_, own, other in compared), len(compared))
+    )
 
 
 def revenue_at_half(curve: Sequence[Row], mechanism: str, designed: str, loss: str) -> float | None:

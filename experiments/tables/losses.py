@@ -63,7 +63,8 @@ def losses_section(
         f"`{feature}` is sold, valuations {prior}, truthful bids; mechanisms are designed on replicate A to charge for "
         "one loss of the user, and scored by every loss on A and on B. Losses have different units, so each is charged "
         "at the rate at which its dearest cell on A (the intervention with the largest loss, a mean over contexts) "
-        f"costs {price:g} of money; losses that are charged together split that price evenly. ± is one standard error "
+        f"costs {price:g} of money, if that cell is above 0 by two standard errors; losses that are charged together "
+        "split that price evenly. ± is one standard error "
         "from two kinds of chance, valuations with contexts (paired) and the measured losses of the cells that are "
         "chosen (with the covariances of losses that are charged together, where they are known; the untouched "
         "reply's mean, which losses by difference share, counts at its worst). Exposures are taken as measured. On A "
@@ -93,7 +94,9 @@ def _of_surface(one: LossesFound, price: float) -> Iterator[str]:
     losses = [loss.name for loss in one.prices.priced]
     yield markdown_table([_rate(loss, price) for loss in one.prices.priced])
     if one.prices.missing:
-        yield "Missing here: " + "; ".join(f"`{name}` ({why})" for name, why in one.prices.missing.items()) + "."
+        yield (
+            "Not charged for here: " + "; ".join(f"`{name}` ({why})" for name, why in one.prices.missing.items()) + "."
+        )
     yield (
         f"Correlation over the {one.correlations[0]['n'] if one.correlations else 0} amplified cells of each loss's "
         "mean with mentions of all brands per word of a reply, and with hits per reply. Intervals (95 %) draw the "
@@ -191,7 +194,7 @@ def _level_lines(matrix: Sequence[Row], losses: Sequence[str]) -> Iterator[dict[
 
 def _entry(row: Row) -> dict[str, str]:
     levers = setting(float(f"{row['num_neurons']:.3g}"), float(f"{row['amplification']:.3g}"))
-    numbers = {name: f"{row[name]:.4f}" for name in ("price", "exposure", "loss")}
+    numbers = {name: _fixed(row[name], 4) for name in ("price", "exposure", "loss")}
     return {"designed on": row["designed_on"], "brand": row["brand"], "levers": levers, **numbers}
 
 
@@ -233,9 +236,13 @@ def _outcome_lines(rows: Sequence[Row], one: LossesFound) -> Iterator[dict[str, 
                     continue
                 line = {"designed on": designed, "mechanism": mechanism, "context": context}
                 line["sold"] = ", ".join(f"{row['brand']} {_levers(row)}" for row in own)
-                line["payments"] = ", ".join(f"{row['payment']:.3f}" for row in own)
-                line["exposure on B"] = ", ".join(f"{row['exposure']:.3f}" for row in own)
-                yield line | {"loss on B": f"{own[0]['loss']:.3f}", "reply": str(own[0]["entry"])}
+                line["payments"] = ", ".join(_fixed(row["payment"]) for row in own)
+                line["exposure on B"] = ", ".join(_fixed(row["exposure"]) for row in own)
+                yield line | {"loss on B": _fixed(own[0]["loss"]), "reply": str(own[0]["entry"])}
+
+
+def _fixed(value: float, digits: int = 3) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _levers(row: Row) -> str:

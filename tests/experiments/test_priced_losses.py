@@ -113,7 +113,7 @@ def test_a_rate_makes_the_dearest_cell_cost_the_price() -> None:
     kl, other, both = prices.priced
     assert both.charge == {"kl": kl.charge["kl"] / 2, "other": other.charge["other"] / 2}
     gains = loss_prices(two_losses(gain=True), ("kl", "other"))
-    assert "nowhere above" in gains.missing["other"]
+    assert "dearer than the untouched reply by more than noise" in gains.missing["other"]
     with pytest.raises(ValueError, match="one or more different names"):
         loss_prices(surface, ("kl", "kl"))
 
