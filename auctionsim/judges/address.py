@@ -29,6 +29,8 @@ _LISTED = 20  # likeliest tokens that are asked for
 _WORDS = 8  # tokens of an answer
 _CONTROL = re.compile(r"<\|[^<>|]*\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad)>")
 _PROBE = "Say yes or no, and nothing else."
+_DRAW = "Write a random number of eight digits, and nothing else."
+_DRAWS = 3  # answers to it that a server which draws does not give alike
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class AddressJudge:
         """
         if self.model:
             return self.model
-        there = [one.id for one in self._first(lambda: self._client.models.list().data)]
+        there = [one.id for one in self._first(lambda: self._client.models.list().data, f"; name {self.address}#MODEL")]
         if len(there) != 1:
             listed = ", ".join(there[:8]) or "none"
             raise InputError(f"name the judge's model as {self.address}#MODEL; those that are there: {listed}")
@@ -95,14 +97,30 @@ class AddressJudge:
             return False
         return bool(answer.listed)
 
+    @cached_property
+    def draws(self) -> bool:
+        """Whether answers are drawn at the temperature: some servers take it and give the likeliest words for ever.
+
+        Raises:
+            ModelUnavailableError: Nobody answers there.
+        """
+        answers = {self._first(lambda: self._answer(_DRAW, logprobs=False)).text for _ in range(_DRAWS)}
+        if len(answers) == 1:
+            _log.warning("%s answers alike at temperature %g: one answer is taken", self.address, self.temperature)
+        return len(answers) > 1
+
     def basis(self, prompt: JudgePrompt) -> str:
         """Return what verdicts on a prompt rest on, in one line: address, model, how they are had, the prompt's text.
 
         Raises:
             ModelUnavailableError: Nobody answers there.
         """
-        shares = f"share of {self.samples} answers at temperature {self.temperature:g}"
-        how = "log probabilities" if self.shows_probabilities else shares
+        if self.shows_probabilities:
+            how = "log probabilities"
+        elif self.draws:
+            how = f"share of {self.samples} answers at temperature {self.temperature:g}"
+        else:
+            how = f"one answer, not drawn, at temperature {self.temperature:g}"
         return f"{self.address} {self.model_there}; {how}; prompt {prompt.name} {prompt.digest}"
 
     def verdicts(self, prompts: Sequence[str], choice: VerdictOptions) -> list[Verdict | NoVerdict]:
@@ -126,18 +144,19 @@ class AddressJudge:
         return self._listed_verdict(prompt, choice) if self.shows_probabilities else self._share(prompt, choice)
 
     def _share(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
-        """Return the options' shares of `samples` answers that say one of them."""
+        """Return the options' shares of `samples` answers that say one of them; of one where none is drawn."""
         counts: Counter[int] = Counter()
-        for _ in range(ATTEMPTS * self.samples):
+        wanted = self.samples if self.draws else 1
+        for _ in range(ATTEMPTS * wanted):
             answer = self._tried(prompt, logprobs=False)
             if isinstance(answer, NoVerdict):
                 return answer
             option = option_in(answer.text, choice)
             if option is not None:
                 counts[option] += 1
-            if counts.total() == self.samples:
-                return Verdict(tuple(counts[k] / self.samples for k in range(len(choice.options))))
-        told = f"{counts.total()} of {ATTEMPTS * self.samples} answers said one of {', '.join(choice.options)}"
+            if counts.total() == wanted:
+                return Verdict(tuple(counts[k] / wanted for k in range(len(choice.options))))
+        told = f"{counts.total()} of {ATTEMPTS * wanted} answers said one of {', '.join(choice.options)}"
         return NoVerdict(told, for_now=True)
 
     def _listed_verdict(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
@@ -183,7 +202,7 @@ class AddressJudge:
         text = first.message.content  # of a refusal None
         return _Answer(text if isinstance(text, str) else "", _listed(first) if logprobs else [])
 
-    def _first(self, ask: Any) -> Any:
+    def _first(self, ask: Any, hint: str = "") -> Any:
         """Ask before anything is judged: refusals are the caller's, and silence ends the command.
 
         Raises:
@@ -199,7 +218,9 @@ class AddressJudge:
                 raise
             except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
                 if attempt == ATTEMPTS:
-                    raise ModelUnavailableError(f"no judge answers at {self.address}: {_reason(error)}") from error
+                    raise ModelUnavailableError(
+                        f"no judge answers at {self.address}: {_reason(error)}{hint}"
+                    ) from error
             time.sleep(self.pause * 2 ** (attempt - 1))
             attempt += 1
 

@@ -1,5 +1,6 @@
 """A judge behind an address: its answers are parsed, and what goes wrong there is never a number."""
 
+import contextlib
 import json
 import os
 import re
@@ -32,10 +33,15 @@ class Server(BaseHTTPRequestHandler):
 
     script: ClassVar[list[Any]] = ["yes"]
     shows_log_p: ClassVar[bool] = False
-    models: ClassVar[list[str]] = ["small"]
+    draws: ClassVar[bool] = True
+    numbers: ClassVar[list[int]] = []
+    models: ClassVar[list[str] | None] = ["small"]
     seen: ClassVar[list[dict[str, Any]]] = []
 
     def do_GET(self) -> None:
+        if self.models is None:
+            self._send(500, {})
+            return
         self._send(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
 
     def do_POST(self) -> None:
@@ -45,6 +51,10 @@ class Server(BaseHTTPRequestHandler):
             return
         if asked["messages"][0]["content"].startswith("Say yes or no"):  # tried before anything is judged
             self._answer("yes")
+            return
+        if asked["messages"][0]["content"].startswith("Write a random number"):
+            self.numbers.append(len(self.numbers))
+            self._answer(str(self.numbers[-1]) if self.draws else "12345678")
             return
         self.seen.append(asked)
         line = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -76,7 +86,8 @@ class Server(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # whoever asked has gone
+            self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -84,7 +95,8 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in (("script", ["yes"]), ("shows_log_p", False), ("models", ["small"]), ("seen", [])):
+    state = {"script": ["yes"], "shows_log_p": False, "draws": True, "numbers": [], "models": ["small"], "seen": []}
+    for name, value in state.items():
         monkeypatch.setattr(Server, name, value)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -113,6 +125,15 @@ def test_the_share_of_answers_is_the_verdict(judge: AddressJudge, monkeypatch: p
     prompt = judge_prompt("yes")
     how = "share of 4 answers at temperature 0.7"
     assert judge.basis(prompt) == f"{judge.address} small; {how}; prompt yes {prompt.digest}"
+
+
+def test_a_server_that_draws_nothing_is_asked_once(judge: AddressJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`transformers serve` takes a temperature and gives the likeliest words unless the model's settings say else."""
+    monkeypatch.setattr(Server, "draws", False)
+    monkeypatch.setattr(Server, "script", ["no"])
+    assert judge.verdicts(["Is it?"], YES_NO) == [Verdict((0.0, 1.0))]
+    assert len(Server.seen) == 1
+    assert "; one answer, not drawn, at temperature 0.7; " in judge.basis(judge_prompt("yes"))
 
 
 def test_log_probabilities_are_taken_where_they_are_given(judge: AddressJudge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +209,9 @@ def test_who_is_there_is_asked_first(judge: AddressJudge, monkeypatch: pytest.Mo
     monkeypatch.setattr(Server, "models", ["small", "large"])
     with pytest.raises(ValueError, match=r"name the judge's model as .*/v1#MODEL; those that are there: small, large"):
         judge.basis(judge_prompt("yes"))
+    monkeypatch.setattr(Server, "models", None)
+    with pytest.raises(ModelUnavailableError, match=r"no judge answers at .*: HTTP status 500; name .*/v1#MODEL"):
+        judge.basis(judge_prompt("yes"))
 
 
 def test_nobody_there_ends_the_command() -> None:
@@ -215,36 +239,53 @@ def test_an_address_that_is_none_is_refused(name: str, message: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+def sampling_copy(folder: Path) -> Path:
+    """The packaged SmolLM2 with settings by which `transformers serve` draws; its weights are links."""
+    folder.mkdir()
+    for path in packaged_folder().iterdir():
+        (folder / path.name).symlink_to(path)
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").unlink()
+    (folder / "generation_config.json").write_text(json.dumps({**settings, "do_sample": True}))
+    return folder
+
+
 @pytest.mark.deep
 def test_a_real_server_judges(tmp_path: Path) -> None:
-    """`transformers serve` with the packaged SmolLM2: it refuses log probabilities, so answers are drawn."""
+    """`transformers serve` with the packaged SmolLM2: it gives no log probabilities, so answers are drawn."""
     pytest.importorskip("fastapi", reason="pip install 'transformers[serving]'")
     pytest.importorskip("uvicorn", reason="pip install 'transformers[serving]'")
-    port, folder = 18765, str(packaged_folder())
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", folder, "--port", str(port)]
-    if not Path(command[0]).exists():
-        command[:1] = [sys.executable, "-m", "transformers.cli.transformers"]
+    port, folder = 18765, str(sampling_copy(tmp_path / "smollm2"))
+    start = "from transformers.cli.transformers import main; main()"
+    command = [sys.executable, "-c", start, "serve", folder, "--port", str(port)]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-        try:
-            for _ in range(300):
-                if server.poll() is not None:
-                    pytest.fail((tmp_path / "log").read_text()[-2000:])
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(1)
-            judge = AddressJudge(f"http://127.0.0.1:{port}/v1", folder, samples=3, timeout=300)
-            assert not judge.shows_probabilities
-            prompt = judge_prompt("yes").fill({"question": "Which shoes?", "reply": "I would choose light ones."})
-            (verdict,) = judge.verdicts([prompt], YES_NO)
-            if isinstance(verdict, NoVerdict):
-                assert "answers said one of yes, no" in verdict.reason
+    try:
+        _wait_for(server, f"http://localhost:{port}/health", tmp_path / "log")
+        judge = AddressJudge(f"http://localhost:{port}/v1", folder, samples=3, timeout=300)
+        assert not judge.shows_probabilities
+        assert judge.draws
+        prompt = judge_prompt("yes").fill({"question": "Which shoes?", "reply": "I would choose light ones."})
+        easy, (verdict,) = "Is water wet? Say yes or no, and nothing else.", judge.verdicts([prompt], YES_NO)
+        for one in (verdict, *judge.verdicts([easy], YES_NO)):
+            if isinstance(one, NoVerdict):
+                assert "answers said one of yes, no" in one.reason
             else:
-                assert sum(verdict.probabilities) == pytest.approx(1)
-                assert verdict.logits is None
-            judge.close()
-        finally:
-            server.terminate()
-            server.wait(30)
+                assert sum(one.probabilities) == pytest.approx(1)
+                assert one.logits is None
+        judge.close()
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait_for(server: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            pytest.fail(log.read_text()[-2000:])
+        try:
+            urllib.request.urlopen(address, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(1)
+    pytest.fail(f"nobody answers at {address} in 300 seconds")
