@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from auctionsim import envs
 from auctionsim.cli import app
 from auctionsim.envs.settings import setting_named
+from auctionsim.experiments.running.reply_losses import paired_losses, readings_besides
 from auctionsim.mechanisms import VCG, VirtualWelfareMaximizer, load_mechanism, save_mechanism
 from auctionsim.priors import Uniform
 from auctionsim.substrates import LanguageModelSubstrate, Manner, MeasuredList, Offer, ResponseSurface, View
@@ -68,6 +69,21 @@ def test_it_is_charged_and_a_saved_rule_is_its_own(place: Any, loss: Any, tmp_pa
             load_mechanism(tmp_path / "rule.safetensors", whole.sell("slot_probability", loss="kl"))
         v = torch.full((3, view.num_bidders, 1), 0.7, dtype=torch.float64)
         assert bool((rule(v).payments >= -1e-12).all())
+
+
+def test_single_replies_cost_what_they_lose_beside_the_untouched_one() -> None:
+    """As `demo` and `say` print it: a difference of two replies of the same random numbers, or a loss as it stands."""
+    live, offer = live_model(), Offer(("hits",), "kl-0.5*length")
+    x = live.null_allocation(2, dtype=torch.float64)
+    x[1] = torch.tensor([lever.high for lever in live.levers])
+    model: Any = live.substrate
+    batch = model.replies(model.prompts.prompts[0][0], x, (0, 0), 3)
+    kl, length = batch.numbers("kl"), batch.numbers("length")
+    expected = kl[3:] - 0.5 * (length[3:] - length[:3])
+    torch.testing.assert_close(paired_losses(batch, offer), expected)
+    assert readings_besides(offer) == ("length",)
+    with pytest.raises(ValueError, match="made of readings that are losses, and hits is a feature"):
+        readings_besides(Offer(("hits",), "kl+hits"))
 
 
 @pytest.mark.parametrize("loss", CHARGES, ids=str)
@@ -129,7 +145,7 @@ def commands() -> list[tuple[str, list[str]]]:
 def test_every_command_that_sells_a_feature_takes_a_loss() -> None:
     selling = [(words, options) for words, options in commands() if {"--feature", "--features"} & set(options)]
     assert len(selling) > 9
-    assert {words for words, options in selling if "--loss" not in options} == set()
+    assert {words for words, options in selling if not {"--loss", "--losses"} & set(options)} == set()
     assert {"demo", "say", "surface maps"} <= {words for words, options in commands() if "--loss" in options}
 
 

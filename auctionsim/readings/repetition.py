@@ -8,10 +8,12 @@
 | `window_stem_repetition` | the same of words cut to their first 5 letters: Adidas, AdidasNordx and Adidas15K are one |
 | `window_trigram_repetition` | the most repeated word trigrams within any 24 words, over the 22 that there can be |
 | `window_character_repetition` | the most repeated runs of 5 characters within any 96, over the 92 that there can be |
+| `longest_repeat` | words of the longest stretch that occurs again anywhere, up to 24, over 24 |
 
 The first two are shares of the whole reply: a loop is cheaper the more fluent text stands beside it. Those of a window
-are not, see `auctionsim.readings.words`; they miss loops whose period is longer than their window. That of characters
-reads the text as written but for case and amounts of white space, so it finds loops inside a word and of signs.
+are not, see `auctionsim.readings.words`; they miss loops whose period is longer than their window, whole sentences that
+come again, which the longest repeat finds and padding cannot buy either. That of characters reads the text as written
+but for case and amounts of white space, so it finds loops inside a word and of signs.
 """
 
 import re
@@ -89,6 +91,21 @@ def character_repetition(text: str, run: int = RUN, window: int = CHARACTERS) ->
     return most_repeated([plain[k : k + run] for k in range(len(plain) - run + 1)], size) / size
 
 
+def longest_repeat(text: str, window: int = WINDOW) -> float:
+    """Return the length of the longest stretch of words that occurs twice, up to a window, over the window: in [0, 1].
+
+    Both may overlap: a word said n times in a row is a repeat of n − 1 words. Text added after a space never lowers it.
+    """
+    listed, low, high = words(text), 0, window  # a stretch of `low` words occurs twice; of all longer ones, unknown
+    while low < high:
+        middle = (low + high + 1) // 2
+        if repeated(grams(listed, middle)):
+            low = middle
+        else:
+            high = middle - 1
+    return low / window
+
+
 def _rates(replies: Sequence[Reply], brands: tuple[Brand, ...]) -> list[float]:  # noqa: ARG001
     rates = torch.tensor([repetition_rate(reply.text) for reply in replies], dtype=torch.float32)
     return [float(rate) for rate in rates]  # rounded as it has always been stored: measured numbers stay the same
@@ -112,6 +129,10 @@ def _window_trigrams(replies: Sequence[Reply], brands: tuple[Brand, ...]) -> lis
 
 def _window_characters(replies: Sequence[Reply], brands: tuple[Brand, ...]) -> list[float]:  # noqa: ARG001
     return [character_repetition(reply.text) for reply in replies]
+
+
+def _longest_repeats(replies: Sequence[Reply], brands: tuple[Brand, ...]) -> list[float]:  # noqa: ARG001
+    return [longest_repeat(reply.text) for reply in replies]
 
 
 _SHARE = (0.0, 1.0)
@@ -155,5 +176,10 @@ WINDOW_CHARACTER_REPETITION = register(
         bounds=_SHARE,
         loss=LOWER,
         read=_window_characters,
+    )
+)
+LONGEST_REPEAT = register(
+    TextReading(
+        "longest_repeat", f"share of {WINDOW} words", per="reply", bounds=_SHARE, loss=LOWER, read=_longest_repeats
     )
 )

@@ -15,7 +15,10 @@ def draw(cells: list[Row], title: str, path: Path, written: int) -> None:
     columns = len(dict.fromkeys(brand for _, brand in panels))
     rows = len(panels) // columns
     figure, axes = sheet(rows, columns, (4.6 * columns, 3.9 * rows))
-    highest = max(row["mean"] for row in cells) or 1.0
+    lowest = min(0.0, *(row["mean"] for row in cells))  # a loss may be negative: the user gains
+    highest = max(0.0, *(row["mean"] for row in cells))
+    if lowest == highest:
+        highest = 1.0
     for panel, (pair, brand) in zip(axes.flat, panels, strict=True):
         own = [row for row in cells if (row["pair"], row["brand"]) == (pair, brand)]
         down, across = (list(dict.fromkeys(row[name] for row in own)) for name in ("down", "across"))
@@ -23,10 +26,10 @@ def draw(cells: list[Row], title: str, path: Path, written: int) -> None:
         for row in own:
             place = down.index(row["down"]), across.index(row["across"])
             values[place], errors[place] = row["mean"], row["standard_error"]
-        image = panel.imshow(values, vmin=0, vmax=highest, cmap="viridis", aspect="auto")
+        image = panel.imshow(values, vmin=lowest, vmax=highest, cmap="viridis", aspect="auto")
         for i, j in itertools.product(range(len(down)), range(len(across))):
             if max(values.shape) <= written and np.isfinite(values[i, j]):
-                shade = "white" if values[i, j] < 0.6 * highest else "black"
+                shade = "white" if values[i, j] < lowest + 0.6 * (highest - lowest) else "black"
                 label = f"{values[i, j]:.2f}\n±{errors[i, j]:.2f}"
                 panel.text(j, i, label, ha="center", va="center", fontsize=6, color=shade)
         first, second = pair.split(", ")
