@@ -6,6 +6,7 @@ tried again a few times, then there is no verdict for now: never a number.
 """
 
 import logging
+import math
 import os
 import re
 import time
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from auctionsim.errors import InputError, MissingPackageError, ModelUnavailableError
@@ -28,6 +29,8 @@ _LISTED = 20  # likeliest tokens that are asked for
 _WORDS = 8  # tokens of an answer
 _CONTROL = re.compile(r"<\|[^<>|]*\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad)>")
 _PROBE = "Say yes or no, and nothing else."
+_DRAW = "Write a random number of eight digits, and nothing else."
+_DRAWS = 3  # answers to it that a server which draws does not give alike
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class AddressJudge:
         """
         if self.model:
             return self.model
-        there = [one.id for one in self._first(lambda: self._client.models.list().data)]
+        there = [one.id for one in self._first(lambda: self._client.models.list().data, f"; name {self.address}#MODEL")]
         if len(there) != 1:
             listed = ", ".join(there[:8]) or "none"
             raise InputError(f"name the judge's model as {self.address}#MODEL; those that are there: {listed}")
@@ -85,13 +88,26 @@ class AddressJudge:
         """
         import openai
 
+        _ = self.model_there
         try:
             answer = self._first(lambda: self._answer(_PROBE, logprobs=True))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             _log.info("%s gives no log probabilities (%s): answers are drawn", self.address, _reason(error))
             self._first(lambda: self._answer(_PROBE, logprobs=False))
             return False
-        return _listed(answer) is not None
+        return bool(answer.listed)
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether answers are drawn at the temperature: some servers take it and give the likeliest words for ever.
+
+        Raises:
+            ModelUnavailableError: Nobody answers there.
+        """
+        answers = {self._first(lambda: self._answer(_DRAW, logprobs=False)).text for _ in range(_DRAWS)}
+        if len(answers) == 1:
+            _log.warning("%s answers alike at temperature %g: one answer is taken", self.address, self.temperature)
+        return len(answers) > 1
 
     def basis(self, prompt: JudgePrompt) -> str:
         """Return what verdicts on a prompt rest on, in one line: address, model, how they are had, the prompt's text.
@@ -99,8 +115,12 @@ class AddressJudge:
         Raises:
             ModelUnavailableError: Nobody answers there.
         """
-        shares = f"share of {self.samples} answers at temperature {self.temperature:g}"
-        how = "log probabilities" if self.shows_probabilities else shares
+        if self.shows_probabilities:
+            how = "log probabilities"
+        elif self.draws:
+            how = f"share of {self.samples} answers at temperature {self.temperature:g}"
+        else:
+            how = f"one answer, not drawn, at temperature {self.temperature:g}"
         return f"{self.address} {self.model_there}; {how}; prompt {prompt.name} {prompt.digest}"
 
     def verdicts(self, prompts: Sequence[str], choice: VerdictOptions) -> list[Verdict | NoVerdict]:
@@ -112,24 +132,31 @@ class AddressJudge:
         """
         return [self._verdict(prompt, choice) for prompt in prompts]
 
+    def close(self) -> None:
+        """Close its connections; it opens new ones when it is asked again."""
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            client.close()
+
     def _verdict(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
         if _CONTROL.search(prompt):
             return NoVerdict("it has what may be a control token of the judge's")
         return self._listed_verdict(prompt, choice) if self.shows_probabilities else self._share(prompt, choice)
 
     def _share(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
-        """Return the options' shares of `samples` answers that say one of them."""
+        """Return the options' shares of `samples` answers that say one of them; of one where none is drawn."""
         counts: Counter[int] = Counter()
-        for _ in range(ATTEMPTS * self.samples):
+        wanted = self.samples if self.draws else 1
+        for _ in range(ATTEMPTS * wanted):
             answer = self._tried(prompt, logprobs=False)
             if isinstance(answer, NoVerdict):
                 return answer
-            option = option_in(_text(answer), choice)
+            option = option_in(answer.text, choice)
             if option is not None:
                 counts[option] += 1
-            if counts.total() == self.samples:
-                return Verdict(tuple(counts[k] / self.samples for k in range(len(choice.options))))
-        told = f"{counts.total()} of {ATTEMPTS * self.samples} answers said one of {', '.join(choice.options)}"
+            if counts.total() == wanted:
+                return Verdict(tuple(counts[k] / wanted for k in range(len(choice.options))))
+        told = f"{counts.total()} of {ATTEMPTS * wanted} answers said one of {', '.join(choice.options)}"
         return NoVerdict(told, for_now=True)
 
     def _listed_verdict(self, prompt: str, choice: VerdictOptions) -> Verdict | NoVerdict:
@@ -137,10 +164,10 @@ class AddressJudge:
         answer = self._tried(prompt, logprobs=True)
         if isinstance(answer, NoVerdict):
             return answer
-        verdict = verdict_listed(_listed(answer) or [], choice)
+        verdict = verdict_listed(answer.listed, choice)
         return verdict or NoVerdict("none of the options is among its likeliest words", for_now=True)
 
-    def _tried(self, prompt: str, logprobs: bool) -> Any:
+    def _tried(self, prompt: str, logprobs: bool) -> "_Answer | NoVerdict":
         """Return an answer, or why there is none after `ATTEMPTS` requests."""
         import openai
 
@@ -156,12 +183,12 @@ class AddressJudge:
                 reason = f"no answer in what came back ({type(error).__name__})"
         return NoVerdict(f"{reason}, {ATTEMPTS} times", for_now=True)
 
-    def _answer(self, prompt: str, logprobs: bool) -> Any:
-        """Ask once; return the first choice of the completion.
+    def _answer(self, prompt: str, logprobs: bool) -> "_Answer":
+        """Ask once.
 
         Raises:
             OpenAIError: No answer.
-            ValueError: What came back has no choice.
+            ValueError: What came back holds none; so do TypeError and AttributeError.
         """
         more: dict[str, Any] = {"logprobs": True, "top_logprobs": _LISTED} if logprobs else {}
         completion = self._client.chat.completions.create(
@@ -171,11 +198,11 @@ class AddressJudge:
             temperature=self.temperature,
             **more,
         )
-        if not getattr(completion, "choices", None):
-            raise InputError("a completion without choices")
-        return completion.choices[0]
+        first = completion.choices[0] if completion.choices else None
+        text = first.message.content  # of a refusal None
+        return _Answer(text if isinstance(text, str) else "", _listed(first) if logprobs else [])
 
-    def _first(self, ask: Any) -> Any:
+    def _first(self, ask: Any, hint: str = "") -> Any:
         """Ask before anything is judged: refusals are the caller's, and silence ends the command.
 
         Raises:
@@ -191,7 +218,9 @@ class AddressJudge:
                 raise
             except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
                 if attempt == ATTEMPTS:
-                    raise ModelUnavailableError(f"no judge answers at {self.address}: {_reason(error)}") from error
+                    raise ModelUnavailableError(
+                        f"no judge answers at {self.address}: {_reason(error)}{hint}"
+                    ) from error
             time.sleep(self.pause * 2 ** (attempt - 1))
             attempt += 1
 
@@ -241,18 +270,24 @@ def address_judge(name: str) -> AddressJudge:
     return AddressJudge(address, model, **chosen)
 
 
-def _text(answer: Any) -> str:
-    """Return what an answer says; a refusal says nothing."""
-    text = answer.message.content
-    return text if isinstance(text, str) else ""
+class _Answer(NamedTuple):
+    """What came back: the words, and the first token's likeliest words with their log probabilities."""
+
+    text: str
+    listed: list[tuple[str, float]]
 
 
-def _listed(answer: Any) -> list[tuple[str, float]] | None:
-    """Return the first token's likeliest words with their log probabilities; None where there are none."""
+def _listed(answer: Any) -> list[tuple[str, float]]:
+    """Return the first token's likeliest words with their log probabilities; none where none are given.
+
+    Raises:
+        ValueError: One is no log probability.
+    """
     content = getattr(getattr(answer, "logprobs", None), "content", None)
-    if not content or not content[0].top_logprobs:
-        return None
-    return [(str(one.token), float(one.logprob)) for one in content[0].top_logprobs]
+    listed = [(str(one.token), float(one.logprob)) for one in (content[0].top_logprobs or [])] if content else []
+    if not all(math.isfinite(log_p) and log_p <= 1e-6 for _, log_p in listed):
+        raise InputError(f"log probabilities are finite and at most 0, got {listed}")
+    return listed
 
 
 def _reason(error: Exception) -> str:
