@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from auctionsim import __version__
-from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, tuning
+from auctionsim.cli import auctions, bidders, doctor, neurons, studies, surfaces, trust, tuning
 from auctionsim.cli.computing import make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
 from auctionsim.cli.messages import shown
@@ -38,6 +38,7 @@ for name, group in (
     ("surface", surfaces.app),
     ("auction", auctions.app),
     ("bidders", bidders.app),
+    ("trust", trust.app),
     ("tune", tuning.app),
 ):
     app.add_typer(group, name=name)

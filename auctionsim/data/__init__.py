@@ -38,6 +38,11 @@ def quality_folder() -> Path:
     return Path(str(resources.files(__name__))) / "quality"
 
 
+def scores_folder() -> Path:
+    """Return where values of labelled replies that take passes of a model are, for readings that ship."""
+    return Path(str(resources.files(__name__))) / "scores"
+
+
 def judge_prompts_folder() -> Path:
     """Return where the prompts are that judges are asked with."""
     return Path(str(resources.files(__name__))) / "judge_prompts"

@@ -81,6 +81,16 @@ class QualityWeights(NamedTuple):
             log_odds += component.coefficient * sign * (value - component.mean) / component.scale
         return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0  # beyond that exp is no double
 
+    def combined(self, values: Sequence[Value]) -> Value:
+        """Return the probability from the components' values; unscored where one of them is."""
+        numbers: list[float] = []
+        for component, value in zip(self.components, values, strict=True):
+            if isinstance(value, Unscored):
+                return Unscored(f"{component.reading}: {value.reason}")
+            assert isinstance(value, float)
+            numbers.append(value)
+        return self.probability(numbers)
+
     @property
     def basis(self) -> str:
         """What the probability rests on: these weights and what their readings rest on.
@@ -167,18 +177,8 @@ def quality_values(weights: QualityWeights, replies: Sequence[Reply], brands: tu
     ]
     values: list[Value] = [weights.no_words] * len(replies)
     for place, k in enumerate(wordy):
-        values[k] = _combined(weights, [column[place] for column in columns])
+        values[k] = weights.combined([column[place] for column in columns])
     return values
-
-
-def _combined(weights: QualityWeights, values: list[Value]) -> Value:
-    numbers: list[float] = []
-    for component, value in zip(weights.components, values, strict=True):
-        if isinstance(value, Unscored):
-            return Unscored(f"{component.reading}: {value.reason}")
-        assert isinstance(value, float)
-        numbers.append(value)
-    return weights.probability(numbers)
 
 
 def _text_reading(name: str) -> TextReading:

@@ -18,6 +18,7 @@ from auctionsim.trust.gate import GateReport, as_loss, gate
 from auctionsim.trust.label_files import read_labels, write_labels
 from auctionsim.trust.labels import GoldLabel, GoldLabels, Label, Labeller, Labelling, LabelSource
 from auctionsim.trust.scores import ScoreStore
+from auctionsim.trust.table_rows import TrustRow, TrustTable, shipped_trust_rows, trust_rows
 
 __all__ = [
     "Attack",
@@ -36,6 +37,8 @@ __all__ = [
     "PositionBias",
     "QualityFit",
     "ScoreStore",
+    "TrustRow",
+    "TrustTable",
     "as_loss",
     "auc",
     "battery",
@@ -50,8 +53,10 @@ __all__ = [
     "quality_candidates",
     "read_labels",
     "self_preference",
+    "shipped_trust_rows",
     "swap_average",
     "swap_brands",
+    "trust_rows",
     "write_labels",
     "write_quality",
 ]

@@ -7,9 +7,11 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
 from auctionsim.errors import InputError
+from auctionsim.judges.positions import swap_averaged
 from auctionsim.trust.agreement import IntervalEstimate
 
 _Z = 1.959964
@@ -70,7 +72,8 @@ def swap_average(
         logit_ab: Log odds that the first slot is better, a in it.
         logit_ba: Likewise with b in the first slot.
     """
-    return (np.asarray(logit_ab, np.float64) - np.asarray(logit_ba, np.float64)) / 2
+    first, second = (torch.as_tensor(np.asarray(part, np.float64)) for part in (logit_ab, logit_ba))
+    return swap_averaged(first, -second).margin.numpy()
 
 
 def position_bias(logit_ab: Float[np.ndarray, " pair"], logit_ba: Float[np.ndarray, " pair"]) -> PositionBias:

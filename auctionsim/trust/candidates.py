@@ -16,27 +16,33 @@ class Candidate(NamedTuple):
     Attributes:
         reading: Name.
         better: `LOWER` or `HIGHER`.
+        most: Replies of each kind that attacks and swaps are tried on; None: all.
     """
 
     reading: str
     better: str
+    most: int | None = None
 
 
+MOST_PASSES = 12
+"""Replies of each kind that attacks and swaps are tried on, where every value takes passes of a language model."""
+_OF_MODELS = ("judged", "mutual_information")
 _LOWER = (
     "repetition_rate word_repetition window_word_repetition window_trigram_repetition window_character_repetition "
-    "content_share window_content_share function_word_gap unreadable_share window_unreadable_share odd_word_share "
-    "window_odd_word_share fragment_share window_fragment_share quality"
+    "window_stem_repetition longest_repeat content_share window_content_share function_word_gap unreadable_share "
+    "window_unreadable_share odd_word_share window_odd_word_share fragment_share window_fragment_share quality"
 )
 _HIGHER = (
-    "distinct_1 distinct_2 adjusted_distinct relevance relevance_lowest closeness mutual_information "
-    "mutual_information_lowest judged_yes judged_rating judged_pairwise judged_reference"
+    "distinct_1 distinct_2 adjusted_distinct relevance relevance_lowest relevance_margin closeness closeness_nearest "
+    "form_checks form_pif mutual_information mutual_information_lowest judged_yes judged_rating judged_pairwise "
+    "judged_reference"
 )
 _QUALITY_PARTS = (
     "window_word_repetition window_trigram_repetition window_character_repetition window_content_share "
-    "function_word_gap window_unreadable_share window_odd_word_share window_fragment_share relevance relevance_lowest "
-    "mutual_information mutual_information_lowest"
+    "window_stem_repetition longest_repeat function_word_gap window_unreadable_share window_odd_word_share "
+    "window_fragment_share relevance relevance_lowest relevance_margin"
 )
-"""Readings of single texts that a padding cannot buy by its length, or that read sense; the fit chooses among them."""
+"""Cheap readings of single texts: in windows, that padding cannot buy, and embeddings; the fit chooses among them."""
 
 
 def candidates(judges: tuple[str, ...] = ()) -> tuple[Candidate, ...]:
@@ -48,12 +54,18 @@ def candidates(judges: tuple[str, ...] = ()) -> tuple[Candidate, ...]:
     there = set(names())
     plain = [(name, LOWER) for name in _LOWER.split()] + [(name, HIGHER) for name in _HIGHER.split()]
     of_judges = [
-        (f"{name}{suffix}", better)
-        for suffix in judges
-        for name, better in plain
-        if name.startswith(("judged", "mutual"))
+        (f"{name}{suffix}", better) for suffix in judges for name, better in plain if name.startswith(_OF_MODELS)
     ]
-    return tuple(Candidate(name, better) for name, better in plain + of_judges if name in there)
+    return tuple(
+        Candidate(name, better, MOST_PASSES if name.startswith(_OF_MODELS) else None)
+        for name, better in plain + of_judges
+        if name in there
+    )
+
+
+def measured_candidates() -> tuple[Candidate, ...]:
+    """Return the readings whose values were measured with the labelled replies that ship."""
+    return (Candidate("kl", LOWER),)
 
 
 def quality_candidates() -> tuple[Candidate, ...]:

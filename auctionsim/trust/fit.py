@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.files import write_text
-from auctionsim.readings.protocol import LOWER, Unscored
+from auctionsim.readings.protocol import LOWER, Unscored, Value
 from auctionsim.readings.quality import (
     QUALITY_FORMAT,
     QUALITY_VERSION,
@@ -27,9 +27,10 @@ from auctionsim.readings.registry import reading
 from auctionsim.readings.words import words
 from auctionsim.signed_json import signed_json
 from auctionsim.trust.agreement import IntervalEstimate, auc, partial_rank_correlation
+from auctionsim.trust.attacks import battery
 from auctionsim.trust.calibration import Calibration, calibration_of
 from auctionsim.trust.candidates import Candidate
-from auctionsim.trust.gate import ALL, GateReport, gate, report_of
+from auctionsim.trust.gate import ALL, GateReport, report_of
 from auctionsim.trust.labels import FAILURES, GoldLabel, GoldLabels
 from auctionsim.trust.scores import LabelScores, ScoreStore, score_labels
 
@@ -107,7 +108,9 @@ def fit_quality(
     """
     if len(labels.categories) < 3:
         raise InputError(f"a category is kept out in turn, so at least three are needed, got {labels.categories}")
-    scores = {one.reading: score_labels(reading(one.reading), labels.labels, store) for one in candidates}
+    scores = {
+        one.reading: score_labels(reading(one.reading), labels.labels, store, None, one.most) for one in candidates
+    }
     whole = fit_rows(scores, list(range(len(labels.labels))), candidates, labels.digest)
     left_out = []
     for category in labels.categories:
@@ -116,9 +119,28 @@ def fit_quality(
         weights = fit_rows(scores, outside, candidates, labels.digest).weights
         left_out.append(_judged(category, weights, scores, inside, np.random.default_rng(seed)))
     weights = whole.weights
-    provisional = quality_reading(weights, "quality")
-    report = gate(provisional, labels, LOWER, ALL, ScoreStore())
+    report = report_of(quality_reading(weights), combined(weights, scores), labels.digest, LOWER, ALL)
     return QualityFit(weights, whole.reports, whole.left_aside, tuple(left_out), report)
+
+
+def combined(weights: QualityWeights, scores: dict[str, LabelScores]) -> LabelScores:
+    """Return the scores of the probability from those of its components, as `quality_values` would give them."""
+    parts = [scores[component.reading] for component in weights.components]
+    labels, attacks = parts[0].labels, {attack.name: attack for attack in battery()}
+
+    def probability(text: str, values: Sequence[Value]) -> Value:
+        return weights.combined(values) if words(text) else weights.no_words
+
+    def attacked(name: str, k: int) -> Value:
+        text = attacks[name].apply(labels[k].prompt, labels[k].text)
+        return probability(text, [part.attacked[name][k] for part in parts])
+
+    return LabelScores(
+        labels,
+        tuple(probability(label.text, [part.values[k] for part in parts]) for k, label in enumerate(labels)),
+        {name: {k: attacked(name, k) for k in some} for name, some in parts[0].attacked.items()},
+        {k: probability(labels[k].text, [part.swapped[k] for part in parts]) for k in parts[0].swapped},
+    )
 
 
 def fit_rows(
@@ -199,10 +221,10 @@ def _judged(
     generator: np.random.Generator,
 ) -> LeftOut:
     names = [component.reading for component in weights.components]
-    labels = scores[names[0]].labels
-    found = {k: _probability(weights, [scores[name].values[k] for name in names], labels[k]) for k in rows}
-    there = [k for k, value in found.items() if value is not None]
-    probabilities = np.array([found[k] for k in there], dtype=np.float64)
+    found = combined(weights, {name: scores[name].only(rows) for name in names})
+    labels = found.labels
+    there = [k for k, value in enumerate(found.values) if not isinstance(value, Unscored)]
+    probabilities = np.array([found.values[k] for k in there], dtype=np.float64)
     bad = np.array([labels[k].bad for k in there])
     prompts = [labels[k].prompt for k in there]
     mentions = np.array([mentions_per_word(labels[k]) for k in there])
@@ -216,12 +238,6 @@ def _judged(
         partial_rank_correlation(probabilities, bad.astype(np.float64), mentions, generator, prompts),
         partial_rank_correlation(probabilities, ratings, mentions, generator, prompts),
     )
-
-
-def _probability(weights: QualityWeights, values: Sequence[Any], label: GoldLabel) -> float | None:
-    if not words(label.text):
-        return weights.no_words
-    return None if any(isinstance(value, Unscored) for value in values) else weights.probability(values)
 
 
 def write_quality(path: Path, fitted: QualityFit, labels: GoldLabels) -> QualityWeights:

@@ -26,7 +26,7 @@ from auctionsim.trust.agreement import FEWEST, IntervalEstimate, auc
 from auctionsim.trust.attacks import Attack
 from auctionsim.trust.biases import PositionBias, mean_estimate
 from auctionsim.trust.labels import FAILURES, GOOD, GoldLabels
-from auctionsim.trust.scores import LabelScores, ScoreStore, score_labels
+from auctionsim.trust.scores import LabelScores, ScoreStore, position_of, score_labels
 
 FEWEST_LABELS, LOWEST_AUC, MOST_MOVEMENT = 60, 0.6, 0.5
 """The bounds of the rules."""
@@ -155,13 +155,15 @@ def gate(
         better: `LOWER` or `HIGHER`: which way the score is good. It is not read off the labels.
         kind: Of failure that the score is for, or "all".
         store: Where scores are kept; None: nowhere.
-        position: Of a judge that compares two slots, from its logits in both orders.
+        position: Of a judge that compares two slots, from its logits in both orders; None: as `judged_position` has it.
         attacks: None: the battery.
     Raises:
         ValueError: Another direction or kind, or no labels.
         NotImplementedError: A reading that cannot be taken of labelled texts.
     """
-    return report_of(one, score_labels(one, labels.labels, store, attacks), labels.digest, better, kind, position)
+    scores = score_labels(one, labels.labels, store, attacks)
+    position = position or position_of(one, labels.labels, store)
+    return report_of(one, scores, labels.digest, better, kind, position)
 
 
 def report_of(

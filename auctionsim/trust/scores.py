@@ -12,23 +12,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from auctionsim.brands import Brand
 from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.files import write_text
 from auctionsim.kept import key_digest
 from auctionsim.readings.protocol import Reading, ReferenceReading, Reply, TextReading, Unscored, Value
-from auctionsim.readings.registry import made_by
+from auctionsim.readings.registry import made_by, names, reading
 from auctionsim.readings.values import as_json, read_beside, read_texts, value_from_json
 from auctionsim.signed_json import read_signed_json, signed_json
 from auctionsim.trust.attacks import Attack, battery
+from auctionsim.trust.biases import PositionBias, position_bias
 from auctionsim.trust.brand_swaps import swap_brands
 from auctionsim.trust.labels import KINDS, GoldLabel, text_reply
 from auctionsim.trust.references import references_of
 
 PART = 64
 """Texts that are read before values are written: a stopped pass loses at most those."""
-MOST_ATTACKED = 40
-"""Bad replies of one kind that attacks are tried on; the first by the digest of their text."""
 _FORMAT, _VERSION = "auctionsim scores of labelled replies", 1
 _log = logging.getLogger(__name__)
 
@@ -87,11 +88,12 @@ class ScoreStore:
 
     Args:
         folder: Where values are kept; None: nowhere.
+        shipped: Where others are, which are read and never written, such as those that ship with auctionsim.
         remeasure: Take values anew, whatever is kept.
     """
 
-    def __init__(self, folder: Path | None = None, *, remeasure: bool = False) -> None:
-        self.folder, self.remeasure = folder, remeasure
+    def __init__(self, folder: Path | None = None, shipped: Path | None = None, *, remeasure: bool = False) -> None:
+        self.folder, self.shipped, self.remeasure = folder, shipped, remeasure
 
     def values(
         self, one: Reading, texts: Sequence[ScoredText], report: Callable[[int, int], None] | None = None
@@ -122,16 +124,26 @@ class ScoreStore:
         """Return where a reading's values are kept; None where they are not."""
         if self.folder is None or one.basis is None:
             return None
-        return self.folder / f"{one.name}-{key_digest(_key(one))}.json"
+        return self.folder / _file_name(one)
+
+    def is_kept(self, one: Reading) -> bool:
+        """Tell whether there are values of a reading on its basis, here or in the shipped folder."""
+        folders = filter(None, (self.shipped, self.folder))
+        return one.basis is not None and any((folder / _file_name(one)).exists() for folder in folders)
 
     def _read(self, one: Reading) -> dict[str, Value]:
-        path = self.file(one)
-        if path is None or self.remeasure or not path.exists():
-            if path is not None and not path.exists():
+        """Return what is kept of a reading on its basis, here and in the shipped folder."""
+        found: dict[str, Value] = {}
+        if one.basis is None or self.remeasure:
+            return found
+        for folder in filter(None, (self.shipped, self.folder)):
+            path = folder / _file_name(one)
+            if path.exists():
+                values = read_signed_json(path, _FORMAT, _VERSION, _key(one)).record("values").content
+                found |= {digest: value_from_json(value, f"{path}: {digest}") for digest, value in values.items()}
+            else:
                 self._tell_stale(one, path)
-            return {}
-        record = read_signed_json(path, _FORMAT, _VERSION, _key(one)).record("values")
-        return {digest: value_from_json(value, f"{path}: {digest}") for digest, value in record.content.items()}
+        return found
 
     def _tell_stale(self, one: Reading, path: Path) -> None:
         others = sorted(path.parent.glob(f"{one.name}-{'?' * 16}.json"))
@@ -146,6 +158,10 @@ class ScoreStore:
             values = {digest: as_json(value) for digest, value in sorted(kept.items())}
             document = {"format": _FORMAT, "version": _VERSION, "key": _key(one), "values": values}
             write_text(path, signed_json(document))
+
+
+def _file_name(one: Reading) -> str:
+    return f"{one.name}-{key_digest(_key(one))}.json"
 
 
 def _key(one: Reading) -> dict[str, str]:
@@ -183,7 +199,7 @@ def score_labels(
     labels: Sequence[GoldLabel],
     store: ScoreStore | None = None,
     attacks: Sequence[Attack] | None = None,
-    most_attacked: int = MOST_ATTACKED,
+    most: int | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> LabelScores:
     """Return a reading's values of labelled replies, attacked and swapped ones too.
@@ -193,7 +209,7 @@ def score_labels(
         labels: The replies.
         store: Where values are kept; None: nowhere.
         attacks: None: the battery.
-        most_attacked: Bad replies of each kind that every attack is tried on.
+        most: Replies of each kind that attacks and swaps are tried on, the first by their digest; None: all.
         report: Gets how many of how many texts are done.
     Raises:
         ValueError: No labels, see also `ScoreStore.values`.
@@ -206,12 +222,14 @@ def score_labels(
         ScoredText(label.prompt, label.text, label.brands, tuple(others))
         for label, others in zip(labels, beside, strict=True)
     ]
-    chosen = _attacked(labels, most_attacked)
+    tried = _tried(labels, most)
+    chosen = [k for k in tried if labels[k].bad]
     texts = {("", "", k): text for k, text in enumerate(plain)}
     for attack in attacks:
         for k in chosen:
             texts["attack", attack.name, k] = plain[k]._replace(text=attack.apply(plain[k].prompt, plain[k].text))
-    for k, text in enumerate(plain):
+    for k in tried:
+        text = plain[k]
         if any(brand.spans(text.text) for brand in text.brands) and len(text.brands) > 1:
             prompt, reply = swap_brands(text.prompt, text.brands), swap_brands(text.text, text.brands)
             texts["swap", "", k] = text._replace(prompt=prompt, text=reply)
@@ -224,11 +242,28 @@ def score_labels(
     )
 
 
-def _attacked(labels: Sequence[GoldLabel], most: int) -> list[int]:
-    """Return the indices of the bad replies that attacks are tried on: up to so many a kind, of all categories."""
+def position_of(one: Reading, labels: Sequence[GoldLabel], store: ScoreStore | None = None) -> PositionBias | None:
+    """Return the leaning to a slot of a judge that compares two replies; None for any other reading.
+
+    A reading called `judged_pairwise…` gives σ(Δ), free of the position; `judged_position…` beside it gives β.
+    """
+    name = one.name.replace("judged_pairwise", "judged_position", 1)
+    if name == one.name or name not in names():
+        return None
+    values = [score_labels(each, labels, store, (), 0).values for each in (one, reading(name))]
+    pairs = np.array([pair for pair in zip(*values, strict=True) if all(isinstance(v, float) for v in pair)])
+    if len(pairs) < 2:
+        return None
+    probability = np.clip(pairs[:, 0], 1e-15, 1 - 1e-15)
+    margin = np.log(probability / (1 - probability))
+    return position_bias(margin + pairs[:, 1], pairs[:, 1] - margin)
+
+
+def _tried(labels: Sequence[GoldLabel], most: int | None) -> list[int]:
+    """Return the indices of the replies that attacks and swaps are tried on: up to so many a kind."""
     digests = [hashlib.sha256(f"{label.prompt}\0{label.text}".encode()).hexdigest() for label in labels]
     chosen: list[int] = []
     for kind in KINDS:
-        of_kind = [k for k, label in enumerate(labels) if label.bad and label.kind == kind]
+        of_kind = [k for k, label in enumerate(labels) if label.kind == kind]
         chosen += sorted(of_kind, key=lambda k: digests[k])[:most]
     return sorted(chosen)

@@ -1,0 +1,137 @@
+"""Commands about trust in scores: the table of all, the gate for one, and the fit of `quality`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auctionsim.cli.options import Seed, command_line, console, file_to_write, folder_to_write
+
+if TYPE_CHECKING:
+    from auctionsim.trust import GoldLabels, ScoreStore
+
+app = typer.Typer(help="How far scores of replies can be trusted.", no_args_is_help=True)
+
+Labels = Annotated[
+    Path | None, typer.Option(help="A file of gold labels (.jsonl).", show_default="those that ship", dir_okay=False)
+]
+Scores = Annotated[
+    Path, typer.Option(help="Folder where values that rest on a model are kept.", callback=folder_to_write)
+]
+Remeasure = Annotated[bool, typer.Option("--remeasure", help="Take every value anew.")]
+Judge = Annotated[list[str] | None, typer.Option(help="One more judge model; may be repeated.", show_default="none")]
+
+
+def _opened(labels: Path | None, scores: Path, remeasure: bool) -> "tuple[GoldLabels, ScoreStore]":
+    from auctionsim.data import scores_folder
+    from auctionsim.trust import ScoreStore, read_labels
+
+    return read_labels(labels), ScoreStore(scores, scores_folder(), remeasure=remeasure)
+
+
+def _suffixes(judges: list[str] | None) -> tuple[str, ...]:
+    """Make the judges' readings known; return what follows their names."""
+    from auctionsim.readings.judge import judge_suffix, register_judge
+
+    for judge in judges or []:
+        register_judge(judge)
+    return tuple(judge_suffix(judge) for judge in judges or [])
+
+
+@app.command("table")
+def table(
+    labels: Labels = None,
+    judge: Judge = None,
+    scores: Scores = Path("runs/trust"),
+    remeasure: Remeasure = False,
+) -> None:
+    """Hold every known score against gold labels: agreement, biases, attacks, and who passes the gate."""
+    from auctionsim.experiments.tables.trust import trust_table
+    from auctionsim.trust.candidates import candidates, measured_candidates
+    from auctionsim.trust.table_rows import trust_rows
+
+    suffixes = _suffixes(judge)
+    gold, store = _opened(labels, scores, remeasure)
+    measured = measured_candidates() if labels is None else ()
+    with console.status("reading") as status:
+        rows = trust_rows(
+            gold,
+            candidates(suffixes),
+            store,
+            measured=measured,
+            report=lambda name, done, total: status.update(f"{name}: {done} of {total} texts"),
+        )
+    console.print(trust_table(rows, gold))
+
+
+@app.command("gate")
+def gate(
+    reading: Annotated[str, typer.Argument(help="Name of a reading.")],
+    better: Annotated[
+        str | None, typer.Option(help="lower or higher.", show_default="what the reading or the table says")
+    ] = None,
+    labels: Labels = None,
+    judge: Judge = None,
+    scores: Scores = Path("runs/trust"),
+    remeasure: Remeasure = False,
+) -> None:
+    """Hold one score against gold labels, kind by kind of failure, and say which rules hold."""
+    from auctionsim.errors import InputError
+    from auctionsim.experiments.tables.trust import gate_table
+    from auctionsim.readings import HIGHER, LOWER
+    from auctionsim.readings import reading as reading_named
+    from auctionsim.trust.candidates import direction
+    from auctionsim.trust.gate import GATE_KINDS, report_of
+    from auctionsim.trust.scores import position_of, score_labels
+
+    _suffixes(judge)
+    if better not in (None, "lower", "higher"):
+        raise InputError(f"--better must be lower or higher, got {better!r}")
+    one = reading_named(reading)
+    way = direction(reading) if better is None else LOWER if better == "lower" else HIGHER
+    gold, store = _opened(labels, scores, remeasure)
+    with console.status("reading"):
+        found, position = score_labels(one, gold.labels, store), position_of(one, gold.labels, store)
+    console.print(gate_table([report_of(one, found, gold.digest, way, kind, position) for kind in GATE_KINDS]))
+    console.print(gold.labelled_by)
+
+
+@app.command("fit")
+def fit(
+    out: Annotated[Path, typer.Option(help="Where to write the weights (.json).", callback=file_to_write)],
+    labels: Labels = None,
+    scores: Scores = Path("runs/trust"),
+    remeasure: Remeasure = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals' bootstrap.")] = 0,
+) -> None:
+    """Fit `quality` on gold labels over readings that pass the gate, and try it on each category kept out."""
+    from auctionsim.experiments.tables.trust import gate_table, quality_tables
+    from auctionsim.trust import fit_quality, quality_candidates, write_quality
+
+    gold, store = _opened(labels, scores, remeasure)
+    with console.status("fitting"):
+        fitted = fit_quality(gold, quality_candidates(), store, seed)
+    write_quality(out, fitted, gold)
+    for one in (*quality_tables(fitted), gate_table([fitted.report])):
+        console.print(one)
+    for name, reason in fitted.left_aside.items():
+        console.print(f"left aside: {name}: {reason}", soft_wrap=True)
+    console.print(gold.labelled_by)
+    console.print(f"weights: {out}", soft_wrap=True)
+
+
+@app.command("study")
+def study(
+    judges: Annotated[str, typer.Option(help="Judges beside the default one, commas between.")] = "gemma3-270m",
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Folder of kept scores, beside those that ship.", show_default="none", file_okay=False),
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/trust-study"),
+) -> None:
+    """Write the trust table as a run: every score that is kept, what was expected, figures; no model takes a pass."""
+    from auctionsim.experiments.studies.trust_study import TrustStudySettings, main
+
+    named = tuple(filter(None, (part.strip() for part in judges.split(","))))
+    main(TrustStudySettings(out, named, scores, seed), command_line(), console)
