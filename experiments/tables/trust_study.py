@@ -215,7 +215,7 @@ def _category(one: Mapping[str, Any]) -> dict[str, str]:
     calibration = one["calibration"]
     return {
         "category": one["category"],
-        "replies": str(one["count"]),
+        "replies": str(one["num_replies"]),
         "AUC": _interval(parts["auc"]),
         "Brier": number(calibration["brier"]),
         "Brier of the base rate": number(calibration["base_rate"] * (1 - calibration["base_rate"])),
@@ -257,7 +257,7 @@ def category_rows(left_out: Sequence[Mapping[str, Any]]) -> list[Row]:
     return [
         {
             "category": one["category"],
-            "n": one["count"],
+            "n": one["num_replies"],
             "readings": ", ".join(one["readings"]),
             **_flat("auc", IntervalEstimate(**one["auc"])),
             **_flat("partial", IntervalEstimate(**one["partial"])),
