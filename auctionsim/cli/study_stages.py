@@ -35,6 +35,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "more-bidders": partial(_more_bidders, *here),
         "reply-counts": partial(_reply_counts, *here),
         "generalisation": partial(_generalisation, *here),
+        "trust-study": partial(_trust, settings, console),
         "losses": partial(_losses, *here),
         "tune-grid": partial(_grid, *here),
     }
@@ -198,6 +199,15 @@ def _losses(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage
 
     shows = "named losses of the user: what they follow, and what charging for each changes"
     return Stage("losses", shows, settings, inputs_of(settings, chosen), command, go)
+
+
+def _trust(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.studies.trust_study import TrustStudySettings, inputs_of, main
+
+    settings = TrustStudySettings(study.folder / "trust-study", seed=study.seed)
+    command = _words("trust", "study", options={"seed": settings.seed, "out": settings.folder})
+    shows = "how far scores of replies can be trusted: labels, biases, attacks, the gate"
+    return Stage("trust-study", shows, settings, inputs_of(), command, lambda command: main(settings, command, console))
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auctionsim.cli.options import console, file_to_write, folder_to_write
+from auctionsim.cli.options import Seed, command_line, console, file_to_write, folder_to_write
 
 if TYPE_CHECKING:
     from auctionsim.trust import GoldLabels, ScoreStore
@@ -118,3 +118,20 @@ def fit(
         console.print(f"left aside: {name}: {reason}", soft_wrap=True)
     console.print(gold.labelled_by)
     console.print(f"weights: {out}", soft_wrap=True)
+
+
+@app.command("study")
+def study(
+    judges: Annotated[str, typer.Option(help="Judges beside the default one, commas between.")] = "gemma3-270m",
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Folder of kept scores, beside those that ship.", show_default="none", file_okay=False),
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/trust-study"),
+) -> None:
+    """Write the trust table as a run: every score that is kept, what was expected, figures; no model takes a pass."""
+    from auctionsim.experiments.studies.trust_study import TrustStudySettings, main
+
+    named = tuple(filter(None, (part.strip() for part in judges.split(","))))
+    main(TrustStudySettings(out, named, scores, seed), command_line(), console)

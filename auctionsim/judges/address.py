@@ -198,7 +198,9 @@ class AddressJudge:
             temperature=self.temperature,
             **more,
         )
-        first = completion.choices[0] if completion.choices else None
+        if not completion.choices:
+            raise InputError("a completion without choices")
+        first = completion.choices[0]
         text = first.message.content  # of a refusal None
         return _Answer(text if isinstance(text, str) else "", _listed(first) if logprobs else [])
 

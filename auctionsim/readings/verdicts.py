@@ -199,9 +199,10 @@ def _as_good(
     asked: list[str | None] = []
     lacking = []
     for reply, beside in zip(replies, references, strict=True):
-        other = next((one.text.strip() for one in beside if one.text.strip()), None)
+        other, text = next((one.text.strip() for one in beside if one.text.strip()), None), reply.text.strip()
         lacking.append(NO_REFERENCE if other is None else EMPTY)
-        text = reply.text.strip()
-        there = other is not None and text
-        asked.append(template.fill({"question": reply.prompt, "reference": other, "reply": text}) if there else None)
+        if other is None or not text:
+            asked.append(None)
+        else:
+            asked.append(template.fill({"question": reply.prompt, "reference": other, "reply": text}))
     return _values(find(), asked, YES_NO, lambda one: one.probabilities[0], lacking)

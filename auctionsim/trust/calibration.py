@@ -16,14 +16,14 @@ class ReliabilityRow(NamedTuple):
     Attributes:
         low: Of the bin, its end included.
         high: Of the bin; included in the last one alone.
-        count: Replies.
+        num_replies: How many.
         predicted: Their mean probability.
         observed: Their share of bad ones.
     """
 
     low: float
     high: float
-    count: int
+    num_replies: int
     predicted: float
     observed: float
 
@@ -72,6 +72,6 @@ def calibration_of(
         if inside.any():
             means = float(probabilities[inside].mean()), float(observed[inside].mean())
             rows.append(ReliabilityRow(k / bins, (k + 1) / bins, int(inside.sum()), *means))
-    error = sum(row.count * abs(row.observed - row.predicted) for row in rows) / len(bad)
+    error = sum(row.num_replies * abs(row.observed - row.predicted) for row in rows) / len(bad)
     brier = float(((probabilities - observed) ** 2).mean())
     return Calibration(brier, error, float(observed.mean()), tuple(rows))

@@ -46,7 +46,7 @@ class LeftOut(NamedTuple):
     Attributes:
         category: The one that was kept out.
         readings: What the fit on the others is made of.
-        count: Replies of the category that are scored.
+        num_replies: Of the category, that are scored.
         auc: Of the probability.
         calibration: Of the probability.
         partial: Rank correlation with bad labels, given mentions per word.
@@ -55,7 +55,7 @@ class LeftOut(NamedTuple):
 
     category: str
     readings: tuple[str, ...]
-    count: int
+    num_replies: int
     auc: IntervalEstimate
     calibration: Calibration
     partial: IntervalEstimate

@@ -58,13 +58,13 @@ class AttackEffect(NamedTuple):
         attack: Its name.
         movement: Mean movement towards the good mean, as a share of the distance from the bad to the good mean.
         far_share: Share of single replies that move half the distance, or are no longer scored.
-        count: Replies that it was tried on.
+        num_replies: That it was tried on.
     """
 
     attack: str
     movement: IntervalEstimate
     far_share: float
-    count: int
+    num_replies: int
 
 
 @dataclass(frozen=True)

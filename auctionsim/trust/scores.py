@@ -126,6 +126,11 @@ class ScoreStore:
             return None
         return self.folder / _file_name(one)
 
+    def is_kept(self, one: Reading) -> bool:
+        """Tell whether there are values of a reading on its basis, here or in the shipped folder."""
+        folders = filter(None, (self.shipped, self.folder))
+        return one.basis is not None and any((folder / _file_name(one)).exists() for folder in folders)
+
     def _read(self, one: Reading) -> dict[str, Value]:
         """Return what is kept of a reading on its basis, here and in the shipped folder."""
         found: dict[str, Value] = {}

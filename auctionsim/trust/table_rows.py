@@ -125,6 +125,8 @@ def shipped_trust_rows(
     judges: Sequence[str] = ("gemma3-270m",),
     seed: int = 0,
     report: Callable[[str, int, int], None] | None = None,
+    *,
+    passes: bool = True,
 ) -> TrustTable:
     """Hold every known score against the labels that ship; values that ship or are kept are not taken again.
 
@@ -135,6 +137,7 @@ def shipped_trust_rows(
         judges: Judge models beside the default one.
         seed: Of the bootstrap.
         report: Gets a reading's name and how many of how many texts are done.
+        passes: Take values that need passes of a language model, where none are kept; else such scores are left out.
     """
     for judge in judges:
         register_judge(judge)
@@ -143,6 +146,9 @@ def shipped_trust_rows(
     left_out: dict[str, str] = {}
     for one in candidates(tuple(judge_suffix(judge) for judge in judges)):
         try:
+            if one.most is not None and not passes and not store.is_kept(reading(one.reading)):
+                left_out[one.reading] = "its scores are not kept: `auctionsim trust table` takes them"
+                continue
             rows += trust_rows(labels, [one], store, report=report, seed=seed)
         except (MissingPackageError, ModelUnavailableError) as error:
             left_out[one.reading] = str(error)

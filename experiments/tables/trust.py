@@ -89,7 +89,7 @@ def quality_tables(fitted: QualityFit) -> Iterator[Table]:
     for left in fitted.left_out:
         table.add_row(
             left.category,
-            str(left.count),
+            str(left.num_replies),
             f"{left.calibration.base_rate:.2f}",
             left.auc.text,
             f"{left.calibration.brier:.3f}",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auctionsim.cli import auction_losses, auctions, bidders, neurons, studies, surfaces, tuning
+from auctionsim.cli import auction_losses, auctions, bidders, neurons, studies, surfaces, trust, tuning
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
 from auctionsim.experiments.running.bidders import AuctionSource, Training
 from auctionsim.experiments.running.frontier import FrontierSettings
@@ -26,6 +26,7 @@ from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
 from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings
 from auctionsim.experiments.studies.reply_counts import ReplyCountSettings
+from auctionsim.experiments.studies.trust_study import TrustStudySettings
 from auctionsim.experiments.studies.tune_grid import GridSettings
 from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings
 from auctionsim.measurement import MeasurementSettings
@@ -47,6 +48,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     studies.study: (StudySettings, FanOut),
     surfaces.measure: (MeasurementSettings, Recipe, FanOut),
     surfaces.package: (FanOut,),
+    trust.study: (TrustStudySettings,),
     tuning.grid: (GridSettings, Cluster),
     tuning.hyperparameters: (TuningSettings, Cluster),
 }

@@ -27,6 +27,7 @@ from auctionsim.experiments.studies.maps import MapSettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
 from auctionsim.experiments.studies.reply_counts import ReplyCountSettings
+from auctionsim.experiments.studies.trust_study import TrustStudySettings
 from auctionsim.experiments.studies.tune_grid import GridSettings
 from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings
 from auctionsim.kept import differing
@@ -159,7 +160,7 @@ RECORDS = {
     **{"bidders study": BiddersStudySettings, "compare": CompareSettings, "demo": DemoSettings, "maps": MapSettings},
     **{"crosstalk": CrosstalkSettings, "crosstalk kept": KeptBrandSets, "tune grid": GridSettings},
     **{"crosstalk regret": crosstalk_regret.CrosstalkRegretSettings, "generalisation": GeneralisationSettings},
-    **{"losses": LossesSettings},
+    **{"losses": LossesSettings, "trust study": TrustStudySettings},
     **{"more bidders": MoreBiddersSettings, "neurons compare": CompareMethodsSettings, "frontier's grid": FrontierGrid},
     **{"neurons frontier": neurons_frontier.NeuronsFrontierSettings, "reply counts": ReplyCountSettings},
     **{"tune hyperparameters": TuningSettings},

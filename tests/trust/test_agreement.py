@@ -96,7 +96,7 @@ def test_calibration_of_a_known_case() -> None:
     found = calibration_of(probabilities, bad)
     assert found.brier == pytest.approx(brier_score_loss(bad, probabilities))
     assert found.expected_error == pytest.approx((2 * 0.45 + 2 * 0.05) / 4)
-    assert [(row.count, row.observed) for row in found.table] == [(2, 0.5), (2, 1.0)]
+    assert [(row.num_replies, row.observed) for row in found.table] == [(2, 0.5), (2, 1.0)]
     assert calibration_of(np.array([1.0, 0.0]), np.array([True, False])).brier == 0
     with pytest.raises(ValueError, match="probabilities in"):
         calibration_of(np.array([1.5]), np.array([True]))

@@ -78,7 +78,7 @@ def test_a_category_that_was_kept_out_is_told_well(fitted: QualityFit) -> None:
         assert one.auc.value > 0.95
         assert one.calibration.brier < 0.1
         assert one.partial.value > 0.3
-        assert one.count == 75
+        assert one.num_replies == 75
 
 
 def test_a_fit_looks_at_its_rows_alone(labels: GoldLabels, made_up: None) -> None:
