@@ -1,9 +1,10 @@
-"""Settles labels of a drawn sheet: what two labellers agree on stands, else a third decides; writes the shipped file.
+"""Settles labels of drawn sheets: what two labellers agree on stands, else a third decides; writes the shipped file.
 
-python tools/settle_labels.py DRAWN OUT.jsonl --labels a=A.jsonl --labels b=B.jsonl --labels c=C.jsonl \
-    --about "WHO" --kind "language model" --instructions INSTRUCTIONS.md --date 2026-11-26
+python tools/settle_labels.py OUT.jsonl --drawn SHEETS --drawn MORE --labels a=A.jsonl --labels b=B.jsonl \
+    --labels c=C.jsonl --about "WHO" --kind "language model" --instructions INSTRUCTIONS.md --date 2026-11-26
 
-Each file of labels has {"id", "bad", "kind", "rating"} a line; the last file may have some of the ids only.
+Each file of labels has {"id", "bad", "kind", "rating"} a line, of some or all of the ids. A reply's weight is how many
+stored replies its stratum has over how many of them were drawn.
 """
 
 import argparse
@@ -17,9 +18,9 @@ from auctionsim.trust.label_files import write_labels
 from auctionsim.trust.labels import GoldLabel, Label, Labeller, Labelling, LabelSource
 
 SAMPLING = (
-    "Of each category's packaged replies, without replacement: 15 % untouched, 20 % under an amplification of 3 or "
-    "more where there is one, the rest in between (tools/label_sheet.py, seed 0). A weight is how many stored replies "
-    "of its stratum a labelled one stands for."
+    "Of each category's stored replies, without replacement, by strata: untouched, under an amplification of 3 or "
+    "more, in between (tools/label_sheet.py says how many). A weight is how many stored replies of its stratum a "
+    "labelled one stands for."
 )
 
 
@@ -28,7 +29,7 @@ def rows(path: Path) -> dict[int, dict[str, Any]]:
     return {row["id"]: row for row in map(json.loads, path.read_text().splitlines())}
 
 
-def settled(key: dict[str, Any], labels: list[Label]) -> GoldLabel:
+def settled(key: dict[str, Any], labels: list[Label], weight: float) -> GoldLabel:
     """Return the label of one reply: two that agree, else what most of three say."""
     votes = Counter((label.bad, label.kind) for label in labels)
     bad = Counter(label.bad for label in labels).most_common(1)[0][0]
@@ -50,15 +51,15 @@ def settled(key: dict[str, Any], labels: list[Label]) -> GoldLabel:
         rating,
         how,
         source,
-        key["weight"],
+        weight,
     )
 
 
 def main() -> None:
     """Write the labels, and beside them how they came about."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("drawn", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--drawn", type=Path, action="append", required=True)
     parser.add_argument("--labels", action="append", required=True)
     for name in ("about", "kind", "instructions", "date"):
         parser.add_argument(f"--{name}", required=True)
@@ -66,13 +67,15 @@ def main() -> None:
     named = [entry.partition("=")[::2] for entry in chosen.labels]
     votes = {name: rows(Path(path)) for name, path in named}
     found = []
-    for number, key in rows(chosen.drawn / "key.jsonl").items():
+    keys = {number: key for folder in chosen.drawn for number, key in rows(folder / "key.jsonl").items()}
+    drawn = Counter((key["surface"], key["stratum"]) for key in keys.values())
+    for number, key in keys.items():
         own = [
             Label(name, bool(by_id[number]["bad"]), by_id[number]["kind"], by_id[number]["rating"])
             for name, by_id in votes.items()
             if number in by_id
         ]
-        found.append(settled(key, own))
+        found.append(settled(key, own, key["stratum_size"] / drawn[key["surface"], key["stratum"]]))
     labellers = tuple(Labeller(name, chosen.kind, chosen.about) for name, _ in named)
     labelling = Labelling(Path(chosen.instructions).read_text(), labellers, chosen.date, SAMPLING)
     labels = write_labels(chosen.out, found, labelling)

@@ -23,6 +23,8 @@ from auctionsim.judges.prompts import JudgePrompt
 
 _log = logging.getLogger(__name__)
 
+KEY = "AUCTIONSIM_JUDGE_KEY"
+"""Environment variable with the key that a judge's server asks for; no other service's key is sent to it."""
 ATTEMPTS = 3
 """Requests, at most, for each answer that counts."""
 _LISTED = 20  # likeliest tokens that are asked for
@@ -58,7 +60,7 @@ class AddressJudge:
         if place.scheme not in ("http", "https") or not place.hostname:
             raise InputError(f"a judge's address begins with http:// or https:// and a host, got {self.address!r}")
         if place.username or place.password or place.query:
-            raise InputError("a judge's address has no password and no query: files name it (OPENAI_API_KEY has a key)")
+            raise InputError(f"a judge's address has no password and no query: files name it ({KEY} holds a key)")
         if not 1 <= self.samples <= 1000 or not 0 < self.temperature <= 2 or not self.timeout > 0:
             rule = "1 to 1000 samples at a temperature above 0 and up to 2, and a time-out above 0"
             raise InputError(f"a judge gives {rule}, got {self.samples}, {self.temperature:g} and {self.timeout:g}")
@@ -234,8 +236,9 @@ class AddressJudge:
             raise MissingPackageError(
                 "a judge behind an address needs openai: pip install 'auctionsim[judges]'"
             ) from None
-        key = os.environ.get("OPENAI_API_KEY") or "none"
-        return openai.OpenAI(base_url=self.address, api_key=key, timeout=self.timeout, max_retries=0)
+        return openai.OpenAI(
+            base_url=self.address, api_key=os.environ.get(KEY) or "none", timeout=self.timeout, max_retries=0
+        )
 
 
 def is_address(name: str) -> bool:

@@ -34,7 +34,7 @@ def draw_reliability(rows: Sequence[Row], path: Path) -> None:
     panel.plot([0, 1], [0, 1], color="grey", linewidth=0.7)
     for k, category in enumerate(dict.fromkeys(row["category"] for row in rows)):
         own = [row for row in rows if row["category"] == category]
-        x, y, sizes = ([row[name] for row in own] for name in ("predicted", "observed", "count"))
+        x, y, sizes = ([row[name] for row in own] for name in ("predicted", "observed", "num_replies"))
         panel.plot(x, y, color=f"C{k}", linewidth=0.6)
         panel.scatter(x, y, s=[4 * size for size in sizes], color=f"C{k}", marker=MARKS[k % 8], label=category)
     panel.set(xlabel="predicted probability of a bad reply", ylabel="share that is bad, kept out of the fit")

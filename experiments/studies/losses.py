@@ -172,7 +172,9 @@ def _of_surface(
     singles = [name for name in settings.losses if name in surface.losses]  # with a price or without
     means = cell_means(surface, stored, singles)
     fit, unfit = _mechanisms(settings, surface, designs)
-    matrix, entries, outcomes = [], [], []
+    matrix: list[Row] = []
+    entries: list[Row] = []
+    outcomes: list[Row] = []
     for chosen in fit:
         part = run.part(f"{name} {chosen}", partial(_designed, settings, surface, prices.priced, designs, chosen))
         for table, rows in (("matrix", matrix), ("entry", entries), ("outcome", outcomes)):
@@ -246,7 +248,8 @@ def _curve(
     settings: LossesSettings, surface: ResponseSurface, losses: Sequence[PricedLoss], designs: Designs
 ) -> list[Row]:
     """Return the trade-off's points: closed forms designed on each loss at each price."""
-    payers, rows = _payers(settings, surface, losses, 0.0), []
+    payers = _payers(settings, surface, losses, 0.0)
+    rows: list[Row] = []
     for chosen in CURVES:
         for loss in losses:
             for price in settings.prices:

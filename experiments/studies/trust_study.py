@@ -103,8 +103,13 @@ def inputs_of() -> dict[str, str]:
 
 
 def _left_out() -> list[Mapping[str, Any]]:
-    """Return the numbers of `quality` on categories kept out of its fit; none before it is fitted."""
+    """Return the numbers of `quality` on categories kept out of its fit, and on those that no fit has seen.
+
+    There are none before it is fitted.
+    """
     files = sorted(quality_folder().glob("quality@*.json"))
     if not files:
         return []
-    return list(parse_quality(files[-1].read_bytes())[1]["left_out"])
+    content = parse_quality(files[-1].read_bytes())[1]
+    unseen = [{**one, "category": f"{one['category']} (never fitted)"} for one in content.get("never_fitted", ())]
+    return [*content["left_out"], *unseen]

@@ -163,7 +163,8 @@ def reply_rows(
 def _pair(surface: ResponseSurface, levels: Sequence[float]) -> tuple[float | None, float | None]:
     named = dict(zip((lever.name for lever in surface.levers), levels, strict=True))
     fixed = surface.provenance.get("fixed_levers", {})
-    return tuple(named.get(name, fixed.get(name)) for name in ("num_neurons", "amplification"))  # type: ignore[return-value]
+    neurons, factor = (named.get(name, fixed.get(name)) for name in ("num_neurons", "amplification"))
+    return neurons, factor
 
 
 def _readable(names: Sequence[str]) -> tuple[list[Reading], dict[str, str]]:

@@ -1,6 +1,6 @@
 """How far scores of replies can be trusted: the trust table, the default quality where it was not fitted, verdicts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from auctionsim.experiments.running.run import Row, Section, markdown_table
@@ -65,7 +65,8 @@ def trust_section(
     ]
     if left_out:
         parts.append(
-            "`quality` on each category, kept out of the fit and of the choice of its readings. Partial: rank "
+            "`quality` on each category, kept out of the fit and of the choice of its readings; a category that is never "
+            "fitted is in none of the fits. Partial: rank "
             "correlation with the labels given mentions per word:"
         )
         parts.append(markdown_table([_category(one) for one in left_out]))
@@ -133,7 +134,7 @@ def _kl(rows: Sequence[TrustRow]) -> Expectation:
 
 
 def _quality(left_out: Sequence[Mapping[str, Any]]) -> Iterator[Expectation]:
-    rules = (
+    rules: tuple[tuple[str, Callable[[Mapping[str, Any]], float], Callable[[float], bool]], ...] = (
         (f"AUC of at least {LEAST_AUC:g}", lambda one: one["auc"]["value"], lambda value: value >= LEAST_AUC),
         (
             f"Brier score below {MOST_BRIER:g}",

@@ -40,7 +40,7 @@ def category(auc: float, brier: float, partial: float) -> dict[str, Any]:
     def interval(value: float) -> dict[str, float]:
         return {"value": value, "low": value - 0.1, "high": value + 0.1}
 
-    bins = [{"low": 0.0, "high": 0.1, "count": 3, "predicted": 0.05, "observed": 0.0}]
+    bins = [{"low": 0.0, "high": 0.1, "num_replies": 3, "predicted": 0.05, "observed": 0.0}]
     calibration = {"brier": brier, "expected_error": 0.1, "base_rate": 0.3, "table": bins}
     return {"category": f"c{auc}", "auc": interval(auc), "calibration": calibration, "partial": interval(partial)}
 

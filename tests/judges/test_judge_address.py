@@ -35,6 +35,7 @@ class Server(BaseHTTPRequestHandler):
     shows_log_p: ClassVar[bool] = False
     draws: ClassVar[bool] = True
     numbers: ClassVar[list[int]] = []
+    keys: ClassVar[set[str]] = set()
     models: ClassVar[list[str] | None] = ["small"]
     seen: ClassVar[list[dict[str, Any]]] = []
 
@@ -45,6 +46,7 @@ class Server(BaseHTTPRequestHandler):
         self._send(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
 
     def do_POST(self) -> None:
+        self.keys.add(self.headers["Authorization"])
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if asked.get("logprobs") and not self.shows_log_p:
             self._send(400, {"error": {"message": "Unexpected fields in the request: {'logprobs'}"}})
@@ -95,7 +97,8 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    state = {"script": ["yes"], "shows_log_p": False, "draws": True, "numbers": [], "models": ["small"], "seen": []}
+    state = {"script": ["yes"], "shows_log_p": False, "draws": True, "numbers": [], "keys": set()}
+    state |= {"models": ["small"], "seen": []}
     for name, value in state.items():
         monkeypatch.setattr(Server, name, value)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
@@ -125,6 +128,17 @@ def test_the_share_of_answers_is_the_verdict(judge: AddressJudge, monkeypatch: p
     prompt = judge_prompt("yes")
     how = "share of 4 answers at temperature 0.7"
     assert judge.basis(prompt) == f"{judge.address} small; {how}; prompt yes {prompt.digest}"
+
+
+def test_no_other_services_key_is_sent(judge: AddressJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "of-another-service")
+    judge.verdicts(["Is it?"], YES_NO)
+    assert Server.keys == {"Bearer none"}
+    judge.close()
+    monkeypatch.setenv("AUCTIONSIM_JUDGE_KEY", "for-the-judge")
+    judge.verdicts(["Is it?"], YES_NO)
+    assert Server.keys == {"Bearer none", "Bearer for-the-judge"}
+    assert "for-the-judge" not in judge.basis(judge_prompt("yes"))
 
 
 def test_a_server_that_draws_nothing_is_asked_once(judge: AddressJudge, monkeypatch: pytest.MonkeyPatch) -> None:

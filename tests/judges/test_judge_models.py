@@ -132,6 +132,10 @@ def test_a_judge_is_loaded_once_and_named_by_weights_and_frame(tmp_path: Path) -
     other = judge_model(str(tmp_path / "two"))
     assert other.fingerprint == one.fingerprint
     assert one.identity.partition("/")[2] != other.identity.partition("/")[2]
+    fake_language_model(dtype=torch.bfloat16).network.save_pretrained(tmp_path / "half")  # type: ignore[operator]
+    fake.tokenizer.save_pretrained(tmp_path / "half")
+    half = judge_model(str(tmp_path / "half"))  # its verdicts, too, are computed in float32
+    assert (half.network.dtype, half.fingerprint) == (torch.float32, one.fingerprint)
     with pytest.raises(ModelUnavailableError, match="no language model"):
         judge_model(str(tmp_path / "three"))
 
