@@ -100,19 +100,24 @@ def gate(
 def fit(
     out: Annotated[Path, typer.Option(help="Where to write the weights (.json).", callback=file_to_write)],
     labels: Labels = None,
+    unseen: Annotated[
+        Path | None,
+        typer.Option(help="A file of labels to try the fit on, kept out of it.", show_default="none", dir_okay=False),
+    ] = None,
     scores: Scores = Path("runs/trust"),
     remeasure: Remeasure = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the intervals' bootstrap.")] = 0,
 ) -> None:
     """Fit `quality` on gold labels over readings that pass the gate, and try it on each category kept out."""
     from auctionsim.experiments.tables.trust import gate_table, quality_tables
-    from auctionsim.trust import fit_quality, quality_candidates, write_quality
+    from auctionsim.trust import fit_quality, never_fitted, quality_candidates, read_labels, write_quality
 
     gold, store = _opened(labels, scores, remeasure)
     with console.status("fitting"):
         fitted = fit_quality(gold, quality_candidates(), store, seed)
-    write_quality(out, fitted, gold)
-    for one in (*quality_tables(fitted), gate_table([fitted.report])):
+        beside = () if unseen is None else never_fitted(fitted.weights, read_labels(unseen), seed)
+    write_quality(out, fitted, gold, beside)
+    for one in (*quality_tables(fitted, beside), gate_table([fitted.report])):
         console.print(one)
     for name, reason in fitted.left_aside.items():
         console.print(f"left aside: {name}: {reason}", soft_wrap=True)

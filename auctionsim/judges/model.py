@@ -26,7 +26,7 @@ from auctionsim.language_models.chat import framed_ids, plain_ids
 from auctionsim.language_models.devices import choose_device
 from auctionsim.language_models.loading import read_pretrained, short_name
 from auctionsim.language_models.model import fingerprint
-from auctionsim.language_models.packaged import PACKAGED
+from auctionsim.language_models.packaged import PACKAGED, PACKAGED_MODELS
 from auctionsim.language_models.precision import through_onednn
 
 _log = logging.getLogger(__name__)
@@ -220,7 +220,12 @@ def judge_model(name: str) -> ModelJudge:
     Raises:
         ModelUnavailableError: It is not here; the message says how to get it.
     """
-    return _loaded(str(Path(name).resolve()) if Path(name).is_dir() else name)
+    return _loaded(located(name))
+
+
+def located(name: str) -> str:
+    """Return a judge model's name, a folder's as its whole path; packaged names come before folders of theirs."""
+    return str(Path(name).resolve()) if name not in PACKAGED_MODELS and Path(name).is_dir() else name
 
 
 @lru_cache(maxsize=3)

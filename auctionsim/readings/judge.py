@@ -10,7 +10,7 @@ from functools import partial
 
 from auctionsim.errors import InputError
 from auctionsim.judges.address import address_judge, is_address
-from auctionsim.judges.model import DEFAULT_JUDGE
+from auctionsim.judges.model import DEFAULT_JUDGE, located
 from auctionsim.judges.named import verdict_judge
 from auctionsim.language_models.loading import short_name
 from auctionsim.readings.mutual_information import mutual_information_readings
@@ -62,6 +62,7 @@ def register_judge(judge: str) -> tuple[str, ...]:
     Raises:
         ValueError: Another judge's readings have these names.
     """
+    judge = located(judge)  # workers may stand in another folder
     suffix = judge_suffix(judge)
     other = _registered.get(suffix, judge)
     if other != judge:

@@ -13,10 +13,11 @@ from auctionsim.trust.biases import (
 from auctionsim.trust.brand_swaps import swap_brands
 from auctionsim.trust.calibration import Calibration, calibration_of
 from auctionsim.trust.candidates import Candidate, candidates, quality_candidates
-from auctionsim.trust.fit import LeftOut, QualityFit, fit_quality, write_quality
+from auctionsim.trust.fit import LeftOut, QualityFit, fit_quality, never_fitted
 from auctionsim.trust.gate import GateReport, as_loss, gate
 from auctionsim.trust.label_files import read_labels, write_labels
 from auctionsim.trust.labels import GoldLabel, GoldLabels, Label, Labeller, Labelling, LabelSource
+from auctionsim.trust.quality_files import write_quality
 from auctionsim.trust.scores import ScoreStore
 from auctionsim.trust.table_rows import TrustRow, TrustTable, shipped_trust_rows, trust_rows
 
@@ -48,6 +49,7 @@ __all__ = [
     "fit_quality",
     "gate",
     "length_controlled",
+    "never_fitted",
     "partial_rank_correlation",
     "position_bias",
     "quality_candidates",

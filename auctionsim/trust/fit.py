@@ -4,28 +4,21 @@ Everything that looks at labels (which readings pass the gate, means, scales, we
 alone; the category that is kept out is looked at once, for the numbers.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from auctionsim.errors import InputError, UnsupportedError
-from auctionsim.files import write_text
 from auctionsim.readings.protocol import LOWER, Unscored, Value
 from auctionsim.readings.quality import (
-    QUALITY_FORMAT,
-    QUALITY_VERSION,
     QualityComponent,
     QualityWeights,
-    parse_quality,
     quality_reading,
 )
 from auctionsim.readings.registry import reading
 from auctionsim.readings.words import words
-from auctionsim.signed_json import signed_json
 from auctionsim.trust.agreement import IntervalEstimate, auc, partial_rank_correlation
 from auctionsim.trust.attacks import battery
 from auctionsim.trust.calibration import Calibration, calibration_of
@@ -222,6 +215,22 @@ def _judged(
 ) -> LeftOut:
     names = [component.reading for component in weights.components]
     found = combined(weights, {name: scores[name].only(rows) for name in names})
+    return _numbers(category, names, found, generator)
+
+
+def never_fitted(weights: QualityWeights, labels: GoldLabels, seed: int = 0) -> tuple[LeftOut, ...]:
+    """Return the numbers of finished weights on labels that no fit has seen, category by category.
+
+    Raises:
+        ValueError: A category has too few labels of either kind.
+    """
+    found = score_labels(quality_reading(weights), labels.labels, None, ())
+    names = [component.reading for component in weights.components]
+    of = {name: [k for k, one in enumerate(labels.labels) if one.category == name] for name in labels.categories}
+    return tuple(_numbers(name, names, found.only(rows), np.random.default_rng(seed)) for name, rows in of.items())
+
+
+def _numbers(category: str, names: Sequence[str], found: LabelScores, generator: np.random.Generator) -> LeftOut:
     labels = found.labels
     there = [k for k, value in enumerate(found.values) if not isinstance(value, Unscored)]
     probabilities = np.array([found.values[k] for k in there], dtype=np.float64)
@@ -238,42 +247,3 @@ def _judged(
         partial_rank_correlation(probabilities, bad.astype(np.float64), mentions, generator, prompts),
         partial_rank_correlation(probabilities, ratings, mentions, generator, prompts),
     )
-
-
-def write_quality(path: Path, fitted: QualityFit, labels: GoldLabels) -> QualityWeights:
-    """Write the weights and how they came about; return them as they are read again.
-
-    The admission is written only where the whole passed the gate on all kinds together.
-    """
-    document = {
-        "format": QUALITY_FORMAT,
-        "version": QUALITY_VERSION,
-        "intercept": fitted.weights.intercept,
-        "components": [one._asdict() for one in fitted.weights.components],
-        "no_words": fitted.weights.no_words,
-        "admission": fitted.report.digest if fitted.report.passed else "",
-        "gate": fitted.report.as_json(),
-        "labels": labels.digest,
-        "labelled_by": labels.labelled_by,
-        "left_aside": fitted.left_aside,
-        "left_out": [_as_json(one) for one in fitted.left_out],
-        "components_gate": [
-            report.as_json()
-            for report in fitted.reports
-            if report.passed and report.reading in {one.reading for one in fitted.weights.components}
-        ],
-    }
-    signed = json.loads(signed_json(document))
-    write_text(path, json.dumps(signed, ensure_ascii=False, indent=1) + "\n")
-    return parse_quality(path.read_bytes())[0]
-
-
-def _as_json(one: LeftOut) -> dict[str, Any]:
-    table = [row._asdict() for row in one.calibration.table]
-    return {
-        **one._asdict(),
-        "auc": one.auc._asdict(),
-        "partial": one.partial._asdict(),
-        "partial_rating": one.partial_rating._asdict(),
-        "calibration": {**one.calibration._asdict(), "table": table},
-    }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from auctionsim.trust import GateReport, GoldLabels, IntervalEstimate, QualityFit
+from auctionsim.trust import GateReport, GoldLabels, IntervalEstimate, LeftOut, QualityFit
 from auctionsim.trust.gate import ALL, GATE_KINDS
 from auctionsim.trust.table_rows import TrustRow
 
@@ -75,8 +75,13 @@ def gate_table(reports: Sequence[GateReport]) -> Table:
     return table
 
 
-def quality_tables(fitted: QualityFit) -> Iterator[Table]:
-    """Yield what `quality` is made of, and its numbers on categories that were kept out of the fit."""
+def quality_tables(fitted: QualityFit, beside: Sequence[LeftOut] = ()) -> Iterator[Table]:
+    """Yield what `quality` is made of, and its numbers on categories that were kept out of the fit.
+
+    Args:
+        fitted: The fit.
+        beside: Its numbers on labels that no fit has seen.
+    """
     parts = Table(title=f"quality = σ({fitted.weights.intercept:.3f} + Σ coefficient · (x − mean)/scale)")
     for title in ("reading", "better", "mean", "scale", "coefficient"):
         parts.add_column(title)
@@ -86,9 +91,9 @@ def quality_tables(fitted: QualityFit) -> Iterator[Table]:
     table = Table(title="each category kept out of the fit", show_lines=True)
     for title in ("category", "replies", "bad", "AUC", "Brier", "calibration error", "given mentions", "fitted from"):
         table.add_column(title)
-    for left in fitted.left_out:
+    for left in (*fitted.left_out, *beside):
         table.add_row(
-            left.category,
+            left.category + " (never fitted)" * (left in beside),
             str(left.num_replies),
             f"{left.calibration.base_rate:.2f}",
             left.auc.text,

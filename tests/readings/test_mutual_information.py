@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from auctionsim.judges import ModelJudge, judge_model
+from auctionsim.judges.model import located
 from auctionsim.readings import Reply, Unscored, names, unregister
 from auctionsim.readings import judge as judge_module
 from auctionsim.readings import mutual_information as gains
@@ -135,7 +136,12 @@ def test_a_judge_is_registered_once(folder: str, monkeypatch: pytest.MonkeyPatch
         assert added == tuple(one.name for one in judge_readings(folder))
         assert set(added) <= set(names())
         assert registered_judges() == ("smollm2", folder)
+        monkeypatch.chdir(Path(folder).parent)
+        assert register_judge("tiny") == added  # the same folder
+        (tmp_path / "smollm2").mkdir()
         (tmp_path / "tiny").mkdir()
+        monkeypatch.chdir(tmp_path)
+        assert located("smollm2") == "smollm2"
         with pytest.raises(ValueError, match="would have the same names"):
             register_judge(str(tmp_path / "tiny"))
     finally:

@@ -15,8 +15,9 @@ from auctionsim.readings.values import read_texts
 from auctionsim.signed_json import checksum
 from auctionsim.trust import GoldLabels
 from auctionsim.trust.candidates import Candidate, candidates, direction
-from auctionsim.trust.fit import QualityFit, fit_quality, fit_rows, mentions_per_word, write_quality
+from auctionsim.trust.fit import QualityFit, fit_quality, fit_rows, mentions_per_word, never_fitted
 from auctionsim.trust.gate import as_loss
+from auctionsim.trust.quality_files import write_quality
 from auctionsim.trust.scores import score_labels
 
 BRANDS = (Brand("Nike"), Brand("Puma"))
@@ -112,6 +113,16 @@ def test_what_is_written_is_the_reading_and_a_loss(tmp_path: Path, fitted: Quali
     bad = [value for value, label in zip(found, labels.labels, strict=True) if label.bad]
     good = [value for value, label in zip(found, labels.labels, strict=True) if not label.bad]
     assert sum(bad) / len(bad) > 0.8 > 0.2 > sum(good) / len(good)  # type: ignore[arg-type]
+
+
+def test_labels_that_no_fit_has_seen(tmp_path: Path, fitted: QualityFit, labels: GoldLabels) -> None:
+    others = make_labels(tmp_path / "others.jsonl", per_kind=5, seed=9)
+    found = never_fitted(fitted.weights, others)
+    assert [one.category for one in found] == ["coffee", "hotels", "shoes"]
+    assert [one.num_replies for one in found] == [25, 25, 25]
+    assert min(one.auc.value for one in found) > 0.9
+    write_quality(tmp_path / "quality.json", fitted, labels, found)
+    assert [one["category"] for one in json.loads((tmp_path / "quality.json").read_text())["never_fitted"]]
 
 
 def test_the_formula_the_empty_reply_and_the_unscored_one(made_up: None) -> None:
