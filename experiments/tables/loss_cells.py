@@ -18,6 +18,8 @@ MENTIONS, HITS = "mentions a word", "hits a reply"
 """What losses are held against: mentions of all brands over words, and sentences that mention a brand."""
 MEAN = "mean of contexts"
 RESAMPLES = 2000
+NOTHING_LEFT = 1e-9
+"""Of residuals, in the loss's unit: rounding."""
 LEVEL = 0.95
 
 
@@ -107,6 +109,10 @@ def correlation_rows(surface: ResponseSurface, means: ByReplicate, names: Sequen
     interventions does not say by how much; so each side's reliability is given, the share of its variance over cells
     that its standard errors do not explain, and Pearson's divided by the root of both (Spearman 1904, "The proof and
     measurement of association between two things"), which takes the two sides' noise as independent.
+
+    `left` is what is left of a loss once mentions are known: the correlation over interventions of A's and B's
+    residuals from a parabola in that replicate's mentions. Noise of A and B is independent, so what they share is of
+    the interventions; 0 where mentions say all that can be measured.
     """
     for replicate, parts in means.items():
         for against in (MENTIONS, HITS):
@@ -116,7 +122,9 @@ def correlation_rows(surface: ResponseSurface, means: ByReplicate, names: Sequen
                 for place, context in [*enumerate(surface.contexts), (None, MEAN)]:
                     x, y = parts[name].of_context(place), parts[against].of_context(place)
                     row = {"replicate": replicate, "loss": name, "against": against, "context": context}
-                    yield row | _correlation(x, y, np.random.default_rng(seed))
+                    sides = [[own[k].of_context(place).mean for k in (name, against)] for own in means.values()]
+                    left = _left([_residuals(*side) for side in sides], np.random.default_rng(seed))
+                    yield row | _correlation(x, y, np.random.default_rng(seed)) | left
 
 
 def _correlation(x: CellMeans, y: CellMeans, generator: np.random.Generator) -> Row:
@@ -135,6 +143,24 @@ def _correlation(x: CellMeans, y: CellMeans, generator: np.random.Generator) -> 
     product = row["reliability"] * row["reliability_mentions"]
     row["corrected"] = row["pearson"] / product**0.5 if product > 0 else None
     return row
+
+
+def _residuals(loss: np.ndarray, mentions: np.ndarray) -> np.ndarray:
+    """Return what a parabola in mentions leaves of a loss, (entry,)."""
+    columns = np.stack([np.ones_like(mentions), mentions, mentions**2], 1)
+    residuals: np.ndarray = loss - columns @ np.linalg.lstsq(columns, loss, rcond=None)[0]
+    return residuals
+
+
+def _left(residuals: Sequence[np.ndarray], generator: np.random.Generator) -> Row:
+    """Return the correlation of both replicates' residuals with its interval; None where only rounding is left."""
+    names = ("left", "left_low", "left_high")
+    if len(residuals) < 2 or min(map(np.ptp, residuals)) < NOTHING_LEFT:
+        return dict.fromkeys(names)
+    a, b = residuals
+    drawn = generator.integers(len(a), size=(RESAMPLES, len(a)))
+    low, high = _interval(a[drawn], b[drawn], ranked=False)
+    return dict(zip(names, (float(np.corrcoef(a, b)[0, 1]), low, high), strict=True))
 
 
 def _interval(x: np.ndarray, y: np.ndarray, *, ranked: bool) -> tuple[float | None, float | None]:

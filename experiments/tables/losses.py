@@ -101,8 +101,10 @@ def _of_surface(one: LossesFound, price: float) -> Iterator[str]:
         f"Correlation over the {one.correlations[0]['n'] if one.correlations else 0} amplified cells of each loss's "
         "mean with mentions of all brands per word of a reply, and with hits per reply. Intervals (95 %) draw the "
         "cells anew: they are about interventions like these, measured as noisily as these. Reliability is the share "
-        "of a loss's variance over cells that its standard errors do not explain; the last column divides B's "
-        "correlation by the root of both sides' reliability, taking the noise of the two as independent:"
+        "of a loss's variance over cells that its standard errors do not explain; corrected is B's correlation over "
+        "the root of both sides' reliability, taking the noise of the two as independent. Left given mentions: the "
+        "correlation of A's and B's residuals from a parabola in mentions a word, 0 where mentions say all that can be "
+        "measured:"
     )
     yield markdown_table([*_correlation_lines(one.correlations)])
     yield (
@@ -147,6 +149,7 @@ def _correlation_lines(rows: Sequence[Row]) -> Iterator[dict[str, str]]:
             line["by rank, B"] = _interval(row, "spearman")
             line["reliability, B"] = number(row["reliability"], 2)
             line["corrected"] = number(row["corrected"], 2)
+            line["left given mentions"] = _interval(row, "left")
             yield line
 
 

@@ -65,9 +65,8 @@ def trust_section(
     ]
     if left_out:
         parts.append(
-            "`quality` on each category, kept out of the fit and of the choice of its readings; a category that is never "
-            "fitted is in none of the fits. Partial: rank "
-            "correlation with the labels given mentions per word:"
+            "`quality` on each category, kept out of the fit and of the choice of its readings; one that is never "
+            "fitted is in none of the fits. Partial: rank correlation with the labels given mentions per word:"
         )
         parts.append(markdown_table([_category(one) for one in left_out]))
     if missing:

@@ -165,6 +165,12 @@ def test_a_correlation_follows_known_cells() -> None:
     means = {"B": {"twice": CellMeans(2 * x, quiet), "cubed": CellMeans(-(x**3), noise), **sides}}
     rows = [*correlation_rows(surface, means, ("twice", "cubed"), seed=0)]
     assert len(rows) == 2 * 4
+    parts = {"loss": x + x**2 + 0.1 * np.sin(40 * x), "parabola": x - x**2}
+    both = {name: {**{k: CellMeans(v, quiet) for k, v in parts.items()}, **sides} for name in ("A", "B")}
+    found = [*correlation_rows(surface, both, ("loss", "parabola"), seed=0)]
+    left = [row["left"] for row in rows_of(found, {"loss": "loss", "replicate": "B"})]
+    assert left == pytest.approx([1] * 4)  # the same waves in A and in B
+    assert {row["left"] for row in rows_of(found, {"loss": "parabola", "context": "direct"})} == {None}
     (twice,) = rows_of(rows, {"loss": "twice", "context": "direct"})
     assert [twice[name] for name in ("pearson", "pearson_low", "spearman", "corrected")] == pytest.approx([1] * 4)
     (cubed,) = rows_of(rows, {"loss": "cubed", "context": "direct"})
