@@ -182,7 +182,7 @@ def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) 
 
 
 def _losses(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
-    from auctionsim.experiments.running.stored_by_name import SurfaceReplies, stored_replies_of
+    from auctionsim.experiments.running.stored_by_name import with_replies
     from auctionsim.experiments.studies.losses import LossesSettings, inputs_of, main
 
     chosen = {name: surfaces.surface(name) for name in (PAIR, PHONES)}
@@ -192,9 +192,7 @@ def _losses(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage
     command = _words("auction", "losses", options={**options, "out": settings.folder})
 
     def go(command: str) -> object:
-        found = {
-            name: SurfaceReplies(one, stored_replies_of(surfaces.place(name), one)) for name, one in chosen.items()
-        }
+        found = {name: with_replies(surfaces.place(name), one) for name, one in chosen.items()}
         return main(settings, found, command, console, _designs(study))
 
     shows = "named losses of the user: what they follow, and what charging for each changes"

@@ -26,7 +26,7 @@ from auctionsim.readings.protocol import ModelReading, PromptReading, Unscored, 
 from auctionsim.readings.registry import made_by, reading
 from auctionsim.readings.registry import names as registered
 from auctionsim.readings.values import as_json, value_from_json
-from auctionsim.records import Record
+from auctionsim.records import Record, json_in
 from auctionsim.signed_json import read_signed_json, signed_json
 
 ROWS = 64
@@ -254,6 +254,23 @@ def _listed(record: Record, name: str) -> list[Value]:
 def _unfinished(values: Sequence[Value]) -> bool:
     """Tell whether some are unscored for now only."""
     return any(isinstance(value, Unscored) and value.for_now for value in values)
+
+
+def values_by_number(path: Path, name: str, stored: StoredReplies) -> dict[int, Value]:
+    """Return the values that a finished pass left of a reading, by the reply's number.
+
+    Args:
+        path: The file of values.
+        name: Of the reading, not per set.
+        stored: The replies that it must be of.
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is damaged, another reading's, or of other replies; names it.
+    """
+    key = Record(json_in(path), str(path)).record("key").content
+    wanted = {**key, "reading": name, "replies": stored.digest}
+    record = read_signed_json(path, _VALUES, _VERSION, wanted)
+    return dict(zip(record.wholes("replies"), _listed(record, "values"), strict=True))
 
 
 def needs_model(names: Sequence[str]) -> bool:

@@ -8,15 +8,35 @@ from auctionsim.errors import InputError
 from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.preparation import MEASUREMENT
 from auctionsim.measurement import REPLIES_FILE
+from auctionsim.measurement.second_pass import values_by_number
 from auctionsim.measurement.stored_replies import StoredReplies
+from auctionsim.readings.protocol import Value
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
 
 class SurfaceReplies(NamedTuple):
-    """A surface, and the replies that it was measured on, None where they were not kept."""
+    """A surface with what was kept of its replies.
+
+    Attributes:
+        surface: What was measured.
+        replies: That it was measured on; None where they were not kept.
+        values: Folder where `surface read` leaves each reply's values; None where none is looked for.
+    """
 
     surface: ResponseSurface
     replies: StoredReplies | None
+    values: Path | None = None
+
+    def kept_values(self, reading: str) -> dict[int, Value]:
+        """Return each reply's value of a reading by its number; nothing where no pass left any.
+
+        Raises:
+            ValueError: The file is damaged, or of other replies.
+        """
+        path = None if self.values is None else self.values / f"{reading}.json"
+        if path is None or self.replies is None or not path.exists():
+            return {}
+        return values_by_number(path, reading, self.replies)
 
 
 def surface_with_replies(name: str) -> SurfaceReplies:
@@ -30,7 +50,18 @@ def surface_with_replies(name: str) -> SurfaceReplies:
     measured = measured_named(name)
     if not isinstance(measured, ResponseSurface):
         raise InputError(f"{name} is a list of allocations: a surface is needed")
-    return SurfaceReplies(measured, stored_replies_of(name, measured))
+    return with_replies(name, measured)
+
+
+def with_replies(name: str, surface: ResponseSurface) -> SurfaceReplies:
+    """Return a surface that was read already with what was kept of its replies, see `surface_with_replies`."""
+    return SurfaceReplies(surface, stored_replies_of(name, surface), values_folder(name))
+
+
+def values_folder(name: str) -> Path:
+    """Return where `surface read` leaves values of single replies, for a packaged surface or a file in a run folder."""
+    path = Path(name)
+    return path.parent / MEASUREMENT / "readings" if path.suffix == ".safetensors" else Path("runs") / "readings" / name
 
 
 def stored_replies_of(name: str, measured: ResponseSurface | MeasuredList) -> StoredReplies | None:

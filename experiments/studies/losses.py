@@ -123,11 +123,12 @@ def main(
     run = Run(settings.folder, settings, inputs)
     run.begin(command)
     found = {}
-    for name, (surface, stored) in measured.items():
+    for name, one in measured.items():
+        surface = one.surface
         prices = _priced(settings, name, surface)
         console.print(f"{name}: losses {', '.join(one.name for one in prices.priced)}", soft_wrap=True)
         own = Run(settings.folder, settings, {name: inputs[name]})
-        sold = SurfaceReplies(surface.sell(settings.feature), stored)
+        sold = one._replace(surface=surface.sell(settings.feature))
         found[name] = _of_surface(settings, name, sold, prices, own, designs)
     draw_cells({name: one.cells for name, one in found.items()}, settings.folder / "losses_by_cell.png")
     draw_curves({name: one.curve for name, one in found.items()}, settings.folder / "trade_off.png")
@@ -168,7 +169,7 @@ def _of_surface(
     run: Run,
     designs: Designs,
 ) -> LossesFound:
-    surface, stored = sold
+    surface, stored = sold.surface, sold.replies
     singles = [name for name in settings.losses if name in surface.losses]  # with a price or without
     means = cell_means(surface, stored, singles)
     fit, unfit = _mechanisms(settings, surface, designs)
@@ -181,7 +182,8 @@ def _of_surface(
             rows += [{k: v for k, v in row.items() if k != "table"} for row in part if row["table"] == table]
     curve = run.part(f"{name} trade-off", partial(_curve, settings, surface, prices.priced, designs))
     scores = [*dict.fromkeys([*(one for one in singles if one in reading_names()), *settings.scores])]
-    shown = None if stored is None else reply_rows(surface, stored, outcomes, scores)
+    kept = {one: values for one in scores if (values := sold.kept_values(one))}
+    shown = None if stored is None else reply_rows(surface, stored, outcomes, scores, kept)
     return LossesFound(
         prices=prices,
         brands=brand_names(surface),

@@ -1,7 +1,8 @@
 """What mechanisms sell and charge under each loss: entries, outcomes at a few valuations, and stored replies there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product as combinations
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from auctionsim.measurement.stored_replies import Asked, StoredReplies
 from auctionsim.mechanisms import Mechanism, MenuAuction
 from auctionsim.priors import Priors, product
 from auctionsim.readings import reading
-from auctionsim.readings.protocol import Reading, ReferenceReading, Reply, TextReading, Unscored
+from auctionsim.readings.protocol import Reading, ReferenceReading, TextReading, Unscored, Value
 from auctionsim.readings.values import read_beside, read_texts
 from auctionsim.report.wording import setting
 from auctionsim.substrates import ResponseSurface
@@ -130,7 +131,11 @@ class ChosenReplies(NamedTuple):
 
 
 def reply_rows(
-    surface: ResponseSurface, stored: StoredReplies, chosen: Sequence[Row], readings: Sequence[str]
+    surface: ResponseSurface,
+    stored: StoredReplies,
+    chosen: Sequence[Row],
+    readings: Sequence[str],
+    kept: Mapping[str, Mapping[int, Value]] = MappingProxyType({}),
 ) -> ChosenReplies:
     """Return the replies behind outcomes, picked by rule: the first to the first prompt of each context on B.
 
@@ -139,12 +144,13 @@ def reply_rows(
         stored: Its replies.
         chosen: Rows of `outcome_rows`; the null is added in every context.
         readings: What is read of each reply.
+        kept: Values of single replies that an earlier pass left, by reading and the reply's number.
     """
     order = matching(surface, stored)
     brands = brand_names(surface)
     allocations = at_null(surface.finite_range().allocations, surface.levers)
     wanted = [(name, 0) for name in surface.contexts] + [(row["context"], row["entry"]) for row in chosen]
-    known, unread = _readable(readings)
+    known, unread = _readable(readings, kept)
     rows = []
     for context, entry in sorted(set(wanted), key=lambda one: (surface.contexts.index(one[0]), one[1])):
         asked = Asked(REPLICATE, surface.contexts.index(context), PROMPT)
@@ -154,7 +160,10 @@ def reply_rows(
             f"{brand} {setting(*_pair(surface, levels))}"
             for brand, levels in zip(brands, allocations[entry].tolist(), strict=True)
         ]
-        scores = {one.name: _score(one, stored, asked, number, reply) for one in known}
+        scores = {
+            one.name: _as_cell(kept[one.name][number]) if one.name in kept else _score(one, stored, asked, number)
+            for one in known
+        }
         row: Row = {"context": context, "entry": entry, "levers": ", ".join(levers), "prompt": reply.prompt}
         rows.append(row | {"reply": reply.text, **scores})
     return ChosenReplies(rows, unread)
@@ -167,13 +176,13 @@ def _pair(surface: ResponseSurface, levels: Sequence[float]) -> tuple[float | No
     return neurons, factor
 
 
-def _readable(names: Sequence[str]) -> tuple[list[Reading], dict[str, str]]:
-    """Return the readings that single stored replies can be read by, and why others cannot."""
+def _readable(names: Sequence[str], kept: Collection[str]) -> tuple[list[Reading], dict[str, str]]:
+    """Return the readings that single replies have been or can be read by without a model, and why others cannot."""
     known: list[Reading] = []
     unread = {}
     for name in names:
         one = reading(name)
-        if isinstance(one, (TextReading, ReferenceReading)) and one.per in ("reply", "user"):
+        if one.per in ("reply", "user") and (name in kept or isinstance(one, (TextReading, ReferenceReading))):
             known.append(one)
         else:
             unread[name] = f"it is read per {one.per}" if one.per in ("set", "brand") else f"it needs the {one.needs}"
@@ -186,14 +195,19 @@ def _first(stored: StoredReplies, asked: Asked, intervention: int) -> int:
     return min(own, key=lambda k: stored.kept.replies[k].place)
 
 
-def _score(one: Reading, stored: StoredReplies, asked: Asked, number: int, reply: Reply) -> float | str:
+def _score(one: Reading, stored: StoredReplies, asked: Asked, number: int) -> float | str:
     """Return a reading's value of one reply, or why it has none."""
+    reply = stored.reply(number)
     if isinstance(one, TextReading):
         (value,) = read_texts(one, [reply], stored.brands)
     else:
         assert isinstance(one, ReferenceReading)
         untouched = [k for k in stored.by_prompt()[asked] if stored.kept.replies[k].intervention == 0 and k != number]
         (value,) = read_beside(one, [reply], stored.brands, [[stored.reply(k) for k in untouched]])
+    return _as_cell(value)
+
+
+def _as_cell(value: Value) -> float | str:
     if isinstance(value, Unscored):
         return value.reason
     assert isinstance(value, float)

@@ -24,6 +24,8 @@ from auctionsim.experiments.tables.loss_expectations import expectations, revenu
 from auctionsim.experiments.tables.loss_matrix import NOBODY, rows_of
 from auctionsim.experiments.tables.loss_menus import nearest_entries, reply_rows
 from auctionsim.experiments.tables.measurement_noise import loss_error
+from auctionsim.measurement.second_pass import SecondPass
+from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.mechanisms import MenuAuction
 from auctionsim.mechanisms.menu_entries import Menu
 from auctionsim.mechanisms.table import table
@@ -209,8 +211,8 @@ def test_verdicts_go_either_way() -> None:
     assert found(0.95, 0.09)[4] == FAILED  # not more than its interval
 
 
-def test_replies_are_picked_by_rule_at_the_nearest_cell() -> None:
-    surface, stored = surface_with_replies("running-shoes-2@3")
+def test_replies_are_picked_by_rule_at_the_nearest_cell(tmp_path: Path) -> None:
+    surface, stored, _ = surface_with_replies("running-shoes-2@3")
     assert stored is not None
     allocation = torch.tensor([[[500.0, 1.9], [500.0, 1.1]], [[100.0, 2.0], [300.0, 1.6]]]).double()
     entries = nearest_entries(surface, allocation)
@@ -231,6 +233,26 @@ def test_replies_are_picked_by_rule_at_the_nearest_cell() -> None:
     assert shown.rows[0]["reply"] == first.text
     assert shown.rows[0]["length"] == first.length
     assert "Nike 512 neurons × 2" in shown.rows[1]["levers"]
+    numbers = {k: float(k) for k in range(len(stored.kept.replies))}
+    again = reply_rows(surface, stored, chosen, ("kl", "mentions"), {"kl": numbers, "mentions": numbers})
+    assert set(again.unread) == {"mentions"}
+    assert [stored.kept.replies[int(row["kl"])].text for row in again.rows] == [row["reply"] for row in shown.rows]
+    found_again(surface, stored, tmp_path)
+
+
+def found_again(surface: ResponseSurface, stored: StoredReplies, folder: Path) -> None:
+    """Values of a pass are found again by the reply, and refused where they are of others."""
+    few = replace(stored, kept=stored.kept._replace(replies=stored.kept.replies[:6]))
+    measured = SurfaceReplies(surface, few, folder)
+    assert measured.kept_values("length") == {}
+    SecondPass(folder, few, ["length"]).run()
+    assert measured.kept_values("length") == {k: float(reply.length) for k, reply in enumerate(few.kept.replies)}
+    other = measured._replace(replies=replace(few, digest="another"))
+    with pytest.raises(ValueError, match="values of something else"):
+        other.kept_values("length")
+    (folder / "length.json").rename(folder / "hits.json")
+    with pytest.raises(ValueError, match="values of something else"):
+        measured.kept_values("hits")
 
 
 def test_prices_are_a_record() -> None:
