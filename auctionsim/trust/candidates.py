@@ -26,6 +26,8 @@ class Candidate(NamedTuple):
 
 MOST_PASSES = 12
 """Replies of each kind that attacks and swaps are tried on, where every value takes passes of a language model."""
+MOST_BESIDE = 40
+"""Likewise of readings beside untouched replies by an embedding model, which no loss here is made of."""
 _OF_MODELS = ("judged", "mutual_information")
 _LOWER = (
     "repetition_rate word_repetition window_word_repetition window_trigram_repetition window_character_repetition "
@@ -61,7 +63,9 @@ def candidates(judges: tuple[str, ...] = ()) -> tuple[Candidate, ...]:
 
 def most_tried(name: str) -> int | None:
     """Return on how many replies of each kind attacks and swaps of a reading are tried; None: on all."""
-    return MOST_PASSES if name.startswith(_OF_MODELS) else None
+    if name.startswith(_OF_MODELS):
+        return MOST_PASSES
+    return MOST_BESIDE if name.startswith("closeness") else None
 
 
 def measured_candidates() -> tuple[Candidate, ...]:
