@@ -56,11 +56,12 @@ def candidates(judges: tuple[str, ...] = ()) -> tuple[Candidate, ...]:
     of_judges = [
         (f"{name}{suffix}", better) for suffix in judges for name, better in plain if name.startswith(_OF_MODELS)
     ]
-    return tuple(
-        Candidate(name, better, MOST_PASSES if name.startswith(_OF_MODELS) else None)
-        for name, better in plain + of_judges
-        if name in there
-    )
+    return tuple(Candidate(name, better, most_tried(name)) for name, better in plain + of_judges if name in there)
+
+
+def most_tried(name: str) -> int | None:
+    """Return on how many replies of each kind attacks and swaps of a reading are tried; None: on all."""
+    return MOST_PASSES if name.startswith(_OF_MODELS) else None
 
 
 def measured_candidates() -> tuple[Candidate, ...]:

@@ -25,6 +25,7 @@ from auctionsim.readings.protocol import HIGHER, LOWER, Reading, ReferenceReadin
 from auctionsim.trust.agreement import FEWEST, IntervalEstimate, auc
 from auctionsim.trust.attacks import Attack
 from auctionsim.trust.biases import PositionBias, mean_estimate
+from auctionsim.trust.candidates import most_tried
 from auctionsim.trust.labels import FAILURES, GOOD, GoldLabels
 from auctionsim.trust.scores import LabelScores, ScoreStore, position_of, score_labels
 
@@ -161,7 +162,7 @@ def gate(
         ValueError: Another direction or kind, or no labels.
         NotImplementedError: A reading that cannot be taken of labelled texts.
     """
-    scores = score_labels(one, labels.labels, store, attacks)
+    scores = score_labels(one, labels.labels, store, attacks, most_tried(one.name))
     position = position or position_of(one, labels.labels, store)
     return report_of(one, scores, labels.digest, better, kind, position)
 
