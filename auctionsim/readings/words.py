@@ -32,6 +32,17 @@ def words(text: str, *, keep_case: bool = False) -> list[str]:
     return _word().findall(fold(text, keep_case=keep_case).text)
 
 
+def word_spans(text: str) -> list[tuple[str, int, int]]:
+    """Return the words of a text as `words` does, each with where it begins and ends in the text as written.
+
+    Example:
+        >>> word_spans("No, Nö.")
+        [('no', 0, 2), ('nö', 4, 6)]
+    """
+    folded = fold(text)
+    return [(found.group(), *folded.source(*found.span())) for found in _word().finditer(folded.text)]
+
+
 @cache
 def _word() -> re.Pattern[str]:
     spaced = rf"(?:[^\W_{SPACELESS}][{marks()}]*)+"

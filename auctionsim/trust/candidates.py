@@ -35,14 +35,14 @@ _LOWER = (
     "window_unreadable_share odd_word_share window_odd_word_share fragment_share window_fragment_share quality"
 )
 _HIGHER = (
-    "distinct_1 distinct_2 adjusted_distinct relevance relevance_lowest relevance_margin closeness closeness_nearest "
-    "form_checks form_pif mutual_information mutual_information_lowest judged_yes judged_rating judged_pairwise "
-    "judged_reference"
+    "distinct_1 distinct_2 adjusted_distinct relevance relevance_lowest relevance_margin own_relevance "
+    "own_relevance_lowest closeness closeness_nearest form_checks form_pif mutual_information "
+    "mutual_information_lowest judged_yes judged_rating judged_pairwise judged_reference"
 )
 _QUALITY_PARTS = (
     "window_word_repetition window_trigram_repetition window_character_repetition window_content_share "
     "window_stem_repetition longest_repeat function_word_gap window_unreadable_share window_odd_word_share "
-    "window_fragment_share relevance relevance_lowest relevance_margin"
+    "window_fragment_share relevance relevance_lowest relevance_margin own_relevance own_relevance_lowest"
 )
 """Cheap readings of single texts: in windows, that padding cannot buy, and embeddings; the fit chooses among them."""
 
