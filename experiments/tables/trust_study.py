@@ -12,7 +12,7 @@ from auctionsim.trust.labels import GoldLabels
 from auctionsim.trust.table_rows import TrustRow
 
 VERDICTS, MUTUAL, KL, QUALITY, WINDOWS = "judged_", "mutual_information", "kl", "quality", "window_"
-EMBEDDED = ("relevance", "closeness")
+EMBEDDED = ("relevance", "own_relevance", "closeness")
 LEAST_AUC, MOST_BRIER, LEAST_PARTIAL, KL_AUC = 0.85, 0.12, 0.3, (0.75, 0.85)
 """What the default quality must reach where it was not fitted, and where the AUC of `kl` was expected."""
 

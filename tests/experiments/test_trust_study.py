@@ -72,6 +72,7 @@ def test_who_reads_a_score() -> None:
     assert maker_of("judged_yes") == "SmolLM2"
     assert maker_of("mutual_information_lowest_gemma3_270m") == "Gemma-3-270M"
     assert (maker_of("relevance_lowest"), maker_of("kl")) == ("MiniLM", "the model that replied")
+    assert maker_of("own_relevance_lowest") == "MiniLM"
     assert maker_of("content_share") == "text"
 
 
