@@ -80,7 +80,7 @@ def gate(
     from auctionsim.experiments.tables.trust import gate_table
     from auctionsim.readings import HIGHER, LOWER
     from auctionsim.readings import reading as reading_named
-    from auctionsim.trust.candidates import direction, most_tried
+    from auctionsim.trust.candidates import direction, sample_of
     from auctionsim.trust.gate import GATE_KINDS, report_of
     from auctionsim.trust.scores import position_of, score_labels
 
@@ -91,8 +91,8 @@ def gate(
     way = direction(reading) if better is None else LOWER if better == "lower" else HIGHER
     gold, store = _opened(labels, scores, remeasure)
     with console.status("reading"):
-        found = score_labels(one, gold.labels, store, None, most_tried(reading))
-        position = position_of(one, gold.labels, store)
+        found = score_labels(one, gold.labels, store, None, sample_of(reading))
+        position = position_of(one, gold.labels, store, sample_of(reading))
     console.print(gate_table([report_of(one, found, gold.digest, way, kind, position) for kind in GATE_KINDS]))
     console.print(gold.labelled_by)
 

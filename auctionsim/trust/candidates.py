@@ -8,6 +8,7 @@ from typing import NamedTuple
 from auctionsim.errors import InputError
 from auctionsim.readings.protocol import HIGHER, LOWER
 from auctionsim.readings.registry import names, reading
+from auctionsim.trust.scores import ALL_LABELS, LabelSample
 
 
 class Candidate(NamedTuple):
@@ -16,18 +17,18 @@ class Candidate(NamedTuple):
     Attributes:
         reading: Name.
         better: `LOWER` or `HIGHER`.
-        most: Replies of each kind that attacks and swaps are tried on; None: all.
+        sample: Labelled replies that it is held against.
     """
 
     reading: str
     better: str
-    most: int | None = None
+    sample: LabelSample = ALL_LABELS
 
 
-MOST_PASSES = 12
-"""Replies of each kind that attacks and swaps are tried on, where every value takes passes of a language model."""
-MOST_BESIDE = 40
-"""Likewise of readings beside untouched replies by an embedding model, which no loss here is made of."""
+OF_PASSES = LabelSample(60, 8)
+"""Of readings whose values take passes of a language model."""
+BESIDE = LabelSample(None, 40)
+"""Of readings beside untouched replies by an embedding model, which no loss here is made of."""
 _OF_MODELS = ("judged", "mutual_information")
 _LOWER = (
     "repetition_rate word_repetition window_word_repetition window_trigram_repetition window_character_repetition "
@@ -58,14 +59,14 @@ def candidates(judges: tuple[str, ...] = ()) -> tuple[Candidate, ...]:
     of_judges = [
         (f"{name}{suffix}", better) for suffix in judges for name, better in plain if name.startswith(_OF_MODELS)
     ]
-    return tuple(Candidate(name, better, most_tried(name)) for name, better in plain + of_judges if name in there)
+    return tuple(Candidate(name, better, sample_of(name)) for name, better in plain + of_judges if name in there)
 
 
-def most_tried(name: str) -> int | None:
-    """Return on how many replies of each kind attacks and swaps of a reading are tried; None: on all."""
+def sample_of(name: str) -> LabelSample:
+    """Return which labelled replies a reading is held against."""
     if name.startswith(_OF_MODELS):
-        return MOST_PASSES
-    return MOST_BESIDE if name.startswith("closeness") else None
+        return OF_PASSES
+    return BESIDE if name.startswith("closeness") else ALL_LABELS
 
 
 def measured_candidates() -> tuple[Candidate, ...]:

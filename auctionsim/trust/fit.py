@@ -102,7 +102,7 @@ def fit_quality(
     if len(labels.categories) < 3:
         raise InputError(f"a category is kept out in turn, so at least three are needed, got {labels.categories}")
     scores = {
-        one.reading: score_labels(reading(one.reading), labels.labels, store, None, one.most) for one in candidates
+        one.reading: score_labels(reading(one.reading), labels.labels, store, None, one.sample) for one in candidates
     }
     whole = fit_rows(scores, list(range(len(labels.labels))), candidates, labels.digest)
     left_out = []

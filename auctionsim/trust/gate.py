@@ -25,7 +25,7 @@ from auctionsim.readings.protocol import HIGHER, LOWER, Reading, ReferenceReadin
 from auctionsim.trust.agreement import FEWEST, IntervalEstimate, auc
 from auctionsim.trust.attacks import Attack
 from auctionsim.trust.biases import PositionBias, mean_estimate
-from auctionsim.trust.candidates import most_tried
+from auctionsim.trust.candidates import sample_of
 from auctionsim.trust.labels import FAILURES, GOOD, GoldLabels
 from auctionsim.trust.scores import LabelScores, ScoreStore, position_of, score_labels
 
@@ -162,8 +162,8 @@ def gate(
         ValueError: Another direction or kind, or no labels.
         NotImplementedError: A reading that cannot be taken of labelled texts.
     """
-    scores = score_labels(one, labels.labels, store, attacks, most_tried(one.name))
-    position = position or position_of(one, labels.labels, store)
+    scores = score_labels(one, labels.labels, store, attacks, sample_of(one.name))
+    position = position or position_of(one, labels.labels, store, sample_of(one.name))
     return report_of(one, scores, labels.digest, better, kind, position)
 
 

@@ -194,12 +194,27 @@ def take(one: Reading, texts: Sequence[ScoredText]) -> list[Value]:
     return values
 
 
+class LabelSample(NamedTuple):
+    """Sample of labelled replies, where every value takes passes of a language model: the first of each kind by digest.
+
+    Attributes:
+        read: Replies of each kind that a score is held against; None: all.
+        attacked: How many of these attacks and swaps are tried on; None: all.
+    """
+
+    read: int | None = None
+    attacked: int | None = None
+
+
+ALL_LABELS = LabelSample()
+
+
 def score_labels(
     one: Reading,
     labels: Sequence[GoldLabel],
     store: ScoreStore | None = None,
     attacks: Sequence[Attack] | None = None,
-    most: int | None = None,
+    sample: LabelSample = ALL_LABELS,
     report: Callable[[int, int], None] | None = None,
 ) -> LabelScores:
     """Return a reading's values of labelled replies, attacked and swapped ones too.
@@ -209,20 +224,21 @@ def score_labels(
         labels: The replies.
         store: Where values are kept; None: nowhere.
         attacks: None: the battery.
-        most: Replies of each kind that attacks and swaps are tried on, the first by their digest; None: all.
+        sample: How many of them are read, and how many attacked.
         report: Gets how many of how many texts are done.
     Raises:
         ValueError: No labels, see also `ScoreStore.values`.
     """
     if not labels:
         raise InputError("a score is held against labels, and there are none")
+    labels = [labels[k] for k in _first(labels, sample.read)]
     attacks = battery() if attacks is None else attacks
     beside = references_of(labels) if isinstance(one, ReferenceReading) else [[] for _ in labels]
     plain = [
         ScoredText(label.prompt, label.text, label.brands, tuple(others))
         for label, others in zip(labels, beside, strict=True)
     ]
-    tried = _tried(labels, most)
+    tried = _first(labels, sample.attacked)
     chosen = [k for k in tried if labels[k].bad]
     texts = {("", "", k): text for k, text in enumerate(plain)}
     for attack in attacks:
@@ -242,7 +258,9 @@ def score_labels(
     )
 
 
-def position_of(one: Reading, labels: Sequence[GoldLabel], store: ScoreStore | None = None) -> PositionBias | None:
+def position_of(
+    one: Reading, labels: Sequence[GoldLabel], store: ScoreStore | None = None, sample: LabelSample = ALL_LABELS
+) -> PositionBias | None:
     """Return the leaning to a slot of a judge that compares two replies; None for any other reading.
 
     A reading called `judged_pairwise…` gives σ(Δ), free of the position; `judged_position…` beside it gives β.
@@ -250,7 +268,7 @@ def position_of(one: Reading, labels: Sequence[GoldLabel], store: ScoreStore | N
     name = one.name.replace("judged_pairwise", "judged_position", 1)
     if name == one.name or name not in names():
         return None
-    values = [score_labels(each, labels, store, (), 0).values for each in (one, reading(name))]
+    values = [score_labels(each, labels, store, (), sample).values for each in (one, reading(name))]
     pairs = np.array([pair for pair in zip(*values, strict=True) if all(isinstance(v, float) for v in pair)])
     if len(pairs) < 2:
         return None
@@ -259,8 +277,8 @@ def position_of(one: Reading, labels: Sequence[GoldLabel], store: ScoreStore | N
     return position_bias(margin + pairs[:, 1], pairs[:, 1] - margin)
 
 
-def _tried(labels: Sequence[GoldLabel], most: int | None) -> list[int]:
-    """Return the indices of the replies that attacks and swaps are tried on: up to so many a kind."""
+def _first(labels: Sequence[GoldLabel], most: int | None) -> list[int]:
+    """Return the indices of up to so many replies of each kind, the first by their digest, in the labels' order."""
     digests = [hashlib.sha256(f"{label.prompt}\0{label.text}".encode()).hexdigest() for label in labels]
     chosen: list[int] = []
     for kind in KINDS:

@@ -99,8 +99,8 @@ def trust_rows(
     rows = []
     for one in candidates:
         tell = None if report is None else _named(report, one.reading)
-        scores = score_labels(reading(one.reading), labels.labels, store, None, one.most, tell)
-        position = position_of(reading(one.reading), labels.labels, store)
+        scores = score_labels(reading(one.reading), labels.labels, store, None, one.sample, tell)
+        position = position_of(reading(one.reading), labels.labels, store, one.sample)
         rows.append(trust_row(reading(one.reading), scores, labels.digest, one.better, position, seed))
     for one in measured:
         scores = measured_scores(one.reading, labels)
@@ -146,7 +146,7 @@ def shipped_trust_rows(
     left_out: dict[str, str] = {}
     for one in candidates(tuple(judge_suffix(judge) for judge in judges)):
         try:
-            if one.most is not None and not passes and not store.is_kept(reading(one.reading)):
+            if one.sample.read is not None and not passes and not store.is_kept(reading(one.reading)):
                 left_out[one.reading] = "its scores are not kept: `auctionsim trust table` takes them"
                 continue
             rows += trust_rows(labels, [one], store, report=report, seed=seed)

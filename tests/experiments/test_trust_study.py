@@ -18,6 +18,7 @@ from auctionsim.trust import ScoreStore, read_labels, table_rows
 from auctionsim.trust.agreement import IntervalEstimate
 from auctionsim.trust.candidates import Candidate
 from auctionsim.trust.gate import GATE_KINDS, GateReport, GateRule
+from auctionsim.trust.scores import LabelSample
 from auctionsim.trust.table_rows import TrustRow
 
 CONSOLE = Console(file=io.StringIO())
@@ -91,7 +92,7 @@ def passes() -> Iterator[str]:
 def test_scores_of_texts_are_held_against_labels_and_what_needs_a_model_is_named(
     passes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = (Candidate("window_word_repetition", LOWER), Candidate(passes, LOWER, 12))
+    chosen = (Candidate("window_word_repetition", LOWER), Candidate(passes, LOWER, LabelSample(12, 12)))
     labels = read_labels()
     few = labels._replace(labels=tuple(one for one in labels.labels if one.category == "smartphones"))
     monkeypatch.setattr(table_rows, "candidates", lambda judges: chosen)

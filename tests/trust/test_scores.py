@@ -10,7 +10,8 @@ from labelled_replies import make_labels
 from auctionsim.brands import Brand
 from auctionsim.readings import Reply, TextReading, Unscored
 from auctionsim.trust.attacks import Attack
-from auctionsim.trust.scores import PART, ScoredText, ScoreStore, score_labels
+from auctionsim.trust.labels import KINDS
+from auctionsim.trust.scores import PART, LabelSample, ScoredText, ScoreStore, score_labels
 
 BRANDS = (Brand("Nike"), Brand("Puma"))
 
@@ -93,7 +94,7 @@ def test_labelled_replies_are_read_as_they_are_attacked_and_with_other_names(tmp
     labels = make_labels(tmp_path / "some.jsonl", per_kind=4).labels
     seen = Counting()
     attacks = (Attack("shout", "verdict", "{text}!"),)
-    found = score_labels(seen.reading(), labels, None, attacks, most=2)
+    found = score_labels(seen.reading(), labels, None, attacks, LabelSample(attacked=2))
     assert found.values == tuple(float(len(label.text)) for label in labels)
     assert len(found.attacked["shout"]) == 6
     for k, value in found.attacked["shout"].items():
@@ -102,3 +103,14 @@ def test_labelled_replies_are_read_as_they_are_attacked_and_with_other_names(tmp
     named = {k for k, label in enumerate(labels) if any(brand.spans(label.text) for brand in label.brands)}
     assert set(score_labels(seen.reading(), labels, None, attacks).swapped) == named >= set(found.swapped)
     assert any("Puma" in text and "Nike" not in text for text in seen.texts)
+
+
+def test_a_sample_is_the_first_of_each_kind_and_larger_ones_hold_it(tmp_path: Path) -> None:
+    labels = make_labels(tmp_path / "some.jsonl", per_kind=4).labels
+    seen, attacks = Counting(), (Attack("shout", "verdict", "{text}!"),)
+    small, large = (score_labels(seen.reading(), labels, None, attacks, LabelSample(k, 1)) for k in (2, 3))
+    assert [len([label for label in small.labels if label.kind == kind]) for kind in KINDS] == [2] * len(KINDS)
+    assert set(small.labels) < set(large.labels) < set(labels)
+    assert list(small.labels) == [label for label in labels if label in small.labels]
+    assert len(small.attacked["shout"]) == len(KINDS) - 1
+    assert set(score_labels(seen.reading(), labels[::-1], None, attacks, LabelSample(2, 1)).labels) == set(small.labels)
