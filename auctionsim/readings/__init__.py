@@ -36,7 +36,9 @@ from auctionsim.readings.protocol import (
     Unscored,
     Value,
 )
-from auctionsim.readings.registry import names, reading, register, unregister
+from auctionsim.readings.registry import end_of_shipped, names, reading, register, unregister
+
+end_of_shipped()
 
 __all__ = [
     "HIGHER",

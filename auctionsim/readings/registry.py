@@ -10,6 +10,7 @@ from auctionsim.stems import KINDS
 
 _KNOWN: dict[str, Reading] = {}
 _MADE_BY: dict[str, str] = {}
+_shipped: list[str] = []
 _R = TypeVar("_R", bound=Reading)
 
 
@@ -27,8 +28,13 @@ def register(reading: _R) -> _R:
     if reading.name in _KNOWN:
         raise InputError(f"a reading called {reading.name!r} is registered already: choose another name")
     _KNOWN[reading.name] = reading
-    _MADE_BY[reading.name] = running()
+    _MADE_BY[reading.name] = running() if _shipped else ""  # a plugin may be the first to import what ships
     return reading
+
+
+def end_of_shipped() -> None:
+    """Note that all readings that ship are registered: those that follow are the running plugin's, if one runs."""
+    _shipped[:] = _KNOWN
 
 
 def unregister(name: str) -> None:
