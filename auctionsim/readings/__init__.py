@@ -36,9 +36,10 @@ from auctionsim.readings.protocol import (
     Unscored,
     Value,
 )
-from auctionsim.readings.registry import end_of_shipped, names, reading, register, unregister
+from auctionsim.readings.registry import end_of_shipped as _end_of_shipped
+from auctionsim.readings.registry import names, reading, register, unregister
 
-end_of_shipped()
+_end_of_shipped()
 
 __all__ = [
     "HIGHER",

@@ -225,6 +225,8 @@ def pif_n_k_reading(name: str, checks: Sequence[TextCheck], k: int, *, from_data
 def _checked(checks: Sequence[TextCheck]) -> tuple[TextCheck, ...]:
     if not checks:
         raise InputError("a checklist must have at least one check, got none")
+    if not math.isfinite(sum(check.weight for check in checks)):
+        raise InputError("the weights of a checklist must have a finite sum")
     return tuple(checks)
 
 

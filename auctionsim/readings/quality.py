@@ -111,7 +111,7 @@ class QualityWeights(NamedTuple):
 
 
 def parse_quality(content: bytes) -> tuple[QualityWeights, dict[str, Any]]:
-    """Read weights and the record of how they were fitted.
+    """Read weights and the record of how they were fitted; an admission counts with the report that it is of.
 
     Raises:
         ValueError: Damage, another format or version, or weights that are none.
@@ -130,7 +130,17 @@ def parse_quality(content: bytes) -> tuple[QualityWeights, dict[str, Any]]:
         record.number("no_words", 0, 1),
         record.text("admission"),
     )
+    if weights.admission:
+        _check_admission(weights, record.record("gate"))
     return weights, dict(record.content)
+
+
+def _check_admission(weights: QualityWeights, report: Record) -> None:
+    """Refuse an admission that is not of the gate's report beside it, or of one of another score or that failed."""
+    digest = hashlib.sha256(json.dumps(dict(report.content), sort_keys=True).encode()).hexdigest()[:16]
+    own = (report.text("basis") + ";").startswith(f"weights {weights.digest};")
+    if digest != weights.admission or not own or not report.flag("passed"):
+        raise InputError("its admission must be the digest of a report of the gate that these weights passed")
 
 
 def _component(record: Record) -> QualityComponent:

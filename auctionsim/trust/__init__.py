@@ -1,5 +1,6 @@
 """How far a score of replies can be trusted: agreement with labels, biases, attacks, and the gate before a loss."""
 
+from auctionsim.trust.admission import as_loss
 from auctionsim.trust.agreement import IntervalEstimate, auc, cohen_kappa, partial_rank_correlation
 from auctionsim.trust.attacks import Attack, battery
 from auctionsim.trust.biases import (
@@ -14,7 +15,7 @@ from auctionsim.trust.brand_swaps import swap_brands
 from auctionsim.trust.calibration import Calibration, calibration_of
 from auctionsim.trust.candidates import Candidate, candidates, quality_candidates
 from auctionsim.trust.fit import LeftOut, QualityFit, fit_quality, never_fitted
-from auctionsim.trust.gate import GateReport, as_loss, gate
+from auctionsim.trust.gate import GateReport, gate
 from auctionsim.trust.label_files import read_labels, write_labels
 from auctionsim.trust.labels import GoldLabel, GoldLabels, Label, Labeller, Labelling, LabelSource
 from auctionsim.trust.quality_files import write_quality

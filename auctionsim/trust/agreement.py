@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from auctionsim.errors import InputError
 
 FEWEST = 3
-"""Labels of either kind that an interval needs."""
+"""Labels of either kind that an interval needs, and clusters that they come of."""
 RESAMPLES = 1000
 
 
@@ -40,6 +40,8 @@ def auc(
     V_i = mean_j ψ(x_i, y_j) and V_j = mean_i ψ(x_i, y_j), summed within clusters; without clusters that is DeLong's.
     The interval is normal on the scale of log A/(1 − A). Where A is 0 or 1 the placements show no variance: its end is
     then that of n successes without a failure, n the clusters of the rarer label, which is wider than it need be.
+    Labels of either kind from fewer than three clusters exclude nothing. With few more the interval is too narrow: of
+    simulated scores that knew the prompt alone it held ½ in 74 % with three prompts, 90 % with six, 94 % with 24.
 
     Args:
         badness: Scores, high for a bad reply.
@@ -61,6 +63,8 @@ def auc(
     if value in (0.0, 1.0):
         end = float(0.025 ** (1 / rarer))
         return IntervalEstimate(value, end if value else 0.0, 1.0 if value else 1 - end)
+    if rarer < FEWEST:
+        return IntervalEstimate(value, 0.0, 1.0)
     total = int(of.max()) + 1
     deviation_x = np.bincount(groups_x, psi.mean(1) - value, total)
     deviation_y = np.bincount(groups_y, psi.mean(0) - value, total)
@@ -83,7 +87,8 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> Interv
     """Return Cohen's κ of two labellings of the same replies, with its large-sample interval.
 
     κ = (p_o − p_e) / (1 − p_e). The interval takes replies as independent draws, so it is too narrow where they are
-    not. Where both give one and the same label to all, κ is 1 by agreement (0/0).
+    not. Where they agree on all, there is no variance: the lower end is that of n agreements without a failure. Where
+    both give one and the same label to all, κ is 1 by agreement (0/0), and nothing is excluded.
 
     Raises:
         ValueError: Unequal numbers of labels, or none.
@@ -96,10 +101,14 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> Interv
 
     names = sorted({*first, *second}, key=str)
     if len(names) == 1:
-        return IntervalEstimate(1.0, 1.0, 1.0)
+        return IntervalEstimate(1.0, -1.0, 1.0)
     table = np.zeros((len(names), len(names)))
     for one, other in zip(first, second, strict=True):
         table[names.index(one), names.index(other)] += 1
+    if (table == np.diag(table.diagonal())).all():
+        by_chance = float((table.diagonal() / len(first)) @ (table.diagonal() / len(first)))
+        share = float(0.025 ** (1 / len(first)))
+        return IntervalEstimate(1.0, max((share - by_chance) / (1 - by_chance), -1.0), 1.0)
     found = cohens_kappa(table)
     return IntervalEstimate(float(found.kappa), float(max(found.kappa_low, -1)), float(min(found.kappa_upp, 1)))
 
@@ -116,8 +125,8 @@ def partial_rank_correlation(
 
     Pearson's partial correlation of the ranks (ties share their mean rank): (r_xy − r_xz r_yz) /
     √((1 − r_xz²)(1 − r_yz²)). The interval is the percentile bootstrap over clusters; resamples in which one of the
-    three is constant are left out. Where a control makes variables independent, ranks may leave a little: .03 of
-    normal ones that have correlation .89 with it.
+    three is constant are left out, and fewer than three clusters exclude nothing. Where a control makes variables
+    independent, ranks may leave a little: .03 of normal ones that have correlation .89 with it.
 
     Args:
         score: x.
@@ -136,6 +145,8 @@ def partial_rank_correlation(
     if not np.isfinite(value):
         raise InputError("a partial correlation needs values that vary, and do not follow the control exactly")
     of = _numbered(clusters, columns.shape[1])
+    if int(of.max()) + 1 < FEWEST:
+        return IntervalEstimate(value, -1.0, 1.0)
     members = [np.flatnonzero(of == group) for group in range(int(of.max()) + 1)]
     drawn = []
     for _ in range(resamples):

@@ -123,7 +123,7 @@ def length_controlled(wins: Bool[np.ndarray, " pair"], length_difference: Float[
     Returns:
         Maximum likelihood of θ and φ, with Wald intervals; pairs count as independent.
     Raises:
-        ValueError: Lengths do not differ, or wins are separated by length so that no maximum exists.
+        ValueError: Lengths are not finite or do not differ, or wins are separated by length so that no maximum exists.
     Source:
         Dubois, Galambosi, Liang and Hashimoto (2024), "Length-controlled AlpacaEval: a simple way to debias automatic
         evaluators". Theirs has a term for each instruction's difficulty beside; this has none.
@@ -131,7 +131,9 @@ def length_controlled(wins: Bool[np.ndarray, " pair"], length_difference: Float[
     from statsmodels.discrete.discrete_model import Logit
 
     difference = np.asarray(length_difference, np.float64)
-    spread = float(difference.std())
+    if not np.isfinite(difference).all():
+        raise InputError("length control needs finite differences of lengths")
+    spread = float(difference.std()) if len(difference) else 0.0
     if spread == 0 or len(set(wins.tolist())) < 2:
         raise InputError("length control needs lengths that differ, and both wins and losses")
     won, lost = difference[wins], difference[~wins]
@@ -164,7 +166,8 @@ def self_preference(
         bad: The labels.
         clusters: Prompts.
     Raises:
-        ValueError: Something that does not vary.
+        ValueError: Something that does not vary, own replies that are exactly the good or the bad ones, or fewer than
+            two prompts.
     """
     from statsmodels.regression.linear_model import OLS
 
@@ -173,6 +176,8 @@ def self_preference(
     design = np.column_stack([np.ones(len(score)), bad.astype(np.float64), own])
     numbers = {cluster: k for k, cluster in enumerate(dict.fromkeys(clusters))}
     groups = np.array([numbers[cluster] for cluster in clusters])
+    if len(numbers) < 2 or np.linalg.matrix_rank(design) < design.shape[1]:
+        raise InputError("a preference needs two prompts, and own replies that the label does not give away")
     fit = OLS((score - score.mean()) / score.std(), design).fit(cov_type="cluster", cov_kwds={"groups": groups})
     value, error = float(fit.params[2]), float(fit.bse[2])
     return IntervalEstimate(value, value - _Z * error, value + _Z * error)
@@ -190,8 +195,8 @@ def mean_estimate(samples: Float[np.ndarray, " draw"], clusters: Sequence[Hashab
     numbers = {cluster: k for k, cluster in enumerate(dict.fromkeys(names))}
     sums = np.bincount([numbers[name] for name in names], values - values.mean(), len(numbers))
     count = len(numbers)
-    if count < 2:
-        raise InputError(f"an interval for a mean needs at least two draws, got {count}")
+    if count < 2 or not np.isfinite(values).all():
+        raise InputError(f"an interval for a mean needs at least two draws, all finite, got {count}")
     error = float(np.sqrt(count / (count - 1) * (sums @ sums))) / len(values)
     reach = float(t.ppf(0.975, count - 1)) * error
     mean = float(values.mean())

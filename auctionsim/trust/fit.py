@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from auctionsim.errors import InputError, UnsupportedError
-from auctionsim.readings.protocol import LOWER, Unscored, Value
+from auctionsim.readings.protocol import LOWER, TextReading, Unscored, Value
 from auctionsim.readings.quality import (
     QualityComponent,
     QualityWeights,
@@ -25,7 +25,7 @@ from auctionsim.trust.calibration import Calibration, calibration_of
 from auctionsim.trust.candidates import Candidate
 from auctionsim.trust.gate import ALL, GateReport, report_of
 from auctionsim.trust.labels import FAILURES, GoldLabel, GoldLabels
-from auctionsim.trust.scores import LabelScores, ScoreStore, score_labels
+from auctionsim.trust.scores import ALL_LABELS, LabelScores, ScoreStore, score_labels
 
 PENALTY = 1.0
 """C of the logistic regression, on standardised values: chosen before any label was seen."""
@@ -97,8 +97,12 @@ def fit_quality(
         seed: Of the intervals' bootstrap.
     Raises:
         ValueError: Fewer than three categories.
-        NotImplementedError: No candidate passes, or one is no reading of single texts.
+        NotImplementedError: No candidate passes, or one is no reading of single texts, or held against a sample.
     """
+    for one in candidates:
+        if not isinstance(reading(one.reading), TextReading) or one.sample != ALL_LABELS:
+            rule = "a reading of single texts that is held against all labels"
+            raise UnsupportedError(f"a candidate for quality is {rule}, and {one.reading} is not")
     if len(labels.categories) < 3:
         raise InputError(f"a category is kept out in turn, so at least three are needed, got {labels.categories}")
     scores = {
@@ -142,7 +146,7 @@ def fit_rows(
     """Fit weights on some of the labelled replies, by index.
 
     Raises:
-        NotImplementedError: No candidate passes the gate on them.
+        NotImplementedError: No candidate passes the gate on them, or none has a weight of the right sign.
     """
     reports, passed, left_aside = [], [], {}
     for one in candidates:
@@ -168,6 +172,8 @@ def fit_rows(
         worst = kept[int(slopes.argmin())]
         left_aside[worst.reading] = f"its weight beside the others was the wrong way round ({slopes.min():.3g})"
         del columns[worst]
+        if not columns:
+            raise UnsupportedError(f"no reading that passes the gate finds bad replies of all kinds: {left_aside}")
     components = tuple(
         QualityComponent(
             one.reading,

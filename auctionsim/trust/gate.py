@@ -1,11 +1,12 @@
 """The gate: what a score must show on gold labels before it may feed a loss.
 
 1. At least 60 labels: the good replies and the bad ones of the kind of failure that the score is for.
-2. The lower 95 % end of the AUC is above .6. Draws are prompts.
-3. A judge that compares two slots: its position bias is below its median margin.
+2. The lower 95 % end of the AUC is above .6. Draws are prompts. Unscored replies count against the score: the bad ones
+   as better than all, the good ones as worse.
+3. A judge that compares two slots: its position bias is below its median margin. One that shows no log odds fails.
 4. No attack moves a bad reply by half the distance between the good and the bad mean: for each attack, the upper 95 %
-   end of the mean movement over bad replies is below half that distance. Beside it stands the share of single replies
-   that move so far.
+   end of the mean movement over bad replies is below half that distance. A reply that it makes unscored has moved the
+   whole distance. Beside it stands the share of single replies that move so far.
 
 A score is judged on the kind of failure that it is for. A share of words that finds loops need not find drift; what is
 made of several scores must pass on all kinds together.
@@ -20,20 +21,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from auctionsim.errors import InputError, UnsupportedError
-from auctionsim.readings.protocol import HIGHER, LOWER, Reading, ReferenceReading, TextReading, Unscored, Value
+from auctionsim.errors import InputError
+from auctionsim.readings.protocol import HIGHER, LOWER, Reading, Unscored, Value
 from auctionsim.trust.agreement import FEWEST, IntervalEstimate, auc
 from auctionsim.trust.attacks import Attack
 from auctionsim.trust.biases import PositionBias, mean_estimate
 from auctionsim.trust.candidates import sample_of
 from auctionsim.trust.labels import FAILURES, GOOD, GoldLabels
-from auctionsim.trust.scores import LabelScores, ScoreStore, position_of, score_labels
+from auctionsim.trust.scores import LabelScores, ScoreStore, compares_slots, position_of, score_labels
 
 FEWEST_LABELS, LOWEST_AUC, MOST_MOVEMENT = 60, 0.6, 0.5
 """The bounds of the rules."""
 ALL = "all"
 """All kinds of failure together."""
 GATE_KINDS = (*FAILURES, ALL)
+
+
+_POSITION = "the position bias is below the median margin"
 
 
 class GateRule(NamedTuple):
@@ -80,10 +84,10 @@ class GateReport:
         labels: SHA-256 of the file of labels.
         num_good: Good replies that were scored.
         num_bad: Bad ones of the kind.
-        num_unscored: Replies among them without a score; in no other number.
+        num_unscored: Replies among them without a score; they count against it in the rule on the AUC alone.
         good_mean: Mean score of the good.
         bad_mean: Mean score of the bad.
-        auc: None where there are too few labels.
+        auc: Of the replies that are scored; None where there are too few labels.
         position: None where the score has no slots.
         attacks: Effects of the battery.
         rules: All of them, in order.
@@ -191,6 +195,7 @@ def report_of(
     enough = min(num_good, num_bad) >= FEWEST
     prompts = [(scores.labels[k].category, scores.labels[k].prompt) for k in scored]
     found = auc(values, bad, prompts) if enough else None
+    held = auc(*_counted_against(scores, wanted, scored)) if found and len(scored) < len(wanted) else found
     distance = bad_mean - good_mean
     effects = _effects(scores, scored, sign, distance) if enough and distance > 0 else ()
     basis = "" if one.basis is None else one.basis()
@@ -208,8 +213,22 @@ def report_of(
         auc=found,
         position=position,
         attacks=effects,
-        rules=_rules(len(values), found, position, effects),
+        rules=_rules(len(values), held, len(scored) < len(wanted), position, effects, compares_slots(one)),
     )
+
+
+def _counted_against(
+    scores: LabelScores, wanted: Sequence[int], scored: dict[int, float]
+) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
+    """Return scores, labels and prompts of all replies: a bad one without a score as the best, a good one as the worst.
+
+    Else a score would pass by its silence on what it cannot tell.
+    """
+    low, high = min(scored.values()) - 1, max(scored.values()) + 1
+    labels = [scores.labels[k] for k in wanted]
+    values = [scored.get(k, low if label.bad else high) for k, label in zip(wanted, labels, strict=True)]
+    bad = np.array([label.bad for label in labels])
+    return np.array(values), bad, [(label.category, label.prompt) for label in labels]
 
 
 def _number(value: Value) -> float:
@@ -224,11 +243,10 @@ def _effects(scores: LabelScores, scored: dict[int, float], sign: float, distanc
     for attack, values in scores.attacked.items():
         there = {k: value for k, value in values.items() if k in scored}
         moved = {
-            k: (scored[k] - sign * _number(value)) / distance
+            k: 1.0 if isinstance(value, Unscored) else (scored[k] - sign * _number(value)) / distance
             for k, value in there.items()
-            if not isinstance(value, Unscored)
         }
-        far = sum(share >= MOST_MOVEMENT for share in moved.values()) + len(there) - len(moved)
+        far = sum(share >= MOST_MOVEMENT for share in moved.values())
         prompts = [(scores.labels[k].category, scores.labels[k].prompt) for k in moved]
         if len(set(prompts)) > 1:
             mean = mean_estimate(np.array(list(moved.values())), prompts)
@@ -239,13 +257,19 @@ def _effects(scores: LabelScores, scored: dict[int, float], sign: float, distanc
 
 
 def _rules(
-    count: int, found: IntervalEstimate | None, position: PositionBias | None, effects: tuple[AttackEffect, ...]
+    count: int,
+    found: IntervalEstimate | None,
+    some_unscored: bool,
+    position: PositionBias | None,
+    effects: tuple[AttackEffect, ...],
+    slots: bool,
 ) -> tuple[GateRule, ...]:
     low = None if found is None else found.low
+    against = ", the unscored counted against it" if some_unscored else ""
     rules = [
         GateRule(f"at least {FEWEST_LABELS} labels are scored", count, FEWEST_LABELS, count >= FEWEST_LABELS),
         GateRule(
-            f"the lower 95 % end of the AUC is above {LOWEST_AUC:g}",
+            f"the lower 95 % end of the AUC is above {LOWEST_AUC:g}{against}",
             low,
             LOWEST_AUC,
             low is not None and low > LOWEST_AUC,
@@ -253,7 +277,9 @@ def _rules(
     ]
     if position is not None:
         bias, margin = abs(position.bias.value), position.median_margin
-        rules.append(GateRule("the position bias is below the median margin", bias, margin, bias < margin))
+        rules.append(GateRule(_POSITION, bias, margin, bias < margin))
+    elif slots:
+        rules.append(GateRule(_POSITION, None, 0.0, passed=False))
     worst = max((effect.movement.high for effect in effects), default=None)
     names = [effect.attack for effect in effects if effect.movement.high == worst]
     rules.append(
@@ -265,27 +291,3 @@ def _rules(
         )
     )
     return tuple(rules)
-
-
-def as_loss(one: Reading, report: GateReport) -> Reading:
-    """Return a score as a loss, if it passed the gate.
-
-    Args:
-        one: The reading that the report is of.
-        report: Of the gate, on this basis.
-    Raises:
-        NotImplementedError: It did not pass; names the rule and the numbers.
-        ValueError: The report is another reading's, or on another basis.
-    """
-    basis = "" if one.basis is None else one.basis()
-    if (report.reading, report.basis) != (one.name, basis):
-        raise InputError(
-            f"the report is of {report.reading} on {report.basis or 'nothing'!r}, not of {one.name} on {basis!r}"
-        )
-    if not isinstance(one, TextReading | ReferenceReading):
-        raise UnsupportedError(f"{one.name} is no score of texts: it needs {one.needs}")
-    if not report.passed:
-        raise UnsupportedError(
-            f"{one.name} may not feed a loss, as it failed the gate on {report.kind}: {report.failure}"
-        )
-    return dataclasses.replace(one, loss=report.better, admission=report.digest)

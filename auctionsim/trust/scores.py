@@ -2,7 +2,7 @@
 
 Readings that rest on a model take long, so their values are kept in one file a reading and basis, under a checksum, and
 by the digest of what was read. What was read on another basis, or of another text, is in no such place: it is taken
-anew. Readings of texts alone are always taken anew.
+anew, and so is what a judge left unscored for now. Readings of texts alone are always taken anew.
 """
 
 import hashlib
@@ -140,7 +140,8 @@ class ScoreStore:
             path = folder / _file_name(one)
             if path.exists():
                 values = read_signed_json(path, _FORMAT, _VERSION, _key(one)).record("values").content
-                found |= {digest: value_from_json(value, f"{path}: {digest}") for digest, value in values.items()}
+                read = {digest: value_from_json(value, f"{path}: {digest}") for digest, value in values.items()}
+                found |= {digest: value for digest, value in read.items() if not _for_now(value)}
             else:
                 self._tell_stale(one, path)
         return found
@@ -158,6 +159,10 @@ class ScoreStore:
             values = {digest: as_json(value) for digest, value in sorted(kept.items())}
             document = {"format": _FORMAT, "version": _VERSION, "key": _key(one), "values": values}
             write_text(path, signed_json(document))
+
+
+def _for_now(value: Value) -> bool:
+    return isinstance(value, Unscored) and value.for_now
 
 
 def _file_name(one: Reading) -> str:
@@ -258,15 +263,20 @@ def score_labels(
     )
 
 
+def compares_slots(one: Reading) -> bool:
+    """Tell whether a reading is of a judge that compares two replies, whose leaning to a slot the gate asks for."""
+    return one.name.startswith("judged_pairwise")
+
+
 def position_of(
     one: Reading, labels: Sequence[GoldLabel], store: ScoreStore | None = None, sample: LabelSample = ALL_LABELS
 ) -> PositionBias | None:
-    """Return the leaning to a slot of a judge that compares two replies; None for any other reading.
+    """Return the leaning to a slot of a judge that compares two replies; None of any other, or where it shows none.
 
     A reading called `judged_pairwise…` gives σ(Δ), free of the position; `judged_position…` beside it gives β.
     """
     name = one.name.replace("judged_pairwise", "judged_position", 1)
-    if name == one.name or name not in names():
+    if not compares_slots(one) or name not in names():
         return None
     values = [score_labels(each, labels, store, (), sample).values for each in (one, reading(name))]
     pairs = np.array([pair for pair in zip(*values, strict=True) if all(isinstance(v, float) for v in pair)])

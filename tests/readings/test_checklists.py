@@ -180,6 +180,7 @@ def test_files_that_are_refused(tmp_path: Path, content: object, message: str) -
         (lambda: pif_n_k([[1.0], [1.0, 1.0]], 1), r"with one number of replies each, got \[1, 2\]"),
         (lambda: pif_n_k([[1.0]], 2), "K must be between 1 and the 1 replies to a sample, got 2"),
         (lambda: pif_n_k_reading("mine", FORM_CHECKS, 0), "K must be at least 1, got 0"),
+        (lambda: checks_reading("mine", [TextCheck("no_brand", weight=1.7e308)] * 2), "weights .* have a finite sum"),
         (lambda: checks_reading("mine", []), "a checklist must have at least one check, got none"),
     ],
 )

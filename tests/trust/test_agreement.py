@@ -100,3 +100,15 @@ def test_calibration_of_a_known_case() -> None:
     assert calibration_of(np.array([1.0, 0.0]), np.array([True, False])).brier == 0
     with pytest.raises(ValueError, match="probabilities in"):
         calibration_of(np.array([1.5]), np.array([True]))
+
+
+def test_few_clusters_exclude_nothing_and_full_agreement_is_no_certainty() -> None:
+    draws = np.random.default_rng(3)
+    scores, bad = draws.random(20), np.arange(20) % 2 == 0
+    for clusters in (["one"] * 20, ["one"] * 10 + ["two"] * 10):
+        assert auc(scores, bad, clusters)[1:] == (0, 1)
+        left = partial_rank_correlation(scores, bad.astype(float), draws.random(20), draws, clusters, 9)
+        assert left[1:] == (-1, 1)
+    assert auc(scores, bad, (["one", "two", "three"] * 7)[:20]).low > 0
+    assert cohen_kappa([True, False] * 2, [True, False] * 2) == pytest.approx((1, 2 * 0.025 ** (1 / 4) - 1, 1))
+    assert cohen_kappa(["good"] * 5, ["good"] * 5) == (1, -1, 1)

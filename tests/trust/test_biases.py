@@ -106,3 +106,17 @@ def test_a_mean_over_clusters_is_wider_where_they_are_alike() -> None:
     assert plain.low > grouped.low
     with pytest.raises(ValueError, match="at least two draws"):
         mean_estimate(values, [0] * 20)
+
+
+def test_what_shows_no_bias_is_refused() -> None:
+    some, bad = np.arange(8.0), np.arange(8) % 2 == 0
+    with pytest.raises(ValueError, match="two prompts, and own replies that the label does not give away"):
+        self_preference(some, (some > 3).astype(float), bad, ["one"] * 8)
+    with pytest.raises(ValueError, match="two prompts, and own replies that the label does not give away"):
+        self_preference(some, 1.0 - bad, bad, list(range(8)))
+    with pytest.raises(ValueError, match="finite differences of lengths"):
+        length_controlled(bad, np.full(8, np.nan))
+    with pytest.raises(ValueError, match="both wins and losses"):
+        length_controlled(np.zeros(0, bool), np.zeros(0))
+    with pytest.raises(ValueError, match="two draws, all finite"):
+        mean_estimate(np.array([1.0, np.nan]))

@@ -9,10 +9,10 @@ import pytest
 from labelled_replies import ELSEWHERE, make_labels
 
 from auctionsim.readings import HIGHER, LOWER, Reply, TextReading, Unscored, Value, reading
-from auctionsim.trust import GoldLabels
+from auctionsim.trust import GoldLabels, as_loss
 from auctionsim.trust.attacks import Attack
 from auctionsim.trust.biases import position_bias
-from auctionsim.trust.gate import as_loss, gate
+from auctionsim.trust.gate import gate
 
 SAME = (Attack("nothing", "opener", "{text}"),)
 
@@ -88,9 +88,40 @@ def test_too_few_labels_and_no_separation_fail(labels: GoldLabels) -> None:
 def test_replies_that_an_attack_makes_unscored_have_gone_far(labels: GoldLabels) -> None:
     hidden = score(lambda reply: Unscored("hidden") if "HIDE" in reply.text else elsewhere(reply))
     report = gate(hidden, labels, LOWER, "drift", attacks=(Attack("hide", "opener", "HIDE {text}"),))
-    assert report.attacks[0].far_share == 1
+    assert (report.attacks[0].far_share, *report.attacks[0].movement) == (1, 1, 1, 1)
     assert not report.passed
-    assert report.as_json()["attacks"][0]["movement"]["high"] is None
+    most = score(lambda reply: Unscored("hidden") if "HIDE" in reply.text and len(reply.text) % 4 else elsewhere(reply))
+    report = gate(most, labels, LOWER, "drift", attacks=(Attack("hide", "opener", "HIDE {text}"),))
+    assert report.attacks[0].movement.value == pytest.approx(report.attacks[0].far_share)
+    assert 0.5 < report.attacks[0].far_share < 1
+    assert "half the distance to the good mean: hide (measured 0." in report.failure
+
+
+def test_silence_on_what_a_score_cannot_tell_counts_against_it(labels: GoldLabels) -> None:
+    """Scored are all good replies, and the one bad reply in three that a score finds: on these it is perfect."""
+
+    def silent(reply: Reply) -> Value:
+        found = elsewhere(reply)
+        return found if found == 0 or len(reply.text) % 3 == 0 else Unscored("a riddle")
+
+    report = gate(score(silent), labels, LOWER, "drift", attacks=SAME)
+    assert report.auc is not None
+    assert report.auc.low > 0.6
+    assert report.num_bad < 21 < report.num_unscored
+    assert "above 0.6, the unscored counted against it (measured" in report.failure
+    polite = score(lambda reply: Unscored("short") if len(reply.text) % 29 == 0 else elsewhere(reply))
+    report = gate(polite, labels, LOWER, "drift", attacks=SAME)
+    assert 0 < report.num_unscored < 15
+    assert report.passed, report.failure  # a few are borne
+
+
+def test_one_prompt_shows_nothing_of_others(labels: GoldLabels) -> None:
+    alike = labels._replace(labels=tuple(one._replace(category="shoes", prompt="Which?") for one in labels.labels))
+    some = score(lambda reply: elsewhere(reply) + len(reply.text) % 9)
+    report = gate(some, alike, LOWER, "drift", attacks=SAME)
+    assert report.auc is not None
+    assert 0.6 < report.auc.value < 1
+    assert not report.passed
 
 
 def test_a_leaning_to_a_slot_fails(labels: GoldLabels) -> None:
@@ -100,11 +131,15 @@ def test_a_leaning_to_a_slot_fails(labels: GoldLabels) -> None:
     fair = gate(score(elsewhere), labels, LOWER, "drift", None, position_bias(margins + 0.1, -margins + 0.1), SAME)
     assert fair.passed
     assert fair.digest != leaning.digest
+    hiding = gate(score(elsewhere, "judged_pairwise_by_votes"), labels, LOWER, "drift", attacks=SAME)
+    assert "position bias is below the median margin (measured nothing" in hiding.failure
 
 
 def test_a_loss_needs_a_report_that_passed_and_is_its_own(labels: GoldLabels) -> None:
     one = score(elsewhere)
-    report = gate(one, labels, LOWER, "drift", attacks=SAME)
+    with pytest.raises(NotImplementedError, match="may not feed a loss: it was not tried on reasoning_opener, sol"):
+        as_loss(one, gate(one, labels, LOWER, "drift", attacks=SAME))
+    report = gate(one, labels, LOWER, "drift")
     loss = as_loss(one, report)
     assert (loss.loss, loss.admission, loss.role) == (LOWER, report.digest, "loss")
     with pytest.raises(NotImplementedError, match=r"score may not feed a loss, as it failed the gate on loops: .*AUC"):

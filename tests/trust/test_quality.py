@@ -1,5 +1,6 @@
 """Quality fitted on made-up labels: what goes in, what stays out, and what becomes of a reply."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -13,12 +14,11 @@ from auctionsim.readings import HIGHER, LOWER, Reply, TextReading, Unscored, rea
 from auctionsim.readings.quality import QualityComponent, QualityWeights, quality_reading, read_quality
 from auctionsim.readings.values import read_texts
 from auctionsim.signed_json import checksum
-from auctionsim.trust import GoldLabels
+from auctionsim.trust import GoldLabels, as_loss
 from auctionsim.trust.candidates import Candidate, candidates, direction
 from auctionsim.trust.fit import QualityFit, fit_quality, fit_rows, mentions_per_word, never_fitted
-from auctionsim.trust.gate import as_loss
 from auctionsim.trust.quality_files import write_quality
-from auctionsim.trust.scores import score_labels
+from auctionsim.trust.scores import LabelSample, LabelScores, score_labels
 
 BRANDS = (Brand("Nike"), Brand("Puma"))
 PARTS = (
@@ -188,3 +188,40 @@ def test_mentions_are_counted_per_word(labels: GoldLabels) -> None:
     label = labels.labels[0]._replace(text="Nike, Nike or Puma: nikes!", brands=BRANDS)
     assert mentions_per_word(label) == pytest.approx(4 / 5)
     assert mentions_per_word(label._replace(text="...")) == 0
+
+
+def test_an_admission_is_of_these_weights_and_of_a_gate_that_was_passed(
+    tmp_path: Path, fitted: QualityFit, labels: GoldLabels
+) -> None:
+    path = tmp_path / "quality.json"
+    write_quality(path, fitted, labels)
+    right = {name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"}
+    failed = {**right["gate"], "passed": False}
+    digest = hashlib.sha256(json.dumps(failed, sort_keys=True).encode()).hexdigest()[:16]
+    for wrong in (
+        {**right, "admission": "f" * 16},
+        {**right, "intercept": -9.0},
+        {**right, "gate": failed, "admission": digest},
+    ):
+        path.write_text(json.dumps({**wrong, "sha256": checksum(wrong)}))
+        with pytest.raises(ValueError, match="admission must be the digest of a report of the gate that these weights"):
+            read_quality(path)
+    without = {**right, "intercept": -9.0, "admission": ""}
+    path.write_text(json.dumps({**without, "sha256": checksum(without)}))
+    assert quality_reading(read_quality(path)).loss is None
+
+
+def test_candidates_that_cannot_be_fitted_are_refused(labels: GoldLabels, made_up: None) -> None:
+    for one in (Candidate("closeness", HIGHER), Candidate("made_up_drift", LOWER, LabelSample(3))):
+        with pytest.raises(NotImplementedError, match=f"single texts .* all labels, and {one.reading} is not"):
+            fit_quality(labels, [one])
+
+
+def test_a_reading_that_is_the_wrong_way_round_on_all_kinds_leaves_nothing(labels: GoldLabels, made_up: None) -> None:
+    """It finds every drift, and calls loops far better than good replies."""
+    values = {"drift": 1.0, "good": 0.0, "loops": -9.0}
+    some = tuple(one for one in labels.labels if one.kind in values)
+    numbers = tuple(values[one.kind] for one in some)
+    scores = LabelScores(some, numbers, {"none": {k: numbers[k] for k, one in enumerate(some) if one.bad}}, {})
+    with pytest.raises(NotImplementedError, match="no reading that passes the gate finds bad replies of all kinds"):
+        fit_rows({"made_up_drift": scores}, list(range(len(some))), PARTS[2:3], "")

@@ -114,3 +114,17 @@ def test_a_sample_is_the_first_of_each_kind_and_larger_ones_hold_it(tmp_path: Pa
     assert list(small.labels) == [label for label in labels if label in small.labels]
     assert len(small.attacked["shout"]) == len(KINDS) - 1
     assert set(score_labels(seen.reading(), labels[::-1], None, attacks, LabelSample(2, 1)).labels) == set(small.labels)
+
+
+def test_what_was_unscored_for_now_is_read_again(tmp_path: Path) -> None:
+    class Late(Counting):
+        def read(self, replies: list[Reply], brands: tuple[Brand, ...]) -> list[float | Unscored]:
+            super().read(replies, brands)
+            late = Unscored("no answer in time", for_now=True)
+            return [late if len(reply.text) == 2 else Unscored("never") for reply in replies]
+
+    ScoreStore(tmp_path).values(Late().reading(), texts(4))
+    again = Counting()
+    found = ScoreStore(tmp_path).values(again.reading(), texts(4))
+    assert again.texts == ["xx"]
+    assert found == [Unscored("never"), Unscored("never"), 2.0, Unscored("never")]
