@@ -36,10 +36,7 @@ from auctionsim.readings.protocol import (
     Unscored,
     Value,
 )
-from auctionsim.readings.registry import end_of_shipped as _end_of_shipped
 from auctionsim.readings.registry import names, reading, register, unregister
-
-_end_of_shipped()
 
 __all__ = [
     "HIGHER",
