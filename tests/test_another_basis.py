@@ -21,7 +21,8 @@ from auctionsim.substrates import LanguageModelSubstrate, Manner, ResponseSurfac
 from auctionsim.substrates.protocol import ChargedLoss, charged_loss_of
 from auctionsim.substrates.side_readings import FORMAT, VERSION
 
-FIT = {"digest": "fit 1", "factor": 1.0}
+PROMPT = "a prompt of as many words as a message does not show, whatever is behind them"
+FIT = {"digest": f"{PROMPT}; fit 1", "factor": 1.0}
 
 
 def _read(replies: Any, brands: Any) -> list[float]:
@@ -31,7 +32,7 @@ def _read(replies: Any, brands: Any) -> list[float]:
 @pytest.fixture(autouse=True)
 def fitted() -> Iterator[None]:
     """A loss that rests on a fit, which a test may change."""
-    FIT.update(digest="fit 1", factor=1.0)
+    FIT.update(digest=f"{PROMPT}; fit 1", factor=1.0)
     parts: dict[str, Any] = {"per": "reply", "bounds": (0.0, 1e6), "loss": "lower is better", "admission": "a report"}
     register(TextReading("fitted", "letters", read=_read, basis=lambda: FIT["digest"], **parts))
     yield
@@ -39,7 +40,7 @@ def fitted() -> Iterator[None]:
 
 
 def refit() -> None:
-    FIT.update(digest="fit 2", factor=2.0)
+    FIT.update(digest=f"{PROMPT}; fit 2", factor=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,14 @@ def test_a_measurement_reads_its_texts_again_and_its_file_says_on_what_it_rests(
     one = work(folder, "fitted")
     one.run()
     first = one.surface()
-    assert first.bases == {"fitted": "fit 1"}
+    assert first.bases == {"fitted": f"{PROMPT}; fit 1"}
     first.save(tmp_path / "first.safetensors")
     assert ResponseSurface.load(tmp_path / "first.safetensors") == first
     refit()
     again = work(folder, "fitted")
     assert again.missing == []
     second = again.surface()
-    assert second.bases == {"fitted": "fit 2"}
+    assert second.bases == {"fitted": f"{PROMPT}; fit 2"}
     for name in "AB":
         before, after = (part.replicates[name].losses["fitted"].mean for part in (first, second))
         assert float(before.abs().max()) > 0
@@ -72,7 +73,7 @@ def test_a_measurement_reads_its_texts_again_and_its_file_says_on_what_it_rests(
     views = [part.sell("hits", loss={"kl": 1, "fitted": -0.5}) for part in (first, second)]
     save_mechanism(VCG(views[0], 1.0), tmp_path / "rule.safetensors")
     assert load_mechanism(tmp_path / "rule.safetensors", views[0]) is not None
-    with pytest.raises(ValueError, match=r"resting on 'fitted: fit 1', and this .* resting on 'fitted: fit 2'"):
+    with pytest.raises(ValueError, match=r"resting on 'fit 1', and this .* resting on 'fit 2'"):
         load_mechanism(tmp_path / "rule.safetensors", views[1])
     kl = [part.sell("hits") for part in (first, second)]
     save_mechanism(VCG(kl[0], 1.0), tmp_path / "rule.safetensors")  # what rests on nothing is the same loss
@@ -93,25 +94,25 @@ def test_a_side_file_has_one_basis(folder: Path, tmp_path: Path) -> None:
         return ResponseSurface.load(path)
 
     first = read("one", "length", "fitted")
-    assert first.bases == {"fitted": "fit 1"}
+    assert first.bases == {"fitted": f"{PROMPT}; fit 1"}
     assert first.sell("hits", loss="length+fitted").error_is_exact
     refit()
     with pytest.raises(ValueError, match=r"fitted\.json holds values of something else \(basis"):
         read("one", "fitted")
     later = read("one", "shape")  # `fitted` on the old basis lies beside: another measure's, so of no covariance
-    assert later.bases == {"fitted": "fit 1"}
+    assert later.bases == {"fitted": f"{PROMPT}; fit 1"}
     assert later.sell("hits", loss="length+fitted").error_is_exact  # both as they were
     assert not later.sell("hits", loss="shape+fitted").error_is_exact
     second = read("two", "fitted")
-    assert second.bases == {"fitted": "fit 2"}
+    assert second.bases == {"fitted": f"{PROMPT}; fit 2"}
     assert not second.sell("hits", loss="length+fitted").error_is_exact  # length was not read beside it
     assert torch.equal(second.replicates["A"].losses["fitted"].mean, 2 * first.replicates["A"].losses["fitted"].mean)
     a, b = (part.sell("hits", loss="fitted") for part in (first, second))
-    assert a.charged_loss == ChargedLoss("fitted", "letters", "fitted: fit 1")
+    assert a.charged_loss == ChargedLoss("fitted", "letters", f"fitted: {PROMPT}; fit 1")
     assert a != b
     assert a.digest != b.digest
     contents = read_stored(readings_beside(path), FORMAT, VERSION)
-    assert contents.record["readings"]["fitted"]["basis"] == "fit 2"
+    assert contents.record["readings"]["fitted"]["basis"] == f"{PROMPT}; fit 2"
     mixed = {**contents.arrays, "A/diagnostics/fitted/mean": contents.arrays["A/losses/fitted/mean"].clone()}
     write_stored(readings_beside(path), Stored(contents.record, mixed), FORMAT, VERSION)
     with pytest.raises(ValueError, match="which none of its readings has"):
@@ -141,6 +142,6 @@ def test_a_live_model_says_on_what_its_losses_rest() -> None:
         samples=2,
         manner=Manner(readings=("fitted",)),
     )
-    assert live.bases == {"fitted": "fit 1"}
+    assert live.bases == {"fitted": f"{PROMPT}; fit 1"}
     assert charged_loss_of(View(live, ("hits",))).basis == ""
-    assert charged_loss_of(View(live, ("hits",)).sell("hits", loss="fitted")).basis == "fitted: fit 1"
+    assert charged_loss_of(View(live, ("hits",)).sell("hits", loss="fitted")).basis == f"fitted: {PROMPT}; fit 1"

@@ -49,7 +49,8 @@ def refuse_another(saved: Any, substrate: Substrate | None) -> None:
         if own_charge(substrate) != first or "basis" in given["loss"]:
             raise InputError(f"was saved for the user loss {first!r}, and this substrate charges {_charged(given)}")
     elif saved["loss"] != given["loss"]:
-        raise InputError(f"was saved for the user loss {_charged(saved)}, and this substrate charges {_charged(given)}")
+        then, now = _charged(saved, beside=given), _charged(given, beside=saved)
+        raise InputError(f"was saved for the user loss {then}, and this substrate charges {now}")
 
 
 def _named(value: Any) -> str:
@@ -58,7 +59,8 @@ def _named(value: Any) -> str:
     return ", ".join(shown(one) for one in value) if names else shown(value)
 
 
-def _charged(description: dict[str, Any]) -> str:
+def _charged(description: dict[str, Any], beside: dict[str, Any] | None = None) -> str:
+    """Return a loss by name, unit and basis; of the basis the parts that another's has not, where both have one."""
     loss = description["loss"]
     if not isinstance(loss, dict) or "charged" not in loss:
         return shown(loss)
@@ -66,5 +68,13 @@ def _charged(description: dict[str, Any]) -> str:
         name = Offer(("any",), loss["charged"]).loss_name
     except (TypeError, ValueError, AttributeError):  # a file's own words, of any kind
         name = shown(loss["charged"])
-    basis = f" resting on {shown(loss['basis'])}" if "basis" in loss else ""
+    other = beside["loss"].get("basis") if beside is not None and isinstance(beside["loss"], dict) else None
+    basis = f" resting on {shown(_parts_beside(loss['basis'], other))}" if "basis" in loss else ""
     return f"{name!r} ({loss.get('unit')!r:.80}){basis}"
+
+
+def _parts_beside(basis: Any, other: Any) -> Any:
+    """Return the parts of a basis that another one has not, all of it where there are none or it is no text."""
+    if not isinstance(basis, str) or not isinstance(other, str):
+        return basis
+    return "; ".join(part for part in basis.split("; ") if part not in other.split("; ")) or basis
