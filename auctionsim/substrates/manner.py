@@ -37,6 +37,8 @@ class Manner:
         if self.positions not in POSITIONS:
             raise InputError(f"positions must be one of {', '.join(POSITIONS)}, got {self.positions!r}")
         checked_count(self.rows, "rows")
+        if len(set(self.readings)) < len(self.readings):
+            raise InputError(f"readings must be named once, got {self.readings}")
 
     @property
     def names(self) -> tuple[str, ...]:

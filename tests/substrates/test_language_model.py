@@ -286,3 +286,8 @@ def test_stems_are_scored_each() -> None:
     slots: Tensor = LIVE.slot_probability(PROMPTS.prompts[0][0], LEVERS)
     assert slots.shape == (3, len(FOUR), 2)
     assert ((slots > 0) & (slots < 1)).all()
+
+
+def test_a_reading_is_named_once() -> None:
+    with pytest.raises(ValueError, match="named once, got"):
+        Manner(readings=("length", "length"))
