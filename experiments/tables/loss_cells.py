@@ -109,6 +109,8 @@ def correlation_rows(surface: ResponseSurface, means: ByReplicate, names: Sequen
     interventions does not say by how much; so each side's reliability is given, the share of its variance over cells
     that its standard errors do not explain, and Pearson's divided by the root of both (Spearman 1904, "The proof and
     measurement of association between two things"), which takes the two sides' noise as independent.
+    A loss by difference shares its untouched mean's noise with all cells of a context, so that part of its errors moves
+    no cell against another: its reliability is a lower bound, and the corrected correlation an upper one.
 
     `left` is what is left of a loss once mentions are known: the correlation over interventions of A's and B's
     residuals from a parabola in that replicate's mentions. Noise of A and B is independent, so what they share is of

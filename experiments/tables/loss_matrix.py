@@ -98,7 +98,7 @@ def matrix_rows(label: str, rules: Mapping[str, Mechanism], payers: Sequence[Pay
     Revenue is what the rule charges. The share is of the objective that the replicate's own optimum for the scoring
     loss has; `lost` is how much of that objective is given up against the same mechanism designed on the scoring loss.
     Standard errors: `_draws` of valuations and contexts, paired; `_noise` of the measured losses in the cells that are
-    chosen, the exposures being taken as measured.
+    chosen, the exposures being taken as measured. Both are those of ratios, linearised: the optimum's is among them.
 
     Args:
         label: Of the mechanism.
@@ -152,11 +152,11 @@ def _scored(outcome: Outcome, own: Outcome | None, one: ScoredLoss, paid: Payer)
     row["share_noise"] = price * loss_error(view, weights - share * one.weights) / best
     row |= dict.fromkeys(("lost", "lost_draws", "lost_noise"))
     if own is not None:
-        gap = (objective(own, view, profiles, price) - brought) / best
+        gap = objective(own, view, profiles, price) - brought
         moved = view.cell_weights(own.allocation, profiles.context) - weights
-        row["lost"] = float(gap.mean())
-        row["lost_draws"] = estimate(gap).standard_error
-        row["lost_noise"] = price * loss_error(view, moved) / best
+        lost = row["lost"] = float(gap.mean()) / best
+        row["lost_draws"] = estimate((gap - lost * one.optimum) / best).standard_error
+        row["lost_noise"] = price * loss_error(view, moved - lost * one.weights) / best
     return row
 
 

@@ -102,9 +102,11 @@ def _of_surface(one: LossesFound, price: float) -> Iterator[str]:
         "mean with mentions of all brands per word of a reply, and with hits per reply. Intervals (95 %) draw the "
         "cells anew: they are about interventions like these, measured as noisily as these. Reliability is the share "
         "of a loss's variance over cells that its standard errors do not explain; corrected is B's correlation over "
-        "the root of both sides' reliability, taking the noise of the two as independent. Left given mentions: the "
-        "correlation of A's and B's residuals from a parabola in mentions a word, 0 where mentions say all that can be "
-        "measured:"
+        "the root of both sides' reliability, taking the noise of the two as independent. For a loss by difference to "
+        "the untouched reply (`length`, `quality`; not `kl`) reliability is a lower bound and corrected an upper one: "
+        "the untouched reply's noise is in every cell's error, and moves none against another. Left given mentions: "
+        "the correlation of A's and B's residuals from a parabola in mentions a word, 0 where mentions say all that "
+        "can be measured:"
     )
     yield markdown_table([*_correlation_lines(one.correlations)])
     yield (
