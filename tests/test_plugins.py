@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_what_a_run_depends_on_names_its_plugins(tmp_path: Path) -> None:
     plugins.load(path)
     digest = hashlib.sha256(b"a = 1").hexdigest()
     assert package_versions() == {**before, "plugin mine.py": digest[:16]}
+
+
+def test_readings_that_ship_are_no_plugins_even_if_it_imports_them_first(tmp_path: Path) -> None:
+    text = (
+        "from auctionsim.readings import TextReading, register\n"
+        "register(TextReading('mine', 'letters', per='reply', read=lambda replies, brands: [0.0] * len(replies)))\n"
+    )
+    lines = "from auctionsim import plugins; import sys; plugins.load(sys.argv[1])"
+    lines += "; from auctionsim.readings.registry import made_by; print([made_by(n) for n in ('length', 'mine')])"
+    command = [sys.executable, "-c", lines, str(written(tmp_path, text))]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    assert found == str(["", hashlib.sha256(text.encode()).hexdigest()[:16]])
 
 
 def test_another_process_loads_the_same_bytes_or_none(tmp_path: Path) -> None:

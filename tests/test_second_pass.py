@@ -269,3 +269,28 @@ def test_the_command_reads_a_run_folder(run: Path, tmp_path: Path, monkeypatch: 
         refused = CliRunner().invoke(app, ["surface", "read", *arguments])
         assert refused.exit_code != 0
         assert message in str(refused.exception)
+
+
+def test_a_packaged_measurement_is_read_beside_a_copy_that_sells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_words: None
+) -> None:
+    from typer.testing import CliRunner
+
+    from auctionsim.cli import app
+    from auctionsim.data import surfaces_folder
+
+    monkeypatch.chdir(tmp_path)
+    name = "coffee-2@1"
+    shipped = {path: path.read_bytes() for path in surfaces_folder().glob(f"{name}.*")}
+    assert CliRunner().invoke(app, ["surface", "read", name, "--reading", "nosuch"]).exit_code != 0
+    assert not (tmp_path / "runs").exists()
+    for own in ("length", "letters"):  # the first lies in the package already
+        result = CliRunner().invoke(app, ["surface", "read", name, "--reading", own])
+        assert result.exit_code == 0, result.output
+    copy = tmp_path / "runs" / "readings" / name / f"{name}.safetensors"
+    here, there = ResponseSurface.load(copy), ResponseSurface.packaged(name)
+    assert here.digest == there.digest
+    assert here.losses == there.losses
+    assert here.units == {**there.units, "letters": "letters"}
+    assert torch.equal(here.replicates["A"].losses["length"].mean, there.replicates["A"].losses["length"].mean)
+    assert {path: path.read_bytes() for path in surfaces_folder().glob(f"{name}.*")} == shipped

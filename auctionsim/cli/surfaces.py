@@ -150,7 +150,7 @@ def read(
         ),
     ] = "smollm2",
     package: Annotated[
-        bool, typer.Option("--package", help="Write a packaged measurement's side file beside it.")
+        bool, typer.Option("--package", help="Write a packaged measurement's side file beside it, not a copy of it.")
     ] = False,
     neurons: Annotated[
         Path | None, typer.Option(help="The neurons that were amplified.", show_default="those of the measurement")
@@ -177,8 +177,8 @@ def read(
     names = tuple(part.strip() for part in reading.split(","))
     settings = SurfaceReading(run, names, model, neurons, out, package, judge)
     fan_out = FanOut(device, dtype, workers, address, _worker_threads(workers, threads))
-    path = read_again(settings, command_line(), console, fan_out)
-    console.print(f"written: {path}", soft_wrap=True)
+    source = read_again(settings, command_line(), console, fan_out)
+    console.print(f"written: {source.beside}, beside {source.measured}", soft_wrap=True)
 
 
 @app.command("show")

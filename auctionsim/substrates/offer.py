@@ -1,18 +1,21 @@
 """An offer: which features are sold, and which loss of the user is charged for."""
 
+import math
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
 from torch import Tensor
 
+from auctionsim.checks import MOST_MONEY
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 Charge = str | Mapping[str, float]
 """A loss by name, or weights over names: the sum, each loss times its weight; also as text, "kl - 0.5*length"."""
+LEAST_WEIGHT = 1 / MOST_MONEY
+"""A weight is money for a unit of its loss; between this and the most money its square is a number, too."""
 _TERM = re.compile(r"\s*(\+\s*-|[+-])?\s*(?:([^*+-]*?(?:(?<=[0-9.])[eE][+-]?\d+)?)\s*\*)?\s*([^*+\s-][^*+-]*)")
 _T = TypeVar("_T", bound=Tensor | float)
 
@@ -29,7 +32,7 @@ class Offer:
         loss: The name of a loss, at weight 1, or weights by name, as a mapping or as "kl-0.5*length".
     Raises:
         TypeError: Features that are no list of names, a loss that is neither a name nor weights by name.
-        ValueError: No feature, one twice, no loss, or a weight that is not finite, or 0.
+        ValueError: No feature, one twice, no loss, or a weight that is 0, or larger or smaller than money can be.
     Example:
         >>> Offer(("hits",), {"kl": 0.3, "length": -1}).loss_name
         '0.3 kl - 1 length'
@@ -46,8 +49,11 @@ class Offer:
         weights = _weights(loss) if isinstance(loss, str) else _mapping(loss)
         for name, weight in weights.items():
             is_number = isinstance(weight, Real) and not isinstance(weight, bool)
-            if not is_number or not 0 < abs(weight) <= sys.float_info.max:
+            if not is_number or not 0 < abs(weight) < math.inf:
                 raise InputError(f"the weight of the loss {name!r} must be finite and not 0, got {weight!r:.60}")
+            if not LEAST_WEIGHT <= abs(weight) <= MOST_MONEY:
+                sizes = f"between {LEAST_WEIGHT:.2g} and {MOST_MONEY:.2g} in size"
+                raise InputError(f"the weight of the loss {name!r} must be {sizes}, got {weight!r:.60}")
         if not weights:
             raise InputError("an offer names one loss at least, got none")
         object.__setattr__(self, "features", names)

@@ -61,7 +61,7 @@ def loss_prices(surface: ResponseSurface, names: Sequence[str]) -> LossPrices:
         surface: Any features, any losses.
         names: Of losses, as "kl" or "kl+quality".
     Raises:
-        ValueError: No name, or one twice.
+        ValueError: No name, or one twice, also within what is charged together.
     """
     if not names or len(set(names)) < len(names):
         raise InputError(f"losses must be one or more different names, got {', '.join(names) or 'none'}")
@@ -69,6 +69,8 @@ def loss_prices(surface: ResponseSurface, names: Sequence[str]) -> LossPrices:
     missing: dict[str, str] = {}
     for name in names:
         parts = tuple(part.strip() for part in name.split(TOGETHER))
+        if len(set(parts)) < len(parts):
+            raise InputError(f"what is charged together must be different losses, got {name!r}")
         singles = [_single(surface, part) for part in parts]
         reasons = [one for one in singles if isinstance(one, str)]
         rates = [one for one in singles if isinstance(one, PricedLoss)]

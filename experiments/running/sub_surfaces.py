@@ -39,7 +39,7 @@ def with_replicates(
         provenance=surface.provenance,
         quantities=surface.quantities,
     )
-    return made.sell(*surface.features, loss=surface.offer.loss).replicate(surface.scored_replicate)
+    return made.sell(*surface.features, loss=dict(surface.offer.charges)).replicate(surface.scored_replicate)
 
 
 def in_contexts(surface: ResponseSurface, kept: Sequence[int]) -> ResponseSurface:

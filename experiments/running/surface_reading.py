@@ -1,4 +1,8 @@
-"""Readings taken later of a measurement's stored replies: without sampling, and texts without any model."""
+"""Readings taken later of a measurement's stored replies: without sampling, and texts without any model.
+
+Readings of a packaged measurement go beside a copy of it, so that they are sold by the copy's path: what the package
+holds stays as it ships.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
 from auctionsim.experiments.running.recipes import PACKAGED, FanOut
+from auctionsim.files import write_bytes
 from auctionsim.judges import DEFAULT_JUDGE
 from auctionsim.language_models import LanguageModel, load_model
 from auctionsim.measurement import REPLIES_FILE
@@ -33,7 +38,7 @@ class Source(NamedTuple):
 
     Attributes:
         name: As the user named it.
-        measured: Its file.
+        measured: Its file; of a packaged measurement the copy, unless readings go into the package.
         replies: The file of its replies.
         neurons: The file of its neurons, where there is one.
         folder: Where values are kept.
@@ -59,7 +64,7 @@ class SurfaceReading:
         neurons: File of the neurons that were amplified; None finds them beside the measurement, or identifies a
             packaged one's anew by its recipe.
         out: Folder for values; None: in the run folder, or runs/readings/NAME for a packaged measurement.
-        package: Write a packaged measurement's side file beside it, instead of into `out`.
+        package: Write a packaged measurement's side file beside it, instead of beside the copy in `out`.
         judge: Whose readings are meant by names such as `judged_yes`.
     """
 
@@ -104,9 +109,18 @@ def _packaged(settings: SurfaceReading) -> Source:
     shipped = surfaces_folder().parent / "neurons" / f"{settings.run}.safetensors"
     neurons = settings.neurons or (shipped if shipped.exists() else None)
     values = settings.out or Path("runs") / "readings" / settings.run
-    return Source(
-        settings.run, measured, replies, neurons, values, beside if settings.package else values / beside.name
-    )
+    if not settings.package:
+        measured, beside = values / measured.name, values / beside.name
+    return Source(settings.run, measured, replies, neurons, values, beside)
+
+
+def _copied(source: Source) -> None:
+    """Copy a packaged measurement, its replies and what was read of them, where they are not there yet."""
+    shipped = surfaces_folder() / source.measured.name
+    for place in (readings_beside, replies_beside, Path):  # the measurement last: a stopped copy is gone on from
+        original, copy = place(shipped), place(source.measured)
+        if original.exists() and not copy.exists():
+            write_bytes(copy, original.read_bytes())
 
 
 def read_again(
@@ -116,8 +130,8 @@ def read_again(
     fan_out: FanOut,
     *,
     model: LanguageModel | None = None,
-) -> Path:
-    """Take readings of stored replies, print their means, and return the side file that holds them.
+) -> Source:
+    """Take readings of stored replies, print their means, and return where the side file that holds them is.
 
     Args:
         settings: What is read, of what.
@@ -130,13 +144,16 @@ def read_again(
     """
     source = source_of(settings)
     names = judged_by(settings.judge, settings.readings)
+    passes = needs_model(names)  # an unknown name is refused before anything is written
+    if not source.measured.exists():
+        _copied(source)
     measured = measured_named(str(source.measured))
     stored = StoredReplies.load(source.replies, measured.provenance)
     if fan_out.dtype == "auto":  # weights are rounded when they are loaded
         fan_out = fan_out._replace(dtype=str(stored.kept.record["dtype"]).removeprefix("torch."))
     with Stages(console) as stages:
         neurons = None
-        if needs_model(names):
+        if passes:
             if model is None:
                 with stages.stage("loading the model", 1):
                     model = load_model(settings.model, fan_out.device, fan_out.dtype)
@@ -153,7 +170,7 @@ def read_again(
         console.print(table)
     for line in to_try_again(values):
         console.print(line)
-    return source.beside
+    return source
 
 
 def to_try_again(values: Mapping[str, list[Value]]) -> list[str]:

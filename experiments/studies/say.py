@@ -101,7 +101,7 @@ def say_twice(
         ValueError: A blank prompt, or a loss that is made of what is none.
     """
     offer = Offer(("hits",), loss)
-    manner = Manner(readings=readings_besides(offer))
+    manner = Manner(leads=(), readings=readings_besides(offer))  # intent is not sold, and some stems have no leads
     if not prompt.strip():
         raise InputError("the prompt is blank")
     model = load_model(*load)

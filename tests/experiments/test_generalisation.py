@@ -24,9 +24,24 @@ from auctionsim.experiments.studies.generalisation import (
 from auctionsim.experiments.tables.generalisation import above_optimum, explained, lost_by_context
 from auctionsim.experiments.tables.mechanisms import AFFINE, MENU, OPTIMUM
 from auctionsim.experiments.tables.replicate_agreement import agreement
-from auctionsim.substrates import Measurement, ResponseSurface
+from auctionsim.substrates import Measurement, Quantity, ResponseSurface
 
 CONSOLE = Console(file=io.StringIO())
+
+
+def test_other_numbers_are_sold_at_the_cost_of_the_same_loss_whatever_its_name() -> None:
+    whole = fake_surface(2)
+    replicates = {name: one._replace(losses={"to-do": one.losses["kl"]}) for name, one in whole.replicates.items()}
+    renamed = ResponseSurface(
+        grids=whole.grids,
+        num_bidders=2,
+        features=whole.measured_features,
+        contexts=whole.contexts,
+        replicates=replicates,
+        provenance=whole.provenance,
+        quantities={"to-do": Quantity("things")},
+    )
+    assert in_contexts(renamed.sell("hits", loss={"to-do": 1}), [0]).offer == renamed.sell("hits").offer
 
 
 def small(folder: Path) -> GeneralisationSettings:

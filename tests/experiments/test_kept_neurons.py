@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from auctionsim.experiments.studies import say
 from auctionsim.language_models import LanguageModel
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet, build_prompts
-from auctionsim.substrates import Manner, ResponseSurface
+from auctionsim.substrates import ResponseSurface
 from auctionsim.testing import fake_language_model
 
 CONSOLE = Console(file=io.StringIO())
@@ -185,7 +184,11 @@ def test_say_keeps_the_neurons_that_it_found(
 ) -> None:
     monkeypatch.setenv("AUCTIONSIM_CACHE", str(tmp_path))
     monkeypatch.setattr(say, "load_model", lambda *_: model)
-    monkeypatch.setattr(say, "LanguageModelSubstrate", partial(say.LanguageModelSubstrate, manner=Manner(leads=())))
+
+    def no_lead(*_: object) -> None:
+        raise AssertionError("intent is scored, and some stems have no leads")
+
+    monkeypatch.setattr("auctionsim.readings.intent._after", no_lead)
 
     def said(boost: str, seed: int = 0) -> say.Said:
         boosts = say.parse_boosts([boost])

@@ -71,6 +71,11 @@ def small(folder: Path, **changes: Any) -> LossesSettings:
     return replace(settings, **changes)
 
 
+def test_what_is_charged_together_is_different() -> None:
+    with pytest.raises(ValueError, match="different losses, got 'kl\\+ kl'"):
+        loss_prices(two_losses(), ("kl", "kl+ kl"))
+
+
 def test_weights_of_cells_say_what_a_mean_loss_is_made_of(generator: torch.Generator) -> None:
     surface = fake_surface(2)
     low, high = (torch.tensor(ends, dtype=torch.float64) for ends in ((0.0, 1.0), (256.0, 3.0)))
