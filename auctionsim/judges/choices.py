@@ -10,6 +10,9 @@ from torch import Tensor
 
 from auctionsim.errors import UnsupportedError
 
+_WORD = re.compile(r"(?<!\w)-?\d+(?:[.,]\d+)?(?!\w)|[^\W_]+(?:'t\b)?")
+_NEGATION = re.compile(r"not|cannot|never|neither|nor|unable|\w+n't")
+
 
 class VerdictOptions(NamedTuple):
     """Options that a judge chooses among.
@@ -89,12 +92,17 @@ def verdict_listed(listed: Sequence[tuple[str, float]], choice: VerdictOptions) 
 def option_in(text: str, choice: VerdictOptions) -> int | None:
     """Return which option a text says: that of its first word, else the only one among its words; None for none.
 
+    A number is a word with its sign and its decimals, so 4.5 is none of five ratings. Beyond the first word an option
+    counts in a text without any "not": what "I cannot say yes" means is not to be read off its words.
+
     Example:
         >>> [option_in(text, YES_NO) for text in ("Yes, it is.", "**No**", "I think yes", "Yes and no?", "Maybe")]
         [0, 1, 0, 0, None]
     """
-    words = re.findall(r"\w+", text.lower())
+    words = _WORD.findall(text.lower().replace("\u2019", "'"))
     if words[:1] and words[0] in choice.options:
         return choice.options.index(words[0])
+    if any(map(_NEGATION.fullmatch, words)):
+        return None
     present = {word for word in words if word in choice.options}
     return choice.options.index(present.pop()) if len(present) == 1 else None

@@ -30,6 +30,8 @@ UNIT = "probability of a bad reply"
 QUALITY_FORMAT, QUALITY_VERSION = "auctionsim quality", 1
 MOST_QUALITY_BYTES = 1 << 20
 """Of a file of weights."""
+STEEPEST = 1e12
+"""Log odds by one unit of a reading, and a reading's mean: beyond, sums of log odds might be no number."""
 
 
 class QualityComponent(NamedTuple):
@@ -151,14 +153,11 @@ def _component(record: Record) -> QualityComponent:
     scale = record.number("scale", 0)
     if scale == 0:
         raise InputError(f"{record.what}, scale must be above 0")
-    return QualityComponent(
-        record.text("reading"),
-        record.text("basis"),
-        better,
-        record.number("mean"),
-        scale,
-        record.number("coefficient", 0),
-    )
+    coefficient = record.number("coefficient", 0)
+    if not coefficient / scale <= STEEPEST:
+        raise InputError(f"{record.what}, coefficient over scale must be at most {STEEPEST:g}")
+    mean = record.number("mean", -STEEPEST, STEEPEST)
+    return QualityComponent(record.text("reading"), record.text("basis"), better, mean, scale, coefficient)
 
 
 def read_quality(path: Path) -> QualityWeights:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from auctionsim.brands import Brand
-from auctionsim.errors import InputError, UnsupportedError
+from auctionsim.errors import DamagedFileError, InputError, UnsupportedError
 from auctionsim.files import write_text
 from auctionsim.kept import key_digest
 from auctionsim.readings.protocol import Reading, ReferenceReading, Reply, TextReading, Unscored, Value
 from auctionsim.readings.registry import made_by, names, reading
-from auctionsim.readings.values import as_json, read_beside, read_texts, value_from_json
+from auctionsim.readings.values import as_json, checked_values, read_beside, read_texts, value_from_json
 from auctionsim.signed_json import read_signed_json, signed_json
 from auctionsim.trust.attacks import Attack, battery
 from auctionsim.trust.biases import PositionBias, position_bias
@@ -90,10 +90,13 @@ class ScoreStore:
         folder: Where values are kept; None: nowhere.
         shipped: Where others are, which are read and never written, such as those that ship with auctionsim.
         remeasure: Take values anew, whatever is kept.
+        takes: Take values that are not kept; else a reading that lacks one is refused.
     """
 
-    def __init__(self, folder: Path | None = None, shipped: Path | None = None, *, remeasure: bool = False) -> None:
-        self.folder, self.shipped, self.remeasure = folder, shipped, remeasure
+    def __init__(
+        self, folder: Path | None = None, shipped: Path | None = None, *, remeasure: bool = False, takes: bool = True
+    ) -> None:
+        self.folder, self.shipped, self.remeasure, self.takes = folder, shipped, remeasure, takes
 
     def values(
         self, one: Reading, texts: Sequence[ScoredText], report: Callable[[int, int], None] | None = None
@@ -106,12 +109,15 @@ class ScoreStore:
             report: Gets how many of how many are done.
         Raises:
             ValueError: A file of values is damaged, or the reading gives what it does not declare.
-            NotImplementedError: The reading needs the model that replied, or is of a set or a brand.
+            NotImplementedError: The reading needs the model that replied, or is of a set or a brand; or a value is not
+                kept, and none is taken.
         """
         tell = report or (lambda *_: None)
         by_digest = {text.digest: text for text in texts}
         kept = self._read(one)
         waiting = [digest for digest in by_digest if digest not in kept]
+        if waiting and not self.takes:
+            raise UnsupportedError("its scores are not kept, or not all of them: `auctionsim trust table` takes them")
         for start in range(0, len(waiting), PART):
             part = waiting[start : start + PART]
             tell(len(by_digest) - len(waiting) + start, len(by_digest))
@@ -126,11 +132,6 @@ class ScoreStore:
             return None
         return self.folder / _file_name(one)
 
-    def is_kept(self, one: Reading) -> bool:
-        """Tell whether there are values of a reading on its basis, here or in the shipped folder."""
-        folders = filter(None, (self.shipped, self.folder))
-        return one.basis is not None and any((folder / _file_name(one)).exists() for folder in folders)
-
     def _read(self, one: Reading) -> dict[str, Value]:
         """Return what is kept of a reading on its basis, here and in the shipped folder."""
         found: dict[str, Value] = {}
@@ -139,9 +140,10 @@ class ScoreStore:
         for folder in filter(None, (self.shipped, self.folder)):
             path = folder / _file_name(one)
             if path.exists():
-                values = read_signed_json(path, _FORMAT, _VERSION, _key(one)).record("values").content
-                read = {digest: value_from_json(value, f"{path}: {digest}") for digest, value in values.items()}
-                found |= {digest: value for digest, value in read.items() if not _for_now(value)}
+                listed = read_signed_json(path, _FORMAT, _VERSION, _key(one)).record("values").content
+                values = [value_from_json(value, f"{path}: {digest}") for digest, value in listed.items()]
+                pairs = zip(listed, _declared(one, values, path), strict=True)
+                found |= {digest: value for digest, value in pairs if not _for_now(value)}
             else:
                 self._tell_stale(one, path)
         return found
@@ -159,6 +161,14 @@ class ScoreStore:
             values = {digest: as_json(value) for digest, value in sorted(kept.items())}
             document = {"format": _FORMAT, "version": _VERSION, "key": _key(one), "values": values}
             write_text(path, signed_json(document))
+
+
+def _declared(one: Reading, values: Sequence[Value], path: Path) -> list[Value]:
+    """Return values as they are read, if they are what the reading declares."""
+    try:
+        return checked_values(one, values, len(values), 0)
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
 
 
 def _for_now(value: Value) -> bool:

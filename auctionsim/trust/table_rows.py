@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from auctionsim.data import scores_folder
-from auctionsim.errors import InputError, MissingPackageError, ModelUnavailableError
+from auctionsim.errors import InputError, MissingPackageError, ModelUnavailableError, UnsupportedError
 from auctionsim.readings.judge import judge_suffix, register_judge
 from auctionsim.readings.protocol import LOWER, Reading, Unscored
 from auctionsim.readings.registry import reading
@@ -130,27 +130,26 @@ def shipped_trust_rows(
 ) -> TrustTable:
     """Hold every known score against the labels that ship; values that ship or are kept are not taken again.
 
-    A score whose model is not installed here is left out, with the reason.
+    A score whose model is not installed here is left out, with the reason, and so is one that cannot be read of texts.
 
     Args:
         folder: Where values that take passes of a model are kept; None: nowhere.
         judges: Judge models beside the default one.
         seed: Of the bootstrap.
         report: Gets a reading's name and how many of how many texts are done.
-        passes: Take values that need passes of a language model, where none are kept; else such scores are left out.
+        passes: Take values that need passes of a language model and are not kept; else scores that lack one are not in.
     """
     for judge in judges:
         register_judge(judge)
     labels, store = read_labels(), ScoreStore(folder, scores_folder())
+    of_passes = ScoreStore(folder, scores_folder(), takes=passes)
     rows: list[TrustRow] = []
     left_out: dict[str, str] = {}
     for one in candidates(tuple(judge_suffix(judge) for judge in judges)):
         try:
-            if one.sample.read is not None and not passes and not store.is_kept(reading(one.reading)):
-                left_out[one.reading] = "its scores are not kept: `auctionsim trust table` takes them"
-                continue
-            rows += trust_rows(labels, [one], store, report=report, seed=seed)
-        except (MissingPackageError, ModelUnavailableError) as error:
+            own = store if one.sample.read is None else of_passes
+            rows += trust_rows(labels, [one], own, report=report, seed=seed)
+        except (MissingPackageError, ModelUnavailableError, UnsupportedError) as error:
             left_out[one.reading] = str(error)
     rows += trust_rows(labels, (), store, measured=measured_candidates(), seed=seed)
     return TrustTable(tuple(rows), left_out)

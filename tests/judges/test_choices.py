@@ -42,11 +42,17 @@ def test_all_single_tokens_of_an_option_are_summed() -> None:
     ("text", "option"),
     [
         ("Yes", 0), (" no.", 1), ("**Yes**, it is.", 0), ("NO!", 1), ("I would say yes.", 0), ("Yes, no doubt.", 0),
+        ("Not yes", None), ("I can\u2019t say yes.", None), ("No, it is not.", 1),
         ("", None), ("Maybe", None), ("It is neither yes nor no", None), ("yesterday", None), ("I cannot judge.", None),
     ],
 )  # fmt: skip
 def test_words_are_verdicts_where_they_are_clear(text: str, option: int | None) -> None:
     assert option_in(text, YES_NO) == option
+
+
+def test_numbers_are_whole_words() -> None:
+    texts = ("4.5", "-1", "2,5 stars", "2nd", "5.", "3, since it drifts", "- 2")
+    assert [option_in(text, RATING) for text in texts] == [None, None, None, None, 4, 2, 1]
 
 
 def test_ratings_in_words() -> None:

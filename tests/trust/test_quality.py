@@ -206,6 +206,10 @@ def test_an_admission_is_of_these_weights_and_of_a_gate_that_was_passed(
         path.write_text(json.dumps({**wrong, "sha256": checksum(wrong)}))
         with pytest.raises(ValueError, match="admission must be the digest of a report of the gate that these weights"):
             read_quality(path)
+    steep = {**right, "components": [{**right["components"][0], "scale": 1e-300}], "admission": ""}
+    path.write_text(json.dumps({**steep, "sha256": checksum(steep)}))
+    with pytest.raises(ValueError, match="coefficient over scale must be at most 1e"):
+        read_quality(path)
     without = {**right, "intercept": -9.0, "admission": ""}
     path.write_text(json.dumps({**without, "sha256": checksum(without)}))
     assert quality_reading(read_quality(path)).loss is None

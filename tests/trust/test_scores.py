@@ -9,6 +9,7 @@ from labelled_replies import make_labels
 
 from auctionsim.brands import Brand
 from auctionsim.readings import Reply, TextReading, Unscored
+from auctionsim.signed_json import checksum
 from auctionsim.trust.attacks import Attack
 from auctionsim.trust.labels import KINDS
 from auctionsim.trust.scores import PART, LabelSample, ScoredText, ScoreStore, score_labels
@@ -128,3 +129,22 @@ def test_what_was_unscored_for_now_is_read_again(tmp_path: Path) -> None:
     found = ScoreStore(tmp_path).values(again.reading(), texts(4))
     assert again.texts == ["xx"]
     assert found == [Unscored("never"), Unscored("never"), 2.0, Unscored("never")]
+
+
+def test_values_that_the_reading_does_not_declare_are_damage_and_lacking_ones_are_not_taken(tmp_path: Path) -> None:
+    store, one = ScoreStore(tmp_path), Counting().reading()
+    store.values(one, texts(3))
+    still = Counting()
+    assert ScoreStore(tmp_path, takes=False).values(still.reading(), texts(3))[1:] == [1.0, 2.0]
+    with pytest.raises(NotImplementedError, match="its scores are not kept, or not all of them"):
+        ScoreStore(tmp_path, takes=False).values(still.reading(), texts(4))
+    assert not still.texts
+    path = store.file(one)
+    assert path is not None
+    document = json.loads(path.read_text())
+    for wrong in ([1.0, 2.0], "high", None):
+        document["values"][texts(3)[2].digest] = wrong
+        plain = {name: value for name, value in document.items() if name != "sha256"}
+        path.write_text(json.dumps({**plain, "sha256": checksum(plain)}))
+        with pytest.raises(ValueError, match=r"counting-[0-9a-f]{16}\.json"):
+            store.values(one, texts(3))
