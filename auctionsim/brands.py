@@ -65,10 +65,14 @@ class Brand:
     def read(cls, names: Sequence[str]) -> "Brand":
         """Return a brand from its name and aliases as the command line has them: "Apple:case" is case-sensitive.
 
+        Raises:
+            ValueError: No name, or one that a brand cannot have.
         Example:
             >>> Brand.read(["Apple:case", "iPhone"])
             Brand(name='Apple', aliases=('iPhone',), case_sensitive=('Apple',))
         """
+        if not names:
+            raise InputError("a brand needs a name, got a list of none")
         plain = tuple(name.removesuffix(_AS_WRITTEN) for name in names)
         kept = tuple(short for short, name in zip(plain, names, strict=True) if short != name)
         return cls(plain[0], plain[1:], kept)

@@ -248,6 +248,11 @@ def test_bad_names_are_refused(names: tuple[str, ...]) -> None:
         Brand(names[0], names[1:])
 
 
+def test_a_list_of_no_names_is_no_brand() -> None:
+    with pytest.raises(ValueError, match="a brand needs a name, got a list of none"):
+        Brand.read([])
+
+
 @pytest.mark.parametrize("name", ["!", "\u200b", "&"])
 def test_a_name_needs_a_letter(name: str) -> None:
     with pytest.raises(ValueError, match="must have a letter or a digit"):

@@ -54,6 +54,7 @@ def test_a_reading_of_tokens_is_refused_and_one_of_texts_is_not(tmp_path: Path) 
         ({"labels": [{"labeller": "n", "bad": True, "kind": "loops", "rating": 1}]}, "one of the file's labellers"),
         ({"more": 1}, "which is not one of"),
         ({"brands": [["a,b"]]}, "plain text"),
+        ({"brands": [[]]}, "a brand needs a name"),
         ({"prompt": " "}, "prompt must have 1 to"),
         ({"source": {"surface": "s"}}, "lacks 'replicate'"),
     ],
