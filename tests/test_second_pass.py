@@ -254,12 +254,16 @@ def test_the_command_reads_a_run_folder(run: Path, tmp_path: Path, monkeypatch: 
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     result = CliRunner().invoke(app, ["surface", "read", str(copy), "--reading", "length,hits"])
     assert result.exit_code == 0, result.output
-    assert "length" in result.output
+    assert "length (tokens) beside the untouched reply" in result.output
+    assert "hits (hits a reply), mean" in result.output
     assert readings_beside(copy / "surface.safetensors").exists()
     assert (copy / "measurement" / "readings" / "hits.json").exists()
     surface = ResponseSurface.load(copy / "surface.safetensors")  # hits are its own: it has one of each name
     assert (surface.losses, surface.units["length"]) == (("kl", "length"), "tokens")
     assert surface.digest == ResponseSurface.load(run / "surface.safetensors").digest
+    listed = CliRunner().invoke(app, ["surface", "show", str(copy / "surface.safetensors")]).output
+    losses = listed[listed.index("losses, mean over 2 contexts") :]
+    assert [loss for loss in ("kl", "nats a token", "length", "tokens") if loss not in losses] == []
     for arguments, message in (
         ([str(tmp_path), "--reading", "length"], "holds no finished measurement"),
         (["nosuch@1", "--reading", "length"], "is no run folder, and no measurement of that name"),

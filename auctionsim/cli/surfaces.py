@@ -187,11 +187,14 @@ def show(
         str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.measured)
     ],
 ) -> None:
-    """Print what was measured: levers, contexts, and every brand alone at each setting, or every listed allocation."""
+    """Print what was measured: every brand alone at each setting, or every listed allocation, and the losses that
+    can be charged for, those that were read later among them.
+    """
     from auctionsim.experiments.running.measured import measured_named
-    from auctionsim.experiments.tables.measured import measured_tables
+    from auctionsim.experiments.tables.measured import losses_table, measured_tables
 
-    for table in measured_tables(measured_named(name)):
+    measured = measured_named(name)
+    for table in (*measured_tables(measured), losses_table(measured)):
         console.print(table)
 
 

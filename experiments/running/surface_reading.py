@@ -28,7 +28,8 @@ from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.neurons import BrandNeurons
 from auctionsim.neurons.brand_neurons import package_versions
 from auctionsim.readings.judge import judged_by
-from auctionsim.readings.protocol import UNSCORED_SHARE, Unscored, Value
+from auctionsim.readings.protocol import IS_ONE, UNSCORED_SHARE, Unscored, Value
+from auctionsim.readings.registry import reading
 from auctionsim.substrates import MeasuredList, ResponseSurface
 from auctionsim.substrates.measurements import Measurement
 
@@ -189,7 +190,9 @@ def tables(
     """Return one table a reading: the untouched reply and the extremes over interventions, replicate A above B."""
     found = []
     for name, replicates in gathered.items():
-        table = Table(title=f"{name}, mean over {len(measured.contexts)} contexts")
+        one = reading(name)
+        beside = "" if one.loss in (None, IS_ONE) else " beside the untouched reply"
+        table = Table(title=f"{name} ({one.unit}){beside}, mean over {len(measured.contexts)} contexts")
         for column in ("replicate", "untouched", "lowest", "highest", "largest error", "unscored"):
             table.add_column(column, justify="right")
         for replicate, parts in replicates.items():

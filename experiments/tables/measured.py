@@ -77,6 +77,25 @@ def single_settings_table(surface: ResponseSurface) -> Iterator[Table]:
         yield table
 
 
+def losses_table(measured: ResponseSurface | MeasuredList) -> Table:
+    """Return the losses that can be charged for: unit, range over what was measured, and what each rests on."""
+    table = Table(show_lines=True, title=f"losses, mean over {len(measured.contexts)} contexts, A above B")
+    for name in ("loss", "unit", "lowest", "highest", "rests on"):
+        table.add_column(name, justify="right" if name in ("lowest", "highest") else "left")
+    listed = measured.finite_range().allocations
+    for loss in measured.losses:
+        sold = measured.sell(*measured.measured_features, loss={loss: 1})
+        ends = []
+        for view in (sold.replicate(name) for name in ("A", "B")):
+            mean, error = view.user_loss(listed), view.standard_error(listed).user_loss
+            places = int(mean.argmin()), int(mean.argmax())
+            ends.append([f"{mean[place]:.3f}±{error[place]:.3f}" for place in places])
+        first, *more = measured.bases.get(loss, "").split("; ")
+        basis = f"{first}, and {len(more)} more" if more else first
+        table.add_row(loss, measured.units[loss], *map("\n".join, zip(*ends, strict=True)), basis)
+    return table
+
+
 def neurons_table(neurons: BrandNeurons) -> Table:
     """Return where each brand's neurons are, and how alike the brands are."""
     cosine, overlap = neurons.cosine(), neurons.overlap(neurons.max_neurons)
