@@ -48,20 +48,22 @@ def table(
     """Hold every known score against gold labels: agreement, biases, attacks, and who passes the gate."""
     from auctionsim.experiments.tables.trust import trust_table
     from auctionsim.trust.candidates import candidates, measured_candidates
-    from auctionsim.trust.table_rows import trust_rows
+    from auctionsim.trust.table_rows import table_of, trust_rows
 
     suffixes = _suffixes(judge)
     gold, store = _opened(labels, scores, remeasure)
-    measured = measured_candidates() if labels is None else ()
+    known = candidates(suffixes)
     with console.status("reading") as status:
-        rows = trust_rows(
+        found = table_of(
             gold,
-            candidates(suffixes),
-            store,
-            measured=measured,
-            report=lambda name, done, total: status.update(f"{name}: {done} of {total} texts"),
+            known,
+            dict.fromkeys([one.reading for one in known], store),
+            lambda name, done, total: status.update(f"{name}: {done} of {total} texts"),
         )
-    console.print(trust_table(rows, gold))
+        measured = trust_rows(gold, (), measured=measured_candidates() if labels is None else ())
+    console.print(trust_table([*found.rows, *measured], gold))
+    for name, reason in found.left_out.items():
+        console.print(f"left out: {name}: {reason}", soft_wrap=True)
 
 
 @app.command("gate")

@@ -171,7 +171,7 @@ def self_preference(
     """
     from statsmodels.regression.linear_model import OLS
 
-    if min(float(np.std(score)), float(np.std(own)), float(np.std(bad))) == 0:
+    if not len(score) or min(float(np.std(score)), float(np.std(own)), float(np.std(bad))) == 0:
         raise InputError("a preference needs scores, labels and replies of its own and of others that vary")
     design = np.column_stack([np.ones(len(score)), bad.astype(np.float64), own])
     numbers = {cluster: k for k, cluster in enumerate(dict.fromkeys(clusters))}

@@ -1,9 +1,10 @@
 """Untouched replies to the prompts of labelled ones, from the stored replies that the labels name."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from auctionsim.data import replies_beside, surfaces_folder
-from auctionsim.errors import InputError
+from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.measurement.stored_replies import Asked, StoredReplies
 from auctionsim.readings.protocol import Reply
 from auctionsim.trust.labels import GoldLabel
@@ -15,13 +16,21 @@ def references_of(labels: Sequence[GoldLabel]) -> list[list[Reply]]:
     Args:
         labels: Of packaged measurements.
     Raises:
-        FileNotFoundError: A label's measurement keeps no replies.
+        NotImplementedError: There are no replies of a label's measurement: those of packaged ones alone are looked for.
         ValueError: Its place holds another reply than the label.
     """
     names = sorted({label.source.surface for label in labels})
-    stored = {name: StoredReplies.load(replies_beside(surfaces_folder() / f"{name}.safetensors")) for name in names}
+    stored = {name: _stored(name) for name in names}
     untouched = {name: _untouched(some) for name, some in stored.items()}
     return [_of(label, stored[label.source.surface], untouched[label.source.surface]) for label in labels]
+
+
+def _stored(surface: str) -> StoredReplies:
+    path = replies_beside(surfaces_folder() / f"{surface}.safetensors")
+    if not surface or Path(surface).name != surface or not path.exists():
+        rule = "untouched replies stand beside labels of packaged measurements that keep theirs"
+        raise UnsupportedError(f"{rule}, got one of {surface!r:.80}")
+    return StoredReplies.load(path)
 
 
 def _untouched(stored: StoredReplies) -> dict[Asked, list[int]]:

@@ -1,6 +1,6 @@
 """Rows of the trust table: one score against gold labels, its agreement, its biases, attacks, and the gate's answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,7 +109,7 @@ def trust_rows(
 
 
 class TrustTable(NamedTuple):
-    """Rows of all known scores against the labels that ship.
+    """Rows of all known scores against labels.
 
     Attributes:
         rows: One a score.
@@ -130,7 +130,7 @@ def shipped_trust_rows(
 ) -> TrustTable:
     """Hold every known score against the labels that ship; values that ship or are kept are not taken again.
 
-    A score whose model is not installed here is left out, with the reason, and so is one that cannot be read of texts.
+    What cannot be read here is left out, see `table_of`.
 
     Args:
         folder: Where values that take passes of a model are kept; None: nowhere.
@@ -141,17 +141,40 @@ def shipped_trust_rows(
     """
     for judge in judges:
         register_judge(judge)
-    labels, store = read_labels(), ScoreStore(folder, scores_folder())
-    of_passes = ScoreStore(folder, scores_folder(), takes=passes)
+    labels, known = read_labels(), candidates(tuple(judge_suffix(judge) for judge in judges))
+    cheap = [one.reading for one in known if one.sample.read is None]
+    store, of_passes = (ScoreStore(folder, scores_folder(), takes=takes) for takes in (True, passes))
+    stores = {one.reading: store if one.reading in cheap else of_passes for one in known}
+    table = table_of(labels, known, stores, report, seed)
+    return table._replace(rows=(*table.rows, *trust_rows(labels, (), measured=measured_candidates(), seed=seed)))
+
+
+def table_of(
+    labels: GoldLabels,
+    known: Sequence[Candidate],
+    stores: Mapping[str, ScoreStore],
+    report: Callable[[str, int, int], None] | None = None,
+    seed: int = 0,
+) -> TrustTable:
+    """Hold scores against labels, and leave out with its reason what cannot be read here.
+
+    That is a score whose model is not installed, that cannot be read of texts, that lacks values which are not taken,
+    or that wants untouched replies where there are none.
+
+    Args:
+        labels: The labelled replies.
+        known: The scores.
+        stores: Where the values of each are kept, by its name.
+        report: Gets a reading's name and how many of how many texts are done.
+        seed: Of the bootstrap.
+    """
     rows: list[TrustRow] = []
     left_out: dict[str, str] = {}
-    for one in candidates(tuple(judge_suffix(judge) for judge in judges)):
+    for one in known:
         try:
-            own = store if one.sample.read is None else of_passes
-            rows += trust_rows(labels, [one], own, report=report, seed=seed)
+            rows += trust_rows(labels, [one], stores[one.reading], report=report, seed=seed)
         except (MissingPackageError, ModelUnavailableError, UnsupportedError) as error:
             left_out[one.reading] = str(error)
-    rows += trust_rows(labels, (), store, measured=measured_candidates(), seed=seed)
     return TrustTable(tuple(rows), left_out)
 
 
@@ -221,6 +244,8 @@ def _brand_bias(scores: LabelScores, sign: float) -> BrandBias:
     }
     values = [(label.bad, value) for label, value in zip(scores.labels, scores.values, strict=True)]
     numbers = [(bad, float(value)) for bad, value in values if not isinstance(value, Unscored | list)]
+    if len({bad for bad, _ in numbers}) < 2:
+        raise InputError("good and bad replies must be scored, so that there is a distance to count changes in")
     distance = sign * (
         float(np.mean([value for bad, value in numbers if bad]))
         - float(np.mean([value for bad, value in numbers if not bad]))

@@ -8,13 +8,13 @@ from labelled_replies import make_labels
 from auctionsim.brands import Brand
 from auctionsim.console import TableConsole
 from auctionsim.experiments.tables.trust import gate_table, trust_table
-from auctionsim.readings import LOWER, Reply, TextReading, reading
-from auctionsim.trust import GoldLabels
+from auctionsim.readings import HIGHER, LOWER, Reply, TextReading, Unscored, reading
+from auctionsim.trust import Candidate, GoldLabels, ScoreStore
 from auctionsim.trust.attacks import Attack
 from auctionsim.trust.gate import GATE_KINDS
 from auctionsim.trust.measured_values import measured_file, measured_scores, write_measured
 from auctionsim.trust.scores import score_labels
-from auctionsim.trust.table_rows import TrustRow, trust_row
+from auctionsim.trust.table_rows import TrustRow, table_of, trust_row
 
 ATTACKS = (Attack("same", "opener", "{text}"), Attack("mark", "verdict", "{text} MARK"))
 
@@ -90,3 +90,23 @@ def test_measured_values_have_a_row_without_attacks(tmp_path: Path) -> None:
     measured_file("kl", path).write_text("{}")
     with pytest.raises(ValueError, match="damaged"):
         measured_scores("kl", labels, path)
+
+
+def test_labels_of_ones_own_have_a_table_without_what_cannot_be_read_of_them(labels: GoldLabels) -> None:
+    known = (Candidate("function_word_gap", LOWER), Candidate("closeness", HIGHER), Candidate("hits", LOWER))
+    found = table_of(labels, known, {one.reading: ScoreStore() for one in known})
+    assert [row.reading for row in found.rows] == ["function_word_gap"]
+    assert set(found.left_out) == {"closeness", "hits"}
+    assert "untouched replies stand beside labels of packaged measurements" in found.left_out["closeness"]
+    odd = labels._replace(
+        labels=tuple(one._replace(source=one.source._replace(surface="../x")) for one in labels.labels)
+    )
+    assert "got one of '../x'" in table_of(odd, known[1:2], {"closeness": ScoreStore()}).left_out["closeness"]
+
+
+def test_a_score_of_nothing_has_a_row_of_nothing(labels: GoldLabels) -> None:
+    def read(replies: list[Reply], brands: tuple[Brand, ...]) -> list[Unscored]:
+        return [Unscored("never")] * len(replies)
+
+    row = row_of(TextReading("silent", "points", per="reply", read=read), labels)
+    assert (row.partial, row.length, row.untouched, row.brand, row.passes_on) == (None, None, None, None, ())
