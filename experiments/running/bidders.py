@@ -65,7 +65,8 @@ class AuctionSource:
         if (self.setting is None) == (self.mechanism is None):
             raise InputError("name either a setting or a mechanism's file")
         if self.mechanism is None:
-            return {"setting": self.setting} | ({} if self.loss == DEFAULT_LOSS else {"loss": self.loss})
+            named: dict[str, Any] = {"setting": self.setting}
+            return named if self.loss == DEFAULT_LOSS else {**named, "loss": self.loss}
         if self.surface is None:
             raise InputError("a mechanism needs the surface that it was designed on")
         named = Path(self.surface).suffix == ".safetensors"

@@ -279,7 +279,8 @@ def auction_of(settings: TuningSettings) -> AuctionGame:
     Raises:
         ValueError: A loss that it does not have.
     """
-    return build_game(settings.setting, **({} if settings.loss == DEFAULT_LOSS else {"loss": settings.loss}))
+    keywords: dict[str, Any] = {} if settings.loss == DEFAULT_LOSS else {"loss": settings.loss}
+    return build_game(settings.setting, **keywords)
 
 
 def bidder_score(
