@@ -14,8 +14,12 @@ from typer.testing import CliRunner
 
 from auctionsim import envs
 from auctionsim.cli import app
+from auctionsim.cli.options import offered
 from auctionsim.envs.settings import setting_named
+from auctionsim.experiments.running.bidders import AuctionSource
+from auctionsim.experiments.running.preparation import slug
 from auctionsim.experiments.running.reply_losses import paired_losses, readings_besides
+from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings, auction_of
 from auctionsim.mechanisms import VCG, VirtualWelfareMaximizer, load_mechanism, save_mechanism
 from auctionsim.priors import Uniform
 from auctionsim.substrates import LanguageModelSubstrate, Manner, MeasuredList, Offer, ResponseSurface, View
@@ -156,6 +160,31 @@ def test_maps_draw_the_loss_that_is_named(tmp_path: Path) -> None:
     text = (tmp_path / "section.md").read_text() if (tmp_path / "section.md").exists() else ""
     record = "".join(path.read_text() for path in tmp_path.glob("*.json"))
     assert "kl-0.5*length" in record or "1 kl - 0.5 length" in text
+
+
+def test_bidders_learn_under_the_loss_that_is_named(tmp_path: Path) -> None:
+    assert charged_loss_of(AuctionSource("neuron-auction", loss="2*kl").game().substrate).name == "2 kl"
+    assert (
+        charged_loss_of(auction_of(TuningSettings("bidders", tmp_path, setting="neuron-menu")).substrate).name == "kl"
+    )
+    for setting, loss, message in (
+        ("first-price", "kl-1*length", "'first-price' charges its own"),
+        ("neuron-auction", "nosuch", "the loss must be one of"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            AuctionSource(setting, loss=loss).game()
+        with pytest.raises(ValueError, match=message):
+            auction_of(TuningSettings("bidders", tmp_path, setting=setting, loss=loss))
+    own = ["bidders", "train", "first-price", "--feature", "hits", "--out", str(tmp_path / "bt")]
+    assert "a feature of its own" in str(CliRunner().invoke(app, own).exception)
+
+
+def test_folders_of_different_losses_have_different_names() -> None:
+    losses = ("kl", "quality", "0.5*kl", "5*kl", "-5*kl", "kl-0.01*length", "kl+0.01*length", "1e-5*kl", "1e5*kl")
+    folders = [slug("compare", *offered("hits", loss)) for loss in losses]
+    assert len(set(folders)) == len(losses)
+    assert folders[:3] == ["compare-hits", "compare-hits-quality", "compare-hits-0p5-kl"]
+    assert offered("hits", "1*kl") == ("hits",)
 
 
 def _literals(path: Path) -> Iterator[str]:

@@ -75,6 +75,10 @@ def train(
 
     if against is not None and chosen["exploiter"] is None:
         raise InputError("--against names the frozen bidders of an --exploiter")
+    if setting is not None and (chosen["surface"] is not None or chosen["feature"] != AuctionSource.feature):
+        raise InputError(
+            f"{setting} has a surface and a feature of its own: --surface and --feature go with --mechanism"
+        )
     source = chosen.make(
         AuctionSource, {"setting": setting, "mechanism": None if mechanism is None else str(mechanism)}
     )

@@ -115,7 +115,23 @@ Loss = Annotated[
 
 def offered(feature: str, loss: str) -> tuple[str, ...]:
     """Return the words that name an offer in a run folder's name: the default loss goes without saying."""
-    return (feature,) if loss == "kl" else (feature, loss)
+    return (feature, *loss_words(loss))
+
+
+def loss_words(loss: str) -> tuple[str, ...]:
+    """Return the words that name a loss in a run folder's name, none for the default: 0.5*kl and 5*kl differ in them.
+
+    Raises:
+        ValueError: The text is no loss.
+    """
+    from auctionsim.substrates.offer import Offer
+
+    charges = Offer(("any",), loss).charges
+    if charges == (("kl", 1.0),):
+        return ()
+    signs = str.maketrans({".": "p", "-": "m", "+": ""})
+    weights = [() if weight == 1 else (repr(weight).translate(signs),) for _, weight in charges]
+    return tuple(word for weight, (name, _) in zip(weights, charges, strict=True) for word in (*weight, name))
 
 
 def folder_to_write(path: Path | None) -> Path | None:

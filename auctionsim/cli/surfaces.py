@@ -20,6 +20,7 @@ from auctionsim.cli.options import (
     command_line,
     console,
     folder_to_write,
+    loss_words,
     surface_named,
 )
 from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
@@ -214,6 +215,6 @@ def maps(
     from auctionsim.experiments.studies.maps import MapSettings, main
 
     chosen = () if features is None else tuple(part.strip() for part in features.split(","))
-    words = () if loss == "kl" else (loss,)
-    settings = MapSettings(name, out or Path("runs") / slug("maps", Path(name).stem, *words), chosen, loss)
+    folder = out or Path("runs") / slug("maps", Path(name).stem, *loss_words(loss))
+    settings = MapSettings(name, folder, chosen, loss)
     main(settings, surface_named(name), command_line(), console)

@@ -18,6 +18,7 @@ from auctionsim.cli.options import (
     command_line,
     console,
     folder_to_write,
+    loss_words,
     mechanism_names,
     numbers,
     offered,
@@ -129,7 +130,8 @@ def hyperparameters(
     from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings, main
 
     surface, setting = chosen["surface"], chosen["setting"]
-    where = (Path(surface).stem, *offered(chosen["feature"], chosen["loss"])) if target == "menu" else (setting,)
+    own = Path(surface).stem, *offered(chosen["feature"], chosen["loss"])
+    where = own if target == "menu" else (setting, *loss_words(chosen["loss"]))
     settings = chosen.make(
         TuningSettings,
         {

@@ -29,6 +29,7 @@ from auctionsim.record_keywords import keywords_of
 from auctionsim.records import Record
 from auctionsim.strategies import observed_by
 from auctionsim.substrates import ResponseSurface
+from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 LEARNERS = {"equilibrium": 2000, "ppo": ITERATIONS, "exponential-weights": 500}
 """The learners, and how many updates each makes unless told otherwise."""
@@ -45,7 +46,7 @@ class AuctionSource:
         setting: A named auction; None with a mechanism.
         mechanism: A file that `auction design` wrote.
         surface: The surface it was designed on: a packaged name or a file.
-        feature: What it sells.
+        feature: What it sells; a named auction sells its own.
         loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
@@ -64,7 +65,8 @@ class AuctionSource:
         if (self.setting is None) == (self.mechanism is None):
             raise InputError("name either a setting or a mechanism's file")
         if self.mechanism is None:
-            return {"setting": self.setting}
+            named: dict[str, Any] = {"setting": self.setting}
+            return named if self.loss == DEFAULT_LOSS else {**named, "loss": self.loss}
         if self.surface is None:
             raise InputError("a mechanism needs the surface that it was designed on")
         named = Path(self.surface).suffix == ".safetensors"
@@ -86,7 +88,7 @@ class AuctionSource:
         """Return the game; a live setting's on the surface that its rule was designed on."""
         environment = self.environment()
         if self.is_live:
-            environment = {"setting": str(self.setting).removesuffix("-live")}
+            environment |= {"setting": str(self.setting).removesuffix("-live")}
         return build_game(**environment, **keywords_of(settings))
 
 

@@ -117,9 +117,9 @@ def _packaged(settings: SurfaceReading) -> Source:
 
 def _copied(source: Source) -> None:
     """Copy a packaged measurement, its replies and what was read of them, where they are not there yet."""
-    shipped = surfaces_folder() / source.measured.name
-    for place in (readings_beside, replies_beside, Path):  # the measurement last: a stopped copy is gone on from
-        original, copy = place(shipped), place(source.measured)
+    shipped, own = surfaces_folder() / source.measured.name, source.measured
+    pairs = [(readings_beside(shipped), readings_beside(own)), (replies_beside(shipped), replies_beside(own))]
+    for original, copy in (*pairs, (shipped, own)):  # the measurement last: a stopped copy is gone on from
         if original.exists() and not copy.exists():
             write_bytes(copy, original.read_bytes())
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from auctionsim.agents import AscentSettings, EquilibriumLearner, LearningStep
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.console import table_console
-from auctionsim.envs import SETTINGS, build_game
+from auctionsim.envs import SETTINGS, AuctionGame, build_game
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.plan import FORMAT, Plan, as_format_2, defaults_of, identity
 from auctionsim.experiments.running.run_folder import begin, finish, is_finished, run_record
@@ -41,6 +41,7 @@ from auctionsim.mechanisms.menu_training import EVALUATIONS
 from auctionsim.priors import parse_priors, product
 from auctionsim.scoring import ScoringSettings, compare
 from auctionsim.substrates import ResponseSurface
+from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 SPACES: dict[str, tuple[str, ...]] = {
     "menu": ("entries", "learning_rate", "batch", "first_inverse_temperature", "inverse_temperature_growth"),
@@ -135,6 +136,8 @@ def main(
         shared["surface"] = surface.sell(settings.feature, loss=settings.loss)
         inputs["surface"] = shared["surface"].digest
         product(parse_priors(settings.prior), shared["surface"].num_bidders)
+    else:
+        auction_of(settings)  # one that cannot be made is refused before any trial
     metric, mode = METRICS[settings.target]
     study = TuneStudy(
         settings.folder,
@@ -270,11 +273,21 @@ def bidder_trial(config: Mapping[str, Any], settings: TuningSettings) -> None:
     tune.report(bidder_score(config, settings, tune.report))
 
 
+def auction_of(settings: TuningSettings) -> AuctionGame:
+    """Return the named auction that bidders are tuned in, under the loss that is named.
+
+    Raises:
+        ValueError: A loss that it does not have.
+    """
+    keywords: dict[str, Any] = {} if settings.loss == DEFAULT_LOSS else {"loss": settings.loss}
+    return build_game(settings.setting, **keywords)
+
+
 def bidder_score(
     config: Mapping[str, Any], settings: TuningSettings, report: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     """Return what learned strategies are worth; tell of progress by `report`."""
-    game = build_game(settings.setting)
+    game = auction_of(settings)
     learner = EquilibriumLearner(
         game.mechanism,
         game.substrate,
