@@ -31,6 +31,7 @@ KEEPING = frozenset(
         "auction more-bidders",
         "auction neurons-frontier",
         "auction crosstalk-regret",
+        "auction losses",
         "auction reply-counts",
         "auction generalisation",
         "bidders train",

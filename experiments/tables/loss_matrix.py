@@ -154,9 +154,9 @@ def _scored(outcome: Outcome, own: Outcome | None, one: ScoredLoss, paid: Payer)
     if own is not None:
         gap = objective(own, view, profiles, price) - brought
         moved = view.cell_weights(own.allocation, profiles.context) - weights
-        lost = row["lost"] = float(gap.mean()) / best
-        row["lost_draws"] = estimate((gap - lost * one.optimum) / best).standard_error
-        row["lost_noise"] = price * loss_error(view, moved - lost * one.weights) / best
+        given_up = row["lost"] = float(gap.mean()) / best
+        row["lost_draws"] = estimate((gap - given_up * one.optimum) / best).standard_error
+        row["lost_noise"] = price * loss_error(view, moved - given_up * one.weights) / best
     return row
 
 
