@@ -282,6 +282,7 @@ def test_a_packaged_measurement_is_read_beside_a_copy_that_sells_it(
 
     from auctionsim.cli import app
     from auctionsim.data import surfaces_folder
+    from auctionsim.experiments.running.stored_by_name import surface_with_replies
 
     monkeypatch.chdir(tmp_path)
     name = "coffee-2@1"
@@ -297,4 +298,7 @@ def test_a_packaged_measurement_is_read_beside_a_copy_that_sells_it(
     assert here.losses == there.losses
     assert here.units == {**there.units, "letters": "letters"}
     assert torch.equal(here.replicates["A"].losses["length"].mean, there.replicates["A"].losses["length"].mean)
+    found = surface_with_replies(str(copy))
+    assert found.replies is not None
+    assert len(found.kept_values("letters")) == len(found.replies.kept.replies)
     assert {path: path.read_bytes() for path in surfaces_folder().glob(f"{name}.*")} == shipped

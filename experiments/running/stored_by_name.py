@@ -59,9 +59,15 @@ def with_replies(name: str, surface: ResponseSurface) -> SurfaceReplies:
 
 
 def values_folder(name: str) -> Path:
-    """Return where `surface read` leaves values of single replies, for a packaged surface or a file in a run folder."""
+    """Return where `surface read` leaves values of single replies.
+
+    Args:
+        name: Of a packaged surface, or the path of a .safetensors file: in a run folder, or of a packaged one's copy.
+    """
     path = Path(name)
-    return path.parent / MEASUREMENT / "readings" if path.suffix == ".safetensors" else Path("runs") / "readings" / name
+    if path.suffix != ".safetensors":
+        return Path("runs") / "readings" / name
+    return path.parent if replies_beside(path).exists() else path.parent / MEASUREMENT / "readings"
 
 
 def stored_replies_of(name: str, measured: ResponseSurface | MeasuredList) -> StoredReplies | None:
