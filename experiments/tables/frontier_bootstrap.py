@@ -83,12 +83,14 @@ def spread(name: str, values: Array) -> Row:
 def on_frontier(x: Array, y: Array, level: float) -> Array:
     """Read y where x reaches a level, resample by resample, linear between weights and down to nothing at all.
 
-    Between two weights a mechanism can toss a coin, and with the untouched model too, so this much is attainable.
+    Between two weights a mechanism can toss a coin, and with the untouched model too, so this much is attainable. Where
+    a weight reaches x below 0, as a signed loss may be, coins are tossed between weights only.
     """
     read = []
     for xs, ys in zip(x, y, strict=True):
         order = np.argsort(xs)
-        read.append(np.interp(level, np.append(0.0, xs[order]), np.append(0.0, ys[order])))
+        start = [0.0] if xs.min() >= 0 else []
+        read.append(np.interp(level, np.append(start, xs[order]), np.append(start, ys[order])))
     return np.array(read)
 
 

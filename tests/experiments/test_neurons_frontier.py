@@ -93,6 +93,9 @@ def test_a_frontier_is_linear_between_its_points_and_down_to_nothing() -> None:
     x, y = np.array([[0.4, 0.2]]), np.array([[1.0, 0.8]])
     assert on_frontier(x, y, 0.3)[0] == pytest.approx(0.9)
     assert on_frontier(x, y, 0.1)[0] == pytest.approx(0.4)
+    signed, earned = np.array([[2.0, -1.0, 0.5]]), np.array([[1.0, 0.4, 0.7]])  # a loss that may be a gain
+    assert on_frontier(signed, earned, -0.25)[0] == pytest.approx(0.55)
+    assert on_frontier(signed, earned, 0.25)[0] == pytest.approx(0.65)
 
 
 def step(revenue: tuple[float, float], loss: tuple[float, float]) -> dict[str, object]:
