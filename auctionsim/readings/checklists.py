@@ -203,12 +203,13 @@ def checks_reading(name: str, checks: Sequence[TextCheck], *, from_data: bool = 
             written in code.
     """
     read = ReplyChecks(_checked(checks), weight_share)
-    return _reading(name, "share of the checks' weight", "reply", read, from_data)
+    return _reading(name, "share of the checks' weight", "reply", read, "by weight" if from_data else "")
 
 
 def pif_reading(name: str, checks: Sequence[TextCheck], *, from_data: bool = True) -> TextReading:
     """Return a reading of PIF, the fraction of a checklist that a reply passes; arguments as of `checks_reading`."""
-    return _reading(name, "share of checks", "reply", ReplyChecks(_checked(checks), pif), from_data)
+    read = ReplyChecks(_checked(checks), pif)
+    return _reading(name, "share of checks", "reply", read, "PIF" if from_data else "")
 
 
 def pif_n_k_reading(name: str, checks: Sequence[TextCheck], k: int, *, from_data: bool = True) -> TextReading:
@@ -219,7 +220,8 @@ def pif_n_k_reading(name: str, checks: Sequence[TextCheck], k: int, *, from_data
     """
     if k < 1:
         raise InputError(f"K must be at least 1, got {k}")
-    return _reading(name, "share of prompts", "set", SetChecks(_checked(checks), k), from_data)
+    read = SetChecks(_checked(checks), k)
+    return _reading(name, "share of prompts", "set", read, f"PIF-N-{k}" if from_data else "")
 
 
 def _checked(checks: Sequence[TextCheck]) -> tuple[TextCheck, ...]:
@@ -230,13 +232,14 @@ def _checked(checks: Sequence[TextCheck]) -> tuple[TextCheck, ...]:
     return tuple(checks)
 
 
-def _reading(name: str, unit: str, per: str, read: ReplyChecks | SetChecks, from_data: bool) -> TextReading:
-    basis = functools.partial(_basis, read.checks) if from_data else None
+def _reading(name: str, unit: str, per: str, read: ReplyChecks | SetChecks, measure: str) -> TextReading:
+    """Return a reading that rests on its checks and on what is made of them, where `measure` names that."""
+    basis = functools.partial(_basis, read.checks, measure) if measure else None
     return TextReading(name, unit, per=per, bounds=(0.0, 1.0), basis=basis, read=read)
 
 
-def _basis(checks: tuple[TextCheck, ...]) -> str:
-    return f"checks {checks_digest(checks)}"
+def _basis(checks: tuple[TextCheck, ...], measure: str) -> str:
+    return f"checks {checks_digest(checks)}, {measure}"
 
 
 FORM_CHECKS = (

@@ -108,7 +108,9 @@ def test_readings_of_ones_own_rest_on_their_checks() -> None:
     checks = [TextCheck("contains", "Nike"), TextCheck("no_address", weight=2)]
     one = checks_reading("mine", checks)
     assert one.basis is not None
-    assert one.basis() == f"checks {checks_digest(checks)}"
+    assert one.basis() == f"checks {checks_digest(checks)}, by weight"
+    others = [pif_reading("mine", checks), pif_n_k_reading("mine", checks, 1), pif_n_k_reading("mine", checks, 2)]
+    assert len({each.basis() for each in (one, *others) if each.basis is not None}) == 4
     assert checks_digest(checks) != checks_digest([TextCheck("contains", "Adidas"), checks[1]])
     assert checks_digest(checks) != checks_digest([checks[0], TextCheck("no_address")])
     assert checks_digest(checks) == checks_digest([TextCheck("contains", "Nike", name="names it"), checks[1]])
