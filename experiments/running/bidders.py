@@ -69,8 +69,8 @@ class AuctionSource:
             return named if self.loss == DEFAULT_LOSS else {**named, "loss": self.loss}
         if self.surface is None:
             raise InputError("a mechanism needs the surface that it was designed on")
-        named = Path(self.surface).suffix == ".safetensors"
-        surface = (ResponseSurface.load if named else ResponseSurface.packaged)(self.surface)
+        is_file = Path(self.surface).suffix == ".safetensors"
+        surface = (ResponseSurface.load if is_file else ResponseSurface.packaged)(self.surface)
         surface = surface.sell(self.feature, loss=self.loss)
         return {"mechanism": load_mechanism(self.mechanism, surface), "substrate": surface}
 
