@@ -183,6 +183,7 @@ def test_losses_read_later_have_covariances_with_those_whose_values_lie_beside(r
         return ResponseSurface.load(path)
 
     later = read("letters_one")
+    alone = later.sell("hits", loss="letters_one")
     assert later.measured_pairs == ()
     assert not later.sell("hits", loss={"kl": 1, "letters_one": 1}).error_is_exact
     later = read("letters_two", "longest_word")
@@ -193,6 +194,8 @@ def test_losses_read_later_have_covariances_with_those_whose_values_lie_beside(r
         ).all()
     )
     assert later.sell("hits", loss={"longest_word": 1, "letters_one": -1}).error_is_exact
+    assert later.sell("hits", loss="letters_one").digest == alone.digest  # mechanisms saved on it go on
+    assert later.sell("hits", loss="letters_one") == alone != later.sell("hits", loss="letters_two")
     both = {"kl": 1, "letters_one": 1}
     assert not later.sell("hits", loss=both).error_is_exact
     later = read("kl")

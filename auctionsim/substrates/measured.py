@@ -16,7 +16,7 @@ from torch import Tensor
 from auctionsim.data import packaged_names, readings_beside
 from auctionsim.errors import InputError
 from auctionsim.storage import Stored, checksum, plain_json, read_stored, serialise, write_stored
-from auctionsim.substrates.covariances import Pair, all_known, covariance_record, pairs_of, sum_error
+from auctionsim.substrates.covariances import Pair, all_known, covariance_record, sum_error
 from auctionsim.substrates.measured_arrays import arrays_of_version_1, measured_rows, replicate_arrays
 from auctionsim.substrates.measurements import (
     REPLICATES,
@@ -134,12 +134,9 @@ class Measured(ABC):
 
     @property
     def _charged_later(self) -> str | None:
-        """The checksum of the readings beside the measurement, if this view charges one of them."""
-        if self._beside is None:
-            return None
-        charged = [name for name, _ in self.offer.charges]
-        later = {*self._beside.quantities, *self._beside.pairs} - set(self._own_pairs)
-        return self._beside.checksum if later & {*charged, *pairs_of(charged)} else None
+        """The digest of the losses beside the measurement that this view charges, if it charges any."""
+        names = [name for name, _ in self.offer.charges]
+        return None if self._beside is None else self._beside.charged(names, self._own_pairs)
 
     @property
     def _sold_shape(self) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Readings that were taken of a measurement's replies later: more losses and diagnostics, in a file beside it."""
 
+import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from auctionsim.errors import InputError
 from auctionsim.records import Record
-from auctionsim.storage import Stored, checksum, read_stored, serialise
-from auctionsim.substrates.covariances import Pair, pairs_from
+from auctionsim.storage import Stored, read_stored
+from auctionsim.substrates.covariances import Pair, pairs_from, pairs_of
 from auctionsim.substrates.measured_arrays import COVARIANCE, covariances_from, items_from
 from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate
 from auctionsim.substrates.quantities import Quantity, bounded
@@ -29,20 +30,33 @@ class SideReadings(NamedTuple):
         losses: By replicate and name.
         diagnostics: By replicate and name.
         quantities: Unit, bounds and basis of each.
-        checksum: Of the file.
+        digests: Of each loss, by name: its values, unit, bounds and basis. Another loss in the file leaves it as it is.
         covariances: By replicate and pair of losses: of those that were read later, and of these with measured ones.
+        pair_digests: Of each pair's covariances.
     """
 
     losses: Mapping[str, Mapping[str, Measurement]]
     diagnostics: Mapping[str, Mapping[str, Measurement]]
     quantities: Mapping[str, Quantity]
-    checksum: str
+    digests: Mapping[str, str]
     covariances: Mapping[str, Mapping[Pair, Tensor]]
+    pair_digests: Mapping[Pair, str]
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs of losses whose covariances it holds."""
         return tuple(self.covariances[REPLICATES[0]])
+
+    def charged(self, names: Collection[str], measured: Collection[Pair]) -> str | None:
+        """Return a digest of what a sum of losses takes from the file; None where it takes nothing.
+
+        Args:
+            names: Of the losses.
+            measured: Pairs whose covariances are the measurement's own.
+        """
+        parts = [self.digests[name] for name in sorted(names) if name in self.digests]
+        parts += [self.pair_digests[pair] for pair in pairs_of(names) if pair in self.pairs and pair not in measured]
+        return hashlib.sha256("".join(parts).encode()).hexdigest() if parts else None
 
 
 def read_side_readings(path: Path, digest: str, cells: Cells) -> SideReadings:
@@ -86,8 +100,24 @@ def _parsed(stored: Stored, digest: str, cells: Cells) -> SideReadings:
     pairs = pairs_from(record)
     _refuse_nameless(stored, roles, pairs)
     covariances = {one: covariances_from(stored.arrays, one, pairs, cells) for one in REPLICATES}
-    digest = checksum(serialise(stored, FORMAT, VERSION if "covariances" in record else 1))
-    return SideReadings(losses, diagnostics, quantities, digest, covariances)
+    digests = {
+        name: _digest((name, *_meaning(quantities[name])), [part for one in REPLICATES for part in losses[one][name]])
+        for name, role in roles.items()
+        if role == "loss"
+    }
+    pair_digests = {pair: _digest(pair, [covariances[one][pair] for one in REPLICATES]) for pair in pairs}
+    return SideReadings(losses, diagnostics, quantities, digests, covariances, pair_digests)
+
+
+def _meaning(quantity: Quantity) -> tuple[str, float, float, str]:
+    return quantity.unit, quantity.low, quantity.high, quantity.basis
+
+
+def _digest(meaning: tuple[str | float, ...], arrays: Iterable[Tensor]) -> str:
+    found = hashlib.sha256(repr(meaning).encode())
+    for array in arrays:
+        found.update(array.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _refuse_nameless(stored: Stored, roles: Mapping[str, str], pairs: Collection[Pair]) -> None:
