@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ERRORS = [f"str({name})" for name in ("error", "failure", "exception", "problem")]
 FOLDERS = ("auctionsim", "agents", "envs", "experiments")
+SERVERS = "what a server leaves out of its answer is not there"
 MODELS = "transformers' networks, configs and tokenizers have what their family has"
 SYSTEM = "an operating system has it or not"
 NUMBERS = "Python's own protocol of numbers"
@@ -51,6 +52,17 @@ REASONS = {
         "auctionsim/substrates/protocol.py",
         "getattr(substrate, 'contexts', ())",
     ): "substrates that do not inherit may have it",
+    ("auctionsim/judges/address.py", "getattr(answer, 'logprobs', None)"): SERVERS,
+    ("auctionsim/judges/address.py", "getattr(getattr(answer, 'logprobs', None), 'content', None)"): SERVERS,
+    ("auctionsim/judges/embedding_files.py", "getattr(config, 'max_position_embeddings', None)"): MODELS,
+    (
+        "auctionsim/judges/model.py",
+        "getattr(self.network.config.get_text_config(), 'max_position_embeddings', None)",
+    ): MODELS,
+    (
+        "auctionsim/readings/registry.py",
+        "hasattr(sys.modules['auctionsim.readings'], '__all__')",
+    ): "a package that is still being imported lacks its last name",
     ("agents/ppo.py", "getattr(module.unwrapped(), 'bidding', None)"): "a fixed policy's module has no network",
     (
         "envs/wrappers.py",

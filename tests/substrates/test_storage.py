@@ -85,7 +85,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_a_later_version_and_a_whole_file_without_its_arrays_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "later.safetensors"
     write_stored(path, Stored({}, {}), ResponseSurface.file_format, ResponseSurface.file_version + 1)
-    with pytest.raises(ValueError, match=r"later\.safetensors: is of version 3 .* up to 2: upgrade auctionsim"):
+    with pytest.raises(ValueError, match=r"later\.safetensors: is of version 4 .* up to 3: upgrade auctionsim"):
         ResponseSurface.load(path)
     written = SMALL._written[0]
     loss = {"A/user_loss/mean": written.arrays["A/user_loss/mean"][:, :1]}
