@@ -138,7 +138,7 @@ class SecondPass:
             tell(Progress(len(parts), len(parts)))
             self._remove_parts()  # of a pass that was killed while it did this
             return there
-        if len(lacking) < len(self.names):
+        if len(lacking) < len(self.names) and not self._parts_folder.exists():  # else it was killed as it ended
             rest = SecondPass(self.folder, self.stored, lacking, self.neurons, self.model)
             return {**there, **rest.run(workers, report)}
         earlier = self._scored_before(there)
