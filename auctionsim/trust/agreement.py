@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import expit
 
 from auctionsim.errors import InputError
 
@@ -75,7 +76,7 @@ def auc(
     )
     reach = 1.959964 * float(np.sqrt(max(variance, 0.0))) / (value * (1 - value))
     odds = float(np.log(value / (1 - value)))
-    return IntervalEstimate(value, _sigmoid(odds - reach), _sigmoid(odds + reach))
+    return IntervalEstimate(value, float(expit(odds - reach)), float(expit(odds + reach)))
 
 
 def _spread(first: Float[np.ndarray, " c"], second: Float[np.ndarray, " c"], groups: Int[np.ndarray, " k"]) -> float:
@@ -184,7 +185,3 @@ def _numbered(clusters: Sequence[Hashable] | None, count: int) -> Int[np.ndarray
         raise InputError(f"every one of {count} replies needs its cluster, got {len(clusters)}")
     numbers = {cluster: k for k, cluster in enumerate(dict.fromkeys(clusters))}
     return np.array([numbers[cluster] for cluster in clusters])
-
-
-def _sigmoid(x: float) -> float:
-    return float(1 / (1 + np.exp(-x)))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.special import expit
 
 from auctionsim.errors import InputError
 from auctionsim.judges.positions import swap_averaged
@@ -109,7 +110,7 @@ def drawn_consistency(margin: float, bias: float) -> DrawnConsistency:
         margin: Δ ≥ 0, the judge's log odds for the better reply.
         bias: β.
     """
-    with_first, with_second = _sigmoid(margin + bias), _sigmoid(margin - bias)  # names the better one, in each order
+    with_first, with_second = (float(expit(margin + turn * bias)) for turn in (1, -1))  # names the better one, by order
     right, wrong = with_first * with_second, (1 - with_first) * (1 - with_second)
     return DrawnConsistency(right + wrong, right / (right + wrong))
 
@@ -143,7 +144,7 @@ def length_controlled(wins: Bool[np.ndarray, " pair"], length_difference: Float[
     fit = Logit(wins.astype(np.float64), design).fit(disp=False, maxiter=100)
     (theta, effect), (theta_error, effect_error) = fit.params, fit.bse
     return LengthControl(
-        IntervalEstimate(*(_sigmoid(theta + k * _Z * theta_error) for k in (0, -1, 1))),
+        IntervalEstimate(*(float(expit(theta + k * _Z * theta_error)) for k in (0, -1, 1))),
         float(wins.mean()),
         IntervalEstimate(*(float(effect + k * _Z * effect_error) for k in (0, -1, 1))),
     )
@@ -201,7 +202,3 @@ def mean_estimate(samples: Float[np.ndarray, " draw"], clusters: Sequence[Hashab
     reach = float(t.ppf(0.975, count - 1)) * error
     mean = float(values.mean())
     return IntervalEstimate(mean, mean - reach, mean + reach)
-
-
-def _sigmoid(x: float) -> float:
-    return float(1 / (1 + np.exp(-x)))

@@ -1,6 +1,7 @@
-"""Readings that the trust table holds against labels, and which way each is good, written down before any label.
+"""Readings that the trust table holds against labels, and which way each is good.
 
-Directions are not read off the labels: a score that is good the other way round fails the gate.
+Directions follow from what a reading is and are written down here, never read off the labels: a score that is good the
+other way round fails the gate.
 """
 
 from typing import NamedTuple

@@ -59,7 +59,7 @@ class QualityFit(NamedTuple):
     """A fit of `quality` and what it showed.
 
     Attributes:
-        weights: On all categories; their admission is that of `report`.
+        weights: On all categories; `write_quality` adds the admission, where `report` passed.
         reports: The gate's on each candidate and kind of failure.
         left_aside: Candidates that are not in it, with the reason.
         left_out: Numbers on each category, kept out of a fit on the others.

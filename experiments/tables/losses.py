@@ -70,7 +70,7 @@ def losses_section(
         "reply's mean, which losses by difference share, counts at its worst). Exposures are taken as measured. On A "
         "the cells were chosen by the same noise that scores them, so A flatters. "
         f"{recipe_sentence(quick=quick)} {_unfit(first.unfit)}",
-        "What was expected before the numbers were seen, and what came out:",
+        "What was expected, each by a stated rule, and what came out:",
         expectations_table(expectations({name: one._asdict() for name, one in found.items()})),
     ]
     for name, one in found.items():

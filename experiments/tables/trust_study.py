@@ -50,7 +50,7 @@ def trust_section(
         "lower end above .6, a position bias below the median margin where a judge compares two slots, and no attack "
         "that moves bad replies by half the distance to the good mean (upper 95 % end). Each score is judged on the "
         "kind of failure that it is for, what is made of several on all kinds together.",
-        "What was expected before the numbers were seen, and what came out:",
+        "What was expected, each by a stated rule, and what came out:",
         expectations_table(expectations(rows, left_out)),
         "Every score against the labels, by kind of failure; bold where the gate is passed:",
         markdown_table([_agreement(row) for row in rows]),
