@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
+from auctionsim.levers import at_null
 from auctionsim.measurement.settings import NULL, LeverSetting, MeasurementSettings
-from auctionsim.substrates.measurements import at_null
 from auctionsim.substrates.protocol import Lever
 
 GRID_BRANDS = 3  # a grid of more brands would have too many cells
