@@ -13,6 +13,7 @@ from auctionsim.testing.kit import Check, Law, chosen, run_all
 LAWS: tuple[Law, ...] = (
     laws.declared,
     laws.feasible,
+    laws.one_at_null,
     laws.ladder,
     laws.select,
     laws.repeat,

@@ -119,6 +119,20 @@ def ladder(claim: CarrierClaim, case: CarrierCase) -> None:
                 raise BrokenClaimError(f"the rung {vector(rung)} of {brand.name} alone changes nothing")
 
 
+def one_at_null(claim: CarrierClaim, case: CarrierCase) -> None:
+    """A bidder of whom one lever is at its null moves nothing, as measurements take it."""
+    for k, lever in enumerate(claim.carrier.levers):
+        x = case.allocation[case.touched].unsqueeze(0).clone()
+        x[0, case.bidder, k] = lever.null
+        plain = x.clone()
+        plain[0, case.bidder] = claim.null()[0, case.bidder]
+        if torch.equal(x, plain) or not bool(claim.carrier.feasible(x)):
+            continue
+        pair, brand = (_change(claim, x), _change(claim, plain)), claim.carrier.brands[case.bidder].name
+        levers = f"{vector(x[0, case.bidder])} of {brand}"
+        _alike(claim, pair, [case.seed], f"{levers} with {lever.name} at its null moves something")
+
+
 def select(claim: CarrierClaim, case: CarrierCase) -> None:
     """Some rows of a change are the change of those rows, by slice, mask and indices, null rows included."""
     change, count = _change(claim, case.allocation), len(case.allocation)

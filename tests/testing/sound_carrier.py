@@ -1,5 +1,6 @@
-"""A carrier that keeps all its promises by three doors, from which broken ones inherit, and a change inside a model."""
+"""Carriers that keep all their promises, one a door, from which broken ones inherit."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from auctionsim.language_models.framing import Framing, Framings
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.storage import Stored
+from auctionsim.testing.carrier_cases import Made
 
 BRANDS = parse_brands("Nike,Puma")
 
@@ -83,7 +85,7 @@ class Shown:
         return ShownPage(best, text, ((len(texts[best]), len(text)),) if ad else (), nats)
 
     def nats(self, tilt: float) -> float:
-        return tilt * torch.log(torch.tensor(2.0)).item()
+        return tilt * math.log(2)
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,10 @@ class Added:
 
 
 class Sound(Carrier):
-    """Pulls the replies' tokens to each brand's own, hints at brands in the prompt, and puts ads behind replies."""
+    """Pulls the replies' tokens to each brand's own, at the door of next tokens."""
 
     name = "sound"
-    whole = ("ads", "hints")
-    levers = (Lever("pull", 0.0, 3.0, 0.0), Lever("ads", 0.0, 1.0, 0.0), Lever("hints", 0.0, 1.0, 0.0))
+    levers = (Lever("pull", 0.0, 3.0, 0.0),)
 
     def __init__(self, brands: tuple[Brand, ...] = BRANDS, gains: Tensor | None = None) -> None:
         self.brands = brands
@@ -134,39 +135,61 @@ class Sound(Carrier):
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         x = self.checked(allocation)
-        return Change(len(x), before=self.before(x), at=self.at(x), after=self.after(x))
+        return Change(len(x), at=self.at(x[:, :, 0].float()))
 
-    def before(self, x: Tensor) -> Framings | None:
-        # sorted, so that the order of brands is no part of what it does
-        hints = [sorted(b.name for b, n in zip(self.brands, row[:, 2].tolist(), strict=True) if n) for row in x]
-        return Framings(tuple(Framing(after="".join(f" {name}?" for name in names)) for names in hints))
-
-    def at(self, x: Tensor) -> Pulled:
-        return Pulled(self.rise(x[:, :, 0].float()))
+    def at(self, pulls: Tensor) -> Pulled:
+        return Pulled(self.rise(pulls))
 
     def rise(self, pulls: Tensor) -> Tensor:
         tokens = [5 + sum(map(ord, brand.name)) % 300 for brand in self.brands]
         return torch.zeros(len(pulls), 400).index_add(1, torch.tensor(tokens), pulls * self.gains)
 
-    def after(self, x: Tensor) -> Shown:
-        ads = [sorted(b.name for b, n in zip(self.brands, row[:, 1].tolist(), strict=True) if n) for row in x]
-        return Shown(tuple("".join(f" Ad: {name}." for name in names) for names in ads), torch.zeros(len(x)))
-
     def ladder(self) -> Tensor:
-        return torch.tensor([[0.5, 0.0, 0.0], [2.0, 1.0, 0.0], [3.0, 1.0, 1.0]])
+        return torch.tensor([[0.5], [2.0], [3.0]])
 
     def stored(self) -> Stored:
         return Stored({"rule": "none: gains are given"}, {"gains": self.gains.clone()})
 
 
-def made(brands: tuple[Brand, ...], stored: Stored) -> Sound:
-    return Sound(brands, stored.array("gains", (len(brands),)))
+class SoundTexts(Sound):
+    """Puts an ad behind the reply, and from 2 on hints at the brand in the prompt; the order of brands is no part."""
+
+    whole = ("ads",)
+    levers = (Lever("ads", 0.0, 2.0, 0.0),)
+
+    def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
+        counts = self.checked(allocation)[:, :, 0]
+        return Change(len(counts), before=self.before(counts), after=self.after(counts))
+
+    def before(self, counts: Tensor) -> Framings:
+        hints = ["".join(f" {name}?" for name in self.names(row > 1)) for row in counts]
+        return Framings(tuple(Framing(after=hint) for hint in hints))
+
+    def after(self, counts: Tensor) -> Shown:
+        ads = ["".join(f" Ad: {name}." for name in self.names(row > 0)) for row in counts]
+        return Shown(tuple(ads), torch.zeros(len(ads)))
+
+    def names(self, those: Tensor) -> list[str]:
+        return sorted(brand.name for brand, there in zip(self.brands, those.tolist(), strict=True) if there)
+
+    def ladder(self) -> Tensor:
+        return torch.tensor([[1.0], [2.0]])
+
+
+class SoundChoice(Sound):
+    """Shows the second of two replies with a probability of a third of the highest pull."""
+
+    def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
+        pulls = self.checked(allocation)[:, :, 0].float()
+        return Change(len(pulls), after=self.after(pulls))
+
+    def after(self, pulls: Tensor) -> Shown:
+        return Shown(("",) * len(pulls), pulls.amax(1) / 3, candidates=2)
 
 
 class SoundInside(Sound):
     """Moves the hidden states before the output layer along a direction of each brand."""
 
-    whole = ()
     levers = (Lever("shift", 0.0, 2.0, 0.0),)
     cleans = staticmethod(lambda handle: handle.remove())
 
@@ -180,3 +203,8 @@ class SoundInside(Sound):
 
     def ladder(self) -> Tensor:
         return torch.tensor([[0.5], [1.0], [2.0]])
+
+
+def makes(kind: type[Sound]) -> Made:
+    """Return what makes carriers of a class from their files."""
+    return lambda brands, stored: kind(brands, stored.array("gains", (len(brands),)))
