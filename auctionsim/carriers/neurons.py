@@ -10,6 +10,7 @@ from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.checks import checked_number
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.neurons.brand_neurons import MODES, BrandNeurons
 from auctionsim.neurons.identification import identify
@@ -51,8 +52,13 @@ class Neurons(Carrier):
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         """Return the intervention of `BrandNeurons`, a row each."""
         del context
-        inside = self.neurons.intervention(allocation.float(), self.mode)
+        inside = self.neurons.intervention(self.checked(allocation).float(), self.mode)
         return Change(inside.num_rows, inside=inside)
+
+    def check_model(self, model: LanguageModel) -> None:
+        """Refuse a model that the neurons were not identified on."""
+        if self.neurons.model.rpartition(":")[2] != model.identity.rpartition(":")[2]:
+            raise InputError(f"the neurons were identified on {self.neurons.model}, not on {model.identity}")
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
         """Return all neurons of the lever, amplified more and more."""
@@ -63,7 +69,9 @@ class Neurons(Carrier):
         """Return the neurons and the levers' bounds."""
         inner = self.neurons.stored()
         bounds = {"num_neurons": int(self.levers[0].high), "amplification": self.levers[1].high, "mode": self.mode}
-        return Stored({"neurons": inner.record, **bounds}, inner.arrays)
+        return Stored(
+            {"neurons": inner.record, **bounds}, {name: array.clone() for name, array in inner.arrays.items()}
+        )
 
     @property
     def digest(self) -> str:

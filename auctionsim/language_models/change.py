@@ -13,7 +13,7 @@ Each part is a value of rows: some can be selected, each can be repeated, and it
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,24 +25,26 @@ from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 
 
-class Rows(Protocol):
-    """A value of rows; one row serves all rows of a batch."""
+@runtime_checkable
+class DoorPart(Protocol):
+    """What enters a reply by one door: a value of rows, of which one serves all rows of a batch."""
 
     @property
     def num_rows(self) -> int:
-        """Rows; 1 serves all."""
+        """DoorPart; 1 serves all."""
 
     @property
     def null(self) -> Bool[Tensor, " row"]:
         """Which rows leave the reply exactly as it is."""
 
-    def select(self, rows: Tensor | slice) -> Self:
+    def select(self, rows: Tensor | slice) -> "DoorPart":
         """Return some rows, by index, mask or slice; a single row that serves all stays as it is."""
 
-    def repeat(self, times: int) -> Self:
+    def repeat(self, times: int) -> "DoorPart":
         """Return every row `times` times, one after the other."""
 
 
+@runtime_checkable
 class InForce(Protocol):
     """A change inside a model while it is in force."""
 
@@ -51,7 +53,7 @@ class InForce(Protocol):
 
 
 @runtime_checkable
-class Inside(Rows, Protocol):
+class Inside(DoorPart, Protocol):
     """A change of activations or weights, in every forward pass that is run while it is in force."""
 
     def applied(self, model: LanguageModel) -> AbstractContextManager[InForce]:
@@ -63,7 +65,7 @@ class Inside(Rows, Protocol):
 
 
 @runtime_checkable
-class TokenLaw(Rows, Protocol):
+class TokenLaw(DoorPart, Protocol):
     """A change of the law of the next token, which may look at the same reply after other prompts."""
 
     @property
@@ -112,7 +114,7 @@ class ShownPage(NamedTuple):
 
 
 @runtime_checkable
-class Page(Rows, Protocol):
+class Page(DoorPart, Protocol):
     """What happens to replies once they are whole."""
 
     @property
@@ -139,7 +141,7 @@ class Change:
     """What is done to each row of a batch; a door that is None is shut.
 
     Attributes:
-        num_rows: Rows; 1 serves all.
+        num_rows: DoorPart; 1 serves all.
         before: Text around the prompts.
         inside: Activations and weights.
         at: The law of the next token.
@@ -162,7 +164,7 @@ class Change:
             raise UnsupportedError("a law with companions leaves activations alone: open one of the doors inside, at")
 
     @property
-    def _parts(self) -> dict[str, Rows]:
+    def _parts(self) -> dict[str, DoorPart]:
         parts = {"before": self.before, "inside": self.inside, "at": self.at, "after": self.after}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -212,7 +214,7 @@ class Change:
             return Framing()
         return self.before.rows[row if self.before.num_rows > 1 else 0]
 
-    def _untouched_by(self, parts: "Sequence[Rows] | object") -> Bool[Tensor, " row"]:
+    def _untouched_by(self, parts: "Sequence[DoorPart] | object") -> Bool[Tensor, " row"]:
         still = torch.ones(self.num_rows, dtype=torch.bool)
         for part in parts:  # type: ignore[attr-defined]
             still = still & part.null.cpu()
@@ -225,9 +227,9 @@ def untouched(model: LanguageModel, rows: int = 1) -> Change:
     return Change(rows)
 
 
-def as_change(change: "Change | Intervention | Tensor") -> Change:
-    """Return `change`; an intervention, or a tensor (row, layer, neuron) of factors, enters by the door inside."""
+def as_change(change: "Change | Inside | Tensor") -> Change:
+    """Return `change`; what is not one enters by the door inside, a tensor (row, layer, neuron) as neurons' factors."""
     if isinstance(change, Change):
         return change
-    inside = change if isinstance(change, Intervention) else Intervention(change)
+    inside = Intervention(change) if isinstance(change, Tensor) else change
     return Change(inside.num_rows, inside=inside)

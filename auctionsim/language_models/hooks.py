@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ def read_neurons(model: LanguageModel, *, gradients: bool = False) -> Iterator[d
         yield activations
 
 
+@runtime_checkable
 class AffineChange(Protocol):
     """What `intervene` takes: a' = scale · a + shift, see `auctionsim.language_models.intervention.Intervention`."""
 
@@ -48,13 +49,6 @@ class AffineChange(Protocol):
     @property
     def shift(self) -> Tensor | None:
         """(row, layer, neuron) what is added after, None where nothing is."""
-
-
-class _Factors(NamedTuple):
-    """Factors alone."""
-
-    scale: Tensor
-    shift: Tensor | None = None
 
 
 class Applied:
@@ -106,13 +100,6 @@ def intervene(model: LanguageModel, intervention: AffineChange, *, first_positio
         yield applied
 
 
-@contextmanager
-def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int = 0) -> Iterator[None]:
-    """Multiply every neuron's activation by a factor: `intervene` with scales (row, layer, neuron) alone."""
-    with intervene(model, _Factors(scales), first_position=first_position):
-        yield
-
-
 def _affine(activation: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
     return activation * scale if shift is None else torch.addcmul(shift, activation, scale)
 
@@ -160,7 +147,7 @@ def _extremes(values: Tensor) -> tuple[list[float], list[float]]:
     return low, high
 
 
-class _Batch:
+class PassShape:
     """The shape (row, position) of the token ids of the pass under way, noted where they are embedded."""
 
     def __init__(self) -> None:
@@ -195,7 +182,7 @@ def _hooked(
     only: Collection[str] | None = None,
 ) -> Iterator[None]:
     """Let `function(hook point, activations (row, position, neuron))` replace what goes into the down projections."""
-    batch = _Batch()
+    batch = PassShape()
 
     def pass_through(name: str, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         flat = inputs[0]
