@@ -76,27 +76,39 @@ class TiltedChoice:
         """
         if self.num_rows not in (1, len(texts)):
             raise InputError(f"a choice of {self.num_rows} rows for {len(texts)} pages")
+        named = _Naming(self.brands)
         tilts = self.tilts.double().cpu().expand(len(texts), -1)
         rows = zip(texts, tilts, uniforms.double().tolist(), pools, strict=True)
-        return [self._page(own, tilt, uniform, pool) for own, tilt, uniform, pool in rows]
+        return [self._page(named, own, tilt, uniform, pool) for own, tilt, uniform, pool in rows]
 
-    def _page(self, texts: Sequence[str], tilt: Tensor, uniform: float, pool: Sequence[str]) -> ShownPage:
+    def _page(
+        self, named: "_Naming", texts: Sequence[str], tilt: Tensor, uniform: float, pool: Sequence[str]
+    ) -> ShownPage:
         if len(texts) != self.candidates or not pool:
-            raise InputError(
-                f"a choice among {self.candidates} takes as many candidates and a pool, got {len(texts)} and {len(pool)}"
-            )
+            counts = f"{len(texts)} and {len(pool)}"
+            raise InputError(f"a choice among {self.candidates} takes as many candidates and a pool, got {counts}")
         if not bool(tilt.any()):
             return ShownPage(0, texts[0], divergence=0.0)
-        chances = torch.softmax(self.named(texts) @ tilt, 0).cumsum(0)
+        chances = torch.softmax(named(texts) @ tilt, 0).cumsum(0)
         chosen = int(torch.searchsorted(chances, uniform * chances[-1], right=True).clamp_max(len(texts) - 1))
-        kinds, counts = self.named(pool).unique(dim=0, return_counts=True)
+        kinds, counts = named(pool).unique(dim=0, return_counts=True)
         divergence = choice_divergence(counts / counts.sum(), kinds @ tilt, self.candidates)
         return ShownPage(chosen, texts[chosen], divergence=divergence)
 
-    def named(self, texts: Sequence[str]) -> Float[Tensor, "text brand"]:
+
+class _Naming:
+    """Which brands texts name; each text is read once."""
+
+    def __init__(self, brands: tuple[Brand, ...]) -> None:
+        self.brands = brands
+        self._read: dict[str, list[float]] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "text brand"]:
         """Tell which brands each text names, 1 or 0."""
-        rows = [[float(bool(brand.spans(text))) for brand in self.brands] for text in texts]
-        return torch.tensor(rows, dtype=torch.float64)
+        for text in texts:
+            if text not in self._read:
+                self._read[text] = [float(bool(brand.spans(text))) for brand in self.brands]
+        return torch.tensor([self._read[text] for text in texts], dtype=torch.float64)
 
 
 class ReplyChoice(Carrier):

@@ -1,4 +1,4 @@
-"""What token mixtures share: a companion prompt a brand, which advertises it, and weights that leave the rest to all."""
+"""What token mixtures share: a companion prompt for each brand, which advertises it, and weights that are shares."""
 
 from abc import ABC
 from typing import ClassVar
