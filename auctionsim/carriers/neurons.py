@@ -10,6 +10,7 @@ from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.checks import checked_number
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.neurons.brand_neurons import MODES, BrandNeurons
 from auctionsim.neurons.identification import identify
@@ -53,6 +54,11 @@ class Neurons(Carrier):
         del context
         inside = self.neurons.intervention(allocation.float(), self.mode)
         return Change(inside.num_rows, inside=inside)
+
+    def check_model(self, model: LanguageModel) -> None:
+        """Refuse a model that the neurons were not identified on."""
+        if self.neurons.model.rpartition(":")[2] != model.identity.rpartition(":")[2]:
+            raise InputError(f"the neurons were identified on {self.neurons.model}, not on {model.identity}")
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
         """Return all neurons of the lever, amplified more and more."""

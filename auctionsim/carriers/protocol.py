@@ -11,6 +11,7 @@ from auctionsim.brands import Brand
 from auctionsim.checks import checked_allocation
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.storage import Stored, checksum, serialise
 
@@ -84,6 +85,13 @@ class Carrier(ABC):
             )
             raise InputError(f"{self.name} takes {bounds} a bidder, got {x[row].tolist()} in row {row}{self.rule}")
         return x
+
+    def check_model(self, model: LanguageModel) -> None:  # noqa: B027  nothing to refuse is the rule
+        """Refuse a model that this carrier was not made for; one that works on any has nothing to refuse.
+
+        Raises:
+            ValueError: It was fitted on another; names both.
+        """
 
     @property
     def rule(self) -> str:

@@ -13,7 +13,7 @@ Each part is a value of rows: some can be selected, each can be repeated, and it
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,6 +25,7 @@ from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 
 
+@runtime_checkable
 class Rows(Protocol):
     """A value of rows; one row serves all rows of a batch."""
 
@@ -36,13 +37,14 @@ class Rows(Protocol):
     def null(self) -> Bool[Tensor, " row"]:
         """Which rows leave the reply exactly as it is."""
 
-    def select(self, rows: Tensor | slice) -> Self:
+    def select(self, rows: Tensor | slice) -> "Rows":
         """Return some rows, by index, mask or slice; a single row that serves all stays as it is."""
 
-    def repeat(self, times: int) -> Self:
+    def repeat(self, times: int) -> "Rows":
         """Return every row `times` times, one after the other."""
 
 
+@runtime_checkable
 class InForce(Protocol):
     """A change inside a model while it is in force."""
 
@@ -225,9 +227,9 @@ def untouched(model: LanguageModel, rows: int = 1) -> Change:
     return Change(rows)
 
 
-def as_change(change: "Change | Intervention | Tensor") -> Change:
-    """Return `change`; an intervention, or a tensor (row, layer, neuron) of factors, enters by the door inside."""
+def as_change(change: "Change | Inside | Tensor") -> Change:
+    """Return `change`; what is not one enters by the door inside, a tensor (row, layer, neuron) as neurons' factors."""
     if isinstance(change, Change):
         return change
-    inside = change if isinstance(change, Intervention) else Intervention(change)
+    inside = Intervention(change) if isinstance(change, Tensor) else change
     return Change(inside.num_rows, inside=inside)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ def read_neurons(model: LanguageModel, *, gradients: bool = False) -> Iterator[d
         yield activations
 
 
+@runtime_checkable
 class AffineChange(Protocol):
     """What `intervene` takes: a' = scale · a + shift, see `auctionsim.language_models.intervention.Intervention`."""
 
@@ -48,13 +49,6 @@ class AffineChange(Protocol):
     @property
     def shift(self) -> Tensor | None:
         """(row, layer, neuron) what is added after, None where nothing is."""
-
-
-class _Factors(NamedTuple):
-    """Factors alone."""
-
-    scale: Tensor
-    shift: Tensor | None = None
 
 
 class Applied:
@@ -104,13 +98,6 @@ def intervene(model: LanguageModel, intervention: AffineChange, *, first_positio
 
     with _hooked(model, change, only=applied.changes):
         yield applied
-
-
-@contextmanager
-def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int = 0) -> Iterator[None]:
-    """Multiply every neuron's activation by a factor: `intervene` with scales (row, layer, neuron) alone."""
-    with intervene(model, _Factors(scales), first_position=first_position):
-        yield
 
 
 def _affine(activation: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:

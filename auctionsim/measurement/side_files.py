@@ -216,9 +216,11 @@ def matching(measured: ResponseSurface | MeasuredList, stored: StoredReplies) ->
     Raises:
         ValueError: They are not the same interventions, contexts or brands.
     """
-    names = ("num_neurons", "amplification")
+    names = [name for name, _ in stored.levers]
     if list(measured.contexts) != stored.kept.record.get("contexts") or measured.num_bidders != len(stored.brands):
         raise InputError("the replies are not those of this measurement: its contexts or brands are others")
+    if not {lever.name for lever in measured.levers} <= set(names):
+        raise InputError(f"the replies are not those of this measurement: their levers are {', '.join(names)}")
     levers = [names.index(lever.name) for lever in measured.levers]
     theirs = at_null(measured.finite_range().allocations, measured.levers)
     mine = at_null(stored.interventions[:, :, levers], measured.levers)
