@@ -4,7 +4,9 @@ A row of a batch is known by a number, which decides its prompt, its reply's tok
 the same row in another batch.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +21,8 @@ POSITIONS = 5
 """Tokens of a reply."""
 TEMPERATURE = 0.7
 """That replies are drawn at."""
+_NUMBERS = 16  # uniform numbers that a page is drawn from, at least
+_GOLDEN = (5**0.5 - 1) / 2
 _SENTENCES = (
     "I would recommend {0}. It fits well.",
     "Comfort matters most. Try some on first.",
@@ -95,13 +99,39 @@ def candidates_of(claim: CarrierClaim, rows: Sequence[int], count: int) -> list[
     return [[texts[(row + 5 * k) % len(texts)] for k in range(count)] for row in rows]
 
 
-def pages_of(
-    claim: CarrierClaim, change: Change, rows: Sequence[int], uniforms: Tensor | None = None
-) -> list[ShownPage]:
+def pages_of(claim: CarrierClaim, change: Change, rows: Sequence[int]) -> list[ShownPage]:
     """Return the page that each row shows of the same texts, drawn from one uniform number a row."""
-    texts = candidates_of(claim, rows, change.candidates)
+    return _shown(claim, change, candidates_of(claim, rows, change.candidates), uniforms_of(rows)[:, 0])
+
+
+def same_page(one: ShownPage, other: ShownPage) -> bool:
+    """Tell whether two pages are one, their divergences up to rounding."""
+    nats = abs((one.divergence or 0.0) - (other.divergence or 0.0))
+    return one[:3] == other[:3] and (one.divergence is None) == (other.divergence is None) and nats < 1e-6
+
+
+def page_laws(claim: CarrierClaim, change: Change, row: int) -> list[dict[Any, float]]:
+    """Return the probability of each page, by its text and ads, under each row of a change.
+
+    Every candidate stands once at each place, so that which one is shown where all are alike makes no difference. The
+    numbers stand at equal distances, as many for each candidate; from turn to turn they are moved by the golden ratio,
+    so that few of them lie on the edge between two pages at once.
+    """
+    count = change.candidates
+    each = count * -(-_NUMBERS // count)
+    texts = candidates_of(claim, [row], count)[0]
+    turns = [texts[k:] + texts[:k] for k in range(count) for _ in range(each)]
+    starts = torch.arange(1, count + 1).mul(_GOLDEN).frac().repeat_interleave(each)
+    numbers = (torch.arange(each).repeat(count) + starts) / each
+    pages = _shown(claim, change.repeat(len(turns)), turns * change.num_rows, numbers.repeat(change.num_rows))
+    shown = [(page.text, page.ads) for page in pages]
+    parts = [Counter(shown[k : k + len(turns)]) for k in range(0, len(shown), len(turns))]
+    return [{page: times / len(turns) for page, times in part.items()} for part in parts]
+
+
+def _shown(claim: CarrierClaim, change: Change, texts: list[list[str]], uniforms: Tensor) -> list[ShownPage]:
+    """Return the pages that are shown of candidates' texts; a door that is shut shows the first as it is."""
     if change.after is None:
         return [ShownPage(0, some[0]) for some in texts]
-    pool = [text for some in candidates_of(claim, range(6), 4) for text in some]
-    numbers = uniforms_of(rows)[:, 0] if uniforms is None else uniforms
-    return change.after.shown(texts, numbers, [pool] * len(rows))
+    pool = [text for some in candidates_of(claim, range(len(_SENTENCES)), 4) for text in some]
+    return change.after.shown(texts, uniforms, [pool] * len(texts))

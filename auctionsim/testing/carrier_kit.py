@@ -30,6 +30,18 @@ LAWS: tuple[Law, ...] = (
     decoded.divergences,
     decoded.continuity,
 )
+MODEL_LAWS = tuple(
+    law.__name__
+    for law in (
+        decoded.null_exact,
+        decoded.rows_apart,
+        decoded.lockstep,
+        decoded.hooks_gone,
+        decoded.divergences,
+        decoded.continuity,
+    )
+)
+"""Names of the checks that are about decoding: what another model may break."""
 PROMPTS = ("Which shoes?", "Name one good shop for them.")
 """What users ask, unless other prompts are given."""
 

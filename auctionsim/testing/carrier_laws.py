@@ -18,7 +18,7 @@ from auctionsim.errors import BrokenClaimError
 from auctionsim.language_models.change import Change
 from auctionsim.readings import names as reading_names
 from auctionsim.storage import Stored, read_stored, write_stored
-from auctionsim.testing.carried import logits_of, pages_of, variation
+from auctionsim.testing.carried import logits_of, pages_of, same_page, variation
 from auctionsim.testing.carrier_cases import CarrierCase, CarrierClaim, words
 from auctionsim.testing.kit import watched_generators
 from auctionsim.testing.sentences import vector
@@ -27,8 +27,9 @@ _BEYOND = 0.5  # past a bound, as a share of a lever's way
 
 
 def declared(claim: CarrierClaim, case: CarrierCase) -> None:
-    """What it says of itself fits: brands, levers and their nulls, names of readings, and a row of change a row."""
+    """What it says of itself fits: the model, brands, levers and their nulls, names of readings, and a row a row."""
     carrier = claim.carrier
+    carrier.check_model(claim.model)
     names = [brand.name for brand in carrier.brands]
     levers = [lever.name for lever in carrier.levers]
     if not names or len(set(names)) < len(names):
@@ -272,5 +273,5 @@ def _alike(claim: CarrierClaim, pair: tuple[Change, Change], rows: "tuple[int, .
     if apart > claim.tolerance:
         raise BrokenClaimError(f"{what}: laws of next tokens differ by {apart:.2g} in total variation")
     for page, again in zip(pages_of(claim, one, rows), pages_of(claim, other, rows), strict=True):
-        if page != again:
+        if not same_page(page, again):
             raise BrokenClaimError(f"{what}: {page} and {again}")

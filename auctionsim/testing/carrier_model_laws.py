@@ -6,6 +6,7 @@ A law is a function (claim, case) that raises `BrokenClaimError`; its first line
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +21,10 @@ from auctionsim.testing.carried import (
     candidates_of,
     drawn,
     logits_of,
+    page_laws,
     pages_of,
     probabilities,
+    same_page,
     uniforms_of,
     variation,
     voices_of,
@@ -30,9 +33,8 @@ from auctionsim.testing.carrier_cases import CarrierCase, CarrierClaim, words
 from auctionsim.testing.model_traces import StopDecodingError, failing, traces_of
 from auctionsim.testing.sentences import money, vector
 
-_PIECES, _ROUNDS = 8, 7  # a lever's way is cut where it moves most, to some millionth of it
+_PIECES, _ROUNDS = 4, 10  # a lever's way is cut where it moves most, to some millionth of it
 _JUMP = 0.02  # in total variation, that is left over such a piece
-_PAGES = 50  # uniform numbers that a page is drawn from
 _EDGE = 1e-3  # of a distribution function, between the law in a batch and alone
 
 
@@ -89,7 +91,7 @@ def rows_apart(claim: CarrierClaim, case: CarrierCase) -> None:
             if variation(own, other) > claim.tolerance:
                 raise BrokenClaimError(f"{words(case, k)} hears something else alone than in a batch")
         page = pages_of(claim, alone, [row])[0]
-        if page != pages[k]:
+        if not same_page(page, pages[k]):
             raise BrokenClaimError(f"{words(case, k)} shows {page} alone, and {pages[k]} in a batch")
 
 
@@ -202,22 +204,19 @@ def continuity(claim: CarrierClaim, case: CarrierCase) -> None:
 
 
 def _steps(claim: CarrierClaim, x: Tensor, row: int) -> list[float]:
-    """Return by how much laws and pages move from each allocation to the next."""
+    """Return by how much laws of tokens and of pages move from each allocation to the next, in total variation."""
     if len(x) < 2:
         return []
     change = claim.carrier.change(x)
-    laws = logits_of(claim, change, [row] * len(x))
-    moved = [variation(laws[k : k + 1], laws[k + 1 : k + 2]) for k in range(len(x) - 1)]
+    logits = logits_of(claim, change, [row] * len(x))
+    moved = [variation(logits[k : k + 1], logits[k + 1 : k + 2]) for k in range(len(x) - 1)]
     if change.after is None:
         return moved
-    numbers = (torch.arange(_PAGES) + 0.5) / _PAGES
-    pages = pages_of(claim, change.repeat(_PAGES), [row] * (len(x) * _PAGES), numbers.repeat(len(x)))
-    shown = [pages[k : k + _PAGES] for k in range(0, len(pages), _PAGES)]
-    for k, (some, others) in enumerate(pairwise(shown)):
-        differ = sum((one.text, one.ads) != (other.text, other.ads) for one, other in zip(some, others, strict=True))
-        moved[k] = max(moved[k], max(0, differ - 1) / _PAGES, _rise(some[0].divergence, others[0].divergence))
-    return moved
+    nats = [page.divergence or 0.0 for page in pages_of(claim, change, [row] * len(x))]
+    steps = zip(moved, pairwise(page_laws(claim, change, row)), pairwise(nats), strict=True)
+    return [max(tokens, _apart(*laws), abs(first - second)) for tokens, laws, (first, second) in steps]
 
 
-def _rise(one: float | None, other: float | None) -> float:
-    return abs((one or 0.0) - (other or 0.0))
+def _apart(law: dict[Any, float], other: dict[Any, float]) -> float:
+    """Return the total variation of two laws of pages."""
+    return sum(abs(law.get(page, 0.0) - other.get(page, 0.0)) for page in law | other) / 2
