@@ -46,9 +46,7 @@ def ad_text(wording: str, brand: Brand, category: str) -> str:
     """
     text = filled(wording, brand=brand.name, category=category)
     if not brand.spans(text):
-        raise InputError(
-            f"the wording {wording!r} gives {text!r}, which does not name {brand.name}: an ad names its brand"
-        )
+        raise InputError(f"the wording {wording!r} gives {text!r}: an ad must name its brand, {brand.name}")
     return text
 
 
