@@ -34,14 +34,28 @@ def read_signed_json(path: Path, form: str, version: int, key: Mapping[str, Any]
         ValueError: It is damaged, of another format or later version, or made for something else; names it.
     """
     try:
-        record = Record(json_in(path), "it")
-        if record.text("format") != form or not 1 <= record.whole("version") <= version:
-            raise InputError(f"it is no file of {form!r} that this auctionsim reads")
-        if record.text("sha256") != checksum({k: v for k, v in record.content.items() if k != "sha256"}):
-            raise InputError("its checksum does not match")
+        record = signed_record(json_in(path), form, version)
         unlike = difference(record.plain("key"), key)
     except ValueError as error:
         raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
     if unlike:
         raise InputError(f"{path} holds values of something else ({unlike}): choose another folder or remove it")
+    return record
+
+
+def signed_record(content: Any, form: str, version: int) -> Record:
+    """Return the fields of a document that `signed_json` wrote.
+
+    Args:
+        content: What its JSON says.
+        form: What its format must be.
+        version: The latest that is read.
+    Raises:
+        ValueError: It is damaged, of another format or of a later version.
+    """
+    record = Record(content, "it")
+    if record.text("format") != form or not 1 <= record.whole("version") <= version:
+        raise InputError(f"it is no file of {form!r} that this auctionsim reads")
+    if record.text("sha256") != checksum({k: v for k, v in record.content.items() if k != "sha256"}):
+        raise InputError("its checksum does not match")
     return record

@@ -56,3 +56,8 @@ def replies_beside(surface: Path) -> Path:
 def readings_beside(surface: Path) -> Path:
     """Return where readings that were taken of a measurement's replies later are kept, beside its file."""
     return surface.with_name(surface.name.removesuffix(".safetensors") + _READINGS)
+
+
+def values_beside(surface: Path) -> Path:
+    """Return where values of a measurement's single replies are kept, beside its file."""
+    return surface.with_name(surface.name.removesuffix(".safetensors") + ".values.json.gz")

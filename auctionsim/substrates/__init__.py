@@ -31,6 +31,7 @@ from auctionsim.substrates.protocol import (
 from auctionsim.substrates.quadratic import QuadraticSubstrate
 from auctionsim.substrates.quantities import Quantity
 from auctionsim.substrates.surface import LeverGrid, ResponseSurface
+from auctionsim.substrates.time_sharing import TimeSharing, best_mixture
 from auctionsim.substrates.units import Units
 from auctionsim.substrates.view import View
 
@@ -56,9 +57,11 @@ __all__ = [
     "Replicate",
     "ResponseSurface",
     "Substrate",
+    "TimeSharing",
     "Units",
     "View",
     "allocation_shape",
+    "best_mixture",
     "charged_loss_of",
     "contexts_of",
     "is_finite",
