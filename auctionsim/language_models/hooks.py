@@ -141,7 +141,7 @@ def _extremes(values: Tensor) -> tuple[list[float], list[float]]:
     return low, high
 
 
-class _Batch:
+class PassShape:
     """The shape (row, position) of the token ids of the pass under way, noted where they are embedded."""
 
     def __init__(self) -> None:
@@ -176,7 +176,7 @@ def _hooked(
     only: Collection[str] | None = None,
 ) -> Iterator[None]:
     """Let `function(hook point, activations (row, position, neuron))` replace what goes into the down projections."""
-    batch = _Batch()
+    batch = PassShape()
 
     def pass_through(name: str, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         flat = inputs[0]
