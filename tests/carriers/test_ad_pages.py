@@ -26,15 +26,14 @@ REPLIES = (
 )
 
 
-def pages(carrier: Carrier, allocation: list[list[float]], texts: tuple[str, ...] = REPLIES) -> list[ShownPage]:
-    """One allocation to one bidder lever, on each of the replies."""
-    change = carrier.change(torch.tensor([[[value] for value in row] for row in allocation]))
+def pages(carrier: Carrier, levels: list[float], texts: tuple[str, ...] = REPLIES) -> list[ShownPage]:
+    """The pages of one allocation, to one lever a bidder, on each of the replies."""
+    change = carrier.change(torch.tensor([[[float(level)] for level in levels]]))
     assert isinstance(change.after, Page)
     rows = change.repeat(len(texts)).after
     assert rows is not None
-    return rows.shown(
-        [(text,) for text in texts] * len(allocation), torch.zeros(len(texts)), [(text,) for text in texts]
-    )
+    candidates = [(text,) for text in texts]
+    return rows.shown(candidates, torch.zeros(len(texts)), candidates)
 
 
 def without_ads(page: ShownPage) -> str:
@@ -50,12 +49,12 @@ def without_ads(page: ShownPage) -> str:
 def test_the_reply_stays_and_ads_are_marked_to_the_letter(kind: type[Slots | Insertion], levels: list[float]) -> None:
     carrier = kind(BRANDS, SHOES)
     ads = 0
-    for text, page in zip(REPLIES, pages(carrier, [levels]), strict=True):
+    for text, page in zip(REPLIES, pages(carrier, levels), strict=True):
         assert "".join(without_ads(page).split()) == "".join(text.split())
         assert page.candidate == 0
         assert page.divergence is None
-        assert all(a < b for span in (*page.ads, (page.ads[-1][1], len(page.text) + 1)) for a, b in [span])
-        assert [stop for _, stop in page.ads[:-1]] < [start for start, _ in page.ads[1:]] or len(page.ads) == 1
+        bounds = [place for span in page.ads for place in span]
+        assert bounds == sorted(set(bounds))
         shown = [page.text[start:stop] for start, stop in page.ads]
         assert all(ad == ad.strip() for ad in shown)
         for brand, level in zip(BRANDS, levels, strict=True):
@@ -67,7 +66,7 @@ def test_the_reply_stays_and_ads_are_marked_to_the_letter(kind: type[Slots | Ins
 @pytest.mark.parametrize("kind", [Slots, Insertion])
 def test_nothing_is_on_the_page_where_nobody_has_anything(kind: type[Slots | Insertion]) -> None:
     carrier = kind(BRANDS, SHOES)
-    shown = pages(carrier, [[0, 0, 0]])
+    shown = pages(carrier, [0, 0, 0])
     assert shown == [ShownPage(0, text) for text in REPLIES]
     change = carrier.change(torch.tensor([[[0.0], [0.0], [0.0]], [[0.0], [1.0], [0.0]]]))
     assert change.null.tolist() == [True, False]
@@ -76,7 +75,7 @@ def test_nothing_is_on_the_page_where_nobody_has_anything(kind: type[Slots | Ins
 
 
 def test_slots_stand_below_the_reply_the_largest_first_and_say_that_they_are_paid_for() -> None:
-    page = pages(Slots(BRANDS, SHOES, ["{brand}!", "Buy {brand}."]), [[1, 2, 1]], ("A soft sole.\n", "", "Hm"))
+    page = pages(Slots(BRANDS, SHOES, ["{brand}!", "Buy {brand}."]), [1, 2, 1], ("A soft sole.\n", "", "Hm"))
     lines = "Sponsored: Adidas! Buy Adidas.\nSponsored: Nike!\nSponsored: Dr. Martens!"
     assert [p.text for p in page] == ["A soft sole.\n\n\n" + lines, lines, "Hm\n\n" + lines]
     assert all(discloses(p.text) for p in page)
@@ -85,16 +84,12 @@ def test_slots_stand_below_the_reply_the_largest_first_and_say_that_they_are_pai
 def test_sentences_are_spread_over_the_ends_of_sentences() -> None:
     carrier = Insertion(BRANDS, SHOES, ["[{brand}]", "({brand})", "<{brand}>"])
     three = "One has a sole. Two has a sole. Three has a sole. And"
-    assert (
-        pages(carrier, [[1, 0, 0]], (three,))[0].text == "One has a sole. Two has a sole. [Nike] Three has a sole. And"
-    )
-    assert pages(carrier, [[2, 1, 0]], (three,))[0].text == (
+    assert pages(carrier, [1, 0, 0], (three,))[0].text == "One has a sole. Two has a sole. [Nike] Three has a sole. And"
+    assert pages(carrier, [2, 1, 0], (three,))[0].text == (
         "One has a sole. [Nike] Two has a sole. [Adidas] Three has a sole. (Nike) And"
     )
     one = "One has a sole. Sure. And"
-    assert pages(carrier, [[1, 0, 2]], (one,))[0].text == (
-        "One has a sole. [Nike] [Dr. Martens] (Dr. Martens) Sure. And"
-    )
+    assert pages(carrier, [1, 0, 2], (one,))[0].text == ("One has a sole. [Nike] [Dr. Martens] (Dr. Martens) Sure. And")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +107,7 @@ def test_sentences_are_spread_over_the_ends_of_sentences() -> None:
 )
 def test_where_a_sentence_may_stand(text: str, expected: str) -> None:
     carrier = Insertion((*BRANDS, Brand("U.S. Polo")), SHOES, ["[{brand}]", "({brand})"])
-    page = pages(carrier, [[2, 0, 0, 0]], (text,))[0]
+    page = pages(carrier, [2, 0, 0, 0], (text,))[0]
     assert page.text == expected
     assert [page.text[a:b] for a, b in page.ads] == ["[Nike]", "(Nike)"]
 

@@ -1,6 +1,7 @@
 """Ads before the reply: every text names its brand, and stands where its lever says, in a fixed order."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,9 +17,12 @@ from auctionsim.carriers.registry import FittingInputs
 from auctionsim.carriers.segments import Segments
 from auctionsim.carriers.slots import Slots
 from auctionsim.carriers.wording_strength import evenly_spread, name_strengths
-from auctionsim.language_models.framing import Framing
+from auctionsim.language_models.change import Change
+from auctionsim.language_models.framing import Framing, Framings
 from auctionsim.language_models.model import LanguageModel
-from auctionsim.prompts import build_prompts
+from auctionsim.prompts import PromptSet
+from auctionsim.readings.slots import SlotScorer
+from auctionsim.stems import SPLITS, Stem
 from auctionsim.testing import fake_language_model, fake_tokenizer
 
 SHOES = "running shoes"
@@ -31,7 +35,7 @@ LISTS = ("prompt", "segments", "lines")
 
 def framed(carrier: Carrier, *rows: list[float]) -> list[Framing]:
     """The framings of allocations to one lever a bidder."""
-    before = carrier.change(torch.tensor([[[value] for value in row] for row in rows])).before
+    before = carrier.change(torch.tensor([[[float(value)] for value in row] for row in rows])).before
     assert before is not None
     return list(before.rows)
 
@@ -74,7 +78,7 @@ def test_a_wording_that_names_no_brand_is_refused(kind: type[PromptAd], wording:
 def test_lists_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="a list of wordings needs at least one, got none"):
         PromptAd(BRANDS, SHOES, [])
-    with pytest.raises(ValueError, match="the wording '{brand}!' is there twice"):
+    with pytest.raises(ValueError, match=r"the wording '\{brand\}!' is there twice"):
         Slots(BRANDS, SHOES, ["{brand}!", "{brand}?", "{brand}!"])
     with pytest.raises(ValueError, match="there are wordings for prompt, segments, lines and displays, not for 'x'"):
         wordings("x")
@@ -140,37 +144,48 @@ def template_less() -> LanguageModel:
     return replace(FAKE, tokenizer=tokenizer)
 
 
-@pytest.mark.parametrize("model", [FAKE, template_less()], ids=["chat", "template-less"])
-@pytest.mark.parametrize("kind", KINDS)
+PROMPTS = PromptSet(
+    ("any",), (tuple(f"{word}?" for word in ["Which", "Who", "What", "Where", "When", "Why", "How", "Whose"]),),
+    tuple(Stem(f"I {word}", "calling", split) for word, split in zip(("a", "b", "c", "d"), SPLITS, strict=True)),
+)  # fmt: skip
+"""Two short prompts and a stem on each split."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"), [*((kind, FAKE) for kind in KINDS), (PromptAd, template_less())], ids=lambda value: ""
+)
 def test_every_carrier_is_fitted_by_its_rule_and_comes_back_from_its_file(
-    kind: type[PromptAd], model: LanguageModel, tmp_path: object
+    kind: type[PromptAd], model: LanguageModel, tmp_path: Path
 ) -> None:
-    """On the packaged lists, for one brand and for three, one of them of several tokens."""
-    for brands in (BRANDS[:1], parse_brands("Nike,Dr. Martens,喜茶")):
-        inputs = FittingInputs(model, brands, SHOES, build_prompts(SHOES))
-        carrier = carrier_entry(kind.name).fit(inputs)
-        assert isinstance(carrier, kind)
-        assert carrier.brands == brands
-        save_carrier(f"{tmp_path}/carrier.safetensors", carrier)
-        again = load_carrier(f"{tmp_path}/carrier.safetensors")
-        assert again.digest == carrier.digest == carrier_entry(kind.name).fit(inputs).digest
-        full = torch.tensor([[[lever.high for lever in carrier.levers]] * len(brands)])
-        change = carrier.change(full)
-        assert again.change(full) == change
-        if change.before is not None:
-            text = str(model.tokenizer.decode(change.framing(0).ids(model, "Which shoes?")))
-            assert all(brand.spans(text) for brand in brands)
+    """On the packaged lists; one brand is a single token, the other many."""
+    brands = parse_brands("Nike,喜茶")
+    carrier = carrier_entry(kind.name).fit(FittingInputs(model, brands, "tea", PROMPTS))
+    assert isinstance(carrier, kind)
+    assert carrier.brands == brands
+    save_carrier(tmp_path / "carrier.safetensors", carrier)
+    again = load_carrier(tmp_path / "carrier.safetensors")
+    assert again.digest == carrier.digest
+    full = torch.tensor([[[lever.high for lever in carrier.levers]] * len(brands)])
+    change = carrier.change(full)
+    assert again.change(full) == change
+    if change.before is not None:
+        text = str(model.tokenizer.decode(change.framing(0).ids(model, "Which?")))
+        assert all(brand.spans(text) for brand in brands)
 
 
-def test_wordings_are_ordered_by_the_mean_log_probability_of_the_name() -> None:
-    inputs = FittingInputs(FAKE, BRANDS, SHOES, build_prompts(SHOES))
+def test_strengths_are_mean_log_probabilities_of_the_name_and_wordings_are_ordered_by_them() -> None:
+    inputs = FittingInputs(FAKE, BRANDS, "tea", PROMPTS)
     fitted = carrier_entry("prompt-ad").fit(inputs)
     assert isinstance(fitted, PromptAd)
-    ads = [[prompt_ad(brand, SHOES, text) for text in fitted.wordings] for brand in BRANDS]
+    ads = [[prompt_ad(brand, "tea", text) for text in fitted.wordings] for brand in BRANDS]
     strengths = name_strengths(inputs, ads)
     assert strengths.shape == (6, 2)
     assert strengths.mean(1).tolist() == sorted(strengths.mean(1).tolist())
-    assert strengths[:, 0].tolist() == name_strengths(inputs._replace(brands=BRANDS[:1]), ads[:1])[:, 0].tolist()
+    own = PROMPTS.split("A")
+    scorer = SlotScorer(FAKE, BRANDS[1:], own.stem_texts)
+    change = Change(1, before=Framings((ads[1][2],)))
+    expected = [scorer(prompt, change).log().mean() for prompt in own.everything]
+    assert float(strengths[2, 1]) == pytest.approx(float(sum(expected)) / len(expected), abs=1e-5)
 
 
 def test_evenly_spread_wordings_have_the_weakest_the_strongest_and_equal_steps() -> None:
