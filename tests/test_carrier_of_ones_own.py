@@ -141,7 +141,7 @@ def test_it_is_reported(names: dict[str, Any], tmp_path: Path) -> None:
 
 def test_a_wording_that_names_nobody_is_refused(names: dict[str, Any]) -> None:
     kind, carrier = type(names["carrier"]), names["carrier"]
-    with pytest.raises(ValueError, match="does not name Nike"):
+    with pytest.raises(ValueError, match="must name its brand, Nike"):
         kind(carrier.brands, carrier.category, "Have you heard of it?")
 
     class Silent(kind):  # type: ignore[misc, valid-type]

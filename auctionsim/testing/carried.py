@@ -133,5 +133,5 @@ def _shown(claim: CarrierClaim, change: Change, texts: list[list[str]], uniforms
     """Return the pages that are shown of candidates' texts; a door that is shut shows the first as it is."""
     if change.after is None:
         return [ShownPage(0, some[0]) for some in texts]
-    pool = [text for some in candidates_of(claim, range(len(_SENTENCES)), 4) for text in some]
+    pool = [some[0] for some in candidates_of(claim, range(len(_SENTENCES)), 1)]
     return change.after.shown(texts, uniforms, [pool] * len(texts))
