@@ -52,7 +52,7 @@ class Neurons(Carrier):
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         """Return the intervention of `BrandNeurons`, a row each."""
         del context
-        inside = self.neurons.intervention(allocation.float(), self.mode)
+        inside = self.neurons.intervention(self.checked(allocation).float(), self.mode)
         return Change(inside.num_rows, inside=inside)
 
     def check_model(self, model: LanguageModel) -> None:
@@ -69,7 +69,9 @@ class Neurons(Carrier):
         """Return the neurons and the levers' bounds."""
         inner = self.neurons.stored()
         bounds = {"num_neurons": int(self.levers[0].high), "amplification": self.levers[1].high, "mode": self.mode}
-        return Stored({"neurons": inner.record, **bounds}, inner.arrays)
+        return Stored(
+            {"neurons": inner.record, **bounds}, {name: array.clone() for name, array in inner.arrays.items()}
+        )
 
     @property
     def digest(self) -> str:

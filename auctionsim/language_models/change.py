@@ -26,21 +26,21 @@ from auctionsim.language_models.model import LanguageModel
 
 
 @runtime_checkable
-class Rows(Protocol):
-    """A value of rows; one row serves all rows of a batch."""
+class DoorPart(Protocol):
+    """What enters a reply by one door: a value of rows, of which one serves all rows of a batch."""
 
     @property
     def num_rows(self) -> int:
-        """Rows; 1 serves all."""
+        """DoorPart; 1 serves all."""
 
     @property
     def null(self) -> Bool[Tensor, " row"]:
         """Which rows leave the reply exactly as it is."""
 
-    def select(self, rows: Tensor | slice) -> "Rows":
+    def select(self, rows: Tensor | slice) -> "DoorPart":
         """Return some rows, by index, mask or slice; a single row that serves all stays as it is."""
 
-    def repeat(self, times: int) -> "Rows":
+    def repeat(self, times: int) -> "DoorPart":
         """Return every row `times` times, one after the other."""
 
 
@@ -53,7 +53,7 @@ class InForce(Protocol):
 
 
 @runtime_checkable
-class Inside(Rows, Protocol):
+class Inside(DoorPart, Protocol):
     """A change of activations or weights, in every forward pass that is run while it is in force."""
 
     def applied(self, model: LanguageModel) -> AbstractContextManager[InForce]:
@@ -65,7 +65,7 @@ class Inside(Rows, Protocol):
 
 
 @runtime_checkable
-class TokenLaw(Rows, Protocol):
+class TokenLaw(DoorPart, Protocol):
     """A change of the law of the next token, which may look at the same reply after other prompts."""
 
     @property
@@ -114,8 +114,8 @@ class ShownPage(NamedTuple):
 
 
 @runtime_checkable
-class Page(Rows, Protocol):
-    """What happens to replies once they are whole."""
+class Page(DoorPart, Protocol):
+    """A change of the page: which reply is shown, and what is put on it."""
 
     @property
     def candidates(self) -> int:
@@ -138,10 +138,10 @@ class Page(Rows, Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to each row of a batch; a door that is None is shut.
+    """A change of replies, one a row of a batch; a door that is None is shut.
 
     Attributes:
-        num_rows: Rows; 1 serves all.
+        num_rows: DoorPart; 1 serves all.
         before: Text around the prompts.
         inside: Activations and weights.
         at: The law of the next token.
@@ -164,7 +164,7 @@ class Change:
             raise UnsupportedError("a law with companions leaves activations alone: open one of the doors inside, at")
 
     @property
-    def _parts(self) -> dict[str, Rows]:
+    def _parts(self) -> dict[str, DoorPart]:
         parts = {"before": self.before, "inside": self.inside, "at": self.at, "after": self.after}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -214,7 +214,7 @@ class Change:
             return Framing()
         return self.before.rows[row if self.before.num_rows > 1 else 0]
 
-    def _untouched_by(self, parts: "Sequence[Rows] | object") -> Bool[Tensor, " row"]:
+    def _untouched_by(self, parts: "Sequence[DoorPart] | object") -> Bool[Tensor, " row"]:
         still = torch.ones(self.num_rows, dtype=torch.bool)
         for part in parts:  # type: ignore[attr-defined]
             still = still & part.null.cpu()

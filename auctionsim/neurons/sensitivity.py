@@ -11,11 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.language_models.change import as_change, untouched
-from auctionsim.language_models.hooks import read_neurons
+from auctionsim.language_models.hooks import intervene, read_neurons
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
-from auctionsim.language_models.prefixes import growing_cache, in_force
+from auctionsim.language_models.prefixes import growing_cache
 
 _LEAST_MISSING = 0.05  # 1 − P is not taken for less: log odds would follow a name that is sure already
 
@@ -77,9 +76,9 @@ def slot_sensitivity(
     longest = max(len(sequence) for sequence in sequences)
     padded = [sequence + sequence[-1:] * (longest - len(sequence)) for sequence in sequences]  # causal: never looked at
     ids = torch.tensor(padded, device=model.device)
-    changed = (untouched(model) if change is None else as_change(change)).select(owner)
+    changed = (change or Intervention(torch.ones(1, model.num_layers, model.num_neurons))).select(owner)
     cache = growing_cache(model, prompt_ids, len(rows))
-    with torch.enable_grad(), in_force(model, changed), read_neurons(model, gradients=True) as read:
+    with torch.enable_grad(), intervene(model, changed), read_neurons(model, gradients=True) as read:
         logits = model.network(ids[:, :-1], past_key_values=cache, use_cache=True).logits
         log_p = torch.log_softmax(logits.float(), dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)
         names = torch.stack([_name_positions(log_p[k], row).sum() for k, row in enumerate(rows)])
