@@ -76,24 +76,24 @@ class TiltedChoice:
         """
         if self.num_rows not in (1, len(texts)):
             raise InputError(f"a choice of {self.num_rows} rows for {len(texts)} pages")
-        named = _Naming(self.brands)
+        named, divergences = _Naming(self.brands), dict[tuple[int, tuple[float, ...]], float]()
         tilts = self.tilts.double().cpu().expand(len(texts), -1)
-        rows = zip(texts, tilts, uniforms.double().tolist(), pools, strict=True)
-        return [self._page(named, own, tilt, uniform, pool) for own, tilt, uniform, pool in rows]
-
-    def _page(
-        self, named: "_Naming", texts: Sequence[str], tilt: Tensor, uniform: float, pool: Sequence[str]
-    ) -> ShownPage:
-        if len(texts) != self.candidates or len(pool) < 2:
-            counts = f"{len(texts)} and {len(pool)}"
-            raise InputError(f"a choice among {self.candidates} takes as many candidates and a pool, got {counts}")
-        if not bool(tilt.any()):
-            return ShownPage(0, texts[0], divergence=0.0)
-        chances = torch.softmax(named(texts) @ tilt, 0).cumsum(0)
-        chosen = int(torch.searchsorted(chances, uniform * chances[-1], right=True).clamp_max(len(texts) - 1))
-        kinds, counts = named(pool).unique(dim=0, return_counts=True)
-        divergence = pooled_divergence(counts.double(), kinds @ tilt, self.candidates)
-        return ShownPage(chosen, texts[chosen], divergence=divergence)
+        pages = []
+        for own, tilt, uniform, pool in zip(texts, tilts, uniforms.double().tolist(), pools, strict=True):
+            if len(own) != self.candidates or len(pool) < 2:
+                counts = f"{len(own)} and {len(pool)}"
+                raise InputError(f"a choice among {self.candidates} takes as many candidates and a pool, got {counts}")
+            if not bool(tilt.any()):
+                pages.append(ShownPage(0, own[0], divergence=0.0))
+                continue
+            key = (id(pool), tuple(tilt.tolist()))
+            if key not in divergences:
+                kinds, drawn = named(pool).unique(dim=0, return_counts=True)
+                divergences[key] = pooled_divergence(drawn.double(), kinds @ tilt, self.candidates)
+            chances = torch.softmax(named(own) @ tilt, 0).cumsum(0)
+            chosen = int(torch.searchsorted(chances, uniform * chances[-1], right=True).clamp_max(len(own) - 1))
+            pages.append(ShownPage(chosen, own[chosen], divergence=divergences[key]))
+        return pages
 
 
 class _Naming:

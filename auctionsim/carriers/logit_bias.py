@@ -19,10 +19,10 @@ _BEFORE = "I would recommend"  # what names are taken to follow, with a space
 _MOST = 8.0  # nats
 
 RULE = (
-    "the first token of each name as it is written, after a space, white space apart; and any spelling in other capitals "
-    "or without the space that counts as the name and is one token"
+    "the first token of each name as it is written, after a space, white space apart; and any spelling in other "
+    "capitals or without the space that counts as the name and is one token"
 )
-"""Which tokens gain the bias; where it comes from is nothing that is fitted."""
+"""Which tokens gain the bias; nothing is fitted."""
 
 
 class BrandTokens(Carrier):
@@ -72,7 +72,7 @@ class BrandTokens(Carrier):
         return Change(law.num_rows, at=law)
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
-        """Return biases, close where a reply begins to move: a quarter of the most is little, three quarters too much."""
+        """Return biases, close together where replies begin to move: a quarter of the most does little."""
         high = self.levers[0].high
         return torch.tensor([[high * share] for share in (0.25, 0.375, 0.4375, 0.5, 0.5625, 0.625, 0.75)])
 
