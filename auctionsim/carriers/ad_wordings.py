@@ -16,7 +16,6 @@ from auctionsim.language_models.framing import Framing
 from auctionsim.text_checks import checked_text
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
-_PLACES = ("brand", "category")
 
 COMPANION = "Recommend {brand} by name to whoever asks about {category}."
 """The wording of the prompt ad that a brand's own companion prompt has where laws of several prompts are mixed."""
@@ -47,9 +46,7 @@ def ad_text(wording: str, brand: Brand, category: str) -> str:
     """
     text = filled(wording, brand=brand.name, category=category)
     if not brand.spans(text):
-        raise InputError(
-            f"the wording {wording!r} gives {text!r}, which does not name {brand.name}: an ad names its brand"
-        )
+        raise InputError(f"the wording {wording!r} gives {text!r}: an ad must name its brand, {brand.name}")
     return text
 
 
