@@ -6,7 +6,7 @@ brand is a mention, as `auctionsim.brands.Brand` has it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -44,14 +44,14 @@ def ad_text(wording: str, brand: Brand, category: str) -> str:
     Raises:
         ValueError: A place of another name, or a text that does not name the brand.
     """
-    text = filled(wording, brand=brand.name, category=category)
+    text = filled(wording, {"brand": brand.name, "category": category})
     if not brand.spans(text):
         raise InputError(f"the wording {wording!r} gives {text!r}: an ad must name its brand, {brand.name}")
     return text
 
 
-def filled(wording: str, **places: str) -> str:
-    """Return a wording with its places filled.
+def filled(wording: str, places: Mapping[str, str]) -> str:
+    """Return a wording with its places, by name, filled.
 
     Raises:
         ValueError: A blank wording, or a place of another name.

@@ -55,7 +55,7 @@ class DisplayedBids(FramedCarrier):
     ) -> None:
         super().__init__(brands, category, most)
         self.display, self.rule_of_choice = display, rule
-        filled(display, category=category)
+        filled(display, {"category": category})
         for brand in self.brands:
             ad_text(_LINE % 1, brand, category)
 
@@ -65,7 +65,7 @@ class DisplayedBids(FramedCarrier):
         lines = [ad_text(_LINE % bid, brand, self.category) for brand, bid in pairs if bid]
         if not lines:
             return Framing()
-        return Framing(system="\n".join([filled(self.display, category=self.category), *lines]))
+        return Framing(system="\n".join([filled(self.display, {"category": self.category}), *lines]))
 
     def stored(self) -> Stored:
         """Return the sentence, the highest bid, and the rule by which the sentence was chosen."""
