@@ -83,7 +83,7 @@ _C = TypeVar("_C", bound=CompanionCarrier)
 
 
 def fitted_mixture(kind: type[_C], inputs: FittingInputs) -> _C:
-    """Return a mixture with the strongest of the packaged wordings as companions; its rule says how that is measured."""
+    """Return a mixture whose companions have the strongest of the packaged wordings, measured as its rule says."""
     texts = wordings("prompt")
     ads = [[prompt_ad(brand, inputs.category, text) for text in texts] for brand in inputs.brands]
     strongest = int(name_strengths(inputs, ads).mean(1).argmax())
