@@ -13,7 +13,7 @@ from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.checks import checked_count, checked_finite, checked_positive
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change, ShownPage
-from auctionsim.language_models.choice_law import choice_divergence
+from auctionsim.language_models.choice_law import pooled_divergence
 from auctionsim.levers import Lever
 from auctionsim.storage import Stored
 
@@ -68,32 +68,32 @@ class TiltedChoice:
     ) -> list[ShownPage]:
         """Return each row's page, see `Page.shown`.
 
-        Its divergence is that of the shown reply's law, KL(π_x ‖ π_0), the same for every page of a row and pool: exact
-        but for the probabilities of which brands a reply names, which are their shares in the pool.
+        Its divergence is that of the shown reply's law, KL(π_x ‖ π_0), the same for every page of a row and pool: how
+        probable it is that a reply names which brands comes from the pool, see `pooled_divergence`.
 
         Raises:
-            ValueError: Another number of rows or of candidates, or an empty pool.
+            ValueError: Another number of rows or of candidates, or a pool of fewer than two.
         """
         if self.num_rows not in (1, len(texts)):
             raise InputError(f"a choice of {self.num_rows} rows for {len(texts)} pages")
-        named = _Naming(self.brands)
+        named, divergences = _Naming(self.brands), dict[tuple[int, tuple[float, ...]], float]()
         tilts = self.tilts.double().cpu().expand(len(texts), -1)
-        rows = zip(texts, tilts, uniforms.double().tolist(), pools, strict=True)
-        return [self._page(named, own, tilt, uniform, pool) for own, tilt, uniform, pool in rows]
-
-    def _page(
-        self, named: "_Naming", texts: Sequence[str], tilt: Tensor, uniform: float, pool: Sequence[str]
-    ) -> ShownPage:
-        if len(texts) != self.candidates or not pool:
-            counts = f"{len(texts)} and {len(pool)}"
-            raise InputError(f"a choice among {self.candidates} takes as many candidates and a pool, got {counts}")
-        if not bool(tilt.any()):
-            return ShownPage(0, texts[0], divergence=0.0)
-        chances = torch.softmax(named(texts) @ tilt, 0).cumsum(0)
-        chosen = int(torch.searchsorted(chances, uniform * chances[-1], right=True).clamp_max(len(texts) - 1))
-        kinds, counts = named(pool).unique(dim=0, return_counts=True)
-        divergence = choice_divergence(counts / counts.sum(), kinds @ tilt, self.candidates)
-        return ShownPage(chosen, texts[chosen], divergence=divergence)
+        pages = []
+        for own, tilt, uniform, pool in zip(texts, tilts, uniforms.double().tolist(), pools, strict=True):
+            if len(own) != self.candidates or len(pool) < 2:
+                counts = f"{len(own)} and {len(pool)}"
+                raise InputError(f"a choice among {self.candidates} takes as many candidates and a pool, got {counts}")
+            if not bool(tilt.any()):
+                pages.append(ShownPage(0, own[0], divergence=0.0))
+                continue
+            key = (id(pool), tuple(tilt.tolist()))
+            if key not in divergences:
+                kinds, drawn = torch.unique(named(pool), dim=0, return_counts=True)
+                divergences[key] = pooled_divergence(drawn.double(), kinds @ tilt, self.candidates)
+            chances = torch.softmax(named(own) @ tilt, 0).cumsum(0)
+            chosen = int(torch.searchsorted(chances, uniform * chances[-1], right=True).clamp_max(len(own) - 1))
+            pages.append(ShownPage(chosen, own[chosen], divergence=divergences[key]))
+        return pages
 
 
 class _Naming:

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.companions import CompanionCarrier, brand_companions, stored_companions
+from auctionsim.carriers.companions import CompanionCarrier, fitted_mixture, stored_mixture
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.language_models.token_laws import LogLinearMixture
 from auctionsim.storage import Stored
@@ -21,11 +21,11 @@ class LogLinearTokenMixture(CompanionCarrier):
 
 
 def _fitted(inputs: FittingInputs) -> LogLinearTokenMixture:
-    return LogLinearTokenMixture(inputs.brands, brand_companions(inputs))
+    return fitted_mixture(LogLinearTokenMixture, inputs)
 
 
 def _made(brands: tuple[Brand, ...], stored: Stored) -> LogLinearTokenMixture:
-    return LogLinearTokenMixture(brands, stored_companions(stored))
+    return stored_mixture(LogLinearTokenMixture, brands, stored)
 
 
 register(

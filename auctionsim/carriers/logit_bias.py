@@ -19,10 +19,10 @@ _BEFORE = "I would recommend"  # what names are taken to follow, with a space
 _MOST = 8.0  # nats
 
 RULE = (
-    "the first token of each name as it is written, after a space; and any spelling in other capitals or without the "
-    "space that counts as the name and is one token"
+    "the first token of each name as it is written, after a space, white space apart; and any spelling in other "
+    "capitals or without the space that counts as the name and is one token"
 )
-"""Which tokens gain the bias; where it comes from is nothing that is fitted."""
+"""Which tokens gain the bias; nothing is fitted."""
 
 
 class BrandTokens(Carrier):
@@ -54,6 +54,16 @@ class BrandTokens(Carrier):
         self._owned = torch.tensor([[token in some for token in self._every.tolist()] for some in tokens])
         LogitBias(self._every, torch.zeros(1, len(self._every)), self.vocabulary)  # refuses what is no token now
 
+    def check_model(self, model: LanguageModel) -> None:
+        """Refuse a model whose tokens are others."""
+        if model.vocabulary_size != self.vocabulary:
+            raise InputError(f"the tokens are of {self.vocabulary}, {model.name} has {model.vocabulary_size}")
+        for brand, tokens in zip(self.brands, self.tokens, strict=True):
+            for token in tokens:
+                begins = model.text([token]).strip().casefold()
+                if not begins or not any(name.casefold().startswith(begins) for name in brand.names):
+                    raise InputError(f"token {token} of {model.name}, {begins!r}, begins no name of {brand.name}")
+
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         """Return the biases, a row each; a token that begins two brands' names gains both."""
         del context
@@ -62,9 +72,9 @@ class BrandTokens(Carrier):
         return Change(law.num_rows, at=law)
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
-        """Return biases that part equally."""
+        """Return biases, close together where replies begin to move: a quarter of the most does little."""
         high = self.levers[0].high
-        return torch.tensor([[high * share] for share in (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0)])
+        return torch.tensor([[high * share] for share in (0.25, 0.375, 0.4375, 0.5, 0.5625, 0.625, 0.75)])
 
     def stored(self) -> Stored:
         """Return the tokens and the lever's bound."""
@@ -77,16 +87,16 @@ class BrandTokens(Carrier):
 def name_tokens(model: LanguageModel, brand: Brand) -> tuple[int, ...]:
     """Return the tokens that begin a brand's name and its aliases, in order of their ids.
 
-    They are the first token of each name as it is written, after a space; and each spelling that is one token, in small
-    or capital letters or a capital first, after a space or without one, if the brand counts it as a mention. First
-    tokens of other spellings are left out: "N" begins too much else.
+    They are the first token of each name as it is written, after a space, that is more than white space; and each
+    spelling that is one token, in small or capital letters or a capital first, after a space or without one, if the
+    brand counts it as a mention. First tokens of other spellings are left out: "N" begins too much else.
 
     Raises:
         ValueError: A name that the tokenizer joins with the words before.
     """
     found: set[int] = set()
     for name in brand.names:
-        found.add(model.continuation_ids(_BEFORE, name)[0])
+        found.add(next(token for token in model.continuation_ids(_BEFORE, name) if model.text([token]).strip()))
         spellings = dict.fromkeys((name, name.lower(), name.upper(), name.capitalize()))
         for spelling in (text for text in spellings if brand.spans(text)):
             ways = (model.continuation_ids(_BEFORE, spelling), model.text_ids(spelling))

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.companions import CompanionCarrier, brand_companions, stored_companions
+from auctionsim.carriers.companions import CompanionCarrier, fitted_mixture, stored_mixture
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.language_models.token_laws import LinearMixture
 from auctionsim.storage import Stored
@@ -17,11 +17,11 @@ class TokenMixture(CompanionCarrier):
 
 
 def _fitted(inputs: FittingInputs) -> TokenMixture:
-    return TokenMixture(inputs.brands, brand_companions(inputs))
+    return fitted_mixture(TokenMixture, inputs)
 
 
 def _made(brands: tuple[Brand, ...], stored: Stored) -> TokenMixture:
-    return TokenMixture(brands, stored_companions(stored))
+    return stored_mixture(TokenMixture, brands, stored)
 
 
 register(

@@ -21,7 +21,7 @@ POSITIONS = 5
 """Tokens of a reply."""
 TEMPERATURE = 0.7
 """That replies are drawn at."""
-_NUMBERS = 16  # uniform numbers that a page is drawn from, at least
+_NUMBERS = 128  # draws of a page, at least
 _GOLDEN = (5**0.5 - 1) / 2
 _SENTENCES = (
     "I would recommend {0}. It fits well.",
@@ -118,7 +118,7 @@ def page_laws(claim: CarrierClaim, change: Change, row: int) -> list[dict[Any, f
     so that few of them lie on the edge between two pages at once.
     """
     count = change.candidates
-    each = count * -(-_NUMBERS // count)
+    each = count * -(-_NUMBERS // count**2)
     texts = candidates_of(claim, [row], count)[0]
     turns = [texts[k:] + texts[:k] for k in range(count) for _ in range(each)]
     starts = torch.arange(1, count + 1).mul(_GOLDEN).frac().repeat_interleave(each)

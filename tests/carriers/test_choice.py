@@ -9,7 +9,7 @@ from auctionsim import carriers
 from auctionsim.brands import parse_brands
 from auctionsim.carriers.choice import ReplyChoice, TiltedChoice
 from auctionsim.language_models.change import Page
-from auctionsim.language_models.choice_law import choice_divergence, choice_law, most_divergence
+from auctionsim.language_models.choice_law import choice_divergence, choice_law, most_divergence, pooled_divergence
 
 BRANDS = parse_brands("Nike,Adidas")
 NONE, NIKE, BOTH = "Any will do.", "Take Nike. Nike lasts.", "Nike or Adidas."
@@ -46,8 +46,10 @@ def test_a_pages_divergence_is_that_of_the_shown_replys_law() -> None:
     (shown,) = page.shown([[NONE, NIKE, NONE, BOTH]], torch.tensor([0.3]), [POOL])
     law = choice_law(reference, rewards, 4)
     kl = float((law * (law / reference).log()).sum())
-    assert shown.divergence == pytest.approx(kl, abs=1e-6)
-    assert shown.divergence == pytest.approx(choice_divergence(reference, rewards, 4), abs=1e-6)
+    assert kl == pytest.approx(choice_divergence(reference, rewards, 4), abs=1e-6)
+    assert shown.divergence == pytest.approx(pooled_divergence(20 * reference, rewards, 4), abs=1e-6)
+    (surer,) = page.shown([[NONE, NIKE, NONE, BOTH]], torch.tensor([0.3]), [POOL * 200])
+    assert surer.divergence == pytest.approx(kl, abs=1e-4)
     for tilt in (0.5, 3.0, 8.0):
         (strong,) = choice([tilt, 0.0], candidates=8).shown([[NONE] * 8], torch.tensor([0.3]), [POOL])
         assert 0 < (strong.divergence or 0.0) < most_divergence(8)

@@ -28,8 +28,8 @@ def text_of(token: int) -> str:
 def test_names_are_begun_by_their_first_token_after_a_space() -> None:
     nike, adidas = fitted().tokens
     assert [text_of(token) for token in nike] == ["Nike", " Nike"]  # "nike" and "NIKE" take several here
-    assert len(MODEL.continuation_ids("I", "Adidas")) > 1
-    assert adidas == (MODEL.continuation_ids("I", "Adidas")[0],)
+    assert [text_of(token) for token in MODEL.continuation_ids("I", "Adidas")][:2] == [" ", "A"]
+    assert [text_of(token) for token in adidas] == ["A"]  # white space begins everything
 
 
 def test_other_spellings_count_where_the_brand_counts_them_and_they_are_one_token() -> None:
@@ -64,6 +64,17 @@ def test_a_file_gives_the_same_carrier(tmp_path: pytest.TempPathFactory) -> None
     assert (again.tokens, again.vocabulary, again.levers) == (carrier.tokens, carrier.vocabulary, carrier.levers)
     assert again.digest == carrier.digest
     assert BrandTokens(BRANDS, ((1,), (2,)), 20).digest != BrandTokens(BRANDS, ((1,), (3,)), 20).digest
+
+
+def test_a_model_of_other_tokens_is_refused() -> None:
+    carrier = fitted()
+    carrier.check_model(MODEL)
+    nike, adidas = carrier.tokens
+    with pytest.raises(ValueError, match=r"the tokens are of 20, fake has \d+"):
+        BrandTokens(BRANDS, ((1,), (2,)), 20).check_model(MODEL)
+    shifted = BrandTokens(BRANDS, (tuple(token - 1 for token in nike), adidas), carrier.vocabulary)
+    with pytest.raises(ValueError, match=r"token \d+ of fake, '.*', begins no name of Nike"):
+        shifted.check_model(MODEL)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -1,13 +1,17 @@
 """Token mixtures as carriers: what a weight does, which weights there are, and the companions that speak."""
 
+from functools import cache
+
 import pytest
 import torch
 
 from auctionsim import carriers
 from auctionsim.brands import parse_brands
+from auctionsim.carriers.ad_wordings import prompt_ad, wordings
 from auctionsim.carriers.companions import CompanionCarrier
 from auctionsim.carriers.log_linear_mixture import LogLinearTokenMixture
 from auctionsim.carriers.token_mixture import TokenMixture
+from auctionsim.carriers.wording_strength import name_strengths
 from auctionsim.language_models.framing import Framing
 from auctionsim.prompts import build_prompts
 from auctionsim.testing import fake_language_model
@@ -16,6 +20,7 @@ BRANDS = parse_brands("Nike,Adidas,Puma")
 KINDS = (TokenMixture, LogLinearTokenMixture)
 
 
+@cache
 def fitted(kind: type[CompanionCarrier]) -> CompanionCarrier:
     inputs = carriers.FittingInputs(fake_language_model(), BRANDS, "running shoes", build_prompts("running shoes"))
     made = carriers.carrier_entry(kind.name).fit(inputs)
@@ -29,6 +34,8 @@ def test_each_brand_has_a_companion_that_names_it_alone(kind: type[CompanionCarr
     for brand, framing in zip(BRANDS, companions, strict=True):
         assert [other.name for other in BRANDS if other.spans(framing.system)] == [brand.name]
     assert len({framing.system.replace(brand.name, "") for brand, framing in zip(BRANDS, companions, strict=True)}) == 1
+    wording = companions[0].system.replace("Nike", "{brand}").replace("running shoes", "{category}")
+    assert wording in wordings("prompt")
     change = fitted(kind).change(torch.tensor([[[0.2], [0.0], [0.1]]]))
     assert change.companions == companions
 
@@ -65,7 +72,18 @@ def test_a_file_gives_the_same_carrier(kind: type[CompanionCarrier], tmp_path: p
     again = carriers.load_carrier(path)
     assert isinstance(again, kind)
     assert again.companions == carrier.companions
-    assert again.digest == carrier.digest
+    assert (again.digest, again.rule_of_choice) == (carrier.digest, carrier.rule_of_choice)
+
+
+def test_companions_have_the_wording_that_makes_names_likeliest() -> None:
+    """By the rule that orders prompt ads, summed over brands here as well."""
+    model, prompts = fake_language_model(), build_prompts("running shoes")
+    inputs = carriers.FittingInputs(model, BRANDS, "running shoes", prompts)
+    texts = wordings("prompt")
+    ads = [[prompt_ad(brand, "running shoes", text) for text in texts] for brand in BRANDS]
+    strengths = name_strengths(inputs, ads).sum(1).tolist()
+    assert fitted(TokenMixture).companions[0] == ads[0][strengths.index(max(strengths))]
+    assert max(strengths) > min(strengths)
 
 
 def test_a_companion_names_its_brand() -> None:
