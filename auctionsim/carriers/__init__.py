@@ -1,6 +1,8 @@
 """What moves a reply and can be sold: carriers, one file each, behind one protocol."""
 
+from auctionsim.carriers import low_rank as _low_rank  # noqa: F401
 from auctionsim.carriers import neurons as _neurons  # noqa: F401
+from auctionsim.carriers import residual_vector as _residual_vector  # noqa: F401
 from auctionsim.carriers.neurons import Neurons
 from auctionsim.carriers.protocol import Carrier
 from auctionsim.carriers.registry import (
