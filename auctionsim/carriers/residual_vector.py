@@ -182,7 +182,7 @@ def _chosen(model: LanguageModel, named: Sequence[NamedReplies], vectors: dict[i
 
 @torch.no_grad()
 def _streams(model: LanguageModel, prompt: list[int], tokens: Tensor, layers: tuple[int, ...]) -> dict[int, Tensor]:
-    """Return the untouched residual stream behind layers, (reply, 1 + position, width), the prompt's last token first."""
+    """Return the untouched stream behind layers, (reply, 1 + position, width), the prompt's last token first."""
     with read_residuals(model, layers) as streams:
         law_of(model, prompt, torch.cat((tokens, tokens[:, -1:]), dim=1), None)
     return dict(streams)
