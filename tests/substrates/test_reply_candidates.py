@@ -18,7 +18,7 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings import HIGHER, LOWER, TextReading, Unscored, register
 from auctionsim.readings.registry import unregister
-from auctionsim.substrates import LanguageModelSubstrate, Lottery, Randomised
+from auctionsim.substrates import LanguageModelSubstrate, Lottery, Manner, Randomised
 from auctionsim.testing import check_substrate, fake_language_model
 
 MODEL = fake_language_model(end_gain=2.5)
@@ -50,7 +50,7 @@ def sampled(candidates: int = 6, seed: int = 0, carrier: Carrier | None = None, 
 def test_candidates_are_independent_draws_of_the_model_under_one_setting(allocation: Tensor | None) -> None:
     """The replies of a live model that is seeded alike, one after the other; their names are counted in the texts."""
     prompts = PromptSet(("ask",), ((ASKED, "What shoes do you like?"),))
-    live = LanguageModelSubstrate(MODEL, neurons(), prompts, max_new_tokens=8, seed=3)
+    live = LanguageModelSubstrate(MODEL, neurons(), prompts, max_new_tokens=8, seed=3, manner=Manner(leads=()))
     lottery = sampled(6, seed=3, allocation=allocation)
     levers = live.null_allocation(1) if allocation is None else allocation.unsqueeze(0)
     assert list(lottery.texts) == live.replies(ASKED, levers, (), 6).texts
@@ -81,7 +81,7 @@ DOORS: dict[str, tuple[Carrier, Tensor]] = {
 def test_candidates_come_by_every_door(door: str) -> None:
     carrier, allocation = DOORS[door]
     prompts = PromptSet(("ask",), ((ASKED, "What shoes do you like?"),))
-    live = LanguageModelSubstrate(MODEL, carrier, prompts, max_new_tokens=8, seed=3)
+    live = LanguageModelSubstrate(MODEL, carrier, prompts, max_new_tokens=8, seed=3, manner=Manner(leads=()))
     lottery = sampled(4, seed=3, carrier=carrier, allocation=allocation)
     assert list(lottery.texts) == live.replies(ASKED, allocation.unsqueeze(0), (), 4).texts
 
