@@ -57,6 +57,7 @@ def live_substrate(live: Live, loss: Charge = DEFAULT_LOSS) -> View:
         ModelUnavailableError: No such model here.
         ValueError: Another model than the measured one, or no neurons ship with this surface.
     """
+    from auctionsim.carriers.neurons import Neurons
     from auctionsim.substrates.language_model import LanguageModelSubstrate
     from auctionsim.substrates.manner import Manner
 
@@ -72,10 +73,8 @@ def live_substrate(live: Live, loss: Charge = DEFAULT_LOSS) -> View:
     counts, factors = (grid.values[-1] for grid in surface.grids)
     whole = LanguageModelSubstrate(
         model,
-        shipped_neurons(),
+        Neurons(shipped_neurons(), num_neurons=int(counts), amplification=factors),
         prompts,
-        num_neurons=int(counts),
-        amplification=factors,
         samples=live.samples,
         max_new_tokens=live.max_new_tokens,
         seed=live.seed,

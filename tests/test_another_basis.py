@@ -9,6 +9,7 @@ import pytest
 import torch
 from measurement_fakes import SETTINGS, fake_model, fake_neurons, fake_prompts
 
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.data import readings_beside
 from auctionsim.measurement import REPLIES_FILE, Measuring
 from auctionsim.measurement.second_pass import SecondPass, gather_values
@@ -134,10 +135,8 @@ def test_a_live_model_says_on_what_its_losses_rest() -> None:
     model = fake_model()
     live = LanguageModelSubstrate(
         model,
-        fake_neurons(model),
+        Neurons(fake_neurons(model), num_neurons=24, amplification=3.0),
         fake_prompts().first(1),
-        num_neurons=24,
-        amplification=3.0,
         max_new_tokens=4,
         samples=2,
         manner=Manner(readings=("fitted",)),

@@ -13,6 +13,7 @@ from measurement_fakes import fake_model, fake_neurons, fake_prompts
 from typer.testing import CliRunner
 
 from auctionsim import envs
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.cli import app
 from auctionsim.cli.options import offered
 from auctionsim.envs.settings import setting_named
@@ -35,10 +36,8 @@ def live_model() -> View:
     model = fake_model()
     whole = LanguageModelSubstrate(
         model,
-        fake_neurons(model),
+        Neurons(fake_neurons(model), num_neurons=24, amplification=3.0),
         fake_prompts(1),
-        num_neurons=24,
-        amplification=3.0,
         max_new_tokens=4,
         samples=1,
         manner=Manner(leads=(), readings=("length",)),

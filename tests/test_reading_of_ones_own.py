@@ -11,6 +11,7 @@ import torch
 from measurement_fakes import SETTINGS, fake_model, fake_neurons, fake_prompts
 
 from auctionsim import plugins
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.measurement import REPLIES_FILE, Measuring, Workers, measure
 from auctionsim.measurement.second_pass import SecondPass, gather_values
 from auctionsim.measurement.stored_replies import StoredReplies
@@ -147,8 +148,8 @@ def test_they_are_taken_later_of_stored_replies(folder: Path, own: tuple[str, ..
 def test_the_live_model_observes_them(own: tuple[str, ...]) -> None:
     model = fake_model()
     live = LanguageModelSubstrate(
-        model, fake_neurons(model), fake_prompts().first(1), num_neurons=24, amplification=3.0, max_new_tokens=6,
-        manner=Manner(leads=(), readings=own),
+        model, Neurons(fake_neurons(model), num_neurons=24, amplification=3.0), fake_prompts().first(1),
+        max_new_tokens=6, manner=Manner(leads=(), readings=own),
     )  # fmt: skip
     assert live.features == ("slot_probability", "mention_probability", "hits", "capitals")
     assert live.losses == ("kl", "rarest", "letters_said")

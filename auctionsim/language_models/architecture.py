@@ -50,7 +50,7 @@ def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
         ValueError: No list of blocks, or a block where no feed-forward network is recognised.
     """
     width = _residual_width(network)
-    blocks = _blocks(network)
+    blocks = find_blocks(network)
     found = []
     for layer, block in enumerate(blocks):
         candidates = [fit for module in block.modules() if (fit := _as_feed_forward(layer, module, width)) is not None]
@@ -69,8 +69,12 @@ def find_feed_forwards(network: nn.Module) -> tuple[FeedForward, ...]:
     return tuple(found)
 
 
-def _blocks(network: nn.Module) -> nn.ModuleList:
-    """Return the list of blocks nearest to the token embedding: beside it, else beneath the module that holds both."""
+def find_blocks(network: nn.Module) -> nn.ModuleList:
+    """Return the list of blocks nearest to the token embedding: beside it, else beneath the module that holds both.
+
+    Raises:
+        ValueError: There is no list of blocks of one class.
+    """
     for ancestor in _ancestors_of_embedding(network):
         for lists in (_lists(ancestor.children()), _lists(ancestor.modules())):
             if lists:

@@ -21,10 +21,11 @@ from auctionsim.errors import InputError
 from auctionsim.language_models.architecture import FeedForward
 from auctionsim.language_models.attention import check_attention
 from auctionsim.language_models.chat import check_tokenizer
-from auctionsim.language_models.decoding import growing_cache, prefill_together, reply_logits
+from auctionsim.language_models.decoding import reply_logits
 from auctionsim.language_models.hooks import intervene, read_neurons
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import growing_cache, prefill_together
 
 MARGIN = {torch.float64: 8.0, torch.float32: 8.0, torch.float16: 3.0, torch.bfloat16: 3.0}
 """How many times the effect of one unit in the last place counts as rounding.

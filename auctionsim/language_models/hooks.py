@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from auctionsim.errors import InputError
-from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
 
 HOOK_POINT = "blocks.{layer}.mlp.hook_post"
@@ -38,6 +38,19 @@ def read_neurons(model: LanguageModel, *, gradients: bool = False) -> Iterator[d
         yield activations
 
 
+@runtime_checkable
+class AffineChange(Protocol):
+    """What `intervene` takes: a' = scale · a + shift, see `auctionsim.language_models.intervention.Intervention`."""
+
+    @property
+    def scale(self) -> Tensor:
+        """(row, layer, neuron) factors."""
+
+    @property
+    def shift(self) -> Tensor | None:
+        """(row, layer, neuron) what is added after, None where nothing is."""
+
+
 class Applied:
     """An intervention in force, whose rows can be dropped as those of the batch are."""
 
@@ -52,7 +65,7 @@ class Applied:
 
 
 @contextmanager
-def intervene(model: LanguageModel, intervention: Intervention, *, first_position: int = 0) -> Iterator[Applied]:
+def intervene(model: LanguageModel, intervention: AffineChange, *, first_position: int = 0) -> Iterator[Applied]:
     """Change every neuron's activation to scale · activation + shift, one set of numbers a row of the batch.
 
     Layers that no row changes get no hook, so that at the null the model runs untouched. On leaving, by whatever way,
@@ -87,18 +100,11 @@ def intervene(model: LanguageModel, intervention: Intervention, *, first_positio
         yield applied
 
 
-@contextmanager
-def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int = 0) -> Iterator[None]:
-    """Multiply every neuron's activation by a factor: `intervene` with scales (row, layer, neuron) alone."""
-    with intervene(model, Intervention(scales), first_position=first_position):
-        yield
-
-
 def _affine(activation: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
     return activation * scale if shift is None else torch.addcmul(shift, activation, scale)
 
 
-def _of_layer(intervention: Intervention, layer: int, model: LanguageModel) -> tuple[Tensor, Tensor | None]:
+def _of_layer(intervention: AffineChange, layer: int, model: LanguageModel) -> tuple[Tensor, Tensor | None]:
     """Return one layer's (row, 1, neuron) scale and shift in the model's dtype; no shift where all are 0."""
     scale = intervention.scale[:, layer, None, :]
     shift = None if intervention.shift is None else intervention.shift[:, layer, None, :]
@@ -107,7 +113,7 @@ def _of_layer(intervention: Intervention, layer: int, model: LanguageModel) -> t
     return scale.to(model.device, model.dtype), None if shift is None else shift.to(model.device, model.dtype)
 
 
-def _touched_layers(model: LanguageModel, intervention: Intervention) -> list[bool]:
+def _touched_layers(model: LanguageModel, intervention: AffineChange) -> list[bool]:
     """Return which layers any row changes.
 
     Raises:
@@ -141,7 +147,7 @@ def _extremes(values: Tensor) -> tuple[list[float], list[float]]:
     return low, high
 
 
-class _Batch:
+class PassShape:
     """The shape (row, position) of the token ids of the pass under way, noted where they are embedded."""
 
     def __init__(self) -> None:
@@ -176,7 +182,7 @@ def _hooked(
     only: Collection[str] | None = None,
 ) -> Iterator[None]:
     """Let `function(hook point, activations (row, position, neuron))` replace what goes into the down projections."""
-    batch = _Batch()
+    batch = PassShape()
 
     def pass_through(name: str, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         flat = inputs[0]

@@ -1,12 +1,13 @@
 """What is done to feed-forward activations: a' = scale · a + shift, each row of a batch by itself."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from auctionsim.errors import InputError, InputTypeError
+from auctionsim.language_models.hooks import Applied, intervene
 from auctionsim.language_models.model import LanguageModel
 
 
@@ -59,12 +60,11 @@ class Intervention:
         shift = None if self.shift is None else self.shift.repeat_interleave(times, dim=0)
         return Intervention(self.scale.repeat_interleave(times, dim=0), shift)
 
+    def applied(self, model: LanguageModel) -> AbstractContextManager[Applied]:
+        """Change the model's activations while it is in force, see `auctionsim.language_models.hooks.intervene`."""
+        return intervene(model, self)
 
-def untouched(model: LanguageModel, rows: int = 1) -> Intervention:
-    """Return the null intervention."""
-    return Intervention(torch.ones(rows, model.num_layers, model.num_neurons))
 
-
-def as_intervention(change: Intervention | Tensor) -> Intervention:
-    """Return `change`, where a bare tensor means factors alone."""
-    return Intervention(change) if isinstance(change, Tensor) else change
+def scale_neurons(model: LanguageModel, scales: Tensor, *, first_position: int = 0) -> AbstractContextManager[Applied]:
+    """Multiply every neuron's activation by a factor: `intervene` with scales (row, layer, neuron) alone."""
+    return intervene(model, Intervention(scales), first_position=first_position)

@@ -15,9 +15,10 @@ from torch import nn
 from auctionsim.errors import DamagedFileError
 from auctionsim.files import write_text
 from auctionsim.language_models.architecture import find_feed_forwards
-from auctionsim.language_models.decoding import prefill, sample_replies
-from auctionsim.language_models.intervention import untouched
+from auctionsim.language_models.change import untouched
+from auctionsim.language_models.decoding import sample_replies
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import prefill
 from auctionsim.records import Record, json_in
 
 _log = logging.getLogger(__name__)

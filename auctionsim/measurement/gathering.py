@@ -185,6 +185,8 @@ def _scored(
 ) -> dict[str, Measurement]:
     """Return what was scored of prompts; also after either kind of stem, where a reading is kept by kind."""
     first = [result for result in results if result.scored]
+    if not first and not any(isinstance(reading, PromptReading) for reading in readings):
+        return {}
     prompts = max(result.unit.prompt for result in first) + 1
     count = max(result.unit.stop for result in results)
     table: dict[str, Tensor] = {}

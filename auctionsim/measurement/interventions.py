@@ -1,15 +1,14 @@
 """Which joint interventions are measured: every distinct one of a grid, or those of a list, each once."""
 
 import itertools
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
+from auctionsim.levers import at_null
 from auctionsim.measurement.settings import NULL, LeverSetting, MeasurementSettings
-from auctionsim.substrates.measurements import at_null
 from auctionsim.substrates.protocol import Lever
 
 GRID_BRANDS = 3  # a grid of more brands would have too many cells
@@ -19,22 +18,19 @@ class Interventions(NamedTuple):
     """What is done to the model, and where in the finished measurement it belongs.
 
     Attributes:
-        distinct: (intervention, bidder, lever), levers (num_neurons, amplification), float64, the null first.
+        distinct: (intervention, bidder, lever), float64, the null first.
         cells: (…), for each cell of a grid, or each entry of a list, which intervention it is.
     """
 
     distinct: Tensor
     cells: Tensor
 
-    @property
-    def most_neurons(self) -> int:
-        """The most neurons of a brand in any of them, a fraction counted whole."""
-        return math.ceil(float(self.distinct[..., 0].max()))
 
-    @property
-    def amplification(self) -> float:
-        """The highest amplification in any of them."""
-        return float(self.distinct[..., 1].max())
+NEURON_LEVERS = (
+    Lever("num_neurons", 0.0, 0.0, NULL.num_neurons),
+    Lever("amplification", 0.0, 0.0, NULL.amplification),
+)
+"""Names and nulls of the levers of neurons."""
 
 
 def grid_interventions(settings: MeasurementSettings, brands: int) -> Interventions:
@@ -51,24 +47,29 @@ def grid_interventions(settings: MeasurementSettings, brands: int) -> Interventi
         )
     sizes = [len(values) for values in (settings.num_neurons, settings.amplification) if len(values) > 1] * brands
     joint = torch.tensor(list(itertools.product(singles, repeat=brands)), dtype=torch.float64)
-    return _once(joint, sizes)
+    return _once(joint, sizes, NEURON_LEVERS)
 
 
-def listed_interventions(allocations: Tensor, brands: int) -> Interventions:
-    """Return the interventions of a list, (entry, bidder, lever) with levers (num_neurons, amplification).
+def listed_interventions(allocations: Tensor, brands: int, levers: tuple[Lever, ...] = NEURON_LEVERS) -> Interventions:
+    """Return the interventions of a list, (entry, bidder, lever).
+
+    Args:
+        allocations: (entry, bidder, lever), the null among them.
+        brands: How many.
+        levers: Names and nulls of the levers.
 
     Raises:
         ValueError: Another shape, numbers that are not finite and ≥ 0, or the null is not listed.
     """
-    if allocations.ndim != 3 or allocations.shape[1:] != (brands, 2) or not len(allocations):
+    if allocations.ndim != 3 or allocations.shape[1:] != (brands, len(levers)) or not len(allocations):
         raise InputError(
-            f"allocations must be of shape (entry, bidder={brands}, lever=2), the levers num_neurons and "
-            f"amplification, got {tuple(allocations.shape)}"
+            f"allocations must be of shape (entry, bidder={brands}, lever={len(levers)}), the levers "
+            f"{' and '.join(lever.name for lever in levers)}, got {tuple(allocations.shape)}"
         )
     listed = allocations.detach().to("cpu", torch.float64)
     if not bool((listed.isfinite() & (listed >= 0)).all()):
         raise InputError("the levers of listed allocations must be finite and >= 0")
-    return _once(listed, [len(listed)])
+    return _once(listed, [len(listed)], levers)
 
 
 def sparse_allocations(brands: int, levels: list[LeverSetting]) -> Tensor:
@@ -98,21 +99,22 @@ def levels_of(settings: MeasurementSettings) -> list[LeverSetting]:
     ]
 
 
-def levers_of(allocations: Tensor) -> tuple[Lever, Lever]:
+def levers_of(allocations: Tensor, levers: tuple[Lever, ...] = NEURON_LEVERS) -> tuple[Lever, ...]:
     """Return the levers with the bounds that listed allocations (entry, bidder, lever) have, the null included."""
-    names, (low, high) = LeverSetting._fields, torch.aminmax(allocations.flatten(0, 1), dim=0)
-    bounds = zip(names, NULL, low.tolist(), high.tolist(), strict=True)
-    levers = [Lever(name, min(least, null), max(most, null), null) for name, null, least, most in bounds]
-    return levers[0], levers[1]
+    low, high = torch.aminmax(allocations.flatten(0, 1), dim=0)
+    bounds = zip(levers, low.tolist(), high.tolist(), strict=True)
+    return tuple(
+        Lever(lever.name, min(least, lever.null), max(most, lever.null), lever.null) for lever, least, most in bounds
+    )
 
 
-def _once(joint: Tensor, sizes: list[int]) -> Interventions:
+def _once(joint: Tensor, sizes: list[int], levers: tuple[Lever, ...]) -> Interventions:
     """Number the different meanings of joint settings (cell, bidder, lever), the null first, then as they come."""
-    levers = (Lever("num_neurons", 0.0, 0.0, NULL.num_neurons), Lever("amplification", 0.0, 0.0, NULL.amplification))
     meanings = [tuple(map(tuple, cell)) for cell in at_null(joint, levers).tolist()]
-    null = (tuple(NULL),) * joint.shape[1]
+    null = (tuple(lever.null for lever in levers),) * joint.shape[1]
     if null not in meanings:
-        raise InputError("the null must be among the allocations: every brand at 0 neurons or amplification 1")
+        nulls = " or ".join(f"{lever.name} {lever.null:g}" for lever in levers)
+        raise InputError(f"the null must be among the allocations: every brand at {nulls}")
     number = {meaning: k for k, meaning in enumerate(dict.fromkeys([null, *meanings]))}
     cells = torch.tensor([number[meaning] for meaning in meanings]).view(sizes)
     return Interventions(torch.tensor(list(number), dtype=torch.float64), cells)

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import read_bounded, write_bytes
-from auctionsim.measurement.units import UnitResult, place_of
+from auctionsim.measurement.units import UnitResult, ad_spans, place_of
 from auctionsim.records import Record, parse_json, shown
 
-_FORMAT, _VERSION = "auctionsim replies", 2  # 1 had brands without the mark of a case-sensitive name
+_FORMAT, _VERSION = "auctionsim replies", 3  # 1 had brands without the mark of a case-sensitive name, 2 had no ads
 MOST_UNPACKED_BYTES = 1 << 27
 """Of a file's lines together: 128 MiB, some 200,000 replies of 48 tokens."""
 _LONGEST_LINE = 1 << 24  # bytes: a longer one is no reply
@@ -34,9 +34,10 @@ class KeptReply(NamedTuple):
         prompt: Index of the prompt within it.
         intervention: Index of the record's `interventions`, each (bidder, lever).
         place: What keys its random numbers beside the seed: replicate, context, prompt, sample.
-        text: Without special tokens.
-        token_ids: Its end token included where it came.
+        text: The page that the user is shown, without special tokens.
+        token_ids: Of the model's own words, the end token included where it came.
         length: How many tokens.
+        ads: Beginnings and ends, in letters of the text, of what was put on the page as an ad.
     """
 
     replicate: str
@@ -47,6 +48,7 @@ class KeptReply(NamedTuple):
     text: str
     token_ids: list[int]
     length: int
+    ads: tuple[tuple[int, int], ...] = ()
 
 
 class KeptReplies(NamedTuple):
@@ -67,14 +69,17 @@ def kept_replies(result: UnitResult) -> Iterator[KeptReply]:
     for reply in result.replies:
         place = [*place_of(unit), reply.sample]
         ids = list(reply.token_ids)
-        yield KeptReply(unit.replicate, unit.context, unit.prompt, reply.intervention, place, reply.text, ids, len(ids))
+        asked = (unit.replicate, unit.context, unit.prompt)
+        yield KeptReply(*asked, reply.intervention, place, reply.text, ids, len(ids), reply.ads)
 
 
 def write_replies(path: str | os.PathLike[str], record: dict[str, Any], replies: Iterable[KeptReply]) -> None:
-    """Write a file, whole or not at all; equal contents give equal bytes."""
+    """Write a file, whole or not at all; equal contents give equal bytes. Without ads it is one of version 2."""
     listed = list(replies)
-    head = {"format": _FORMAT, "version": _VERSION, "replies": len(listed), "record": record}
-    lines = [json.dumps(line, ensure_ascii=False).encode() for line in (head, *(r._asdict() for r in listed))]
+    version = _VERSION if any(reply.ads for reply in listed) else _VERSION - 1
+    head = {"format": _FORMAT, "version": version, "replies": len(listed), "record": record}
+    written = ({k: v for k, v in reply._asdict().items() if k != "ads" or v} for reply in listed)
+    lines = [json.dumps(line, ensure_ascii=False).encode() for line in (head, *written)]
     digest = hashlib.sha256(b"\n".join(lines)).hexdigest()
     content = b"\n".join([*lines, json.dumps({"sha256": digest}).encode(), b""])
     write_bytes(path, gzip.compress(content, mtime=0))
@@ -163,6 +168,6 @@ def _checked(reply: Record, prompts: dict[str, list[int]], interventions: int) -
     intervention = reply.whole("intervention", 0, interventions - 1)
     if reply.whole("length") != len(ids):
         raise InputError(f"{reply.what} has {len(ids)} tokens, and says it has {reply.whole('length')}")
-    return KeptReply(
-        replicate, context, prompt, intervention, list(reply.wholes("place")), reply.text("text"), list(ids), len(ids)
-    )
+    place, text = list(reply.wholes("place")), reply.text("text")
+    ads = ad_spans(reply.items("ads"), text) if "ads" in reply else ()
+    return KeptReply(replicate, context, prompt, intervention, place, text, list(ids), len(ids), ads)

@@ -1,10 +1,10 @@
 """The part of a measurement that has the model: one unit in, its numbers out, no folder and no memory of others."""
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.interventions import Interventions
 from auctionsim.measurement.settings import MeasurementSettings
 from auctionsim.measurement.units import MeasuredReply, Unit, UnitResult, place_of
-from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.measurements import REPLICATES
@@ -15,7 +15,7 @@ class UnitMeasurer:
 
     Args:
         model: The language model.
-        neurons: Identified on the same model.
+        carrier: What moves the model's replies.
         prompts: All prompts; replicates A and B are measured on their splits of the same names.
         settings: The counts.
         interventions: What is done to the model.
@@ -24,20 +24,18 @@ class UnitMeasurer:
     def __init__(
         self,
         model: LanguageModel,
-        neurons: BrandNeurons,
+        carrier: Carrier,
         prompts: PromptSet,
         settings: MeasurementSettings,
         interventions: Interventions,
     ) -> None:
         self.settings, self.interventions = settings, interventions
-        self.model, self.neurons = model, neurons
+        self.model, self.carrier = model, carrier
         self.substrates = {
             name: LanguageModelSubstrate(
                 model,
-                neurons,
+                carrier,
                 prompts.split(name),
-                num_neurons=interventions.most_neurons,
-                amplification=interventions.amplification,
                 samples=settings.samples,
                 max_new_tokens=settings.max_new_tokens,
                 temperature=settings.temperature,
@@ -57,7 +55,7 @@ class UnitMeasurer:
         first = unit.round * samples
         batch = substrate.replies(prompt, allocation, place, samples, first)
         replies = [
-            MeasuredReply(unit.start + row // samples, first + row % samples, reply.text, reply.token_ids)
+            MeasuredReply(unit.start + row // samples, first + row % samples, reply.text, reply.token_ids, reply.ads)
             for row, reply in enumerate(batch.replies)
         ]
         groups = [batch.replies[k : k + samples] for k in range(0, len(replies), samples)]

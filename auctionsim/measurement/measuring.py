@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from auctionsim.carriers.neurons import Neurons
+from auctionsim.carriers.protocol import Carrier
+from auctionsim.checks import MOST_MONEY
 from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import write_text
 from auctionsim.language_models.model import LanguageModel
@@ -47,17 +50,24 @@ Report = Callable[[Progress], None]
 _MAKERS = "made_by.json"  # which runs measured units of the folder
 
 
+def carrier_of(carrier: Carrier | BrandNeurons, mode: str) -> Carrier:
+    """Return `carrier`, where bare neurons are all of theirs, amplified in a mode without a bound."""
+    if isinstance(carrier, Carrier):
+        return carrier
+    return Neurons(carrier, num_neurons=carrier.max_neurons, amplification=MOST_MONEY, mode=mode)
+
+
 class Measuring:
     """A measurement of joint interventions, in a folder, done as far as its files say.
 
     Args:
         folder: Where plan and units are kept; made if it is not there.
         model: The language model.
-        neurons: Identified on the same model.
+        carrier: What moves the model's replies; neurons are amplified in the settings' mode.
         prompts: All prompts; replicates A and B are measured on their splits of the same names.
         settings: The grid and the counts.
-        allocations: A list of joint allocations (entry, bidder, lever), levers (num_neurons, amplification), the null
-            among them, to be measured instead of the settings' grid.
+        allocations: A list of joint allocations (entry, bidder, lever), the null among them, to be measured instead of
+            the settings' grid, which is one of neurons.
     Raises:
         ValueError: The folder holds another plan, or the prompts or neurons do not fit.
     """
@@ -66,20 +76,26 @@ class Measuring:
         self,
         folder: Path,
         model: LanguageModel,
-        neurons: BrandNeurons,
+        carrier: Carrier | BrandNeurons,
         prompts: PromptSet,
         settings: MeasurementSettings,
         allocations: Tensor | None = None,
     ) -> None:
-        self.folder, self.settings, self.neurons, self.prompts = folder, settings, neurons, prompts
-        brands = len(neurons.brands)
+        self.folder, self.settings, self.prompts = folder, settings, prompts
+        self.carrier = carrier = carrier_of(carrier, settings.mode)
+        brands = len(carrier.brands)
         self.listed = None if allocations is None else allocations.detach().cpu().double()
-        self.interventions = (
-            grid_interventions(settings, brands) if self.listed is None else listed_interventions(self.listed, brands)
-        )
-        self.measurer = UnitMeasurer(model, neurons, prompts, settings, self.interventions)
-        self.readings = [reading(name) for name in settings.manner.names]
-        self.plan = full_plan(model, neurons, prompts, settings, self.listed)
+        if self.listed is not None:
+            self.interventions = listed_interventions(self.listed, brands, carrier.levers)
+        elif isinstance(carrier, Neurons):
+            self.interventions = grid_interventions(settings, brands)
+        else:
+            raise InputError(
+                f"the settings' grid is one of neurons: of {carrier.name} a list of allocations is measured"
+            )
+        self.measurer = UnitMeasurer(model, carrier, prompts, settings, self.interventions)
+        self.readings = [reading(name) for name in settings.manner.names if name not in carrier.without]
+        self.plan = full_plan(model, carrier, prompts, settings, self.listed)
         self.digest = claim(folder, self.plan, type(settings))
 
     # Work
@@ -168,7 +184,7 @@ class Measuring:
         gathered = self.gathered()
         return ResponseSurface(
             grids=self.settings.grids,
-            num_bidders=len(self.neurons.brands),
+            num_bidders=len(self.carrier.brands),
             features=self._features,
             contexts=self.prompts.contexts,
             replicates={name: replicate_of(one, self.interventions.cells) for name, one in gathered.items()},
@@ -186,7 +202,7 @@ class Measuring:
             raise InputError("a grid was measured: it makes no list")
         gathered = self.gathered()
         return MeasuredList(
-            levers=levers_of(self.listed),
+            levers=levers_of(self.listed, self.carrier.levers),
             allocations=self.listed,
             features=self._features,
             contexts=self.prompts.contexts,
@@ -211,7 +227,7 @@ class Measuring:
                 name: gather(
                     [result for result in results if result.unit.replicate == name],
                     self.readings,
-                    self.neurons.brands,
+                    self.carrier.brands,
                     self.prompts.split(name),
                 )
                 for name in REPLICATES
@@ -226,7 +242,7 @@ class Measuring:
         """
         record = {
             **{name: value for name, value in self.plan.items() if name not in ("allocations", "stems")},
-            "brands": [brand.written for brand in self.neurons.brands],
+            "brands": [brand.written for brand in self.carrier.brands],
             "contexts": list(self.prompts.contexts),
             "prompts": {name: [list(some) for some in self.prompts.split(name).prompts] for name in REPLICATES},
             "interventions": self.interventions.distinct.tolist(),
@@ -245,8 +261,8 @@ class Measuring:
         return {
             **{name: value for name, value in self.plan.items() if name != "allocations"},
             "fixed_levers": fixed,
-            "brands": [brand.written for brand in self.neurons.brands],
-            "method": self.neurons.method,
+            "brands": [brand.written for brand in self.carrier.brands],
+            **({"method": self.carrier.neurons.method} if isinstance(self.carrier, Neurons) else {}),
             "versions": package_versions(),
             **(more or {}),
             **(makers[-1] if makers else {}),

@@ -16,12 +16,13 @@ from typing import Any
 from torch import Tensor
 
 from auctionsim.brands import MENTION_RULE
+from auctionsim.carriers.neurons import Neurons
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import write_text
 from auctionsim.kept import difference
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.settings import MeasurementSettings
-from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.standard import FEATURES
 from auctionsim.records import Record, json_in
@@ -34,7 +35,7 @@ _DEFAULTS = {"user_loss_dtype": "float32", "features": list(FEATURES), "mentions
 
 def full_plan(
     model: LanguageModel,
-    neurons: BrandNeurons,
+    carrier: Carrier,
     prompts: PromptSet,
     settings: MeasurementSettings,
     allocations: Tensor | None,
@@ -43,7 +44,7 @@ def full_plan(
 
     Args:
         model: The language model.
-        neurons: Identified on the same model.
+        carrier: What moves the model's replies.
         prompts: All prompts.
         settings: The grid and the counts.
         allocations: (entry, bidder, lever), measured instead of the settings' grid; None: the grid.
@@ -56,12 +57,20 @@ def full_plan(
         **({} if allocations is None else {"allocations": allocations.tolist()}),
         "model": model.identity,
         "dtype": str(model.dtype),
-        "neurons": neurons.digest,
+        **carrier_words(carrier),
         "prompts": prompts.digest,
         "stems": {name: [stem.text for stem in prompts.split(name).stems] for name in REPLICATES},
         "user_loss_dtype": "float32",
         "mentions": MENTION_RULE,
     }
+
+
+def carrier_words(carrier: Carrier) -> dict[str, Any]:
+    """Return how plans, provenance and files of replies name a carrier; neurons by their digest alone, as ever."""
+    if isinstance(carrier, Neurons):
+        return {"neurons": carrier.digest}
+    levers = [[lever.name, lever.null] for lever in carrier.levers]
+    return {"carrier": {"name": carrier.name, "digest": carrier.digest, "levers": levers}}
 
 
 def identity(plan: Mapping[str, Any], settings: type[MeasurementSettings]) -> dict[str, Any]:

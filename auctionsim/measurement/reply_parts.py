@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import torch
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.errors import InputError
 from auctionsim.language_models.decoding import Replies
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.stored_replies import Asked, StoredReplies
-from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.readings.judge import register_judge
 from auctionsim.readings.live import judged
 from auctionsim.readings.passes import begin
@@ -61,7 +61,7 @@ class PartReader:
         self,
         stored: StoredReplies,
         names: Sequence[str],
-        neurons: BrandNeurons | None,
+        carrier: Carrier | None,
         model: LanguageModel | None,
         *,
         judges: Sequence[str] = (),
@@ -69,7 +69,7 @@ class PartReader:
     ) -> None:
         for judge in judges:
             register_judge(judge)
-        self.stored, self.neurons, self.model, self.bases = stored, neurons, model, bases or {}
+        self.stored, self.carrier, self.model, self.bases = stored, carrier, model, bases or {}
         self.readings = [reading(name) for name in names]
         self._by_prompt = stored.by_prompt()
 
@@ -104,22 +104,17 @@ class PartReader:
         if not readings:
             return {}
         assert self.model is not None
-        assert self.neurons is not None
+        assert self.carrier is not None
         stored, judge = self.stored, self.model.in_float32
         kept = [stored.kept.replies[number] for number in numbers]
-        levers = stored.interventions[[one.intervention for one in kept]].float()
-        change = self.neurons.intervention(levers, stored.mode)
+        change = self.carrier.change(stored.interventions[[one.intervention for one in kept]].float())
         longest = max(one.length for one in kept)
         ids = [
             [*one.token_ids, *one.token_ids[-1:] * (longest - one.length)] for one in kept
         ]  # causal: never looked at
         lengths = torch.tensor([one.length for one in kept], device=judge.device)
         tokens = torch.tensor(ids, device=judge.device)
-        prompt = [judge.chat_ids(stored.prompt(asked))]
-        if stored.positions == "all":
-            begun = begin(judge, prompt * len(kept), longest, change)
-        else:
-            begun = begin(judge, prompt, longest)
+        begun = begin(judge, [stored.prompt(asked)], longest, change, whole_prompt=stored.positions == "all")
         finite = torch.ones_like(lengths, dtype=torch.bool)
         return judged(judge, readings, Replies(tokens, lengths, finite), change, begun, stored.law)
 

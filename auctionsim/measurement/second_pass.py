@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.crew import Job, Workers, fan_out, model_words
-from auctionsim.measurement.measuring import Progress, Report
+from auctionsim.measurement.measuring import Progress, Report, carrier_of
 from auctionsim.measurement.reply_parts import PartReader, PartValues, ReplyPart, bases_of
 from auctionsim.measurement.side_files import GatheredAgain, covariances_again, gather_again
 from auctionsim.measurement.stored_replies import StoredReplies
@@ -41,7 +42,7 @@ class SecondPass:
         folder: Where values are kept; made if it is not there.
         stored: The replies.
         names: Of readings; each once.
-        neurons: That were amplified; needed for model readings only.
+        carrier: What moved the replies; needed for model readings only. Bare neurons are amplified as the replies say.
         model: That replied; needed for model readings only.
     Raises:
         ValueError: A reading that is scored of prompts, has no meaning for how the replies were drawn, or needs a model
@@ -53,7 +54,7 @@ class SecondPass:
         folder: Path,
         stored: StoredReplies,
         names: Sequence[str],
-        neurons: BrandNeurons | None = None,
+        carrier: Carrier | BrandNeurons | None = None,
         model: LanguageModel | None = None,
     ) -> None:
         if not names or len(set(names)) < len(names):
@@ -65,9 +66,10 @@ class SecondPass:
                 raise InputError(f"{one.name} is scored of prompts, not of replies: measure it anew")
             one.refuse(stored.law)
         self.needs_model = needs_model(names)
-        self.model, self.neurons = (model, neurons) if self.needs_model else (None, None)
+        self.model = model if self.needs_model else None
+        self.carrier = carrier_of(carrier, stored.mode) if self.needs_model and carrier is not None else None
         if self.needs_model:
-            self._check(model, neurons)
+            self._check(model, self.carrier)
         self._bases = bases_of(self.readings)  # what the whole pass rests on: a prompt may be edited meanwhile
         sweep(folder)
 
@@ -81,17 +83,21 @@ class SecondPass:
             own["basis"] = basis
         if not isinstance(reading(name), ModelReading):
             return own
-        return {**own, "model": self.stored.kept.record["model"], "neurons": self.stored.kept.record["neurons"]}
+        record = self.stored.kept.record
+        moved = {name: record[name] for name in ("neurons", "carrier") if name in record}
+        return {**own, "model": record["model"], **moved}
 
     @property
     def _part_key(self) -> dict[str, Any]:
         return {name: self.key(name) for name in self.names}
 
-    def _check(self, model: LanguageModel | None, neurons: BrandNeurons | None) -> None:
+    def _check(self, model: LanguageModel | None, carrier: Carrier | None) -> None:
         record = Record(self.stored.kept.record, "the replies' record")
-        if model is None or neurons is None:
+        if model is None or carrier is None:
             lacking = ", ".join(one.name for one in self.readings if isinstance(one, ModelReading))
-            raise InputError(f"{lacking}: teacher-forced passes need the model and the neurons that were amplified")
+            raise InputError(
+                f"{lacking}: teacher-forced passes need the model and what moved its replies, such as neurons"
+            )
         if model.identity.rpartition(":")[2] != record.text("model").rpartition(":")[2]:
             raise InputError(f"the replies are those of {record.text('model')}, not of {model.identity}")
         if str(model.dtype) != record.text("dtype"):
@@ -99,8 +105,18 @@ class SecondPass:
                 f"the replies were judged by weights in {record.text('dtype')}, and this model has its own in "
                 f"{model.dtype}: load it in that dtype; passes are computed in float32 either way"
             )
-        if neurons.digest != record.text("neurons"):
-            raise InputError(f"other neurons were amplified ({record.text('neurons')}, not {neurons.digest})")
+        moved = self.stored.carrier
+        if {"name": carrier.name, "digest": carrier.digest} != moved:
+            if moved["name"] == carrier.name == "neurons":
+                raise InputError(f"other neurons were amplified ({moved['digest']}, not {carrier.digest})")
+            raise InputError(
+                f"the replies were moved by {moved['name']} {moved['digest']}, not by {carrier.name} {carrier.digest}"
+            )
+        if carrier.change(self.stored.interventions.float()).candidates > 1:
+            raise InputError(
+                f"replies of {carrier.name} were chosen among several that are not kept: their divergences are taken "
+                "while they are sampled"
+            )
 
     # Work
 
@@ -139,7 +155,7 @@ class SecondPass:
             self._remove_parts()  # of a pass that was killed while it did this
             return there
         if len(lacking) < len(self.names) and not self._parts_folder.exists():  # else it was killed as it ended
-            rest = SecondPass(self.folder, self.stored, lacking, self.neurons, self.model)
+            rest = SecondPass(self.folder, self.stored, lacking, self.carrier, self.model)
             return {**there, **rest.run(workers, report)}
         earlier = self._scored_before(there)
         found = {part: self._read(part) or earlier.get(part) for part in parts}
@@ -151,7 +167,7 @@ class SecondPass:
 
         tell(Progress(len(parts) - len(waiting), len(parts)))
         if workers is None:
-            reader = PartReader(self.stored, self.names, self.neurons, self.model, bases=self._bases)
+            reader = PartReader(self.stored, self.names, self.carrier, self.model, bases=self._bases)
             while waiting:
                 result = reader(waiting.popleft())
                 self._store(result)
@@ -159,7 +175,7 @@ class SecondPass:
         else:
             job = Job(
                 partial(
-                    PartReader, self.stored, self.names, self.neurons, judges=registered_judges(), bases=self._bases
+                    PartReader, self.stored, self.names, self.carrier, judges=registered_judges(), bases=self._bases
                 ),
                 None if self.model is None else model_words(self.model),
             )

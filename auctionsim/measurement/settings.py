@@ -111,8 +111,8 @@ class MeasurementSettings:
 
     @property
     def manner(self) -> Manner:
-        """How neurons are amplified, replies drawn and read, as the live model takes it."""
-        return Manner(self.mode, self.positions, self.top_p, self.leads, self.readings)
+        """Where the model is touched, how replies are drawn and read, as the live model takes it."""
+        return Manner(self.positions, self.top_p, self.leads, self.readings)
 
     @property
     def grids(self) -> tuple[LeverGrid, ...]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from auctionsim.errors import InputError
 from auctionsim.files import sweep
+from auctionsim.levers import at_null
 from auctionsim.measurement.covariances import loss_covariances
 from auctionsim.measurement.gathering import ReplyTable, unscored_share
 from auctionsim.measurement.relation import relative, summarise
@@ -26,7 +27,7 @@ from auctionsim.storage import Stored, read_stored, write_stored
 from auctionsim.substrates.covariances import Pair, covariance_record, pairs_from
 from auctionsim.substrates.measured_arrays import COVARIANCE
 from auctionsim.substrates.measured_list import MeasuredList
-from auctionsim.substrates.measurements import REPLICATES, Measurement, at_null
+from auctionsim.substrates.measurements import REPLICATES, Measurement
 from auctionsim.substrates.side_readings import FOLDERS, FORMAT, VERSION
 from auctionsim.substrates.surface import ResponseSurface
 
@@ -215,9 +216,11 @@ def matching(measured: ResponseSurface | MeasuredList, stored: StoredReplies) ->
     Raises:
         ValueError: They are not the same interventions, contexts or brands.
     """
-    names = ("num_neurons", "amplification")
+    names = [name for name, _ in stored.levers]
     if list(measured.contexts) != stored.kept.record.get("contexts") or measured.num_bidders != len(stored.brands):
         raise InputError("the replies are not those of this measurement: its contexts or brands are others")
+    if not {lever.name for lever in measured.levers} <= set(names):
+        raise InputError(f"the replies are not those of this measurement: their levers are {', '.join(names)}")
     levers = [names.index(lever.name) for lever in measured.levers]
     theirs = at_null(measured.finite_range().allocations, measured.levers)
     mine = at_null(stored.interventions[:, :, levers], measured.levers)

@@ -12,10 +12,11 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.errors import InputError
 from auctionsim.files import read_bounded
+from auctionsim.measurement.interventions import NEURON_LEVERS
 from auctionsim.measurement.kept_replies import MOST_UNPACKED_BYTES, KeptReplies, KeptReply, read_replies
 from auctionsim.readings.passes import SamplingLaw
 from auctionsim.readings.protocol import Reply
-from auctionsim.records import Record
+from auctionsim.records import Record, shown
 
 
 class Asked(NamedTuple):
@@ -95,9 +96,31 @@ class StoredReplies:
             found = torch.tensor(listed, dtype=torch.float64)
         except (TypeError, ValueError) as error:
             raise InputError(f"interventions must be numbers, got {error}") from error
-        if found.ndim != 3 or found.shape[1:] != (len(self.brands), 2):
-            raise InputError(f"interventions must be of shape (…, {len(self.brands)}, 2), got {tuple(found.shape)}")
+        wanted = (len(self.brands), len(self.levers))
+        if found.ndim != 3 or tuple(found.shape[1:]) != wanted:
+            raise InputError(f"interventions must be of shape (…, {wanted[0]}, {wanted[1]}), got {tuple(found.shape)}")
         return found
+
+    @property
+    def levers(self) -> tuple[tuple[str, float], ...]:
+        """Name and null of each lever of a bidder."""
+        record = Record(self.kept.record, "the record")
+        if "carrier" not in record:
+            return tuple((lever.name, lever.null) for lever in NEURON_LEVERS)
+        listed = record.record("carrier").items("levers")
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in listed):
+            raise InputError(f"levers must be pairs of a name and a null, got {shown(listed)}")
+        pairs = [Record({"name": name, "null": null}, "a lever") for name, null in listed]
+        return tuple((one.text("name"), one.number("null")) for one in pairs)
+
+    @property
+    def carrier(self) -> dict[str, Any]:
+        """What the replies were moved by, as their record names it: neurons by their digest, or a carrier."""
+        record = Record(self.kept.record, "the record")
+        if "carrier" in record:
+            one = record.record("carrier")
+            return {"name": one.text("name"), "digest": one.text("digest")}
+        return {"name": "neurons", "digest": record.text("neurons")}
 
     def prompt(self, asked: Asked) -> str:
         """Return the text of a prompt."""
@@ -115,4 +138,4 @@ class StoredReplies:
         """Return a reply as readings take it."""
         one: KeptReply = self.kept.replies[number]
         asked = Asked(one.replicate, one.context, one.prompt)
-        return Reply(self.prompt(asked), one.text, one.token_ids, tuple(one.place))
+        return Reply(self.prompt(asked), one.text, one.token_ids, tuple(one.place), one.ads)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,9 @@ from auctionsim.substrates.measurements import REPLICATES
 MOST_UNIT_BYTES = 1 << 25
 """Of a unit's file: 32 MiB."""
 _FORMAT = "auctionsim measurement unit 5"
+_FORMAT_6 = "auctionsim measurement unit 6"  # with ads on pages; where there are none it is format 5
 _FORMAT_4 = "auctionsim measurement unit 4"
+_FORMATS = (_FORMAT_6, _FORMAT, _FORMAT_4)
 
 
 class Shard(NamedTuple):
@@ -49,12 +52,21 @@ class Unit(NamedTuple):
 
 
 class MeasuredReply(NamedTuple):
-    """One sampled reply, as it is stored; unit and sample key its random numbers."""
+    """One sampled reply, as it is stored; unit and sample key its random numbers.
+
+    Attributes:
+        intervention: Its number.
+        sample: Its number.
+        text: The page that the user is shown.
+        token_ids: Of the model's own words.
+        ads: Beginnings and ends of what was put on the page as an ad.
+    """
 
     intervention: int
     sample: int
     text: str
     token_ids: list[int]
+    ads: tuple[tuple[int, int], ...] = ()
 
 
 class UnitResult(NamedTuple):
@@ -89,7 +101,8 @@ def replies_of(result: UnitResult, prompts: PromptSet) -> list[Reply]:
     """
     prompt = prompts.prompts[result.unit.context][result.unit.prompt]
     return [
-        Reply(prompt, reply.text, reply.token_ids, (*place_of(result.unit), reply.sample)) for reply in result.replies
+        Reply(prompt, reply.text, reply.token_ids, (*place_of(result.unit), reply.sample), reply.ads)
+        for reply in result.replies
     ]
 
 
@@ -103,7 +116,10 @@ def write_unit(folder: Path, result: UnitResult, plan: str) -> None:
     makers = {name: made_by(name) for name in names if made_by(name)}
     bases = {name: basis for name in names if name in registered() and (basis := basis_of(reading(name)))}
     origins = {key: part for key, part in (("plugins", makers), ("bases", bases)) if part}
-    document = {"format": _FORMAT, "plan": plan, **result._asdict(), **values, **origins}
+    some_ads = any(reply.ads for reply in result.replies)
+    replies = [reply if some_ads else reply[:4] for reply in result.replies]
+    kind = _FORMAT_6 if some_ads else _FORMAT
+    document = {"format": kind, "plan": plan, **result._asdict(), "replies": replies, **values, **origins}
     plain = json.loads(json.dumps(document))  # tuples as lists, as they are read back
     write_text(folder / result.unit.file_name, json.dumps({**plain, "sha256": _checksum(plain)}, ensure_ascii=False))
 
@@ -119,7 +135,10 @@ def read_unit(folder: Path, unit: Unit, plan: str) -> UnitResult | None:
         return None
     try:
         document = Record(parse_json(read_bounded(path, MOST_UNIT_BYTES)), "it")
-        if document.content.get("format") not in (_FORMAT, _FORMAT_4) or document.content.get("plan") != plan:
+        if (
+            document.content.get("format") not in (_FORMAT_6, _FORMAT, _FORMAT_4)
+            or document.content.get("plan") != plan
+        ):
             raise InputError("it belongs to another measurement")
         if document.items("unit") != list(unit):
             raise InputError("it belongs to another measurement")
@@ -189,12 +208,29 @@ def _each_once(replies: list[MeasuredReply], unit: Unit) -> list[MeasuredReply]:
 
 def _reply(item: Any, what: str) -> MeasuredReply:
     fields = MeasuredReply._fields
-    if len(_listed(item)) != len(fields):
-        raise InputError(f"{what} must be a list of {len(fields)}, got {shown(item)}")
-    one = Record(dict(zip(fields, item, strict=True)), what)
+    if len(_listed(item)) not in (len(fields) - 1, len(fields)):
+        raise InputError(f"{what} must be a list of {len(fields) - 1} or {len(fields)}, got {shown(item)}")
+    one = Record(dict(zip(fields, item, strict=False)), what)
+    text, ads = one.text("text"), one.items("ads") if "ads" in one else []
     return MeasuredReply(
-        one.whole("intervention"), one.whole("sample"), one.text("text"), list(one.wholes("token_ids"))
+        one.whole("intervention"), one.whole("sample"), text, list(one.wholes("token_ids")), ad_spans(ads, text)
     )
+
+
+def ad_spans(listed: Sequence[Any], text: str) -> tuple[tuple[int, int], ...]:
+    """Return spans of ads as they were written, if they lie in the text, in order, none over another.
+
+    Raises:
+        ValueError: They do not.
+    """
+    spans, last = [], 0
+    for span in listed:
+        whole = isinstance(span, list) and len(span) == 2 and all(type(end) is int for end in span)
+        if not whole or not last <= span[0] < span[1] <= len(text):
+            raise InputError(f"ads must be spans in the text, in order, got {shown(listed)}")
+        spans.append((span[0], span[1]))
+        last = span[1]
+    return tuple(spans)
 
 
 def _replies_of_format_4(listed: list[Any]) -> tuple[list[MeasuredReply], dict[str, list[Value]]]:
@@ -202,7 +238,7 @@ def _replies_of_format_4(listed: list[Any]) -> tuple[list[MeasuredReply], dict[s
     replies, columns = [], ("hits", "mentions", "kl", "surprise", "repetition_rate")
     readings: dict[str, list[Value]] = {name: [] for name in (*columns, "mention_probability")}
     for number, item in enumerate(listed):
-        if len(_listed(item)) != len(MeasuredReply._fields) + len(columns):
+        if len(_listed(item)) != 4 + len(columns):
             raise InputError(f"reply {number} must be a list of 9, got {shown(item)}")
         replies.append(_reply(item[:4], f"reply {number}"))
         one = Record(dict(zip(columns, item[4:], strict=True)), f"reply {number}")

@@ -7,6 +7,7 @@ from typing import Any, overload
 
 from torch import Tensor
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.files import sweep
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.crew import Job, Workers, fan_out, model_words
@@ -27,7 +28,7 @@ REPLIES_FILE = "replies.jsonl.gz"
 def measure(
     folder: Path,
     model: LanguageModel,
-    neurons: BrandNeurons,
+    carrier: Carrier | BrandNeurons,
     prompts: PromptSet,
     settings: MeasurementSettings,
     allocations: None = None,
@@ -42,7 +43,7 @@ def measure(
 def measure(
     folder: Path,
     model: LanguageModel,
-    neurons: BrandNeurons,
+    carrier: Carrier | BrandNeurons,
     prompts: PromptSet,
     settings: MeasurementSettings,
     allocations: Tensor,
@@ -56,7 +57,7 @@ def measure(
 def measure(
     folder: Path,
     model: LanguageModel,
-    neurons: BrandNeurons,
+    carrier: Carrier | BrandNeurons,
     prompts: PromptSet,
     settings: MeasurementSettings,
     allocations: Tensor | None = None,
@@ -70,11 +71,11 @@ def measure(
     Args:
         folder: Plan and units are kept there, and in the end all replies in one file; the same call goes on from it.
         model: The language model; with workers it is only asked who it is.
-        neurons: Identified on the same model.
+        carrier: What moves the model's replies; neurons are amplified in the settings' mode.
         prompts: All prompts; replicates A and B are measured on their splits of the same names.
         settings: The grid, for one to three brands, and the counts.
-        allocations: (entry, bidder, lever), levers (num_neurons, amplification): measured instead of the grid, for any
-            number of brands; see `sparse_allocations`.
+        allocations: (entry, bidder, lever), measured instead of the grid, for any number of brands; see
+            `sparse_allocations`.
         provenance: What else the result should say of where it comes from.
         workers: None measures in this process.
         report: Told how far it is.
@@ -85,7 +86,7 @@ def measure(
         RuntimeError: Workers died again and again over one unit.
     """
     sweep(folder)
-    measuring = Measuring(folder, model, neurons, prompts, settings, allocations)
+    measuring = Measuring(folder, model, carrier, prompts, settings, allocations)
     measuring.note_maker(provenance)
     if workers is None:
         measuring.run(report)
@@ -113,7 +114,7 @@ def run_on_workers(measuring: Measuring, workers: Workers, report: Report | None
         tell(Progress(schedule.done, len(schedule.known)))
 
     tell(Progress(schedule.done, len(schedule.known)))
-    rest = (measuring.neurons, measuring.prompts, measuring.settings, measuring.interventions)
+    rest = (measuring.carrier, measuring.prompts, measuring.settings, measuring.interventions)
     job = Job(partial(_unit_measurer, rest), model_words(measuring.measurer.model))
     fan_out(schedule.waiting, job, workers, measuring.store, note)
 

@@ -152,11 +152,11 @@ class BrandNeurons:
     @property
     def digest(self) -> str:
         """16 hex digits that name the contents."""
-        return checksum(serialise(self._stored(), _FORMAT, self._version))[:16]
+        return checksum(serialise(self.stored(), _FORMAT, self._version))[:16]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one safetensors file, whole or not at all."""
-        write_stored(path, self._stored(), _FORMAT, self._version)
+        write_stored(path, self.stored(), _FORMAT, self._version)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "BrandNeurons":
@@ -169,12 +169,17 @@ class BrandNeurons:
         """
         stored = read_stored(path, _FORMAT, _VERSION)
         try:
-            return cls._from_stored(stored)
+            return cls.from_stored(stored)
         except ValueError as error:
             raise InputError(f"{os.fspath(path)}: {error}") from error
 
     @classmethod
-    def _from_stored(cls, stored: Stored) -> "BrandNeurons":
+    def from_stored(cls, stored: Stored) -> "BrandNeurons":
+        """Return the neurons that `stored` made a record of.
+
+        Raises:
+            ValueError: A field or tensor is not what it must be.
+        """
         record = stored.fields
         brands = tuple(_brand(names, f"brands[{k}]") for k, names in enumerate(record.items("brands")))
         versions = record.record("versions")
@@ -206,7 +211,8 @@ class BrandNeurons:
     def _version(self) -> int:
         return 1 if self.signs is None and self.references is None else _VERSION  # so that old digests stay
 
-    def _stored(self) -> Stored:
+    def stored(self) -> Stored:
+        """Return everything, as a file has it."""
         record = {
             "brands": [brand.written for brand in self.brands],
             "method": self.method,

@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.language_models.decoding import growing_cache, prefill, sample_replies
+from auctionsim.language_models.change import untouched
+from auctionsim.language_models.decoding import sample_replies
 from auctionsim.language_models.hooks import read_neurons
-from auctionsim.language_models.intervention import untouched
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import growing_cache, prefill
 from auctionsim.readings.neutral_kl import text_tokens
 
 

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.language_models.decoding import growing_cache
 from auctionsim.language_models.hooks import intervene, read_neurons
-from auctionsim.language_models.intervention import Intervention, untouched
+from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import growing_cache
 
 _LEAST_MISSING = 0.05  # 1 − P is not taken for less: log odds would follow a name that is sure already
 
@@ -76,7 +76,7 @@ def slot_sensitivity(
     longest = max(len(sequence) for sequence in sequences)
     padded = [sequence + sequence[-1:] * (longest - len(sequence)) for sequence in sequences]  # causal: never looked at
     ids = torch.tensor(padded, device=model.device)
-    changed = (change or untouched(model)).select(owner)
+    changed = (change or Intervention(torch.ones(1, model.num_layers, model.num_neurons))).select(owner)
     cache = growing_cache(model, prompt_ids, len(rows))
     with torch.enable_grad(), intervene(model, changed), read_neurons(model, gradients=True) as read:
         logits = model.network(ids[:, :-1], past_key_values=cache, use_cache=True).logits

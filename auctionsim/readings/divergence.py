@@ -11,6 +11,7 @@ divergence of the two laws of whole replies, up to their longest length; so it i
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,8 +26,12 @@ def token_divergence(passes: TeacherForced) -> Float[Tensor, " row"]:
 
 
 def reply_divergence(passes: TeacherForced) -> Float[Tensor, " row"]:
-    """Return each reply's summed KL(π_x ‖ π_0) over its tokens, at the sampling temperature, nats a reply."""
-    return passes.sum(passes.divergence(passes.law.temperature))
+    """Return each reply's summed KL(π_x ‖ π_0) over its tokens, at the sampling temperature, nats a reply.
+
+    A reply that was chosen among several has no token law: of it, it is the divergence of the chosen reply's law.
+    """
+    summed = passes.sum(passes.divergence(passes.law.temperature))
+    return torch.where(passes.chosen.isnan(), summed, passes.chosen.to(summed))
 
 
 KL = register(

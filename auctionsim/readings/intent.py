@@ -21,9 +21,10 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.errors import InputError
-from auctionsim.language_models.decoding import Prefix, prefill, reply_logits
-from auctionsim.language_models.intervention import Intervention, as_intervention
+from auctionsim.language_models.change import Change, Inside, as_change
+from auctionsim.language_models.decoding import reply_logits
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import Prefix, prefill_under
 from auctionsim.readings.protocol import PromptReading, ScorerInputs
 from auctionsim.readings.registry import register
 from auctionsim.readings.slots import SlotScorer
@@ -110,18 +111,18 @@ class CommercialScorer:
         self._rows = [row for k in range(len(self.slots.continuations)) for row in self._rows_of(k, stems, leads)]
         self.longest = max(len(row.ids) for row in self._rows) + 1  # the last is only predicted
 
-    def __call__(self, prompt: str, change: Intervention | Float[Tensor, "row layer neuron"]) -> Scores:
-        """Return every brand's scores after every stem under each row's intervention."""
-        change = as_intervention(change)
-        prefix = prefill(self.model, self.model.chat_ids(prompt), self.longest, change if self.whole_prompt else None)
+    def __call__(self, prompt: str, change: Change | Inside | Float[Tensor, "row layer neuron"]) -> Scores:
+        """Return every brand's scores after every stem under each row's change."""
+        change = as_change(change)
+        prefix = prefill_under(self.model, [prompt], self.longest, change, whole_prompt=self.whole_prompt)
         return self.after(prefix, change)
 
-    def after(self, prefix: Prefix, change: Intervention) -> Scores:
+    def after(self, prefix: Prefix, change: Change) -> Scores:
         """Return the scores after prompts that are computed already, with room for `longest` tokens.
 
         Args:
             prefix: A row for each of the interventions, or one that serves all.
-            change: What is done from each prompt's last token on.
+            change: What is done, made by `prefill_under` of the same change where it frames prompts or has companions.
         """
         slot = torch.zeros(change.num_rows, self.slots.num_stems, self.slots.num_brands, dtype=torch.float64)
         intent, named = torch.zeros_like(slot), slot.new_zeros(change.num_rows, len(self.slots.continuations))
@@ -143,7 +144,7 @@ class CommercialScorer:
         return Scores(slot, torch.minimum(intent, slot))  # above it only by rounding
 
     def _logits(
-        self, prefix: Prefix, change: Intervention, block: list[_Row]
+        self, prefix: Prefix, change: Change, block: list[_Row]
     ) -> Float[Tensor, "row part position vocabulary"]:
         padded = [row.ids + row.ids[-1:] * (self.longest - len(row.ids)) for row in block]  # causal: never read
         ids = torch.tensor(padded, device=self.model.device).repeat(change.num_rows, 1)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError, UnsupportedError
-from auctionsim.language_models.decoding import Prefix
+from auctionsim.language_models.change import Change
 from auctionsim.language_models.decoding import Replies as Decoded
-from auctionsim.language_models.intervention import Intervention
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import Prefix
 from auctionsim.readings.passes import BegunReplies, SamplingLaw, teacher_forced
 from auctionsim.readings.protocol import (
     ModelReading,
@@ -93,17 +93,19 @@ class ReadingSet:
         """Tokens that scoring needs room for after a prompt."""
         return max((scorer.longest for scorer in self._scorers.values()), default=0)
 
-    def after(self, prefix: Prefix, change: Intervention) -> dict[str, Tensor]:
+    def after(self, prefix: Prefix, change: Change) -> dict[str, Tensor]:
         """Return what is scored after prompts that are computed already, each (row, stem, brand), float64."""
         return self._parts({key: scorer.after(prefix, change) for key, scorer in self._scorers.items()})
 
-    def scores(self, prompt: str, change: Intervention) -> dict[str, Tensor]:
+    def scores(self, prompt: str, change: Change) -> dict[str, Tensor]:
         """Return what is scored after one prompt, each (row, stem, brand), float64."""
         return self._parts({key: scorer(prompt, change) for key, scorer in self._scorers.items()})
 
-    def passes(self, replies: Decoded, change: Intervention, begun: BegunReplies) -> dict[str, Tensor]:
+    def passes(
+        self, replies: Decoded, change: Change, begun: BegunReplies, chosen: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return every model reading's value of each reply, (row,), by teacher-forced passes."""
-        return judged(self.inputs.model, self.of(ModelReading), replies, change, begun, self.law)
+        return judged(self.inputs.model, self.of(ModelReading), replies, change, begun, self.law, chosen)
 
     def values(self, replies: Sequence[Reply], judgements: dict[str, Tensor]) -> dict[str, list[Value]]:
         """Return each reply's values by reading: of the text, and of passes that were taken already."""
@@ -136,9 +138,10 @@ def judged(
     model: LanguageModel,
     readings: Sequence[ModelReading],
     replies: Decoded,
-    change: Intervention,
+    change: Change,
     begun: BegunReplies,
     law: SamplingLaw,
+    chosen: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return model readings' values, (row,) on the CPU, by name; no passes where there are no readings."""
-    return read_passes(readings, teacher_forced(model, replies, change, begun, law)) if readings else {}
+    return read_passes(readings, teacher_forced(model, replies, change, begun, law, chosen)) if readings else {}

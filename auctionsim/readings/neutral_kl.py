@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.language_models.hooks import intervene
-from auctionsim.language_models.intervention import Intervention
+from auctionsim.language_models.change import Change, Inside, as_change
 from auctionsim.language_models.laws import divergence
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import in_force
 
 UNIT = "nats a token"
 """Of KL on neutral text."""
@@ -20,13 +20,14 @@ _ROWS = 16  # rows whose logits over the vocabulary are held at once
 
 
 @torch.inference_mode()
-def neutral_kl(model: LanguageModel, change: Intervention, texts: Sequence[str]) -> Float[Tensor, "row text"]:
+def neutral_kl(model: LanguageModel, change: Change | Inside, texts: Sequence[str]) -> Float[Tensor, "row text"]:
     """Return what interventions do to neutral text: KL(π_x ‖ π_0), exact over the vocabulary, in nats a token.
 
     Teacher-forced, every position of the text touched, averaged over the text's tokens; computed in float32, and
-    exactly 0 at the null. It ranks neurons; it is not the auction's user loss.
+    exactly 0 at the null. Other doors than inside move no text that is given. It
+    ranks neurons; it is not the auction's user loss.
     """
-    model = model.in_float32
+    model, change = model.in_float32, as_change(change)
     values = torch.zeros(change.num_rows, len(texts))
     moved = (~change.null).nonzero().squeeze(1)
     if not len(moved):
@@ -35,7 +36,7 @@ def neutral_kl(model: LanguageModel, change: Intervention, texts: Sequence[str])
         ids = text_tokens(model, text)
         reference = model.network(ids).logits
         for rows in moved.split(_ROWS):  # type: ignore[no-untyped-call]
-            with intervene(model, change.select(rows)):
+            with in_force(model, change.select(rows)):
                 logits = model.network(ids.expand(len(rows), -1)).logits
             values[rows, column] = divergence(logits, reference).mean(1).cpu()
     return values

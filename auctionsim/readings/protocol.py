@@ -20,9 +20,9 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.errors import InputError, UnsupportedError
-from auctionsim.language_models.decoding import Prefix
-from auctionsim.language_models.intervention import Intervention
+from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import Prefix
 from auctionsim.readings.passes import SamplingLaw, TeacherForced
 
 PER = ("brand", "user", "reply", "set")
@@ -49,15 +49,17 @@ class Reply(NamedTuple):
 
     Attributes:
         prompt: What was asked.
-        text: Without special tokens.
-        token_ids: Its end token included where it came.
+        text: The page that the user is shown, without special tokens: the model's words and what was put beside them.
+        token_ids: Of the model's own words, its end token included where it came.
         place: What keys its random numbers beside the seed.
+        ads: Beginnings and ends, in letters of the text, of what was put on the page as an ad, in order.
     """
 
     prompt: str
     text: str
     token_ids: list[int]
     place: tuple[int, ...]
+    ads: tuple[tuple[int, int], ...] = ()
 
     @property
     def length(self) -> int:
@@ -88,16 +90,16 @@ Value = float | list[float] | Unscored
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What scores prompts under interventions; several readings may share one."""
+    """What scores prompts under changes; several readings may share one."""
 
     longest: int
     """Tokens that the prompts' prefix must have room for."""
 
-    def after(self, prefix: Prefix, change: Intervention) -> Any:
+    def after(self, prefix: Prefix, change: Change) -> Any:
         """Score what follows prompts that are computed already."""
 
-    def __call__(self, prompt: str, change: Intervention) -> Any:
-        """Score what follows one prompt under each row of the intervention."""
+    def __call__(self, prompt: str, change: Change) -> Any:
+        """Score what follows one prompt under each row of the change."""
 
 
 class ScorerInputs(NamedTuple):

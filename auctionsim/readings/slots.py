@@ -7,9 +7,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.language_models.decoding import prefill, reply_logits
-from auctionsim.language_models.intervention import Intervention, as_intervention
+from auctionsim.language_models.change import Change, Inside, as_change
+from auctionsim.language_models.decoding import reply_logits
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import prefill_under
 
 _ROWS = 64  # rows scored at once: their float32 log-probabilities stay under 200 MB
 
@@ -51,15 +52,14 @@ class SlotScorer:
             for ids in self._disjoint([model.continuation_ids(stem, name) for name in brand.names])
         ]
 
-    def __call__(self, prompt: str, change: Intervention | Tensor) -> Float[Tensor, "row stem brand"]:
-        """Return every brand's probability after every stem under each row's intervention, float64.
+    def __call__(self, prompt: str, change: Change | Inside | Tensor) -> Float[Tensor, "row stem brand"]:
+        """Return every brand's probability after every stem under each row's change, float64.
 
-        A tensor (row, layer, neuron) means factors alone.
+        A tensor (row, layer, neuron) means factors of neurons alone.
         """
-        change = as_intervention(change)
+        change = as_change(change).reply
         longest = max(len(c.stem_ids) + len(c.name_ids) for c in self.continuations) + 1
-        prompt_ids = self.model.chat_ids(prompt)
-        prefix = prefill(self.model, prompt_ids, longest, change if self.whole_prompt else None)
+        prefix = prefill_under(self.model, [prompt], longest, change, whole_prompt=self.whole_prompt)
         total = torch.zeros(change.num_rows, self.num_stems, self.num_brands, dtype=torch.float64)
         ids = torch.tensor([self._padded(c, longest) for c in self.continuations], device=self.model.device)
         together = max(1, _ROWS // len(ids))

@@ -7,22 +7,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import UnsupportedError
-
-
-class Lever(NamedTuple):
-    """One continuous control that a bidder can be given.
-
-    Attributes:
-        name: What it is called in tables.
-        low: Smallest value.
-        high: Largest value.
-        null: The value that leaves the substrate untouched.
-    """
-
-    name: str
-    low: float
-    high: float
-    null: float
+from auctionsim.levers import Lever
 
 
 class Observation(NamedTuple):

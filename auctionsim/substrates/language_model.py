@@ -2,24 +2,23 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
 from auctionsim.errors import InputError
-from auctionsim.language_models.decoding import sample_replies
-from auctionsim.language_models.intervention import Intervention
+from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
-from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.live import ReadingSet, ReplyBatch
 from auctionsim.readings.passes import BegunReplies, SamplingLaw, begin
-from auctionsim.readings.protocol import IS_ONE, LOWER, Reply, ScorerInputs, basis_of
+from auctionsim.readings.protocol import IS_ONE, LOWER, ScorerInputs, basis_of
 from auctionsim.readings.registry import reading
+from auctionsim.substrates.drawing import Draw, drawn_replies, uniforms
 from auctionsim.substrates.manner import STANDARD_MANNER, Manner
-from auctionsim.substrates.protocol import BaseSubstrate, Lever, Observation
+from auctionsim.substrates.protocol import BaseSubstrate, Observation
 
 _Place = tuple[int, int]  # context and prompt
 
@@ -34,30 +33,27 @@ class _Question(NamedTuple):
 
 
 class LanguageModelSubstrate(BaseSubstrate):
-    """Amplified neurons of a real model; exposure is measured on its replies.
+    """A real model whose replies a carrier moves; exposure is measured on its replies.
 
-    Levers (num_neurons, amplification) of every brand. Features are the readings per brand, losses and diagnostics the
-    others (`auctionsim.readings`): by default `slot_probability` and `intent`, exact, scored after the prompt set's
-    stems; `mention_probability` and `hits` of sampled replies; and the loss `kl`, computed in float32 whatever dtype
-    replies are sampled in, and exactly 0 at the null.
+    Levers are the carrier's. Features are the readings per brand, losses and diagnostics the others
+    (`auctionsim.readings`): by default `slot_probability` and `intent`, exact, scored after the prompt set's stems;
+    `mention_probability` and `hits` of sampled replies; and the loss `kl`, computed in float32 whatever dtype replies
+    are sampled in, and exactly 0 at the null. Readings that have no meaning for the carrier are not taken.
 
     Replies are sampled from uniform numbers fixed by (seed, context, prompt, sample), the same under every allocation,
     so that a row's numbers do not depend on its batch, and differences between allocations are less noisy.
 
     Args:
         model: The language model.
-        neurons: Ranked, disjoint neurons of the brands, identified on the same model.
+        carrier: What moves its replies.
         prompts: What users ask, by context, and the stems.
-        num_neurons: Highest value of that lever.
-        amplification: Highest value of that lever.
         samples: Replies a prompt.
         max_new_tokens: A reply's longest length.
         temperature: Of sampling.
         seed: Of the uniform numbers.
-        manner: How amplifying, drawing and reading are done.
+        manner: How drawing and reading are done.
     Raises:
-        ValueError: Neurons of another model, levers out of range, an unknown mode or one that the neurons lack the
-            numbers for, a reading that is unknown or has no meaning for replies that are drawn so.
+        ValueError: A reading that is unknown or has no meaning for replies that are drawn so; neurons of another model.
     """
 
     contexts: tuple[str, ...] = ()
@@ -66,37 +62,29 @@ class LanguageModelSubstrate(BaseSubstrate):
     def __init__(
         self,
         model: LanguageModel,
-        neurons: BrandNeurons,
+        carrier: Carrier,
         prompts: PromptSet,
         *,
-        num_neurons: int = 256,
-        amplification: float = 2.0,
         samples: int = 4,
         max_new_tokens: int = 48,
         temperature: float = 0.7,
         seed: int = 0,
         manner: Manner = STANDARD_MANNER,
     ) -> None:
-        if neurons.model.rpartition(":")[2] != model.identity.rpartition(":")[2]:
-            raise InputError(f"the neurons were identified on {neurons.model}, not on {model.identity}")
-        if not 1 <= num_neurons <= neurons.max_neurons:
-            raise InputError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
-        self.model, self.neurons, self.prompts, self.manner = model, neurons, prompts, manner
+        carrier.check_model(model)
+        self.model, self.carrier, self.prompts, self.manner = model, carrier, prompts, manner
         self.contexts = prompts.contexts
-        self.num_bidders = len(neurons.brands)
-        self.levers = (
-            Lever("num_neurons", 0.0, float(num_neurons), 0.0),
-            Lever("amplification", 1.0, checked_number(amplification, "amplification", 1.0), 1.0),
-        )
+        self.num_bidders, self.levers = len(carrier.brands), carrier.levers
         self.samples = checked_count(samples, "samples")
         self.max_new_tokens = checked_count(max_new_tokens, "max_new_tokens")
         self.seed = checked_count(seed, "seed", 0)
-        neurons.intervention(self.null_allocation(1, dtype=torch.float32), manner.mode)  # refuses what it lacks now
+        carrier.change(self.null_allocation(1, dtype=torch.float32))  # refuses what it lacks now
         for prompt in prompts.everything:
             model.chat_ids(prompt)  # a prompt that cannot be framed is refused before anything is measured
+        names = [name for name in manner.names if name not in carrier.without]
         self.readings = ReadingSet(
-            [reading(name) for name in manner.names],
-            ScorerInputs(model, neurons.brands, prompts.stem_texts, manner.positions == "all", manner.leads),
+            [reading(name) for name in names],
+            ScorerInputs(model, carrier.brands, prompts.stem_texts, manner.positions == "all", manner.leads),
             SamplingLaw(checked_number(temperature, "temperature"), float(manner.top_p)),
         )
         self._untouched: dict[_Place, dict[str, float]] = {}
@@ -104,17 +92,14 @@ class LanguageModelSubstrate(BaseSubstrate):
     def null_allocation(
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None
     ) -> Tensor:
-        """Return no neurons at amplification 1 for everybody: (batch, bidder, lever)."""
+        """Return every lever at its null: (batch, bidder, lever)."""
         checked_count(batch, "batch", 0)
         row = torch.tensor([lever.null for lever in self.levers], dtype=dtype, device=device)
-        return row.expand(batch, self.num_bidders, 2).clone()
+        return row.expand(batch, self.num_bidders, len(self.levers)).clone()
 
     def feasible(self, allocation: Tensor) -> Tensor:
-        """Tell which rows lie in the levers' box: (batch,) bool."""
-        x = checked_allocation(allocation, (self.num_bidders, 2), finite=False)
-        low = x.new_tensor([lever.low for lever in self.levers])
-        high = x.new_tensor([lever.high for lever in self.levers])
-        return ((x >= low) & (x <= high)).flatten(1).all(1)
+        """Tell which rows the carrier can carry out: (batch,) bool."""
+        return self.carrier.feasible(allocation)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -142,15 +127,15 @@ class LanguageModelSubstrate(BaseSubstrate):
         return self.observe(allocation, context).exposure
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
-        """Measure the user's loss `kl` on this substrate's prompts: (batch,), nats a token."""
-        return self.observe(allocation, context).losses["kl"]
+        """Measure the first of the user's losses, as a rule `kl`, on this substrate's prompts: (batch,)."""
+        return self.observe(allocation, context).losses[self.losses[0]]
 
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
         """Measure exposure (batch, bidder, feature) and losses, each (batch,), at once.
 
         All prompts of all rows are one decoding batch, in parts of `manner.rows` replies where there are more.
         """
-        x = checked_allocation(allocation, (self.num_bidders, 2))
+        x = checked_allocation(allocation, (self.num_bidders, len(self.levers)))
         checked_context(context, len(x), self.contexts)
         exposure = x.new_zeros(len(x), self.num_bidders, len(self.features))
         losses = x.new_zeros(len(x), len(self.losses))
@@ -170,7 +155,7 @@ class LanguageModelSubstrate(BaseSubstrate):
 
     def scores(self, prompt: str, allocation: Tensor) -> dict[str, Float[Tensor, "row stem brand"]]:
         """Return what is scored after each stem, exactly, by reading."""
-        return self.readings.scores(prompt, self.neurons.intervention(allocation.float(), self.manner.mode))
+        return self.readings.scores(prompt, self.carrier.change(allocation))
 
     def replies(
         self, prompt: str, allocation: Tensor, place: tuple[int, ...], samples: int, first: int = 0
@@ -186,16 +171,16 @@ class LanguageModelSubstrate(BaseSubstrate):
         Returns:
             row · samples replies.
         Raises:
-            ValueError: The model overflows at these levers: a lower amplification or another dtype is needed.
+            ValueError: The model overflows at these levers: a weaker setting or another dtype is needed.
         """
-        change = self.neurons.intervention(allocation.float(), self.manner.mode)
-        draws = [_Draw(prompt, (*place, first + k)) for k in range(samples)] * len(allocation)
-        ids = [self.model.chat_ids(prompt)]
-        if self.manner.positions == "all":
-            begun = begin(self.model, ids * len(allocation), self.max_new_tokens, change)
-        else:
-            begun = begin(self.model, ids, self.max_new_tokens)
+        change = self.carrier.change(allocation)
+        draws = [Draw(prompt, (*place, first + k)) for k in range(samples)] * len(allocation)
+        begun = begin(self.model, [prompt], self.max_new_tokens, change, whole_prompt=self._whole_prompt)
         return self._replies(allocation, change, draws, begun)
+
+    @property
+    def _whole_prompt(self) -> bool:
+        return self.manner.positions == "all"
 
     def _questions(self, rows: int, context: Tensor | None) -> list[_Question]:
         """List what is asked of the model: every prompt of a row's context, of all contexts where it has none."""
@@ -208,10 +193,12 @@ class LanguageModelSubstrate(BaseSubstrate):
 
     def _answer(self, asked: list[_Question], allocation: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (question, bidder, feature) and losses (question, loss), all prompts in one batch."""
-        change = self.neurons.intervention(allocation.float(), self.manner.mode)
-        begun = self._prefixes(asked, change)
+        prompts = [self.prompts.prompts[question.context][question.number] for question in asked]
+        change = self.carrier.change(allocation)
+        room = max(self.max_new_tokens, self.readings.longest)
+        begun = begin(self.model, prompts, room, change, whole_prompt=self._whole_prompt)
         batch = self._replies(allocation, change, self._draws(asked), begun)
-        scored = {name: values.mean(1) for name, values in self.readings.after(begun.sampled, change).items()}
+        scored = {name: values.mean(1) for name, values in self.readings.after(begun.sampled, change.reply).items()}
         drawn = {name: self._mean(batch, name, len(asked)) for name in (*self.features, *self.losses)
                  if name not in scored}  # fmt: skip
         features = torch.stack([{**scored, **drawn}[name] for name in self.features], dim=2)
@@ -248,56 +235,27 @@ class LanguageModelSubstrate(BaseSubstrate):
             self._untouched[place] = {name: float(self._mean(batch, name, 1)) for name in self.losses}
         return self._untouched[place]
 
-    def _draws(self, asked: list[_Question]) -> list["_Draw"]:
+    def _draws(self, asked: list[_Question]) -> list[Draw]:
         """Return what keys each question's samples."""
         return [
-            _Draw(self.prompts.prompts[question.context][question.number], (question.context, question.number, sample))
+            Draw(self.prompts.prompts[question.context][question.number], (question.context, question.number, sample))
             for question in asked
             for sample in range(self.samples)
         ]
 
-    def _prefixes(self, asked: list[_Question], change: Intervention) -> BegunReplies:
-        """Compute every question's prompt."""
-        room = max(self.max_new_tokens, self.readings.longest)
-        prompts = [self.prompts.prompts[question.context][question.number] for question in asked]
-        distinct = list(dict.fromkeys(prompts))
-        ids = [self.model.chat_ids(prompt) for prompt in distinct]
-        owner = torch.tensor([distinct.index(prompt) for prompt in prompts], device=self.model.device)
-        if self.manner.positions == "all":
-            return begin(self.model, [ids[k] for k in owner.tolist()], room, change)
-        return begin(self.model, ids, room).serving(owner)
-
-    def _replies(
-        self, allocation: Tensor, change: Intervention, draws: list["_Draw"], begun: BegunReplies
-    ) -> ReplyBatch:
+    def _replies(self, allocation: Tensor, change: Change, draws: list[Draw], begun: BegunReplies) -> ReplyBatch:
         """Sample and read replies: for each row of the allocation as many as there are draws for it."""
         samples = len(draws) // len(allocation)
         begun, change = begun.repeat(samples), change.repeat(samples)
-        uniforms = torch.stack([self._uniforms(draw.place) for draw in draws])
-        law = self.readings.law
-        replies = sample_replies(
-            self.model, begun.sampled, change, uniforms, temperature=law.temperature, top_p=law.top_p
-        )
-        judgements = self.readings.passes(replies, change, begun)
-        bad = ~replies.finite.cpu()
+        drawn = drawn_replies(self.model, change, draws, begun, self._uniforms, self.readings.law)
+        judgements = self.readings.passes(drawn.decoded, change, begun, drawn.chosen)
+        bad = ~drawn.decoded.finite.cpu()
         for values in judgements.values():
             bad |= ~values.isfinite()
         if bool(bad.any()):
             levers = allocation[int(bad.nonzero()[0]) // samples].tolist()
             raise InputError(f"the model's logits are not finite in {self.model.dtype} at levers {levers} a bidder")
-        ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths.tolist(), strict=True)]
-        found = [
-            Reply(draw.prompt, self.model.text(row), row, draw.place) for draw, row in zip(draws, ids, strict=True)
-        ]
-        return ReplyBatch(found, self.readings.values(found, judgements), self.num_bidders)
+        return ReplyBatch(drawn.replies, self.readings.values(drawn.replies, judgements), self.num_bidders)
 
     def _uniforms(self, place: tuple[int, ...]) -> Float[Tensor, " position"]:
-        generator = np.random.default_rng([self.seed, *place])
-        return torch.from_numpy(generator.random(self.max_new_tokens, dtype=np.float32))
-
-
-class _Draw(NamedTuple):
-    """What keys one sample: its prompt, and its place beside the seed."""
-
-    prompt: str
-    place: tuple[int, ...]
+        return uniforms(self.seed, place, self.max_new_tokens)

@@ -1,4 +1,4 @@
-"""How a live model is amplified, sampled and read, apart from its levers and counts."""
+"""How a live model is touched, sampled and read, apart from its carrier and counts."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,17 @@ POSITIONS = ("reply", "all")
 
 @dataclass(frozen=True)
 class Manner:
-    """The settings of a live model beside its levers and counts: how it is amplified, sampled and read.
+    """The settings of a live model beside its carrier and counts: where it is touched, how it is sampled and read.
 
     Attributes:
-        mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
-        positions: "reply" touches the prompt's last token and all that follow, so that allocations share the tokens
-            before; "all" touches the whole prompt, too.
+        positions: "reply" touches activations at the prompt's last token and all that follow, so that allocations share
+            the tokens before; "all" touches the whole prompt, too.
         top_p: In (0, 1]: replies are sampled from each token's nucleus of this probability; 1 leaves every token in.
         leads: What `intent` is read after; none: `intent` is not measured, and is no feature.
         readings: Names of readings besides the standard ones (`auctionsim.readings`).
         rows: Replies that `observe` decodes in one batch; more take several.
     """
 
-    mode: str = "multiply"
     positions: str = "reply"
     top_p: float = 1.0
     leads: tuple[Lead, ...] = LEADS
@@ -48,4 +46,4 @@ class Manner:
 
 
 STANDARD_MANNER = Manner()
-"""Neurons are multiplied from the prompt's last token on, and the standard readings are taken."""
+"""Activations are changed from the prompt's last token on, and the standard readings are taken."""

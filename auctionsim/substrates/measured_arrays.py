@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
+from auctionsim.levers import at_null
 from auctionsim.substrates.covariances import Pair
-from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate, at_null
+from auctionsim.substrates.measurements import REPLICATES, Cells, Measurement, Replicate
 from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
 
 MOST_NUMBERS = 1 << 25

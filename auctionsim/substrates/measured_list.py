@@ -9,11 +9,12 @@ from torch import Tensor
 
 from auctionsim.checks import MOST_MONEY, checked_allocation, checked_number
 from auctionsim.errors import InputError
+from auctionsim.levers import at_null
 from auctionsim.storage import Stored
 from auctionsim.substrates.covariances import pairs_from
 from auctionsim.substrates.measured_arrays import replicates_from
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
-from auctionsim.substrates.measurements import Replicate, at_null, described_cells
+from auctionsim.substrates.measurements import Replicate, described_cells
 from auctionsim.substrates.protocol import Lever
 from auctionsim.substrates.quantities import Quantity, quantities_from
 

@@ -14,9 +14,10 @@ from auctionsim.checks import (
     checked_money,
     checked_weights,
 )
+from auctionsim.levers import at_null
 from auctionsim.substrates.covariances import sum_error
 from auctionsim.substrates.measured import Measured
-from auctionsim.substrates.measurements import Cells, Replicate, at_null
+from auctionsim.substrates.measurements import Cells, Replicate
 from auctionsim.substrates.offer import Offer
 from auctionsim.substrates.protocol import FiniteRange, Observation
 from auctionsim.substrates.quantities import Quantity

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError, InputTypeError
+from auctionsim.levers import Lever, at_null
 from auctionsim.substrates.covariances import LARGEST_SLACK, Pair
-from auctionsim.substrates.protocol import Lever
 from auctionsim.substrates.quantities import DEFAULT_LOSS, Quantity
 
 REPLICATES = ("A", "B")
@@ -98,13 +98,6 @@ def checked_names(names: Sequence[str], what: str) -> tuple[str, ...]:
     if blank or not listed or len(set(listed)) < len(listed):
         raise InputError(f"{what} must be one or more different names, got {listed}")
     return listed
-
-
-def at_null(allocation: Tensor, levers: tuple[Lever, ...]) -> Tensor:
-    """Return `allocation` (…, bidder, lever) with every lever of a bidder at its null where one of them is."""
-    nulls = allocation.new_tensor([lever.null for lever in levers])
-    untouched = (allocation == nulls).any(-1, keepdim=True)
-    return torch.where(untouched, nulls, allocation)
 
 
 def described_cells(

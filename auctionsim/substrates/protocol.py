@@ -9,7 +9,8 @@ from torch import Tensor
 
 from auctionsim.claims import claimed, in_force, source_of
 from auctionsim.errors import InputError, InputTypeError, UnsupportedError
-from auctionsim.substrates.base import BaseSubstrate, ChargedLoss, FiniteRange, Lever, Observation, Substrate
+from auctionsim.levers import Lever
+from auctionsim.substrates.base import BaseSubstrate, ChargedLoss, FiniteRange, Observation, Substrate
 
 __all__ = [
     "BaseSubstrate",

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim.language_models.decoding import growing_cache, join, prefill, reply_logits, sample_replies
-from auctionsim.language_models.hooks import intervene, scale_neurons
-from auctionsim.language_models.intervention import Intervention
+from auctionsim.language_models.decoding import reply_logits, sample_replies
+from auctionsim.language_models.hooks import intervene
+from auctionsim.language_models.intervention import Intervention, scale_neurons
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import growing_cache, join, prefill
 
 _LENGTHS = (13, 7)  # tokens of two prompts, past a sliding window of 8 and within it
 _ROWS = (0, 1, 0)  # the prompt of each row

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from auctionsim.brands import parse_brands
 from auctionsim.language_models import Intervention, LanguageModel, sample_replies
-from auctionsim.language_models.decoding import Replies, prefill_together, reply_logits
+from auctionsim.language_models.decoding import Replies, reply_logits
 from auctionsim.language_models.hooks import intervene, read_neurons
+from auctionsim.language_models.prefixes import prefill_together
 from auctionsim.readings.divergence import KL, REPLY_KL
 from auctionsim.readings.intent import CommercialScorer
 from auctionsim.readings.live import judged

@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from auctionsim.brands import Brand
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.preparation import Stages
@@ -57,14 +58,17 @@ def live_model(
         neurons = kept_neurons(place, model, brands, prompts, most, measured["seed"], stages)
     return LanguageModelSubstrate(
         model,
-        neurons,
+        Neurons(
+            neurons,
+            num_neurons=most,
+            amplification=max(measured["amplification"]),
+            mode=measured.get("mode", "multiply"),
+        ),
         prompts.split("test"),
-        num_neurons=most,
-        amplification=max(measured["amplification"]),
         max_new_tokens=measured["max_new_tokens"],
         temperature=measured["temperature"],
         seed=seed,
-        manner=Manner(measured.get("mode", "multiply"), measured.get("positions", "reply")),
+        manner=Manner(measured.get("positions", "reply")),
     )
 
 

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from auctionsim.brands import Brand
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.console import table_console
 from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.experiments.figures.neurons_compare import draw_frontiers
@@ -222,10 +223,8 @@ class _KeptBrandSet:
         settings = self.settings
         substrate = LanguageModelSubstrate(
             self.model,
-            pooled,
+            Neurons(pooled, num_neurons=pooled.max_neurons, amplification=settings.grid.amplification[-1]),
             self.prompts.split("test"),
-            num_neurons=pooled.max_neurons,
-            amplification=settings.grid.amplification[-1],
             samples=settings.samples,
             seed=settings.seed,
         )

@@ -9,6 +9,7 @@ import torch
 
 from auctionsim.brands import Brand
 from auctionsim.caching import cache_folder
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import HIGHEST, Place, neurons_key
 from auctionsim.experiments.running.reply_losses import paired_losses, readings_besides
@@ -109,12 +110,11 @@ def say_twice(
     most = max(1, *(int(-(-boost.num_neurons // 1)) for boost in boosts))
     model.chat_ids(prompt)  # refused before neurons are looked for
     neurons, place, were_kept = _neurons(model, brands, category, most, seed)
+    strongest = max(1.0, *(boost.amplification for boost in boosts))
     substrate = LanguageModelSubstrate(
         model,
-        neurons,
+        Neurons(neurons, num_neurons=most, amplification=strongest),
         PromptSet(("asked",), ((prompt,),)),
-        num_neurons=most,
-        amplification=max(1.0, *(boost.amplification for boost in boosts)),
         max_new_tokens=tokens,
         temperature=heat,
         seed=seed,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.agents.ppo import Running
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.experiments.running.demo_settings import DemoSettings
 from auctionsim.experiments.running.designs import COMPARED, Designs
 from auctionsim.experiments.running.kept_stages import as_row, kept_stage, record_from
@@ -115,12 +116,11 @@ def held_out(
 ) -> LanguageModelSubstrate:
     """Return the live model on prompts and seeds that nothing was chosen on."""
     measured = settings.measurement
+    most, strongest = int(measured.num_neurons[-1]), measured.amplification[-1]
     return LanguageModelSubstrate(
         model,
-        neurons,
+        Neurons(neurons, num_neurons=most, amplification=strongest, mode=measured.mode),
         prompts.split("test"),
-        num_neurons=int(measured.num_neurons[-1]),
-        amplification=measured.amplification[-1],
         max_new_tokens=measured.max_new_tokens,
         temperature=measured.temperature,
         seed=measured.seed + 1_000_003,

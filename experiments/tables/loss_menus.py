@@ -13,6 +13,7 @@ from auctionsim.experiments.running.priced_losses import PricedLoss
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.loss_matrix import sold_at
 from auctionsim.experiments.tables.menu_options import menu_options
+from auctionsim.levers import at_null
 from auctionsim.measurement.side_files import matching
 from auctionsim.measurement.stored_replies import Asked, StoredReplies
 from auctionsim.mechanisms import Mechanism, MenuAuction
@@ -22,7 +23,6 @@ from auctionsim.readings.protocol import Reading, ReferenceReading, TextReading,
 from auctionsim.readings.values import read_beside, read_texts
 from auctionsim.report.wording import setting
 from auctionsim.substrates import ResponseSurface
-from auctionsim.substrates.measurements import at_null
 
 REPLICATE, PROMPT = "B", 0
 """Whose replies are shown: the first that was sampled to the first prompt of each context on B."""

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.language_models import LanguageModel, divergence, read_neurons, scale_neurons
-from auctionsim.language_models.decoding import prefill, sample_replies
-from auctionsim.language_models.intervention import untouched
+from auctionsim.language_models.change import untouched
+from auctionsim.language_models.decoding import sample_replies
+from auctionsim.language_models.prefixes import prefill
 from auctionsim.neurons import attribution, harm
 from auctionsim.neurons.harm import reply_harm
 from auctionsim.testing import fake_language_model

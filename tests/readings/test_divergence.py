@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from auctionsim.brands import parse_brands
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.language_models import (
     LanguageModel,
     divergence,
@@ -47,7 +48,7 @@ def neurons(model: LanguageModel) -> BrandNeurons:
 def live(model: LanguageModel, positions: str = "reply") -> LanguageModelSubstrate:
     manner = Manner(positions=positions, leads=(Lead(". You", ("can",)),), readings=("reply_kl",))
     return LanguageModelSubstrate(
-        model, neurons(model), PROMPTS, num_neurons=32, samples=3, max_new_tokens=8, manner=manner
+        model, Neurons(neurons(model), num_neurons=32), PROMPTS, samples=3, max_new_tokens=8, manner=manner
     )
 
 
@@ -113,12 +114,12 @@ def test_reply_kl_is_the_divergence_of_the_laws_of_whole_replies() -> None:
 
 
 def test_reply_kl_is_refused_where_the_law_is_cut() -> None:
-    own = (fake_language_model(), neurons(fake_language_model()), PROMPTS)
+    own = (fake_language_model(), Neurons(neurons(fake_language_model()), num_neurons=32), PROMPTS)
     cut = Manner(top_p=0.9, readings=("reply_kl",))
     with pytest.raises(ValueError, match=r"reply_kl is about the whole law .* got top_p 0.9 at temperature 0.7"):
-        LanguageModelSubstrate(*own, num_neurons=32, manner=cut)
+        LanguageModelSubstrate(*own, manner=cut)
     with pytest.raises(ValueError, match="temperature 0 makes certain"):
-        LanguageModelSubstrate(*own, num_neurons=32, temperature=0.0, manner=Manner(readings=("reply_kl",)))
+        LanguageModelSubstrate(*own, temperature=0.0, manner=Manner(readings=("reply_kl",)))
     with pytest.raises(ValueError, match="reply_kl is about the whole law"):
         MeasurementSettings(top_p=0.9, readings=("reply_kl",))
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from auctionsim.experiments.running.subsets import joint_settings
+from auctionsim.levers import at_null
 from auctionsim.substrates import Lever, LeverGrid, MeasuredList, Measurement, Replicate, ResponseSurface
-from auctionsim.substrates.measurements import at_null
 
 FEATURES = ("slot_probability", "hits")
 CONTEXTS = ("direct", "comparison", "loose")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.brands import parse_brands
+from auctionsim.carriers.neurons import Neurons
 from auctionsim.language_models import intervene, prefill, reply_logits, sample_replies
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
@@ -44,8 +45,10 @@ def some_neurons() -> BrandNeurons:
 
 def substrate(**more: object) -> LanguageModelSubstrate:
     own = {"leads": LEADS, **{name: more.pop(name) for name in list(more) if name in Manner.__dataclass_fields__}}
-    settings = {"num_neurons": 32, "amplification": 4.0, "samples": 3, "max_new_tokens": 8, **more}
-    return LanguageModelSubstrate(MODEL, some_neurons(), PROMPTS, manner=Manner(**own), **settings)  # type: ignore[arg-type]
+    levers = {name: more.pop(name) for name in ("num_neurons", "amplification", "mode") if name in more}
+    carrier = Neurons(some_neurons(), **{"num_neurons": 32, "amplification": 4.0, **levers})  # type: ignore[arg-type]
+    settings = {"samples": 3, "max_new_tokens": 8, **more}
+    return LanguageModelSubstrate(MODEL, carrier, PROMPTS, manner=Manner(**own), **settings)  # type: ignore[arg-type]
 
 
 LIVE = substrate()
@@ -169,7 +172,7 @@ def test_modes_and_positions_are_those_of_one_full_pass(mode: str, positions: st
     prompt = PROMPTS.prompts[0][1]
     ids = MODEL.chat_ids(prompt)
     first = len(ids) - 1 if positions == "reply" else 0
-    change = live.neurons.intervention(LEVERS.float(), mode)
+    change = live.carrier.neurons.intervention(LEVERS.float(), mode)
     batch = live.replies(prompt, LEVERS, (0, 1), 2)
     assert (batch.numbers("kl")[:2] == 0).all()
     prefix = prefill(MODEL, ids, 8, change if positions == "all" else None).repeat(2)
@@ -198,7 +201,7 @@ def test_modes_and_positions_are_those_of_one_full_pass(mode: str, positions: st
 def test_what_a_reply_is_worth() -> None:
     """Texts, hits and repetition from the sampled tokens; loss and surprise by the formulas, token by token."""
     batch = LIVE.replies(PROMPTS.prompts[0][0], LEVERS, (0, 0), 3)
-    scales = LIVE.neurons.scales(LEVERS.float()).repeat_interleave(3, 0)
+    scales = LIVE.carrier.neurons.scales(LEVERS.float()).repeat_interleave(3, 0)
     prefix = prefill(MODEL, MODEL.chat_ids(PROMPTS.prompts[0][0]), 8)
     draws = [np.random.default_rng([0, 0, 0, k]).random(8, dtype=np.float32) for k in range(3)]
     uniforms = torch.from_numpy(np.stack(draws)).repeat(3, 1)
@@ -210,7 +213,7 @@ def test_what_a_reply_is_worth() -> None:
         length = int(replies.lengths[row])
         text = MODEL.text(replies.tokens[row, :length])
         assert (batch.texts[row], int(batch.lengths[row])) == (text, length)
-        assert batch.numbers("hits")[row].tolist() == [brand.hits(text) for brand in LIVE.neurons.brands]
+        assert batch.numbers("hits")[row].tolist() == [brand.hits(text) for brand in LIVE.carrier.neurons.brands]
         assert batch.numbers("repetition_rate")[row].item() == pytest.approx(repetition_rate(text))
         kl, surprise = 0.0, 0.0
         for position in range(length):
@@ -246,14 +249,15 @@ def test_a_tiny_nucleus_leaves_the_most_probable_token() -> None:
 def test_overflow_is_refused() -> None:
     half = fake_language_model(end_gain=2.5, dtype=torch.float16)
     neurons = BrandNeurons(**{**vars(some_neurons()), "model": half.identity})
-    live = LanguageModelSubstrate(half, neurons, PROMPTS, num_neurons=32, amplification=1e5, max_new_tokens=4)
+    live = LanguageModelSubstrate(half, Neurons(neurons, num_neurons=32, amplification=1e5), PROMPTS, max_new_tokens=4)
     with pytest.raises(ValueError, match=r"logits are not finite in torch\.float16 at levers \[\[32\.0, "):
         live.replies("Which shoes?", torch.tensor([[[0.0, 1.0]] * 2, [[32.0, 6e4]] * 2]), (0, 0), 2)
 
 
 def test_bad_input_is_refused() -> None:
+    other = BrandNeurons(**{**vars(some_neurons()), "model": "other:0"})
     with pytest.raises(ValueError, match=r"identified on other:0, not on fake:"):
-        LanguageModelSubstrate(MODEL, BrandNeurons(**{**vars(some_neurons()), "model": "other:0"}), PROMPTS)
+        LanguageModelSubstrate(MODEL, Neurons(other, num_neurons=32), PROMPTS)
     for change, message in (
         ({"num_neurons": 33}, r"num_neurons must lie in \[1, 32\], got 33"),
         ({"amplification": 0.5}, "amplification must be a number in"),
@@ -267,7 +271,7 @@ def test_bad_input_is_refused() -> None:
             substrate(**change)
     ignorant = BrandNeurons(**{**vars(some_neurons()), "signs": None})
     with pytest.raises(ValueError, match="mode 'add' needs the neurons' signs"):
-        LanguageModelSubstrate(MODEL, ignorant, PROMPTS, num_neurons=32, manner=Manner("add"))
+        Neurons(ignorant, num_neurons=32, mode="add")
     with pytest.raises(ValueError, match="was it made for another substrate"):
         LIVE.exposure(torch.zeros(1, 3, 2))
     with pytest.raises(ValueError, match="context must index"):

@@ -1,0 +1,28 @@
+"""What moves a reply and can be sold: carriers, one file each, behind one protocol."""
+
+from auctionsim.carriers import neurons as _neurons  # noqa: F401
+from auctionsim.carriers.neurons import Neurons
+from auctionsim.carriers.protocol import Carrier
+from auctionsim.carriers.registry import (
+    CarrierEntry,
+    FittingInputs,
+    carrier_entry,
+    carrier_names,
+    load_carrier,
+    register,
+    save_carrier,
+    unregister,
+)
+
+__all__ = [
+    "Carrier",
+    "CarrierEntry",
+    "FittingInputs",
+    "Neurons",
+    "carrier_entry",
+    "carrier_names",
+    "load_carrier",
+    "register",
+    "save_carrier",
+    "unregister",
+]
