@@ -12,6 +12,9 @@ from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.report.wording import NOTHING, number
 
 
+_ROUNDING = 1e-12  # what sums of float64 leave of 0
+
+
 class CarrierTables(NamedTuple):
     """The tables of carriers.
 
@@ -227,4 +230,5 @@ def _mean(rows: Sequence[Row], name: str) -> str:
     known = [some for some in by_category.values() if all(value is not None for value in some)]
     if not known or len(known) < len(by_category):
         return NOTHING
-    return number(sum(sum(v for v in some if v is not None) / len(some) for some in known) / len(known))
+    mean = sum(sum(v for v in some if v is not None) / len(some) for some in known) / len(known)
+    return number(0.0 if abs(mean) < _ROUNDING else mean)
