@@ -20,7 +20,7 @@ from auctionsim.storage import Stored, read_stored, write_stored
 
 
 class FittingInputs(NamedTuple):
-    """What a carrier is fitted from.
+    """The model, brands and prompts that a carrier is fitted from.
 
     Attributes:
         model: The language model.

@@ -115,7 +115,7 @@ class ShownPage(NamedTuple):
 
 @runtime_checkable
 class Page(DoorPart, Protocol):
-    """What happens to replies once they are whole."""
+    """A change of the page: which reply is shown, and what is put on it."""
 
     @property
     def candidates(self) -> int:
@@ -138,7 +138,7 @@ class Page(DoorPart, Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to each row of a batch; a door that is None is shut.
+    """A change of replies, one a row of a batch; a door that is None is shut.
 
     Attributes:
         num_rows: DoorPart; 1 serves all.

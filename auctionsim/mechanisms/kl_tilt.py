@@ -9,6 +9,7 @@ from auctionsim.checks import checked_money, checked_number
 from auctionsim.claims import behaves_as, claimed
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms import divergences
+from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State
 from auctionsim.mechanisms.divergences import Divergence, ReverseKL
 from auctionsim.mechanisms.protocol import Mechanism
@@ -16,6 +17,7 @@ from auctionsim.mechanisms.table import Entry, of_kind, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.lottery import Lottery
 from auctionsim.substrates.protocol import Substrate, same_substrate
+from auctionsim.substrates.randomised import Randomised
 
 
 class KLTilt(Mechanism):
@@ -24,10 +26,12 @@ class KLTilt(Mechanism):
     With W_{−i}(q) = Σ_{j≠i} E_q r_j − λ E_q L − τ D_f(q‖π_ref) and π_{−i} its maximiser, t_i = W_{−i}(π_{−i}) −
     W_{−i}(π) ≥ 0 and u_i = W(π) − W_{−i}(π_{−i}) ≥ 0: truthful and individually rational, in expectation over the drawn
     reply, for every f. For the reverse KL, π ∝ π_ref exp((Σ_i r_i − λ L)/τ), t_i = τ KL(π‖π_{−i}) and
-    u_i = τ log(Z/Z_{−i}); for other f the pivot is not a divergence between π and π_{−i}.
+    u_i = τ log(Z/Z_{−i}); for other f the pivot is not a divergence between π and π_{−i}. Where there are contexts, all
+    of this is in the row's own.
 
     Args:
-        lottery: Replies, their exposures and losses, and the reference distribution.
+        lottery: A `Lottery` of replies, or any `Randomised` range: its entries y, what they give, and π_ref. What π_ref
+            never draws stays out, so one that is sure of the null sells nothing.
         temperature: τ > 0, money per unit of divergence.
         divergence: D_f; None for the reverse KL.
         user_weight: λ ≥ 0, money per unit of user loss.
@@ -38,8 +42,10 @@ class KLTilt(Mechanism):
     """
 
     def __init__(
-        self, lottery: Lottery, temperature: float, divergence: Divergence | None = None, user_weight: float = 0.0
+        self, lottery: Randomised, temperature: float, divergence: Divergence | None = None, user_weight: float = 0.0
     ) -> None:
+        if not isinstance(lottery, Randomised):
+            raise InputTypeError(f"a tilt needs a Lottery or a Randomised range, got {type(lottery).__name__}")
         super().__init__(lottery.num_bidders, len(lottery.features), lottery)
         self.lottery = lottery
         self.temperature = checked_number(temperature, "temperature")
@@ -52,15 +58,25 @@ class KLTilt(Mechanism):
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Tilt each row once with everybody and once without each bidder, in float64, a block of rows at a time."""
-        del context  # a lottery has none
-        blocks = row_blocks(len(bids), max(bids.shape[1], bids.shape[2]) * len(self.lottery.reference))
-        outcomes = [self._cleared(bids[rows].double()) for rows in blocks]
-        return Outcome(*(torch.cat(parts).to(bids.dtype) for parts in zip(*outcomes, strict=True)))
+        allocation = bids.new_empty(len(bids), len(self.lottery.reference))
+        payments = bids.new_empty(bids.shape[:2])
+        for which, group in context_groups(self.lottery, context, len(bids)):
+            entries = [part.to(bids.device) for part in self.lottery.entries(which)]
+            numbers = max(bids.shape[1], bids.shape[2]) * len(self.lottery.reference)
+            for block in row_blocks(len(group), numbers):
+                rows = group[block]
+                chosen, paid = self._cleared(bids[rows].double(), *entries)
+                allocation[rows], payments[rows] = chosen.to(bids.dtype), paid.to(bids.dtype)
+        return Outcome(allocation, payments)
 
-    def _cleared(self, bids: Float[Tensor, "row bidder feature"]) -> Outcome:
-        exposures = self.lottery.exposures.to(bids.device)
+    def _cleared(
+        self,
+        bids: Float[Tensor, "row bidder feature"],
+        exposures: Float[Tensor, "entry bidder feature"],
+        losses: Tensor,
+    ) -> Outcome:
         rewards = torch.stack([(bids[:, i].unsqueeze(1) * exposures[:, i]).sum(2) for i in range(bids.shape[1])], 1)
-        base = -self.user_weight * self.lottery.user_losses.to(bids.device)
+        base = -self.user_weight * losses
         total = rewards.sum(1) + base
         chosen = self._tilt(total)
         paid = []
@@ -72,7 +88,7 @@ class KLTilt(Mechanism):
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Groves's theorem over all distributions, where exposure is what it was designed on."""
-        exact = behaves_as(self.lottery, Lottery) and claimed(self.divergence, "tilt") is not None
+        exact = behaves_as(self.lottery, Randomised) and claimed(self.divergence, "tilt") is not None
         if exact and same_substrate(self.lottery, substrate):
             return "Groves: exact argmax over all distributions"
         return None
@@ -99,8 +115,8 @@ def _made(saved: Saved, substrate: Substrate | None) -> KLTilt:
     alpha = s.number_or_none("alpha")
     if alpha is None and name not in kinds:
         raise InputError(f"divergence must be one of {', '.join(kinds)}, got {name!r}")
-    if not isinstance(substrate, Lottery):
-        raise InputError(f"a tilt needs a Lottery, got {type(substrate).__name__}")
+    if not isinstance(substrate, Randomised):
+        raise InputError(f"a tilt needs a Lottery or a Randomised range, got {type(substrate).__name__}")
     chosen = kinds[name]() if alpha is None else divergences.Alpha(alpha)
     return KLTilt(substrate, s.number("temperature", 0), chosen, s.number("user_weight", 0))
 
@@ -112,6 +128,6 @@ register(
         "The distribution of replies, tilted towards what bidders want at a price for leaving the untouched one.",
         lambda problem: KLTilt(problem.view, TEMPERATURE, user_weight=problem.user_weight),
         Codec(KLTilt, _state, _made),
-        needs=(of_kind(Lottery),),
+        needs=(of_kind(Lottery, Randomised),),
     )
 )

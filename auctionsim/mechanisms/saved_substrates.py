@@ -6,15 +6,17 @@ from auctionsim.errors import InputError
 from auctionsim.records import shown
 from auctionsim.substrates.offer import Offer
 from auctionsim.substrates.protocol import Substrate, charged_loss_of, contexts_of, losses_of
+from auctionsim.substrates.randomised import Randomised
 from auctionsim.substrates.view import own_charge
 
 
 def described(substrate: Substrate | None) -> dict[str, Any] | None:
-    """Return what a file says of a substrate: its shape, its names, and the loss that it charges."""
+    """Return what a file says of a substrate: its shape, its names, its charged loss, and what it randomises."""
     if substrate is None:
         return None
     charged = charged_loss_of(substrate)
     basis = {"basis": charged.basis} if charged.basis else {}
+    inner = described(substrate.substrate) if isinstance(substrate, Randomised) else None
     return {
         "kind": type(substrate).__name__,
         "num_bidders": substrate.num_bidders,
@@ -22,6 +24,7 @@ def described(substrate: Substrate | None) -> dict[str, Any] | None:
         "levers": [list(lever) for lever in substrate.levers],
         "contexts": list(contexts_of(substrate)),
         "loss": {"charged": own_charge(substrate), "unit": charged.unit, **basis},
+        **({} if inner is None else {"range": inner}),
     }
 
 

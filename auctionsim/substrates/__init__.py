@@ -30,6 +30,7 @@ from auctionsim.substrates.protocol import (
 )
 from auctionsim.substrates.quadratic import QuadraticSubstrate
 from auctionsim.substrates.quantities import Quantity
+from auctionsim.substrates.randomised import Randomised
 from auctionsim.substrates.surface import LeverGrid, ResponseSurface
 from auctionsim.substrates.time_sharing import TimeSharing, best_mixture
 from auctionsim.substrates.units import Units
@@ -54,6 +55,7 @@ __all__ = [
     "Positions",
     "QuadraticSubstrate",
     "Quantity",
+    "Randomised",
     "Replicate",
     "ResponseSurface",
     "Substrate",

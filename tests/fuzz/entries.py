@@ -53,6 +53,7 @@ from auctionsim.substrates import (
     Measurement,
     Positions,
     QuadraticSubstrate,
+    Randomised,
     ResponseSurface,
     Substrate,
     Units,
@@ -175,6 +176,7 @@ SUBSTRATES: list[Substrate] = [
     QuadraticSubstrate(2, 0.5),
     fake_surface(),
     fake_list(3),
+    Randomised(fake_list(3)),
 ]
 PRIORS = (Uniform(0, 1), Exponential(1), Beta(2, 5), Mixture([Uniform(0, 1), Uniform(1, 2)]), Empirical([1.0, 2.0]))
 QUADRATIC, SURFACE = QuadraticSubstrate(2, 0.5), fake_surface().sell("slot_probability")
@@ -233,6 +235,9 @@ def of_substrates() -> dict[str, Target]:
         "Units": target(then(Units, use_substrate), Count(2), Count(2)),
         "Bundles": target(then(Bundles, use_substrate), ((0,), (1,), (0, 1))),
         "Lottery": target(then(Lottery, use_substrate), gains, losses, torch.tensor([0.25, 0.25, 0.5])),
+        "Randomised": target(
+            then(Randomised, use_substrate), One(Bundles.llg(), *SUBSTRATES), torch.tensor([0.5, 0.25, 0.25, 0.0, 0.0])
+        ),
         "QuadraticSubstrate": target(then(QuadraticSubstrate, use_substrate), Count(2), 0.5),
         "ResponseSurface": target(
             then(surface, use_substrate), "a", [0.0, 1.0], 0.0, Count(1), list(FEATURES), list(CONTEXTS), loss
@@ -287,7 +292,7 @@ def of_mechanisms() -> dict[str, Target]:
         ),
         "KLTilt built": target(
             then(m.KLTilt, use_rule),
-            One(SUBSTRATES[5]),
+            One(SUBSTRATES[5], SUBSTRATES[-1]),
             0.5,
             One(None, m.ChiSquared(), m.Alpha(0.5), m.JensenShannon()),
             0.25,

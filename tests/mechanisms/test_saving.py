@@ -10,10 +10,20 @@ from auctionsim import mechanisms as m
 from auctionsim.mechanisms.saving import FORMAT, VERSION
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, TruncatedNormal, Uniform
 from auctionsim.storage import read_stored, write_stored
-from auctionsim.substrates import Bundles, Lottery, Positions, QuadraticSubstrate, ResponseSurface, Substrate, Units
+from auctionsim.substrates import (
+    Bundles,
+    Lottery,
+    Positions,
+    QuadraticSubstrate,
+    Randomised,
+    ResponseSurface,
+    Substrate,
+    Units,
+)
 
 LIST = quarter_list(3, bidders=2, entries=6, contexts=2)
 LOTTERY = Lottery(torch.rand(3, 2, 1, generator=torch.Generator().manual_seed(0)), torch.ones(3))
+RANDOMISED = Randomised(LIST, torch.tensor([0.5, 0.1, 0.1, 0.1, 0.1, 0.1]))
 MENU = m.Menu(torch.tensor([[[0.5], [1.0]], [[0.25], [0.75]]]), torch.tensor([[0.1, 0.3], [0.05, 0.25]]))
 MANY = [
     [Uniform(0, 1), Mixture([TruncatedNormal(0.3, 0.1, 0, 1), Beta(2, 5)], [0.3, 0.7])],
@@ -45,6 +55,8 @@ MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
     (m.NearestBid(), Bundles.llg()),
     (m.KLTilt(LOTTERY, 0.5, m.Alpha(3.0), 0.1), LOTTERY),
     (m.KLTilt(LOTTERY, 0.5, m.ChiSquared()), LOTTERY),
+    (m.KLTilt(RANDOMISED, 0.5, user_weight=0.25), RANDOMISED),
+    (m.VCG(RANDOMISED, 0.25), RANDOMISED),
 ]
 
 

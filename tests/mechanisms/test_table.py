@@ -14,7 +14,7 @@ from auctionsim.mechanisms.posted_price import best_price
 from auctionsim.mechanisms.table import Entry, Need, Problem, codec_of, entry, names, register, table, withdraw
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Beta, Uniform, product
-from auctionsim.substrates import Bundles, Items, Lottery, Positions, QuadraticSubstrate, Substrate, Units
+from auctionsim.substrates import Bundles, Items, Lottery, Positions, QuadraticSubstrate, Randomised, Substrate, Units
 
 LOTTERY = Lottery(torch.rand(3, 2, 1, generator=torch.Generator().manual_seed(0)), torch.tensor([0.0, 1.0, 2.0]))
 PLACES: list[Substrate] = [
@@ -26,6 +26,7 @@ PLACES: list[Substrate] = [
     LOTTERY,
     QuadraticSubstrate(2, 0.5),
     quarter_list(3, bidders=2, entries=6, contexts=2),
+    Randomised(quarter_list(4, bidders=2, entries=4, contexts=2), torch.tensor([0.4, 0.3, 0.2, 0.1])),
 ]
 CLOSED = [name for name in names() if not entry(name).is_learned]
 
