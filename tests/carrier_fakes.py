@@ -78,9 +78,7 @@ def write_list(
                     text, spent, ads = _reply(one, bidders, setting, context, numbers, shifts[name][context, prompt])
                     for sample in range(samples):
                         at = [place, context, prompt, sample]
-                        replies.append(
-                            KeptReply(name, context, prompt, k, at, text[sample], [1, 2], 2, ads[sample])
-                        )
+                        replies.append(KeptReply(name, context, prompt, k, at, text[sample], [1, 2], 2, ads[sample]))
                         moved.append(spent * (0.5 + numbers[sample, 0]))
                         bad.append(0.1 + 0.05 * spent * numbers[sample, 1])
     record = {

@@ -27,6 +27,7 @@ KEEPING = frozenset(
         "surface measure",
         "surface package",
         "surface read",
+        "arena carriers",
         "auction compare",
         "auction more-bidders",
         "auction neurons-frontier",

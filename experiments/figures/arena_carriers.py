@@ -8,6 +8,7 @@ from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.loss_matrix import rows_of
 
 _COLOURS = 10
+_WIDEST = 5.0  # nats a reply: the caps lie below
 
 
 def draw_frontiers(frontier: Sequence[Row], labels: Mapping[str, str], path: Path) -> None:
@@ -48,7 +49,7 @@ def draw_frontiers(frontier: Sequence[Row], labels: Mapping[str, str], path: Pat
                     label=labels[carrier],
                 )
             if cost == "reply_kl":
-                panel.set_xscale("symlog", linthresh=0.25)
+                panel.set_xlim(-0.15, _WIDEST)
             panel.set(title=f"{brand} ({category})", xlabel=_axis(cost), ylabel="named on B", ylim=(-0.03, 1.03))
     handles, names = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5, fontsize=8)

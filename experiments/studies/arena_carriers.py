@@ -18,7 +18,7 @@ from auctionsim.experiments.running.carrier_lists import CarrierList, carrier_li
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.experiments.running.run import Row, Run, Section
-from auctionsim.experiments.tables.arena_carriers import CarrierTables, carriers_section
+from auctionsim.experiments.tables.arena_carriers import CarrierTables, carriers_section, headline, main_lines
 from auctionsim.experiments.tables.carrier_cell import CarrierCell
 from auctionsim.experiments.tables.carrier_lotteries import (
     capped_rows,
@@ -34,6 +34,7 @@ FIGURES = {
     "frontiers.png": "How often B's replies name the brand over what they pay, along the corners of each carrier's "
     "frontier on A: above reply_kl, below the rise of the probability that a reply is bad. Bars are 95 % intervals."
 }
+SHOWS = "whatever moves a reply, sold at equal reply_kl: which carrier names brands most often, and what the user pays"
 FRONTIERS = ("reply_kl", "quality")
 """What frontiers are drawn against."""
 
@@ -72,10 +73,14 @@ class ArenaCarriers(NamedTuple):
     Attributes:
         tables: Of carriers.
         section: Of the results.
+        lines: Of the first table, as a terminal shows it.
+        headline: The sentence that says who names brands most often.
     """
 
     tables: CarrierTables
     section: Section
+    lines: list[dict[str, str]]
+    headline: str
 
 
 def sources_of(settings: ArenaCarriersSettings) -> dict[str, CarrierList]:
@@ -129,7 +134,9 @@ def main(
     unmeasured = [carrier_entry(name).label for name in carrier_names() if name not in labels]
     section = carriers_section(cells, found, settings.cap, unmeasured, FIGURES)
     run.finish(_written(found), section, command=command, console=console)
-    return ArenaCarriers(found, section)
+    lines = [*main_lines(found.orders, found.capped, labels, settings.cap)]
+    lines += main_lines(found.after, found.capped, labels, settings.cap)
+    return ArenaCarriers(found, section, lines, headline(found.orders, labels, settings.cap))
 
 
 def tables_of(cells: Sequence[CarrierCell], settings: ArenaCarriersSettings) -> CarrierTables:

@@ -11,7 +11,6 @@ from auctionsim.experiments.tables.expectations import expectations_table
 from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.report.wording import NOTHING, number
 
-
 _ROUNDING = 1e-12  # what sums of float64 leave of 0
 
 
@@ -65,7 +64,7 @@ def carriers_section(
         "prompt by prompt) have 95 % intervals. `others` is what the other brands' probabilities gain together; "
         "`quality` is the rise of the probability that a reply is bad; the four columns of the user's side are never "
         f"one number. {_resolved(found.orders, cap)}",
-        markdown_table([*_main_lines(found.orders, found.capped, labels, cap)]),
+        markdown_table([*main_lines(found.orders, found.capped, labels, cap)]),
         "`named` on B brand by brand at each cap, ranks in brackets:",
         markdown_table([*_cap_lines(found.orders, labels)]),
     ]
@@ -73,7 +72,7 @@ def carriers_section(
         parts += [
             "Carriers that act after the reply leave its law as it is: their reply_kl is 0, so a cap on it caps "
             "nothing, and they stand apart. What they cost the user is words:",
-            markdown_table([*_main_lines(found.after, found.capped, labels, cap)]),
+            markdown_table([*main_lines(found.after, found.capped, labels, cap)]),
             f"One order of all, under the user loss reply_kl + ρ · ad words ≤ {cap:g}, all categories and brands "
             "together, lotteries designed anew on A for each ρ (nats a word); `named` on B, ranks in brackets:",
             markdown_table([*_user_loss_lines(found.user_loss, labels, cap)]),
@@ -140,9 +139,17 @@ def _resolved(orders: Sequence[Row], cap: float) -> str:
     return f"The smallest difference that this table can tell for sure between neighbours is {rows[0]['resolved']:.3f}."
 
 
-def _main_lines(
+def main_lines(
     orders: Sequence[Row], capped: Sequence[Row], labels: Mapping[str, str], cap: float
 ) -> Iterator[dict[str, str]]:
+    """Yield the lines of carriers at one cap, all categories and brands together, best first.
+
+    Args:
+        orders: Ranks.
+        capped: Lotteries at caps.
+        labels: Of the carriers.
+        cap: Which.
+    """
     for row in rows_of(orders, {"category": TOGETHER, "brand": TOGETHER, "cap": cap}):
         own = rows_of(capped, {"carrier": row["carrier"], "cap": cap, "replicate": "B"})
         line = {
