@@ -14,6 +14,8 @@ from auctionsim.substrates.measurements import REPLICATES
 COLUMNS = ("quality", "reply_kl", "kl", "ad_share")
 """The user's side, never one number: how bad replies read, how far their law and tokens moved, what of them is ads."""
 AD_WORDS = "ad_words"
+FEWEST = 2
+"""Prompts of a context that a column must be known of."""
 
 
 class CellReplicate(NamedTuple):
@@ -113,7 +115,7 @@ class CarrierCell(NamedTuple):
         values = shares[used] @ one.columns[column][used]
         known = ~np.isnan(values)
         contexts = one.context[known]
-        if min(np.bincount(contexts, minlength=int(one.context.max()) + 1)) < 2:
+        if min(np.bincount(contexts, minlength=int(one.context.max()) + 1)) < FEWEST:
             return None
         return _by_context(contexts, values[known], np.zeros(int(known.sum())))
 

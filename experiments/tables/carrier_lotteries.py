@@ -14,7 +14,7 @@ import torch
 
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.run import Row
-from auctionsim.experiments.tables.carrier_cell import AD_WORDS, COLUMNS, CarrierCell
+from auctionsim.experiments.tables.carrier_cell import AD_WORDS, COLUMNS, FEWEST, CarrierCell
 from auctionsim.experiments.tables.prompt_intervals import Array, PromptMean, Stratum, mean_of
 from auctionsim.substrates import best_mixture
 
@@ -48,13 +48,13 @@ def user_cost(price: float) -> Cost:
 
 def setting_means(cell: CarrierCell, replicate: str, column: str) -> Array | None:
     """Return a column's mean in each setting, every context alike; None where it was not read in some context."""
-    found = []
-    for k in range(len(cell.settings)):
-        strata = cell.column_strata(replicate, cell.shares({k: 1.0}), column)
-        if strata is None:
-            return None
-        found.append(sum(one.weight * float(one.values.mean()) for one in strata))
-    return np.array(found)
+    one = cell.replicates[replicate]
+    if column not in one.columns:
+        return None
+    parts = [one.columns[column][:, one.context == k] for k in np.unique(one.context)]
+    if any(((~np.isnan(part)).sum(1) < FEWEST).any() for part in parts):
+        return None
+    return np.asarray(np.stack([np.nanmean(part, axis=1) for part in parts]).mean(0))
 
 
 def named_means(cell: CarrierCell, replicate: str, brand: int) -> Array:

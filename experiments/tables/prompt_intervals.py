@@ -63,7 +63,7 @@ def mean_of(
     Raises:
         ValueError: A stratum of one prompt, or weights off the simplex.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     weights = np.array([one.weight for one in strata])
     if not strata or weights.min() < 0 or abs(weights.sum() - 1) > 1e-9:
@@ -77,7 +77,7 @@ def mean_of(
     if total == 0:
         return PromptMean(mean, mean, mean)
     freedom = total**2 / float((variances**2 / (sizes - 1)).sum())
-    half = float(t.ppf(0.5 + confidence / 2, freedom)) * math.sqrt(total)
+    half = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
     return PromptMean(mean, max(mean - half, bounds[0]), min(mean + half, bounds[1]))
 
 

@@ -91,8 +91,11 @@ def replace_section(path: Path, one: Finished) -> Path:
     table = blocks[places[_EXPERIMENTS]].rstrip("\n").split("\n")
     line = markdown_table([_line(one)]).rpartition("\n")[2]
     same = [k for k, row in enumerate(table) if row.startswith(f"| {_link(one.section.title)} |")]
-    table[same[0] : same[0] + 1] = [line] if same else []
-    blocks[places[_EXPERIMENTS]] = "\n".join([*table, *([] if same else [line])]) + "\n"
+    if same:
+        table[same[0]] = line
+    else:
+        table.append(line)
+    blocks[places[_EXPERIMENTS]] = "\n".join(table) + "\n"
     images = path.parent / "images" / "results"
     sweep(images)
     sweep(path.parent, below=False)
