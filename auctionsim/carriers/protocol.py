@@ -27,11 +27,13 @@ class Carrier(ABC):
         levers: The controls of one bidder, the same for all.
         whole: Names of levers that take whole numbers only.
         without: Names of standard readings that have no meaning for it: they are not taken.
+        reads_bids: What bidders bid stands in what the model reads, so that the law of its replies depends on bids.
     """
 
     name: ClassVar[str]
     whole: ClassVar[tuple[str, ...]] = ()
     without: ClassVar[tuple[str, ...]] = ()
+    reads_bids: ClassVar[bool] = False
 
     brands: tuple[Brand, ...]
     levers: tuple[Lever, ...]

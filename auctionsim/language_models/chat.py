@@ -1,15 +1,17 @@
 """How a prompt is framed for a reply: by the model's chat template, begun once, with no way to end its own turn.
 
 A prompt is text. What would act as a control token (`<|im_end|>`, `<s>`, `<think>`), or would write the words that a
-template ends a turn with (`[/INST]`, `### Response:`), is refused, so that no prompt can speak for the model.
+template ends a turn with (`[/INST]`, `### Response:`), is refused, so that no prompt can speak for the model. Text that
+is added around a prompt, or to the system message, obeys the same rule.
 """
 
+import itertools
 import re
 from typing import Any
 
 from torch import nn
 
-from auctionsim.errors import InputError
+from auctionsim.errors import InputError, UnsupportedError
 
 _SWITCHES = ("enable_thinking", "thinking", "enable_reasoning")  # what templates call the switch
 _BUDGETS = ("thinking_budget",)  # tokens of thought; 0 is none
@@ -17,9 +19,12 @@ _OPEN_THOUGHT = re.compile(r"<(?P<tag>[\w:]*think(?:ing)?)>\s*$")
 _MARKUP = re.compile(r"<\S.*>|\[\S.*\]|\{\S.*\}", re.DOTALL)
 _QUESTION, _ANSWER = "Question: ", "\nAnswer:"
 _SAMPLE, _SAMPLE_REPLY = "Which shoes", "Certainly"  # stand for any prompt and any reply
+_SAMPLE_SYSTEM = "Answer in verse"  # and for any system message
 
 
-def framed_ids(tokenizer: Any, prompt: str, *, thinking: bool = False, system: str | None = None) -> list[int]:
+def framed_ids(
+    tokenizer: Any, prompt: str, *, thinking: bool = False, system: str | None = None, what: str = "the prompt"
+) -> list[int]:
     """Return the token ids of a user's prompt, ready for the reply's first token.
 
     The chat template says how; it also says whether there is a start token. A template with a switch for thinking is
@@ -31,25 +36,76 @@ def framed_ids(tokenizer: Any, prompt: str, *, thinking: bool = False, system: s
         prompt: What the user says.
         thinking: Let a reasoning model think before it answers.
         system: What a system message says; None leaves it out, or to the template.
+        what: What messages call the prompt.
     Raises:
-        ValueError: A prompt with control tokens or the words that end its turn; a template that refuses it.
+        ValueError: A prompt with control tokens or the words that end its turn; a template that refuses it, or leaves
+            out the prompt or the system message.
     """
-    if not _template(tokenizer):
-        before = f"{system}\n\n{_QUESTION}" if system else _QUESTION
-        _refuse_turn_end(prompt, before, _ANSWER, set())
-        return [*start_ids(tokenizer), *plain_ids(tokenizer, f"{before}{prompt}{_ANSWER}")]
+    before, after = _frame(tokenizer, thinking, system)
     control = control_tokens(tokenizer)
-    sample = _rendered(tokenizer, _SAMPLE, thinking, system)
-    before, found, after = sample.rpartition(_SAMPLE)
-    if not found:
-        raise InputError("the chat template leaves out what the user says")
-    _refuse_turn_end(prompt, before, after, set(control.values()))
+    _refuse_turn_end(prompt, what, before, after, set(control.values()))
+    if not _template(tokenizer):
+        return [*start_ids(tokenizer), *plain_ids(tokenizer, f"{before}{prompt}{after}")]
     ids = _encoded(tokenizer, _rendered(tokenizer, prompt, thinking, system))
-    usual = [token for token in _encoded(tokenizer, sample) if token in control]
+    usual = [token for token in _encoded(tokenizer, before + _SAMPLE + after) if token in control]
     if [token for token in ids if token in control] != usual:
         present = [text for text in control.values() if text in prompt]
         raise InputError(_no_control(prompt, present))
     return ids
+
+
+def default_system(tokenizer: Any, *, thinking: bool = False) -> str | None:
+    """Return what the chat template says in a system message by itself: "" nothing, None has no place for one.
+
+    Found by rendering a prompt with a system message and without one: what stands where the message stood. It is
+    right, since as a message of its own it gives what the template wrote by itself. A frame without a template has a
+    place, before the question.
+
+    Raises:
+        ValueError: The template refuses a prompt by itself.
+        UnsupportedError: It writes something else, elsewhere, where no message is given.
+    """
+    if not _template(tokenizer):
+        return ""
+    alone = _rendered(tokenizer, _SAMPLE, thinking, None)
+    around = _system_frame(tokenizer, thinking)
+    if around is None:
+        return None
+    before, after = around
+    told = before + _SAMPLE_SYSTEM + after
+    inner = alone[len(before) : len(alone) - len(after)]
+    if before + inner + after == alone:
+        if not inner or _rendered(tokenizer, _SAMPLE, thinking, inner) == alone:
+            return inner
+    elif _common(alone, told) + _common(alone[::-1], told[::-1]) >= len(alone):
+        return ""  # the message was put in, nothing was taken out
+    raise UnsupportedError(
+        "what the chat template writes without a system message cannot be kept beside one: set the model's `system`"
+    )
+
+
+def check_added(
+    tokenizer: Any, text: str, what: str, *, thinking: bool = False, system: str | None = None, to_system: bool = False
+) -> None:
+    """Refuse text that is added to a prompt, or to the system message, and is more than plain text in its frame.
+
+    Args:
+        tokenizer: A transformers tokenizer.
+        text: What is added.
+        what: What messages call it.
+        thinking: As in `framed_ids`.
+        system: As in `framed_ids`.
+        to_system: It is added to the system message, not to what the user says.
+    Raises:
+        ValueError: Control tokens, or the words that end its turn; names the text.
+    """
+    around = _system_frame(tokenizer, thinking) if to_system else _frame(tokenizer, thinking, system)
+    before, after = around or ("", "")
+    control = control_tokens(tokenizer)
+    _refuse_turn_end(text, what, before, after.replace(_SAMPLE, "\n"), set(control.values()))
+    present = [control[token] for token in _encoded(tokenizer, text) if token in control]
+    if present:
+        raise InputError(_no_control(text, present, what))
 
 
 def plain_ids(tokenizer: Any, text: str) -> list[int]:
@@ -129,6 +185,39 @@ def _template(tokenizer: Any) -> str:
     return templates or ""
 
 
+def _frame(tokenizer: Any, thinking: bool, system: str | None) -> tuple[str, str]:
+    """Return what stands before and after the user's words.
+
+    Raises:
+        ValueError: The template refuses them, or leaves them or the system message out.
+    """
+    if not _template(tokenizer):
+        return (f"{system}\n\n{_QUESTION}" if system else _QUESTION), _ANSWER
+    before, present, after = _rendered(tokenizer, _SAMPLE, thinking, system).rpartition(_SAMPLE)
+    if not present:
+        raise InputError("the chat template leaves out what the user says")
+    if system is not None and system.strip() and _system_frame(tokenizer, thinking) is None:
+        raise InputError("the chat template leaves out what a system message says")
+    return before, after
+
+
+def _system_frame(tokenizer: Any, thinking: bool) -> tuple[str, str] | None:
+    """Return what stands before and after a system message; None where the template has no place for one."""
+    if not _template(tokenizer):
+        return "\n", f"\n\n{_QUESTION}{_SAMPLE}{_ANSWER}"
+    try:
+        told = _rendered(tokenizer, _SAMPLE, thinking, _SAMPLE_SYSTEM)
+    except InputError:
+        return None
+    before, present, after = told.partition(_SAMPLE_SYSTEM)
+    return (before, after) if present else None
+
+
+def _common(text: str, other: str) -> int:
+    """Return how many first characters two texts share."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False)))
+
+
 def _rendered(tokenizer: Any, prompt: str, thinking: bool, system: str | None) -> str:
     """Return a prompt in the template's frame, a thought that it opens closed unless `thinking`."""
     messages = [{"role": "system", "content": system}] if system is not None else []
@@ -179,8 +268,8 @@ def _encoded(tokenizer: Any, text: str) -> list[int]:
     return [int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
-def _refuse_turn_end(prompt: str, before: str, after: str, control: set[str]) -> None:
-    """Refuse a prompt that writes what the frame ends its turn with in plain text.
+def _refuse_turn_end(prompt: str, what: str, before: str, after: str, control: set[str]) -> None:
+    """Refuse text that writes what the frame ends its turn with in plain text.
 
     Raises:
         ValueError: It contains one of the words between the frame's control tokens; bare words such as "assistant"
@@ -193,15 +282,16 @@ def _refuse_turn_end(prompt: str, before: str, after: str, control: set[str]) ->
             words = line.strip()
             marked = re.search(r"[^\w\s]", words) is not None
             if marked and (f"\n{words}" if number else words) in before[-1:] + prompt:
-                raise InputError(f"the prompt {_shown(prompt)} contains {words!r}, which ends its turn in this frame")
+                raise InputError(f"{what} {_shown(prompt)} contains {words!r}, which ends its turn in this frame")
 
 
-def _no_control(text: str, present: list[str]) -> str:
-    what = (
+def _no_control(text: str, present: list[str], what: str = "") -> str:
+    marks = (
         ", ".join(dict.fromkeys(repr(token) for token in present))
         or "text that this tokenizer reads as a control token"
     )
-    return f"{_shown(text)} contains {what}: a prompt is plain text, without control tokens"
+    kind, named = ("what is added is", f"{what} {_shown(text)}") if what else ("a prompt is", _shown(text))
+    return f"{named} contains {marks}: {kind} plain text, without control tokens"
 
 
 def _shown(text: str) -> str:

@@ -8,8 +8,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from auctionsim.errors import InputError
-from auctionsim.language_models.chat import framed_ids
+from auctionsim.language_models.chat import check_added, default_system, framed_ids
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.text_checks import checked_text
 
 
 class Framing(NamedTuple):
@@ -33,14 +34,48 @@ class Framing(NamedTuple):
     def ids(self, model: LanguageModel, prompt: str) -> list[int]:
         """Return the token ids of a prompt in this framing, ready for the reply's first token.
 
+        What is added to the system message stands behind what it says already: `model.system`, else what the chat
+        template says by itself. Where a template has no system message, as Gemma's has none, it stands at the start of
+        the user's turn in a paragraph of its own.
+
         Raises:
-            ValueError: Text with control tokens, or with what ends a turn.
+            ValueError: Text with control tokens, or with what ends a turn, names it; a framed prompt as long as the
+                model's context.
+            UnsupportedError: What the template says by itself cannot be kept beside the text.
         """
         if self.null:
             return model.chat_ids(prompt)
-        system = "\n\n".join(part for part in (model.system, self.system) if part) or None
-        said = self.before + prompt + self.after
-        return framed_ids(model.tokenizer, said, thinking=model.thinking, system=system)
+        system, head = model.system, ""
+        if self.system:
+            present = default_system(model.tokenizer, thinking=model.thinking) if system is None else system
+            if present is None:
+                head = f"{self.system}\n\n"
+            else:
+                system = "\n\n".join(part for part in (present, self.system) if part)
+        self._check(model, prompt, system, to_system=not head)
+        said = head + self.before + prompt + self.after
+        name = "the prompt with the text around it"
+        ids = framed_ids(model.tokenizer, said, thinking=model.thinking, system=system, what=name)
+        if model.context_length is not None and len(ids) >= model.context_length:
+            raise InputError(
+                f"the prompt {prompt!r:.60} with the text {max(self, key=len)!r:.60} has {len(ids)} tokens, "
+                f"which leaves no room in the model's context of {model.context_length}"
+            )
+        return ids
+
+    def _check(self, model: LanguageModel, prompt: str, system: str | None, *, to_system: bool) -> None:
+        """Refuse text that is more than plain text where it stands, and name it."""
+        in_system = "the text added to the system message"
+        parts = {
+            "the prompt": prompt,
+            in_system: self.system,
+            "the text before the prompt": self.before,
+            "the text after the prompt": self.after,
+        }
+        for what, text in parts.items():
+            if checked_text(text, what):
+                inner = to_system and what == in_system
+                check_added(model.tokenizer, text, what, thinking=model.thinking, system=system, to_system=inner)
 
 
 @dataclass(frozen=True)

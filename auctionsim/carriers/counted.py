@@ -1,0 +1,65 @@
+"""Carriers of text: each bidder has one lever that takes whole numbers, and a category that the texts speak of."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auctionsim.brands import Brand
+from auctionsim.carriers.protocol import Carrier
+from auctionsim.checks import checked_count
+from auctionsim.errors import InputError
+from auctionsim.language_models.change import Change
+from auctionsim.language_models.framing import Framing, Framings
+from auctionsim.levers import Lever
+from auctionsim.text_checks import checked_text
+
+
+class CountedCarrier(Carrier):
+    """A carrier with one lever a bidder, from 0, where nothing happens, in whole numbers.
+
+    Args:
+        brands: The bidders.
+        category: What they sell, as "running shoes".
+        most: Highest value of the lever.
+    Raises:
+        ValueError: No brand, the same twice, a blank category, or a lever that cannot move.
+    """
+
+    def __init__(self, brands: Sequence[Brand], category: str, most: int) -> None:
+        self.brands = tuple(brands)
+        names = [name for brand in self.brands for name in brand.names]
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"{self.name} needs one brand or several of different names, got {names}")
+        if not checked_text(category, "a category").strip():
+            raise InputError(f"a category must be words such as 'running shoes', got {category!r}")
+        self.category = category
+        self.levers = (Lever(self.whole[0], 0.0, float(checked_count(most, f"the highest {self.whole[0]}")), 0.0),)
+
+    def counts(self, allocation: Tensor) -> list[list[int]]:
+        """Return what each bidder has in each row, as whole numbers.
+
+        Raises:
+            ValueError: An allocation that is not feasible.
+        """
+        return [[int(count) for count in row] for row in self.checked(allocation)[:, :, 0].tolist()]
+
+    def ladder(self) -> Float[Tensor, "rung lever"]:
+        """Return every value but 0."""
+        return torch.arange(1.0, self.levers[0].high + 1).unsqueeze(1)
+
+
+class FramedCarrier(CountedCarrier):
+    """A carrier that puts text around the prompt."""
+
+    @abstractmethod
+    def framing(self, counts: Sequence[int]) -> Framing:
+        """Return what stands around the prompt where bidders have these values of the lever; null where all are 0."""
+
+    def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
+        """Return the prompts' framings, a row each."""
+        del context
+        rows = tuple(self.framing(counts) for counts in self.counts(allocation))
+        return Change(len(rows), before=Framings(rows))

@@ -1,0 +1,82 @@
+"""Retrieved segments: sentences about a brand, put before the question as background; its lever says how many.
+
+Several brands' segments stand one after the other in the bidders' order, each brand's best first.
+"""
+
+from collections.abc import Sequence
+
+from auctionsim.brands import Brand
+from auctionsim.carriers.ad_wordings import ad_text, checked_wordings, wordings
+from auctionsim.carriers.counted import FramedCarrier
+from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
+from auctionsim.carriers.wording_strength import name_strengths
+from auctionsim.language_models.framing import Framing
+from auctionsim.storage import Stored
+
+_KEPT = 6
+_RULE = (
+    "The packaged segments ranked by the mean over brands of the mean log probability of the brand's name after the "
+    "stems of split A, on the first prompts of its contexts, with that segment alone before the prompt."
+)
+
+
+class Segments(FramedCarrier):
+    """Background sentences about each brand before the question; lever (segments), how many, the first ranked first.
+
+    Args:
+        brands: The bidders.
+        category: What they sell.
+        texts: Sentences with the places {brand} and {category}, the first ranked first.
+        rule: How they were ranked, one sentence.
+    Raises:
+        ValueError: A segment that does not name the brands.
+    """
+
+    name = "segments"
+    whole = ("segments",)
+
+    def __init__(
+        self,
+        brands: Sequence[Brand],
+        category: str,
+        texts: Sequence[str] = wordings("segments"),
+        *,
+        rule: str = "As listed.",
+    ) -> None:
+        self.texts, self.rule_of_choice = checked_wordings(texts, brands, category), rule
+        super().__init__(brands, category, len(self.texts))
+
+    def framing(self, counts: Sequence[int]) -> Framing:
+        """Return the segments, a line each, in the bidders' order."""
+        pairs = zip(self.brands, counts, strict=True)
+        lines = [ad_text(text, brand, self.category) for brand, count in pairs for text in self.texts[:count]]
+        return Framing(before="Background:\n" + "".join(f"- {line}\n" for line in lines) + "\n") if lines else Framing()
+
+    def stored(self) -> Stored:
+        """Return the segments and the rule by which they were ranked."""
+        return Stored({"category": self.category, "texts": list(self.texts), "rule": self.rule_of_choice}, {})
+
+
+def _fitted(inputs: FittingInputs) -> Segments:
+    texts = checked_wordings(wordings("segments"), inputs.brands, inputs.category)
+    rows = [[Segments([brand], inputs.category, [text]).framing([1]) for text in texts] for brand in inputs.brands]
+    strengths = name_strengths(inputs, rows).mean(1).tolist()
+    ranked = sorted(range(len(texts)), key=lambda k: (-strengths[k], k))[:_KEPT]
+    return Segments(inputs.brands, inputs.category, [texts[k] for k in ranked], rule=_RULE)
+
+
+def _made(brands: tuple[Brand, ...], stored: Stored) -> Segments:
+    fields = stored.fields
+    return Segments(brands, fields.text("category"), fields.texts("texts"), rule=fields.text("rule"))
+
+
+register(
+    CarrierEntry(
+        "segments",
+        "retrieved segments",
+        "How many sentences about a brand stand before the question as background.",
+        'Hajiaghayi, Lahaie, Rezaei and Shin (2024), "Ad Auctions for LLMs via Retrieval Augmented Generation"',
+        _fitted,
+        _made,
+    )
+)
