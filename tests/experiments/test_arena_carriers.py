@@ -127,7 +127,7 @@ def test_orders_say_what_the_laws_are(cells: Sequence[CarrierCell], tmp_path: Pa
     assert shoes[0]["resolved"] > 0
     together = rows_of(found.orders, {"category": TOGETHER, "cap": 1.0})
     assert [row["carrier"] for row in together] == ["logit-bias"], "neurons were not measured in both categories"
-    assert "logit-bias names the brand most often" in headline(found.orders, labels, 1.0)
+    assert f"{labels['logit-bias']} names the brand most often" in headline(found.orders, labels, 1.0)
     assert "No carrier was measured in every category" in headline([], labels, 1.0)
     assert {row["carrier"] for row in found.after} == {"slots"}
     free = rows_of(found.user_loss, {"category": TOGETHER, "cap": 1.0, "price": 0.0})
