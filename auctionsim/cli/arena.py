@@ -39,10 +39,10 @@ def carriers(
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
 ) -> None:
     """Make the table of carriers: who names the brand most often at equal reply_kl, designed on A, scored on B."""
-    from auctionsim.experiments.running.carrier_lists import packaged_lists
+    from auctionsim.experiments.running.carrier_sources import packaged_lists
     from auctionsim.experiments.running.recipes import FanOut
     from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, main
-    from auctionsim.experiments.tables.carrier_cell import AD_WORDS
+    from auctionsim.experiments.running.carrier_cell import AD_WORDS
     from auctionsim.experiments.tables.results_page import finished_run, replace_section
     from auctionsim.report import write_runs_report
 

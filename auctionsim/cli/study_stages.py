@@ -210,7 +210,7 @@ def _trust(study: StudySettings, console: Console) -> Stage:
 
 
 def _arena(study: StudySettings, console: Console) -> Stage:
-    from auctionsim.experiments.running.carrier_lists import packaged_lists
+    from auctionsim.experiments.running.carrier_sources import packaged_lists
     from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, inputs_of, main
 
     settings = ArenaCarriersSettings(study.folder / "arena-carriers", packaged_lists())

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auctionsim.experiments.running.carrier_lists import CarrierList, read_cell
+from auctionsim.experiments.running.carrier_sources import CarrierList, read_cell
 from auctionsim.experiments.running.preparation import slug
-from auctionsim.experiments.tables.carrier_cell import CarrierCell, cell_document, cell_from
+from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
 from auctionsim.measurement import Progress, Report, Workers

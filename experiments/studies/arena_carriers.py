@@ -14,12 +14,12 @@ from auctionsim.carriers.registry import carrier_entry, carrier_names
 from auctionsim.errors import InputError
 from auctionsim.experiments.figures.arena_carriers import draw_frontiers
 from auctionsim.experiments.running.carrier_cells import carrier_cells
-from auctionsim.experiments.running.carrier_lists import CarrierList, carrier_list
+from auctionsim.experiments.running.carrier_sources import CarrierList, carrier_list
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.arena_carriers import CarrierTables, carriers_section, headline, main_lines
-from auctionsim.experiments.tables.carrier_cell import CarrierCell
+from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.tables.carrier_lotteries import (
     capped_rows,
     column_cost,

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.tables.prompt_intervals import CONFIDENCE, Array, Stratum, mean_of
+from auctionsim.experiments.running.prompt_intervals import CONFIDENCE, Array, Stratum, mean_of
 
 _EACH = 1 - (1 - CONFIDENCE) / 3
 """Confidence of each of three intervals that hold together."""

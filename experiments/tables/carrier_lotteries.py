@@ -14,8 +14,8 @@ import torch
 
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.run import Row
-from auctionsim.experiments.tables.carrier_cell import AD_WORDS, COLUMNS, FEWEST, CarrierCell
-from auctionsim.experiments.tables.prompt_intervals import Array, PromptMean, Stratum, mean_of
+from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, FEWEST, CarrierCell
+from auctionsim.experiments.running.prompt_intervals import Array, PromptMean, Stratum, mean_of
 from auctionsim.substrates import best_mixture
 
 RATE = (0.0, 1.0)

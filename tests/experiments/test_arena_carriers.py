@@ -15,10 +15,10 @@ from rich.console import Console
 from auctionsim.data import values_beside
 from auctionsim.experiments.running import carrier_cells as cells_module
 from auctionsim.experiments.running.carrier_cells import carrier_cells
-from auctionsim.experiments.running.carrier_lists import carrier_list, packaged_lists, read_cell
+from auctionsim.experiments.running.carrier_sources import carrier_list, packaged_lists, read_cell
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings, main, sources_of, tables_of
 from auctionsim.experiments.tables.arena_carriers import headline
-from auctionsim.experiments.tables.carrier_cell import CarrierCell, cell_document, cell_from
+from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.tables.carrier_lotteries import column_cost, corners, lottery, named_means, score, user_cost
 from auctionsim.experiments.tables.carrier_orders import TOGETHER, efficiency_rows, scopes_of
 from auctionsim.experiments.tables.loss_matrix import rows_of

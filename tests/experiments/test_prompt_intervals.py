@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from auctionsim.experiments.tables.prompt_intervals import (
+from auctionsim.experiments.running.prompt_intervals import (
     Array,
     PromptMean,
     Stratum,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.tables.prompt_intervals import Array, Stratum, rate_variance
+from auctionsim.experiments.running.prompt_intervals import Array, Stratum, rate_variance
 from auctionsim.records import Record
 from auctionsim.substrates.measurements import REPLICATES
 

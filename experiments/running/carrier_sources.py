@@ -13,8 +13,8 @@ from auctionsim.data import packaged_names, replies_beside, surfaces_folder, val
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.measured import brand_names, subsets_named
 from auctionsim.experiments.running.stored_by_name import values_folder
-from auctionsim.experiments.tables.carrier_cell import AD_WORDS, COLUMNS, CarrierCell, CellReplicate
-from auctionsim.experiments.tables.prompt_intervals import Array
+from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, CarrierCell, CellReplicate
+from auctionsim.experiments.running.prompt_intervals import Array
 from auctionsim.kept import file_digest
 from auctionsim.levers import at_null
 from auctionsim.measurement.reply_values import read_reply_values
