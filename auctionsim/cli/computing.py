@@ -28,6 +28,7 @@ KEEPING = frozenset(
         "surface package",
         "surface read",
         "arena carriers",
+        "arena measure",
         "auction compare",
         "auction more-bidders",
         "auction neurons-frontier",

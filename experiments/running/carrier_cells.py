@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auctionsim.experiments.running.carrier_sources import CarrierList, read_cell
-from auctionsim.experiments.running.preparation import slug
 from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
+from auctionsim.experiments.running.carrier_sources import CarrierSource, read_cell
+from auctionsim.experiments.running.preparation import slug
 from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
 from auctionsim.measurement import Progress, Report, Workers
@@ -30,7 +30,7 @@ class CellTask(NamedTuple):
         digest: Of all that it depends on.
     """
 
-    source: CarrierList
+    source: CarrierSource
     digest: str
 
     @property
@@ -58,7 +58,7 @@ def _maker(model: None) -> Callable[[CellTask], MadeCell]:
 
 
 def carrier_cells(
-    folder: Path, sources: Mapping[str, CarrierList], workers: Workers | None = None, report: Report | None = None
+    folder: Path, sources: Mapping[str, CarrierSource], workers: Workers | None = None, report: Report | None = None
 ) -> dict[str, CarrierCell]:
     """Return the cells of all lists, in order, making those that the folder does not hold.
 

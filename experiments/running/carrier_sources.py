@@ -8,15 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.carriers.registry import carrier_entry, carrier_names, load_carrier
-from auctionsim.data import packaged_names, replies_beside, surfaces_folder, values_beside
+from auctionsim.data import carrier_beside, packaged_names, replies_beside, surfaces_folder, values_beside
 from auctionsim.errors import InputError
-from auctionsim.experiments.running.measured import brand_names, subsets_named
-from auctionsim.experiments.running.stored_by_name import values_folder
 from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, CarrierCell, CellReplicate
+from auctionsim.experiments.running.carrier_lists import CARRIER_FILE
+from auctionsim.experiments.running.measured import brand_names, subsets_named
+from auctionsim.experiments.running.preparation import LIST_FILE, MEASUREMENT
 from auctionsim.experiments.running.prompt_intervals import Array
+from auctionsim.experiments.running.stored_by_name import values_folder
 from auctionsim.kept import file_digest
 from auctionsim.levers import at_null
+from auctionsim.measurement import REPLIES_FILE
 from auctionsim.measurement.reply_values import read_reply_values
 from auctionsim.measurement.second_pass import values_by_number
 from auctionsim.measurement.stored_replies import StoredReplies
@@ -31,7 +35,7 @@ SLOTS = "slot_probability"
 _NAMED = "mention_probability"
 
 
-class CarrierList(NamedTuple):
+class CarrierSource(NamedTuple):
     """The files of a measured list of a carrier's settings; those that need not be there may be missing.
 
     Attributes:
@@ -66,13 +70,17 @@ class CarrierList(NamedTuple):
         return {"list": self.name, "files": files, "bases": {name: basis_of(reading(name)) for name in names}}
 
 
-def carrier_list(name: str) -> CarrierList:
-    """Return the files of a packaged list, or of the one in a .safetensors file."""
-    is_file = Path(name).suffix == ".safetensors"
-    path = Path(name) if is_file else surfaces_folder() / f"{name}.safetensors"
-    beside = path.with_name(f"{path.stem}.carrier.safetensors")
-    carrier = beside if is_file else surfaces_folder().parent / "carriers" / path.name
-    return CarrierList(path.stem, path, replies_beside(path), (values_beside(path), values_folder(name)), carrier)
+def carrier_source(name: str) -> CarrierSource:
+    """Return the files of a list: a packaged one's, or those beside a .safetensors file.
+
+    A list in a run folder of `arena measure`, called list.safetensors, has the folder's name.
+    """
+    path = Path(name) if Path(name).suffix == ".safetensors" else surfaces_folder() / f"{name}.safetensors"
+    values = (values_beside(path), values_folder(name))
+    if path.name == LIST_FILE:
+        replies, carrier = path.parent / MEASUREMENT / REPLIES_FILE, path.parent / CARRIER_FILE
+        return CarrierSource(path.resolve().parent.name, path, replies, values, carrier)
+    return CarrierSource(path.stem, path, replies_beside(path), values, carrier_beside(path))
 
 
 def packaged_lists(names: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -89,7 +97,7 @@ def packaged_lists(names: Iterable[str] | None = None) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(last.values(), key=lambda one: one[1]))
 
 
-def read_cell(source: CarrierList) -> CarrierCell:
+def read_cell(source: CarrierSource) -> CarrierCell:
     """Return what a carrier's replies in a category were worth.
 
     Raises:
@@ -99,7 +107,8 @@ def read_cell(source: CarrierList) -> CarrierCell:
     measured = subsets_named(str(source.measured))
     stored = StoredReplies.load(source.replies, measured.provenance)
     name = str(stored.carrier["name"])
-    values, unread = _values(source, stored)
+    carrier = load_carrier(source.carrier) if source.carrier.is_file() else None
+    values, unread = _values(source, stored, () if carrier is None else carrier.without)
     nulls = [null for _, null in stored.levers]
     return CarrierCell(
         measured=source.name,
@@ -110,13 +119,15 @@ def read_cell(source: CarrierList) -> CarrierCell:
         levers=tuple(lever for lever, _ in stored.levers),
         settings=stored.interventions.numpy(),
         nulls=np.array(nulls),
-        rows=_rows(source, stored),
+        rows=None if carrier is None else _rows(carrier, stored),
         replicates={one: _replicate(one, source.name, measured, stored, values) for one in REPLICATES},
         unread=unread,
     )
 
 
-def _values(source: CarrierList, stored: StoredReplies) -> tuple[dict[str, list[Value]], dict[str, str]]:
+def _values(
+    source: CarrierSource, stored: StoredReplies, without: Sequence[str]
+) -> tuple[dict[str, list[Value]], dict[str, str]]:
     """Return each reply's value of every column, and why some have none: kept ones, else those of the texts.
 
     Raises:
@@ -136,6 +147,8 @@ def _values(source: CarrierList, stored: StoredReplies) -> tuple[dict[str, list[
             found[name] = [by_number[number] for number in range(len(replies))]
         elif isinstance(one, TextReading) and one.basis is None:
             found[name] = read_texts(one, replies, stored.brands)
+        elif name in without:
+            unread[name] = "it has no meaning for this carrier"
         else:
             unread[name] = (
                 f"no value of single replies is kept; `surface read {source.name} --reading {name}` takes them"
@@ -208,11 +221,8 @@ def _slots(replicate: str, measured: MeasuredList, stored: StoredReplies) -> tup
     return means.mean(0).numpy(), (errors.square().sum(0).sqrt() / len(errors)).numpy()
 
 
-def _rows(source: CarrierList, stored: StoredReplies) -> tuple[int, ...] | None:
+def _rows(carrier: Carrier, stored: StoredReplies) -> tuple[int, ...]:
     """Return how many rows of the model are decoded for a reply in each setting: voices times candidates."""
-    if not source.carrier.is_file():
-        return None
-    carrier = load_carrier(source.carrier)
     found = []
     for setting in stored.interventions.float().split(1):
         change = carrier.change(setting)

@@ -13,13 +13,13 @@ from rich.console import Console
 from auctionsim.carriers.registry import carrier_entry, carrier_names
 from auctionsim.errors import InputError
 from auctionsim.experiments.figures.arena_carriers import draw_frontiers
+from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.carrier_cells import carrier_cells
-from auctionsim.experiments.running.carrier_sources import CarrierList, carrier_list
+from auctionsim.experiments.running.carrier_sources import CarrierSource, carrier_source
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.arena_carriers import CarrierTables, carriers_section, headline, main_lines
-from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.tables.carrier_lotteries import (
     capped_rows,
     column_cost,
@@ -63,8 +63,6 @@ class ArenaCarriersSettings:
                 raise InputError(f"{name} must be one or more different numbers >= 0, got {values}")
         if self.cap not in self.caps:
             raise InputError(f"cap must be one of the caps {self.caps}, got {self.cap:g}")
-        if not self.lists:
-            raise InputError("one measured list of a carrier at least is needed, got none")
 
 
 class ArenaCarriers(NamedTuple):
@@ -83,15 +81,15 @@ class ArenaCarriers(NamedTuple):
     headline: str
 
 
-def sources_of(settings: ArenaCarriersSettings) -> dict[str, CarrierList]:
+def sources_of(settings: ArenaCarriersSettings) -> dict[str, CarrierSource]:
     """Return the lists' files by name.
 
     Raises:
         ValueError: Two lists of one name.
     """
-    found: dict[str, CarrierList] = {}
+    found: dict[str, CarrierSource] = {}
     for name in settings.lists:
-        source = carrier_list(name)
+        source = carrier_source(name)
         if source.name in found:
             raise InputError(f"two lists are called {source.name!r}: rename one of the files")
         found[source.name] = source
@@ -121,6 +119,8 @@ def main(
         ValueError: A list that is none of a carrier's or is damaged, or lists that cannot be compared.
         RuntimeError: Workers died again and again over one cell.
     """
+    if not settings.lists:
+        raise InputError("one measured list of a carrier at least is needed, got none")
     sources, inputs = sources_of(settings), inputs_of(settings)
     run = Run(settings.folder, settings, inputs)
     run.begin(command)

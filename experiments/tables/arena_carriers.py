@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from auctionsim.experiments.running.run import Row, Section, markdown_table
 from auctionsim.experiments.running.carrier_cell import AD_WORDS, CarrierCell
+from auctionsim.experiments.running.run import Row, Section, markdown_table
 from auctionsim.experiments.tables.carrier_expectations import carrier_expectations, nearest_to
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.expectations import expectations_table

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, FEWEST, CarrierCell
 from auctionsim.experiments.running.prompt_intervals import Array, PromptMean, Stratum, mean_of
+from auctionsim.experiments.running.run import Row
 from auctionsim.substrates import best_mixture
 
 RATE = (0.0, 1.0)

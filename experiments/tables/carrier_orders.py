@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.running.carrier_cell import CarrierCell
+from auctionsim.experiments.running.prompt_intervals import PromptMean, Stratum, difference, mean_of, ranking
+from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.carrier_efficiency import Efficiency, NamedCounts, efficiency
 from auctionsim.experiments.tables.carrier_lotteries import RATE, Cost, lottery, setting_means
-from auctionsim.experiments.running.prompt_intervals import PromptMean, Stratum, difference, mean_of, ranking
 
 TOGETHER = "all"
 """What stands for a category, and a brand, where all are taken together."""

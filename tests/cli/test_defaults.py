@@ -11,6 +11,7 @@ import pytest
 from auctionsim.cli import arena, auction_losses, auctions, bidders, neurons, studies, surfaces, trust, tuning
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
 from auctionsim.experiments.running.bidders import AuctionSource, Training
+from auctionsim.experiments.running.carrier_lists import CarrierRecipe
 from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
@@ -35,6 +36,7 @@ from auctionsim.neurons.methods import DEFAULT_METHOD as METHOD
 
 COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     arena.carriers: (ArenaCarriersSettings, FanOut),
+    arena.measure: (CarrierRecipe, FanOut),
     auctions.compare: (CompareSettings,),
     auctions.more_bidders: (MoreBiddersSettings,),
     auctions.neurons_frontier: (NeuronsFrontierSettings,),

@@ -14,11 +14,11 @@ from rich.console import Console
 
 from auctionsim.data import values_beside
 from auctionsim.experiments.running import carrier_cells as cells_module
+from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.running.carrier_cells import carrier_cells
-from auctionsim.experiments.running.carrier_sources import carrier_list, packaged_lists, read_cell
+from auctionsim.experiments.running.carrier_sources import carrier_source, packaged_lists, read_cell
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings, main, sources_of, tables_of
 from auctionsim.experiments.tables.arena_carriers import headline
-from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.tables.carrier_lotteries import column_cost, corners, lottery, named_means, score, user_cost
 from auctionsim.experiments.tables.carrier_orders import TOGETHER, efficiency_rows, scopes_of
 from auctionsim.experiments.tables.loss_matrix import rows_of
@@ -50,7 +50,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def cells(lists: Mapping[str, Path]) -> list[CarrierCell]:
-    return [read_cell(carrier_list(str(path))) for path in lists.values()]
+    return [read_cell(carrier_source(str(path))) for path in lists.values()]
 
 
 def settings(folder: Path, paths: Sequence[Path], **changes: Any) -> ArenaCarriersSettings:
@@ -167,11 +167,11 @@ def test_a_damaged_cell_is_named(lists: Mapping[str, Path], tmp_path: Path) -> N
 
 def test_what_cannot_be_compared_is_refused(lists: Mapping[str, Path], tmp_path: Path) -> None:
     shoes = lists["running shoes logit-bias"]
-    cell = read_cell(carrier_list(str(shoes)))
+    cell = read_cell(carrier_source(str(shoes)))
     with pytest.raises(ValueError, match="two lists of running shoes are of the carrier logit-bias"):
         scopes_of([cell, cell._replace(measured="again")])
     more = write_list(tmp_path / "more", WEAK, prompts=4)
-    others = read_cell(carrier_list(str(more)))
+    others = read_cell(carrier_source(str(more)))
     with pytest.raises(ValueError, match="measured on different prompts"):
         scopes_of([cell, others])
     with pytest.raises(ValueError, match=r"is of Nike, Puma, .* of Nike, Adidas: a category has one set"):
@@ -179,7 +179,7 @@ def test_what_cannot_be_compared_is_refused(lists: Mapping[str, Path], tmp_path:
     with pytest.raises(ValueError, match="two lists are called"):
         sources_of(settings(tmp_path, [shoes, tmp_path / shoes.name]))
     with pytest.raises(ValueError, match="one measured list of a carrier at least"):
-        ArenaCarriersSettings(tmp_path, ())
+        main(ArenaCarriersSettings(tmp_path / "run", ()), "pytest", CONSOLE)
     with pytest.raises(ValueError, match="cap must be one of the caps"):
         settings(tmp_path, [shoes], cap=3.0)
     with pytest.raises(ValueError, match="prices must be one or more different numbers >= 0"):
@@ -189,7 +189,7 @@ def test_what_cannot_be_compared_is_refused(lists: Mapping[str, Path], tmp_path:
     assert not (tmp_path / "run").exists(), "refused before anything is written"
     values_beside(more).unlink()
     with pytest.raises(ValueError, match=r"reply_kl: no value of single replies is kept; `surface read .*` takes them"):
-        read_cell(carrier_list(str(more)))
+        read_cell(carrier_source(str(more)))
 
 
 def test_a_column_that_was_not_read_is_said_and_not_made_up(tmp_path: Path) -> None:
