@@ -88,7 +88,7 @@ class TiltedChoice:
                 continue
             key = (id(pool), tuple(tilt.tolist()))
             if key not in divergences:
-                kinds, drawn = named(pool).unique(dim=0, return_counts=True)
+                kinds, drawn = torch.unique(named(pool), dim=0, return_counts=True)
                 divergences[key] = pooled_divergence(drawn.double(), kinds @ tilt, self.candidates)
             chances = torch.softmax(named(own) @ tilt, 0).cumsum(0)
             chosen = int(torch.searchsorted(chances, uniform * chances[-1], right=True).clamp_max(len(own) - 1))

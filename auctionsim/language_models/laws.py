@@ -70,7 +70,7 @@ def binary_divergence(share: Float[Tensor, " *shape"], reference: Float[Tensor, 
         share: The event's probability under the first law.
         reference: Under the second.
     """
-    happens = torch.special.xlogy(share, share / reference).where(share > 0, 0.0)
+    happens: Tensor = torch.special.xlogy(share, share / reference).where(share > 0, 0.0)
     other = (1 - share) * torch.log1p((reference - share) / (1 - reference))  # exact to rounding for rare events, too
     return happens + other.where(share < 1, 0.0)
 

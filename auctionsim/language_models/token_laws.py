@@ -49,7 +49,7 @@ class LogitBias:
     remembers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if len(self.tokens.unique()) < len(self.tokens):
+        if len(set(self.tokens.tolist())) < len(self.tokens):
             raise InputError(f"a logit bias takes each token once, got {self.tokens.tolist()}")
         if bool(((self.tokens < 0) | (self.tokens >= self.vocabulary)).any()):
             raise InputError(f"tokens must lie in [0, {self.vocabulary}), got {self.tokens.tolist()}")

@@ -130,6 +130,29 @@ def test_a_bias_on_two_tokens_is_worth_less() -> None:
     assert float(binary_divergence(p[[0, 3]].sum(), q[[0, 3]].sum()) / kl) < 0.99
 
 
+@given(st.integers(0, 10**6), st.sampled_from((LogitBias, *MIXTURES)), st.floats(0.1, 3.0))
+def test_no_event_tells_more_than_the_tokens_divergences(seed: int, kind: type, spread: float) -> None:
+    """Chain rule and data processing, over all 3³ replies: d(p_x ‖ p_0) ≤ E Σ_t KL_t = KL of the replies, so η ≤ 1."""
+    generator = torch.Generator().manual_seed(seed)
+    replies = list(itertools.product(range(3), repeat=3))
+    beginnings = [start for n in range(3) for start in itertools.product(range(3), repeat=n)]
+    tables = {s: spread * torch.randn(3, 3, generator=generator, dtype=torch.float64) for s in beginnings}
+    logits = torch.stack([torch.stack([tables[y[:t]] for t in range(3)], 1) for y in replies], 1)
+    ids = torch.tensor(replies)[:, :, None]
+    said = (logits / 0.7).log_softmax(3).gather(3, ids.expand(3, -1, -1, -1)).squeeze(3)
+    weights = torch.rand(1, 2, generator=generator, dtype=torch.float64) / 2
+    law = LogitBias(torch.tensor([2, 0]), 5 * weights, 3) if kind is LogitBias else kind(ADS, weights)
+    others = logits[1:] if kind is not LogitBias else logits[:0]
+    log_p = (law.logits(logits[0], others, 0.7, said.cumsum(2) - said) / 0.7).log_softmax(2)
+    log_q = (logits[0] / 0.7).log_softmax(2)
+    p, q = (part.gather(2, ids).sum((1, 2)).exp() for part in (log_p, log_q))
+    by_token = (p * (log_p.exp() * (log_p - log_q)).sum((1, 2))).sum()
+    whole = float((p * (p / q).log()).sum())
+    assert float(by_token) == pytest.approx(whole, rel=1e-9, abs=1e-12)
+    event = torch.rand(27, generator=generator) < 0.4
+    assert float(binary_divergence((p * event).sum(), (q * event).sum().clamp_max(1))) <= whole + 1e-12
+
+
 def some(kind: type, weights: Tensor) -> TokenLaw:
     made: TokenLaw = LogitBias(torch.tensor([5, 2]), weights, 11) if kind is LogitBias else kind(ADS, weights)
     return made
