@@ -8,7 +8,7 @@ import torch
 
 from auctionsim.brands import parse_brands
 from auctionsim.carriers import carrier_entry, load_carrier, save_carrier
-from auctionsim.carriers.ad_wordings import COMPANION, ad_text, prompt_ad, wordings
+from auctionsim.carriers.ad_wordings import ad_text, prompt_ad, wordings
 from auctionsim.carriers.displayed_bids import DisplayedBids
 from auctionsim.carriers.insertion import Insertion
 from auctionsim.carriers.prompt_ad import PromptAd
@@ -54,9 +54,8 @@ def test_every_packaged_wording_names_every_brand_once_filled(kind: str, categor
             assert "{" not in ad or "{" in category
 
 
-def test_the_companions_wording_is_packaged_and_is_in_the_system_message() -> None:
-    assert COMPANION in wordings("prompt")
-    assert prompt_ad(BRANDS[0], SHOES) == Framing(system=ad_text(COMPANION, BRANDS[0], SHOES))
+def test_a_prompt_ad_is_in_the_system_message() -> None:
+    assert prompt_ad(BRANDS[0], SHOES, "See {brand} for {category}.") == Framing(system="See Nike for running shoes.")
 
 
 @pytest.mark.parametrize(
