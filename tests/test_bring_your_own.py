@@ -38,7 +38,7 @@ def test_a_feature_sees_the_beginning_only(names: dict[str, Any]) -> None:
     assert live.features[-1] == "early_mention"
     assert names["sold"].charged_loss.name == "said_before"
     batch = live.replies(live.prompts.prompts[0][0], off, (0, 0), 1)
-    brands = live.neurons.brands
+    brands = live.carrier.brands
     whole = names["named_early"](batch.replies, brands, words=10**6)
     assert whole == [[float(brand.hits(text) > 0) for brand in brands] for text in batch.texts]
     assert names["named_early"](batch.replies, brands, words=0) == [[0.0, 0.0]]

@@ -61,3 +61,8 @@ def readings_beside(surface: Path) -> Path:
 def values_beside(surface: Path) -> Path:
     """Return where values of a measurement's single replies are kept, beside its file."""
     return surface.with_name(surface.name.removesuffix(".safetensors") + ".values.json.gz")
+
+
+def carrier_beside(surface: Path) -> Path:
+    """Return where the carrier of a packaged list is kept: under the same name, in the folder of carriers."""
+    return surface.parent.parent / "carriers" / surface.name

@@ -200,3 +200,30 @@ def _feed_forwards_of(model: LanguageModel, factors: LowRankFactors) -> list[Fee
             f"{expected[0]} and {expected[1]}"
         )
     return [model.feed_forwards[layer] for layer in factors.layers]
+
+
+@contextmanager
+def read_projections(model: LanguageModel, layers: tuple[int, ...]) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
+    """Collect what goes into down projections and what comes out, such that gradients of a score reach the latter.
+
+    With a the input and g the gradient of a score in the output, Σ g aᵀ is its gradient in the projection's weight W,
+    y = W a, which stays frozen.
+
+    Yields:
+        A dict from layer to the last pass's input and output, as the model has them.
+    """
+    seen: dict[int, tuple[Tensor, Tensor]] = {}
+    handles = []
+    try:
+        for layer in layers:
+
+            def listen(_: object, inputs: tuple[Tensor, ...], output: Tensor, layer: int = layer) -> Tensor:
+                output = output if output.requires_grad else output.detach().requires_grad_()
+                seen[layer] = inputs[0].detach(), output
+                return output
+
+            handles.append(model.feed_forwards[layer].down_projection.register_forward_hook(listen))
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()

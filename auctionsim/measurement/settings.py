@@ -42,7 +42,7 @@ class MeasurementSettings:
         rows: Most replies sampled in one batch.
         mode: What an amplification does: multiply, add or clamp, see `BrandNeurons.intervention`.
         positions: Which tokens are touched: reply or all, see `LanguageModelSubstrate`.
-        leads: What `intent` is read off after, see `auctionsim.readings.intent`.
+        leads: What `intent` is read off after, see `auctionsim.readings.intent`; none: it is not read.
         half_width: Rounds go on until the interval of every brand's mention probability, in every intervention of a
             shard, is at most this to either side (see `auctionsim.measurement.rounds`); none: one round.
         interval: Of a mention probability: wilson or jeffreys.
@@ -83,8 +83,8 @@ class MeasurementSettings:
                 f"a lever must vary: num_neurons is fixed at {self.num_neurons[0]:g} and amplification "
                 f"at {self.amplification[0]:g}"
             )
-        if not self.leads or not all(lead.text.strip() and lead.calls for lead in self.leads):
-            raise InputError(f"leads must be one or more texts with calls, got {self.leads}")
+        if not all(lead.text.strip() and lead.calls for lead in self.leads):
+            raise InputError(f"leads must be texts with calls, got {self.leads}")
         checked_count(self.samples, "samples")
         checked_count(self.max_new_tokens, "max_new_tokens")
         checked_number(self.temperature, "temperature")

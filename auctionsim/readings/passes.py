@@ -45,6 +45,11 @@ class BegunReplies(NamedTuple):
     judged: Prefix
     untouched: Prefix
 
+    def select_rows(self, rows: Int[Tensor, " row"]) -> "BegunReplies":
+        """Return some rows by index; a single row serves all as it is."""
+        pairs = (prefix if prefix.num_rows == 1 else prefix.serving(prefix.owner[:, rows]) for prefix in self)
+        return BegunReplies(*pairs)
+
     def repeat(self, times: int) -> "BegunReplies":
         """Return every row `times` times, one after the other; a single row serves all as it is."""
         return BegunReplies(*(prefix.repeat(times) for prefix in self))

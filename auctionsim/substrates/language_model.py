@@ -10,13 +10,14 @@ from auctionsim.carriers.protocol import Carrier
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_number
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
+from auctionsim.language_models.decoding import Replies
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.live import ReadingSet, ReplyBatch
 from auctionsim.readings.passes import BegunReplies, SamplingLaw, begin
 from auctionsim.readings.protocol import IS_ONE, LOWER, ScorerInputs, basis_of
 from auctionsim.readings.registry import reading
-from auctionsim.substrates.drawing import Draw, drawn_replies, uniforms
+from auctionsim.substrates.drawing import Draw, DrawnReplies, drawn_replies, uniforms
 from auctionsim.substrates.manner import STANDARD_MANNER, Manner
 from auctionsim.substrates.protocol import BaseSubstrate, Observation
 
@@ -128,6 +129,9 @@ class LanguageModelSubstrate(BaseSubstrate):
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Measure the first of the user's losses, as a rule `kl`, on this substrate's prompts: (batch,)."""
+        if not self.losses:
+            raise InputError(f"no loss is read of {self.carrier.name}, which has no {', '.join(self.carrier.without)}: "
+                             "name one among the readings, such as reply_kl")  # fmt: skip
         return self.observe(allocation, context).losses[self.losses[0]]
 
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:
@@ -248,7 +252,7 @@ class LanguageModelSubstrate(BaseSubstrate):
         samples = len(draws) // len(allocation)
         begun, change = begun.repeat(samples), change.repeat(samples)
         drawn = drawn_replies(self.model, change, draws, begun, self._uniforms, self.readings.law)
-        judgements = self.readings.passes(drawn.decoded, change, begun, drawn.chosen)
+        judgements = self._judgements(drawn, change, begun)
         bad = ~drawn.decoded.finite.cpu()
         for values in judgements.values():
             bad |= ~values.isfinite()
@@ -256,6 +260,21 @@ class LanguageModelSubstrate(BaseSubstrate):
             levers = allocation[int(bad.nonzero()[0]) // samples].tolist()
             raise InputError(f"the model's logits are not finite in {self.model.dtype} at levers {levers} a bidder")
         return ReplyBatch(drawn.replies, self.readings.values(drawn.replies, judgements), self.num_bidders)
+
+    def _judgements(self, drawn: DrawnReplies, change: Change, begun: BegunReplies) -> dict[str, Tensor]:
+        """Return model readings of each reply; where pages alone differ, each distinct reply is judged once."""
+        if change.after is None or not bool(change.reply_null.all()):
+            return self.readings.passes(drawn.decoded, change, begun, drawn.chosen)
+        nats = drawn.chosen.tolist()
+        keys = [(one.prompt, tuple(one.token_ids), str(nats[row])) for row, one in enumerate(drawn.replies)]
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
+        rows = torch.tensor(sorted(first.values()))
+        place = {row: k for k, row in enumerate(rows.tolist())}
+        own = rows.to(drawn.decoded.tokens.device)
+        some = Replies(drawn.decoded.tokens[own], drawn.decoded.lengths[own], drawn.decoded.finite[own])
+        judged = self.readings.passes(some, Change(len(rows)), begun.select_rows(own), drawn.chosen[rows])
+        where = torch.tensor([place[first[key]] for key in keys])
+        return {name: values[where] for name, values in judged.items()}
 
     def _uniforms(self, place: tuple[int, ...]) -> Float[Tensor, " position"]:
         return uniforms(self.seed, place, self.max_new_tokens)

@@ -3,9 +3,19 @@
 import torch
 from torch import Tensor
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.checks import checked_tensor
 from auctionsim.errors import InputError
+from auctionsim.language_models.model import LanguageModel
+from auctionsim.readings.protocol import Reading, basis_of
 from auctionsim.substrates.randomised import ListedEntries, Randomised
+from auctionsim.substrates.reply_candidates import (
+    FixedAllocation,
+    candidate_replies,
+    candidate_values,
+    charged_reading,
+    sold_reading,
+)
 
 
 class Lottery(Randomised):
@@ -18,7 +28,11 @@ class Lottery(Randomised):
         exposures: (reply, bidder, feature), finite, ≥ 0.
         user_losses: (reply,), finite, of either sign.
         reference: (reply,), probabilities; None for uniform.
+    Attributes:
+        texts: What the replies say where they were drawn, see `sampled`; else ().
     """
+
+    texts: tuple[str, ...] = ()
 
     def __init__(self, exposures: Tensor, user_losses: Tensor, reference: Tensor | None = None) -> None:
         checked_tensor(exposures, "exposures"), checked_tensor(user_losses, "user_losses")
@@ -32,16 +46,80 @@ class Lottery(Randomised):
             raise InputError("exposures must be finite and >= 0")
         if not bool(torch.isfinite(user_losses).all()):
             raise InputError("user_losses must be finite")
-        features = tuple(f"feature_{k}" for k in range(exposures.shape[2]))
         self.substrate = None
-        self._keep(
-            ListedEntries(
-                exposures=exposures.detach().double().unsqueeze(0),
-                losses={"loss": user_losses.detach().double().unsqueeze(0)},
-                contexts=(),
-                features=features,
-                units={name: name.replace("_", " ") for name in (*features, "loss")},
-                bases={},
-            ),
-            torch.full((replies,), 1 / replies) if reference is None else reference,
+        listed = _listed(exposures, user_losses)
+        self._keep(listed, torch.full((replies,), 1 / replies) if reference is None else reference)
+
+    @classmethod
+    def sampled(
+        cls,
+        model: LanguageModel,
+        carrier: Carrier,
+        candidates: int,
+        seed: int = 0,
+        *,
+        prompt: str,
+        allocation: FixedAllocation = None,
+        exposure: str = "mention_probability",
+        loss: str | None = None,
+        max_new_tokens: int = 48,
+        temperature: float = 0.7,
+    ) -> "Lottery":
+        """Return the lottery over replies to a prompt that are drawn, independently, before there is any bid.
+
+        The reference is uniform over the draws, and a reply that is drawn twice is there twice: a tilt of it samples
+        the tilted law of all replies by importance, self-normalised. What it chooses among does not depend on bids, so
+        what is truthful on a lottery is truthful here; welfare is that of the candidates, not of all replies.
+
+        Args:
+            model: The language model.
+            carrier: Whose brands bid; at a fixed allocation also what moves the candidates.
+            candidates: M ≥ 1.
+            seed: Of the draws; give every prompt its own, or their candidates are drawn at the same numbers.
+            prompt: What the user asks.
+            allocation: (bidder, lever) that all candidates are drawn under; None: the untouched model.
+            exposure: Name of the reading of texts, per brand, that is sold.
+            loss: Name of the reading of texts that the user loses by, relative to the candidates' mean; None: no loss.
+            max_new_tokens: A reply's longest length.
+            temperature: Of sampling.
+        Raises:
+            ValueError: A carrier or an allocation that reads bids; a reading of another kind, or one that leaves a
+                candidate unscored.
+        Source:
+            Soumalias, Curry and Seuken (2024), "Truthful aggregation of LLMs with an application to online
+            advertising", for an auction among candidates of a law that does not read bids.
+        """
+        sold, charged = sold_reading(exposure), None if loss is None else charged_reading(loss)
+        replies = candidate_replies(
+            model,
+            carrier,
+            candidates,
+            seed,
+            prompt=prompt,
+            allocation=allocation,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
         )
+        exposures = candidate_values(sold, replies, carrier.brands).unsqueeze(2)
+        costs = torch.zeros(len(replies)) if charged is None else candidate_values(charged, replies, carrier.brands)
+        lottery = cls(exposures, costs)
+        lottery._keep(_listed(exposures, costs, sold, charged), lottery.reference)
+        lottery.texts = tuple(reply.text for reply in replies)
+        return lottery
+
+
+def _listed(
+    exposures: Tensor, losses: Tensor, sold: Reading | None = None, charged: Reading | None = None
+) -> ListedEntries:
+    """Return replies as entries, called by the readings that they are worth and cost, where these are known."""
+    features = tuple(f"feature_{k}" for k in range(exposures.shape[2])) if sold is None else (sold.name,)
+    loss, basis = ("loss", "") if charged is None else (charged.name, basis_of(charged))
+    units = {name: name.replace("_", " ") for name in (*features, loss)}
+    return ListedEntries(
+        exposures=exposures.detach().double().unsqueeze(0),
+        losses={loss: losses.detach().double().unsqueeze(0)},
+        contexts=(),
+        features=features,
+        units=units | {one.name: one.unit for one in (sold, charged) if one is not None},
+        bases={loss: basis} if basis else {},
+    )

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from torch import Tensor
 
+from auctionsim.carriers.protocol import Carrier
 from auctionsim.errors import DamagedFileError
 from auctionsim.files import write_text
 from auctionsim.language_models import LanguageModel
@@ -199,7 +200,7 @@ def kept_surface(
 def kept_list(
     folder: Path,
     model: LanguageModel,
-    neurons: BrandNeurons,
+    carrier: Carrier | BrandNeurons,
     prompts: PromptSet,
     settings: MeasurementSettings,
     allocations: Tensor,
@@ -212,7 +213,7 @@ def kept_list(
     place = folder / MEASUREMENT
     with stages.measuring("measuring the list", place) as report:
         measured = measure(
-            place, model, neurons, prompts, settings, allocations, provenance=provenance, workers=workers, report=report
+            place, model, carrier, prompts, settings, allocations, provenance=provenance, workers=workers, report=report
         )
     measured.save(folder / LIST_FILE)
     return measured

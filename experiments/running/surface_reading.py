@@ -12,8 +12,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from auctionsim.data import readings_beside, replies_beside, surfaces_folder
+from auctionsim.carriers import Carrier, load_carrier
+from auctionsim.data import carrier_beside, readings_beside, replies_beside, surfaces_folder
 from auctionsim.errors import InputError
+from auctionsim.experiments.running.carrier_lists import CARRIER_FILE
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.measured import measured_named
 from auctionsim.experiments.running.preparation import MEASUREMENT, Stages, commit_or_none
@@ -153,14 +155,14 @@ def read_again(
     if fan_out.dtype == "auto":  # weights are rounded when they are loaded
         fan_out = fan_out._replace(dtype=str(stored.kept.record["dtype"]).removeprefix("torch."))
     with Stages(console) as stages:
-        neurons = None
+        carrier: Carrier | BrandNeurons | None = None
         if passes:
             if model is None:
                 with stages.stage("loading the model", 1):
                     model = load_model(settings.model, fan_out.device, fan_out.dtype)
             measured.require_model(model.identity)
-            neurons = _neurons(settings, source, model, measured, stages)
-        second = SecondPass(source.folder, stored, names, neurons, model)
+            carrier = _carrier(settings, source, stored, model, measured, stages)
+        second = SecondPass(source.folder, stored, names, carrier, model)
         workers = fan_out.crew(settings.model, model)
         with stages.measuring("reading the replies", source.folder) as report:
             values = second.run(workers, report)
@@ -203,6 +205,24 @@ def tables(
             table.add_row(replicate, *(f"{float(number):.4g}" for number in numbers), str(unscored))
         found.append(table)
     return found
+
+
+def _carrier(
+    settings: SurfaceReading,
+    source: Source,
+    stored: StoredReplies,
+    model: LanguageModel,
+    measured: ResponseSurface | MeasuredList,
+    stages: Stages,
+) -> Carrier | BrandNeurons:
+    """Return what moved the replies: the carrier that lies beside them, else neurons."""
+    beside = [source.replies.parent.parent / CARRIER_FILE, carrier_beside(source.measured)]
+    there = [path for path in (*beside, carrier_beside(surfaces_folder() / source.measured.name)) if path.exists()]
+    if there:
+        return load_carrier(there[0])
+    if stored.carrier["name"] != "neurons":
+        raise InputError(f"the carrier {stored.carrier['name']} of {settings.run} is not here: {beside[0]} is missing")
+    return _neurons(settings, source, model, measured, stages)
 
 
 def _neurons(
