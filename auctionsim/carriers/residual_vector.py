@@ -50,7 +50,7 @@ class ResidualVectors(Carrier):
     """A vector a brand, added behind one layer of its own from the prompt's last token on; one lever, strength.
 
     Strength 1 costs about one nat a reply of 48 tokens: the KL at temperature .7 of the changed law from the untouched
-    one, on own replies to the prompts that it was fitted on. On replies that are drawn under the change it costs more.
+    one, on own replies to the prompts that it was fitted on, the brand's name in all of them.
 
     Args:
         brands: The bidders.
