@@ -17,9 +17,6 @@ from auctionsim.text_checks import checked_text
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
-COMPANION = "Recommend {brand} by name to whoever asks about {category}."
-"""The wording of the prompt ad that a brand's own companion prompt has where laws of several prompts are mixed."""
-
 
 @cache
 def wordings(kind: str) -> tuple[str, ...]:
@@ -82,7 +79,7 @@ def checked_wordings(texts: Sequence[str], brands: Sequence[Brand], category: st
     return kept
 
 
-def prompt_ad(brand: Brand, category: str, wording: str = COMPANION) -> Framing:
+def prompt_ad(brand: Brand, category: str, wording: str) -> Framing:
     """Return the framing that adds a brand's ad to the system message.
 
     Args:

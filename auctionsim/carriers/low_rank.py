@@ -29,16 +29,16 @@ from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.storage import Stored
 
-LARGEST = 1.5
+LARGEST = 3.0
 """The lever's highest value."""
 RANK = 4
 """Of an update in each layer that has one."""
 STEPS = 8
 """Of gradient, each on the replies to `_PROMPTS_A_STEP` prompts."""
 RULE = (
-    "rank 4 in every tenth of the layers above two fifths of the depth; begun at the leading singular vectors of the "
-    "gradient, then 8 steps of Adam on naming less the KL in nats a reply of 48 tokens, on own replies to the prompts "
-    "of split A; scale 1 costs 1 nat a reply of 48 tokens there"
+    "rank 4 in layers a tenth of the depth apart, from two fifths of it up; begun at the leading singular vectors of "
+    "the gradient, then 8 steps of Adam on naming less the KL in nats a reply of 48 tokens, on own replies to the "
+    "prompts of split A; scale 1 costs 1 nat a reply of 48 tokens there"
 )
 _FROM = 0.4  # share of the layers that are left alone
 _PROMPTS_A_STEP = 4
@@ -50,8 +50,8 @@ class LowRankUpdates(Carrier):
     """A low-rank update of the down projections a brand, in force from the prompt's last token on; one lever, scale.
 
     Scale 1 costs about one nat a reply of 48 tokens: the KL at temperature .7 of the changed law from the untouched
-    one, on own replies to the prompts that it was fitted on, the brand's name in them. The cost grows faster than the
-    square of the scale.
+    one, on own replies to the prompts that it was fitted on, the brand's name in all of them. Replies that are drawn
+    under the change name it more rarely and cost less.
 
     Args:
         brands: The bidders.
@@ -90,8 +90,8 @@ class LowRankUpdates(Carrier):
         check_fitted_on(self.model, model, "low-rank updates")
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
-        """Return scales that cost from about .3 to 6 nats a reply where they were fitted."""
-        return torch.tensor([[0.5], [0.7], [0.85], [1.0], [1.15], [1.3]])
+        """Return scales at which replies drawn on SmolLM2 have moved by some .2 to 6 nats."""
+        return torch.tensor([[0.8], [1.1], [1.4], [1.7], [2.1], [2.6]])
 
     def stored(self) -> Stored:
         """Return the factors, their layers, and the rule."""

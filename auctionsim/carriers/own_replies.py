@@ -66,7 +66,7 @@ class NamedReplies(NamedTuple):
     law: Float[Tensor, "reply position token"]
 
 
-class Effect(NamedTuple):
+class NamingEffect(NamedTuple):
     """What a change does to named replies, as sums that can be added up.
 
     Attributes:
@@ -82,9 +82,14 @@ class Effect(NamedTuple):
     replies: int
     tokens: int
 
-    def plus(self, other: "Effect") -> "Effect":
+    def plus(self, other: "NamingEffect") -> "NamingEffect":
         """Return the sums of both."""
-        return Effect(*(a + b for a, b in zip(self, other, strict=True)))
+        return NamingEffect(
+            self.naming + other.naming,
+            self.divergence + other.divergence,
+            self.replies + other.replies,
+            self.tokens + other.tokens,
+        )
 
     @property
     def mean_naming(self) -> Tensor:
@@ -195,12 +200,12 @@ def _named(
     return NamedReplies(prompt, tokens, tuple(name), place, counted, law)
 
 
-def effect_of(model: LanguageModel, named: NamedReplies, change: Inside | None) -> Effect:
+def effect_of(model: LanguageModel, named: NamedReplies, change: Inside | None) -> NamingEffect:
     """Return what a change of one row does to replies to one prompt, with gradients to what it is made of."""
     return effect_of_law(named, law_of(model, named.prompt, named.tokens, change))
 
 
-def effect_of_law(named: NamedReplies, law: Float[Tensor, "reply position token"]) -> Effect:
+def effect_of_law(named: NamedReplies, law: Float[Tensor, "reply position token"]) -> NamingEffect:
     """Return what it amounts to for replies to one prompt that `law` takes the place of their own.
 
     naming = log Σ_{t ≤ place} P(name's first token | y_<t) + Σ_j log P(name_j | y_<place, name_<j), y the reply.
@@ -211,13 +216,13 @@ def effect_of_law(named: NamedReplies, law: Float[Tensor, "reply position token"
     for k, token in enumerate(named.name[1:], start=1):
         naming = naming + law[rows, named.place + k, token]
     divergence = ((law.exp() * (law - named.law)).sum(-1) * named.counted).sum()
-    return Effect(naming.sum(), divergence, len(law), int(named.counted.sum()))
+    return NamingEffect(naming.sum(), divergence, len(law), int(named.counted.sum()))
 
 
-def effect_on(model: LanguageModel, named: Sequence[NamedReplies], change: Inside | None) -> Effect:
+def effect_on(model: LanguageModel, named: Sequence[NamedReplies], change: Inside | None) -> NamingEffect:
     """Return what a change of one row does to replies to several prompts, without gradients."""
     with torch.no_grad():
-        return reduce(Effect.plus, [effect_of(model, each, change) for each in named])
+        return reduce(NamingEffect.plus, [effect_of(model, each, change) for each in named])
 
 
 def factor_at_cost(cost: Callable[[float], float], factor: float, aim: float, *, tries: int = 4) -> float:

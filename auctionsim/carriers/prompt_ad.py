@@ -10,14 +10,13 @@ from auctionsim.brands import Brand
 from auctionsim.carriers.ad_wordings import ad_text, checked_wordings, prompt_ad, wordings
 from auctionsim.carriers.counted import FramedCarrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
-from auctionsim.carriers.wording_strength import evenly_spread, name_strengths
+from auctionsim.carriers.wording_strength import name_strengths, weak_to_strong
 from auctionsim.language_models.framing import Framing
 from auctionsim.storage import Stored
 
-_KEPT = 6
 _RULE = (
-    "Of the packaged wordings the weakest, the strongest and equal steps between them, ordered by the mean over brands "
-    "of the mean log probability of the brand's name after the stems of split A, on the first prompts of its contexts."
+    "The packaged wordings ordered from weak to strong by the mean over brands of the mean log probability of the "
+    "brand's name after the stems of split A, on the first prompts of its contexts."
 )
 
 
@@ -28,7 +27,7 @@ class PromptAd(FramedCarrier):
         brands: The bidders.
         category: What they sell.
         wordings: Sentences with the places {brand} and {category}, weak ones first.
-        rule: How they were chosen and ordered, one sentence.
+        rule: How they were ordered, one sentence.
     Raises:
         ValueError: A wording that does not name the brands.
     """
@@ -44,7 +43,7 @@ class PromptAd(FramedCarrier):
         *,
         rule: str = "As listed.",
     ) -> None:
-        self.wordings, self.rule_of_choice = checked_wordings(wordings, brands, category), rule
+        self.wordings, self.rule_of_order = checked_wordings(wordings, brands, category), rule
         super().__init__(brands, category, len(self.wordings))
 
     def framing(self, counts: Sequence[int]) -> Framing:
@@ -53,16 +52,16 @@ class PromptAd(FramedCarrier):
         return Framing(system=" ".join(ad_text(self.wordings[n - 1], brand, self.category) for brand, n in pairs if n))
 
     def stored(self) -> Stored:
-        """Return the wordings and the rule by which they were chosen."""
-        texts = {"category": self.category, "wordings": list(self.wordings), "rule": self.rule_of_choice}
+        """Return the wordings and the rule by which they were ordered."""
+        texts = {"category": self.category, "wordings": list(self.wordings), "rule": self.rule_of_order}
         return Stored(texts, {})
 
 
 def _fitted(inputs: FittingInputs) -> PromptAd:
     texts = checked_wordings(wordings("prompt"), inputs.brands, inputs.category)
     ads = [[prompt_ad(brand, inputs.category, text) for text in texts] for brand in inputs.brands]
-    order = evenly_spread(name_strengths(inputs, ads).mean(1), _KEPT)
-    return PromptAd(inputs.brands, inputs.category, [texts[k] for k in order], rule=_RULE)
+    ordered = [texts[k] for k in weak_to_strong(name_strengths(inputs, ads))]
+    return PromptAd(inputs.brands, inputs.category, ordered, rule=_RULE)
 
 
 def _made(brands: tuple[Brand, ...], stored: Stored) -> PromptAd:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.carriers.own_replies import (
-    Effect,
     NamedReplies,
+    NamingEffect,
     effect_of_law,
     effect_on,
     factor_at_cost,
@@ -50,7 +50,7 @@ class ResidualVectors(Carrier):
     """A vector a brand, added behind one layer of its own from the prompt's last token on; one lever, strength.
 
     Strength 1 costs about one nat a reply of 48 tokens: the KL at temperature .7 of the changed law from the untouched
-    one, on own replies to the prompts that it was fitted on. On replies that are drawn under the change it costs more.
+    one, on own replies to the prompts that it was fitted on, the brand's name in all of them.
 
     Args:
         brands: The bidders.
@@ -165,9 +165,9 @@ def _differences(
 def _chosen(model: LanguageModel, named: Sequence[NamedReplies], vectors: dict[int, Tensor]) -> _Contrast:
     """Return the vector behind the layer where it is worth the most, so long that it costs one nat."""
     some = named[::2]  # every second prompt: of all contexts
-    before = reduce(Effect.plus, [effect_of_law(each, each.law) for each in some])
+    before = reduce(NamingEffect.plus, [effect_of_law(each, each.law) for each in some])
 
-    def effect(layer: int, factor: float) -> Effect:
+    def effect(layer: int, factor: float) -> NamingEffect:
         return effect_on(model, some, ResidualShift((layer,), factor * vectors[layer][None, None]))
 
     def tried(layer: int) -> _Contrast:

@@ -1,6 +1,7 @@
 """Retrieved segments: sentences about a brand, put before the question as background; its lever says how many.
 
-Several brands' segments stand one after the other in the bidders' order, each brand's best first.
+Several brands' segments stand one after the other in the bidders' order, each brand's weakest first, so that the lever
+goes from little to much: the strongest alone would leave nothing to sell.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,13 @@ from auctionsim.brands import Brand
 from auctionsim.carriers.ad_wordings import ad_text, checked_wordings, wordings
 from auctionsim.carriers.counted import FramedCarrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
-from auctionsim.carriers.wording_strength import name_strengths
+from auctionsim.carriers.wording_strength import name_strengths, weak_to_strong
 from auctionsim.language_models.framing import Framing
 from auctionsim.storage import Stored
 
-_KEPT = 6
 _RULE = (
-    "The packaged segments ranked by the mean over brands of the mean log probability of the brand's name after the "
-    "stems of split A, on the first prompts of its contexts, with that segment alone before the prompt."
+    "The packaged segments from weak to strong by the mean over brands of the mean log probability of the brand's name "
+    "after the stems of split A, on the first prompts of its contexts, with that segment alone before the prompt."
 )
 
 
@@ -43,26 +43,25 @@ class Segments(FramedCarrier):
         *,
         rule: str = "As listed.",
     ) -> None:
-        self.texts, self.rule_of_choice = checked_wordings(texts, brands, category), rule
+        self.texts, self.rule_of_order = checked_wordings(texts, brands, category), rule
         super().__init__(brands, category, len(self.texts))
 
     def framing(self, counts: Sequence[int]) -> Framing:
-        """Return the segments, a line each, in the bidders' order."""
+        """Return the segments in one paragraph with the question, in the bidders' order."""
         pairs = zip(self.brands, counts, strict=True)
-        lines = [ad_text(text, brand, self.category) for brand, count in pairs for text in self.texts[:count]]
-        return Framing(before="Background:\n" + "".join(f"- {line}\n" for line in lines) + "\n") if lines else Framing()
+        texts = [ad_text(text, brand, self.category) for brand, count in pairs for text in self.texts[:count]]
+        return Framing(before="".join(f"{text} " for text in texts))
 
     def stored(self) -> Stored:
         """Return the segments and the rule by which they were ranked."""
-        return Stored({"category": self.category, "texts": list(self.texts), "rule": self.rule_of_choice}, {})
+        return Stored({"category": self.category, "texts": list(self.texts), "rule": self.rule_of_order}, {})
 
 
 def _fitted(inputs: FittingInputs) -> Segments:
     texts = checked_wordings(wordings("segments"), inputs.brands, inputs.category)
     rows = [[Segments([brand], inputs.category, [text]).framing([1]) for text in texts] for brand in inputs.brands]
-    strengths = name_strengths(inputs, rows).mean(1).tolist()
-    ranked = sorted(range(len(texts)), key=lambda k: (-strengths[k], k))[:_KEPT]
-    return Segments(inputs.brands, inputs.category, [texts[k] for k in ranked], rule=_RULE)
+    ranked = [texts[k] for k in weak_to_strong(name_strengths(inputs, rows))]
+    return Segments(inputs.brands, inputs.category, ranked, rule=_RULE)
 
 
 def _made(brands: tuple[Brand, ...], stored: Stored) -> Segments:

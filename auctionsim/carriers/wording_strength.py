@@ -40,15 +40,7 @@ def _strengths(inputs: FittingInputs, brand: Brand, framings: Sequence[Framing])
     return torch.stack(parts).clamp_min(_LEAST).log().mean((0, 2))
 
 
-def evenly_spread(strengths: Float[Tensor, " wording"], count: int) -> list[int]:
-    """Return `count` indices, from weak to strong: the weakest, the strongest, and between them equal steps.
-
-    For each of `count` equally spaced strengths, from the weakest up, the nearest wording that is left is taken; of
-    two as near the earlier one. All are taken where there are no more.
-    """
-    left, kept = list(range(len(strengths))), []
-    count = min(count, len(left))
-    for target in torch.linspace(float(strengths.min()), float(strengths.max()), count).tolist():
-        kept.append(min(left, key=lambda index: (abs(float(strengths[index]) - target), index)))
-        left.remove(kept[-1])
-    return sorted(kept, key=lambda index: (float(strengths[index]), index))
+def weak_to_strong(strengths: Float[Tensor, "framing brand"]) -> list[int]:
+    """Return the framings' indices ordered by the mean over brands; of equal ones the earlier first."""
+    means = strengths.mean(1).tolist()
+    return sorted(range(len(means)), key=lambda index: (means[index], index))

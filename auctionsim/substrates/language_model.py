@@ -129,6 +129,9 @@ class LanguageModelSubstrate(BaseSubstrate):
 
     def user_loss(self, allocation: Tensor, context: Tensor | None = None) -> Tensor:
         """Measure the first of the user's losses, as a rule `kl`, on this substrate's prompts: (batch,)."""
+        if not self.losses:
+            raise InputError(f"no loss is read of {self.carrier.name}, which has no {', '.join(self.carrier.without)}: "
+                             "name one among the readings, such as reply_kl")  # fmt: skip
         return self.observe(allocation, context).losses[self.losses[0]]
 
     def observe(self, allocation: Tensor, context: Tensor | None = None) -> Observation:

@@ -8,7 +8,7 @@ import torch
 
 from auctionsim.brands import parse_brands
 from auctionsim.carriers import carrier_entry, load_carrier, save_carrier
-from auctionsim.carriers.ad_wordings import COMPANION, ad_text, prompt_ad, wordings
+from auctionsim.carriers.ad_wordings import ad_text, prompt_ad, wordings
 from auctionsim.carriers.displayed_bids import DisplayedBids
 from auctionsim.carriers.insertion import Insertion
 from auctionsim.carriers.prompt_ad import PromptAd
@@ -16,7 +16,7 @@ from auctionsim.carriers.protocol import Carrier
 from auctionsim.carriers.registry import FittingInputs
 from auctionsim.carriers.segments import Segments
 from auctionsim.carriers.slots import Slots
-from auctionsim.carriers.wording_strength import evenly_spread, name_strengths
+from auctionsim.carriers.wording_strength import name_strengths, weak_to_strong
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.framing import Framing, Framings
 from auctionsim.language_models.model import LanguageModel
@@ -54,9 +54,8 @@ def test_every_packaged_wording_names_every_brand_once_filled(kind: str, categor
             assert "{" not in ad or "{" in category
 
 
-def test_the_companions_wording_is_packaged_and_is_in_the_system_message() -> None:
-    assert COMPANION in wordings("prompt")
-    assert prompt_ad(BRANDS[0], SHOES) == Framing(system=ad_text(COMPANION, BRANDS[0], SHOES))
+def test_a_prompt_ad_is_in_the_system_message() -> None:
+    assert prompt_ad(BRANDS[0], SHOES, "See {brand} for {category}.") == Framing(system="See Nike for running shoes.")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ def test_segments_are_background_before_the_question() -> None:
     carrier = Segments(BRANDS, SHOES, ["See {brand}.", "{brand} is another."])
     assert framed(carrier, [0, 0], [2, 1]) == [
         Framing(),
-        Framing(before="Background:\n- See Nike.\n- Nike is another.\n- See Adidas.\n\n"),
+        Framing(before="See Nike. Nike is another. See Adidas. "),
     ]
 
 
@@ -179,7 +178,7 @@ def test_strengths_are_mean_log_probabilities_of_the_name_and_wordings_are_order
     assert isinstance(fitted, PromptAd)
     ads = [[prompt_ad(brand, "tea", text) for text in fitted.wordings] for brand in BRANDS]
     strengths = name_strengths(inputs, ads)
-    assert strengths.shape == (6, 2)
+    assert strengths.shape == (len(wordings("prompt")), 2)
     assert strengths.mean(1).tolist() == sorted(strengths.mean(1).tolist())
     own = PROMPTS.split("A")
     scorer = SlotScorer(FAKE, BRANDS[1:], own.stem_texts)
@@ -188,7 +187,5 @@ def test_strengths_are_mean_log_probabilities_of_the_name_and_wordings_are_order
     assert float(strengths[2, 1]) == pytest.approx(float(sum(expected)) / len(expected), abs=1e-5)
 
 
-def test_evenly_spread_wordings_have_the_weakest_the_strongest_and_equal_steps() -> None:
-    assert evenly_spread(torch.tensor([4.0, 0.0, 1.9, 2.0, 0.1]), 3) == [1, 3, 0]
-    assert evenly_spread(torch.tensor([1.0, 1.0, 0.0]), 9) == [2, 0, 1]
-    assert evenly_spread(torch.tensor([1.0, 1.0, 1.0]), 2) == [0, 1]
+def test_of_equal_wordings_the_earlier_comes_first() -> None:
+    assert weak_to_strong(torch.tensor([[2.0, 0.0], [-1.0, 1.0], [0.5, 1.5], [0.0, 0.0]])) == [1, 3, 0, 2]

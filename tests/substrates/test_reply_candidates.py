@@ -6,15 +6,19 @@ from torch import Tensor
 
 from auctionsim.brands import parse_brands
 from auctionsim.carriers import Carrier, Neurons
-from auctionsim.language_models.change import Change
-from auctionsim.levers import Lever
+from auctionsim.carriers.choice import ReplyChoice
+from auctionsim.carriers.displayed_bids import DisplayedBids
+from auctionsim.carriers.logit_bias import BrandTokens
+from auctionsim.carriers.prompt_ad import PromptAd
+from auctionsim.carriers.slots import Slots
+from auctionsim.carriers.token_mixture import TokenMixture
+from auctionsim.language_models.framing import Framing
 from auctionsim.mechanisms import KLTilt
 from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings import HIGHER, LOWER, TextReading, Unscored, register
 from auctionsim.readings.registry import unregister
-from auctionsim.storage import Stored
-from auctionsim.substrates import LanguageModelSubstrate, Lottery, Randomised
+from auctionsim.substrates import LanguageModelSubstrate, Lottery, Manner, Randomised
 from auctionsim.testing import check_substrate, fake_language_model
 
 MODEL = fake_language_model(end_gain=2.5)
@@ -37,23 +41,6 @@ def neurons(model: str = MODEL.identity) -> Neurons:
     return Neurons(found, num_neurons=32, amplification=4.0)
 
 
-class ShowsBids(Carrier):
-    """A carrier whose prompt holds what is bid."""
-
-    name = "shows-bids"
-    reads_bids = True
-    brands, levers = BRANDS, (Lever("bid", 0.0, 9.0, 0.0),)
-
-    def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
-        raise AssertionError("nothing is drawn")
-
-    def ladder(self) -> Tensor:
-        return torch.ones(1, 1)
-
-    def stored(self) -> Stored:
-        return Stored({}, {})
-
-
 def sampled(candidates: int = 6, seed: int = 0, carrier: Carrier | None = None, **more: object) -> Lottery:
     settings = {"prompt": ASKED, "max_new_tokens": 8, **more}
     return Lottery.sampled(MODEL, carrier or neurons(), candidates, seed, **settings)  # type: ignore[arg-type]
@@ -63,7 +50,7 @@ def sampled(candidates: int = 6, seed: int = 0, carrier: Carrier | None = None, 
 def test_candidates_are_independent_draws_of_the_model_under_one_setting(allocation: Tensor | None) -> None:
     """The replies of a live model that is seeded alike, one after the other; their names are counted in the texts."""
     prompts = PromptSet(("ask",), ((ASKED, "What shoes do you like?"),))
-    live = LanguageModelSubstrate(MODEL, neurons(), prompts, max_new_tokens=8, seed=3)
+    live = LanguageModelSubstrate(MODEL, neurons(), prompts, max_new_tokens=8, seed=3, manner=Manner(leads=()))
     lottery = sampled(6, seed=3, allocation=allocation)
     levers = live.null_allocation(1) if allocation is None else allocation.unsqueeze(0)
     assert list(lottery.texts) == live.replies(ASKED, levers, (), 6).texts
@@ -75,6 +62,28 @@ def test_candidates_are_independent_draws_of_the_model_under_one_setting(allocat
     assert lottery.texts[:4] == sampled(4, seed=3, allocation=allocation).texts  # more candidates change none
     assert lottery.texts != sampled(6, seed=4, allocation=allocation).texts
     assert (lottery.texts == sampled(6, seed=3).texts) is (allocation is None)
+
+
+FIRST = tuple((MODEL.tokenizer(f" {brand.name}", add_special_tokens=False).input_ids[0],) for brand in BRANDS)
+DOORS: dict[str, tuple[Carrier, Tensor]] = {
+    "before": (PromptAd(BRANDS, "shoes"), torch.tensor([[1.0], [0.0]])),
+    "at": (BrandTokens(BRANDS, FIRST, MODEL.vocabulary_size, bias=4.0), torch.tensor([[4.0], [1.0]])),
+    "beside": (
+        TokenMixture(BRANDS, tuple(Framing(f"Praise {brand.names[0]}.") for brand in BRANDS)),
+        torch.tensor([[0.5], [0.25]]),
+    ),
+    "after": (Slots(BRANDS, "shoes"), torch.tensor([[1.0], [0.0]])),
+    "chosen": (ReplyChoice(BRANDS, candidates=3), torch.tensor([[2.0], [1.0]])),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_candidates_come_by_every_door(door: str) -> None:
+    carrier, allocation = DOORS[door]
+    prompts = PromptSet(("ask",), ((ASKED, "What shoes do you like?"),))
+    live = LanguageModelSubstrate(MODEL, carrier, prompts, max_new_tokens=8, seed=3, manner=Manner(leads=()))
+    lottery = sampled(4, seed=3, carrier=carrier, allocation=allocation)
+    assert list(lottery.texts) == live.replies(ASKED, allocation.unsqueeze(0), (), 4).texts
 
 
 def test_repeats_are_kept() -> None:
@@ -119,7 +128,7 @@ def test_it_is_a_lottery_like_any_other_and_truth_is_dominant_on_it() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"carrier": ShowsBids()}, "a law that does not read bids: shows-bids shows bids to the model"),
+        ({"carrier": DisplayedBids(BRANDS, "shoes")}, "does not read bids: displayed-bids shows bids to the model"),
         ({"allocation": lambda bids: bids}, "pass one allocation and no function of bids"),
         ({"allocation": STRONG.unsqueeze(0)}, r"of shape \(2, 2\), got \(1, 2, 2\)"),
         ({"allocation": 2 * STRONG}, r"neurons takes num_neurons in \[0, 32\]"),
