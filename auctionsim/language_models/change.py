@@ -10,7 +10,7 @@
 Each part is a value of rows: some can be selected, each can be repeated, and it says which leave the reply untouched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -67,6 +67,9 @@ class Inside(DoorPart, Protocol):
 @runtime_checkable
 class TokenLaw(DoorPart, Protocol):
     """A change of the law of the next token, which may look at the same reply after other prompts."""
+
+    def select(self, rows: Tensor | slice) -> "TokenLaw":
+        """Return some rows, by index, mask or slice; a single row that serves all stays as it is."""
 
     @property
     def companions(self) -> tuple[Framing, ...]:
@@ -214,9 +217,9 @@ class Change:
             return Framing()
         return self.before.rows[row if self.before.num_rows > 1 else 0]
 
-    def _untouched_by(self, parts: "Sequence[DoorPart] | object") -> Bool[Tensor, " row"]:
+    def _untouched_by(self, parts: Iterable[DoorPart]) -> Bool[Tensor, " row"]:
         still = torch.ones(self.num_rows, dtype=torch.bool)
-        for part in parts:  # type: ignore[attr-defined]
+        for part in parts:
             still = still & part.null.cpu()
         return still
 

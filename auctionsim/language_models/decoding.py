@@ -144,7 +144,8 @@ def voice_logits(
 ) -> Float[Tensor, "voice row position vocabulary"]:
     """Return the logits that predict each of `tokens` in turn after the reply's own prompt and its companions'."""
     voices = 1 + len(change.companions)
-    store, first = _begin(prefix, *tokens.shape, voices)
+    rows, longest = tokens.shape
+    store, first = _begin(prefix, rows, longest, voices)
     ids = torch.cat((first, tokens[:, :-1].to(model.device).repeat(voices, 1)), dim=1)
     with attending(model, store), in_force(model, change):
         if pieces is None:
@@ -152,7 +153,7 @@ def voice_logits(
         else:
             parts = [_logits(model, piece, store) for piece in torch.split(ids, list(pieces), dim=1)]
             logits = torch.cat(parts, dim=1)
-    return logits.view(voices, len(tokens), *logits.shape[1:])
+    return logits.view(voices, rows, *logits.shape[1:])
 
 
 def law_logits(

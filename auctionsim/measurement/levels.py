@@ -88,7 +88,7 @@ def levels_at(found: Pilot, carrier: Carrier, targets: Sequence[float] = TARGETS
     for row in found.reply_kl:
         if not bool((row > 0).any()):
             count = min(len(targets), len(found.ladder))
-            chosen = torch.linspace(0, len(found.ladder) - 1, count).round().long().unique()
+            chosen = torch.linspace(0, len(found.ladder) - 1, count).round().long()
             levels.append(found.ladder[chosen])
         elif carrier.whole:
             nearest = [_nearest(row, target) for target in targets]
@@ -96,7 +96,8 @@ def levels_at(found: Pilot, carrier: Carrier, targets: Sequence[float] = TARGETS
         else:
             nulls = null_levers(carrier.levers, 1)
             path, moved = torch.cat([nulls, found.ladder]), torch.cat([row.new_zeros(1), row.cummax(0).values])
-            levels.append(torch.stack([_between(path, moved, target) for target in targets]).unique(dim=0))
+            reached = [tuple(_between(path, moved, target).tolist()) for target in targets]
+            levels.append(torch.tensor(list(dict.fromkeys(reached)), dtype=torch.float64))
     return levels
 
 

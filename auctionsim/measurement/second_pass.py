@@ -84,7 +84,7 @@ class SecondPass:
         if not isinstance(reading(name), ModelReading):
             return own
         record = self.stored.kept.record
-        moved = {name: record[name] for name in ("neurons", "carrier") if name in record}
+        moved: dict[str, Any] = {name: record[name] for name in ("neurons", "carrier") if name in record}
         return {**own, "model": record["model"], **moved}
 
     @property

@@ -59,7 +59,7 @@ def live_key(live: LanguageModelSubstrate) -> str:
             "model": live.model.identity,
             "dtype": str(live.model.dtype),
             "device": live.model.device.type,
-            "neurons": live.neurons.digest,
+            "neurons": live.carrier.digest,
             "prompts": live.prompts.digest,
             "tokens": [live.model.chat_ids(prompt) for prompt in live.prompts.everything],
         }

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.running.run import Run, kept_section
+from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.study_surfaces import StudySettings, Surfaces
-from auctionsim.experiments.tables.results_page import Finished, write_results
+from auctionsim.experiments.tables.results_page import Finished, finished_run, write_results
 from auctionsim.report import write_runs_report
 
 
@@ -110,13 +110,4 @@ def _carried_out(stage: Stage, console: Console) -> Finished:
         console.print("finished before")
     else:
         stage.go(stage.command)
-    record = run.record
-    return Finished(
-        stage.name,
-        stage.shows,
-        str(record["command"]),
-        str(record["commit"] or ""),
-        float(record["seconds"]),
-        kept_section(run.folder),
-        run.folder,
-    )
+    return finished_run(run.folder, stage.name, stage.shows)

@@ -5,9 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.preparation import slug
-from auctionsim.experiments.running.run import CLAIMS, PaperClaim, Section, markdown_table
-from auctionsim.files import replacing, sweep, write_text
+from auctionsim.experiments.running.run import CLAIMS, PaperClaim, Section, kept_section, markdown_table
+from auctionsim.experiments.running.run_folder import run_record
+from auctionsim.files import read_text_bounded, replacing, sweep, write_text
+
+MOST_PAGE_BYTES = 1 << 24
+"""Of a page of results that a section is written into: 16 MiB."""
+_HEADING, _EXPERIMENTS = "\n## ", "Experiments"
 
 
 class Finished(NamedTuple):
@@ -56,18 +62,76 @@ def write_results(path: Path, finished: Sequence[Finished], model: str, command:
         "## The paper's claims on this model",
         markdown_table(_claims(finished)),
         *_evidence(finished),
-        "## Experiments",
+        f"## {_EXPERIMENTS}",
         markdown_table([_line(one) for one in finished]),
     ]
-    for one in finished:
-        parts += [f"## {one.section.title}", f"```\n{one.command}\n```", one.section.text]
-        for file, caption in one.section.figures.items():
-            kept = images / f"{slug(one.name)}-{file}"
-            with replacing(kept) as draft:
-                shutil.copyfile(one.folder / file, draft)
-            parts.append(f"![{caption}](images/results/{kept.name})\n\n*{caption}*")
+    parts += [_block(one, images) for one in finished]
     write_text(path, "\n\n".join(parts) + "\n")
     return path
+
+
+def replace_section(path: Path, one: Finished) -> Path:
+    """Write one run's section into a page that is there, in the place of the one of its title, else at the end.
+
+    The paper's claims on the page stay as they are: the run must speak of none.
+
+    Args:
+        path: Of the page.
+        one: The run.
+    Raises:
+        ValueError: No such page, or a run that judges a claim of the paper's.
+    """
+    if one.section.claims:
+        raise InputError(f"{one.name} judges claims of the paper's, which stand on the whole page: run the study")
+    text = read_text_bounded(path, MOST_PAGE_BYTES) if path.is_file() else ""
+    first, *blocks = text.split(_HEADING)
+    places = {block.partition("\n")[0]: k for k, block in enumerate(blocks)}
+    if not first.startswith("# Results\n") or _EXPERIMENTS not in places:
+        raise InputError(f"{path} is no page of results that `auctionsim study` wrote")
+    table = blocks[places[_EXPERIMENTS]].rstrip("\n").split("\n")
+    line = markdown_table([_line(one)]).rpartition("\n")[2]
+    same = [k for k, row in enumerate(table) if row.startswith(f"| {_link(one.section.title)} |")]
+    if same:
+        table[same[0]] = line
+    else:
+        table.append(line)
+    blocks[places[_EXPERIMENTS]] = "\n".join(table) + "\n"
+    images = path.parent / "images" / "results"
+    sweep(images)
+    sweep(path.parent, below=False)
+    block = _block(one, images).removeprefix("## ") + "\n"
+    if one.section.title in places:
+        blocks[places[one.section.title]] = block
+    else:
+        blocks.append(block)
+    write_text(path, _HEADING.join(part.rstrip("\n") + "\n" for part in (first, *blocks)))
+    return path
+
+
+def finished_run(folder: Path, name: str, shows: str) -> Finished:
+    """Return a finished run as the page has it.
+
+    Args:
+        folder: Of the run.
+        name: Of its folder on the page.
+        shows: The paper's figures, or what it is about.
+    Raises:
+        FileNotFoundError: The run is not finished.
+    """
+    record, section = run_record(folder), kept_section(folder)
+    seconds = float(record["seconds"])
+    return Finished(name, shows, str(record["command"]), str(record["commit"] or ""), seconds, section, folder)
+
+
+def _block(one: Finished, images: Path) -> str:
+    """Return a run's heading, command, section and figures, which are copied beside the page."""
+    parts = [f"## {one.section.title}", f"```\n{one.command}\n```", one.section.text]
+    for file, caption in one.section.figures.items():
+        kept = images / f"{slug(one.name)}-{file}"
+        with replacing(kept) as draft:
+            shutil.copyfile(one.folder / file, draft)
+        parts.append(f"![{caption}](images/results/{kept.name})\n\n*{caption}*")
+    return "\n\n".join(parts)
 
 
 def _claims(finished: Sequence[Finished]) -> list[dict[str, str]]:

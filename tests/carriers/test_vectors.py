@@ -13,7 +13,7 @@ from auctionsim.carriers.own_replies import (
     TEMPERATURE,
     TOKENS,
     UNIT,
-    Effect,
+    NamingEffect,
     effect_of,
     effect_of_law,
     effect_on,
@@ -99,8 +99,8 @@ def test_an_effect_is_what_a_slow_loop_over_positions_gives(carrier: Carrier) ->
 
 
 def test_costs_are_nats_a_reply_of_48_tokens_and_add_up_by_token() -> None:
-    one = Effect(torch.tensor(-3.0), torch.tensor(0.5), 1, 8)
-    both = one.plus(Effect(torch.tensor(-1.0), torch.tensor(1.5), 3, 16))
+    one = NamingEffect(torch.tensor(-3.0), torch.tensor(0.5), 1, 8)
+    both = one.plus(NamingEffect(torch.tensor(-1.0), torch.tensor(1.5), 3, 16))
     assert float(both.cost) == pytest.approx(UNIT * 2.0 / 24)
     assert float(both.mean_naming) == -1.0
 

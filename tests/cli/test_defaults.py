@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from auctionsim.cli import auction_losses, auctions, bidders, neurons, studies, surfaces, trust, tuning
+from auctionsim.cli import arena, auction_losses, auctions, bidders, neurons, studies, surfaces, trust, tuning
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
 from auctionsim.experiments.running.bidders import AuctionSource, Training
+from auctionsim.experiments.running.carrier_lists import CarrierRecipe
 from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
 from auctionsim.experiments.running.tuning import Cluster
+from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings
 from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
@@ -33,6 +35,8 @@ from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons.methods import DEFAULT_METHOD as METHOD
 
 COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
+    arena.carriers: (ArenaCarriersSettings, FanOut),
+    arena.measure: (CarrierRecipe, FanOut),
     auctions.compare: (CompareSettings,),
     auctions.more_bidders: (MoreBiddersSettings,),
     auctions.neurons_frontier: (NeuronsFrontierSettings,),

@@ -4,7 +4,9 @@ import pytest
 
 from auctionsim.brands import parse_brands
 from auctionsim.readings import Unscored, reading
-from auctionsim.readings.ads import ad_share, brand_share, discloses
+from auctionsim.readings.ads import ad_share, ad_words, brand_share, discloses
+from auctionsim.readings.protocol import IS_ONE, Reply
+from auctionsim.readings.values import read_texts
 
 BRANDS = parse_brands("Nike,Dr. Martens|Docs,New Balance")
 
@@ -78,5 +80,24 @@ def test_what_does_not_disclose(text: str) -> None:
     assert not discloses(text)
 
 
-def test_none_of_them_is_a_loss() -> None:
+def test_shares_are_no_losses_and_words_put_there_are_one() -> None:
     assert [reading(name).loss for name in ("ad_share", "brand_share", "disclosure")] == [None] * 3
+    assert reading("ad_words").loss == IS_ONE
+
+
+@pytest.mark.parametrize(
+    ("text", "ads", "share", "count"),
+    [
+        ("It fits. Ad: try Nike.", [(9, 22)], 3 / 5, 3),
+        ("It fits. Visit us today. Run.", [(9, 24)], 3 / 6, 3),  # an ad whose words name nobody here
+        ("Nike fits. Buy now, run far.", [(11, 18)], 4 / 6, 2),  # part of a sentence
+        ("Ad one. Ad two. Run.", [(0, 7), (8, 15)], 4 / 5, 4),
+        ("It fits.", [], 0, 0),
+    ],
+)
+def test_what_was_put_on_the_page_counts(text: str, ads: list[tuple[int, int]], share: float, count: float) -> None:
+    assert ad_share(text, BRANDS, ads) == share
+    assert ad_words(text, ads) == count
+    page = Reply("Which shoes?", text, [1], (0,), tuple(ads))
+    assert read_texts(reading("ad_share"), [page], BRANDS) == [share]
+    assert read_texts(reading("ad_words"), [page], BRANDS) == [count]

@@ -1,0 +1,109 @@
+"""Commands that hold what can be sold against each other on one exposure and one user side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from auctionsim.cli import completions
+from auctionsim.cli.options import (
+    Brands,
+    Category,
+    Device,
+    Dtype,
+    Model,
+    command_line,
+    console,
+    file_to_write,
+    folder_to_write,
+    numbers,
+)
+
+app = typer.Typer(help="Carriers held against each other: whatever moves a reply can be sold.", no_args_is_help=True)
+
+
+@app.command("carriers")
+def carriers(
+    lists: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="A measured list of a carrier: a packaged name, or a .safetensors file; may be repeated.",
+            show_default="all packaged",
+            autocompletion=completions.lists,
+        ),
+    ] = None,
+    caps: Annotated[str, typer.Option(help="On reply_kl, nats a reply, commas between.")] = "0.5,1,2,4",
+    cap: Annotated[float, typer.Option(min=0.0, help="Among the caps: carriers are ordered first at this one.")] = 1.0,
+    prices: Annotated[
+        str, typer.Option(help="ρ, nats a word of an ad, commas between: all carriers in one order.")
+    ] = "0,0.01,0.03,0.1,0.3,1",
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+    ] = Path("runs/arena-carriers"),
+    results: Annotated[
+        Path | None,
+        typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Ray workers that make cells; 0: this process.")] = 0,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+) -> None:
+    """Make the table of carriers: who names the brand most often at equal reply_kl, designed on A, scored on B."""
+    from auctionsim.experiments.running.carrier_cell import AD_WORDS
+    from auctionsim.experiments.running.carrier_sources import packaged_lists
+    from auctionsim.experiments.running.recipes import FanOut
+    from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, main
+    from auctionsim.experiments.tables.results_page import finished_run, replace_section
+    from auctionsim.report import write_runs_report
+
+    settings = ArenaCarriersSettings(
+        out, tuple(lists or packaged_lists()), caps=numbers(caps), prices=numbers(prices), cap=cap
+    )
+    found = main(settings, command_line(), console, FanOut(workers=workers, address=address))
+    table = Table(title=f"carriers at reply_kl ≤ {cap:g}, scored on B")
+    for column in ("carrier", "rank", "places", "named", "reply_kl", "quality", AD_WORDS, "settings"):
+        table.add_column(column, justify="left" if column == "carrier" else "right")
+    for line in found.lines:
+        table.add_row(*(line[str(column.header)] for column in table.columns))
+    console.print(table)
+    console.print(found.headline, soft_wrap=True)
+    console.print(f"report: {write_runs_report([out], out / 'report.html')}", soft_wrap=True)
+    if results is not None:
+        finished = finished_run(out, "arena-carriers", SHOWS)
+        console.print(f"results: {replace_section(results, finished)}", soft_wrap=True)
+
+
+@app.command("measure")
+def measure(
+    carriers: Annotated[list[str], typer.Argument(help="Names of carriers, each measured in a folder of its own.")],
+    category: Category = "running shoes",
+    brands: Brands = "Nike,Adidas",
+    model: Model = "smollm2",
+    runs: Annotated[
+        Path, typer.Option(help="Where they are measured, and gone on from.", callback=folder_to_write)
+    ] = Path("runs/carriers"),
+    package: Annotated[
+        bool, typer.Option("--package", help="Put the lists among those that ship, as CATEGORY-N-CARRIER@1.")
+    ] = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Ray workers, one model each; 0 measures in this process.")] = 0,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+) -> None:
+    """Fit carriers on A, find levels by a pilot, and measure joint settings of each, with their replies."""
+    from auctionsim.carriers import carrier_entry
+    from auctionsim.data import surfaces_folder
+    from auctionsim.experiments.running.carrier_lists import CarrierRecipe, carrier_list, package_list
+    from auctionsim.experiments.running.recipes import FanOut
+
+    recipes = [CarrierRecipe(name, brands, category, model=model) for name in carriers]
+    for recipe in recipes:  # an unknown name is refused before anything is measured
+        carrier_entry(recipe.carrier)
+    fan_out = FanOut(device, dtype, workers, address)
+    for recipe in recipes:
+        made = carrier_list(recipe, runs / recipe.name, command_line(), console, fan_out)
+        path = made.folder / "list.safetensors"
+        if package:
+            path = package_list(made, f"{recipe.name}@1", surfaces_folder())
+        console.print(f"{'packaged' if package else 'measured'}: {path}", soft_wrap=True)

@@ -1,0 +1,230 @@
+"""The table of carriers on made-up lists whose laws are known: frontiers, ranks, costs; what is refused and kept."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from carrier_fakes import BASE, MadeUp, write_list
+from rich.console import Console
+
+from auctionsim.data import values_beside
+from auctionsim.experiments.running import carrier_cells as cells_module
+from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
+from auctionsim.experiments.running.carrier_cells import carrier_cells
+from auctionsim.experiments.running.carrier_sources import carrier_source, packaged_lists, read_cell
+from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings, main, sources_of, tables_of
+from auctionsim.experiments.tables.arena_carriers import headline
+from auctionsim.experiments.tables.carrier_lotteries import column_cost, corners, lottery, named_means, score, user_cost
+from auctionsim.experiments.tables.carrier_orders import TOGETHER, efficiency_rows, scopes_of
+from auctionsim.experiments.tables.loss_matrix import rows_of
+from auctionsim.experiments.tables.results_page import finished_run, replace_section
+from auctionsim.records import Record
+
+CONSOLE = Console(file=io.StringIO())
+STRONG, FAIR, WEAK = (
+    MadeUp("logit-bias", 2.5, 0.5),
+    MadeUp("neurons", 1.0, 1.0, steal=0.5),
+    MadeUp("residual", 0.1, 1.0),
+)
+SLOTS = MadeUp("slots", ads=True)
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Four carriers in one category, two in another, to be read only."""
+    folder = tmp_path_factory.mktemp("lists")
+    found = {}
+    for category, brands, some, seed in (
+        ("running shoes", "Nike,Adidas", (STRONG, FAIR, WEAK, SLOTS), 0),
+        ("charities", "UNICEF,Oxfam", (STRONG, SLOTS), 1),
+    ):
+        for one in some:
+            found[f"{category} {one.name}"] = write_list(folder, one, category=category, brands=brands, seed=seed)
+    return found
+
+
+@pytest.fixture(scope="module")
+def cells(lists: Mapping[str, Path]) -> list[CarrierCell]:
+    return [read_cell(carrier_source(str(path))) for path in lists.values()]
+
+
+def settings(folder: Path, paths: Sequence[Path], **changes: Any) -> ArenaCarriersSettings:
+    return ArenaCarriersSettings(folder, tuple(map(str, paths)), **{"prices": (0.0, 1.0), **changes})
+
+
+def test_a_cell_counts_the_replies(cells: Sequence[CarrierCell]) -> None:
+    one = cells[0]
+    assert (one.carrier, one.category, one.brands) == ("logit-bias", "running shoes", ("Nike", "Adidas"))
+    assert one.alone(0) == [0, 1, 2]
+    assert one.alone(1) == [0, 3, 4]
+    own = one.replicates["B"]
+    assert (own.named.shape, own.reply_kl.shape, own.replies) == ((6, 9, 2), (6, 9, 4), 4)
+    assert not own.reply_kl[0].any()
+    assert own.columns["quality"][0] == pytest.approx(0), "the rise above the untouched replies"
+    assert (named_means(one, "B", 0)[[0, 2]] > [0.1, 0.8]).all()
+    assert own.columns["ad_share"].max() <= 1
+    assert own.columns["ad_words"].max() == 0
+    slots = cells[3]
+    assert slots.acts_after
+    assert not one.acts_after
+    assert slots.replicates["A"].columns["ad_words"][2].min() >= 2
+    again = cell_from(Record(json.loads(json.dumps(cell_document(one)))))
+    assert cell_document(again) == cell_document(one)
+
+
+def test_a_lottery_keeps_its_cap_on_a_and_names_most_there(cells: Sequence[CarrierCell]) -> None:
+    cost = column_cost("reply_kl")
+    for one in cells[:3]:
+        named, costs = named_means(one, "A", 0), cost(one, "A")
+        assert costs is not None
+        best = 0.0
+        for cap in (0.0, 0.3, 1.0, 9.0):
+            shares = lottery(one, 0, cost, cap)
+            assert shares is not None
+            assert shares.sum() == pytest.approx(1)
+            assert not shares[3:].any(), "the other brand stays where it is"
+            assert shares @ costs <= cap + 1e-12
+            assert shares @ named >= best - 1e-12
+            within = [k for k in one.alone(0) if costs[k] <= cap]
+            assert shares @ named >= max(named[within]) - 1e-12
+            best = float(shares @ named)
+            found = score(one, "A", shares, 0)
+            assert found.named.mean == pytest.approx(shares @ named)
+            assert found.columns["reply_kl"].mean == pytest.approx(shares @ costs)
+        assert corners(one, 0, cost)[0] == 0
+
+
+def test_crosstalk_is_what_the_other_brand_loses(cells: Sequence[CarrierCell]) -> None:
+    thief, other = cells[1], cells[0]
+    at_most = thief.shares({2: 1.0})
+    stolen = score(thief, "B", at_most, 0).others
+    odds = [base / (1 - base) / np.e for base in BASE]  # steal · strength = 1
+    expected = np.mean([odd / (1 + odd) - base for odd, base in zip(odds, BASE, strict=True)])
+    assert stolen.low - 0.1 < expected < stolen.high + 0.1
+    assert stolen.mean < 0
+    assert score(other, "B", at_most, 0).others.mean == 0
+
+
+def test_efficiency_is_undefined_after_the_reply(cells: Sequence[CarrierCell]) -> None:
+    assert [*efficiency_rows(cells[3])] == []
+    rows = [*efficiency_rows(cells[0])]
+    assert len(rows) == 2 * 2 * 10, "brands, settings, prompts and all of them"
+    assert {row["efficiency_low"] is not None and row["efficiency_low"] <= 1 for row in rows} == {True}
+
+
+def test_orders_say_what_the_laws_are(cells: Sequence[CarrierCell], tmp_path: Path) -> None:
+    found = tables_of(cells, settings(tmp_path, [Path("x")]))
+    labels = {one.carrier: one.label for one in cells}
+    shoes = rows_of(found.orders, {"category": "running shoes", "brand": "Nike", "cap": 1.0})
+    assert [row["carrier"] for row in shoes] == ["logit-bias", "neurons", "residual"]
+    assert shoes[0]["rank"] == 1
+    assert shoes[2]["rank"] > 1
+    assert shoes[0]["resolved"] > 0
+    together = rows_of(found.orders, {"category": TOGETHER, "cap": 1.0})
+    assert [row["carrier"] for row in together] == ["logit-bias"], "neurons were not measured in both categories"
+    assert f"{labels['logit-bias']} names the brand most often" in headline(found.orders, labels, 1.0)
+    assert "No carrier was measured in every category" in headline([], labels, 1.0)
+    assert {row["carrier"] for row in found.after} == {"slots"}
+    free = rows_of(found.user_loss, {"category": TOGETHER, "cap": 1.0, "price": 0.0})
+    dear = rows_of(found.user_loss, {"category": TOGETHER, "cap": 1.0, "price": 1.0})
+    assert [row["carrier"] for row in free] == ["slots", "logit-bias"]
+    assert [row["carrier"] for row in dear] == ["logit-bias", "slots"], "two words at a nat each"
+    with pytest.raises(ValueError, match="price of an ad's word"):
+        user_cost(-0.1)
+
+
+def test_the_run_is_whole_and_made_once(lists: Mapping[str, Path], tmp_path: Path, monkeypatch: Any) -> None:
+    """A second run, of other caps, makes no cell anew; a list that changed makes its own cell alone."""
+    paths = [lists["running shoes logit-bias"], lists["running shoes slots"]]
+    found = main(settings(tmp_path / "run", paths), "pytest", CONSOLE)
+    assert "names the brand most often" in found.section.text
+    assert "undefined" in found.section.text
+    assert len(pd.read_parquet(tmp_path / "run" / "orders.parquet")) == len(found.tables.orders)
+    assert (tmp_path / "run" / "frontiers.png").read_bytes().startswith(b"\x89PNG")
+    made: list[str] = []
+    make = cells_module.make_cell
+    monkeypatch.setattr(cells_module, "make_cell", lambda task: made.append(task.source.name) or make(task))
+    main(settings(tmp_path / "run", paths, caps=(1.0,), prices=(0.0,)), "pytest", CONSOLE)
+    assert made == []
+    copy = write_list(tmp_path / "lists", STRONG, seed=5)
+    carrier_cells(tmp_path / "run" / "parts" / "cells", sources_of(settings(tmp_path, [copy, paths[1]])))
+    assert made == [copy.stem]
+
+
+def test_a_damaged_cell_is_named(lists: Mapping[str, Path], tmp_path: Path) -> None:
+    sources = sources_of(settings(tmp_path, [lists["running shoes slots"]]))
+    carrier_cells(tmp_path / "cells", sources)
+    (path,) = (tmp_path / "cells").glob("*.json")
+    path.write_text(path.read_text().replace('"replies": 4', '"replies": 5'))
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged \(its checksum does not match\)"):
+        carrier_cells(tmp_path / "cells", sources)
+
+
+def test_what_cannot_be_compared_is_refused(lists: Mapping[str, Path], tmp_path: Path) -> None:
+    shoes = lists["running shoes logit-bias"]
+    cell = read_cell(carrier_source(str(shoes)))
+    with pytest.raises(ValueError, match="two lists of running shoes are of the carrier logit-bias"):
+        scopes_of([cell, cell._replace(measured="again")])
+    more = write_list(tmp_path / "more", WEAK, prompts=4)
+    others = read_cell(carrier_source(str(more)))
+    with pytest.raises(ValueError, match="measured on different prompts"):
+        scopes_of([cell, others])
+    with pytest.raises(ValueError, match=r"is of Nike, Puma, .* of Nike, Adidas: a category has one set"):
+        scopes_of([cell, others._replace(brands=("Nike", "Puma"))])
+    with pytest.raises(ValueError, match="two lists are called"):
+        sources_of(settings(tmp_path, [shoes, tmp_path / shoes.name]))
+    with pytest.raises(ValueError, match="one measured list of a carrier at least"):
+        main(ArenaCarriersSettings(tmp_path / "run", ()), "pytest", CONSOLE)
+    with pytest.raises(ValueError, match="cap must be one of the caps"):
+        settings(tmp_path, [shoes], cap=3.0)
+    with pytest.raises(ValueError, match="prices must be one or more different numbers >= 0"):
+        settings(tmp_path, [shoes], prices=(-1.0,))
+    with pytest.raises(ValueError, match="nosuch: there is no"):
+        main(settings(tmp_path / "run", [Path("nosuch.safetensors")]), "pytest", CONSOLE)
+    assert not (tmp_path / "run").exists(), "refused before anything is written"
+    values_beside(more).unlink()
+    with pytest.raises(ValueError, match=r"reply_kl: no value of single replies is kept; `surface read .*` takes them"):
+        read_cell(carrier_source(str(more)))
+
+
+def test_a_column_that_was_not_read_is_said_and_not_made_up(tmp_path: Path) -> None:
+    path = write_list(tmp_path / "lists", STRONG, quality=False)
+    found = main(settings(tmp_path / "run", [path]), "pytest", CONSOLE)
+    assert "`quality`: no value of single replies is kept" in found.section.text
+    assert {row["quality"] for row in found.tables.capped} == {None}
+    assert {row["against"] for row in found.tables.frontier} == {"reply_kl"}
+
+
+def test_packaged_lists_are_the_last_version_of_each() -> None:
+    names = ["running-shoes-2-neurons@1", "running-shoes-2-neurons@10", "running-shoes-2-neurons@9",
+             "running-shoes-2@3", "charities-2-neurons@1", "running-shoes-2-attribution@2"]  # fmt: skip
+    assert packaged_lists(names) == ("charities-2-neurons@1", "running-shoes-2-neurons@10")
+
+
+def test_one_section_of_the_page_is_replaced(lists: Mapping[str, Path], tmp_path: Path) -> None:
+    """The other sections stay to the letter; the same run twice leaves the same page."""
+    page = tmp_path / "docs" / "results.md"
+    page.parent.mkdir()
+    page.write_text(
+        "# Results\n\nBy hand.\n\n## Experiments\n\n| experiment | shows | command | minutes | commit |\n"
+        "| :-- | --: | --: | --: | --: |\n| [Other](#other) | x | `y` | 0.1 | – |\n\n## Other\n\nKept.\n"
+    )
+    before = page.read_text()
+    main(settings(tmp_path / "run", [lists["running shoes slots"], lists["running shoes neurons"]]), "pytest", CONSOLE)
+    run = finished_run(tmp_path / "run", "arena-carriers", "carriers")
+    replace_section(page, run)
+    once = page.read_text()
+    assert "| [Carriers at equal reply_kl](#carriers-at-equal-reply_kl) | carriers | `pytest` |" in once
+    assert "## Other\n\nKept.\n\n## Carriers at equal reply_kl\n\n```\npytest\n```" in once
+    assert (page.parent / "images" / "results" / "arena-carriers-frontiers.png").exists()
+    replace_section(page, run)
+    assert page.read_text() == once
+    assert once.startswith(before.partition("| [Other]")[0])
+    page.write_text("# Other\n")
+    with pytest.raises(ValueError, match="is no page of results"):
+        replace_section(page, run)
