@@ -331,12 +331,13 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_page_about_testing_tells_the_truth(tmp_path: Path) -> None:
     """Its first example fails on first price, and there by dsic and opt_out only; its second one passes."""
-    first, kits, reading, second = re.findall(
+    first, kits, reading, carrier, second = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.DOTALL
     )
     (tmp_path / "test_prices.py").write_text(first)
     (tmp_path / "test_kits.py").write_text(kits)
     (tmp_path / "test_reading.py").write_text(reading)
+    (tmp_path / "test_carrier.py").write_text(carrier)
     (tmp_path / "test_own.py").write_text(second)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],

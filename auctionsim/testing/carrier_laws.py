@@ -109,7 +109,7 @@ def ladder(claim: CarrierClaim, case: CarrierCase) -> None:
         raise BrokenClaimError(
             f"a ladder must be floats (rung, lever = {count}), got {rungs.dtype} {tuple(rungs.shape)}"
         )
-    if len(rungs.unique(dim=0)) < len(rungs):
+    if len(set(map(tuple, rungs.tolist()))) < len(rungs):
         raise BrokenClaimError(f"two rungs of the ladder are one: {rungs.tolist()}")
     for bidder, brand in enumerate(claim.carrier.brands):
         for rung in rungs:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auctionsim.errors import BrokenClaimError
+from auctionsim.errors import BrokenClaimError, FailedRunError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.decoding import Replies
 from auctionsim.language_models.laws import divergence
@@ -36,7 +36,7 @@ from auctionsim.testing.carried import (
     voices_of,
 )
 from auctionsim.testing.carrier_cases import CarrierCase, CarrierClaim, words
-from auctionsim.testing.model_traces import StopDecodingError, failing, traces_of
+from auctionsim.testing.model_traces import failing, traces_of
 from auctionsim.testing.sentences import money, vector
 
 _PIECES, _ROUNDS = 4, 10  # a lever's way is cut where it moves most, to some millionth of it
@@ -150,14 +150,14 @@ def hooks_gone(claim: CarrierClaim, case: CarrierCase) -> None:
     gone("after decoding")
     try:
         with in_force(model, change.reply):
-            raise StopDecodingError("the kit stops here")
-    except StopDecodingError:
+            raise FailedRunError("the kit stops here")
+    except FailedRunError:
         gone("after a failure while it is in force")
     for passes in (0, 2):
         try:
             with failing(model, passes):
                 drawn(claim, change, case.rows)
-        except StopDecodingError:
+        except FailedRunError:
             gone("after a failure while decoding")
     if not torch.equal(plain, logits_of(claim, still, [case.seed])):
         raise BrokenClaimError("after decoding the untouched model has other logits")

@@ -41,10 +41,6 @@ class ModelTraces(NamedTuple):
         return f"weights are changed: {changed[0]}" if changed else ""
 
 
-class StopDecodingError(FailedRunError):
-    """A pass that the kit lets fail."""
-
-
 def traces_of(model: LanguageModel) -> ModelTraces:
     """Return the state of a model's modules, attention and weights."""
     modules = list(model.network.named_modules())
@@ -68,7 +64,7 @@ def failing(model: LanguageModel, passes: int) -> Iterator[None]:
         del module, inputs
         left -= 1
         if left < 0:
-            raise StopDecodingError("the kit stops decoding here")
+            raise FailedRunError("the kit stops decoding here")
 
     handle = model.network.get_output_embeddings().register_forward_pre_hook(count)  # type: ignore[operator]
     try:
