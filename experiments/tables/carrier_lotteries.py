@@ -61,7 +61,7 @@ def named_means(cell: CarrierCell, replicate: str, brand: int) -> Array:
     """Return the probability that a reply names a brand in each setting, every context alike."""
     one = cell.replicates[replicate]
     shares = one.named[:, :, brand] / one.replies
-    return np.stack([shares[:, one.context == k].mean(1) for k in np.unique(one.context)]).mean(0)
+    return np.asarray(np.stack([shares[:, one.context == k].mean(1) for k in np.unique(one.context)]).mean(0))
 
 
 def lottery(cell: CarrierCell, brand: int, cost: Cost, cap: float) -> Array | None:

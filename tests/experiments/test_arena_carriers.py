@@ -12,12 +12,13 @@ import pytest
 from carrier_fakes import BASE, MadeUp, write_list
 from rich.console import Console
 
+from auctionsim.cli.arena import carriers
 from auctionsim.data import values_beside
 from auctionsim.experiments.running import carrier_cells as cells_module
 from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.running.carrier_cells import carrier_cells
 from auctionsim.experiments.running.carrier_sources import carrier_source, packaged_lists, read_cell
-from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings, main, sources_of, tables_of
+from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, main, sources_of, tables_of
 from auctionsim.experiments.tables.arena_carriers import headline
 from auctionsim.experiments.tables.carrier_lotteries import column_cost, corners, lottery, named_means, score, user_cost
 from auctionsim.experiments.tables.carrier_orders import TOGETHER, efficiency_rows, scopes_of
@@ -206,25 +207,30 @@ def test_packaged_lists_are_the_last_version_of_each() -> None:
     assert packaged_lists(names) == ("charities-2-neurons@1", "running-shoes-2-neurons@10")
 
 
-def test_one_section_of_the_page_is_replaced(lists: Mapping[str, Path], tmp_path: Path) -> None:
-    """The other sections stay to the letter; the same run twice leaves the same page."""
-    page = tmp_path / "docs" / "results.md"
+def test_the_command_replaces_one_section_of_the_page(
+    lists: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other sections stay to the letter; the same command twice leaves the same page."""
+    page, out = tmp_path / "docs" / "results.md", tmp_path / "run"
     page.parent.mkdir()
     page.write_text(
         "# Results\n\nBy hand.\n\n## Experiments\n\n| experiment | shows | command | minutes | commit |\n"
         "| :-- | --: | --: | --: | --: |\n| [Other](#other) | x | `y` | 0.1 | – |\n\n## Other\n\nKept.\n"
     )
     before = page.read_text()
-    main(settings(tmp_path / "run", [lists["running shoes slots"], lists["running shoes neurons"]]), "pytest", CONSOLE)
-    run = finished_run(tmp_path / "run", "arena-carriers", "carriers")
-    replace_section(page, run)
+    chosen = [str(lists[f"running shoes {name}"]) for name in ("slots", "neurons")]
+    monkeypatch.setattr("sys.argv", ["auctionsim", "arena", "carriers"])
+    command = {"lists": chosen, "caps": "1", "prices": "0", "out": out, "results": page}
+    carriers(**command)
+    assert "names the brand most often" in capsys.readouterr().out
+    assert "frontiers.png" in (out / "report.html").read_text()
     once = page.read_text()
-    assert "| [Carriers at equal reply_kl](#carriers-at-equal-reply_kl) | carriers | `pytest` |" in once
-    assert "## Other\n\nKept.\n\n## Carriers at equal reply_kl\n\n```\npytest\n```" in once
+    assert "| [Carriers at equal reply_kl](#carriers-at-equal-reply_kl) | " in once
+    assert "## Other\n\nKept.\n\n## Carriers at equal reply_kl\n\n```\nauctionsim arena carriers\n```" in once
     assert (page.parent / "images" / "results" / "arena-carriers-frontiers.png").exists()
-    replace_section(page, run)
-    assert page.read_text() == once
     assert once.startswith(before.partition("| [Other]")[0])
+    replace_section(page, finished_run(out, "arena-carriers", SHOWS))
+    assert page.read_text() == once
     page.write_text("# Other\n")
     with pytest.raises(ValueError, match="is no page of results"):
-        replace_section(page, run)
+        replace_section(page, finished_run(out, "arena-carriers", SHOWS))
