@@ -4,6 +4,7 @@ Nobody's stems and no wording of ours. The untouched model replies; a reply that
 place where it is likeliest to name the brand, the name put there, and what the untouched model goes on with.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -56,6 +57,7 @@ class NamedReplies(NamedTuple):
         place: (reply,) the position of its first token.
         counted: (reply, position) where the law is compared with the untouched one: all but the rest of the name.
         law: (reply, position, token) log probabilities of the next token at `TEMPERATURE`, untouched.
+        cache: Of the prompt, a row for each reply; it is copied before use.
     """
 
     prompt: list[int]
@@ -64,6 +66,7 @@ class NamedReplies(NamedTuple):
     place: Int[Tensor, " reply"]
     counted: Bool[Tensor, "reply position"]
     law: Float[Tensor, "reply position token"]
+    cache: object
 
 
 class NamingEffect(NamedTuple):
@@ -135,13 +138,18 @@ def own_replies(
 
 
 def law_of(
-    model: LanguageModel, prompt: list[int], tokens: Int[Tensor, "row position"], change: Inside | None
+    model: LanguageModel,
+    prompt: list[int],
+    tokens: Int[Tensor, "row position"],
+    change: Inside | None,
+    cache: object | None = None,
 ) -> Float[Tensor, "row position token"]:
     """Return log probabilities of each of `tokens` in turn at `TEMPERATURE`, (row, position, token), in float32.
 
     The change touches the prompt's last token and all that follows, as in decoding; gradients reach what it is made of.
+    A `cache` of the prompt, a row for each of `tokens`, saves its pass; it is copied, since passes make caches grow.
     """
-    cache = growing_cache(model, prompt, len(tokens))
+    cache = growing_cache(model, prompt, len(tokens)) if cache is None else copy.deepcopy(cache)
     first = torch.full((len(tokens), 1), prompt[-1], device=model.device)
     ids = torch.cat((first, tokens[:, :-1]), dim=1)
     if change is None:
@@ -195,14 +203,15 @@ def _named(
     start = place.unsqueeze(1)
     rest = (positions > start) & (positions < start + len(name))
     counted = (positions < lengths.unsqueeze(1)) & ~rest
+    cache = growing_cache(model, prompt, len(rows))
     with torch.no_grad():
-        law = law_of(model, prompt, tokens, None)
-    return NamedReplies(prompt, tokens, tuple(name), place, counted, law)
+        law = law_of(model, prompt, tokens, None, cache)
+    return NamedReplies(prompt, tokens, tuple(name), place, counted, law, cache)
 
 
 def effect_of(model: LanguageModel, named: NamedReplies, change: Inside | None) -> NamingEffect:
     """Return what a change of one row does to replies to one prompt, with gradients to what it is made of."""
-    return effect_of_law(named, law_of(model, named.prompt, named.tokens, change))
+    return effect_of_law(named, law_of(model, named.prompt, named.tokens, change, named.cache))
 
 
 def effect_of_law(named: NamedReplies, law: Float[Tensor, "reply position token"]) -> NamingEffect:

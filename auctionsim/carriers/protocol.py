@@ -70,7 +70,7 @@ class Carrier(ABC):
         return fits.flatten(1).all(1)
 
     def checked(self, allocation: Tensor) -> Tensor:
-        """Return an allocation (row, bidder, lever) that can be carried out.
+        """Return a copy of an allocation (row, bidder, lever) that can be carried out.
 
         Raises:
             ValueError: Another shape, or a row that cannot; names it.
@@ -84,7 +84,7 @@ class Carrier(ABC):
                 for lever in self.levers
             )
             raise InputError(f"{self.name} takes {bounds} a bidder, got {x[row].tolist()} in row {row}{self.rule}")
-        return x
+        return x.clone()
 
     def check_model(self, model: LanguageModel) -> None:  # noqa: B027  nothing to refuse is the rule
         """Refuse a model that this carrier was not made for; one that works on any has nothing to refuse.

@@ -1,8 +1,9 @@
-"""Conformance kits of mechanisms, substrates, priors, bidders and readings, what they draw from, and fakes."""
+"""Conformance kits of mechanisms, substrates, priors, bidders, readings and carriers; what they draw from; fakes."""
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.testing.bidder_kit import bidder_checks, check_bidder
 from auctionsim.testing.bidder_laws import BiddingRound
+from auctionsim.testing.carrier_kit import carrier_checks, check_carrier
 from auctionsim.testing.fake_language_model import fake_language_model, fake_tokenizer
 from auctionsim.testing.kit import Check
 from auctionsim.testing.mechanism_kit import check_mechanism, mechanism_checks
@@ -17,7 +18,9 @@ __all__ = [
     "Check",
     "bidder_checks",
     "bids",
+    "carrier_checks",
     "check_bidder",
+    "check_carrier",
     "check_mechanism",
     "check_prior",
     "check_reading",

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 LAYERS = 4
+_POSITIONS = 128
+_LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "model_max_length")
 _SIZES: dict[str, int] = {
     **dict.fromkeys(("vocab_size", "vocab_size_per_layer_input"), 512),
     **dict.fromkeys(
@@ -36,7 +38,7 @@ _SIZES: dict[str, int] = {
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), 4),
     **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"), 2),
     **dict.fromkeys(("n_shared_experts", "num_shared_experts", "n_group", "topk_group", "num_expert_group"), 1),
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "model_max_length"), 128),
+    **dict.fromkeys(_LENGTHS, _POSITIONS),
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "swa_kv_lora_rank"), 16),
     **dict.fromkeys(("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), 8),
     **dict.fromkeys(("hidden_size_per_layer_input", "laurel_rank", "mamba_d_state", "state_size", "ssm_state_size"), 8),
@@ -109,12 +111,13 @@ def causal_architectures() -> dict[str, str]:
     }
 
 
-def tiny_network(kind: str, seed: int = 0) -> nn.Module:
+def tiny_network(kind: str, seed: int = 0, *, positions: int = _POSITIONS) -> nn.Module:
     """Return a random network of one architecture, some 100,000 parameters in four layers, in float32 and eval mode.
 
     Args:
         kind: A key of `causal_architectures()`, as "llama".
         seed: Of the weights; torch's global generator is left as it was.
+        positions: Tokens that it takes.
     Raises:
         Exception: Whatever transformers raises where it cannot build the architecture by itself.
     """
@@ -122,7 +125,8 @@ def tiny_network(kind: str, seed: int = 0) -> nn.Module:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     family = CONFIG_MAPPING[kind]
-    config = _small(family, _MORE.get(kind, {}))
+    longer = {} if positions == _POSITIONS else {name: positions for name in _LENGTHS if name in family().to_dict()}
+    config = _small(family, {**longer, **_MORE.get(kind, {})})
     if hasattr(config, "is_decoder") and not config.is_encoder_decoder:
         config.is_decoder = True
     with torch.random.fork_rng(devices=[]):
