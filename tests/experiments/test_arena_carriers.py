@@ -18,10 +18,19 @@ from auctionsim.experiments.running import carrier_cells as cells_module
 from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.running.carrier_cells import carrier_cells
 from auctionsim.experiments.running.carrier_sources import carrier_source, packaged_lists, read_cell
+from auctionsim.experiments.running.prompt_intervals import mean_of
 from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, main, sources_of, tables_of
 from auctionsim.experiments.tables.arena_carriers import headline
-from auctionsim.experiments.tables.carrier_lotteries import column_cost, corners, lottery, named_means, score, user_cost
+from auctionsim.experiments.tables.carrier_lotteries import (
+    CarrierCost,
+    corners,
+    held_lottery,
+    lottery,
+    named_means,
+    user_cost,
+)
 from auctionsim.experiments.tables.carrier_orders import TOGETHER, efficiency_rows, scopes_of
+from auctionsim.experiments.tables.carrier_scores import score
 from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.experiments.tables.results_page import finished_run, replace_section
 from auctionsim.records import Record
@@ -33,6 +42,7 @@ STRONG, FAIR, WEAK = (
     MadeUp("residual", 0.1, 1.0),
 )
 SLOTS = MadeUp("slots", ads=True)
+MOVED = CarrierCost({"reply_kl": 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +89,9 @@ def test_a_cell_counts_the_replies(cells: Sequence[CarrierCell]) -> None:
 
 
 def test_a_lottery_keeps_its_cap_on_a_and_names_most_there(cells: Sequence[CarrierCell]) -> None:
-    cost = column_cost("reply_kl")
+    cost = MOVED
     for one in cells[:3]:
-        named, costs = named_means(one, "A", 0), cost(one, "A")
+        named, costs = named_means(one, "A", 0), cost.means(one, "A")
         assert costs is not None
         best = 0.0
         for cap in (0.0, 0.3, 1.0, 9.0):
@@ -98,6 +108,29 @@ def test_a_lottery_keeps_its_cap_on_a_and_names_most_there(cells: Sequence[Carri
             assert found.named.mean == pytest.approx(shares @ named)
             assert found.columns["reply_kl"].mean == pytest.approx(shares @ costs)
         assert corners(one, 0, cost)[0] == 0
+
+
+def test_a_lottery_that_costs_more_on_b_is_in_force_for_less_of_the_time(cells: Sequence[CarrierCell]) -> None:
+    """Its share is cap over cost on B, its mean that of the mixture with the null, and its interval knows of both."""
+    one = cells[0]
+    own = one.replicates["B"]
+    twice = own._replace(reply_kl=2 * own.reply_kl, columns={**own.columns, "reply_kl": 2 * own.columns["reply_kl"]})
+    dear = one._replace(replicates={**one.replicates, "B": twice})
+    for brand in (0, 1):
+        plain, held = held_lottery(one, brand, MOVED, 0.8), held_lottery(dear, brand, MOVED, 0.8)
+        assert plain is not None
+        assert held is not None
+        assert (held.designed == plain.designed).all()
+        spent = score(dear, "B", held.designed, brand).columns["reply_kl"].mean
+        assert held.in_force == pytest.approx(0.8 / spent)
+        assert score(dear, "B", held.shares, brand).columns["reply_kl"].mean == pytest.approx(0.8)
+        named = mean_of(held.named)
+        before, null = (score(one, "B", shares, brand).named.mean for shares in (held.designed, one.shares({0: 1.0})))
+        assert named.mean == pytest.approx(null + held.in_force * (before - null))
+        assert named.low < named.mean < named.high
+    cheap = held_lottery(one, 0, MOVED, 99.0)
+    assert cheap is not None
+    assert (cheap.in_force, mean_of(cheap.named)) == (1.0, mean_of(one.named_strata("B", cheap.designed, 0)))
 
 
 def test_crosstalk_is_what_the_other_brand_loses(cells: Sequence[CarrierCell]) -> None:
