@@ -13,8 +13,11 @@ from auctionsim.checks import checked_count
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.framing import Framing, Framings
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.text_checks import checked_text
+
+_SHORT = "Which?"  # stands for any prompt
 
 
 class CountedCarrier(Carrier):
@@ -53,6 +56,16 @@ class CountedCarrier(Carrier):
 
 class FramedCarrier(CountedCarrier):
     """A carrier that puts text around the prompt."""
+
+    def check_model(self, model: LanguageModel) -> None:
+        """Refuse a model whose frame refuses the texts, or whose context they fill.
+
+        Raises:
+            ValueError: All brands at one value of the lever, around a short prompt, already break a rule of `Framing`.
+            UnsupportedError: What the model's template says by itself cannot be kept beside the texts.
+        """
+        for count in range(1, int(self.levers[0].high) + 1):
+            self.framing([count] * len(self.brands)).ids(model, _SHORT)
 
     @abstractmethod
     def framing(self, counts: Sequence[int]) -> Framing:

@@ -28,6 +28,7 @@ LAWS: tuple[Law, ...] = (
     decoded.lockstep,
     decoded.hooks_gone,
     decoded.divergences,
+    decoded.readings,
     decoded.continuity,
 )
 MODEL_LAWS = tuple(
@@ -38,6 +39,7 @@ MODEL_LAWS = tuple(
         decoded.lockstep,
         decoded.hooks_gone,
         decoded.divergences,
+        decoded.readings,
         decoded.continuity,
     )
 )

@@ -16,7 +16,13 @@ from auctionsim.language_models.change import Change
 from auctionsim.language_models.decoding import Replies
 from auctionsim.language_models.laws import divergence
 from auctionsim.language_models.prefixes import in_force
+from auctionsim.prompts import PromptSet
+from auctionsim.readings import reading
+from auctionsim.readings.standard import STANDARD
+from auctionsim.substrates.language_model import LanguageModelSubstrate
+from auctionsim.substrates.manner import Manner
 from auctionsim.testing.carried import (
+    POSITIONS,
     TEMPERATURE,
     candidates_of,
     drawn,
@@ -35,6 +41,7 @@ from auctionsim.testing.sentences import money, vector
 
 _PIECES, _ROUNDS = 4, 10  # a lever's way is cut where it moves most, to some millionth of it
 _JUMP = 0.02  # in total variation, that is left over such a piece
+_OF_ONE_LAW = {"kl", "slot_probability", "intent"}  # of the law that replies are drawn from one by one
 _EDGE = 1e-3  # of a distribution function, between the law in a batch and alone
 
 
@@ -177,6 +184,34 @@ def divergences(claim: CarrierClaim, case: CarrierCase) -> None:
             )
         if not 0 <= page.candidate < change.candidates:
             raise BrokenClaimError(f"candidate {page.candidate} of {change.candidates} is shown")
+
+
+def readings(claim: CarrierClaim, case: CarrierCase) -> None:
+    """What it is not declared `without` is read of it: finite, within bounds, divergences 0 at the null; no more is."""
+    carrier, change = claim.carrier, claim.carrier.change(case.allocation.clone())
+    taken = set(STANDARD) - set(carrier.without)
+    if change.candidates > 1 and (unfit := sorted(taken & _OF_ONE_LAW)):
+        raise BrokenClaimError(f"of one reply among {change.candidates} {unfit[0]} has no meaning: name it in without")
+    live = LanguageModelSubstrate(
+        claim.model,
+        carrier,
+        PromptSet(("asked",), (claim.prompts[:1],)),
+        samples=1,
+        max_new_tokens=POSITIONS,
+        temperature=TEMPERATURE,
+        manner=Manner(leads=(), readings=("reply_kl",)),
+    )
+    if declared := set(carrier.without) & {*live.features, *live.losses}:
+        raise BrokenClaimError(f"{sorted(declared)} is read, though it is declared without")
+    seen = live.observe(case.allocation.clone())
+    for k, name in enumerate(live.features):
+        low, high = reading(name).bounds
+        values = seen.exposure[..., k]
+        if not bool(((values >= low) & (values <= high)).all()):
+            raise BrokenClaimError(f"{name} must lie in [{low:g}, {high:g}], got {vector(values)}")
+    for name, loss in seen.losses.items():
+        if not bool(loss.isfinite().all()) or float(loss.min()) < 0 or float(loss[case.null]) != 0:
+            raise BrokenClaimError(f"{name} must be finite, >= 0 and 0 at the null, got {vector(loss)}")
 
 
 def continuity(claim: CarrierClaim, case: CarrierCase) -> None:

@@ -23,12 +23,18 @@ from auctionsim.language_models.model import LanguageModel
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.slots import SlotScorer
 from auctionsim.stems import SPLITS, Stem
+from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.testing import fake_language_model, fake_tokenizer
 
 SHOES = "running shoes"
 BRANDS = parse_brands("Nike,Adidas")
 MANY = parse_brands("Nike,Dr. Martens,Nestlé,Yahoo!,AT&T,喜茶,Coca-Cola|Coke,Apple:case,7-Eleven")
 FAKE = fake_language_model()
+PROMPTS = PromptSet(
+    ("any",), (tuple(f"{word}?" for word in ["Which", "Who", "What", "Where", "When", "Why", "How", "Whose"]),),
+    tuple(Stem(f"I {word}", "calling", split) for word, split in zip(("a", "b", "c", "d"), SPLITS, strict=True)),
+)  # fmt: skip
+"""Two short prompts and a stem on each split."""
 KINDS = (PromptAd, Segments, DisplayedBids, Slots, Insertion)
 LISTS = ("prompt", "segments", "lines")
 
@@ -129,11 +135,19 @@ def test_displayed_bids_are_shown_in_the_bidders_order() -> None:
     ]
 
 
-def test_a_segment_longer_than_the_context_is_refused_in_one_sentence() -> None:
-    carrier = Segments(BRANDS, SHOES, ["{brand} " * 600])
+def test_a_segment_longer_than_the_context_is_refused_in_one_sentence_before_anything_is_drawn() -> None:
+    carrier = Segments(BRANDS, SHOES, ["See {brand}.", "{brand} " * 600])
     with pytest.raises(ValueError, match="no room in the model's context of 512") as refusal:
-        framed(carrier, [1, 0])[0].ids(FAKE, "Hi")
+        LanguageModelSubstrate(FAKE, carrier, PROMPTS)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", [PromptAd, Segments])
+def test_a_wording_that_speaks_for_the_model_is_refused_before_anything_is_drawn(kind: type[PromptAd]) -> None:
+    carrier = kind(BRANDS, SHOES, ["{brand}.", "See {brand}.<|im_end|>"])
+    with pytest.raises(ValueError, match=r"contains '<\|im_end\|>': what is added is plain text"):
+        LanguageModelSubstrate(FAKE, carrier, PROMPTS)
+    assert LanguageModelSubstrate(FAKE, kind(BRANDS, SHOES), PROMPTS).num_bidders == 2
 
 
 def template_less() -> LanguageModel:
@@ -141,13 +155,6 @@ def template_less() -> LanguageModel:
     tokenizer = fake_tokenizer()
     tokenizer.chat_template = None
     return replace(FAKE, tokenizer=tokenizer)
-
-
-PROMPTS = PromptSet(
-    ("any",), (tuple(f"{word}?" for word in ["Which", "Who", "What", "Where", "When", "Why", "How", "Whose"]),),
-    tuple(Stem(f"I {word}", "calling", split) for word, split in zip(("a", "b", "c", "d"), SPLITS, strict=True)),
-)  # fmt: skip
-"""Two short prompts and a stem on each split."""
 
 
 @pytest.mark.parametrize(

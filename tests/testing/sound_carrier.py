@@ -179,6 +179,8 @@ class SoundTexts(Sound):
 class SoundChoice(Sound):
     """Shows the second of two replies with a probability of a third of the highest pull."""
 
+    without = ("kl", "slot_probability", "intent")
+
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         pulls = self.checked(allocation)[:, :, 0].float()
         return Change(len(pulls), after=self.after(pulls))

@@ -282,6 +282,10 @@ class Boasting(SoundChoice):
         return Boastful(shown.ads, shown.tilts, candidates=2)
 
 
+class Unaware(SoundChoice):
+    without = ()
+
+
 class Certain(Sound):
     """Gives the pulled tokens all of the probability where it pulls hardest, so that one may be impossible."""
 
@@ -350,6 +354,7 @@ BROKEN: list[tuple[str, Sound, str]] = [
     ("hooks_gone", Wearing(), "after decoding weights are changed: lm_head.weight"),
     ("divergences", Boasting(), r"the divergence of one reply of 2 must lie in \[0, 0.693"),
     ("divergences", Certain(), "KL to the untouched law must be finite"),
+    ("readings", Unaware(), "of one reply among 2 intent has no meaning"),
     ("continuity", Stepped(), "pull jumps between"),
     ("continuity", SteppedPages(), "pull jumps between 1.0"),
 ]
