@@ -62,7 +62,7 @@ def carriers(
     )
     found = main(settings, command_line(), console, FanOut(workers=workers, address=address))
     table = Table(title=f"carriers at reply_kl ≤ {cap:g}, scored on B")
-    for column in ("carrier", "rank", "places", "named", "reply_kl", "quality", AD_WORDS, "settings"):
+    for column in ("carrier", "rank", "places", "named", "reply_kl", "as designed", "quality", AD_WORDS, "settings"):
         table.add_column(column, justify="left" if column == "carrier" else "right")
     for line in found.lines:
         table.add_row(*(line[str(column.header)] for column in table.columns))

@@ -72,12 +72,12 @@ def default_system(tokenizer: Any, *, thinking: bool = False) -> str | None:
     if around is None:
         return None
     before, after = around
-    told = before + _SAMPLE_SYSTEM + after
+    with_message = before + _SAMPLE_SYSTEM + after
     inner = alone[len(before) : len(alone) - len(after)]
     if before + inner + after == alone:
         if not inner or _rendered(tokenizer, _SAMPLE, thinking, inner) == alone:
             return inner
-    elif _common(alone, told) + _common(alone[::-1], told[::-1]) >= len(alone):
+    elif _common(alone, with_message) + _common(alone[::-1], with_message[::-1]) >= len(alone):
         return ""  # the message was put in, nothing was taken out
     raise UnsupportedError(
         "what the chat template writes without a system message cannot be kept beside one: set the model's `system`"
@@ -206,10 +206,10 @@ def _system_frame(tokenizer: Any, thinking: bool) -> tuple[str, str] | None:
     if not _template(tokenizer):
         return "\n", f"\n\n{_QUESTION}{_SAMPLE}{_ANSWER}"
     try:
-        told = _rendered(tokenizer, _SAMPLE, thinking, _SAMPLE_SYSTEM)
+        with_message = _rendered(tokenizer, _SAMPLE, thinking, _SAMPLE_SYSTEM)
     except InputError:
         return None
-    before, present, after = told.partition(_SAMPLE_SYSTEM)
+    before, present, after = with_message.partition(_SAMPLE_SYSTEM)
     return (before, after) if present else None
 
 

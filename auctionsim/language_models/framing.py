@@ -53,9 +53,9 @@ class Framing(NamedTuple):
             else:
                 system = "\n\n".join(part for part in (present, self.system) if part)
         self._check(model, prompt, system, to_system=not head)
-        said = head + self.before + prompt + self.after
+        turn = head + self.before + prompt + self.after
         name = "the prompt with the text around it"
-        ids = framed_ids(model.tokenizer, said, thinking=model.thinking, system=system, what=name)
+        ids = framed_ids(model.tokenizer, turn, thinking=model.thinking, system=system, what=name)
         if model.context_length is not None and len(ids) >= model.context_length:
             raise InputError(
                 f"the prompt {prompt!r:.60} with the text {max(self, key=len)!r:.60} has {len(ids)} tokens, "

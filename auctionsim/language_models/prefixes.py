@@ -175,6 +175,8 @@ def prefill_under(
 ) -> Prefix:
     """Compute what each row of a change goes on from: its prompt in its own framing, and in the companions'.
 
+    Plain prompts are computed by themselves, so that what stands beside them leaves their numbers as they are.
+
     Args:
         model: The language model.
         prompts: What users ask, one a row, or one for all rows.
@@ -197,12 +199,15 @@ def prefill_under(
     voices = [list(zip(own, asked, strict=True))]
     voices += [[(companion, prompt) for prompt in asked] for companion in change.companions]
     distinct = list(dict.fromkeys(place for voice in voices for place in voice))
+    distinct.sort(key=lambda place: not place[0].null)  # plain prompts first, in order
     number = {place: k for k, place in enumerate(distinct)}
     owner = torch.tensor([[number[place] for place in voice] for voice in voices], device=model.device)
     if bool((owner == owner[:, :1]).all()):
         owner = owner[:, :1]
-    prefix = prefill_together(model, [framing.ids(model, prompt) for framing, prompt in distinct], room)
-    return prefix.serving(owner)
+    plain = sum(framing.null for framing, _ in distinct)
+    groups = [some for some in (distinct[:plain], distinct[plain:]) if some]
+    parts = [prefill_together(model, [f.ids(model, prompt) for f, prompt in some], room) for some in groups]
+    return (parts[0] if len(parts) == 1 else join(parts)).serving(owner)
 
 
 class _Nothing:

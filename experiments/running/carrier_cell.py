@@ -155,14 +155,17 @@ def cell_from(record: Record) -> CarrierCell:
     rows = None if record.value("rows") is None else record.wholes("rows", 1)
     unread = record.record("unread")
     return CarrierCell(
-        *(record.text(name) for name in ("measured", "carrier", "label", "category")),
-        brands,
-        record.texts("levers"),
-        settings,
-        _array(record.items("nulls"), 1),
-        rows,
-        parts,
-        {name: unread.text(name) for name in unread.content},
+        measured=record.text("measured"),
+        carrier=record.text("carrier"),
+        label=record.text("label"),
+        category=record.text("category"),
+        brands=brands,
+        levers=record.texts("levers"),
+        settings=settings,
+        nulls=_array(record.items("nulls"), 1),
+        rows=rows,
+        replicates=parts,
+        unread={name: unread.text(name) for name in unread.content},
     )
 
 

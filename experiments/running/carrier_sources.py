@@ -224,8 +224,8 @@ def _slots(replicate: str, measured: MeasuredList, stored: StoredReplies) -> tup
 def _rows(carrier: Carrier, stored: StoredReplies) -> tuple[int, ...]:
     """Return how many rows of the model are decoded for a reply in each setting: voices times candidates."""
     found = []
-    for setting in stored.interventions.float().split(1):
-        change = carrier.change(setting)
+    for setting in stored.interventions.float():
+        change = carrier.change(setting[None])
         is_null = bool(change.null.all())
         voices = 1 if bool(change.reply_null.all()) else 1 + len(change.companions)
         found.append(1 if is_null else voices * change.candidates)

@@ -20,14 +20,9 @@ from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.tables.arena_carriers import CarrierTables, carriers_section, headline, main_lines
-from auctionsim.experiments.tables.carrier_lotteries import (
-    capped_rows,
-    column_cost,
-    frontier_rows,
-    setting_rows,
-    user_cost,
-)
+from auctionsim.experiments.tables.carrier_lotteries import CarrierCost, user_cost
 from auctionsim.experiments.tables.carrier_orders import efficiency_rows, order_rows, scopes_of
+from auctionsim.experiments.tables.carrier_scores import capped_rows, frontier_rows, setting_rows
 from auctionsim.kept import key_digest
 
 FIGURES = {
@@ -148,8 +143,8 @@ def tables_of(cells: Sequence[CarrierCell], settings: ArenaCarriersSettings) -> 
     scopes = scopes_of(cells)
     inside = [one for one in cells if not one.acts_after]
     after = [one for one in cells if one.acts_after]
-    kl = column_cost("reply_kl")
-    costs = {name: column_cost(name) for name in FRONTIERS}
+    kl = CarrierCost({"reply_kl": 1.0})
+    costs = {name: CarrierCost({name: 1.0}) for name in FRONTIERS}
     orders, behind = (
         [row for scope in scopes for cap in settings.caps for row in order_rows(some, scope, kl, cap)]
         for some in (inside, after)

@@ -119,12 +119,13 @@ def _manner(cells: Sequence[CarrierCell]) -> str:
         f"settings; {_range(counts)} prompts a replicate, {_range(samples)} replies to each under each setting. "
         "`named` is the probability that the page names the brand at least once. Carriers are compared at equal "
         "`reply_kl`, never at equal strength: what is sold to a brand is the lottery over its own settings, nobody "
-        "else moved, that names it most often on A at an expected reply_kl of at most the cap there; every number is "
-        "that lottery's on B, whose prompts and stems nothing was designed on. Intervals are Student's over "
-        "prompts within contexts. Two "
-        "carriers have different ranks only where paired intervals set all above apart from all below; `places` are "
-        "those that single pairs, at 95 % each, leave a row. `slots` is the probability of the name after B's stems: "
-        "neurons were fitted on stems that call for a name, the others on none."
+        "else moved, that names it most often on A at an expected reply_kl of at most the cap there. On B, whose "
+        "prompts and stems nothing was designed on, a lottery that costs more than the cap is in force for a share "
+        "of the time only, the untouched reply for the rest, so that it keeps the cap there, too; `as designed` is "
+        "what it names, and its reply_kl, without that. Intervals are Student's over prompts within contexts. Two "
+        "carriers have different ranks only where paired intervals set all above apart from all below; `places` are"
+        " those that single pairs, at 95 % each, leave a row. `slots` is the probability of the name after B's "
+        "stems: neurons were fitted on stems that call for a name, the others on none."
     )
 
 
@@ -151,7 +152,8 @@ def main_lines(
         cap: Which.
     """
     for row in rows_of(orders, {"category": TOGETHER, "brand": TOGETHER, "cap": cap}):
-        own = rows_of(capped, {"carrier": row["carrier"], "cap": cap, "replicate": "B"})
+        every = rows_of(capped, {"carrier": row["carrier"], "cap": cap, "replicate": "B"})
+        own, designed = (rows_of(every, {"held": held}) for held in (True, False))
         line = {
             "carrier": labels[row["carrier"]],
             "rank": str(row["rank"]),
@@ -163,6 +165,7 @@ def main_lines(
             "untouched": _mean(own, "untouched"),
         }
         line |= {name: _mean(own, name) for name in ("reply_kl", "quality", "kl", "ad_share", AD_WORDS)}
+        line["as designed"] = f"{_mean(designed, 'named')} at {_mean(designed, 'reply_kl')}"
         tried = {one["settings_tried"] for one in own}
         yield line | {
             "others": _mean(own, "others"),
@@ -221,7 +224,7 @@ def _gaps(cells: Sequence[CarrierCell], unmeasured: Sequence[str]) -> Iterator[s
     if lacking:
         yield f"Not measured, and so not in the rows of all together: {'; '.join(lacking)}."
     if unmeasured:
-        yield f"Carriers of the library that no list was measured of: {', '.join(unmeasured)}."
+        yield f"Carriers of the library that no list was measured of: {'; '.join(unmeasured)}."
 
 
 def _interval(row: Row, name: str, digits: int = 3) -> str:

@@ -1,34 +1,58 @@
-"""Lotteries over a carrier's settings: designed on replicate A under a cap on a cost, scored on replicate B.
+"""Lotteries over a carrier's settings: designed on replicate A under a cap on a cost, held to the cap on replicate B.
 
 What is sold to a brand is a lottery over the settings in which it alone moves anything, the null among them: the one
-that names the brand most often at an expected cost of at most the cap. A lottery's expected reply_kl is that of its
-settings, which whoever sees the lot pays. Every carrier is designed by this one rule, so those with few settings lose
-nothing by having no setting at the cap itself.
+that names the brand most often on A at an expected cost there of at most the cap. A lottery's expected reply_kl is that
+of its settings, which whoever sees the lot pays. Every carrier is designed by this one rule, so those with few settings
+lose nothing by having no setting at the cap itself.
+
+On other prompts a lottery may cost more than it did on A, and carriers are compared at equal cost. So where it costs
+C > cap on B, it is in force for the share cap/C of the time only, and the null for the rest. That looks at B's costs
+alone, never at what B's replies name. Where it costs less nothing is added: some carriers keep slack.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, FEWEST, CarrierCell
-from auctionsim.experiments.running.prompt_intervals import Array, PromptMean, Stratum, mean_of
-from auctionsim.experiments.running.run import Row
+from auctionsim.experiments.running.carrier_cell import AD_WORDS, FEWEST, CarrierCell
+from auctionsim.experiments.running.prompt_intervals import Array, Stratum
 from auctionsim.substrates import best_mixture
 
-RATE = (0.0, 1.0)
-Cost = Callable[[CarrierCell, str], Array | None]
-"""A cost of each setting on a replicate, (setting,); None where it was not read."""
+
+class CarrierCost(NamedTuple):
+    """A cost of a reply: columns of a cell by their prices.
+
+    Attributes:
+        prices: By column, each at least 0.
+    """
+
+    prices: Mapping[str, float]
+
+    def means(self, cell: CarrierCell, replicate: str) -> Array | None:
+        """Return the mean cost of each setting, (setting,), every context alike; None where a column is not there."""
+        parts = [setting_means(cell, replicate, column) for column in self.prices]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        return np.asarray(sum(price * part for price, part in zip(self.prices.values(), known, strict=True)))
+
+    def strata(self, cell: CarrierCell, replicate: str, shares: Array) -> list[Stratum] | None:
+        """Return a lottery's cost prompt by prompt; None where a column is not known of every prompt."""
+        parts = [cell.column_strata(replicate, shares, column) for column in self.prices]
+        count = len(cell.replicates[replicate].context)
+        known = [part for part in parts if part is not None and sum(len(one.values) for one in part) == count]
+        if len(known) < len(parts):
+            return None
+        return [
+            some[0]._replace(values=sum(p * one.values for p, one in zip(self.prices.values(), some, strict=True)))
+            for some in zip(*known, strict=True)
+        ]
 
 
-def column_cost(column: str) -> Cost:
-    """Return the cost that is one column's mean."""
-    return lambda cell, replicate: setting_means(cell, replicate, column)
-
-
-def user_cost(price: float) -> Cost:
+def user_cost(price: float) -> CarrierCost:
     """Return the user's loss reply_kl + price · ad words, in nats a reply.
 
     Args:
@@ -38,12 +62,7 @@ def user_cost(price: float) -> Cost:
     """
     if not price >= 0:
         raise InputError(f"the price of an ad's word must be >= 0 nats, got {price}")
-
-    def cost(cell: CarrierCell, replicate: str) -> Array | None:
-        moved, words = (setting_means(cell, replicate, column) for column in ("reply_kl", AD_WORDS))
-        return None if moved is None or words is None else moved + price * words
-
-    return cost
+    return CarrierCost({"reply_kl": 1.0, AD_WORDS: price})
 
 
 def setting_means(cell: CarrierCell, replicate: str, column: str) -> Array | None:
@@ -61,15 +80,15 @@ def named_means(cell: CarrierCell, replicate: str, brand: int) -> Array:
     """Return the probability that a reply names a brand in each setting, every context alike."""
     one = cell.replicates[replicate]
     shares = one.named[:, :, brand] / one.replies
-    return np.stack([shares[:, one.context == k].mean(1) for k in np.unique(one.context)]).mean(0)
+    return np.asarray(np.stack([shares[:, one.context == k].mean(1) for k in np.unique(one.context)]).mean(0))
 
 
-def lottery(cell: CarrierCell, brand: int, cost: Cost, cap: float) -> Array | None:
+def lottery(cell: CarrierCell, brand: int, cost: CarrierCost, cap: float) -> Array | None:
     """Return the shares (setting,) that name a brand most often on A at an expected cost of at most `cap` there.
 
     None where the cost was not read.
     """
-    costs = cost(cell, "A")
+    costs = cost.means(cell, "A")
     if costs is None:
         return None
     alone = cell.alone(brand)
@@ -78,9 +97,9 @@ def lottery(cell: CarrierCell, brand: int, cost: Cost, cap: float) -> Array | No
     return cell.shares(dict(zip(alone, chosen.shares.tolist(), strict=True)))
 
 
-def corners(cell: CarrierCell, brand: int, cost: Cost) -> list[int]:
+def corners(cell: CarrierCell, brand: int, cost: CarrierCost) -> list[int]:
     """Return the settings that a frontier on A runs through, by rising cost; nothing where the cost was not read."""
-    costs = cost(cell, "A")
+    costs = cost.means(cell, "A")
     if costs is None:
         return []
     found = []
@@ -91,136 +110,50 @@ def corners(cell: CarrierCell, brand: int, cost: Cost) -> list[int]:
     return sorted(found, key=lambda k: float(costs[k]))
 
 
-class LotteryScore(NamedTuple):
-    """A lottery on a replicate.
+class HeldLottery(NamedTuple):
+    """A lottery that was designed on A, held to its cap on B.
 
     Attributes:
-        named: The probability that a reply names the brand.
-        untouched: The same of untouched replies.
-        others: What the other brands' probabilities gain together, by sum; 0 loss or gain where there is none.
-        columns: Means of the user's side by reading; `quality` is the rise above the untouched reply.
-        slots: Probability of the brand's name after the replicate's stems, with its error over prompts.
-        rows: Rows of the model that are decoded for a reply.
+        designed: (setting,) shares, as designed.
+        in_force: Share of the time that it is in force on B, 1 where it keeps its cap there.
+        shares: (setting,) on B, the null for the rest of the time.
+        named: How often B's replies name the brand, prompt by prompt, with what `in_force` owes to these prompts.
     """
 
-    named: PromptMean
-    untouched: PromptMean
-    others: PromptMean
-    columns: Mapping[str, PromptMean]
-    slots: tuple[float, float] | None
-    rows: float | None
-
-    def row(self) -> Row:
-        """Return it as a table has it."""
-        found: Row = {**self.named.columns("named"), "untouched": self.untouched.mean, **self.others.columns("others")}
-        for name in (*COLUMNS, AD_WORDS):
-            known = self.columns.get(name)
-            found |= known.columns(name) if known else dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-        slots, error = self.slots or (None, None)
-        return {**found, "slot_probability": slots, "slot_probability_error": error, "rows_per_reply": self.rows}
+    designed: Array
+    in_force: float
+    shares: Array
+    named: list[Stratum]
 
 
-def score(cell: CarrierCell, replicate: str, shares: Array, brand: int) -> LotteryScore:
-    """Return what a lottery over settings gives and costs on a replicate.
+def held_lottery(cell: CarrierCell, brand: int, cost: CarrierCost, cap: float) -> HeldLottery | None:
+    """Design a lottery on A and hold it to the cap on B; None where the cost was not read.
+
+    With u and n what a prompt's replies name untouched and under the lottery, c what they cost, C and G the means of c
+    and n − u, and s = cap/C, the mean is u + s (n − u), and a prompt counts as u + s (n − u) − s G (c − C)/C in it: the
+    linearised ratio, whose mean is the same.
 
     Args:
         cell: Of a carrier.
-        replicate: "A" or "B".
-        shares: (setting,).
-        brand: Who bought it.
+        brand: Who buys.
+        cost: What is capped.
+        cap: On its expectation.
     """
-    null = cell.shares({0: 1.0})
-    columns = {}
-    for name in (*COLUMNS, AD_WORDS):
-        strata = cell.column_strata(replicate, shares, name)
-        if strata is not None:
-            columns[name] = mean_of(
-                strata, RATE if name == "ad_share" else (-np.inf if name == "quality" else 0, np.inf)
-            )
-    one = cell.replicates[replicate]
-    slots = None
-    if one.slots is not None and one.slot_errors is not None:
-        error = float(np.sqrt((shares**2) @ one.slot_errors[:, brand] ** 2))
-        slots = (float(shares @ one.slots[:, brand]), error)
-    return LotteryScore(
-        named=mean_of(cell.named_strata(replicate, shares, brand), RATE),
-        untouched=mean_of(cell.named_strata(replicate, null, brand), RATE),
-        others=mean_of(_others(cell, replicate, shares, brand)),
-        columns=columns,
-        slots=slots,
-        rows=None if cell.rows is None else float(shares @ np.array(cell.rows, dtype=np.float64)),
-    )
-
-
-def _others(cell: CarrierCell, replicate: str, shares: Array, brand: int) -> Sequence[Stratum]:
-    """Return what the other brands' probabilities of being named gain together, prompt by prompt."""
-    rivals = [k for k in range(len(cell.brands)) if k != brand]
-    parts = [cell.named_strata(replicate, shares, k, gain=True) for k in rivals]
-    if not parts:
-        return [one._replace(values=one.values * 0, redrawn=one.redrawn * 0)
-                for one in cell.named_strata(replicate, shares, brand)]  # fmt: skip
-    return [
-        Stratum(some[0].weight, sum(s.values for s in some), sum(s.redrawn for s in some))
-        for some in zip(*parts, strict=True)
+    designed = lottery(cell, brand, cost, cap)
+    costs = None if designed is None else cost.strata(cell, "B", designed)
+    if designed is None or costs is None:
+        return None
+    named = cell.named_strata("B", designed, brand)
+    spent = sum(one.weight * float(one.values.mean()) for one in costs)
+    if spent <= cap:
+        return HeldLottery(designed, 1.0, designed, named)
+    share = cap / spent
+    shares = share * designed + (1 - share) * cell.shares({0: 1.0})
+    gained = cell.named_strata("B", designed, brand, gain=True)
+    gain = sum(one.weight * float(one.values.mean()) for one in gained)
+    plain = cell.named_strata("B", shares, brand)
+    moved = [
+        one._replace(values=one.values - share * gain * (paid.values - spent) / spent)
+        for one, paid in zip(plain, costs, strict=True)
     ]
-
-
-def setting_rows(cell: CarrierCell) -> Iterator[Row]:
-    """Yield every brand alone at each of its settings, on A and on B."""
-    for brand, name in enumerate(cell.brands):
-        for k in cell.alone(brand):
-            levers = dict(zip(cell.levers, cell.settings[k, brand].tolist(), strict=True))
-            for replicate in cell.replicates:
-                found = score(cell, replicate, cell.shares({k: 1.0}), brand)
-                yield {
-                    **_whose(cell, name),
-                    "setting": k,
-                    "levers": _words(levers),
-                    "replicate": replicate,
-                    **found.row(),
-                }
-
-
-def frontier_rows(cell: CarrierCell, costs: Mapping[str, Cost]) -> Iterator[Row]:
-    """Yield the corners of each brand's frontier on A, with what they give and cost on A and on B.
-
-    Args:
-        cell: Of a carrier.
-        costs: By name.
-    """
-    for brand, name in enumerate(cell.brands):
-        for against, cost in costs.items():
-            for k in corners(cell, brand, cost):
-                for replicate in cell.replicates:
-                    found = score(cell, replicate, cell.shares({k: 1.0}), brand)
-                    yield {
-                        **_whose(cell, name),
-                        "against": against,
-                        "setting": k,
-                        "replicate": replicate,
-                        **found.row(),
-                    }
-
-
-def capped_rows(cell: CarrierCell, cost: Cost, caps: Sequence[float]) -> Iterator[Row]:
-    """Yield each brand's lottery at each cap, designed on A, with what it gives and costs on A and on B."""
-    for brand, name in enumerate(cell.brands):
-        for cap in caps:
-            shares = lottery(cell, brand, cost, cap)
-            if shares is None:
-                continue
-            drawn = {str(k): round(float(shares[k]), 6) for k in np.flatnonzero(shares)}
-            for replicate in cell.replicates:
-                found = score(cell, replicate, shares, brand)
-                tried = {"settings_tried": len(cell.settings), "alone": len(cell.alone(brand))}
-                own = {"cap": cap, "lottery": _words(drawn), "replicate": replicate, **tried}
-                yield {**_whose(cell, name), **own, **found.row()}
-
-
-def _whose(cell: CarrierCell, brand: str) -> Row:
-    where = "after the reply" if cell.acts_after else "in the reply"
-    return {"category": cell.category, "brand": brand, "carrier": cell.carrier, "acts": where}
-
-
-def _words(numbers: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+    return HeldLottery(designed, share, shares, moved)

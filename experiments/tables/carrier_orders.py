@@ -11,7 +11,8 @@ from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.prompt_intervals import PromptMean, Stratum, difference, mean_of, ranking
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.carrier_efficiency import Efficiency, NamedCounts, efficiency
-from auctionsim.experiments.tables.carrier_lotteries import RATE, Cost, lottery, setting_means
+from auctionsim.experiments.tables.carrier_lotteries import CarrierCost, held_lottery, setting_means
+from auctionsim.experiments.tables.carrier_scores import RATE
 
 TOGETHER = "all"
 """What stands for a category, and a brand, where all are taken together."""
@@ -49,9 +50,9 @@ def scopes_of(cells: Sequence[CarrierCell]) -> list[BrandScope]:
 
 
 def strata_at(
-    cells: Sequence[CarrierCell], carrier: str, scope: BrandScope, cost: Cost, cap: float
+    cells: Sequence[CarrierCell], carrier: str, scope: BrandScope, cost: CarrierCost, cap: float
 ) -> list[Stratum] | None:
-    """Return how often B's replies name the brand under a carrier's lottery, prompt by prompt.
+    """Return how often B's replies name the brand under a carrier's lottery, held to the cap, prompt by prompt.
 
     All together are the mean over categories of the mean over their brands, each brand alone in its own lottery.
 
@@ -66,15 +67,11 @@ def strata_at(
         if own is None:
             return None
         brands = range(len(own.brands)) if scope.brand == TOGETHER else [own.brands.index(scope.brand)]
-        lotteries = [lottery(own, brand, cost, cap) for brand in brands]
-        if any(shares is None for shares in lotteries):
+        lotteries = [held_lottery(own, brand, cost, cap) for brand in brands]
+        known = [held.named for held in lotteries if held is not None]
+        if len(known) < len(lotteries):
             return None
-        parts = [
-            own.named_strata("B", shares, brand)
-            for brand, shares in zip(brands, lotteries, strict=True)
-            if shares is not None
-        ]
-        for together in zip(*parts, strict=True):
+        for together in zip(*known, strict=True):
             weight = together[0].weight / len(meant)
             values = np.mean([one.values for one in together], axis=0)
             redrawn = np.sum([one.redrawn for one in together], axis=0) / len(together) ** 2
@@ -82,7 +79,7 @@ def strata_at(
     return found
 
 
-def order_rows(cells: Sequence[CarrierCell], scope: BrandScope, cost: Cost, cap: float) -> list[Row]:
+def order_rows(cells: Sequence[CarrierCell], scope: BrandScope, cost: CarrierCost, cap: float) -> list[Row]:
     """Return carriers by how often they name the brand at a cap, best first, with ranks and the leader's margin.
 
     Args:

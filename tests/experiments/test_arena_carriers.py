@@ -12,15 +12,25 @@ import pytest
 from carrier_fakes import BASE, MadeUp, write_list
 from rich.console import Console
 
+from auctionsim.cli.arena import carriers
 from auctionsim.data import values_beside
 from auctionsim.experiments.running import carrier_cells as cells_module
 from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.running.carrier_cells import carrier_cells
 from auctionsim.experiments.running.carrier_sources import carrier_source, packaged_lists, read_cell
-from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings, main, sources_of, tables_of
+from auctionsim.experiments.running.prompt_intervals import mean_of
+from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, main, sources_of, tables_of
 from auctionsim.experiments.tables.arena_carriers import headline
-from auctionsim.experiments.tables.carrier_lotteries import column_cost, corners, lottery, named_means, score, user_cost
+from auctionsim.experiments.tables.carrier_lotteries import (
+    CarrierCost,
+    corners,
+    held_lottery,
+    lottery,
+    named_means,
+    user_cost,
+)
 from auctionsim.experiments.tables.carrier_orders import TOGETHER, efficiency_rows, scopes_of
+from auctionsim.experiments.tables.carrier_scores import score
 from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.experiments.tables.results_page import finished_run, replace_section
 from auctionsim.records import Record
@@ -32,6 +42,7 @@ STRONG, FAIR, WEAK = (
     MadeUp("residual", 0.1, 1.0),
 )
 SLOTS = MadeUp("slots", ads=True)
+MOVED = CarrierCost({"reply_kl": 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +89,9 @@ def test_a_cell_counts_the_replies(cells: Sequence[CarrierCell]) -> None:
 
 
 def test_a_lottery_keeps_its_cap_on_a_and_names_most_there(cells: Sequence[CarrierCell]) -> None:
-    cost = column_cost("reply_kl")
+    cost = MOVED
     for one in cells[:3]:
-        named, costs = named_means(one, "A", 0), cost(one, "A")
+        named, costs = named_means(one, "A", 0), cost.means(one, "A")
         assert costs is not None
         best = 0.0
         for cap in (0.0, 0.3, 1.0, 9.0):
@@ -97,6 +108,29 @@ def test_a_lottery_keeps_its_cap_on_a_and_names_most_there(cells: Sequence[Carri
             assert found.named.mean == pytest.approx(shares @ named)
             assert found.columns["reply_kl"].mean == pytest.approx(shares @ costs)
         assert corners(one, 0, cost)[0] == 0
+
+
+def test_a_lottery_that_costs_more_on_b_is_in_force_for_less_of_the_time(cells: Sequence[CarrierCell]) -> None:
+    """Its share is cap over cost on B, its mean that of the mixture with the null, and its interval knows of both."""
+    one = cells[0]
+    own = one.replicates["B"]
+    twice = own._replace(reply_kl=2 * own.reply_kl, columns={**own.columns, "reply_kl": 2 * own.columns["reply_kl"]})
+    dear = one._replace(replicates={**one.replicates, "B": twice})
+    for brand in (0, 1):
+        plain, held = held_lottery(one, brand, MOVED, 0.8), held_lottery(dear, brand, MOVED, 0.8)
+        assert plain is not None
+        assert held is not None
+        assert (held.designed == plain.designed).all()
+        spent = score(dear, "B", held.designed, brand).columns["reply_kl"].mean
+        assert held.in_force == pytest.approx(0.8 / spent)
+        assert score(dear, "B", held.shares, brand).columns["reply_kl"].mean == pytest.approx(0.8)
+        named = mean_of(held.named)
+        before, null = (score(one, "B", shares, brand).named.mean for shares in (held.designed, one.shares({0: 1.0})))
+        assert named.mean == pytest.approx(null + held.in_force * (before - null))
+        assert named.low < named.mean < named.high
+    cheap = held_lottery(one, 0, MOVED, 99.0)
+    assert cheap is not None
+    assert (cheap.in_force, mean_of(cheap.named)) == (1.0, mean_of(one.named_strata("B", cheap.designed, 0)))
 
 
 def test_crosstalk_is_what_the_other_brand_loses(cells: Sequence[CarrierCell]) -> None:
@@ -206,25 +240,30 @@ def test_packaged_lists_are_the_last_version_of_each() -> None:
     assert packaged_lists(names) == ("charities-2-neurons@1", "running-shoes-2-neurons@10")
 
 
-def test_one_section_of_the_page_is_replaced(lists: Mapping[str, Path], tmp_path: Path) -> None:
-    """The other sections stay to the letter; the same run twice leaves the same page."""
-    page = tmp_path / "docs" / "results.md"
+def test_the_command_replaces_one_section_of_the_page(
+    lists: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other sections stay to the letter; the same command twice leaves the same page."""
+    page, out = tmp_path / "docs" / "results.md", tmp_path / "run"
     page.parent.mkdir()
     page.write_text(
         "# Results\n\nBy hand.\n\n## Experiments\n\n| experiment | shows | command | minutes | commit |\n"
         "| :-- | --: | --: | --: | --: |\n| [Other](#other) | x | `y` | 0.1 | – |\n\n## Other\n\nKept.\n"
     )
     before = page.read_text()
-    main(settings(tmp_path / "run", [lists["running shoes slots"], lists["running shoes neurons"]]), "pytest", CONSOLE)
-    run = finished_run(tmp_path / "run", "arena-carriers", "carriers")
-    replace_section(page, run)
+    chosen = [str(lists[f"running shoes {name}"]) for name in ("slots", "neurons")]
+    monkeypatch.setattr("sys.argv", ["auctionsim", "arena", "carriers"])
+    command = {"lists": chosen, "caps": "1", "prices": "0", "out": out, "results": page}
+    carriers(**command)
+    assert "names the brand most often" in capsys.readouterr().out
+    assert "frontiers.png" in (out / "report.html").read_text()
     once = page.read_text()
-    assert "| [Carriers at equal reply_kl](#carriers-at-equal-reply_kl) | carriers | `pytest` |" in once
-    assert "## Other\n\nKept.\n\n## Carriers at equal reply_kl\n\n```\npytest\n```" in once
+    assert "| [Carriers at equal reply_kl](#carriers-at-equal-reply_kl) | " in once
+    assert "## Other\n\nKept.\n\n## Carriers at equal reply_kl\n\n```\nauctionsim arena carriers\n```" in once
     assert (page.parent / "images" / "results" / "arena-carriers-frontiers.png").exists()
-    replace_section(page, run)
-    assert page.read_text() == once
     assert once.startswith(before.partition("| [Other]")[0])
+    replace_section(page, finished_run(out, "arena-carriers", SHOWS))
+    assert page.read_text() == once
     page.write_text("# Other\n")
     with pytest.raises(ValueError, match="is no page of results"):
-        replace_section(page, run)
+        replace_section(page, finished_run(out, "arena-carriers", SHOWS))
