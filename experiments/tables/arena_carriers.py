@@ -120,12 +120,12 @@ def _manner(cells: Sequence[CarrierCell]) -> str:
         "`named` is the probability that the page names the brand at least once. Carriers are compared at equal "
         "`reply_kl`, never at equal strength: what is sold to a brand is the lottery over its own settings, nobody "
         "else moved, that names it most often on A at an expected reply_kl of at most the cap there. On B, whose "
-        "prompts and stems nothing was designed on, a lottery that costs more than the cap is in force for a share "
-        "of the time only, the untouched reply for the rest, so that it keeps the cap there, too; `as designed` is "
-        "what it names, and its reply_kl, without that. Intervals are Student's over prompts within contexts. Two "
-        "carriers have different ranks only where paired intervals set all above apart from all below; `places` are"
-        " those that single pairs, at 95 % each, leave a row. `slots` is the probability of the name after B's "
-        "stems: neurons were fitted on stems that call for a name, the others on none."
+        "prompts and stems nothing was designed on, a lottery that costs more than the cap is drawn back along the "
+        "frontier of A until it keeps the cap there, too; `as designed` is what it names, and its reply_kl, without"
+        " that. Intervals are Student's over prompts within contexts. Two carriers have different ranks only where "
+        "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
+        "leave a row. `slots` is the probability of the name after B's stems: neurons were fitted on stems that "
+        "call for a name, the others on none."
     )
 
 

@@ -71,7 +71,7 @@ def _caps_hold(capped: Sequence[Row]) -> Expectation:
     )
     rows = [row for row in rows_of(capped, {"replicate": "B", "held": False}) if row["reply_kl_low"] is not None]
     over = [row for row in rows if row["reply_kl_low"] > row["cap"]]
-    outcome = f"{len(over)} of {len(rows)} lie above; {sum(row['in_force'] < 1 for row in rows)} means do"
+    outcome = f"{len(over)} of {len(rows)} lie above; {sum(row['reply_kl'] > row['cap'] for row in rows)} means do"
     if over:
         outcome += f": {', '.join(sorted({row['carrier'] for row in over}))}"
     return Expectation(expected, outcome, verdict_of(len(rows) - len(over), len(rows)))

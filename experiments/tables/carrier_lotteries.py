@@ -6,8 +6,9 @@ of its settings, which whoever sees the lot pays. Every carrier is designed by t
 lose nothing by having no setting at the cap itself.
 
 On other prompts a lottery may cost more than it did on A, and carriers are compared at equal cost. So where it costs
-C > cap on B, it is in force for the share cap/C of the time only, and the null for the rest. That looks at B's costs
-alone, never at what B's replies name. Where it costs less nothing is added: some carriers keep slack.
+more than the cap on B, it is drawn back along the frontier that was designed on A, to the furthest lottery there that
+keeps the cap on B. That looks at B's costs alone, never at what B's replies name. Where it costs less nothing is added:
+some carriers keep slack.
 """
 
 from collections.abc import Mapping
@@ -115,13 +116,11 @@ class HeldLottery(NamedTuple):
 
     Attributes:
         designed: (setting,) shares, as designed.
-        in_force: Share of the time that it is in force on B, 1 where it keeps its cap there.
-        shares: (setting,) on B, the null for the rest of the time.
-        named: How often B's replies name the brand, prompt by prompt, with what `in_force` owes to these prompts.
+        shares: (setting,) on B: the designed ones where they keep the cap, else those further back on the frontier.
+        named: How often B's replies name the brand, prompt by prompt, with what the drawing back owes to these prompts.
     """
 
     designed: Array
-    in_force: float
     shares: Array
     named: list[Stratum]
 
@@ -129,9 +128,9 @@ class HeldLottery(NamedTuple):
 def held_lottery(cell: CarrierCell, brand: int, cost: CarrierCost, cap: float) -> HeldLottery | None:
     """Design a lottery on A and hold it to the cap on B; None where the cost was not read.
 
-    With u and n what a prompt's replies name untouched and under the lottery, c what they cost, C and G the means of c
-    and n − u, and s = cap/C, the mean is u + s (n − u), and a prompt counts as u + s (n − u) − s G (c − C)/C in it: the
-    linearised ratio, whose mean is the same.
+    Between two corners i and j of A's frontier, where B's mean costs c̄ pass the cap, the lottery on B is the one whose
+    c̄ is the cap. With n and c what a prompt's replies name and cost under it, a prompt counts as
+    n − (n̄_j − n̄_i)/(c̄_j − c̄_i) (c − cap): the linearised crossing, whose mean is n̄.
 
     Args:
         cell: Of a carrier.
@@ -139,21 +138,22 @@ def held_lottery(cell: CarrierCell, brand: int, cost: CarrierCost, cap: float) -
         cost: What is capped.
         cap: On its expectation.
     """
-    designed = lottery(cell, brand, cost, cap)
-    costs = None if designed is None else cost.strata(cell, "B", designed)
-    if designed is None or costs is None:
+    designed, costs = lottery(cell, brand, cost, cap), cost.means(cell, "A")
+    spent = cost.means(cell, "B")
+    if designed is None or costs is None or spent is None:
         return None
-    named = cell.named_strata("B", designed, brand)
-    spent = sum(one.weight * float(one.values.mean()) for one in costs)
-    if spent <= cap:
-        return HeldLottery(designed, 1.0, designed, named)
-    share = cap / spent
-    shares = share * designed + (1 - share) * cell.shares({0: 1.0})
-    gained = cell.named_strata("B", designed, brand, gain=True)
-    gain = sum(one.weight * float(one.values.mean()) for one in gained)
-    plain = cell.named_strata("B", shares, brand)
-    moved = [
-        one._replace(values=one.values - share * gain * (paid.values - spent) / spent)
-        for one, paid in zip(plain, costs, strict=True)
-    ]
-    return HeldLottery(designed, share, shares, moved)
+    if float(designed @ spent) <= cap:
+        return HeldLottery(designed, designed, cell.named_strata("B", designed, brand))
+    passed = [k for k in corners(cell, brand, cost) if costs[k] <= cap]
+    path = [*(cell.shares({k: 1.0}) for k in passed), designed]  # from the null, which costs nothing
+    within = max(k for k, shares in enumerate(path) if float(shares @ spent) <= cap)
+    low, high = path[within], path[within + 1]
+    rise = float((high - low) @ spent)
+    share = (cap - float(low @ spent)) / rise
+    shares = (1 - share) * low + share * high
+    slope = float((high - low) @ named_means(cell, "B", brand)) / rise
+    plain, paid = cell.named_strata("B", shares, brand), cost.strata(cell, "B", shares)
+    if paid is None:
+        return None
+    moved = [one._replace(values=one.values - slope * (c.values - cap)) for one, c in zip(plain, paid, strict=True)]
+    return HeldLottery(designed, shares, moved)

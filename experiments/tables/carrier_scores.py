@@ -132,8 +132,9 @@ def capped_rows(cell: CarrierCell, cost: CarrierCost, caps: Sequence[float]) -> 
             if held is None:
                 continue
             drawn = {str(k): round(float(held.designed[k]), 6) for k in np.flatnonzero(held.designed)}
+            kept = _words({str(k): round(float(held.shares[k]), 6) for k in np.flatnonzero(held.shares)})
             tried = {"settings_tried": len(cell.settings), "alone": len(cell.alone(brand))}
-            own = {**_whose(cell, name), "cap": cap, "lottery": _words(drawn), "in_force": held.in_force, **tried}
+            own = {**_whose(cell, name), "cap": cap, "lottery": _words(drawn), "held_lottery": kept, **tried}
             for replicate in cell.replicates:
                 yield {
                     **own,

@@ -110,27 +110,65 @@ def test_a_lottery_keeps_its_cap_on_a_and_names_most_there(cells: Sequence[Carri
         assert corners(one, 0, cost)[0] == 0
 
 
-def test_a_lottery_that_costs_more_on_b_is_in_force_for_less_of_the_time(cells: Sequence[CarrierCell]) -> None:
-    """Its share is cap over cost on B, its mean that of the mixture with the null, and its interval knows of both."""
-    one = cells[0]
+def dearer(one: CarrierCell, factor: float) -> CarrierCell:
+    """The same cell with replies on B that cost so many times as much."""
     own = one.replicates["B"]
-    twice = own._replace(reply_kl=2 * own.reply_kl, columns={**own.columns, "reply_kl": 2 * own.columns["reply_kl"]})
-    dear = one._replace(replicates={**one.replicates, "B": twice})
+    moved = own._replace(
+        reply_kl=factor * own.reply_kl, columns={**own.columns, "reply_kl": factor * own.columns["reply_kl"]}
+    )
+    return one._replace(replicates={**one.replicates, "B": moved})
+
+
+@pytest.mark.parametrize("factor", [2.0, 5.0, 50.0])
+def test_a_lottery_that_costs_more_on_b_is_drawn_back_along_the_frontier(
+    cells: Sequence[CarrierCell], factor: float
+) -> None:
+    """It keeps the cap on B, and names no less than the frontier's corner before it and the thinned lottery do."""
+    one = cells[0]
     for brand in (0, 1):
+        dear = dearer(one, factor)
         plain, held = held_lottery(one, brand, MOVED, 0.8), held_lottery(dear, brand, MOVED, 0.8)
         assert plain is not None
         assert held is not None
         assert (held.designed == plain.designed).all()
-        spent = score(dear, "B", held.designed, brand).columns["reply_kl"].mean
-        assert held.in_force == pytest.approx(0.8 / spent)
         assert score(dear, "B", held.shares, brand).columns["reply_kl"].mean == pytest.approx(0.8)
+        assert held.shares.sum() == pytest.approx(1)
+        assert held.shares.min() >= 0
         named = mean_of(held.named)
-        before, null = (score(one, "B", shares, brand).named.mean for shares in (held.designed, one.shares({0: 1.0})))
-        assert named.mean == pytest.approx(null + held.in_force * (before - null))
+        assert named.mean == pytest.approx(score(dear, "B", held.shares, brand).named.mean)
         assert named.low < named.mean < named.high
-    cheap = held_lottery(one, 0, MOVED, 99.0)
+        on_a = MOVED.means(one, "A")
+        assert on_a is not None
+        assert held.shares @ on_a < 0.8
+        assert lottery(one, brand, MOVED, float(held.shares @ on_a)) == pytest.approx(held.shares), "on A's frontier"
+
+
+def test_what_the_drawing_back_owes_to_prompts_is_in_the_interval(cells: Sequence[CarrierCell]) -> None:
+    """From the null the crossing is a ratio: a prompt counts as u + s (n − u) − s G (c − C)/C, s = cap/C."""
+    one = dearer(cells[0], 50.0)
+    held = held_lottery(one, 0, MOVED, 0.8)
+    assert held is not None
+    first = corners(one, 0, MOVED)[1]
+    at_first = one.shares({first: 1.0})
+    (gain, cost), null = (
+        (score(one, "B", at_first, 0).named.mean, MOVED.strata(one, "B", at_first)),
+        one.shares({0: 1.0}),
+    )
+    assert cost is not None
+    whole = mean_of(cost).mean
+    u, n = (one.named_strata("B", shares, 0) for shares in (null, at_first))
+    gain -= mean_of(u).mean
+    s = 0.8 / whole
+    for found, a, b, c in zip(held.named, u, n, cost, strict=True):
+        wanted = a.values + s * (b.values - a.values) - s * gain * (c.values - whole) / whole
+        assert found.values == pytest.approx(wanted)
+
+
+def test_a_lottery_with_slack_on_b_stays_as_it_was_designed(cells: Sequence[CarrierCell]) -> None:
+    cheap = held_lottery(cells[0], 0, MOVED, 99.0)
     assert cheap is not None
-    assert (cheap.in_force, mean_of(cheap.named)) == (1.0, mean_of(one.named_strata("B", cheap.designed, 0)))
+    assert (cheap.shares == cheap.designed).all()
+    assert mean_of(cheap.named) == mean_of(cells[0].named_strata("B", cheap.designed, 0))
 
 
 def test_crosstalk_is_what_the_other_brand_loses(cells: Sequence[CarrierCell]) -> None:
