@@ -214,7 +214,9 @@ def kept(claim: CarrierClaim, case: CarrierCase) -> None:
 
 def copies(claim: CarrierClaim, case: CarrierCase) -> None:
     """A pickled copy, as a worker gets it, and a deep copy are the same carrier."""
-    _same(claim, pickle.loads(pickle.dumps(claim.carrier)), case, "pickled")
+    data = pickle.dumps(claim.carrier)
+    twin = pickle.loads(data)
+    _same(claim, twin, case, "pickled")
     _same(claim, copy.deepcopy(claim.carrier), case, "copied")
 
 
