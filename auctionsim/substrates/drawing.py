@@ -110,7 +110,8 @@ def _with_pages(
     )
     index = torch.tensor([number[key] * page.candidates + one.candidate for key, one in zip(keys, shown, strict=True)])
     index = index.to(decoded.tokens.device)
-    kept = Replies(decoded.tokens[index], decoded.lengths[index], decoded.finite[index])
+    finite = decoded.finite.view(-1, page.candidates).all(1)[index // page.candidates]  # a page rests on all of them
+    kept = Replies(decoded.tokens[index], decoded.lengths[index], finite)
     found = [
         Reply(draw.prompt, one.text, ids, draw.place, one.ads)
         for (draw, ids), one in zip(_with_ids(draws, kept), shown, strict=True)
