@@ -120,7 +120,7 @@ register(
     CarrierEntry(
         "logit-bias",
         "logit bias",
-        "By how many nats the tokens that begin a brand's name gain at every step.",
+        "By how much the log odds of the tokens that begin a brand's name rise at every step.",
         "",
         _fitted,
         _made,

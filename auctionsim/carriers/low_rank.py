@@ -37,8 +37,8 @@ STEPS = 8
 """Of gradient, each on the replies to `_PROMPTS_A_STEP` prompts."""
 RULE = (
     "rank 4 in layers a tenth of the depth apart, from two fifths of it up; begun at the leading singular vectors of "
-    "the gradient, then 8 steps of Adam on naming less the KL in nats a reply of 48 tokens, on own replies to the "
-    "prompts of split A; scale 1 costs 1 nat a reply of 48 tokens there"
+    "the gradient, then 8 steps of Adam on naming less the KL of a reply of 48 tokens, on own replies to the "
+    "prompts of split A; scale 1 costs a KL of 1 a reply of 48 tokens there"
 )
 _FROM = 0.4  # share of the layers that are left alone
 _PROMPTS_A_STEP = 4

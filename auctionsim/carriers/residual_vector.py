@@ -40,7 +40,7 @@ DEPTHS = (0.3, 0.45, 0.6, 0.75)
 RULE = (
     "mean difference of the residual stream between a brand's name and the own token at the likeliest place of own "
     "replies to the prompts of split A; behind the layer with the most naming per square root of KL; strength 1 costs "
-    "1 nat a reply of 48 tokens there"
+    "a KL of 1 a reply of 48 tokens there"
 )
 _FIRST_SHARE = 0.1  # of the stream's mean length, the first length that is tried
 _LEAST_COST = 1e-6  # what rounding may make of a cost of 0

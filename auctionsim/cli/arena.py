@@ -34,10 +34,11 @@ def carriers(
             autocompletion=completions.lists,
         ),
     ] = None,
-    caps: Annotated[str, typer.Option(help="On reply_kl, nats a reply, commas between.")] = "0.5,1,2,4",
+    caps: Annotated[str, typer.Option(help="On reply_kl, commas between.")] = "0.5,1,2,4",
     cap: Annotated[float, typer.Option(min=0.0, help="Among the caps: carriers are ordered first at this one.")] = 1.0,
     prices: Annotated[
-        str, typer.Option(help="ρ, nats a word of an ad, commas between: all carriers in one order.")
+        str,
+        typer.Option(help="ρ, what a word of an ad costs beside reply_kl, commas between: all carriers in one order."),
     ] = "0,0.01,0.03,0.1,0.3,1",
     out: Annotated[
         Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)

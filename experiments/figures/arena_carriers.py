@@ -6,6 +6,7 @@ from pathlib import Path
 from auctionsim.experiments.figures.sheets import MARKS, saved, sheet
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.loss_matrix import rows_of
+from auctionsim.readings.registry import reading
 
 _COLOURS = 10
 _WIDEST = 5.0  # nats a reply: the caps lie below
@@ -57,6 +58,7 @@ def draw_frontiers(frontier: Sequence[Row], labels: Mapping[str, str], path: Pat
 
 
 def _axis(cost: str) -> str:
-    return {"reply_kl": "reply_kl on B, nats a reply", "quality": "rise of quality's probability of a bad reply on B"}[
-        cost
-    ]
+    return {
+        "reply_kl": f"reply_kl on B, {reading('reply_kl').unit}",
+        "quality": "rise of quality's probability of a bad reply on B",
+    }[cost]

@@ -74,7 +74,7 @@ def carriers_section(
             "nothing, and they stand apart. What they cost the user is words:",
             markdown_table([*main_lines(found.after, found.capped, labels, cap)]),
             f"One order of all, under the user loss reply_kl + ρ · ad words ≤ {cap:g}, all categories and brands "
-            "together, lotteries designed anew on A for each ρ (nats a word); `named` on B, ranks in brackets:",
+            "together, lotteries designed anew on A for each ρ a word; `named` on B, ranks in brackets:",
             markdown_table([*_user_loss_lines(found.user_loss, labels, cap)]),
         ]
     parts += [

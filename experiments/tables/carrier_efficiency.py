@@ -83,7 +83,7 @@ def efficiency(counts: NamedCounts, reply_kl: Array) -> Efficiency | None:
     if reply_kl.shape != (len(counts.changed), counts.replies) or counts.replies < 2:
         raise InputError(f"reply_kl must be (prompt, reply), two replies or more, got {reply_kl.shape}")
     if float(reply_kl.min()) < 0:
-        raise InputError(f"reply_kl must be >= 0 nats a reply, got {float(reply_kl.min()):g}")
+        raise InputError(f"reply_kl must be >= 0, got {float(reply_kl.min()):g}")
     if not reply_kl.any():
         return None
     trials = counts.replies * len(counts.changed)

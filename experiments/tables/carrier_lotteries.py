@@ -62,7 +62,7 @@ def user_cost(price: float) -> CarrierCost:
         ValueError: A price below 0.
     """
     if not price >= 0:
-        raise InputError(f"the price of an ad's word must be >= 0 nats, got {price}")
+        raise InputError(f"the price of an ad's word must be >= 0, got {price}")
     return CarrierCost({"reply_kl": 1.0, AD_WORDS: price})
 
 

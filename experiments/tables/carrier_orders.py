@@ -61,7 +61,7 @@ def strata_at(
     """
     found: list[Stratum] = []
     categories = _by_category(cells)
-    meant = categories if scope.category == TOGETHER else {scope.category: categories[scope.category]}
+    meant = categories if scope.category == TOGETHER else {scope.category: categories.get(scope.category, [])}
     for some in meant.values():
         own = next((one for one in some if one.carrier == carrier), None)
         if own is None:
