@@ -27,6 +27,7 @@ class Neurons(Carrier):
         num_neurons: Highest value of that lever.
         amplification: Highest value of that lever.
         mode: What an amplification does: "multiply", "add" or "clamp", see `BrandNeurons.intervention`.
+        lowest: Least value of amplification, 0 … 1; below 1 neurons are dampened.
     Raises:
         ValueError: Levers out of range, an unknown mode or one that the neurons lack the numbers for.
     """
@@ -34,7 +35,13 @@ class Neurons(Carrier):
     name = "neurons"
 
     def __init__(
-        self, neurons: BrandNeurons, *, num_neurons: int = 256, amplification: float = 2.0, mode: str = "multiply"
+        self,
+        neurons: BrandNeurons,
+        *,
+        num_neurons: int = 256,
+        amplification: float = 2.0,
+        mode: str = "multiply",
+        lowest: float = 1.0,
     ) -> None:
         if not 1 <= num_neurons <= neurons.max_neurons:
             raise InputError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
@@ -43,7 +50,12 @@ class Neurons(Carrier):
         self.brands: tuple[Brand, ...] = neurons.brands
         self.levers = (
             Lever("num_neurons", 0.0, float(num_neurons), 0.0),
-            Lever("amplification", 1.0, checked_number(amplification, "amplification", 1.0, MOST_HIGH), 1.0),
+            Lever(
+                "amplification",
+                checked_number(lowest, "lowest", 0.0, 1.0),
+                checked_number(amplification, "amplification", 1.0, MOST_HIGH),
+                1.0,
+            ),
         )
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
@@ -71,7 +83,9 @@ class Neurons(Carrier):
     def stored(self) -> Stored:
         """Return the neurons and the levers' bounds."""
         inner = self.neurons.stored()
-        bounds = {"num_neurons": int(self.levers[0].high), "amplification": self.levers[1].high, "mode": self.mode}
+        low, high = self.levers[1].low, self.levers[1].high
+        bounds = {"num_neurons": int(self.levers[0].high), "amplification": high, "mode": self.mode}
+        bounds |= {"lowest": low} if low < 1 else {}
         return Stored(
             {"neurons": inner.record, **bounds}, {name: array.clone() for name, array in inner.arrays.items()}
         )
@@ -100,6 +114,7 @@ def _made(brands: tuple[Brand, ...], stored: Stored) -> Neurons:
         num_neurons=fields.whole("num_neurons", 1),
         amplification=fields.number("amplification", 1),
         mode=fields.text("mode"),
+        lowest=fields.number("lowest", 0, 1) if "lowest" in fields else 1.0,
     )
 
 

@@ -150,7 +150,9 @@ class Change:
         at: The law of the next token.
         after: The page.
     Raises:
-        ValueError: A part with another number of rows, or activations that are changed beside companions.
+        ValueError: A part with another number of rows.
+        UnsupportedError: Activations that are changed beside companions; a choice among several replies beside another
+            door.
     """
 
     num_rows: int
@@ -165,6 +167,8 @@ class Change:
                 raise InputError(f"{name} has {part.num_rows} rows in a change of {self.num_rows}")
         if self.companions and self.inside is not None:
             raise UnsupportedError("a law with companions leaves activations alone: open one of the doors inside, at")
+        if self.candidates > 1 and len(self._parts) > 1:  # its divergence is that of the choice alone
+            raise UnsupportedError("a reply is chosen among untouched ones: open no door beside a choice among several")
 
     @property
     def _parts(self) -> dict[str, DoorPart]:

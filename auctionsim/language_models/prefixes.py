@@ -52,6 +52,14 @@ class Prefix:
         """Return every row `times` times, one after the other; a single row serves all as it is."""
         return self if self.num_rows == 1 else self.serving(self.owner.repeat_interleave(times, dim=1))
 
+    def alone(self, rows: Int[Tensor, " row"]) -> "Prefix":
+        """Return some rows by index, without companions, and no longer than their own prompts."""
+        owner = self.owner[:1] if self.num_rows == 1 else self.owner[:1, rows.to(self.owner.device)]
+        own = self.serving(owner)
+        longest = int(own.lengths.max())
+        keys, values = ([part[:, :, :longest] for part in parts] for parts in (own.keys, own.values))
+        return Prefix(keys, values, own.lengths, own.last_tokens, own.owner, own.room)
+
     def serving(self, owner: Int[Tensor, "voice row"]) -> "Prefix":
         """Return the prefix of rows that go on from these prompts, without the prompts that none goes on from."""
         used = torch.bincount(owner.flatten(), minlength=len(self.lengths)) > 0

@@ -54,7 +54,7 @@ def carrier_of(carrier: Carrier | BrandNeurons, mode: str) -> Carrier:
     """Return `carrier`, where bare neurons are all of theirs, amplified in a mode without a bound."""
     if isinstance(carrier, Carrier):
         return carrier
-    return Neurons(carrier, num_neurons=carrier.max_neurons, amplification=MOST_MONEY, mode=mode)
+    return Neurons(carrier, num_neurons=carrier.max_neurons, amplification=MOST_MONEY, mode=mode, lowest=0.0)
 
 
 class Measuring:
@@ -93,6 +93,9 @@ class Measuring:
             raise InputError(
                 f"the settings' grid is one of neurons: of {carrier.name} a list of allocations is measured"
             )
+        carrier.checked(
+            self.interventions.distinct
+        )  # what cannot be carried out is refused before anything is measured
         self.measurer = UnitMeasurer(model, carrier, prompts, settings, self.interventions)
         self.readings = [reading(name) for name in settings.manner.names if name not in carrier.without]
         self.plan = full_plan(model, carrier, prompts, settings, self.listed)

@@ -73,7 +73,7 @@ def begin(
     if judge is not model:
         judged = prefill_under(judge, prompts, room, change, whole_prompt=whole_prompt)
     if whole_prompt and change.inside is not None:
-        rows = change.num_rows
+        rows = max(len(prompts), change.num_rows)
         plain = [judge.chat_ids(prompts[k if len(prompts) > 1 else 0]) for k in range(rows)]
         return BegunReplies(sampled, judged, prefill_together(judge, plain, room))
     if change.before is None and not change.companions:

@@ -110,7 +110,8 @@ def _with_pages(
     )
     index = torch.tensor([number[key] * page.candidates + one.candidate for key, one in zip(keys, shown, strict=True)])
     index = index.to(decoded.tokens.device)
-    kept = Replies(decoded.tokens[index], decoded.lengths[index], decoded.finite[index])
+    finite = decoded.finite.view(-1, page.candidates).all(1)[index // page.candidates]  # a page rests on all of them
+    kept = Replies(decoded.tokens[index], decoded.lengths[index], finite)
     found = [
         Reply(draw.prompt, one.text, ids, draw.place, one.ads)
         for (draw, ids), one in zip(_with_ids(draws, kept), shown, strict=True)
@@ -141,7 +142,25 @@ def _nats(shown: ShownPage) -> float:
 
 
 def _decoded(model: LanguageModel, change: Change, begun: BegunReplies, numbers: Tensor, law: SamplingLaw) -> Replies:
-    return sample_replies(model, begun.sampled, change.reply, numbers, temperature=law.temperature, top_p=law.top_p)
+    """Sample a reply a row; those that nothing is done to apart from longer prompts, whose padding would round them."""
+    change, prefix = change.reply, begun.sampled
+    still = change.null.expand(len(numbers))
+    if (change.before is None and not change.companions) or not bool(still.any()):
+        return sample_replies(model, prefix, change, numbers, temperature=law.temperature, top_p=law.top_p)
+    plain, others = still.nonzero().squeeze(1), (~still).nonzero().squeeze(1)
+    parts = [sample_replies(model, prefix.alone(plain), Change(len(plain)), numbers[plain],
+                            temperature=law.temperature, top_p=law.top_p)]  # fmt: skip
+    if len(others):
+        rest = prefix if prefix.num_rows == 1 else prefix.serving(prefix.owner[:, others.to(prefix.owner.device)])
+        parts.append(
+            sample_replies(
+                model, rest, change.select(others), numbers[others], temperature=law.temperature, top_p=law.top_p
+            )
+        )
+    order = torch.cat((plain, others)).argsort().to(parts[0].tokens.device)
+    return Replies(
+        *(torch.cat([getattr(part, name) for part in parts])[order] for name in ("tokens", "lengths", "finite"))
+    )
 
 
 def _ids(decoded: Replies) -> list[list[int]]:

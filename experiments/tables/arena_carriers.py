@@ -124,8 +124,9 @@ def _manner(cells: Sequence[CarrierCell]) -> str:
         "frontier of A until it keeps the cap there, too; `as designed` is what it names, and its reply_kl, without"
         " that. Intervals are Student's over prompts within contexts. Two carriers have different ranks only where "
         "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
-        "leave a row. `slots` is the probability of the name after B's stems: neurons were fitted on stems that "
-        "call for a name, the others on none."
+        "leave a row. `slots` is the probability of the name after B's stems, which nothing was fitted on: neurons "
+        "were fitted on stems of their own that call for a name, wordings ordered or chosen by stems of A, other "
+        "carriers fitted on no stems."
     )
 
 

@@ -23,9 +23,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.running.prompt_intervals import CONFIDENCE, Array, Stratum, mean_of
+from auctionsim.experiments.running.prompt_intervals import CONFIDENCE, Array, PromptMean, Stratum, mean_of
+from auctionsim.language_models.laws import binary_divergence
 
 _EACH = 1 - (1 - CONFIDENCE) / 3
 """Confidence of each of three intervals that hold together."""
@@ -52,18 +54,6 @@ class Efficiency(NamedTuple):
     low: float
     high: float
     divergence: float
-
-
-def binary_divergence(p: float, q: float) -> float:
-    """Return d(p‖q) in nats; infinite where q rules out what p does not.
-
-    Example:
-        >>> round(binary_divergence(0.5, 0.25), 6)
-        0.143841
-    """
-    from scipy.special import rel_entr
-
-    return float(rel_entr(p, q) + rel_entr(1 - p, 1 - q))
 
 
 def exact_interval(successes: float, trials: int, confidence: float) -> tuple[float, float]:
@@ -100,18 +90,30 @@ def efficiency(counts: NamedCounts, reply_kl: Array) -> Efficiency | None:
     p, q = (float(part.sum()) / trials for part in (counts.changed, counts.untouched))
     p_low, p_high = exact_interval(float(counts.changed.sum()), trials, _EACH)
     q_low, q_high = exact_interval(float(counts.untouched.sum()), trials, _EACH)
-    cost = mean_of(_by_prompt(reply_kl), (0.0, math.inf), _EACH)
+    cost = _mean_cost(reply_kl)
     apart = max(p_low - q_high, q_low - p_high)
-    if apart <= 0:
-        least = 0.0
-    else:
-        least = binary_divergence(p_low, q_high) if p_low > q_high else binary_divergence(p_high, q_low)
-    most = max(binary_divergence(p_high, q_low), binary_divergence(p_low, q_high))
-    moved = binary_divergence(p, q)
+    nearest = (p_low, q_high) if p_low > q_high else (p_high, q_low)
+    least = _divergence(*nearest) if apart > 0 else 0.0
+    most = max(_divergence(p_high, q_low), _divergence(p_low, q_high))
+    moved = _divergence(p, q)
     return Efficiency(moved / cost.mean, least / cost.high, most / cost.low if cost.low > 0 else math.inf, moved)
 
 
-def _by_prompt(reply_kl: Array) -> list[Stratum]:
-    """Return each prompt's replies as a stratum: the mean is over these prompts, and replies are its draws."""
-    share = 1 / len(reply_kl)
-    return [Stratum(share, np.asarray(row, dtype=np.float64), np.zeros(len(row))) for row in reply_kl]
+def _divergence(p: float, q: float) -> float:
+    return float(binary_divergence(*torch.tensor([p, q], dtype=torch.float64)))
+
+
+def _mean_cost(reply_kl: Array) -> PromptMean:
+    """Return the mean over these prompts with its interval: each prompt's replies are draws of it.
+
+    Where all replies to a prompt have one number, it is an estimate of the chosen reply's law (`ShownPage.divergence`),
+    whose error replies do not show: then prompts are the draws, which is wider, and of one prompt nothing is known.
+    """
+    if np.ptp(reply_kl, axis=1).any():
+        share = 1 / len(reply_kl)
+        strata = [Stratum(share, np.asarray(row, dtype=np.float64), np.zeros(len(row))) for row in reply_kl]
+    elif len(reply_kl) > 1:
+        strata = [Stratum(1.0, np.asarray(reply_kl[:, 0], dtype=np.float64), np.zeros(len(reply_kl)))]
+    else:
+        return PromptMean(float(reply_kl.mean()), 0.0, math.inf)
+    return mean_of(strata, (0.0, math.inf), _EACH)

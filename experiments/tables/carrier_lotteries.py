@@ -145,7 +145,7 @@ def held_lottery(cell: CarrierCell, brand: int, cost: CarrierCost, cap: float) -
     if float(designed @ spent) <= cap:
         return HeldLottery(designed, designed, cell.named_strata("B", designed, brand))
     passed = [k for k in corners(cell, brand, cost) if costs[k] <= cap]
-    path = [*(cell.shares({k: 1.0}) for k in passed), designed]  # from the null, which costs nothing
+    path = [*(cell.shares({k: 1.0}) for k in (0, *passed)), designed]  # from the null, which costs nothing anywhere
     within = max(k for k, shares in enumerate(path) if float(shares @ spent) <= cap)
     low, high = path[within], path[within + 1]
     rise = float((high - low) @ spent)

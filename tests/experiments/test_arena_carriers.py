@@ -164,6 +164,20 @@ def test_what_the_drawing_back_owes_to_prompts_is_in_the_interval(cells: Sequenc
         assert found.values == pytest.approx(wanted)
 
 
+def test_what_cost_nothing_on_a_is_drawn_back_to_the_null(cells: Sequence[CarrierCell]) -> None:
+    """A setting that cost 0 on A takes the null's place on its frontier: on B the null is still there to go back to."""
+    one = dearer(cells[0], 50.0)
+    own, k = one.replicates["A"], one.alone(0)[-1]
+    free = {**own.columns, "reply_kl": own.columns["reply_kl"].copy()}
+    free["reply_kl"][k] = 0.0
+    one = one._replace(replicates={**one.replicates, "A": own._replace(columns=free)})
+    assert corners(one, 0, MOVED) == [k]
+    held = held_lottery(one, 0, MOVED, 0.8)
+    assert held is not None
+    assert set(np.flatnonzero(held.shares)) == {0, k}
+    assert score(one, "B", held.shares, 0).columns["reply_kl"].mean == pytest.approx(0.8)
+
+
 def test_a_lottery_with_slack_on_b_stays_as_it_was_designed(cells: Sequence[CarrierCell]) -> None:
     cheap = held_lottery(cells[0], 0, MOVED, 99.0)
     assert cheap is not None

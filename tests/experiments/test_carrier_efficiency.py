@@ -4,15 +4,20 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binomtest
 
 from auctionsim.experiments.tables.carrier_efficiency import (
     Efficiency,
     NamedCounts,
-    binary_divergence,
     efficiency,
     exact_interval,
 )
+from auctionsim.language_models import laws
+
+
+def binary_divergence(p: float, q: float) -> float:
+    return float(laws.binary_divergence(torch.tensor(p, dtype=torch.float64), torch.tensor(q, dtype=torch.float64)))
 
 
 def test_divergence_of_two_coins() -> None:
@@ -97,3 +102,19 @@ def test_many_tables(lift: float, waste: float) -> None:
     truth, found = simulated(lift, waste, 3000, 3)
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.95
     assert not any(one.low > 1 for one in found)
+
+
+def test_a_divergence_that_all_replies_share_is_an_estimate() -> None:
+    """Of a reply chosen among several: what prompts say of its error is in the interval, and of one prompt nothing."""
+    nats = np.repeat([[0.1], [0.3], [0.1], [0.3]], 400, axis=1)
+    counts = counted([200] * 4, [20] * 4, 400)
+    found = efficiency(counts, nats)
+    exact = efficiency(counts, nats + np.linspace(-1e-9, 1e-9, 400))
+    assert found is not None
+    assert exact is not None
+    assert exact.low > 1, "a cost known exactly would put this above 1"
+    assert found.mean == pytest.approx(exact.mean)
+    assert found.low < exact.low < exact.high < found.high
+    single = efficiency(counted([200], [20], 400), nats[:1])
+    assert single is not None
+    assert (single.low, single.high) == (0.0, math.inf)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from auctionsim.brands import parse_brands
 from auctionsim.carriers.neurons import Neurons
 from auctionsim.language_models import (
+    Change,
+    Intervention,
     LanguageModel,
     divergence,
     find_feed_forwards,
@@ -23,6 +25,7 @@ from auctionsim.neurons import BrandNeurons
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.intent import Lead
 from auctionsim.readings.neutral_kl import neutral_kl
+from auctionsim.readings.passes import begin
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.manner import Manner
 from auctionsim.testing import fake_language_model
@@ -167,3 +170,15 @@ def test_divergence_near_nothing_has_no_floor(size: float) -> None:
     p, q = (values.double().log_softmax(1) for values in (logits, reference))
     expected = (p.exp() * (p - q)).sum(1)
     torch.testing.assert_close(divergence(logits, reference).double(), expected, rtol=1e-3, atol=2e-8)
+
+
+def test_one_change_for_several_prompts_is_held_against_each_untouched_prompt() -> None:
+    model = fake_language_model()
+    change = Change(1, inside=Intervention(torch.full((1, model.num_layers, model.num_neurons), 2.0)))
+    prompts = PROMPTS.prompts[0]
+    begun = begin(model, prompts, 3, change, whole_prompt=True)
+    plain = begin(model, prompts, 3, Change(1)).untouched
+    assert (begun.judged.num_rows, begun.untouched.num_rows) == (2, 2)
+    assert begun.untouched.lengths.tolist() == plain.lengths.tolist()
+    for mine, theirs in zip(begun.untouched.keys, plain.keys, strict=True):
+        torch.testing.assert_close(mine, theirs)

@@ -1,7 +1,8 @@
 """Pages on a live model: replies are decoded and judged once, candidates have places, null rows are untouched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,11 +10,14 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.carriers.protocol import Carrier
-from auctionsim.language_models import ShownPage
+from auctionsim.errors import UnsupportedError
+from auctionsim.language_models import Framing, Framings, Intervention, ShownPage
 from auctionsim.language_models.change import Change
+from auctionsim.language_models.decoding import Replies
 from auctionsim.levers import Lever
 from auctionsim.prompts import build_prompts
 from auctionsim.storage import Stored
+from auctionsim.substrates import drawing
 from auctionsim.substrates.language_model import LanguageModelSubstrate
 from auctionsim.substrates.manner import Manner
 from auctionsim.testing import fake_language_model
@@ -121,3 +125,30 @@ def test_observing_is_the_mean_of_replies() -> None:
     assert substrate.features == ("mention_probability", "hits")
     assert (seen.exposure[:, 0, 0] == torch.tensor([0.0, 1.0, 0.0, 1.0])).all()
     assert torch.allclose(seen.losses["reply_kl"], torch.tensor([0.0, 0.25, 0.0, 0.25]).to(seen.losses["reply_kl"]))
+
+
+def test_a_page_rests_on_all_its_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that overflowed spoils the pages that could have shown it, and no others."""
+    decode = drawing.sample_replies
+
+    def overflowing(*args: Any, **kwargs: Any) -> Replies:
+        found = decode(*args, **kwargs)
+        return replace(found, finite=torch.arange(len(found.finite)) != 4)  # the second of the second place
+
+    substrate = live(3)
+    prompt = substrate.prompts.prompts[0][0]
+    monkeypatch.setattr(drawing, "sample_replies", overflowing)
+    with pytest.raises(ValueError, match="logits are not finite"):
+        substrate.replies(prompt, ALLOCATIONS[1:2], (0, 0), 3)
+    assert len(substrate.replies(prompt, ALLOCATIONS[1:2], (0, 0), 1).replies) == 1
+
+
+def test_a_choice_is_one_among_untouched_replies() -> None:
+    choice = LastOf((True, True), 3)
+    for beside in (
+        {"before": Framings((Framing(after="!"), Framing()))},
+        {"inside": Intervention(torch.ones(2, 2, 48))},
+    ):
+        with pytest.raises(UnsupportedError, match="open no door beside a choice among several"):
+            Change(2, after=choice, **beside)
+        assert Change(2, after=LastOf((True, True), 1), **beside).candidates == 1
