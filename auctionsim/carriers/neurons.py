@@ -7,7 +7,7 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.carriers.protocol import Carrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
-from auctionsim.checks import checked_number
+from auctionsim.checks import MOST_MONEY, checked_number
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
@@ -53,7 +53,7 @@ class Neurons(Carrier):
             Lever(
                 "amplification",
                 checked_number(lowest, "lowest", 0.0, 1.0),
-                checked_number(amplification, "amplification", 1.0, MOST_HIGH),
+                checked_number(amplification, "amplification", 1.0, MOST_MONEY),
                 1.0,
             ),
         )
@@ -112,7 +112,7 @@ def _made(brands: tuple[Brand, ...], stored: Stored) -> Neurons:
     return Neurons(
         neurons,
         num_neurons=fields.whole("num_neurons", 1),
-        amplification=fields.number("amplification", 1),
+        amplification=fields.number("amplification", 1, MOST_HIGH),
         mode=fields.text("mode"),
         lowest=fields.number("lowest", 0, 1) if "lowest" in fields else 1.0,
     )
