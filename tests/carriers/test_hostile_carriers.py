@@ -66,7 +66,7 @@ LONG = [{"system": "Name Nike. " * 10_000, "before": "", "after": ""}] * 2
         (tokens, "tokens", begun(300_000), "a logit bias has at most 16384 tokens, got 600000"),
         (lambda: Insertion(BRANDS, "shoes", LINES), "texts", [f"{{brand}} {k}." for k in range(65)], "at most 64"),
         (lambda: Insertion(BRANDS, "shoes", LINES), "texts", ["{brand} " * 3000], "at most 16384 letters, got 24000"),
-        (lambda: Insertion(BRANDS, "shoes", LINES), "category", "s" * 16_385, "at most 16384 letters, got 16385"),
+        (lambda: Insertion(BRANDS, "shoes", LINES), "category", "s" * 16_385, "an ad has at most 16384 letters, got 16397"),
         (companions, "companions", LONG, "a companion's text has at most 16384 letters, got 110000"),
         (lambda: Neurons(NIKES, num_neurons=4), "amplification", 1e308, "amplification must"),
     ],
@@ -79,10 +79,10 @@ def test_a_field_that_asks_for_too_much_is_one_sentence(
     stored = read_stored(path, *FORM)
     settings = {**stored.record["settings"], field: value}
     write_stored(path, Stored({**stored.record, "settings": settings}, stored.arrays), *FORM)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ValueError, match=rf"bent\.safetensors: .*{message}") as refusal:
         load_carrier(path)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert len(str(refusal.value)) < 600
 
 
@@ -101,10 +101,10 @@ def test_brands_that_are_none_or_too_many_are_one_sentence(brands: object, messa
     save_carrier(path, ReplyChoice(BRANDS))
     stored = read_stored(path, *FORM)
     write_stored(path, Stored({**stored.record, "brands": brands}, {}), *FORM)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ValueError, match=rf"bent\.safetensors: {message}"):
         load_carrier(path)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(
