@@ -65,6 +65,7 @@ def carriers_section(
         "`quality` is the rise of the probability that a reply is bad; the four columns of the user's side are never "
         f"one number. {_resolved(found.orders, cap)}",
         markdown_table([*main_lines(found.orders, found.capped, labels, cap)]),
+        *_part_time(found.capped, labels, cap),
         "`named` on B brand by brand at each cap, ranks in brackets:",
         markdown_table([*_cap_lines(found.orders, labels)]),
     ]
@@ -174,6 +175,22 @@ def main_lines(
             "rows a reply": _mean(own, "rows_per_reply"),
             "settings": "/".join(map(str, sorted(tried))),
         }
+
+
+def _part_time(capped: Sequence[Row], labels: Mapping[str, str], cap: float) -> Iterator[str]:
+    """Yield which carriers are sold part of the time only at a cap: none of their settings costs as little on B."""
+    found: dict[str, list[str]] = {}
+    for row in rows_of(capped, {"cap": cap, "replicate": "B", "held": True}):
+        shares = dict(part.split(" ") for part in row["held_lottery"].split(", "))
+        if 0 < float(shares.get("0", 0)) < 1:
+            found.setdefault(row["carrier"], []).append(f"{row['brand']} {1 - float(shares['0']):.0%}")
+    if found:
+        listed = "; ".join(f"{labels[carrier]} ({', '.join(brands)})" for carrier, brands in found.items())
+        yield (
+            f"In force a part of the time only, the untouched reply the rest, since their cheapest settings cost more "
+            f"than {cap:g}: {listed}. A weaker setting that was not measured may name the brand more often at the "
+            "same expected cost, so these rows are lower bounds of what such carriers can do."
+        )
 
 
 def _cap_lines(orders: Sequence[Row], labels: Mapping[str, str]) -> Iterator[dict[str, str]]:
