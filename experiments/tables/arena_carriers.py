@@ -127,7 +127,8 @@ def _manner(cells: Sequence[CarrierCell]) -> str:
         "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
         "leave a row. `slots` is the probability of the name after B's stems, which nothing was fitted on: neurons "
         "were fitted on stems of their own that call for a name, wordings ordered or chosen by stems of A, other "
-        "carriers fitted on no stems."
+        "carriers fitted on no stems. `settings` counts the list; a pilot on A tried every rung of a carrier's ladder "
+        "before, each brand alone, to find its levels."
     )
 
 
