@@ -179,7 +179,7 @@ def main_lines(
 
 
 def _part_time(capped: Sequence[Row], labels: Mapping[str, str], cap: float) -> Iterator[str]:
-    """Yield which carriers are sold part of the time only at a cap: none of their settings costs as little on B."""
+    """Yield which carriers are sold part of the time only at a cap: their first setting worth its cost costs more."""
     found: dict[str, list[str]] = {}
     for row in rows_of(capped, {"cap": cap, "replicate": "B", "held": True}):
         shares = dict(part.split(" ") for part in row["held_lottery"].split(", "))
@@ -188,9 +188,9 @@ def _part_time(capped: Sequence[Row], labels: Mapping[str, str], cap: float) -> 
     if found:
         listed = "; ".join(f"{labels[carrier]} ({', '.join(brands)})" for carrier, brands in found.items())
         yield (
-            f"In force a part of the time only, the untouched reply the rest, since their cheapest settings cost more "
-            f"than {cap:g}: {listed}. A weaker setting that was not measured may name the brand more often at the "
-            "same expected cost, so these rows are lower bounds of what such carriers can do."
+            "In force a part of the time only, the untouched reply the rest, since the first corner of the frontier "
+            f"costs more than {cap:g}: {listed}. A weaker setting that was not measured may name the brand more often at "
+            "the same expected cost, so these rows are lower bounds of what such carriers can do."
         )
 
 

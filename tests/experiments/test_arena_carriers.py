@@ -183,9 +183,9 @@ def test_carriers_that_are_sold_part_of_the_time_are_told(cells: Sequence[Carrie
     """The cheapest setting costs half a nat, ten times as much on B: then the null fills the rest of the time."""
     labels = {one.carrier: one.label for one in cells}
     some = settings(tmp_path, [Path("x")])
-    assert [*_part_time(tables_of(cells[:1], some).capped, labels, 1.0)] == []
+    assert [*_part_time(tables_of(cells[:1], some).capped, labels, 4.0)] == []
     (told,) = _part_time(tables_of([dearer(cells[0], 10.0)], some).capped, labels, 1.0)
-    assert re.search(r"cost more than 1: logit bias \(Nike \d\d?%, Adidas \d\d?%\)\. A weaker setting", told)
+    assert re.search(r"costs more than 1: logit bias \(Nike \d\d?%, Adidas \d\d?%\)\. A weaker setting", told)
     assert [*_part_time(tables_of(cells[3:4], some).capped, labels, 1.0)] == []
 
 
