@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from auctionsim.data import packaged_names
+from auctionsim.data import carrier_beside, packaged_names, surfaces_folder
 from auctionsim.gymnasium_ids import SETTING_OF_ID
 
 Completion = Callable[[str], list[str]]
@@ -18,7 +18,7 @@ def among(names: Callable[[], tuple[str, ...]]) -> Completion:
 
 
 def _is_list(name: str) -> bool:
-    return "-subsets@" in name
+    return "-subsets@" in name or carrier_beside(surfaces_folder() / f"{name}.safetensors").exists()
 
 
 MECHANISMS = ("optimum", "optimum-ignored", "affine", "menu", "menu-network", "vcg", "pay-as-bid")

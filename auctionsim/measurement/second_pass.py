@@ -112,9 +112,9 @@ class SecondPass:
             raise InputError(
                 f"the replies were moved by {moved['name']} {moved['digest']}, not by {carrier.name} {carrier.digest}"
             )
-        lacking = [one.name for one in self.readings if one.name in carrier.without]
-        if lacking:
-            raise InputError(f"{', '.join(lacking)} has no meaning for replies that {carrier.name} moved")
+        meaningless = [one.name for one in self.readings if one.name in carrier.without]
+        if meaningless:
+            raise InputError(f"{', '.join(meaningless)} has no meaning for replies that {carrier.name} moved")
         if carrier.change(self.stored.interventions.float()).candidates > 1:
             raise InputError(
                 f"replies of {carrier.name} were chosen among several that are not kept: their divergences are taken "

@@ -301,7 +301,8 @@ class Measured(ABC):
         """Offer what was read later, too."""
         _ = self._checksum  # of what was measured, before anything is added
         replicates = with_side_readings(self.replicates, side)
-        self._losses, self._diagnostics = quantity_names(replicates)
+        default, (losses, self._diagnostics) = self._losses[0], quantity_names(replicates)
+        self._losses = (default, *(name for name in losses if name != default))
         declared = {**self.quantities, **side.quantities}
         self.quantities = quantities_of(self.measured_features, self._losses, self._diagnostics, declared)
         self.replicates = checked_replicates(replicates, self._cells, self.quantities)

@@ -65,6 +65,7 @@ def carriers_section(
         "`quality` is the rise of the probability that a reply is bad; the four columns of the user's side are never "
         f"one number. {_resolved(found.orders, cap)}",
         markdown_table([*main_lines(found.orders, found.capped, labels, cap)]),
+        *_part_time(found.capped, labels, cap),
         "`named` on B brand by brand at each cap, ranks in brackets:",
         markdown_table([*_cap_lines(found.orders, labels)]),
     ]
@@ -126,7 +127,8 @@ def _manner(cells: Sequence[CarrierCell]) -> str:
         "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
         "leave a row. `slots` is the probability of the name after B's stems, which nothing was fitted on: neurons "
         "were fitted on stems of their own that call for a name, wordings ordered or chosen by stems of A, other "
-        "carriers fitted on no stems."
+        "carriers fitted on no stems. `settings` counts the list; a pilot on A tried every rung of a carrier's ladder "
+        "before, each brand alone, to find its levels."
     )
 
 
@@ -174,6 +176,22 @@ def main_lines(
             "rows a reply": _mean(own, "rows_per_reply"),
             "settings": "/".join(map(str, sorted(tried))),
         }
+
+
+def _part_time(capped: Sequence[Row], labels: Mapping[str, str], cap: float) -> Iterator[str]:
+    """Yield which carriers are sold part of the time only at a cap: their first setting worth its cost costs more."""
+    found: dict[str, list[str]] = {}
+    for row in rows_of(capped, {"cap": cap, "replicate": "B", "held": True}):
+        shares = dict(part.split(" ") for part in row["held_lottery"].split(", "))
+        if 0 < float(shares.get("0", 0)) < 1:
+            found.setdefault(row["carrier"], []).append(f"{row['brand']} {1 - float(shares['0']):.0%}")
+    if found:
+        listed = "; ".join(f"{labels[carrier]} ({', '.join(brands)})" for carrier, brands in found.items())
+        yield (
+            "In force a part of the time only, the untouched reply the rest, since the first corner of the frontier "
+            f"costs more than {cap:g}: {listed}. A weaker setting that was not measured may name the brand more often at "
+            "the same expected cost, so these rows are lower bounds of what such carriers can do."
+        )
 
 
 def _cap_lines(orders: Sequence[Row], labels: Mapping[str, str]) -> Iterator[dict[str, str]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from auctionsim import Outcome
 from auctionsim.agents.ppo import Running
 from auctionsim.brands import parse_brands
+from auctionsim.carriers import Neurons
 from auctionsim.envs import NeuronAuctionEnv, NeuronAuctionVectorEnv, build_game
 from auctionsim.experiments.studies.shipped_mechanisms import WITH_NEURONS
 from auctionsim.gymnasium_ids import SETTING_OF_ID
@@ -48,7 +49,8 @@ def counted() -> Counted:
         model=MODEL.identity,
         prompts_digest="0",
     )
-    return Counted(MODEL, neurons, PROMPTS, num_neurons=32, amplification=4.0, samples=2, max_new_tokens=6)
+    carrier = Neurons(neurons, num_neurons=32, amplification=4.0)
+    return Counted(MODEL, carrier, PROMPTS, samples=2, max_new_tokens=6)
 
 
 def quarter_of_the_bid(bids: Tensor, context: Tensor | None) -> Outcome:

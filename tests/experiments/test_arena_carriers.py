@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from auctionsim.experiments.running.carrier_cells import carrier_cells
 from auctionsim.experiments.running.carrier_sources import carrier_source, packaged_lists, read_cell
 from auctionsim.experiments.running.prompt_intervals import mean_of
 from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, main, sources_of, tables_of
-from auctionsim.experiments.tables.arena_carriers import headline
+from auctionsim.experiments.tables.arena_carriers import _part_time, headline
 from auctionsim.experiments.tables.carrier_lotteries import (
     CarrierCost,
     corners,
@@ -176,6 +177,16 @@ def test_what_cost_nothing_on_a_is_drawn_back_to_the_null(cells: Sequence[Carrie
     assert held is not None
     assert set(np.flatnonzero(held.shares)) == {0, k}
     assert score(one, "B", held.shares, 0).columns["reply_kl"].mean == pytest.approx(0.8)
+
+
+def test_carriers_that_are_sold_part_of_the_time_are_told(cells: Sequence[CarrierCell], tmp_path: Path) -> None:
+    """The cheapest setting costs half a nat, ten times as much on B: then the null fills the rest of the time."""
+    labels = {one.carrier: one.label for one in cells}
+    some = settings(tmp_path, [Path("x")])
+    assert [*_part_time(tables_of(cells[:1], some).capped, labels, 4.0)] == []
+    (told,) = _part_time(tables_of([dearer(cells[0], 10.0)], some).capped, labels, 1.0)
+    assert re.search(r"costs more than 1: logit bias \(Nike \d\d?%, Adidas \d\d?%\)\. A weaker setting", told)
+    assert [*_part_time(tables_of(cells[3:4], some).capped, labels, 1.0)] == []
 
 
 def test_a_lottery_with_slack_on_b_stays_as_it_was_designed(cells: Sequence[CarrierCell]) -> None:

@@ -20,8 +20,9 @@ from measured_fakes import (
 )
 from torch import Tensor
 
-from auctionsim.data import packaged_names
+from auctionsim.data import packaged_names, surfaces_folder
 from auctionsim.mechanisms import VCG
+from auctionsim.storage import stored_format
 from auctionsim.substrates import (
     LeverGrid,
     MeasuredList,
@@ -450,5 +451,6 @@ def test_packaged_surfaces_load_and_unknown_ones_are_named() -> None:
     with pytest.raises(ValueError, match=r"no measurement called '\.\./nothing' ships with auctionsim; there are: "):
         ResponseSurface.packaged("../nothing")
     for name in packaged_names():
-        kind = MeasuredList if "-subsets@" in name else ResponseSurface
+        path = surfaces_folder() / f"{name}.safetensors"
+        kind = MeasuredList if stored_format(path) == MeasuredList.file_format else ResponseSurface
         assert kind.packaged(name).num_bidders >= 2
