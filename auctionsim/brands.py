@@ -15,6 +15,9 @@ _NAME = re.compile(r"^[^\s,|=<>][^,|=<>\n]*$")
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*+)[^()]*+\)")  # Markdown: what is read, and where it leads
 _AS_WRITTEN = ":case"
 
+MOST_NAMES, MOST_LETTERS = 100, 200
+"""Names of a brand, and letters of a name: patterns of many more take minutes to build."""
+
 MENTION_RULE = 2
 """The number of the rule below; 1 was a plain search for the spelling. Measurements keep it."""
 
@@ -50,8 +53,11 @@ class Brand:
     case_sensitive: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(self.names) > MOST_NAMES:
+            raise InputError(f"a brand has at most {MOST_NAMES} names, got {len(self.names)}")
         for name in self.names:
-            checked_text(name, "a brand's name")
+            if len(checked_text(name, "a brand's name")) > MOST_LETTERS:
+                raise InputError(f"a brand's name has at most {MOST_LETTERS} letters, got {len(name)}: {name[:20]!r} …")
             if not _NAME.match(name) or name != name.strip():
                 raise InputError(f"a brand's name must be plain text without , | = < >, got {name!r}")
             if not any(sign.isalnum() for sign in fold(name).text):

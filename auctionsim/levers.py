@@ -5,6 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.checks import checked_number
+
+LEAST_HIGH, MOST_HIGH = 1e-6, 1e6
+"""Of a lever's highest value."""
+
 
 class Lever(NamedTuple):
     """One control that a bidder can be given.
@@ -20,6 +25,16 @@ class Lever(NamedTuple):
     low: float
     high: float
     null: float
+
+
+def checked_high(value: float, what: str, high: float = MOST_HIGH) -> float:
+    """Return a lever's highest value above its null 0 if float32 tells it, and shares of it, from 0 and infinity.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is below `LEAST_HIGH` or above `high`.
+    """
+    return checked_number(value, f"the highest {what}", LEAST_HIGH, high)
 
 
 def at_null(allocation: Tensor, levers: tuple[Lever, ...]) -> Tensor:

@@ -150,7 +150,7 @@ def _atoms(form: str) -> list[str]:
         elif part in "!." and is_last and k:
             atoms.append(f"{re.escape(part)}?")  # Yahoo!, Yahoo
         else:
-            atoms.append(_accented(part))
+            atoms.append("".join(map(_accented, part)))  # several at the end of "A--"
     return atoms
 
 

@@ -16,6 +16,8 @@ from auctionsim.language_models.framing import Framing
 from auctionsim.text_checks import checked_text
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
+MOST_AD_LETTERS, MOST_WORDINGS = 1 << 14, 64
+"""Letters of an ad or a wording, and wordings of a list: each is looked through for each brand."""
 
 
 @cache
@@ -35,15 +37,26 @@ def wordings(kind: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
+def checked_ad(text: str, what: str) -> str:
+    """Return a text if it is no longer than an ad may be.
+
+    Raises:
+        ValueError: It has more than `MOST_AD_LETTERS` letters.
+    """
+    if len(checked_text(text, what)) > MOST_AD_LETTERS:
+        raise InputError(f"{what} has at most {MOST_AD_LETTERS} letters, got {len(text)}: {text[:40]!r} …")
+    return text
+
+
 def ad_text(wording: str, brand: Brand, category: str) -> str:
     """Return a wording with a brand and a category in its places.
 
     Raises:
         ValueError: A place of another name, or a text that does not name the brand.
     """
-    text = filled(wording, {"brand": brand.name, "category": category})
+    text = checked_ad(filled(wording, {"brand": brand.name, "category": category}), "an ad")
     if not brand.spans(text):
-        raise InputError(f"the wording {wording!r} gives {text!r}: an ad must name its brand, {brand.name}")
+        raise InputError(f"the wording {wording!r:.80} gives {text!r:.80}: an ad must name its brand, {brand.name}")
     return text
 
 
@@ -53,12 +66,12 @@ def filled(wording: str, places: Mapping[str, str]) -> str:
     Raises:
         ValueError: A blank wording, or a place of another name.
     """
-    if not checked_text(wording, "a wording").strip():
-        raise InputError(f"a wording must have words, got {wording!r}")
+    if not checked_ad(wording, "a wording").strip():
+        raise InputError(f"a wording must have words, got {wording!r:.80}")
     other = [name for name in _PLACE.findall(wording) if name not in places]
     if other:
         known = " and ".join(f"{{{name}}}" for name in places)
-        raise InputError(f"the wording {wording!r} has a place {{{other[0]}}}; places are {known}")
+        raise InputError(f"the wording {wording!r:.80} has a place {{{other[0]:.80}}}; places are {known}")
     return _PLACE.sub(lambda place: places[place[1]], wording)
 
 
@@ -71,11 +84,13 @@ def checked_wordings(texts: Sequence[str], brands: Sequence[Brand], category: st
     kept = tuple(texts)
     if not kept:
         raise InputError("a list of wordings needs at least one, got none")
+    if len(kept) > MOST_WORDINGS:
+        raise InputError(f"a list of wordings has at most {MOST_WORDINGS}, got {len(kept)}")
     for wording in kept:
         for brand in brands:
             ad_text(wording, brand, category)
     if len(set(kept)) < len(kept):
-        raise InputError(f"the wording {max(kept, key=kept.count)!r} is there twice")
+        raise InputError(f"the wording {max(kept, key=kept.count)!r:.80} is there twice")
     return kept
 
 

@@ -8,17 +8,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.protocol import Carrier
+from auctionsim.carriers.protocol import Carrier, checked_brands
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
-from auctionsim.checks import checked_count, checked_finite, checked_positive
+from auctionsim.checks import checked_count, checked_finite
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change, ShownPage
 from auctionsim.language_models.choice_law import pooled_divergence
-from auctionsim.levers import Lever
+from auctionsim.levers import Lever, checked_high
 from auctionsim.storage import Stored
 
 _CANDIDATES = 8  # the fewest, of powers of two, whose best diverges by up to a nat: log M − (M − 1)/M
 _MOST = 8.0  # nats
+MOST_CANDIDATES = 1024
+"""Replies that are decoded for a page."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +125,18 @@ class ReplyChoice(Carrier):
         candidates: M, drawn independently from the untouched model.
         tilt: Highest value of the lever.
     Raises:
-        ValueError: Fewer than two candidates: there is nothing to choose.
+        ValueError: Fewer than two candidates, among which there is nothing to choose, or more than `MOST_CANDIDATES`; a
+            tilt that float32 does not tell from 0 or infinity.
     """
 
     name = "choice"
     without = ("kl", "slot_probability", "intent")
 
     def __init__(self, brands: tuple[Brand, ...], candidates: int = _CANDIDATES, tilt: float = _MOST) -> None:
-        self.brands, self.candidates = brands, checked_count(candidates, "candidates", 2)
-        self.levers = (Lever("tilt", 0.0, checked_positive(tilt, "tilt"), 0.0),)
+        self.brands, self.candidates = checked_brands(brands, self.name), checked_count(candidates, "candidates", 2)
+        if self.candidates > MOST_CANDIDATES:
+            raise InputError(f"a page takes at most {MOST_CANDIDATES} candidates, got {self.candidates}")
+        self.levers = (Lever("tilt", 0.0, checked_high(tilt, "tilt"), 0.0),)
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         """Return the choices, a row each."""

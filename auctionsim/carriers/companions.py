@@ -8,14 +8,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.ad_wordings import prompt_ad, wordings
-from auctionsim.carriers.protocol import Carrier
+from auctionsim.carriers.ad_wordings import checked_ad, prompt_ad, wordings
+from auctionsim.carriers.counted import SHORT
+from auctionsim.carriers.protocol import Carrier, checked_brands
 from auctionsim.carriers.registry import FittingInputs
 from auctionsim.carriers.wording_strength import name_strengths
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.framing import Framing
 from auctionsim.language_models.laws import fit_shares
+from auctionsim.language_models.model import LanguageModel
 from auctionsim.language_models.token_laws import CompanionMixture
 from auctionsim.levers import Lever
 from auctionsim.storage import Stored
@@ -47,12 +49,25 @@ class CompanionCarrier(Carrier, ABC):
     levers = (Lever("weight", 0.0, 1.0, 0.0),)
 
     def __init__(self, brands: tuple[Brand, ...], companions: tuple[Framing, ...], *, rule: str = "As given.") -> None:
+        checked_brands(brands, self.name)
         if len(companions) != len(brands):
             raise InputError(f"each of {len(brands)} brands needs a companion, got {len(companions)}")
         for brand, framing in zip(brands, companions, strict=True):
+            for text in framing:
+                checked_ad(text, "a companion's text")
             if not any(brand.spans(text) for text in framing):
-                raise InputError(f"a brand's companion must name it: {brand.name} is not in {' '.join(framing)!r}")
+                raise InputError(f"a brand's companion must name it: {brand.name} is not in {' '.join(framing)!r:.200}")
         self.brands, self.companions, self.rule_of_choice = brands, companions, rule
+
+    def check_model(self, model: LanguageModel) -> None:
+        """Refuse a model whose frame refuses the companions, or whose context they fill.
+
+        Raises:
+            ValueError: A companion around a short prompt already breaks a rule of `Framing`.
+            UnsupportedError: What the model's template says by itself cannot be kept beside the texts.
+        """
+        for framing in self.companions:
+            framing.ids(model, SHORT)
 
     def feasible(self, allocation: Tensor) -> Bool[Tensor, " row"]:
         """Tell which rows can be carried out: weights in [0, 1] that sum to at most 1."""

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.protocol import Carrier
+from auctionsim.carriers.ad_wordings import checked_ad
+from auctionsim.carriers.protocol import Carrier, checked_brands
 from auctionsim.checks import checked_count
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
@@ -17,7 +18,10 @@ from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.text_checks import checked_text
 
-_SHORT = "Which?"  # stands for any prompt
+SHORT = "Which?"
+"""Stands for any prompt."""
+MOST_COUNT = 256
+"""Of a lever."""
 
 
 class CountedCarrier(Carrier):
@@ -32,14 +36,13 @@ class CountedCarrier(Carrier):
     """
 
     def __init__(self, brands: Sequence[Brand], category: str, most: int) -> None:
-        self.brands = tuple(brands)
-        names = [name for brand in self.brands for name in brand.names]
-        if not names or len(set(names)) < len(names):
-            raise InputError(f"{self.name} needs one brand or several of different names, got {names}")
+        self.brands = checked_brands(brands, self.name)
         if not checked_text(category, "a category").strip():
-            raise InputError(f"a category must be words such as 'running shoes', got {category!r}")
-        self.category = category
-        self.levers = (Lever(self.whole[0], 0.0, float(checked_count(most, f"the highest {self.whole[0]}")), 0.0),)
+            raise InputError(f"a category must be words such as 'running shoes', got {category!r:.60}")
+        self.category = checked_ad(category, "a category")
+        if checked_count(most, f"the highest {self.whole[0]}") > MOST_COUNT:
+            raise InputError(f"the highest {self.whole[0]} is at most {MOST_COUNT}, got {most}")
+        self.levers = (Lever(self.whole[0], 0.0, float(most), 0.0),)
 
     def counts(self, allocation: Tensor) -> list[list[int]]:
         """Return what each bidder has in each row, as whole numbers.
@@ -65,7 +68,7 @@ class FramedCarrier(CountedCarrier):
             UnsupportedError: What the model's template says by itself cannot be kept beside the texts.
         """
         for count in range(1, int(self.levers[0].high) + 1):
-            self.framing([count] * len(self.brands)).ids(model, _SHORT)
+            self.framing([count] * len(self.brands)).ids(model, SHORT)
 
     @abstractmethod
     def framing(self, counts: Sequence[int]) -> Framing:

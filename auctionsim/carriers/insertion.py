@@ -11,6 +11,7 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.carriers.ad_wordings import ad_text, checked_wordings, wordings
 from auctionsim.carriers.counted import CountedCarrier
+from auctionsim.carriers.protocol import checked_brands
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.carriers.sentence_pages import SentencesBetween
 from auctionsim.language_models.change import Change
@@ -33,7 +34,7 @@ class Insertion(CountedCarrier):
     without = ("slot_probability", "intent")
 
     def __init__(self, brands: Sequence[Brand], category: str, texts: Sequence[str] = wordings("lines")) -> None:
-        self.texts = checked_wordings(texts, brands, category)
+        self.texts = checked_wordings(texts, checked_brands(brands, self.name), category)
         super().__init__(brands, category, len(self.texts))
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:

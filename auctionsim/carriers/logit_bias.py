@@ -5,18 +5,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.protocol import Carrier
+from auctionsim.carriers.protocol import Carrier, checked_brands
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
-from auctionsim.checks import checked_count, checked_positive
+from auctionsim.checks import checked_count
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.language_models.token_laws import LogitBias
-from auctionsim.levers import Lever
+from auctionsim.levers import Lever, checked_high
 from auctionsim.storage import Stored
 
 _BEFORE = "I would recommend"  # what names are taken to follow, with a space
 _MOST = 8.0  # nats
+MOST_TOKENS = 1 << 14
+"""Of all brands together."""
 
 RULE = (
     "the first token of each name as it is written, after a space, white space apart; and any spelling in other "
@@ -45,13 +47,15 @@ class BrandTokens(Carrier):
     def __init__(
         self, brands: tuple[Brand, ...], tokens: tuple[tuple[int, ...], ...], vocabulary: int, bias: float = _MOST
     ) -> None:
-        self.brands, self.tokens = brands, tokens
+        self.brands, self.tokens = checked_brands(brands, self.name), tokens
         self.vocabulary = checked_count(vocabulary, "vocabulary")
-        self.levers = (Lever("bias", 0.0, checked_positive(bias, "bias"), 0.0),)
+        self.levers = (Lever("bias", 0.0, checked_high(bias, "bias"), 0.0),)
         if len(tokens) != len(brands) or not all(tokens):
-            raise InputError(f"each of {len(brands)} brands needs tokens of its own, got {tokens}")
+            raise InputError(f"each of {len(brands)} brands needs tokens of its own, got {tokens!r:.80}")
+        if sum(map(len, tokens)) > MOST_TOKENS:
+            raise InputError(f"a logit bias has at most {MOST_TOKENS} tokens, got {sum(map(len, tokens))}")
         self._every = torch.tensor(sorted({token for some in tokens for token in some}))
-        self._owned = torch.tensor([[token in some for token in self._every.tolist()] for some in tokens])
+        self._owned = torch.stack([torch.isin(self._every, torch.tensor(some)) for some in tokens])
         LogitBias(self._every, torch.zeros(1, len(self._every)), self.vocabulary)  # refuses what is no token now
 
     def check_model(self, model: LanguageModel) -> None:

@@ -21,7 +21,7 @@ from auctionsim.carriers.own_replies import (
 )
 from auctionsim.carriers.protocol import Carrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
-from auctionsim.carriers.residual_vector import check_fitted_on
+from auctionsim.carriers.residual_vector import check_fitted_on, check_place
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.low_rank import LowRankFactors, LowRankUpdate, read_projections
@@ -72,10 +72,10 @@ class LowRankUpdates(Carrier):
             raise InputError(
                 f"low-rank updates must be one a brand, got {factors.num_updates} for {len(brands)} brands"
             )
-        if not bool(((factors.down != 0).flatten(1).any(1) & (factors.up != 0).flatten(1).any(1)).all()):
-            raise InputError("low-rank updates must not be 0")
         self.brands, self.model = brands, model
         down, up = (part.detach().float().cpu().clone() for part in (factors.down, factors.up))
+        if not bool(((down != 0).flatten(1).any(1) & (up != 0).flatten(1).any(1)).all()):
+            raise InputError("low-rank updates must not be 0")
         self.factors = LowRankFactors(factors.layers, down, up)
         self.levers = (Lever("scale", 0.0, LARGEST, 0.0),)
 
@@ -88,6 +88,12 @@ class LowRankUpdates(Carrier):
     def check_model(self, model: LanguageModel) -> None:
         """Refuse a model that the updates were not fitted on."""
         check_fitted_on(self.model, model, "low-rank updates")
+        check_place(model, self.factors.layers, self.factors.up.shape[2])
+        if self.factors.down.shape[3] != model.num_neurons:
+            raise InputError(
+                f"low-rank updates of {self.factors.down.shape[3]} neurons a layer are none of {model.name}, which has "
+                f"{model.num_neurons}"
+            )
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
         """Return scales at which replies drawn on SmolLM2 have moved by some .2 to 6 nats."""

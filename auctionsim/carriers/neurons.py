@@ -7,12 +7,12 @@ from torch import Tensor
 from auctionsim.brands import Brand
 from auctionsim.carriers.protocol import Carrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
-from auctionsim.checks import checked_number
+from auctionsim.checks import MOST_MONEY, checked_number
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
-from auctionsim.levers import Lever
-from auctionsim.neurons.brand_neurons import MODES, BrandNeurons
+from auctionsim.levers import MOST_HIGH, Lever
+from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.neurons.identification import identify
 from auctionsim.storage import Stored
 
@@ -45,8 +45,7 @@ class Neurons(Carrier):
     ) -> None:
         if not 1 <= num_neurons <= neurons.max_neurons:
             raise InputError(f"num_neurons must lie in [1, {neurons.max_neurons}], got {num_neurons}")
-        if mode not in MODES:
-            raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        neurons.check_mode(mode)
         self.neurons, self.mode = neurons, mode
         self.brands: tuple[Brand, ...] = neurons.brands
         self.levers = (
@@ -54,12 +53,10 @@ class Neurons(Carrier):
             Lever(
                 "amplification",
                 checked_number(lowest, "lowest", 0.0, 1.0),
-                checked_number(amplification, "amplification", 1.0),
+                checked_number(amplification, "amplification", 1.0, MOST_MONEY),
                 1.0,
             ),
         )
-        nulls = torch.tensor([[[lever.null for lever in self.levers]] * len(self.brands)])
-        neurons.intervention(nulls, mode)  # refuses what it lacks now
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         """Return the intervention of `BrandNeurons`, a row each."""
@@ -71,6 +68,12 @@ class Neurons(Carrier):
         """Refuse a model that the neurons were not identified on."""
         if self.neurons.model.rpartition(":")[2] != model.identity.rpartition(":")[2]:
             raise InputError(f"the neurons were identified on {self.neurons.model}, not on {model.identity}")
+        shape = (self.neurons.num_layers, self.neurons.neurons_per_layer)
+        if shape != (model.num_layers, model.num_neurons):
+            raise InputError(
+                f"the neurons are of {shape[0]} layers of {shape[1]}, {model.name} has {model.num_layers} of "
+                f"{model.num_neurons}"
+            )
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
         """Return all neurons of the lever, amplified more and more."""
@@ -105,11 +108,11 @@ def _made(brands: tuple[Brand, ...], stored: Stored) -> Neurons:
     fields = stored.fields
     neurons = BrandNeurons.from_stored(Stored(dict(fields.record("neurons").content), stored.arrays))
     if neurons.brands != brands:
-        raise InputError(f"the neurons are those of {neurons.brands}, the carrier's brands are {brands}")
+        raise InputError(f"the neurons are those of {neurons.brands!r:.80}, the carrier's brands are {brands!r:.80}")
     return Neurons(
         neurons,
         num_neurons=fields.whole("num_neurons", 1),
-        amplification=fields.number("amplification", 1),
+        amplification=fields.number("amplification", 1, MOST_HIGH),
         mode=fields.text("mode"),
         lowest=fields.number("lowest", 0, 1) if "lowest" in fields else 1.0,
     )

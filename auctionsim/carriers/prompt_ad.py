@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from auctionsim.brands import Brand
 from auctionsim.carriers.ad_wordings import ad_text, checked_wordings, prompt_ad, wordings
 from auctionsim.carriers.counted import FramedCarrier
+from auctionsim.carriers.protocol import checked_brands
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.carriers.wording_strength import name_strengths, weak_to_strong
 from auctionsim.language_models.framing import Framing
@@ -43,7 +44,8 @@ class PromptAd(FramedCarrier):
         *,
         rule: str = "As listed.",
     ) -> None:
-        self.wordings, self.rule_of_order = checked_wordings(wordings, brands, category), rule
+        self.wordings = checked_wordings(wordings, checked_brands(brands, self.name), category)
+        self.rule_of_order = rule
         super().__init__(brands, category, len(self.wordings))
 
     def framing(self, counts: Sequence[int]) -> Framing:

@@ -1,6 +1,7 @@
 """What every carrier promises: from an allocation to the change of a reply that is sold by it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -9,13 +10,15 @@ from torch import Tensor
 
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_allocation
-from auctionsim.errors import InputError
+from auctionsim.errors import InputError, InputTypeError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
 from auctionsim.storage import Stored, checksum, serialise
 
 CARRIER_FORMAT, CARRIER_VERSION = "auctionsim carrier", 1
+MOST_BRANDS = 256
+"""Of a carrier."""
 
 
 class Carrier(ABC):
@@ -102,6 +105,23 @@ class Carrier(ABC):
     def digest(self) -> str:
         """16 hex digits that name the contents."""
         return checksum(serialise(file_of(self), CARRIER_FORMAT, CARRIER_VERSION))[:16]
+
+
+def checked_brands(brands: Sequence[Brand], what: str) -> tuple[Brand, ...]:
+    """Return a carrier's brands if there is one or there are several, and no name is there twice.
+
+    Raises:
+        TypeError: Something else than brands.
+        ValueError: There are none or more than `MOST_BRANDS`, or a name is there twice.
+    """
+    if isinstance(brands, str) or not all(isinstance(brand, Brand) for brand in brands):
+        raise InputTypeError(f"{what} takes brands, as parse_brands reads them, got {brands!r:.60}")
+    names = [name for brand in brands for name in brand.names]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"{what} needs one brand or several of different names, got {names!r:.80}")
+    if len(brands) > MOST_BRANDS:
+        raise InputError(f"{what} takes at most {MOST_BRANDS} brands, got {len(brands)}")
+    return tuple(brands)
 
 
 def file_of(carrier: Carrier) -> Stored:

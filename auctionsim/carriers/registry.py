@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.protocol import CARRIER_FORMAT, CARRIER_VERSION, Carrier, file_of
+from auctionsim.carriers.protocol import CARRIER_FORMAT, CARRIER_VERSION, Carrier, checked_brands, file_of
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.plugins import load_installed
 from auctionsim.prompts import PromptSet
-from auctionsim.records import Record
+from auctionsim.records import Record, shown
 from auctionsim.storage import Stored, read_stored, write_stored
 
 
@@ -94,7 +94,7 @@ def carrier_entry(name: str) -> CarrierEntry:
     """
     load_installed()
     if name not in _KNOWN:
-        raise InputError(f"no carrier is called {name!r}; known are {', '.join(carrier_names())}")
+        raise InputError(f"no carrier is called {shown(name)}; known are {', '.join(carrier_names())}")
     return _KNOWN[name]
 
 
@@ -121,7 +121,7 @@ def load_carrier(path: str | os.PathLike[str]) -> Carrier:
     try:
         record = stored.fields
         listed = [Record({"names": some}, "brands").texts("names") for some in record.items("brands")]
-        brands = tuple(Brand.read(list(names)) for names in listed)
+        brands = checked_brands([Brand.read(list(names)) for names in listed], "a carrier")
         inner = Stored(dict(record.record("settings").content), stored.arrays)
         return carrier_entry(record.text("carrier")).made(brands, inner)
     except ValueError as error:

@@ -26,10 +26,11 @@ from auctionsim.carriers.own_replies import (
 )
 from auctionsim.carriers.protocol import Carrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
+from auctionsim.checks import checked_tensor
 from auctionsim.errors import InputError
 from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
-from auctionsim.language_models.residual_shift import ResidualShift, read_residuals
+from auctionsim.language_models.residual_shift import ResidualShift, read_residuals, residual_width
 from auctionsim.levers import Lever
 from auctionsim.storage import Stored
 
@@ -70,15 +71,17 @@ class ResidualVectors(Carrier):
     def __init__(
         self, brands: tuple[Brand, ...], layers: tuple[int, ...], vectors: Float[Tensor, "brand width"], model: str
     ) -> None:
+        checked_tensor(vectors, "residual vectors")
         if not brands or not len(brands) == len(layers) == len(vectors):
             raise InputError(
                 f"residual vectors need a layer and a vector a brand, got {len(brands)} brands, {len(layers)} layers "
                 f"and {len(vectors)} vectors"
             )
-        if not bool((vectors.isfinite().all(1) & (vectors != 0).any(1)).all()):
-            raise InputError("residual vectors must be finite and not 0")
         self.brands, self.layers, self.model = brands, layers, model
         self.vectors = vectors.detach().float().cpu().clone()
+        together = STRONGEST * self.vectors.abs().sum(0)  # several may stand behind one layer
+        if not bool((self.vectors != 0).any(1).all() & together.isfinite().all()):
+            raise InputError(f"residual vectors must be finite at strength {STRONGEST:g} in float32, and not 0")
         self.levers = (Lever("strength", 0.0, STRONGEST, 0.0),)
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
@@ -94,6 +97,7 @@ class ResidualVectors(Carrier):
     def check_model(self, model: LanguageModel) -> None:
         """Refuse a model that the vectors were not fitted on."""
         check_fitted_on(self.model, model, "residual vectors")
+        check_place(model, self.layers, self.vectors.shape[1])
 
     def ladder(self) -> Float[Tensor, "rung lever"]:
         """Return strengths that cost from about .3 to 6 nats a reply where they were fitted."""
@@ -113,6 +117,19 @@ def check_fitted_on(fitted: str, model: LanguageModel, what: str) -> None:
     """
     if fitted.rpartition(":")[2] != model.identity.rpartition(":")[2]:
         raise InputError(f"the {what} were fitted on {fitted}, not on {model.identity}")
+
+
+def check_place(model: LanguageModel, layers: Sequence[int], width: int) -> None:
+    """Refuse layers that a model lacks, or another width than that of its residual stream.
+
+    Raises:
+        ValueError: They are so; names both.
+    """
+    if max(layers) >= model.num_layers or width != residual_width(model):
+        raise InputError(
+            f"layers {tuple(layers)} of width {width} are none of {model.name}, which has {model.num_layers} layers of "
+            f"width {residual_width(model)}"
+        )
 
 
 class _Contrast(NamedTuple):

@@ -17,15 +17,16 @@ from auctionsim.files import read_bounded, write_bytes
 from auctionsim.kept import difference
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.measurement.units import UnitResult
-from auctionsim.readings.protocol import Reading, Value, basis_of
+from auctionsim.readings.protocol import PER, Reading, Unscored, Value, basis_of
 from auctionsim.readings.registry import reading
 from auctionsim.readings.values import as_json, value_from_json
 from auctionsim.records import Record, parse_json
 from auctionsim.signed_json import signed_json, signed_record
 
-MOST_VALUES_BYTES = 1 << 26
-"""Of a file's document, unpacked: 64 MiB, some 200,000 replies of ten readings."""
+MOST_VALUES_BYTES = 1 << 25
+"""Of a file's document, unpacked: 32 MiB, some 100,000 replies of ten readings; as objects up to 25 times as much."""
 _FORMAT, _VERSION = "auctionsim values of replies", 1
+_PER = tuple(per for per in PER if per != "set")
 
 
 class ReadingValues(NamedTuple):
@@ -126,13 +127,22 @@ def read_reply_values(path: str | os.PathLike[str], stored: StoredReplies) -> di
         try:
             one = Record(how, name)
             listed = [value_from_json(item, name) for item in one.items("values")]
-            widths = {len(value) for value in listed if isinstance(value, list)}
-            if len(listed) != len(stored.kept.replies) or not widths <= {len(stored.brands)}:
+            per = one.text("per")
+            if per not in _PER or not all(_fits(value, per, len(stored.brands)) for value in listed):
+                raise InputError(f"{name} must have a number a reply, or {len(stored.brands)} if it is per brand")
+            if len(listed) != len(stored.kept.replies):
                 raise InputError(f"{name} has no value for each of the {len(stored.kept.replies)} replies")
-            found[name] = ReadingValues(one.text("unit"), one.text("per"), one.text("basis"), listed)
+            found[name] = ReadingValues(one.text("unit"), per, one.text("basis"), listed)
         except ValueError as error:
             raise DamagedFileError(f"{os.fspath(path)} is damaged ({error})") from error
     return found
+
+
+def _fits(value: Value, per: str, brands: int) -> bool:
+    """Tell whether a value is of the kind that a reading of a brand, or of a reply or its user, has."""
+    if isinstance(value, Unscored):
+        return True
+    return isinstance(value, list) and len(value) == brands if per == "brand" else isinstance(value, float)
 
 
 def _of_replies(one: Reading) -> Reading:
@@ -152,8 +162,9 @@ def _readings_in(path: str | os.PathLike[str], replies: str) -> dict[str, Any]:
             raise InputError(f"it unpacks to more than {MOST_VALUES_BYTES} bytes")
         record = signed_record(parse_json(content), _FORMAT, _VERSION)
         unlike = difference(record.plain("key"), {"replies": replies})
+        readings = record.plain("readings")
     except (gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise DamagedFileError(f"{name} is damaged ({error})") from error
     if unlike:
         raise InputError(f"{name} holds values of other replies ({unlike})")
-    return record.plain("readings")
+    return readings

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.brands import Brand
+from auctionsim.checks import checked_finite
 from auctionsim.errors import InputError
 from auctionsim.files import read_bounded
 from auctionsim.measurement.interventions import NEURON_LEVERS
@@ -97,6 +98,7 @@ class StoredReplies:
         except (TypeError, ValueError) as error:
             raise InputError(f"interventions must be numbers, got {error}") from error
         wanted = (len(self.brands), len(self.levers))
+        checked_finite(found, "interventions")
         if found.ndim != 3 or tuple(found.shape[1:]) != wanted:
             raise InputError(f"interventions must be of shape (…, {wanted[0]}, {wanted[1]}), got {tuple(found.shape)}")
         return found

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from auctionsim import plugins
 from auctionsim.brands import Brand
-from auctionsim.checks import checked_allocation, checked_count
+from auctionsim.checks import checked_allocation, checked_count, checked_finite
 from auctionsim.errors import InputError
 from auctionsim.language_models.intervention import Intervention
 from auctionsim.records import shown
@@ -20,6 +20,8 @@ _FORMAT, _VERSION = "auctionsim brand neurons", 2  # 2 adds signs and references
 
 MODES = ("multiply", "add", "clamp")
 """What an amplification does to a brand's neurons."""
+_NEEDED = {"multiply": (), "add": ("references", "signs"), "clamp": ("references",)}
+_LARGEST = 1e30  # of an activation: amplified, float32 still holds it
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,7 @@ class BrandNeurons:
             ValueError: An unknown mode, or one that needs signs or references that are not known; another shape, more
                 neurons than the ranking has, or an amplification not finite and ≥ 0.
         """
-        if mode not in MODES:
-            raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        self.check_mode(mode)
         membership, amplification = self._membership(allocation)
         if mode == "multiply":
             return Intervention(1 + self._on_model((amplification - 1) * membership))
@@ -101,6 +102,17 @@ class BrandNeurons:
         target = self._on_model(weight * (amplification - 1).clamp_min(1) * references)
         crowding = total.clamp_min(1)
         return Intervention(1 - total / crowding, target / crowding)
+
+    def check_mode(self, mode: str) -> None:
+        """Refuse a mode that there is not, or that these neurons lack the numbers for.
+
+        Raises:
+            ValueError: It is so; names the mode and what lacks.
+        """
+        if mode not in MODES:
+            raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r:.60}")
+        for name in _NEEDED[mode]:
+            self._known(name, mode)
 
     def _membership(self, allocation: Tensor) -> tuple[Float[Tensor, "row brand rank"], Float[Tensor, "row brand 1"]]:
         checked_allocation(allocation, (len(self.brands), 2), finite=False)  # told more plainly below
@@ -193,12 +205,16 @@ class BrandNeurons:
             raise InputError("ranking must name each neuron of a brand once")
         beside = {name: stored.array(name, per_rank) for name in ("signs", "references") if name in stored.arrays}
         for name, values in beside.items():
-            if not bool(values.isfinite().all()) or (name == "signs" and not bool((values.abs() == 1).all())):
-                raise InputError(f"{name} must be {'1 or -1' if name == 'signs' else 'finite'}")
+            fits = values.abs() == 1 if name == "signs" else values.abs() <= _LARGEST
+            if not bool(fits.all()):
+                raise InputError(f"{name} must be {'1 or -1' if name == 'signs' else f'finite, to {_LARGEST:g}'}")
+        scores = stored.array("scores", per_rank)
+        for name, values in (("scores", scores), ("attributions", attributions)):
+            checked_finite(values, name)
         return cls(
             brands,
             ranking,
-            stored.array("scores", per_rank),
+            scores,
             attributions,
             record.text("method"),
             record.text("model"),

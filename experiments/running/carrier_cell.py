@@ -1,7 +1,7 @@
 """One cell of the table of carriers: what a carrier's replies in one category were worth, by setting and prompt."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,8 +149,11 @@ def cell_from(record: Record) -> CarrierCell:
     Raises:
         ValueError: Something else.
     """
-    settings = _array(record.items("settings"), 3)
-    count, brands = len(settings), record.texts("brands")
+    brands, levers = record.texts("brands"), record.texts("levers")
+    settings = _array(record, "settings", (None, len(brands), len(levers)))
+    count = len(settings)
+    if not count or not brands or not levers:
+        raise InputError("a cell has one or more settings, brands and levers")
     parts = {name: _replicate(record.record("replicates").record(name), count, len(brands)) for name in REPLICATES}
     rows = None if record.value("rows") is None else record.wholes("rows", 1)
     unread = record.record("unread")
@@ -160,9 +163,9 @@ def cell_from(record: Record) -> CarrierCell:
         label=record.text("label"),
         category=record.text("category"),
         brands=brands,
-        levers=record.texts("levers"),
+        levers=levers,
         settings=settings,
-        nulls=_array(record.items("nulls"), 1),
+        nulls=_array(record, "nulls", (len(levers),)),
         rows=rows,
         replicates=parts,
         unread={name: unread.text(name) for name in unread.content},
@@ -170,23 +173,44 @@ def cell_from(record: Record) -> CarrierCell:
 
 
 def _replicate(record: Record, settings: int, brands: int) -> CellReplicate:
-    context = np.array(record.wholes("context"), dtype=np.int64)
-    named, reply_kl = _array(record.items("named"), 3), _array(record.items("reply_kl"), 3)
-    prompts, replies = record.texts("prompts"), record.whole("replies", 1)
-    if named.shape != (settings, len(context), brands) or reply_kl.shape != (settings, len(context), replies):
-        raise InputError(f"a cell's counts and divergences do not fit {settings} settings of {len(context)} prompts")
+    context, prompts = np.array(record.wholes("context"), dtype=np.int64), record.texts("prompts")
+    asked, replies = len(context), record.whole("replies", 1)
+    if not asked or len(prompts) != asked or context.max() >= asked:
+        raise InputError(f"{record.what} has no context of fewer than {asked} for each of {len(prompts)} prompts")
+    named = _array(record, "named", (settings, asked, brands), high=replies)
+    reply_kl = _array(record, "reply_kl", (settings, asked, replies))
     listed = record.record("columns")
-    columns = {name: _array(listed.items(name), 2) for name in listed.content}
+    columns = {name: _array(listed, name, (settings, asked), low=-math.inf, gaps=True) for name in listed.content}
     slots, errors = (
-        None if record.value(name) is None else _array(record.items(name), 2) for name in ("slots", "slot_errors")
+        None if record.value(name) is None else _array(record, name, (settings, brands))
+        for name in ("slots", "slot_errors")
     )
     return CellReplicate(context, prompts, replies, named, reply_kl, columns, slots, errors)
 
 
-def _array(listed: Sequence[Any], axes: int) -> Array:
-    found = np.array(listed, dtype=np.float64)  # None becomes NaN
-    if found.ndim != axes:
-        raise InputError(f"a cell's numbers must have {axes} axes, got {found.ndim}")
+def _array(
+    record: Record,
+    name: str,
+    shape: tuple[int | None, ...],
+    *,
+    low: float = 0.0,
+    high: float = math.inf,
+    gaps: bool = False,
+) -> Array:
+    """Return numbers of a shape, None where any size will do, in a range; with gaps, NaN where JSON has null.
+
+    Raises:
+        ValueError: Others.
+    """
+    sizes = ", ".join("any" if size is None else str(size) for size in shape)
+    try:
+        found = np.array(record.items(name), dtype=np.float64)  # None becomes NaN
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{record.what}, {name} must be numbers of shape ({sizes})") from error
+    fits = found.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, found.shape, strict=True))
+    known = (found >= low) & (found <= high) & np.isfinite(found)
+    if not fits or not (known | (np.isnan(found) & gaps)).all():
+        raise InputError(f"{record.what}, {name} must be numbers in [{low:g}, {high:g}] of shape ({sizes})")
     return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auctionsim.errors import DamagedFileError
 from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.running.carrier_sources import CarrierSource, read_cell
 from auctionsim.experiments.running.preparation import slug
@@ -106,4 +107,8 @@ def _read(path: Path, key: Mapping[str, Any]) -> CarrierCell | None:
     """Return a cell that is there, None where there is none."""
     if not path.exists():
         return None
-    return cell_from(read_signed_json(path, _FORMAT, _VERSION, key).record("cell"))
+    record = read_signed_json(path, _FORMAT, _VERSION, key)
+    try:
+        return cell_from(record.record("cell"))
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error

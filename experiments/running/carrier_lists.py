@@ -21,6 +21,7 @@ from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.files import sweep, write_bytes, write_text
 from auctionsim.kept import difference, plain
 from auctionsim.language_models import LanguageModel, load_model
+from auctionsim.levers import null_levers
 from auctionsim.measurement import REPLIES_FILE, MeasurementSettings
 from auctionsim.measurement.levels import TARGETS, Pilot, joint_list, levels_at, pilot
 from auctionsim.measurement.measuring import Measuring
@@ -209,14 +210,32 @@ def _kept_pilot(recipe: CarrierRecipe, folder: Path, model: LanguageModel, carri
         if there.plain("key") != key:
             raise InputError(f"{path} is another pilot ({difference(there.plain('key'), key)}): choose another folder")
         try:
-            pair = [torch.tensor(there.items(part), dtype=torch.float64) for part in ("ladder", "reply_kl")]
-        except (TypeError, ValueError) as error:
+            return pilot_from(there, carrier)
+        except ValueError as error:
             raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
-        return Pilot(*pair)
     with stages.stage("finding levels", 1):
         found = pilot(model, carrier, recipe.prompts, recipe.settings)
     document = {"key": key, "ladder": found.ladder.tolist(), "reply_kl": found.reply_kl.tolist()}
     write_text(path, json.dumps(document, indent=2))
+    return found
+
+
+def pilot_from(record: Record, carrier: Carrier) -> Pilot:
+    """Return the pilot that a record holds.
+
+    Raises:
+        ValueError: Its rungs are no settings of the carrier's levers, or its divergences not one a brand and rung.
+    """
+    ladder = [Record({"ladder": rung}, "a rung").numbers("ladder") for rung in record.items("ladder")]
+    if not ladder or any(len(rung) != len(carrier.levers) for rung in ladder):
+        raise InputError(f"ladder must be lists of {len(carrier.levers)} numbers, one or more")
+    rows = [Record({"reply_kl": row}, "a brand").numbers("reply_kl", 0) for row in record.items("reply_kl")]
+    if len(rows) != len(carrier.brands) or any(len(row) != len(ladder) for row in rows):
+        raise InputError(f"reply_kl must be {len(carrier.brands)} lists of {len(ladder)} numbers")
+    found = Pilot(*(torch.tensor(part, dtype=torch.float64) for part in (ladder, rows)))
+    alone = null_levers(carrier.levers, len(carrier.brands)).repeat(len(ladder), 1, 1)
+    alone[:, 0] = found.ladder
+    carrier.checked(alone)
     return found
 
 

@@ -18,14 +18,37 @@ import gymnasium as gym
 import numpy as np
 import torch
 from bending import NUMBERS, bent, bent_tensor, value
+from small_carriers import (
+    BRANDS,
+    COMPANIONS,
+    MODEL,
+    TEXTS,
+    check_numbers,
+    small_carriers,
+    small_neurons,
+    use_carrier,
+)
 from torch import Tensor
 from trying import Target, run
 
 from auctionsim import agents, envs, metrics, regret
 from auctionsim import mechanisms as m
 from auctionsim.brands import Brand, parse_brands
+from auctionsim.carriers import Neurons, carrier_entry, register
+from auctionsim.carriers.choice import ReplyChoice
+from auctionsim.carriers.displayed_bids import DisplayedBids
+from auctionsim.carriers.insertion import Insertion
+from auctionsim.carriers.logit_bias import BrandTokens
+from auctionsim.carriers.low_rank import LowRankUpdates
+from auctionsim.carriers.prompt_ad import PromptAd
+from auctionsim.carriers.residual_vector import ResidualVectors
+from auctionsim.carriers.segments import Segments
+from auctionsim.carriers.slots import Slots
+from auctionsim.carriers.token_mixture import TokenMixture
 from auctionsim.cli.options import numbers, whole_numbers
 from auctionsim.experiments.studies.say import parse_boosts
+from auctionsim.language_models.low_rank import LowRankFactors
+from auctionsim.levers import null_levers
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons import BrandNeurons
 from auctionsim.outcome import Outcome
@@ -589,9 +612,44 @@ def of_text() -> dict[str, Target]:
     }
 
 
+def of_carriers() -> dict[str, Target]:
+    """Return every carrier, built and sold."""
+    found: dict[str, Target] = {}
+    for name, carrier in small_carriers().items():
+        x = torch.stack([null_levers(carrier.levers, len(carrier.brands))] * 2)
+        x[1, 0] = carrier.ladder()[0]
+        found[f"{name} change"] = target(lambda *g, carrier=carrier: check_numbers(carrier.change(*g)), x, CONTEXT[:2])
+        found[f"{name} feasible"] = target(carrier.feasible, x)
+    brands = One(BRANDS, (), BRANDS[:1], BRANDS * 2, None, "Nike")
+    vectors, factors = torch.ones(2, 3), (torch.ones(2, 2, 1, 4), torch.ones(2, 2, 3, 1))
+    return found | {
+        "Neurons": target(
+            then(Neurons, use_carrier), One(small_neurons()), num_neurons=Count(2), amplification=2.0, mode="add"
+        ),
+        "logit-bias": target(then(BrandTokens, use_carrier), brands, ((1, 5), (2, 3)), Count(20), 8.0),
+        "choice": target(then(ReplyChoice, use_carrier), brands, Count(4), 8.0),
+        "prompt-ad": target(then(PromptAd, use_carrier), brands, "shoes", list(TEXTS)),
+        "segments": target(then(Segments, use_carrier), brands, "shoes", list(TEXTS)),
+        "slots": target(then(Slots, use_carrier), brands, "shoes", list(TEXTS)),
+        "insertion": target(then(Insertion, use_carrier), brands, "shoes", list(TEXTS)),
+        "displayed-bids": target(then(DisplayedBids, use_carrier), brands, "shoes", "For {category}:", most=Count(3)),
+        "token-mixture": target(then(TokenMixture, use_carrier), brands, One(COMPANIONS, COMPANIONS[:1], ())),
+        "residual-vector": target(then(ResidualVectors, use_carrier), brands, (0, 2), vectors, One(MODEL)),
+        "low-rank": target(
+            lambda some, layers, *parts: use_carrier(LowRankUpdates(some, LowRankFactors(layers, *parts), MODEL)),
+            brands,
+            (0, 2),
+            *factors,
+        ),
+        "carrier_entry": target(carrier_entry, "slots"),
+        "register": target(register, One(carrier_entry("slots"), None, "slots", 5)),
+    }
+
+
 def targets() -> dict[str, Target]:
     """Return every entry."""
-    return of_substrates() | of_mechanisms() | of_priors() | of_scores() | of_agents() | of_envs() | of_text()
+    of_play = of_scores() | of_agents() | of_envs()
+    return of_substrates() | of_carriers() | of_mechanisms() | of_priors() | of_play | of_text()
 
 
 if __name__ == "__main__":

@@ -19,17 +19,28 @@ import pandas as pd
 import safetensors.torch
 import torch
 from bending import NUMBERS, TEXTS, bent, bent_bytes, bent_tensor, value, written
+from rich.console import Console
+from small_carriers import MODEL, small_carriers, small_neurons, use_carrier
 from trying import Target, run
 
 from auctionsim.agents import Shading, TableStrategy, Truthful, load_strategies, save_strategies
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
 from auctionsim.brands import parse_brands
+from auctionsim.carriers import carrier_names, load_carrier, save_carrier
+from auctionsim.experiments.running.carrier_cell import CarrierCell, CellReplicate, cell_document
+from auctionsim.experiments.running.carrier_cells import _FORMAT as CELL_FORMAT
+from auctionsim.experiments.running.carrier_cells import _read as read_cell_file
+from auctionsim.experiments.running.carrier_lists import CARRIER_FILE, CarrierRecipe, _kept_carrier, _kept_pilot
 from auctionsim.experiments.running.geometry import geometry_from
+from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import read_allocations
 from auctionsim.experiments.running.run import Run, kept_section
 from auctionsim.experiments.running.tuning import claim
 from auctionsim.kept import key_digest
-from auctionsim.measurement.kept_replies import KeptReply, read_replies, write_replies
+from auctionsim.measurement.kept_replies import KeptReplies, KeptReply, read_replies, write_replies
+from auctionsim.measurement.levels import joint_list, levels_at
+from auctionsim.measurement.reply_values import read_reply_values, write_reply_values
+from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.measurement.units import MeasuredReply, Unit, UnitResult, read_unit, write_unit
 from auctionsim.mechanisms import VCG, load_mechanism, save_mechanism
 from auctionsim.neurons import BrandNeurons
@@ -38,9 +49,11 @@ from auctionsim.prompts import build_prompts, read_prompts
 from auctionsim.readings import Unscored
 from auctionsim.readings.checklists import FORMAT as CHECKS_FORMAT
 from auctionsim.readings.checklists import checks_digest, passed, read_checks
+from auctionsim.readings.values import as_tensor
 from auctionsim.records import parse_json, read_record
 from auctionsim.report.runs import read_run
 from auctionsim.signatures import read_signed, sign_folder, verified_folder, write_signed
+from auctionsim.signed_json import signed_json
 from auctionsim.storage import Stored, read_stored, stored_format
 from auctionsim.substrates import MeasuredList, ResponseSurface
 from auctionsim.tables import csv_text, read_csv, read_parquet
@@ -53,6 +66,7 @@ from test_every_mechanism import REGISTERED, named  # noqa: E402
 
 FOLDER = Path(tempfile.mkdtemp(prefix="auctionsim-fuzz-"))
 MISSING = (FileNotFoundError,)
+CONSOLE = Console(file=io.StringIO())
 
 
 def forged(stored: Stored, file_format: Any, version: Any, draw: random.Random) -> bytes:
@@ -139,20 +153,18 @@ def use_neurons(neurons: BrandNeurons) -> None:
     neurons.layers(0, 1)
 
 
-def small_neurons(path: Path) -> None:
-    """Write neurons of two brands on a model of two layers."""
-    BrandNeurons(
-        parse_brands("Nike,Adidas|adi"),
-        torch.tensor([[0, 3], [5, 2]]),
-        torch.ones(2, 2),
-        torch.ones(2, 2, 4),
-        "random",
-        "fake:0",
-        "0",
-        {"torch": "2"},
-        torch.tensor([[1.0, -1.0], [1.0, 1.0]]),
-        torch.ones(2, 2),
-    ).save(path)
+def carriers() -> dict[str, Target]:
+    """Return a target for every kind of carrier; each that is registered has one."""
+    small = small_carriers()
+    assert set(small) == set(carrier_names())
+    return {
+        f"carrier {name}": stored_target(
+            lambda path, carrier=carrier: save_carrier(path, carrier),  # type: ignore[misc]
+            lambda path: use_carrier(load_carrier(path)),
+            f"carrier-{name}",
+        )
+        for name, carrier in small.items()
+    }
 
 
 def save_bidders(path: Path) -> None:
@@ -197,13 +209,14 @@ def json_target(name: str, structure: Any, load: Callable[[Path], Any], *, named
 
 
 REPLY = KeptReply("A", 0, 0, 0, [0, 0, 0, 0], "Buy Nike.", [3, 5], 2)
+WITH_AD = REPLY._replace(ads=((0, 3), (4, 9)))
 REPLIES = {"settings": {"seed": 0}, "interventions": [[[0.0, 1.0]]], "prompts": {"A": [["Which?"]], "B": [["What?"]]}}
 
 
 def replies(draw: random.Random) -> Any:
     """Bend a file of replies: a line of it, its bytes, or a bomb."""
     path = FOLDER / "replies.jsonl.gz"
-    write_replies(path, REPLIES, [REPLY, REPLY._replace(replicate="B")])
+    write_replies(path, REPLIES, [draw.choice((REPLY, WITH_AD)), REPLY._replace(replicate="B")])
     lines = gzip.decompress(path.read_bytes()).split(b"\n")[:-2]
     if draw.random() < 0.7:
         number = draw.randrange(len(lines))
@@ -223,7 +236,8 @@ UNIT = Unit("A", 0, 0, 0, 2, 0)
 
 def unit(draw: random.Random) -> Any:
     """Bend a measured unit, its checksum repaired."""
-    told = [MeasuredReply(k, s, "Nike!", [1, 2]) for k in (0, 1) for s in (0, 1)]
+    ads = draw.choice(((), ((0, 4),)))
+    told = [MeasuredReply(k, s, "Nike!", [1, 2], ads) for k in (0, 1) for s in (0, 1)]
     values = {"hits": [[1.0, 0.0]] * 4, "kl": [0.1, Unscored("no reason"), 0.2, 0.0]}
     folder = FOLDER / "units"
     write_unit(folder, UnitResult(UNIT, {"slot_probability": [[[0.5, 0.1]], [[0.2, 0.3]]]}, told, values, {}), "plan")
@@ -239,6 +253,118 @@ def unit(draw: random.Random) -> Any:
         changed = {**changed, "sha256": digest}
     path.write_bytes(written(changed, draw))
     return naming(path, lambda _: read_unit(folder, UNIT, "plan"))
+
+
+STORED = StoredReplies(KeptReplies({**REPLIES, "brands": [["Nike"]]}, [REPLY, WITH_AD]), "0" * 64, parse_brands("Nike"))
+
+
+def reply_values(draw: random.Random) -> Any:
+    """Bend a file of replies' values, its checksum repaired, its bytes, or a bomb."""
+    path = FOLDER / "values.json.gz"
+    path.unlink(missing_ok=True)
+    taken = {"mentions": [[1.0], [0.0]], "reply_kl": [0.5, Unscored("no reason")]}
+    write_reply_values(path, STORED, taken, {"command": "x"})
+    document = json.loads(gzip.decompress(path.read_bytes()))
+    body = repaired_json(bent({k: v for k, v in document.items() if k != "sha256"}, draw), draw)
+    if draw.random() < 0.01:
+        body = b"[" + b"0," * 30_000_000
+    packed = gzip.compress(body, 1)
+    path.write_bytes(bent_bytes(packed, draw) if draw.random() < 0.1 else packed)
+    found = naming(path, lambda _: read_reply_values(path, STORED))
+    for one in found.values():
+        assert bool((as_tensor(one.values, 1).isfinite() | as_tensor(one.values, 1).isnan()).all())
+    return found
+
+
+def repaired_json(document: Any, draw: random.Random) -> bytes:
+    """Return a document as JSON with the checksum that fits."""
+    if isinstance(document, dict):
+        try:
+            document = json.loads(signed_json(document))
+        except (TypeError, ValueError):  # keys of two kinds
+            document = {**document, "sha256": ""}
+    return written(document, draw)
+
+
+def signed_target(name: str, structure: Any, load: Callable[[Path], Any]) -> Target:
+    """Return a target that bends a JSON file and repairs its checksum; what it is kept under stays half of the time."""
+    path = FOLDER / name
+
+    def attempt(draw: random.Random) -> Any:
+        changed = bent(structure, draw)
+        if isinstance(changed, dict) and draw.random() < 0.8:
+            changed = {**structure, "cell": changed.get("cell")}
+        path.write_bytes(repaired_json(changed, draw))
+        return naming(path, load)
+
+    return attempt, MISSING
+
+
+CELL_KEY = {"list": "x"}
+
+
+def cell() -> dict[str, Any]:
+    """Return a cell of the table of carriers as its file has it."""
+    one = CellReplicate(
+        np.array([0, 0, 1, 1]),
+        tuple("abcd"),
+        2,
+        np.ones((2, 4, 1)),
+        np.ones((2, 4, 2)),
+        {"reply_kl": np.ones((2, 4)), "quality": np.full((2, 4), np.nan)},
+        np.ones((2, 1)),
+        np.ones((2, 1)),
+    )
+    words = ("list", "slots", "slots after", "shoes", ("Nike",), ("slot",))
+    settings, nulls = np.array([[[0.0]], [[1.0]]]), np.array([0.0])
+    whole = CarrierCell(*words, settings, nulls, (1, 1), {"A": one, "B": one}, {"kl": "no reason"})
+    return {"format": CELL_FORMAT, "version": 1, "key": CELL_KEY, "cell": json.loads(json.dumps(cell_document(whole)))}
+
+
+def use_cell(path: Path) -> Any:
+    """Ask a cell for a frontier's numbers."""
+    found = read_cell_file(path, CELL_KEY)
+    assert found is not None
+    assert found.alone(0)[0] == 0
+    even = np.full(len(found.settings), 1 / len(found.settings))
+    for name in "AB":
+        for strata in (found.named_strata(name, even, 0, gain=True), found.column_strata(name, even, "reply_kl") or []):
+            assert all(np.isfinite(stratum.values).all() for stratum in strata), "a mean that is no number"
+        found.column_strata(name, even, "quality")
+    return found.acts_after
+
+
+class _Named:
+    """Stands for a model where only its name is asked for."""
+
+    identity = MODEL
+
+
+def arena_folder() -> dict[str, Target]:
+    """Return targets for what a run of `arena measure` keeps beside its measurement."""
+    folder, recipe = FOLDER / "arena", CarrierRecipe("slots", "Nike,Adidas|adi")
+    carrier: Any = small_carriers()["slots"]
+    model: Any = _Named()
+    folder.mkdir()
+    save_carrier(folder / CARRIER_FILE, carrier)
+    key = {"carrier": "slots", "model": MODEL, "brands": [one.written for one in carrier.brands]}
+    key |= {"category": recipe.category, "prompts": recipe.prompts.digest, "seed": recipe.settings.seed}
+    kept = {"key": key, "digest": carrier.digest}
+    ladder = carrier.ladder().tolist()
+    pilot = {"key": {"carrier": carrier.digest, "targets": list(recipe.targets), "seed": 0}, "ladder": ladder}
+    pilot |= {"reply_kl": [[0.5, 1.0], [0.25, 4.0]]}
+
+    def levels(path: Path) -> Any:
+        found = _kept_pilot(recipe, path.parent, model, carrier, Stages(CONSOLE))
+        return naming(path, lambda _: joint_list(carrier, levels_at(found, carrier, recipe.targets)))
+
+    return {
+        "carrier record": json_target(
+            "arena/carrier.json", kept, lambda p: _kept_carrier(recipe, p.parent, model, Stages(CONSOLE))
+        ),
+        "pilot": json_target("arena/pilot.json", pilot, levels),
+        "cell": signed_target("cell.json", cell(), use_cell),
+    }
 
 
 def prompts(draw: random.Random) -> Any:
@@ -453,10 +579,13 @@ def targets() -> dict[str, Target]:
     return {
         "surface": stored_target(fake_surface().save, lambda p: use_measured(ResponseSurface.load(p)), "surface"),
         "list": stored_target(fake_list(3).save, lambda p: use_measured(MeasuredList.load(p)), "list"),
-        "neurons": stored_target(small_neurons, lambda p: use_neurons(BrandNeurons.load(p)), "neurons"),
+        "neurons": stored_target(small_neurons().save, lambda p: use_neurons(BrandNeurons.load(p)), "neurons"),
         "bidders": stored_target(save_bidders, use_bidders, "bidders"),
         **mechanisms(),
+        **carriers(),
+        **arena_folder(),
         "replies": (replies, MISSING),
+        "reply values": (reply_values, MISSING),
         "unit": (unit, MISSING),
         "prompts": (prompts, MISSING),
         "run folder": (run_folder, MISSING),

@@ -31,7 +31,7 @@ def fuzz(what: str, count: int, cache: Path) -> str:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("what", "count", "least"), [("entries", 40, 6000), ("files", 130, 5000)])
+@pytest.mark.parametrize(("what", "count", "least"), [("entries", 40, 7000), ("files", 130, 7000)])
 def test_bent_inputs_are_answered_or_refused_in_a_sentence(
     what: str, count: int, least: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
