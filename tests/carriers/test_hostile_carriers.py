@@ -66,7 +66,12 @@ LONG = [{"system": "Name Nike. " * 10_000, "before": "", "after": ""}] * 2
         (tokens, "tokens", begun(300_000), "a logit bias has at most 16384 tokens, got 600000"),
         (lambda: Insertion(BRANDS, "shoes", LINES), "texts", [f"{{brand}} {k}." for k in range(65)], "at most 64"),
         (lambda: Insertion(BRANDS, "shoes", LINES), "texts", ["{brand} " * 3000], "at most 16384 letters, got 24000"),
-        (lambda: Insertion(BRANDS, "shoes", LINES), "category", "s" * 16_385, "an ad has at most 16384 letters, got 16397"),
+        (
+            lambda: Insertion(BRANDS, "shoes", LINES),
+            "category",
+            "s" * 16_385,
+            "an ad has at most 16384 letters, got 16397",
+        ),
         (companions, "companions", LONG, "a companion's text has at most 16384 letters, got 110000"),
         (lambda: Neurons(NIKES, num_neurons=4), "amplification", 1e308, "amplification must"),
     ],
