@@ -189,8 +189,8 @@ def _part_time(capped: Sequence[Row], labels: Mapping[str, str], cap: float) -> 
         listed = "; ".join(f"{labels[carrier]} ({', '.join(brands)})" for carrier, brands in found.items())
         yield (
             "In force a part of the time only, the untouched reply the rest, since the first corner of the frontier "
-            f"costs more than {cap:g}: {listed}. A weaker setting that was not measured may name the brand more often at "
-            "the same expected cost, so these rows are lower bounds of what such carriers can do."
+            f"costs more than {cap:g}: {listed}. A weaker setting that was not measured may name the brand more often "
+            "at the same expected cost, so these rows are lower bounds of what such carriers can do."
         )
 
 
