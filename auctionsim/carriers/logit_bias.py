@@ -38,6 +38,7 @@ class BrandTokens(Carrier):
         tokens: Each brand's, see `name_tokens`.
         vocabulary: Length of the logits of the model whose tokens they are.
         bias: Highest value of the lever.
+        rule: How it was fitted, in words.
     Raises:
         ValueError: A brand without tokens, or a token that the model has not.
     """
@@ -45,9 +46,15 @@ class BrandTokens(Carrier):
     name = "logit-bias"
 
     def __init__(
-        self, brands: tuple[Brand, ...], tokens: tuple[tuple[int, ...], ...], vocabulary: int, bias: float = _MOST
+        self,
+        brands: tuple[Brand, ...],
+        tokens: tuple[tuple[int, ...], ...],
+        vocabulary: int,
+        bias: float = _MOST,
+        *,
+        rule: str = RULE,
     ) -> None:
-        self.brands, self.tokens = checked_brands(brands, self.name), tokens
+        self.brands, self.tokens, self.fitted_by = checked_brands(brands, self.name), tokens, rule
         self.vocabulary = checked_count(vocabulary, "vocabulary")
         self.levers = (Lever("bias", 0.0, checked_high(bias, "bias"), 0.0),)
         if len(tokens) != len(brands) or not all(tokens):
@@ -85,7 +92,7 @@ class BrandTokens(Carrier):
         owned = zip(self.brands, self.tokens, strict=True)
         tokens = [{"name": brand.name, "begun_by": list(some)} for brand, some in owned]
         bound = self.levers[0].high
-        return Stored({"tokens": tokens, "vocabulary": self.vocabulary, "bias": bound, "rule": RULE}, {})
+        return Stored({"tokens": tokens, "vocabulary": self.vocabulary, "bias": bound, "rule": self.fitted_by}, {})
 
 
 def name_tokens(model: LanguageModel, brand: Brand) -> tuple[int, ...]:
@@ -117,7 +124,7 @@ def _made(brands: tuple[Brand, ...], stored: Stored) -> BrandTokens:
     fields = stored.fields
     vocabulary = fields.whole("vocabulary", 1)
     tokens = tuple(some.wholes("begun_by") for some in fields.records("tokens"))
-    return BrandTokens(brands, tokens, vocabulary, fields.number("bias"))
+    return BrandTokens(brands, tokens, vocabulary, fields.number("bias"), rule=fields.text("rule"))
 
 
 register(

@@ -57,6 +57,7 @@ class LowRankUpdates(Carrier):
         brands: The bidders.
         factors: An update a brand.
         model: Name and fingerprint of the model that they were fitted on.
+        rule: How it was fitted, in words.
     Raises:
         ValueError: Not as many updates as brands, or one that is 0.
     Source:
@@ -67,12 +68,12 @@ class LowRankUpdates(Carrier):
 
     name = "low-rank"
 
-    def __init__(self, brands: tuple[Brand, ...], factors: LowRankFactors, model: str) -> None:
+    def __init__(self, brands: tuple[Brand, ...], factors: LowRankFactors, model: str, *, rule: str = RULE) -> None:
         if not brands or factors.num_updates != len(brands):
             raise InputError(
                 f"low-rank updates must be one a brand, got {factors.num_updates} for {len(brands)} brands"
             )
-        self.brands, self.model = brands, model
+        self.brands, self.model, self.fitted_by = brands, model, rule
         down, up = (part.detach().float().cpu().clone() for part in (factors.down, factors.up))
         if not bool(((down != 0).flatten(1).any(1) & (up != 0).flatten(1).any(1)).all()):
             raise InputError("low-rank updates must not be 0")
@@ -101,7 +102,7 @@ class LowRankUpdates(Carrier):
 
     def stored(self) -> Stored:
         """Return the factors, their layers, and the rule."""
-        record = {"layers": list(self.factors.layers), "model": self.model, "rule": RULE}
+        record = {"layers": list(self.factors.layers), "model": self.model, "rule": self.fitted_by}
         return Stored(record, {"down": self.factors.down.clone(), "up": self.factors.up.clone()})
 
 
@@ -183,10 +184,9 @@ def _descended(
 
 def _made(brands: tuple[Brand, ...], stored: Stored) -> LowRankUpdates:
     fields = stored.fields.only("layers", "model", "rule")
-    fields.text("rule")
     layers = fields.wholes("layers")
     down, up = (stored.array(name, (len(brands), len(layers), None, None)) for name in ("down", "up"))
-    return LowRankUpdates(brands, LowRankFactors(layers, down, up), fields.text("model"))
+    return LowRankUpdates(brands, LowRankFactors(layers, down, up), fields.text("model"), rule=fields.text("rule"))
 
 
 register(

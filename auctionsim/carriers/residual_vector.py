@@ -58,6 +58,7 @@ class ResidualVectors(Carrier):
         layers: (brand,) behind which layer each vector is added, 0 at the embedding.
         vectors: (brand, width) what strength 1 adds, in units of the residual stream.
         model: Name and fingerprint of the model that they were fitted on.
+        rule: How it was fitted, in words.
     Raises:
         ValueError: Not as many layers or vectors as brands, or a vector that is 0 or not finite.
     Source:
@@ -69,7 +70,13 @@ class ResidualVectors(Carrier):
     name = "residual-vector"
 
     def __init__(
-        self, brands: tuple[Brand, ...], layers: tuple[int, ...], vectors: Float[Tensor, "brand width"], model: str
+        self,
+        brands: tuple[Brand, ...],
+        layers: tuple[int, ...],
+        vectors: Float[Tensor, "brand width"],
+        model: str,
+        *,
+        rule: str = RULE,
     ) -> None:
         checked_tensor(vectors, "residual vectors")
         if not brands or not len(brands) == len(layers) == len(vectors):
@@ -77,7 +84,7 @@ class ResidualVectors(Carrier):
                 f"residual vectors need a layer and a vector a brand, got {len(brands)} brands, {len(layers)} layers "
                 f"and {len(vectors)} vectors"
             )
-        self.brands, self.layers, self.model = brands, layers, model
+        self.brands, self.layers, self.model, self.fitted_by = brands, layers, model, rule
         self.vectors = vectors.detach().float().cpu().clone()
         together = STRONGEST * self.vectors.abs().sum(0)  # several may stand behind one layer
         if not bool((self.vectors != 0).any(1).all() & together.isfinite().all()):
@@ -105,7 +112,7 @@ class ResidualVectors(Carrier):
 
     def stored(self) -> Stored:
         """Return the vectors, their layers, and the rule."""
-        record = {"layers": list(self.layers), "model": self.model, "rule": RULE}
+        record = {"layers": list(self.layers), "model": self.model, "rule": self.fitted_by}
         return Stored(record, {"vectors": self.vectors.clone()})
 
 
@@ -207,9 +214,8 @@ def _streams(model: LanguageModel, prompt: list[int], tokens: Tensor, layers: tu
 
 def _made(brands: tuple[Brand, ...], stored: Stored) -> ResidualVectors:
     fields = stored.fields.only("layers", "model", "rule")
-    fields.text("rule")
     vectors = stored.array("vectors", (len(brands), None))
-    return ResidualVectors(brands, fields.wholes("layers"), vectors, fields.text("model"))
+    return ResidualVectors(brands, fields.wholes("layers"), vectors, fields.text("model"), rule=fields.text("rule"))
 
 
 register(

@@ -209,8 +209,8 @@ class BrandNeurons:
             if not bool(fits.all()):
                 raise InputError(f"{name} must be {'1 or -1' if name == 'signs' else f'finite, to {_LARGEST:g}'}")
         scores = stored.array("scores", per_rank)
-        for name, values in (("scores", scores), ("attributions", attributions)):
-            checked_finite(values, name)
+        for what, numbers in (("scores", scores), ("attributions", attributions)):
+            checked_finite(numbers, what)
         return cls(
             brands,
             ranking,
