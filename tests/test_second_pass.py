@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_refused(stored: StoredReplies, tmp_path: Path) -
     model = fake_model()
     with pytest.raises(ValueError, match="slot_probability is scored of prompts, not of replies: measure it anew"):
         SecondPass(tmp_path, stored, ("slot_probability",))
-    with pytest.raises(ValueError, match="kl: teacher-forced passes need the model and the neurons"):
+    with pytest.raises(ValueError, match="kl: teacher-forced passes need the model and what moved its replies"):
         SecondPass(tmp_path, stored, ("kl", "length"))
     with pytest.raises(ValueError, match="other neurons were amplified"):
         SecondPass(tmp_path, stored, ("kl",), fake_neurons(model, "or,the"), model)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from auctionsim.brands import parse_brands
 from auctionsim.language_models import Intervention, LanguageModel, sample_replies
+from auctionsim.language_models.change import as_change
 from auctionsim.language_models.decoding import Replies, reply_logits
 from auctionsim.language_models.hooks import intervene, read_neurons
 from auctionsim.language_models.prefixes import prefill_together
@@ -77,8 +78,8 @@ def exactness(model: LanguageModel, device: torch.device) -> list[ExactnessRow]:
     uniforms = torch.rand(ROWS, TOKENS, generator=torch.Generator().manual_seed(2))
     rows = [*_hooks(model, there, prompts[0], change)]
 
-    here_prefix = prefill_together(model, prompts, TOKENS).serving(owner)
-    there_prefix = prefill_together(there, prompts, TOKENS).serving(owner.to(device))
+    here_prefix = prefill_together(model, prompts, TOKENS).serving(owner.unsqueeze(0))
+    there_prefix = prefill_together(there, prompts, TOKENS).serving(owner.unsqueeze(0).to(device))
     replies = sample_replies(model, here_prefix, change, uniforms, temperature=TEMPERATURE)
     theirs = sample_replies(there, there_prefix, change, uniforms.to(device), temperature=TEMPERATURE)
     logits = reply_logits(model, here_prefix, replies.tokens, change)
@@ -90,7 +91,7 @@ def exactness(model: LanguageModel, device: torch.device) -> list[ExactnessRow]:
         _relative("logits in passes of 1, 3 and the rest, on the device", in_pieces, scored),
         _tokens(replies.tokens, theirs.tokens, logits, uniforms),
     ]
-    rows += _readings(model, there, prompts, change, replies, owner)
+    rows += _readings(model, there, [PROMPTS[k] for k in owner.tolist()], change, replies)
     return rows
 
 
@@ -116,17 +117,16 @@ def _hooks(model: LanguageModel, there: LanguageModel, prompt: list[int], change
 def _readings(
     model: LanguageModel,
     there: LanguageModel,
-    prompts: list[list[int]],
+    asked: list[str],
     change: Intervention,
     replies: object,
-    owner: Tensor,
 ) -> list[ExactnessRow]:
     scores = [CommercialScorer(each, parse_brands(BRANDS), STEMS)(PROMPTS[0], change) for each in (model, there)]
-    losses = []
+    losses, whole = [], as_change(change)
     for each in (model, there):
-        begun = begin(each, prompts, TOKENS).serving(owner.to(each.device))
+        begun = begin(each, asked, TOKENS, whole)
         own = Replies(*(part.to(each.device) for part in vars(replies).values()))
-        losses.append(judged(each, (KL, REPLY_KL, SURPRISE), own, change, begun, SamplingLaw(TEMPERATURE, 1.0)))
+        losses.append(judged(each, (KL, REPLY_KL, SURPRISE), own, whole, begun, SamplingLaw(TEMPERATURE, 1.0)))
     return [
         ExactnessRow("slot probabilities", _gap(scores[1].slot_probability, scores[0].slot_probability), CLOSE),
         ExactnessRow("intent", _gap(scores[1].intent, scores[0].intent), CLOSE),
