@@ -83,6 +83,25 @@ class Mechanism(ABC):
         del substrate
         return None
 
+    def drawn_payments(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor | None:
+        """Return what is charged when an entry of an allocated distribution is carried out: (batch, entry, bidder).
+
+        Their mean under the allocation is `outcome.payments`. None where the expected payments are charged whatever is
+        carried out.
+
+        Args:
+            bids: (batch, bidder, feature) that were cleared.
+            outcome: What they led to.
+            context: As they were cleared.
+        """
+        del bids, outcome, context
+        return None
+
+    def delivered(self, substrate: Substrate) -> "Mechanism":
+        """Return the rule as it charges where `substrate` delivers: itself, unless it charges for what is delivered."""
+        del substrate
+        return self
+
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Tell whether all bidders are treated alike when exposure is `substrate`'s; False where nothing says so.
 

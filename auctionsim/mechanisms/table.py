@@ -8,6 +8,7 @@ default settings; the quick one is shorter, and every table that it appears in s
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from auctionsim.checks import checked_money
@@ -34,6 +35,24 @@ class Need(NamedTuple):
     holds: Callable[[Any], bool]
 
 
+class Published(NamedTuple):
+    """Where a mechanism comes from, and what is said of it there.
+
+    Attributes:
+        source: Authors (year), title, and where it is to be read.
+        claims: What its authors claim about incentives, in our words.
+        exposure: About which exposure they claim it.
+    """
+
+    source: str
+    claims: str
+    exposure: str
+
+
+Knob = tuple[float, ...] | Callable[[Any], tuple[float, ...]]
+"""Values that a design may choose from, fixed ones or what a view has."""
+
+
 class Problem(NamedTuple):
     """What a mechanism is designed for.
 
@@ -43,6 +62,7 @@ class Problem(NamedTuple):
         user_weight: λ ≥ 0, money per unit of user loss.
         seed: Of what is learned; closed forms have no use for it.
         quick: Train by the quick recipe; closed forms have one only.
+        settings: Values of some of the entry's knobs by name; the others have the first that they can have.
     """
 
     view: Any
@@ -50,6 +70,7 @@ class Problem(NamedTuple):
     user_weight: float = 0.0
     seed: int = 0
     quick: bool = False
+    settings: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -64,6 +85,10 @@ class Entry:
         codec: Its file form; None: it cannot be saved.
         needs: What it needs of a view, besides what every substrate has.
         is_learned: Whether it is trained, so that the quick recipe is another one.
+        pays: Who gets what and pays what, one line for a reader who knows no auctions.
+        published: Where it comes from; None where it is nobody's in particular.
+        knobs: By name, what a design may choose among (`mechanisms.tuned`); `design` reads the chosen values from the
+            problem's settings.
     """
 
     name: str
@@ -73,6 +98,13 @@ class Entry:
     codec: Codec | None = None
     needs: tuple[Need, ...] = ()
     is_learned: bool = False
+    pays: str = ""
+    published: Published | None = None
+    knobs: Mapping[str, Knob] = MappingProxyType({})
+
+    def knobs_on(self, view: Substrate) -> dict[str, tuple[float, ...]]:
+        """Return the values that each knob can have on a view."""
+        return {name: knob(view) if callable(knob) else knob for name, knob in self.knobs.items()}
 
     def refusal(self, view: Substrate) -> str | None:
         """Return why the mechanism cannot be designed on a view, a sentence, or None where it can."""
@@ -85,12 +117,18 @@ class Entry:
         """Design the mechanism by its recipe.
 
         Raises:
-            ValueError: A view that lacks what it needs, a user weight that is none.
+            ValueError: A view that lacks what it needs, a user weight that is none, a setting of no knob.
         """
         refusal = self.refusal(problem.view)
         if refusal is not None:
             raise InputError(refusal)
-        return self.design(problem._replace(user_weight=checked_money(problem.user_weight, "user_weight")))
+        knobs = self.knobs_on(problem.view)
+        unknown = [name for name in problem.settings if name not in knobs]
+        if unknown:
+            raise InputError(f"{self.name} has no knob {unknown[0]!r}: it has {', '.join(knobs) or 'none'}")
+        settings = {name: problem.settings.get(name, values[0]) for name, values in knobs.items()}
+        user_weight = checked_money(problem.user_weight, "user_weight")
+        return self.design(problem._replace(user_weight=user_weight, settings=settings))
 
     def titled(self, *, quick: bool) -> str:
         """Return the label, with the recipe where that is the quick one of a learned mechanism."""

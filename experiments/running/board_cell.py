@@ -1,0 +1,82 @@
+"""One cell of the board: what a carrier and a mechanism bring in a category at a price of the user's loss."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+MECHANISMS, SYSTEMS = "mechanisms", "systems"
+"""The two tables: every mechanism on one carrier; published systems, each on its own."""
+
+
+class RowName(NamedTuple):
+    """What a row of the board is.
+
+    Attributes:
+        table: `MECHANISMS` or `SYSTEMS`.
+        name: Of the system, or of the mechanism.
+        carrier: Name in the table of carriers.
+        mechanism: Name in the table of mechanisms.
+        settings: Knobs that are fixed, as sorted (name, value) pairs.
+    """
+
+    table: str
+    name: str
+    carrier: str
+    mechanism: str
+    settings: tuple[tuple[str, float], ...] = ()
+
+
+class Price(NamedTuple):
+    """What a user's loss costs in the objective.
+
+    Attributes:
+        loss: "reply_kl" or "quality".
+        user_weight: λ, money per unit of it and reply.
+        words: ρ, units of the loss per word of an ad on the page: loss + ρ · ad words is charged.
+    """
+
+    loss: str
+    user_weight: float
+    words: float = 0.0
+
+
+class BoardCell(NamedTuple):
+    """What a row brings in a category at a price. Designed on replicate A; every number is B's unless it says A.
+
+    Money is in units of the largest valuation, 1. Means over truthful profiles; contexts are pooled.
+
+    Attributes:
+        row: Which.
+        category: What the brands sell.
+        price: Of the user's loss.
+        acts_after: Whether the carrier acts on the page alone, the reply's law staying the untouched one.
+        settings: What design chose on A, knob by knob, the fixed ones too.
+        tried: How many combinations of settings were tried on A.
+        scores: revenue, welfare, objective, user_loss (the charged one), and reply_kl, quality, kl, ad_share, ad_words
+            (None where they were not read); rows (of the model, decoded for a reply; None where unknown);
+            objective_A (where it was designed); optimum (the best truthful objective on B by one who knows B);
+            own_design (the same mechanism designed on B); objective_best_response (None where nobody gains);
+            regret, regret_max (mean over profiles of the largest among bidders; the largest), regret_A, regret_max_A;
+            ir, ir_max (mean and largest loss max(−u, 0) of a bidder in expectation), ir_draw, ir_draw_max (the same in
+            the worst entry that is drawn with probability above 0).
+        regret_is: "proved 0", "exact" or "lower bound", on B.
+        regret_is_A: The same on A.
+        draws: (draw,) the objective under bootstrap draws of B's prompts and of profiles: draw r of any two cells of a
+            category took the same prompts and the same profiles.
+        revenue_draws: (draw,) the revenue likewise.
+        degrees: Of freedom that the prompts leave: prompts less contexts.
+        spread: √(m/(m − 1)), m the fewest prompts of a context: what a bootstrap's deviations are too small by.
+    """
+
+    row: RowName
+    category: str
+    price: Price
+    acts_after: bool
+    settings: Mapping[str, float]
+    tried: int
+    scores: Mapping[str, float | None]
+    regret_is: str
+    regret_is_A: str  # noqa: N815  # replicate A
+    draws: tuple[float, ...]
+    revenue_draws: tuple[float, ...]
+    degrees: int
+    spread: float
