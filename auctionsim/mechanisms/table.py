@@ -7,7 +7,7 @@ default settings; the quick one is shorter, and every table that it appears in s
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -100,7 +100,7 @@ class Entry:
     is_learned: bool = False
     pays: str = ""
     published: Published | None = None
-    knobs: Mapping[str, Knob] = MappingProxyType({})
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
 
     def knobs_on(self, view: Substrate) -> dict[str, tuple[float, ...]]:
         """Return the values that each knob can have on a view."""

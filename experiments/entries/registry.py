@@ -5,8 +5,7 @@ and gets a row of the board in every category that its carrier was measured in.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from auctionsim.errors import InputError
 
@@ -45,7 +44,7 @@ class SystemEntry:
     claims: str
     exposure: str
     assumed: str
-    settings: Mapping[str, float] = MappingProxyType({})
+    settings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name or any(not (c.islower() or c.isdigit() or c == "-") for c in self.name):
