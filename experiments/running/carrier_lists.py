@@ -54,6 +54,7 @@ class CarrierRecipe:
         settings: The counts.
         model: "smollm2", a hub id or a folder.
         targets: Nats a reply at which levels are wanted.
+        combined: Whether brands are measured together at every combination of levels.
     """
 
     carrier: str
@@ -62,6 +63,7 @@ class CarrierRecipe:
     settings: MeasurementSettings = field(default_factory=lambda: SETTINGS)
     model: str = "smollm2"
     targets: tuple[float, ...] = TARGETS
+    combined: bool = False
 
     @property
     def bidders(self) -> tuple[Brand, ...]:
@@ -124,7 +126,7 @@ def carrier_list(
         carrier = _kept_carrier(recipe, folder, model, stages)
         found = _kept_pilot(recipe, folder, model, carrier, stages)
         settings = replace(recipe.settings, readings=_live_readings(recipe.settings, carrier))
-        allocations = joint_list(carrier, levels_at(found, carrier, recipe.targets))
+        allocations = joint_list(carrier, levels_at(found, carrier, recipe.targets), combined=recipe.combined)
         maker = {"command": command, "commit": commit_or_none()}
         provenance = {**maker, "category": recipe.category, "carrier": _words(carrier), "targets": list(recipe.targets)}
         measured = kept_list(
