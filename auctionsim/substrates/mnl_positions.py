@@ -53,7 +53,9 @@ class MNLPositions(BaseSubstrate):
     features = ("clicks",)
 
     def __post_init__(self) -> None:
-        rows = tuple(tuple(checked_number(one, "attraction", 0.0, MOST_ATTRACTION) for one in row) for row in self.attraction)
+        rows = tuple(
+            tuple(checked_number(one, "attraction", 0.0, MOST_ATTRACTION) for one in row) for row in self.attraction
+        )
         widths = {len(row) for row in rows}
         if len(widths) != 1 or widths == {0}:
             raise InputError(f"attraction must be one row a bidder, with as many positions each, got {rows!r:.80}")

@@ -16,7 +16,8 @@ from auctionsim.checks import (
 from auctionsim.errors import InputError
 from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
-MOST_EXPONENT = 16.0
+MOST_EXPONENT = 4.0
+"""Up to here payments on a share of all bids are exact to rounding (`mechanisms.power_share`)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Prominence(BaseSubstrate):
 
     Args:
         num_bidders: n ≥ 1.
-        exponent: α, 0 < α ≤ 16.
+        exponent: α, 0 < α ≤ 4.
     Source:
         Dubey, Feng, Kidambi, Mehta and Wang (2024), "Auctions with LLM summaries", arXiv 2404.08126: bidders are given
         relative prominences, and clicks that are a power of the prominence are their worked case.
