@@ -1,6 +1,6 @@
 """A carrier's list as the board sells it: prompts of all contexts pooled, one feature, one charged loss a reply."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from auctionsim.experiments.running.prompt_intervals import Array
 from auctionsim.levers import at_null
 from auctionsim.substrates import Randomised
 from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever, Observation
+
+Places = np.ndarray[Any, np.dtype[np.int64]]
+"""(prompt,) index of each prompt's context."""
 
 NAMED = "mention_probability"
 """What is sold: the probability that the page names the brand at least once."""
@@ -95,7 +98,7 @@ class PromptValues(NamedTuple):
         columns: (setting, prompt) of the user's side by name; what was not read is left out.
     """
 
-    context: Array
+    context: Places
     named: Array
     loss: Array
     columns: dict[str, Array]
@@ -157,7 +160,7 @@ def _lever(cell: CarrierCell, k: int) -> Lever:
     return Lever(cell.levers[k], min(float(found.min()), null), max(float(found.max()), null), null)
 
 
-def _filled(values: Array, context: Array) -> Array:
+def _filled(values: Array, context: Places) -> Array:
     """Return values (setting, prompt) with gaps filled by the mean of their setting and context."""
     filled = values.copy()
     for k in np.unique(context):
