@@ -1,12 +1,13 @@
 """A carrier's list as the board sells it: prompts of all contexts pooled, one feature, one charged loss a reply."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation
+from auctionsim.checks import checked_allocation, checked_context
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.board_cell import Price
 from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, CarrierCell
@@ -15,9 +16,8 @@ from auctionsim.levers import at_null
 from auctionsim.substrates import Randomised
 from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever, Observation
 
-Places = np.ndarray[Any, np.dtype[np.int64]]
-"""(prompt,) index of each prompt's context."""
-
+Contexts = NDArray[np.int64]
+"""(prompt,) the context of each prompt."""
 NAMED = "mention_probability"
 """What is sold: the probability that the page names the brand at least once."""
 
@@ -71,7 +71,7 @@ class PricedSettings(BaseSubstrate):
         Raises:
             ValueError: A row that is not on the list.
         """
-        del context  # they are pooled
+        checked_context(context, len(allocation), ())  # they are pooled
         x = checked_allocation(allocation, (self.num_bidders, len(self.levers)))
         equal = self._equal(x)
         if not bool(equal.any(1).all()):
@@ -81,7 +81,8 @@ class PricedSettings(BaseSubstrate):
 
     def finite_range(self, context: Tensor | None = None) -> FiniteRange:
         """Return the list."""
-        del context
+        if context is not None:
+            checked_context(context, len(context), ())
         return FiniteRange(self._allocations.clone(), self._exposures[None].clone(), self._losses[None].clone())
 
     def _equal(self, x: Tensor) -> Tensor:
@@ -98,7 +99,7 @@ class PromptValues(NamedTuple):
         columns: (setting, prompt) of the user's side by name; what was not read is left out.
     """
 
-    context: Places
+    context: Contexts
     named: Array
     loss: Array
     columns: dict[str, Array]
@@ -160,7 +161,7 @@ def _lever(cell: CarrierCell, k: int) -> Lever:
     return Lever(cell.levers[k], min(float(found.min()), null), max(float(found.max()), null), null)
 
 
-def _filled(values: Array, context: Places) -> Array:
+def _filled(values: Array, context: Contexts) -> Array:
     """Return values (setting, prompt) with gaps filled by the mean of their setting and context."""
     filled = values.copy()
     for k in np.unique(context):
