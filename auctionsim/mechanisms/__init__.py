@@ -16,10 +16,12 @@ from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
+from auctionsim.mechanisms.posted_showings import PostedShowings
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.shown_bids import ShownBids
 from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.training import Schedule
@@ -53,10 +55,12 @@ __all__ = [
     "Optimum",
     "PayAsBid",
     "PostedPrice",
+    "PostedShowings",
     "ProportionalProminence",
     "ReverseKL",
     "Schedule",
     "SecondPrice",
+    "ShownBids",
     "ThirdPrice",
     "TrainingPoint",
     "UniformPrice",

@@ -59,6 +59,8 @@ REGISTERED: list[m.Mechanism] = [
     m.KLTilt(LOTTERY, 0.5, m.ChiSquared(), 0.1),
     m.ProportionalProminence(Prominence(3, 0.5)),
     m.ProportionalProminence(SHOWN, showings(SHOWN, 0)),
+    m.PostedShowings(SHOWN, showings(SHOWN, 0), torch.tensor([0.1, 0.3])),
+    m.ShownBids(SHOWN, 0.5),
 ]
 
 
