@@ -161,10 +161,10 @@ register(
         _designed,
         Codec(PostedShowings, _state, _made),
         needs=(SHOWN_ALONE, Need("entries that show every set of bidders, at most 8 of them", _shows_every_set)),
-        pays="Each brand has a posted price for being shown; those whose bid says it is worth that are shown and pay it.",
+        pays="Each brand has a posted price for being shown; those whose bid says it is worth it are shown and pay it.",
         published=Published(
             "Liu, Zeng, Kong, Yun and Wang (2026), LLM Advertisement based on Neuron Auctions, arXiv 2605.08326",
-            "Truthful bidding is dominant, as each advertiser picks from a menu of its own that no bid of its own moves.",
+            "Truthful bidding is dominant: each advertiser picks from a menu that its own bid does not move.",
             "the effect of a brand's own neurons, taken not to depend on which neurons of others are amplified",
         ),
         knobs={"strength": lambda view: tuple(map(float, range(strengths(view))))},

@@ -21,10 +21,10 @@ def best_thresholds(
     """Return the thresholds θ that bring most under truthful bids: bidder i takes its offer iff v_i ≥ θ_i.
 
     The objective is Σ_i a_i θ_i P(v_i ≥ θ_i) − Σ_S P(exactly S take) c_S. All combinations of thresholds on an even
-    grid, and never offering, are compared; from the best of them each bidder's threshold in turn is replaced by the best
-    one against the others', which is found in one dimension to the last digit, until nothing is gained. So no threshold
-    can be improved alone, and on the grid no combination is better; an optimum between grid points that cannot be
-    reached from there by single steps may be missed.
+    grid, and never offering, are compared; from the best of them, of equals the one that offers least, each bidder's
+    threshold in turn is replaced by the best one against the others', which is found in one dimension to the last
+    digit, until nothing is gained. So no threshold can be improved alone, and on the grid no combination is better; an
+    optimum between grid points that cannot be reached from there by single steps may be missed.
 
     Args:
         priors: One feature.
@@ -51,11 +51,11 @@ def best_thresholds(
 
 
 def _axis(prior: Prior, points: int, gain: float) -> Values:
-    """Return thresholds to compare: even steps, and never."""
+    """Return thresholds to compare: never, and even steps."""
     never = torch.tensor([torch.inf], dtype=torch.float64)
     if gain <= 0:
         return never
-    return torch.cat([torch.linspace(0, prior.finite_high, points, dtype=torch.float64), never])
+    return torch.cat([never, torch.linspace(0, prior.finite_high, points, dtype=torch.float64)])
 
 
 def _takes(prior: Prior, thresholds: Values) -> Values:

@@ -110,7 +110,7 @@ register(
             Need("a Randomised range over levers of each bidder's own", _has_own_levers),
             ONE_FEATURE,
         ),
-        pays="The model reads what every brand bids and writes by it; each brand pays its bid times the exposure it got.",
+        pays="The model reads what every brand bids and writes by it; each pays its bid times the exposure it got.",
         published=Published(
             "Zhao, Hu, Song, Chen, Zhu, Xu and Zheng (2025), LLM-Auction: generative auction towards LLM-native "
             "advertising, arXiv 2512.10551",

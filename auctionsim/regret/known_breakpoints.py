@@ -54,10 +54,14 @@ def known_breakpoints(game: Game) -> Tensor | None:
     if behaves_as(rule, ShownBids) and behaves_as(rule.range, Randomised):
         return _nearest_settings(rule, game)
     if behaves_as(rule, VCG, PayAsBid, VirtualWelfareMaximizer) and maximises_exactly(rule.range):
-        if isinstance(rule.range, Items):
-            return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
-        return _range_vertices(rule, game) if has_candidates(rule.range) else None
+        return _of_a_maximum(rule, game)
     return None
+
+
+def _of_a_maximum(rule: ListRule, game: Game) -> Tensor | None:
+    if isinstance(rule.range, Items):
+        return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
+    return _range_vertices(rule, game) if has_candidates(rule.range) else None
 
 
 def _rivals(reports: Float[Tensor, "batch bidder 1"], reserve: float) -> Tensor:

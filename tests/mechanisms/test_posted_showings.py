@@ -35,11 +35,10 @@ def pair() -> tuple[Randomised, Showings]:
 def objective(priors: list[Prior], gains: Tensor, costs: Tensor, thresholds: list[float]) -> float:
     """Return what thresholds bring, by a slow loop over sets of takers."""
     takes = [
-        0.0 if math.isinf(at) else 1 - float(prior.cdf(at - 1e-13)) for prior, at in zip(priors, thresholds, strict=True)
+        0.0 if math.isinf(at) else 1 - float(prior.cdf(at - 1e-13))
+        for prior, at in zip(priors, thresholds, strict=True)
     ]
-    total = sum(
-        float(a) * at * p for a, at, p in zip(gains, thresholds, takes, strict=True) if p
-    )
+    total = sum(float(a) * at * p for a, at, p in zip(gains, thresholds, takes, strict=True) if p)
     for number, cost in enumerate(costs.tolist()):
         chance = math.prod(p if number >> i & 1 else 1 - p for i, p in enumerate(takes))
         total -= chance * cost
@@ -48,12 +47,12 @@ def objective(priors: list[Prior], gains: Tensor, costs: Tensor, thresholds: lis
 
 def test_who_takes_is_shown_and_pays_its_price() -> None:
     view, shown = pair()
-    rule = PostedShowings(view, shown, torch.tensor([0.4, 0.25]))
+    rule = PostedShowings(view, shown, torch.tensor([0.4, 0.25], dtype=F64))
     bids = torch.tensor([[[0.5], [0.5]], [[0.5], [0.49]], [[0.49], [0.75]], [[0.0], [0.0]]], dtype=F64)
     outcome = rule(bids)
     assert outcome.allocation.argmax(1).tolist() == [3, 1, 2, 0]
     assert outcome.payments.tolist() == [[0.4, 0.25], [0.4, 0.0], [0.0, 0.25], [0.0, 0.0]]
-    never = PostedShowings(view, shown, torch.tensor([0.4, math.inf]))(bids + 100)
+    never = PostedShowings(view, shown, torch.tensor([0.4, math.inf], dtype=F64))(bids + 100)
     assert never.payments.tolist() == [[0.4, 0.0]] * 4
 
 
