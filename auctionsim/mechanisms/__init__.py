@@ -20,13 +20,16 @@ from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.segment_auction import SegmentAuction
 from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.training import Schedule
 from auctionsim.mechanisms.training_point import TrainingPoint
+from auctionsim.mechanisms.two_stage import TwoStage
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
+from auctionsim.mechanisms.winner_prices import WinnerFirstPrice, WinnerSecondPrice
 
 __all__ = [
     "VCG",
@@ -57,11 +60,15 @@ __all__ = [
     "ReverseKL",
     "Schedule",
     "SecondPrice",
+    "SegmentAuction",
     "ThirdPrice",
     "TrainingPoint",
+    "TwoStage",
     "UniformPrice",
     "VickreyUnits",
     "VirtualWelfareMaximizer",
+    "WinnerFirstPrice",
+    "WinnerSecondPrice",
     "design",
     "load_mechanism",
     "save_mechanism",

@@ -59,6 +59,10 @@ REGISTERED: list[m.Mechanism] = [
     m.KLTilt(LOTTERY, 0.5, m.ChiSquared(), 0.1),
     m.ProportionalProminence(Prominence(3, 0.5)),
     m.ProportionalProminence(SHOWN, showings(SHOWN, 0)),
+    m.SegmentAuction(SHOWN, showings(SHOWN, 0), 2, reserve=0.1),
+    m.TwoStage(SHOWN, showings(SHOWN, 0), 1),
+    m.WinnerFirstPrice(SHOWN, showings(SHOWN, 0)),
+    m.WinnerSecondPrice(SHOWN, showings(SHOWN, 0), 0.1),
 ]
 
 
