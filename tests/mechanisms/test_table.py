@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from finite_list import quarter_list
+from measured_fakes import fake_subsets
 from torch import Tensor
 
 from auctionsim import mechanisms as m
@@ -26,6 +27,7 @@ PLACES: list[Substrate] = [
     LOTTERY,
     QuadraticSubstrate(2, 0.5),
     quarter_list(3, bidders=2, entries=6, contexts=2),
+    Randomised(fake_subsets(2).sell("hits")),
     Randomised(quarter_list(4, bidders=2, entries=4, contexts=2), torch.tensor([0.4, 0.3, 0.2, 0.1])),
 ]
 CLOSED = [name for name in names() if not entry(name).is_learned]
