@@ -178,6 +178,7 @@ def _kept_carrier(recipe: CarrierRecipe, folder: Path, model: LanguageModel, sta
         {
             "carrier": recipe.carrier,
             "model": model.identity,
+            "dtype": str(model.dtype),
             "brands": [brand.written for brand in recipe.bidders],
             "category": recipe.category,
             "prompts": prompts.digest,
@@ -206,7 +207,18 @@ def _kept_carrier(recipe: CarrierRecipe, folder: Path, model: LanguageModel, sta
 def _kept_pilot(recipe: CarrierRecipe, folder: Path, model: LanguageModel, carrier: Carrier, stages: Stages) -> Pilot:
     """Return the folder's pilot if it was this carrier's, else run it and keep it there."""
     path = folder / _PILOT
-    key = plain({"carrier": carrier.digest, "targets": list(recipe.targets), "seed": recipe.settings.seed})
+    settings = recipe.settings
+    drawing = {"tokens": settings.max_new_tokens, "temperature": settings.temperature, "top_p": settings.top_p}
+    key = plain(
+        {
+            "carrier": carrier.digest,
+            "dtype": str(model.dtype),
+            "targets": list(recipe.targets),
+            "seed": settings.seed,
+            "positions": settings.positions,
+            **drawing,
+        }
+    )
     if path.exists():
         there = _record(path)
         if there.plain("key") != key:
@@ -216,7 +228,7 @@ def _kept_pilot(recipe: CarrierRecipe, folder: Path, model: LanguageModel, carri
         except ValueError as error:
             raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
     with stages.stage("finding levels", 1):
-        found = pilot(model, carrier, recipe.prompts, recipe.settings)
+        found = pilot(model, carrier, recipe.prompts, settings)
     document = {"key": key, "ladder": found.ladder.tolist(), "reply_kl": found.reply_kl.tolist()}
     write_text(path, json.dumps(document, indent=2))
     return found
