@@ -18,6 +18,7 @@ from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
+from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
@@ -58,6 +59,7 @@ __all__ = [
     "PayAsBid",
     "PostedPrice",
     "PosteriorMixtureAuction",
+    "ProportionalProminence",
     "ReverseKL",
     "Schedule",
     "SecondPrice",

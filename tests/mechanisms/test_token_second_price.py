@@ -1,6 +1,7 @@
 """The token auction on replies of mixed tokens, where all is exact, and on showings."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from measured_fakes import fake_subsets
 from shown_list import isolated, shown_list
 from torch import Tensor
 
-from auctionsim.mechanisms import TokenSecondPrice
+from auctionsim.mechanisms import TokenSecondPrice, design, load_mechanism, save_mechanism
 from auctionsim.mechanisms.showings import Showings, showings
 from auctionsim.mechanisms.shown_shares import exposes_by_shares, shares_of_showings
 from auctionsim.mechanisms.token_second_price import share_charges
+from auctionsim.priors import Uniform
 from auctionsim.regret import BoundSettings, ex_post_regret
 from auctionsim.substrates import Items, Randomised, TokenMixtureReplies
 from auctionsim.testing import check_mechanism, check_substrate
@@ -197,3 +199,12 @@ def test_what_it_cannot_run_on_is_refused() -> None:
         TokenSecondPrice(TokenMixtureReplies(LAWS, OWN), Showings(0, (1, 2), {}))
     with pytest.raises(TypeError):
         TokenSecondPrice(Items(2))
+
+
+def test_the_table_designs_it_on_replies_of_mixed_tokens_and_files_bring_it_back(tmp_path: Path) -> None:
+    place = TokenMixtureReplies(LAWS, OWN)
+    rule = design("token-second-price", place, Uniform(0, 1))
+    save_mechanism(rule, tmp_path / "rule")
+    assert torch.equal(load_mechanism(tmp_path / "rule", place)(BIDS).payments, TokenSecondPrice(place)(BIDS).payments)
+    with pytest.raises(ValueError, match="token-second-price needs replies of mixed tokens"):
+        design("token-second-price", Items(2), Uniform(0, 1))
