@@ -4,6 +4,7 @@ import auctionsim.mechanisms.affine_recipe  # noqa: F401  # puts its line into t
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
+from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
@@ -16,6 +17,7 @@ from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
+from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
@@ -23,6 +25,8 @@ from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.segment_auction import SegmentAuction
 from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
+from auctionsim.mechanisms.tilt_first_price import TiltFirstPrice
+from auctionsim.mechanisms.token_second_price import TokenSecondPrice
 from auctionsim.mechanisms.training import Schedule
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.mechanisms.two_stage import TwoStage
@@ -38,6 +42,7 @@ __all__ = [
     "AllPay",
     "Alpha",
     "ChiSquared",
+    "DeliveredVCG",
     "DiscriminatoryPrice",
     "Divergence",
     "Entry",
@@ -56,12 +61,15 @@ __all__ = [
     "Optimum",
     "PayAsBid",
     "PostedPrice",
+    "PosteriorMixtureAuction",
     "ProportionalProminence",
     "ReverseKL",
     "Schedule",
     "SecondPrice",
     "SegmentAuction",
     "ThirdPrice",
+    "TiltFirstPrice",
+    "TokenSecondPrice",
     "TrainingPoint",
     "TwoStage",
     "UniformPrice",
