@@ -61,6 +61,7 @@ def on_showings(kind: Callable[..., Mechanism], *names: str) -> Codec:
 
     def made(saved: Saved, substrate: Substrate | None) -> Mechanism:
         shown = showings_from(saved.settings.record("showings"))
-        return kind(needed(substrate), shown, *(saved.settings.number(name, 0) for name in names))
+        rule: Mechanism = kind(needed(substrate), shown, *(saved.settings.number(name, 0) for name in names))
+        return rule
 
     return Codec(kind, state, made)
