@@ -24,7 +24,7 @@ register(
         ),
         exposure="Being the ad that is inserted, worth its relevance; an ad that lost has nothing.",
         assumed=(
-            "The cheap score is how often a brand is named with the weakest wording, in place of distances of "
+            "The cheap score is how often a brand is named, averaged over its wordings, in place of distances of "
             "embeddings; the second how often it is with the wording in use, in place of the model's logits over "
             "candidates. Of two brands one passes, so here the first stage decides. The ad is a sentence in the system "
             "message."
