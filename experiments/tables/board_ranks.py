@@ -1,0 +1,193 @@
+"""Ranks on the board: rows share one unless the interval of their paired difference on B excludes 0.
+
+Cells of a category hold their objective under the same bootstrap draws of prompts and profiles. The deviations of the
+differences of two rows' draws, times each cell's `spread` (a bootstrap of few prompts is too narrow by that factor),
+have the standard error of the difference; the interval is Student's. All categories together are the mean of the
+categories: their differences' variances add up, with Satterthwaite's degrees of freedom.
+
+Source:
+    Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 6 (standard errors; the bootstrap's are
+    too small by √((m − 1)/m) with m draws); Satterthwaite (1946), "An approximate distribution of estimates of variance
+    components".
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from auctionsim.errors import InputError
+from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price, RowName
+from auctionsim.experiments.running.prompt_intervals import CONFIDENCE, PromptMean, ranking_by
+from auctionsim.experiments.running.run import Row
+from auctionsim.experiments.tables.carrier_orders import TOGETHER
+
+AFTER = "after"
+"""Systems whose ads are put on the page after the reply, which costs them no reply_kl: a block of their own."""
+BLOCKS = (SYSTEMS, AFTER, MECHANISMS)
+_ROUNDING = 1e-12  # of sums of float64: differences within it are none
+
+
+class Contender(NamedTuple):
+    """A row of the board where it is ranked.
+
+    Attributes:
+        row: Which.
+        cells: At one price, one of each category that counts.
+    """
+
+    row: RowName
+    cells: tuple[BoardCell, ...]
+
+    def mean(self, name: str) -> float | None:
+        """Return the mean of a score over categories; None where one of them has none."""
+        values = [cell.scores[name] for cell in self.cells]
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def block_of(cell: BoardCell) -> str:
+    """Return among which rows a cell is ranked, one of `BLOCKS`."""
+    return AFTER if cell.row.table == SYSTEMS and cell.acts_after else cell.row.table
+
+
+def contenders(cells: Sequence[BoardCell], price: Price, category: str) -> list[Contender]:
+    """Return the rows that have a cell at a price in a category, or in every category that any row has, in order.
+
+    Args:
+        cells: Of one block.
+        price: Of the user's loss.
+        category: One, or `TOGETHER`.
+    Raises:
+        ValueError: Two cells of one row in a category at one price.
+    """
+    own = [cell for cell in cells if cell.price == price and category in (TOGETHER, cell.category)]
+    categories = list(dict.fromkeys(cell.category for cell in own))
+    by_row: dict[RowName, dict[str, BoardCell]] = {}
+    for cell in own:
+        there = by_row.setdefault(cell.row, {})
+        if cell.category in there:
+            raise InputError(f"two cells are of {cell.row.name} in {cell.category} at {cell.price}")
+        there[cell.category] = cell
+    whole = {row: there for row, there in by_row.items() if len(there) == len(categories)}
+    return [Contender(row, tuple(there[name] for name in categories)) for row, there in whole.items()]
+
+
+def interval(one: Contender, score: str = "objective") -> PromptMean:
+    """Return a row's mean of "objective" or "revenue" over categories, with its 95 % interval."""
+    return _combined([_estimate(_value(cell, score), _draws(cell, score), cell) for cell in one.cells])
+
+
+def gap(one: Contender, other: Contender, score: str = "objective") -> PromptMean:
+    """Return the paired difference of two rows, the first less the second, with its 95 % interval.
+
+    Raises:
+        ValueError: Rows of other categories, or cells whose bootstraps took other draws.
+    """
+    parts = []
+    for a, b in zip(one.cells, other.cells, strict=True):
+        if a.category != b.category or len(a.draws) != len(b.draws) or a.degrees != b.degrees:
+            raise InputError(f"{a.row.name} and {b.row.name} were not drawn together in {a.category}, {b.category}")
+        draws = _draws(a, score) - _draws(b, score)
+        parts.append(_estimate(_value(a, score) - _value(b, score), draws, a))
+    return _combined(parts)
+
+
+class _Estimate(NamedTuple):
+    mean: float
+    variance: float
+    degrees: int
+
+
+def _value(cell: BoardCell, score: str) -> float:
+    value = cell.scores[score]
+    if value is None:
+        raise InputError(f"{cell.row.name} in {cell.category} has no {score}")
+    return value
+
+
+def _draws(cell: BoardCell, score: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    return np.array(cell.draws if score == "objective" else cell.revenue_draws, dtype=np.float64)
+
+
+def _estimate(mean: float, draws: "np.ndarray[tuple[int], np.dtype[np.float64]]", cell: BoardCell) -> _Estimate:
+    return _Estimate(mean, float(draws.var(ddof=1)) * cell.spread**2, cell.degrees)
+
+
+def _combined(parts: Sequence[_Estimate]) -> PromptMean:
+    """Return the mean of independent estimates with its interval."""
+    from scipy.special import stdtrit
+
+    mean = sum(part.mean for part in parts) / len(parts)
+    variances = np.array([part.variance for part in parts]) / len(parts) ** 2
+    total = float(variances.sum())
+    if math.sqrt(total) <= _ROUNDING:
+        mean = 0.0 if abs(mean) <= _ROUNDING else mean
+        return PromptMean(mean, mean, mean)
+    freedom = total**2 / float((variances**2 / np.array([part.degrees for part in parts])).sum())
+    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(total)
+    return PromptMean(mean, mean - half, mean + half)
+
+
+def rank_rows(cells: Sequence[BoardCell], price: Price, category: str, score: str = "objective") -> list[Row]:
+    """Return the rows of a block at a price, best first, with ranks and how far each is behind the first.
+
+    Args:
+        cells: Of one block, or of blocks that are to be in one order.
+        price: Of the user's loss.
+        category: One, or `TOGETHER`.
+        score: "objective" or "revenue".
+    """
+    return ranked(contenders(cells, price, category), category, score)
+
+
+def ranked(rows: Sequence[Contender], category: str, score: str = "objective") -> list[Row]:
+    """Return contenders, best first, with ranks and how far each is behind the first.
+
+    Args:
+        rows: At one price.
+        category: What the table says of where.
+        score: "objective" or "revenue".
+    """
+    if not rows:
+        return []
+    ends = [interval(one, score) for one in rows]
+    ranks = ranking_by([end.mean for end in ends], lambda i, j: gap(rows[i], rows[j], score))
+    first = rows[ranks.order[0]]
+    listed = []
+    for k in ranks.order:
+        one, price = rows[k], rows[k].cells[0].price
+        behind = PromptMean(0.0, 0.0, 0.0) if one is first else gap(first, one, score)
+        listed.append(
+            {"category": category, **price._asdict(), "name": one.row.name, "carrier": one.row.carrier,
+             "mechanism": one.row.mechanism, "rank": ranks.rank[k], "best_rank": ranks.best[k],
+             "worst_rank": ranks.worst[k], **ends[k].columns(score), **behind.columns("behind"),
+             "resolved": ranks.resolved}
+        )  # fmt: skip
+    return listed
+
+
+def block_ranks(cells: Sequence[BoardCell]) -> Iterator[Row]:
+    """Yield the ranks of every block at every price at which words of ads cost nothing, all categories together first."""
+    for block in BLOCKS:
+        own = [cell for cell in cells if block_of(cell) == block]
+        prices = dict.fromkeys(cell.price for cell in own if not cell.price.words)
+        categories = dict.fromkeys(cell.category for cell in own)
+        for price in prices:
+            for category in (TOGETHER, *categories):
+                yield from ({"block": block, **row} for row in rank_rows(own, price, category))
+
+
+def word_ranks(cells: Sequence[BoardCell], user_weight: float) -> list[Row]:
+    """Return systems before, inside and after the reply in one order, at each price of a word of an ad.
+
+    Args:
+        cells: All of them.
+        user_weight: At which words are charged, money per nat of reply_kl + ρ · ad words.
+    """
+    own = [cell for cell in cells if cell.row.table == SYSTEMS]
+    prices = dict.fromkeys(
+        cell.price for cell in own if cell.price.loss == "reply_kl" and cell.price.user_weight == user_weight
+    )
+    return [row for price in sorted(prices, key=lambda one: one.words) for row in rank_rows(own, price, TOGETHER)]
