@@ -32,6 +32,7 @@ __all__ = [
     "load_files",
     "load_installed",
     "loaded",
+    "maker",
     "ray_options",
     "running",
     "versions",
@@ -153,6 +154,14 @@ def running() -> str:
     What is registered meanwhile is that plugin's, and what is kept of it is kept under this very version of it.
     """
     return _running[-1] if _running else ""
+
+
+def maker(kind: type) -> str:
+    """Return which file a class was defined in, 16 hex digits of its SHA-256; "" where no plugin's file did.
+
+    What is kept of its objects is kept under this very version of the file.
+    """
+    return _files[kind.__module__].sha256[:16] if kind.__module__ in _files else ""
 
 
 def loaded() -> tuple[PluginFile, ...]:

@@ -81,6 +81,15 @@ def test_a_list_has_the_null_each_brand_alone_and_all_together() -> None:
     assert joint_list(single, levels[:1])[:, :, 0].tolist() == [[0], [1], [2], [3]]
 
 
+def test_every_combination_of_levels_is_listed_where_wanted() -> None:
+    levels = [torch.tensor([[1.0], [2.0]]).double(), torch.tensor([[4.0], [5.0]]).double()]
+    listed = joint_list(BIAS, levels, combined=True)[:, :, 0].tolist()
+    assert listed == [[0, 0], [1, 0], [2, 0], [0, 4], [0, 5], [1, 4], [1, 5], [2, 4], [2, 5]]
+    mixture = TokenMixture(BRANDS, tuple(Framing(system=f"{brand.name}.") for brand in BRANDS))
+    with pytest.raises(ValueError, match="token-mixture cannot carry out"):
+        joint_list(mixture, [torch.tensor([[0.25], [0.75]]).double()] * 2, combined=True)
+
+
 def test_shares_that_do_not_fit_together_are_split() -> None:
     companions = tuple(Framing(system=f"{brand.name}.") for brand in BRANDS)
     mixture = TokenMixture(BRANDS, companions)

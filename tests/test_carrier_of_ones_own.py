@@ -4,6 +4,7 @@ The page's first block is written to the file, and the others run as they stand.
 """
 
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,9 @@ def test_it_is_measured_and_gone_on_with(names: dict[str, Any]) -> None:
     again = work(names)
     assert again.missing == []
     assert again.measured_list() == measured
+    plan = json.loads((names["folder"] / "plan.json").read_text())
+    (file,) = [file for file in plugins.loaded() if file.path.endswith("postscripts.py")]
+    assert plan["carrier"]["plugin"] == file.sha256[:16]  # edited, it is another carrier, and its folder another's
 
 
 def test_it_is_saved_with_what_it_replied(names: dict[str, Any], tmp_path: Path) -> None:

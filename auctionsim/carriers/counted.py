@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.ad_wordings import checked_ad
+from auctionsim.carriers.ad_wordings import checked_ad, checked_wordings, wordings
 from auctionsim.carriers.protocol import Carrier, checked_brands
 from auctionsim.checks import checked_count
 from auctionsim.errors import InputError
@@ -16,6 +16,7 @@ from auctionsim.language_models.change import Change
 from auctionsim.language_models.framing import Framing, Framings
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.levers import Lever
+from auctionsim.storage import Stored
 from auctionsim.text_checks import checked_text
 
 SHORT = "Which?"
@@ -55,6 +56,28 @@ class CountedCarrier(Carrier):
     def ladder(self) -> Float[Tensor, "rung lever"]:
         """Return every value but 0."""
         return torch.arange(1.0, self.levers[0].high + 1).unsqueeze(1)
+
+
+class SentenceCarrier(CountedCarrier):
+    """A carrier that puts a list's first sentences about a brand on the page, as many as its lever says.
+
+    Args:
+        brands: The bidders.
+        category: What they sell.
+        texts: Sentences with the places {brand} and {category}, in the order in which they are used.
+    Raises:
+        ValueError: A sentence that does not name the brands.
+    """
+
+    without = ("slot_probability", "intent")
+
+    def __init__(self, brands: Sequence[Brand], category: str, texts: Sequence[str] = wordings("lines")) -> None:
+        self.texts = checked_wordings(texts, checked_brands(brands, self.name), category)
+        super().__init__(brands, category, len(self.texts))
+
+    def stored(self) -> Stored:
+        """Return the sentences; nothing is fitted."""
+        return Stored({"category": self.category, "texts": list(self.texts)}, {})
 
 
 class FramedCarrier(CountedCarrier):

@@ -9,33 +9,19 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.ad_wordings import ad_text, checked_wordings, wordings
-from auctionsim.carriers.counted import CountedCarrier
-from auctionsim.carriers.protocol import checked_brands
+from auctionsim.carriers.ad_wordings import ad_text
+from auctionsim.carriers.counted import SentenceCarrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.carriers.sentence_pages import SentencesBetween
 from auctionsim.language_models.change import Change
 from auctionsim.storage import Stored
 
 
-class Insertion(CountedCarrier):
-    """Sentences about each brand inside the reply, at ends of its sentences; lever (insertions), how many.
-
-    Args:
-        brands: The bidders.
-        category: What they sell.
-        texts: Sentences with the places {brand} and {category}, in the order in which they are used.
-    Raises:
-        ValueError: A sentence that does not name the brands.
-    """
+class Insertion(SentenceCarrier):
+    """Sentences about each brand inside the reply, at ends of its sentences; lever (insertions), how many."""
 
     name = "insertion"
     whole = ("insertions",)
-    without = ("slot_probability", "intent")
-
-    def __init__(self, brands: Sequence[Brand], category: str, texts: Sequence[str] = wordings("lines")) -> None:
-        self.texts = checked_wordings(texts, checked_brands(brands, self.name), category)
-        super().__init__(brands, category, len(self.texts))
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         """Return the pages, a row each."""
@@ -51,10 +37,6 @@ class Insertion(CountedCarrier):
             for brand, count in zip(self.brands, counts, strict=True)
             if turn < count
         )
-
-    def stored(self) -> Stored:
-        """Return the sentences; nothing is fitted."""
-        return Stored({"category": self.category, "texts": list(self.texts)}, {})
 
 
 def _fitted(inputs: FittingInputs) -> Insertion:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from auctionsim.brands import Brand
-from auctionsim.carriers.ad_wordings import ad_text, checked_wordings, wordings
-from auctionsim.carriers.counted import CountedCarrier
-from auctionsim.carriers.protocol import checked_brands
+from auctionsim.carriers.ad_wordings import ad_text
+from auctionsim.carriers.counted import SentenceCarrier
 from auctionsim.carriers.registry import CarrierEntry, FittingInputs, register
 from auctionsim.carriers.sentence_pages import LinesAfter
 from auctionsim.language_models.change import Change
@@ -19,24 +18,11 @@ from auctionsim.storage import Stored
 _LABEL = "Sponsored:"
 
 
-class Slots(CountedCarrier):
-    """A sponsored line of each brand after the reply; lever (slot), 0 none, else how many sentences it has.
-
-    Args:
-        brands: The bidders.
-        category: What they sell.
-        texts: Sentences with the places {brand} and {category}, in the order in which they are used.
-    Raises:
-        ValueError: A sentence that does not name the brands.
-    """
+class Slots(SentenceCarrier):
+    """A sponsored line of each brand after the reply; lever (slot), 0 none, else how many sentences it has."""
 
     name = "slots"
     whole = ("slot",)
-    without = ("slot_probability", "intent")
-
-    def __init__(self, brands: Sequence[Brand], category: str, texts: Sequence[str] = wordings("lines")) -> None:
-        self.texts = checked_wordings(texts, checked_brands(brands, self.name), category)
-        super().__init__(brands, category, len(self.texts))
 
     def change(self, allocation: Tensor, context: Tensor | None = None) -> Change:
         """Return the pages, a row each."""
@@ -52,10 +38,6 @@ class Slots(CountedCarrier):
             for brand, count in pairs
             if count
         )
-
-    def stored(self) -> Stored:
-        """Return the sentences; nothing is fitted."""
-        return Stored({"category": self.category, "texts": list(self.texts)}, {})
 
 
 def _fitted(inputs: FittingInputs) -> Slots:

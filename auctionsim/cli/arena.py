@@ -84,6 +84,9 @@ def measure(
     runs: Annotated[
         Path, typer.Option(help="Where they are measured, and gone on from.", callback=folder_to_write)
     ] = Path("runs/carriers"),
+    combined: Annotated[
+        bool, typer.Option("--combined", help="Measure brands together at every combination of their levels.")
+    ] = False,
     package: Annotated[
         bool, typer.Option("--package", help="Put the lists among those that ship, as CATEGORY-N-CARRIER@1.")
     ] = False,
@@ -98,7 +101,7 @@ def measure(
     from auctionsim.experiments.running.carrier_lists import CarrierRecipe, carrier_list, package_list
     from auctionsim.experiments.running.recipes import FanOut
 
-    recipes = [CarrierRecipe(name, brands, category, model=model) for name in carriers]
+    recipes = [CarrierRecipe(name, brands, category, model=model, combined=combined) for name in carriers]
     for recipe in recipes:  # an unknown name is refused before anything is measured
         carrier_entry(recipe.carrier)
     fan_out = FanOut(device, dtype, workers, address)

@@ -31,7 +31,7 @@ class DoorPart(Protocol):
 
     @property
     def num_rows(self) -> int:
-        """DoorPart; 1 serves all."""
+        """Rows; 1 serves all."""
 
     @property
     def null(self) -> Bool[Tensor, " row"]:
@@ -144,7 +144,7 @@ class Change:
     """A change of replies, one a row of a batch; a door that is None is shut.
 
     Attributes:
-        num_rows: DoorPart; 1 serves all.
+        num_rows: Rows; 1 serves all.
         before: Text around the prompts.
         inside: Activations and weights.
         at: The law of the next token.

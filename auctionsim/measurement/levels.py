@@ -5,6 +5,7 @@ Carriers are compared where replies have moved alike, never at equal strength. S
 between two rungs by linear interpolation where every lever is continuous, else at the rung next to the target.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -101,11 +102,20 @@ def levels_at(found: Pilot, carrier: Carrier, targets: Sequence[float] = TARGETS
     return levels
 
 
-def joint_list(carrier: Carrier, levels: Sequence[Tensor]) -> Float[Tensor, "entry bidder lever"]:
+def joint_list(
+    carrier: Carrier, levels: Sequence[Tensor], *, combined: bool = False
+) -> Float[Tensor, "entry bidder lever"]:
     """Return what is measured: nobody, each brand alone at each of its levels, and all together at two levels.
 
     All together: at the second and the last level of each; where that is not feasible, at the same share of the way
     there that each would have of an equal split.
+
+    Args:
+        carrier: What moves replies.
+        levels: (level, lever) of each brand, from weak to strong.
+        combined: All together at every combination of levels instead.
+    Raises:
+        ValueError: A combination that the carrier cannot carry out, or more than `MOST_SETTINGS`.
     """
     brands = len(carrier.brands)
     nulls = null_levers(carrier.levers, brands)
@@ -115,7 +125,11 @@ def joint_list(carrier: Carrier, levels: Sequence[Tensor]) -> Float[Tensor, "ent
             entry = nulls.clone()
             entry[brand] = level
             entries.append(entry)
-    if brands > 1:
+    if combined:
+        rows = itertools.product(*([null, *own] for null, own in zip(nulls, levels, strict=True)))
+        together = [torch.stack(row) for row in rows]
+        entries += [entry for entry in together if int((entry != nulls).any(1).sum()) > 1]
+    elif brands > 1:
         most = max(map(len, levels))
         for step in sorted({min(1, most - 1), most - 1}):
             entry = torch.stack([own[min(step, len(own) - 1)] for own in levels])

@@ -23,6 +23,7 @@ from auctionsim.files import write_text
 from auctionsim.kept import difference
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.measurement.settings import MeasurementSettings
+from auctionsim.plugins import maker
 from auctionsim.prompts import PromptSet
 from auctionsim.readings.standard import FEATURES
 from auctionsim.records import Record, json_in
@@ -66,11 +67,15 @@ def full_plan(
 
 
 def carrier_words(carrier: Carrier) -> dict[str, Any]:
-    """Return how plans, provenance and files of replies name a carrier; neurons by their digest alone, as ever."""
+    """Return how plans, provenance and files of replies name a carrier; neurons by their digest alone, as ever.
+
+    A digest names what a carrier is made of. What its code does with that is the plugin's file, where one made it.
+    """
     if isinstance(carrier, Neurons):
         return {"neurons": carrier.digest}
     levers = [[lever.name, lever.null] for lever in carrier.levers]
-    return {"carrier": {"name": carrier.name, "digest": carrier.digest, "levers": levers}}
+    plugin = {"plugin": made_in} if (made_in := maker(type(carrier))) else {}
+    return {"carrier": {"name": carrier.name, "digest": carrier.digest, "levers": levers, **plugin}}
 
 
 def identity(plan: Mapping[str, Any], settings: type[MeasurementSettings]) -> dict[str, Any]:

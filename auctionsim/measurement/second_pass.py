@@ -22,6 +22,7 @@ from auctionsim.measurement.reply_parts import PartReader, PartValues, ReplyPart
 from auctionsim.measurement.side_files import GatheredAgain, covariances_again, gather_again
 from auctionsim.measurement.stored_replies import StoredReplies
 from auctionsim.neurons.brand_neurons import BrandNeurons
+from auctionsim.plugins import maker
 from auctionsim.readings.judge import registered_judges
 from auctionsim.readings.protocol import ModelReading, PromptReading, Unscored, Value, basis_of
 from auctionsim.readings.registry import made_by, reading
@@ -106,11 +107,13 @@ class SecondPass:
                 f"{model.dtype}: load it in that dtype; passes are computed in float32 either way"
             )
         moved = self.stored.carrier
-        if {"name": carrier.name, "digest": carrier.digest} != moved:
+        plugin = {"plugin": made_in} if (made_in := maker(type(carrier))) else {}
+        if {"name": carrier.name, "digest": carrier.digest, **plugin} != moved:
             if moved["name"] == carrier.name == "neurons":
                 raise InputError(f"other neurons were amplified ({moved['digest']}, not {carrier.digest})")
             raise InputError(
-                f"the replies were moved by {moved['name']} {moved['digest']}, not by {carrier.name} {carrier.digest}"
+                f"the replies were moved by {' '.join(moved.values())}, not by "
+                f"{' '.join((carrier.name, carrier.digest, *plugin.values()))}"
             )
         meaningless = [one.name for one in self.readings if one.name in carrier.without]
         if meaningless:

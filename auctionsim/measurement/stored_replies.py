@@ -117,11 +117,12 @@ class StoredReplies:
 
     @property
     def carrier(self) -> dict[str, Any]:
-        """What the replies were moved by, as their record names it: neurons by their digest, or a carrier."""
+        """What the replies were moved by, as their record names it, with the plugin's file that made it if one did."""
         record = Record(self.kept.record, "the record")
         if "carrier" in record:
             one = record.record("carrier")
-            return {"name": one.text("name"), "digest": one.text("digest")}
+            plugin = {"plugin": one.text("plugin")} if "plugin" in one else {}
+            return {"name": one.text("name"), "digest": one.text("digest"), **plugin}
         return {"name": "neurons", "digest": record.text("neurons")}
 
     def prompt(self, asked: Asked) -> str:

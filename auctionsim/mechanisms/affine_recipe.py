@@ -8,7 +8,7 @@ QUICK_STEPS = 60  # of the quick recipe: it starts near its end
 
 
 def _designed(problem: Problem) -> AffineMaximizer:
-    view, priors, user_weight, seed, quick = problem
+    view, priors, user_weight, seed, quick, _ = problem
     if quick:
         return train_affine_maximizer(view, priors, user_weight, steps=QUICK_STEPS, seed=seed)
     return train_affine_maximizer(view, priors, user_weight, seed=seed)

@@ -257,7 +257,7 @@ QUICK_ENTRIES, QUICK_STEPS, QUICK_BATCH = 6, 300, 512  # of the quick recipe
 
 def menu_by_recipe(problem: Problem) -> MenuAuction:
     """Return the table's menu: the trainer's defaults, or fewer entries and steps."""
-    view, priors, user_weight, seed, quick = problem
+    view, priors, user_weight, seed, quick, _ = problem
     if quick:
         entries, steps, batch = QUICK_ENTRIES, QUICK_STEPS, QUICK_BATCH
         return train_menu(view, priors, user_weight, entries=entries, steps=steps, batch=batch, seed=seed)

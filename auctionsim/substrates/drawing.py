@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.language_models.change import Change, Page, ShownPage
+from auctionsim.language_models.change import Change, ShownPage
 from auctionsim.language_models.decoding import Replies, sample_replies
 from auctionsim.language_models.model import LanguageModel
+from auctionsim.language_models.prefixes import Prefix
 from auctionsim.readings.passes import BegunReplies, SamplingLaw
 from auctionsim.readings.protocol import Reply
 
@@ -67,69 +68,63 @@ def drawn_replies(
         law: How tokens are drawn.
     """
     if change.after is None:
-        decoded = _decoded(model, change, begun, torch.stack([numbers(draw.place) for draw in draws]), law)
+        decoded = _decoded(model, change, begun.sampled, torch.stack([numbers(draw.place) for draw in draws]), law)
         found = [Reply(draw.prompt, model.text(ids), ids, draw.place) for draw, ids in _with_ids(draws, decoded)]
         return DrawnReplies(decoded, found, torch.full((len(draws),), torch.nan))
-    return _with_pages(model, change, draws, begun, numbers, law, change.after)
-
-
-def _with_pages(
-    model: LanguageModel,
-    change: Change,
-    draws: Sequence[Draw],
-    begun: BegunReplies,
-    numbers: Uniforms,
-    law: SamplingLaw,
-    page: Page,
-) -> DrawnReplies:
-    """Draw every candidate of every row, those of equal law and place once, and show each row's page."""
-    alike = bool(change.reply_null.all())  # pages differ, replies do not
-    keys = [(draw, 0 if alike else row) for row, draw in enumerate(draws)]
-    first = {key: row for row, key in reversed(list(enumerate(keys)))}
-    rows = sorted(first.values())
-    number = {keys[row]: k for k, row in enumerate(rows)}
-    one = change.reply if change.num_rows == 1 else change.reply.select(torch.tensor(rows))
-    some = begun.sampled if begun.sampled.num_rows == 1 else begun.sampled.serving(begun.sampled.owner[:, rows])
-    places = [draws[row].place for row in rows for _ in range(page.candidates)]
-    which = [_candidate(place, k % page.candidates) for k, place in enumerate(places)]
-    one = one if one.num_rows == 1 else one.repeat(page.candidates)
-    decoded = sample_replies(
-        model,
-        some.repeat(page.candidates),
-        one,
-        torch.stack([numbers(place) for place in which]),
-        temperature=law.temperature,
-        top_p=law.top_p,
-    )
-    texts = [model.text(ids) for ids in _ids(decoded)]
-    candidates = [texts[k : k + page.candidates] for k in range(0, len(texts), page.candidates)]
-    shown = page.shown(
-        [candidates[number[key]] for key in keys],
-        torch.stack([numbers((*draw.place, _CHOICE))[0] for draw in draws]),
-        _pools(change, draws, [candidates[number[key]] for key in keys], keys),
-    )
-    index = torch.tensor([number[key] * page.candidates + one.candidate for key, one in zip(keys, shown, strict=True)])
-    index = index.to(decoded.tokens.device)
-    finite = decoded.finite.view(-1, page.candidates).all(1)[index // page.candidates]  # a page rests on all of them
-    kept = Replies(decoded.tokens[index], decoded.lengths[index], finite)
+    drawn = _candidates(model, change, draws, begun.sampled, numbers, law)
+    chances = torch.stack([numbers((*draw.place, _CHOICE))[0] for draw in draws])
+    shown = change.after.shown(drawn.texts, chances, drawn.pools)
+    index = torch.tensor([start + page.candidate for start, page in zip(drawn.first, shown, strict=True)])
+    index = index.to(drawn.decoded.tokens.device)
+    finite = drawn.decoded.finite.view(-1, change.candidates).all(1)[index // change.candidates]  # a page rests on all
+    kept = Replies(drawn.decoded.tokens[index], drawn.decoded.lengths[index], finite)
     found = [
-        Reply(draw.prompt, one.text, ids, draw.place, one.ads)
-        for (draw, ids), one in zip(_with_ids(draws, kept), shown, strict=True)
+        Reply(draw.prompt, page.text, ids, draw.place, page.ads)
+        for (draw, ids), page in zip(_with_ids(draws, kept), shown, strict=True)
     ]
-    return DrawnReplies(kept, found, torch.tensor([_nats(one) for one in shown]))
+    return DrawnReplies(kept, found, torch.tensor([_nats(page) for page in shown]))
 
 
-def _pools(
-    change: Change, draws: Sequence[Draw], candidates: Sequence[Sequence[str]], keys: Sequence[tuple[Draw, int]]
-) -> list[list[str]]:
-    """Return for each row all candidates to its prompt that were drawn under the law of its own tokens."""
-    samples: dict[tuple[str, int], dict[tuple[Draw, int], Sequence[str]]] = {}
-    alike = bool(change.reply_null.all())
-    groups = [(draw.prompt, 0 if alike else row) for row, draw in enumerate(draws)]
-    for group, key, texts in zip(groups, keys, candidates, strict=True):
-        samples.setdefault(group, {})[key] = texts
-    pools = {group: [text for texts in some.values() for text in texts] for group, some in samples.items()}
-    return [pools[group] for group in groups]
+class _CandidateReplies(NamedTuple):
+    """Replies that are drawn for pages, those of equal law and place once.
+
+    Attributes:
+        decoded: All of them, the candidates of one page beside each other.
+        first: For each row, which of them is its first candidate.
+        texts: For each row, its candidates' texts.
+        pools: For each row, the texts of all that were drawn to its prompt under its law; rows that share one have the
+            same object.
+    """
+
+    decoded: Replies
+    first: list[int]
+    texts: list[list[str]]
+    pools: list[list[str]]
+
+
+def _candidates(
+    model: LanguageModel, change: Change, draws: Sequence[Draw], prefix: Prefix, numbers: Uniforms, law: SamplingLaw
+) -> _CandidateReplies:
+    """Draw every candidate of every row; where pages alone differ, rows of one place share theirs."""
+    count, alike = change.candidates, bool(change.reply_null.all())
+    keys = [(draw, 0 if alike else row) for row, draw in enumerate(draws)]
+    place = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+    rows = torch.tensor([keys.index(key) for key in place])
+    some = prefix if prefix.num_rows == 1 else prefix.serving(prefix.owner[:, rows.to(prefix.owner.device)])
+    drawn = torch.stack([numbers(_candidate(draw.place, k)) for draw, _ in place for k in range(count)])
+    own = change.reply if change.num_rows == 1 else change.reply.select(rows).repeat(count)
+    decoded = _decoded(model, own, some.repeat(count), drawn, law)
+    texts = [model.text(ids) for ids in _ids(decoded)]
+    pages = [texts[start : start + count] for start in range(0, len(texts), count)]
+    pools: dict[tuple[str, int], list[str]] = {}
+    for (draw, law_of), page in zip(place, pages, strict=True):
+        pools.setdefault((draw.prompt, law_of), []).extend(page)
+    return _CandidateReplies(
+        decoded,
+        [place[key] * count for key in keys],
+        [pages[place[key]] for key in keys],
+        [pools[draw.prompt, law_of] for draw, law_of in keys],
+    )
 
 
 def _candidate(place: tuple[int, ...], number: int) -> tuple[int, ...]:
@@ -141,26 +136,24 @@ def _nats(shown: ShownPage) -> float:
     return float("nan") if shown.divergence is None else shown.divergence
 
 
-def _decoded(model: LanguageModel, change: Change, begun: BegunReplies, numbers: Tensor, law: SamplingLaw) -> Replies:
+def _decoded(model: LanguageModel, change: Change, prefix: Prefix, numbers: Tensor, law: SamplingLaw) -> Replies:
     """Sample a reply a row; those that nothing is done to apart from longer prompts, whose padding would round them."""
-    change, prefix = change.reply, begun.sampled
+
+    def sampled(own: Change, begun: Prefix, uniform: Tensor) -> Replies:
+        return sample_replies(model, begun, own, uniform, temperature=law.temperature, top_p=law.top_p)
+
+    change = change.reply
     still = change.null.expand(len(numbers))
     if (change.before is None and not change.companions) or not bool(still.any()):
-        return sample_replies(model, prefix, change, numbers, temperature=law.temperature, top_p=law.top_p)
+        return sampled(change, prefix, numbers)
     plain, others = still.nonzero().squeeze(1), (~still).nonzero().squeeze(1)
-    parts = [sample_replies(model, prefix.alone(plain), Change(len(plain)), numbers[plain],
-                            temperature=law.temperature, top_p=law.top_p)]  # fmt: skip
+    parts = [sampled(Change(len(plain)), prefix.alone(plain), numbers[plain])]
     if len(others):
         rest = prefix if prefix.num_rows == 1 else prefix.serving(prefix.owner[:, others.to(prefix.owner.device)])
-        parts.append(
-            sample_replies(
-                model, rest, change.select(others), numbers[others], temperature=law.temperature, top_p=law.top_p
-            )
-        )
+        parts.append(sampled(change.select(others), rest, numbers[others]))
     order = torch.cat((plain, others)).argsort().to(parts[0].tokens.device)
-    return Replies(
-        *(torch.cat([getattr(part, name) for part in parts])[order] for name in ("tokens", "lengths", "finite"))
-    )
+    tokens, lengths = torch.cat([part.tokens for part in parts]), torch.cat([part.lengths for part in parts])
+    return Replies(tokens[order], lengths[order], torch.cat([part.finite for part in parts])[order])
 
 
 def _ids(decoded: Replies) -> list[list[int]]:

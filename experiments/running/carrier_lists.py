@@ -54,6 +54,7 @@ class CarrierRecipe:
         settings: The counts.
         model: "smollm2", a hub id or a folder.
         targets: Nats a reply at which levels are wanted.
+        combined: Whether brands are measured together at every combination of levels.
     """
 
     carrier: str
@@ -62,6 +63,7 @@ class CarrierRecipe:
     settings: MeasurementSettings = field(default_factory=lambda: SETTINGS)
     model: str = "smollm2"
     targets: tuple[float, ...] = TARGETS
+    combined: bool = False
 
     @property
     def bidders(self) -> tuple[Brand, ...]:
@@ -124,7 +126,7 @@ def carrier_list(
         carrier = _kept_carrier(recipe, folder, model, stages)
         found = _kept_pilot(recipe, folder, model, carrier, stages)
         settings = replace(recipe.settings, readings=_live_readings(recipe.settings, carrier))
-        allocations = joint_list(carrier, levels_at(found, carrier, recipe.targets))
+        allocations = joint_list(carrier, levels_at(found, carrier, recipe.targets), combined=recipe.combined)
         maker = {"command": command, "commit": commit_or_none()}
         provenance = {**maker, "category": recipe.category, "carrier": _words(carrier), "targets": list(recipe.targets)}
         measured = kept_list(
@@ -176,6 +178,7 @@ def _kept_carrier(recipe: CarrierRecipe, folder: Path, model: LanguageModel, sta
         {
             "carrier": recipe.carrier,
             "model": model.identity,
+            "dtype": str(model.dtype),
             "brands": [brand.written for brand in recipe.bidders],
             "category": recipe.category,
             "prompts": prompts.digest,
@@ -204,7 +207,18 @@ def _kept_carrier(recipe: CarrierRecipe, folder: Path, model: LanguageModel, sta
 def _kept_pilot(recipe: CarrierRecipe, folder: Path, model: LanguageModel, carrier: Carrier, stages: Stages) -> Pilot:
     """Return the folder's pilot if it was this carrier's, else run it and keep it there."""
     path = folder / _PILOT
-    key = plain({"carrier": carrier.digest, "targets": list(recipe.targets), "seed": recipe.settings.seed})
+    settings = recipe.settings
+    drawing = {"tokens": settings.max_new_tokens, "temperature": settings.temperature, "top_p": settings.top_p}
+    key = plain(
+        {
+            "carrier": carrier.digest,
+            "dtype": str(model.dtype),
+            "targets": list(recipe.targets),
+            "seed": settings.seed,
+            "positions": settings.positions,
+            **drawing,
+        }
+    )
     if path.exists():
         there = _record(path)
         if there.plain("key") != key:
@@ -214,7 +228,7 @@ def _kept_pilot(recipe: CarrierRecipe, folder: Path, model: LanguageModel, carri
         except ValueError as error:
             raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
     with stages.stage("finding levels", 1):
-        found = pilot(model, carrier, recipe.prompts, recipe.settings)
+        found = pilot(model, carrier, recipe.prompts, settings)
     document = {"key": key, "ladder": found.ladder.tolist(), "reply_kl": found.reply_kl.tolist()}
     write_text(path, json.dumps(document, indent=2))
     return found

@@ -218,7 +218,7 @@ def _carrier(
     """Return what moved the replies: the carrier that lies beside them, else neurons."""
     beside = [source.replies.parent.parent / CARRIER_FILE, carrier_beside(source.measured)]
     there = [path for path in (*beside, carrier_beside(surfaces_folder() / source.measured.name)) if path.exists()]
-    if there:
+    if there and settings.neurons is None:  # else other neurons were named, and are refused if they are others
         return load_carrier(there[0])
     if stored.carrier["name"] != "neurons":
         raise InputError(f"the carrier {stored.carrier['name']} of {settings.run} is not here: {beside[0]} is missing")

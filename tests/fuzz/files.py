@@ -335,9 +335,10 @@ def use_cell(path: Path) -> Any:
 
 
 class _Named:
-    """Stands for a model where only its name is asked for."""
+    """Stands for a model where only its name and its dtype are asked for."""
 
     identity = MODEL
+    dtype = torch.float32
 
 
 def arena_folder() -> dict[str, Target]:
@@ -347,11 +348,20 @@ def arena_folder() -> dict[str, Target]:
     model: Any = _Named()
     folder.mkdir()
     save_carrier(folder / CARRIER_FILE, carrier)
-    key = {"carrier": "slots", "model": MODEL, "brands": [one.written for one in carrier.brands]}
-    key |= {"category": recipe.category, "prompts": recipe.prompts.digest, "seed": recipe.settings.seed}
+    key = {
+        "carrier": "slots",
+        "model": MODEL,
+        "dtype": "torch.float32",
+        "brands": [one.written for one in carrier.brands],
+    }
+    key |= {"category": recipe.category}
+    brands = [one.written for one in carrier.brands]
+    key |= {"brands": brands, "prompts": recipe.prompts.digest, "seed": recipe.settings.seed}
     kept = {"key": key, "digest": carrier.digest}
     ladder = carrier.ladder().tolist()
-    pilot = {"key": {"carrier": carrier.digest, "targets": list(recipe.targets), "seed": 0}, "ladder": ladder}
+    drawing = {"tokens": 48, "temperature": 0.7, "top_p": 1.0, "positions": recipe.settings.positions, "seed": 0}
+    pilot_key = {"carrier": carrier.digest, "dtype": "torch.float32", "targets": list(recipe.targets), **drawing}
+    pilot = {"key": pilot_key, "ladder": ladder}
     pilot |= {"reply_kl": [[0.5, 1.0], [0.25, 4.0]]}
 
     def levels(path: Path) -> Any:
