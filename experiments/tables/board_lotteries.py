@@ -46,7 +46,7 @@ def capped_cell(designs: Sequence[BoardCell], cap: float) -> BoardCell | None:
 
 
 def _furthest(costs: Sequence[float], cap: float) -> list[float]:
-    """Return shares of the points on a way that begins at cost 0: one point, or two neighbours whose mean is the cap."""
+    """Return shares of points on a way that begins at cost 0: of one, or of two neighbours whose mean is the cap."""
     shares = [0.0] * len(costs)
     last = max(k for k, cost in enumerate(costs) if cost <= cap)
     shares[last] = 1.0
@@ -67,7 +67,9 @@ def capped_ranks(cells: Sequence[BoardCell], caps: Sequence[float]) -> Iterator[
         own = [cell for cell in cells if block_of(cell) == block and not cell.acts_after and _is_charged(cell.price)]
         categories = dict.fromkeys(cell.category for cell in own)
         rows = dict.fromkeys(cell.row for cell in own)
-        designs = {(row, name): [c for c in own if c.row == row and c.category == name] for row in rows for name in categories}
+        designs = {
+            (row, name): [c for c in own if c.row == row and c.category == name] for row in rows for name in categories
+        }
         for cap in caps:
             held = [capped_cell(some, cap) for some in designs.values() if some]
             known = [cell for cell in held if cell is not None]

@@ -169,7 +169,7 @@ def ranked(rows: Sequence[Contender], category: str, score: str = "objective") -
 
 
 def block_ranks(cells: Sequence[BoardCell]) -> Iterator[Row]:
-    """Yield the ranks of every block at every price at which words of ads cost nothing, all categories together first."""
+    """Yield ranks, block by block and price by price where ads' words are free, all categories together first."""
     for block in BLOCKS:
         own = [cell for cell in cells if block_of(cell) == block]
         prices = dict.fromkeys(cell.price for cell in own if not cell.price.words)

@@ -27,7 +27,7 @@ RULE = (
 )
 
 
-class Verdict(NamedTuple):
+class IncentiveVerdict(NamedTuple):
     """What was found about a system's incentives.
 
     Attributes:
@@ -93,7 +93,7 @@ def gain(cells: Sequence[BoardCell], replicate: str) -> Gain:
     return Gain(worst.scores[f"regret_max{end}"] or 0.0, sum(means) / len(means), kind, place)
 
 
-def verdict(entry: SystemEntry, cells: Sequence[BoardCell]) -> Verdict:
+def verdict(entry: SystemEntry, cells: Sequence[BoardCell]) -> IncentiveVerdict:
     """Return the verdict on a system.
 
     Args:
@@ -115,7 +115,7 @@ def verdict(entry: SystemEntry, cells: Sequence[BoardCell]) -> Verdict:
         found = HELD
         first = f"Claimed {entry.claim}; held where it was designed ({_kind(designed.kind)})"
     place = f" ({designed.place})" if not designed.is_none else ""
-    return Verdict(
+    return IncentiveVerdict(
         entry.name, entry.claim, found, f"{first}{place}; {_deployed(deployed)}.", designed.largest,
         designed.mean, designed.kind, deployed.largest, deployed.mean, deployed.kind,
     )  # fmt: skip
@@ -132,7 +132,7 @@ def _deployed(deployed: Gain) -> str:
     return f"on other prompts, charged by what it knows of its own, a bidder gains {deployed.words}"
 
 
-def verdicts(cells: Sequence[BoardCell], systems: Mapping[str, SystemEntry]) -> list[Verdict]:
+def verdicts(cells: Sequence[BoardCell], systems: Mapping[str, SystemEntry]) -> list[IncentiveVerdict]:
     """Return the verdicts on systems that have a cell, in order.
 
     Args:
@@ -143,6 +143,6 @@ def verdicts(cells: Sequence[BoardCell], systems: Mapping[str, SystemEntry]) -> 
     return [verdict(systems[name], own) for name, own in by_name.items() if own]
 
 
-def verdict_rows(listed: Sequence[Verdict]) -> list[Row]:
+def verdict_rows(listed: Sequence[IncentiveVerdict]) -> list[Row]:
     """Return verdicts as a table has them."""
     return [one._asdict() for one in listed]
