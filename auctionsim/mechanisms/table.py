@@ -16,7 +16,7 @@ from auctionsim.claims import behaves_as
 from auctionsim.errors import InputError
 from auctionsim.mechanisms.codecs import Codec
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.plugins import load_installed
+from auctionsim.plugins import load_installed, running
 from auctionsim.priors import Priors
 from auctionsim.substrates.protocol import Substrate, maximises_exactly
 
@@ -148,6 +148,7 @@ def of_kind(*kinds: type) -> Need:
 
 _TABLE: dict[str, Entry] = {}
 _CODECS: dict[str, Codec] = {}
+_MADE_BY: dict[str, str] = {}
 
 
 def register(new: Entry) -> Entry:
@@ -176,7 +177,13 @@ def register(new: Entry) -> Entry:
             )
         _CODECS[kind.__name__] = new.codec
     _TABLE[new.name] = new
+    _MADE_BY[new.name] = running()
     return new
+
+
+def made_by(name: str) -> str:
+    """Return which plugin registered a mechanism, see `auctionsim.plugins.running`; "" where none did."""
+    return _MADE_BY[entry(name).name]
 
 
 def withdraw(name: str) -> None:
@@ -186,7 +193,7 @@ def withdraw(name: str) -> None:
         ValueError: No mechanism of that name.
     """
     codec = entry(name).codec
-    del _TABLE[name]
+    del _TABLE[name], _MADE_BY[name]
     if codec is not None and not any(one.codec and one.codec.kind is codec.kind for one in _TABLE.values()):
         del _CODECS[codec.kind.__name__]
 

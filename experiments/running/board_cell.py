@@ -1,18 +1,21 @@
 """One cell of the board: what a carrier and a mechanism bring in a category at a price of the user's loss."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-MECHANISMS, SYSTEMS = "mechanisms", "systems"
-"""The two tables: every mechanism on one carrier; published systems, each on its own."""
+from auctionsim.errors import InputError
+from auctionsim.records import Record
+
+MECHANISMS, SYSTEMS, CARRIERS = "mechanisms", "systems", "carriers"
+"""The tables: every mechanism on one carrier; published systems, each on its own; the optimum on every carrier."""
 
 
 class RowName(NamedTuple):
     """What a row of the board is.
 
     Attributes:
-        table: `MECHANISMS` or `SYSTEMS`.
-        name: Of the system, or of the mechanism.
+        table: `MECHANISMS`, `SYSTEMS` or `CARRIERS`.
+        name: Of the mechanism, of the system or of the carrier.
         carrier: Name in the table of carriers.
         mechanism: Name in the table of mechanisms.
         settings: Knobs that are fixed, as sorted (name, value) pairs.
@@ -80,3 +83,55 @@ class BoardCell(NamedTuple):
     revenue_draws: tuple[float, ...]
     degrees: int
     spread: float
+
+
+NATURES = ("proved 0", "exact", "lower bound")
+
+
+def board_cell_document(cell: BoardCell) -> dict[str, Any]:
+    """Return a cell as JSON has it."""
+    row = cell.row._asdict() | {"settings": dict(cell.row.settings)}
+    return cell._asdict() | {
+        "row": row,
+        "price": cell.price._asdict(),
+        "settings": dict(cell.settings),
+        "scores": dict(cell.scores),
+        "draws": list(cell.draws),
+        "revenue_draws": list(cell.revenue_draws),
+    }
+
+
+def board_cell_from(record: Record) -> BoardCell:
+    """Return the cell of a document that `board_cell_document` made.
+
+    Raises:
+        ValueError: Something else.
+    """
+    row, price, scores = record.record("row"), record.record("price"), record.record("scores")
+    natures = {name: record.text(name) for name in ("regret_is", "regret_is_A")}
+    if not set(natures.values()) <= set(NATURES):
+        raise InputError(f"regret must be one of {', '.join(NATURES)}, got {sorted(natures.values())}")
+    draws, revenue = record.numbers("draws"), record.numbers("revenue_draws")
+    if len(draws) < 2 or len(draws) != len(revenue):
+        raise InputError(f"a cell has two or more draws, and as many of revenue, got {len(draws)} and {len(revenue)}")
+    return BoardCell(
+        row=RowName(
+            *(row.text(name) for name in ("table", "name", "carrier", "mechanism")), tuple(_numbers(row, "settings"))
+        ),
+        category=record.text("category"),
+        price=Price(price.text("loss"), price.number("user_weight", 0), price.number("words", 0)),
+        acts_after=record.flag("acts_after"),
+        settings=dict(_numbers(record, "settings")),
+        tried=record.whole("tried", 1),
+        scores={name: None if scores.value(name) is None else scores.number(name) for name in scores.content},
+        draws=tuple(draws),
+        revenue_draws=tuple(revenue),
+        degrees=record.whole("degrees", 1),
+        spread=record.number("spread", 1),
+        **natures,
+    )
+
+
+def _numbers(record: Record, name: str) -> list[tuple[str, float]]:
+    inside = record.record(name)
+    return sorted((key, inside.number(key)) for key in inside.content)

@@ -49,7 +49,7 @@ class BoardSettings(NamedTuple):
     regret_budget: int = 512
     draws: int = 400
     seed: int = 0
-    quick: bool = True
+    quick: bool = False
 
 
 def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, settings: BoardSettings) -> BoardCell:
