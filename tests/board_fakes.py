@@ -50,8 +50,8 @@ def fake_cell(
     carrier = "slots" if after else "neurons"
     return BoardCell(
         RowName(table, name, carrier, "vcg" if table == SYSTEMS else name), category, price, after, {"strength": 2.0},
-        3, numbers, kinds[1], kinds[0], tuple(draws), tuple(draws + price.user_weight * cost), CONTEXTS * PROMPTS - CONTEXTS,
-        (PROMPTS / (PROMPTS - 1)) ** 0.5,
+        3, numbers, kinds[1], kinds[0], tuple(draws), tuple(draws + price.user_weight * cost),
+        CONTEXTS * PROMPTS - CONTEXTS, (PROMPTS / (PROMPTS - 1)) ** 0.5,
     )  # fmt: skip
 
 

@@ -18,14 +18,15 @@ from typing import NamedTuple
 import numpy as np
 
 from auctionsim.errors import InputError
-from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price, RowName
+from auctionsim.experiments.running.board_cell import CARRIERS, MECHANISMS, SYSTEMS, BoardCell, Price, RowName
 from auctionsim.experiments.running.prompt_intervals import CONFIDENCE, PromptMean, ranking_by
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 
-AFTER = "after"
-"""Systems whose ads are put on the page after the reply, which costs them no reply_kl: a block of their own."""
-BLOCKS = (SYSTEMS, AFTER, MECHANISMS)
+AFTER, CARRIERS_AFTER = "after", "carriers after"
+"""Systems, and carriers, whose ads are put on the page after the reply, which costs them no reply_kl: apart."""
+BLOCKS = {SYSTEMS: SYSTEMS, AFTER: SYSTEMS, MECHANISMS: MECHANISMS, CARRIERS: CARRIERS, CARRIERS_AFTER: CARRIERS}
+"""Rows that are ranked together, by name, and the table that they are of."""
 _ROUNDING = 1e-12  # of sums of float64: differences within it are none
 
 
@@ -49,7 +50,8 @@ class Contender(NamedTuple):
 
 def block_of(cell: BoardCell) -> str:
     """Return among which rows a cell is ranked, one of `BLOCKS`."""
-    return AFTER if cell.row.table == SYSTEMS and cell.acts_after else cell.row.table
+    apart = {SYSTEMS: AFTER, CARRIERS: CARRIERS_AFTER}
+    return apart.get(cell.row.table, cell.row.table) if cell.acts_after else cell.row.table
 
 
 def contenders(cells: Sequence[BoardCell], price: Price, category: str) -> list[Contender]:

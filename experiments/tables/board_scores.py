@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName
+from auctionsim.experiments.running.board_cell import BoardCell, Price
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.board_ranks import Contender, block_of, contenders, interval
 from auctionsim.experiments.tables.board_verdicts import LOWER_BOUND, gain
@@ -13,7 +13,7 @@ from auctionsim.report.wording import NOTHING, number, percent
 MEANINGS: Mapping[str, str] = {
     "objective": "revenue − λ · the charged loss of the user, per reply, with its 95 % interval",
     "of optimum": "the objective as a share of the best truthful objective on B of the row's own carrier",
-    "of best carrier": "the same as a share of the best among the block's carriers",
+    "of best carrier": "the same as a share of the best such optimum among carriers, those after the reply apart",
     "welfare": "what the bidders' names are worth to them",
     "reply_kl": "nats per reply by which the reply's law has moved",
     "kl, quality, ad share": "the rest of the user's side: divergence at the next token, the rise of the probability "
@@ -31,12 +31,16 @@ MEANINGS: Mapping[str, str] = {
 """Columns of the page, in a stranger's words."""
 
 
-def cell_rows(cells: Sequence[BoardCell]) -> Iterator[Row]:
-    """Yield a tidy row of every cell: what it is, its interval, its scores and shares of optima."""
-    best = best_optima(cells)
+def cell_rows(cells: Sequence[BoardCell], best: Mapping[tuple[bool, str, Price], float]) -> Iterator[Row]:
+    """Yield a tidy row of every cell: what it is, its interval, its scores and shares of optima.
+
+    Args:
+        cells: Some of the board's.
+        best: Largest optima, of all its cells.
+    """
     for cell in cells:
         ends = interval(Contender(cell.row, (cell,)))
-        optimum, best_optimum = cell.scores["optimum"], best[block_of(cell), cell.category, cell.price]
+        optimum, best_optimum = cell.scores["optimum"], best[cell.acts_after, cell.category, cell.price]
         objective, own = ends.mean, cell.scores["own_design"]
         yield {
             "category": cell.category,
@@ -56,11 +60,11 @@ def cell_rows(cells: Sequence[BoardCell]) -> Iterator[Row]:
         }
 
 
-def best_optima(cells: Sequence[BoardCell]) -> dict[tuple[str, str, Price], float]:
-    """Return the largest optimum among the carriers of a block, by block, category and price."""
-    best: dict[tuple[str, str, Price], float] = {}
+def best_optima(cells: Sequence[BoardCell]) -> dict[tuple[bool, str, Price], float]:
+    """Return the largest optimum among carriers, by whether they act after the reply, by category and price."""
+    best: dict[tuple[bool, str, Price], float] = {}
     for cell in cells:
-        key = (block_of(cell), cell.category, cell.price)
+        key = (cell.acts_after, cell.category, cell.price)
         best[key] = max(best.get(key, 0.0), cell.scores["optimum"] or 0.0)
     return best
 
@@ -70,24 +74,21 @@ def settings_text(settings: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in settings.items())
 
 
-def score_lines(
-    cells: Sequence[BoardCell], ranks: Sequence[Row], price: Price, labels: Mapping[RowName, str]
-) -> Iterator[dict[str, str]]:
+def score_lines(cells: Sequence[BoardCell], ranks: Sequence[Row], price: Price) -> Iterator[dict[str, str]]:
     """Yield the rows of a block at a price, all categories together, best first, with every column.
 
     Args:
-        cells: Of the block.
-        ranks: Of all blocks or of this one.
+        cells: All of them.
+        ranks: Of the block.
         price: Of the user's loss.
-        labels: Of rows.
     """
-    rows = {one.row.name: one for one in contenders(cells, price, TOGETHER)}
     best = best_optima(cells)
     for rank in rows_of(ranks, {**price._asdict(), "category": TOGETHER}):
-        one = rows[rank["name"]]
-        tops = [best[block_of(cell), cell.category, cell.price] for cell in one.cells]
+        own = [cell for cell in cells if block_of(cell) == rank["block"] and cell.row.name == rank["name"]]
+        (one,) = contenders(own, price, TOGETHER)
+        tops = [best[cell.acts_after, cell.category, cell.price] for cell in one.cells]
         yield {
-            "row": labels.get(one.row, one.row.name),
+            "row": rank["label"],
             "rank": str(rank["rank"]),
             "places": f"{rank['best_rank']}–{rank['worst_rank']}",
             "objective": interval_text(rank, "objective"),
@@ -117,20 +118,19 @@ def regret_columns(cells: Sequence[BoardCell]) -> dict[str, str]:
     return columns
 
 
-def weight_lines(ranks: Sequence[Row], labels: Mapping[str, str], loss: str) -> Iterator[dict[str, str]]:
+def weight_lines(ranks: Sequence[Row], loss: str) -> Iterator[dict[str, str]]:
     """Yield a block's objectives by user weight, ranks in brackets, all categories together.
 
     Args:
         ranks: Of one block.
-        labels: Of rows by name.
         loss: Which is charged.
     """
     own = rows_of(ranks, {"category": TOGETHER, "loss": loss})
     weights = list(dict.fromkeys(row["user_weight"] for row in own))
-    for name in dict.fromkeys(row["name"] for row in own):
-        line = {"row": labels.get(name, name)}
+    for label in dict.fromkeys(row["label"] for row in own):
+        line = {"row": label}
         for weight in weights:
-            there = rows_of(own, {"name": name, "user_weight": weight})
+            there = rows_of(own, {"label": label, "user_weight": weight})
             line[f"λ = {weight:g}"] = f"{there[0]['objective']:.4f} ({there[0]['rank']})" if there else NOTHING
         yield line
 

@@ -1,13 +1,10 @@
 """The board as a section: what each system sells, who pays, whether its claim held, and who brings most."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
-from auctionsim.carriers.registry import CarrierEntry
-from auctionsim.experiments.entries import SystemEntry
-from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price
+from auctionsim.experiments.running.board_cell import CARRIERS, MECHANISMS, SYSTEMS, BoardCell, Price
 from auctionsim.experiments.running.run import Row, Section, markdown_table
-from auctionsim.experiments.tables.board_ranks import AFTER, BLOCKS, block_of
+from auctionsim.experiments.tables.board_ranks import AFTER, BLOCKS, CARRIERS_AFTER, block_of
 from auctionsim.experiments.tables.board_scores import (
     MEANINGS,
     interval_text,
@@ -15,10 +12,10 @@ from auctionsim.experiments.tables.board_scores import (
     score_lines,
     weight_lines,
 )
+from auctionsim.experiments.tables.board_tables import BoardNames, BoardTables
 from auctionsim.experiments.tables.board_verdicts import RULE, IncentiveVerdict
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
-from auctionsim.mechanisms.table import Entry
 from auctionsim.report.wording import NOTHING, number
 
 TITLE = "The board: every mechanism and system on one exposure"
@@ -26,59 +23,15 @@ TITLES: Mapping[str, str] = {
     SYSTEMS: "Published systems that act before or inside the reply",
     AFTER: "Published systems that put ads on the page after the reply",
     MECHANISMS: "Mechanisms on one carrier",
+    CARRIERS: "The optimum on each carrier before or inside the reply",
+    CARRIERS_AFTER: "The optimum on each carrier after the reply",
 }
 UNITS: Mapping[str, str] = {"reply_kl": "nat", "quality": "unit of probability"}
-
-
-class BoardTables(NamedTuple):
-    """The tables of the board.
-
-    Attributes:
-        systems: Cells of systems before or inside the reply, a row each.
-        after: Cells of systems after it.
-        mechanisms: Cells of mechanisms on one carrier.
-        ranks: Of every block at every price, by objective.
-        words: Of systems in one order at every price of a word of an ad.
-        capped: Of lotteries at equal reply_kl, by revenue.
-        verdicts: On incentive claims, a row a system.
-    """
-
-    systems: list[Row]
-    after: list[Row]
-    mechanisms: list[Row]
-    ranks: list[Row]
-    words: list[Row]
-    capped: list[Row]
-    verdicts: list[Row]
-
-
-class BoardNames(NamedTuple):
-    """What the rows of the board are, from the tables that they are registered in.
-
-    Attributes:
-        systems: By name.
-        mechanisms: By name.
-        carriers: By name.
-    """
-
-    systems: Mapping[str, SystemEntry]
-    mechanisms: Mapping[str, Entry]
-    carriers: Mapping[str, CarrierEntry]
-
-    def label(self, table: str, name: str) -> str:
-        """Return how a row is called; its name where nothing of that name is registered."""
-        known: Mapping[str, SystemEntry | Entry] = self.systems if table == SYSTEMS else self.mechanisms
-        return known[name].label if name in known else name
-
-    def labels(self, cells: Sequence[BoardCell], table: str) -> dict[str, str]:
-        """Return the labels of a table's rows by name."""
-        return {cell.row.name: self.label(table, cell.row.name) for cell in cells if cell.row.table == table}
 
 
 def board_section(
     cells: Sequence[BoardCell],
     tables: BoardTables,
-    listed: Sequence[IncentiveVerdict],
     names: BoardNames,
     prices: Sequence[Price],
     gaps: Sequence[str],
@@ -89,36 +42,34 @@ def board_section(
     Args:
         cells: Of all rows, categories and prices.
         tables: Made of them.
-        listed: Verdicts on systems.
         names: What the rows are.
         prices: At which every column is shown, the first one first.
         gaps: What has no row, a sentence each.
         figures: File names, with captions.
     """
-    parts = [_manner(cells), *(f"**{line}**" for line in headlines(cells, tables, names, prices[0]))]
-    parts += ["### What each system is, and whether its claim held", RULE, *_systems(listed, names)]
+    parts = [_manner(cells), *(f"**{line}**" for line in headlines(tables, prices[0]))]
+    parts += ["### What each system is, and whether its claim held", RULE, *_systems(tables.verdicts, names)]
     for block in BLOCKS:
         parts += _block(block, cells, tables, names, prices)
-    parts += [*_words(tables.words, names), *_capped(tables.capped, names), *_rules(cells, names), *gaps]
+    parts += [*_words(tables.words), *_capped(tables.capped), *_rules(cells, names), *gaps]
     return Section(TITLE, "\n\n".join(parts), figures)
 
 
-def headlines(cells: Sequence[BoardCell], tables: BoardTables, names: BoardNames, price: Price) -> Iterator[str]:
+def headlines(tables: BoardTables, price: Price) -> Iterator[str]:
     """Yield a sentence a block: who brings most at a price, who is not told apart, and what the board can tell."""
     for block in BLOCKS:
         rows = rows_of(tables.ranks, {"block": block, "category": TOGETHER, **price._asdict()})
         if not rows:
             continue
-        labels = names.labels(cells, MECHANISMS if block == MECHANISMS else SYSTEMS)
         first, rest = rows[0], rows[1:]
         level = [row for row in rest if row["behind_low"] <= 0]
         sentence = (
-            f"{TITLES[block]}, at λ = {_price(price)}: {labels[first['name']]} brings most on B, an objective of "
+            f"{TITLES[block]}, at λ = {_price(price)}: {first['label']} brings most on B, an objective of "
             f"{interval_text(first, 'objective')}"
         )
         if level:
             sentence += "; not told apart from it: " + ", ".join(
-                f"{labels[row['name']]} ({row['objective']:.4f})" for row in level
+                f"{row['label']} ({row['objective']:.4f})" for row in level
             )
         elif rest:
             sentence += f"; every other of the {len(rows)} is told to be below it"
@@ -127,11 +78,8 @@ def headlines(cells: Sequence[BoardCell], tables: BoardTables, names: BoardNames
         yield f"{sentence}."
 
 
-def terminal_lines(
-    cells: Sequence[BoardCell], tables: BoardTables, names: BoardNames, price: Price, block: str
-) -> list[dict[str, str]]:
+def terminal_lines(cells: Sequence[BoardCell], tables: BoardTables, price: Price, block: str) -> list[dict[str, str]]:
     """Return a block's rows at a price with the columns that a terminal has room for."""
-    own = [cell for cell in cells if block_of(cell) == block]
     ranks = rows_of(tables.ranks, {"block": block})
     kept = (
         "row",
@@ -144,8 +92,7 @@ def terminal_lines(
         "regret, largest",
         "regret, largest (A)",
     )
-    lines = score_lines(own, ranks, price, {cell.row: names.label(cell.row.table, cell.row.name) for cell in own})
-    return [{name: line[name] for name in kept} for line in lines]
+    return [{name: line[name] for name in kept} for line in score_lines(cells, ranks, price)]
 
 
 def _price(price: Price) -> str:
@@ -195,27 +142,23 @@ def _block(
     if not own:
         return
     ranks = rows_of(tables.ranks, {"block": block})
-    by_row = {cell.row: names.label(cell.row.table, cell.row.name) for cell in own}
-    by_name = {row.name: label for row, label in by_row.items()}
     yield f"### {TITLES[block]}"
     if block == MECHANISMS:
-        known = [
-            names.carriers[name] for name in dict.fromkeys(cell.row.carrier for cell in own) if name in names.carriers
-        ]
-        yield "The carrier: " + "; ".join(f"{one.label} ({one.sold.rstrip('.')})" for one in known) + "."
-    if block == AFTER:
+        used = [names.carriers[one] for one in dict.fromkeys(c.row.carrier for c in own) if one in names.carriers]
+        yield "The carrier: " + "; ".join(f"{one.label} ({one.sold.rstrip('.')})" for one in used) + "."
+    if block in (AFTER, CARRIERS_AFTER):
         yield "The reply's law stays as it is, so reply_kl is 0 whatever is shown; what the user pays is words."
-    for price in prices:
-        lines = [*score_lines(own, ranks, price, by_row)]
+    for price in prices if BLOCKS[block] != CARRIERS else ():
+        lines = [*score_lines(cells, ranks, price)]
         if lines:
             yield f"At λ = {_price(price)}, all categories together:"
             yield markdown_table(lines)
     for loss in dict.fromkeys(cell.price.loss for cell in own):
         yield f"Objective by λ, money per {UNITS.get(loss, 'unit')} of {loss} and reply, ranks in brackets:"
-        yield markdown_table([*weight_lines(ranks, by_name, loss)])
+        yield markdown_table([*weight_lines(ranks, loss)])
 
 
-def _words(rows: Sequence[Row], names: BoardNames) -> Iterator[str]:
+def _words(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         return
     yield "### One order of all systems, words of ads charged"
@@ -225,16 +168,16 @@ def _words(rows: Sequence[Row], names: BoardNames) -> Iterator[str]:
         "Objective on B, all categories together, ranks in brackets:"
     )
     lines = []
-    for name in dict.fromkeys(row["name"] for row in rows):
-        line = {"row": names.label(SYSTEMS, name)}
+    for label in dict.fromkeys(row["label"] for row in rows):
+        line = {"row": label}
         for words in dict.fromkeys(row["words"] for row in rows):
-            there = rows_of(rows, {"name": name, "words": words})
+            there = rows_of(rows, {"label": label, "words": words})
             line[f"ρ = {words:g}"] = f"{there[0]['objective']:.4f} ({there[0]['rank']})" if there else NOTHING
         lines.append(line)
     yield markdown_table(lines)
 
 
-def _capped(rows: Sequence[Row], names: BoardNames) -> Iterator[str]:
+def _capped(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         return
     yield "### Revenue at equal reply_kl"
@@ -246,26 +189,20 @@ def _capped(rows: Sequence[Row], names: BoardNames) -> Iterator[str]:
     )
     for block in (SYSTEMS, MECHANISMS):
         own = rows_of(rows, {"block": block, "category": TOGETHER})
-        if not own:
-            continue
-        yield f"{TITLES[block]}:"
-        caps = list(dict.fromkeys(row["cap"] for row in own))
-        yield markdown_table([_cap_line(own, name, caps, names.label(block, name)) for name in _names(own)])
+        if own:
+            yield f"{TITLES[block]}:"
+            yield markdown_table([_cap_line(own, label) for label in dict.fromkeys(row["label"] for row in own)])
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row["name"] for row in rows))
-
-
-def _cap_line(rows: Sequence[Row], name: str, caps: Sequence[float], label: str) -> dict[str, str]:
+def _cap_line(rows: Sequence[Row], label: str) -> dict[str, str]:
     line = {"row": label}
-    for cap in caps:
-        there = rows_of(rows, {"name": name, "cap": cap})
-        line[f"≤ {cap:g}"] = (
-            f"{interval_text(there[0], 'revenue', 3)} ({there[0]['rank']}), {number(there[0]['reply_kl'])}"
-            if there
-            else NOTHING
-        )
+    for cap in dict.fromkeys(row["cap"] for row in rows):
+        there = rows_of(rows, {"label": label, "cap": cap})
+        text = NOTHING
+        if there:
+            (one,) = there
+            text = f"{interval_text(one, 'revenue', 3)} ({one['rank']}), {number(one['reply_kl'])}"
+        line[f"≤ {cap:g}"] = text
     return line
 
 

@@ -18,12 +18,12 @@ HELD, UNVIOLATED, BROKEN, UNCLAIMED = (
 )
 LOWER_BOUND = "lower bound"
 RULE = (
-    "A verdict is a rule on numbers. A bidder's gain is what its best misreport brings it, expected over what is drawn, "
-    "at the value that the page names it; it is computed over all cells of a system, categories and prices. Where a "
-    f"system's authors claim that truth is dominant: “{HELD}” if no bidder gains more than {TOLERANCE:g} on replicate A "
-    f"and that is proved or computed exactly; “{UNVIOLATED}” if the search found no more but is only a lower bound; "
-    f"“{BROKEN}” otherwise. Average gains are means over profiles of the largest among bidders. What deployment adds is "
-    "the same on replicate B, where the rule charges by what it knows of A."
+    "A verdict is a rule on numbers. A bidder's gain is what its best misreport brings it, expected over what is "
+    "drawn, if it values being named on the page; all cells of a system count, categories and prices. Where a system's "
+    f"authors claim that truth is dominant: “{HELD}” if no bidder gains more than {TOLERANCE:g} on replicate A and "
+    f"that is proved or computed exactly; “{UNVIOLATED}” if a search found no more but is only a lower bound; "
+    f"“{BROKEN}” otherwise. Average gains are means over profiles of the largest among bidders. What deployment adds "
+    "is the same on replicate B, where the rule charges by what it knows of A."
 )
 
 
