@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation
+from auctionsim.checks import checked_allocation, checked_context
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.board_cell import Price
 from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, CarrierCell
@@ -15,6 +16,8 @@ from auctionsim.levers import at_null
 from auctionsim.substrates import Randomised
 from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever, Observation
 
+Contexts = NDArray[np.int64]
+"""(prompt,) the context of each prompt."""
 NAMED = "mention_probability"
 """What is sold: the probability that the page names the brand at least once."""
 
@@ -68,7 +71,7 @@ class PricedSettings(BaseSubstrate):
         Raises:
             ValueError: A row that is not on the list.
         """
-        del context  # they are pooled
+        checked_context(context, len(allocation), ())  # they are pooled
         x = checked_allocation(allocation, (self.num_bidders, len(self.levers)))
         equal = self._equal(x)
         if not bool(equal.any(1).all()):
@@ -78,7 +81,8 @@ class PricedSettings(BaseSubstrate):
 
     def finite_range(self, context: Tensor | None = None) -> FiniteRange:
         """Return the list."""
-        del context
+        if context is not None:
+            checked_context(context, len(context), ())
         return FiniteRange(self._allocations.clone(), self._exposures[None].clone(), self._losses[None].clone())
 
     def _equal(self, x: Tensor) -> Tensor:
@@ -95,7 +99,7 @@ class PromptValues(NamedTuple):
         columns: (setting, prompt) of the user's side by name; what was not read is left out.
     """
 
-    context: Array
+    context: Contexts
     named: Array
     loss: Array
     columns: dict[str, Array]
@@ -157,7 +161,7 @@ def _lever(cell: CarrierCell, k: int) -> Lever:
     return Lever(cell.levers[k], min(float(found.min()), null), max(float(found.max()), null), null)
 
 
-def _filled(values: Array, context: Array) -> Array:
+def _filled(values: Array, context: Contexts) -> Array:
     """Return values (setting, prompt) with gaps filled by the mean of their setting and context."""
     filled = values.copy()
     for k in np.unique(context):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from auctionsim import metrics
 from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName
-from auctionsim.experiments.running.board_range import PromptValues, prompt_values, view_of
+from auctionsim.experiments.running.board_range import Contexts, PromptValues, prompt_values, view_of
 from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, CarrierCell
 from auctionsim.experiments.running.prompt_intervals import Array
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
@@ -224,7 +224,7 @@ def _draws(
     return _Draws(revenue - price.user_weight * lost, revenue)
 
 
-def _prompt_weights(context: Array, draws: int, generator: np.random.Generator) -> Array:
+def _prompt_weights(context: Contexts, draws: int, generator: np.random.Generator) -> Array:
     """Return how much each prompt counts in each draw, (draw, prompt): prompts drawn anew within their contexts."""
     found = np.zeros((draws, len(context)))
     names = np.unique(context)
