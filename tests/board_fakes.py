@@ -47,11 +47,12 @@ def fake_cell(
         "ir": 0.0, "ir_max": 0.0, "ir_draw": 0.0, "ir_draw_max": 0.0, **scores,
     }  # fmt: skip
     draws = bootstrap(values)
+    influences = tuple(map(tuple, values.tolist()))
     carrier = "slots" if after else "neurons"
     return BoardCell(
         RowName(table, name, carrier, "vcg" if table == SYSTEMS else name), category, price, after, {"strength": 2.0},
         3, numbers, kinds[1], kinds[0], tuple(draws), tuple(draws + price.user_weight * cost),
-        CONTEXTS * PROMPTS - CONTEXTS, (PROMPTS / (PROMPTS - 1)) ** 0.5,
+        influences, influences, (PROMPTS / (PROMPTS - 1)) ** 0.5,
     )  # fmt: skip
 
 

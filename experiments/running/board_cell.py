@@ -66,7 +66,9 @@ class BoardCell(NamedTuple):
         draws: (draw,) the objective under bootstrap draws of B's prompts and of profiles: draw r of any two cells of a
             category took the same prompts and the same profiles.
         revenue_draws: (draw,) the revenue likewise.
-        degrees: Of freedom that the prompts leave: prompts less contexts.
+        influences: By context, what each of its prompts counts as in the objective, but for a number that all prompts
+            of the context share: how far contexts differ in noise says how many degrees of freedom an interval has.
+        revenue_influences: The same of the revenue.
         spread: √(m/(m − 1)), m the fewest prompts of a context: what a bootstrap's deviations are too small by.
     """
 
@@ -81,11 +83,13 @@ class BoardCell(NamedTuple):
     regret_is_A: str  # noqa: N815  # replicate A
     draws: tuple[float, ...]
     revenue_draws: tuple[float, ...]
-    degrees: int
+    influences: tuple[tuple[float, ...], ...]
+    revenue_influences: tuple[tuple[float, ...], ...]
     spread: float
 
 
 NATURES = ("proved 0", "exact", "lower bound")
+_INFLUENCES = ("influences", "revenue_influences")
 
 
 def board_cell_document(cell: BoardCell) -> dict[str, Any]:
@@ -98,6 +102,7 @@ def board_cell_document(cell: BoardCell) -> dict[str, Any]:
         "scores": dict(cell.scores),
         "draws": list(cell.draws),
         "revenue_draws": list(cell.revenue_draws),
+        **{name: [{"prompts": list(one)} for one in getattr(cell, name)] for name in _INFLUENCES},
     }
 
 
@@ -126,10 +131,17 @@ def board_cell_from(record: Record) -> BoardCell:
         scores={name: None if scores.value(name) is None else scores.number(name) for name in scores.content},
         draws=tuple(draws),
         revenue_draws=tuple(revenue),
-        degrees=record.whole("degrees", 1),
         spread=record.number("spread", 1),
         **natures,
+        **{name: _influences(record, name) for name in _INFLUENCES},
     )
+
+
+def _influences(record: Record, name: str) -> tuple[tuple[float, ...], ...]:
+    found = tuple(tuple(one.numbers("prompts")) for one in record.records(name))
+    if not found or min(map(len, found)) < 2:
+        raise InputError(f"{name} must be of two prompts or more in each of one or more contexts")
+    return found
 
 
 def _numbers(record: Record, name: str) -> list[tuple[str, float]]:

@@ -39,9 +39,16 @@ def capped_cell(designs: Sequence[BoardCell], cap: float) -> BoardCell | None:
     revenues = [cell.scores["revenue"] or 0.0 for cell in way]
     scores = {"revenue": float(np.dot(shares, revenues)), "reply_kl": float(np.dot(shares, known))}
     draws = np.dot(shares, np.array([cell.revenue_draws for cell in way]))
+    contexts = zip(*(cell.revenue_influences for cell in way), strict=True)
+    influences = tuple(tuple(np.dot(shares, np.array(one)).tolist()) for one in contexts)
     settings = {f"{cell.price.user_weight:g}": share for cell, share in zip(way, shares, strict=True) if share > 0}
     return way[0]._replace(
-        price=Price(LOTTERY, cap), settings=settings, scores=scores, draws=(), revenue_draws=tuple(draws.tolist())
+        price=Price(LOTTERY, cap),
+        settings=settings,
+        scores=scores,
+        draws=(),
+        revenue_draws=tuple(draws.tolist()),
+        revenue_influences=influences,
     )
 
 

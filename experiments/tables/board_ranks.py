@@ -2,8 +2,9 @@
 
 Cells of a category hold their objective under the same bootstrap draws of prompts and profiles. The deviations of the
 differences of two rows' draws, times each cell's `spread` (a bootstrap of few prompts is too narrow by that factor),
-have the standard error of the difference; the interval is Student's. All categories together are the mean of the
-categories: their differences' variances add up, with Satterthwaite's degrees of freedom.
+have the standard error of the difference; the interval is Student's. A difference may come from one context alone,
+whose few prompts say little of their variance: Satterthwaite's degrees of freedom, from what prompts count as by
+context, allow for it. All categories together are the mean of the categories, and their variances add up.
 
 Source:
     Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 6 (standard errors; the bootstrap's are
@@ -19,7 +20,7 @@ import numpy as np
 
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.board_cell import CARRIERS, MECHANISMS, SYSTEMS, BoardCell, Price, RowName
-from auctionsim.experiments.running.prompt_intervals import CONFIDENCE, PromptMean, ranking_by
+from auctionsim.experiments.running.prompt_intervals import CONFIDENCE, Array, PromptMean, ranking_by
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 
@@ -27,6 +28,7 @@ AFTER, CARRIERS_AFTER = "after", "carriers after"
 """Systems, and carriers, whose ads are put on the page after the reply, which costs them no reply_kl: apart."""
 BLOCKS = {SYSTEMS: SYSTEMS, AFTER: SYSTEMS, MECHANISMS: MECHANISMS, CARRIERS: CARRIERS, CARRIERS_AFTER: CARRIERS}
 """Rows that are ranked together, by name, and the table that they are of."""
+_MANY = 1e6  # degrees of freedom: Student's is the normal law
 _ROUNDING = 1e-12  # of sums of float64: differences within it are none
 
 
@@ -78,7 +80,7 @@ def contenders(cells: Sequence[BoardCell], price: Price, category: str) -> list[
 
 def interval(one: Contender, score: str = "objective") -> PromptMean:
     """Return a row's mean of "objective" or "revenue" over categories, with its 95 % interval."""
-    return _combined([_estimate(_value(cell, score), _draws(cell, score), cell) for cell in one.cells])
+    return _combined([_category_mean(cell, None, score) for cell in one.cells])
 
 
 def gap(one: Contender, other: Contender, score: str = "objective") -> PromptMean:
@@ -87,47 +89,59 @@ def gap(one: Contender, other: Contender, score: str = "objective") -> PromptMea
     Raises:
         ValueError: Rows of other categories, or cells whose bootstraps took other draws.
     """
-    parts = []
     for a, b in zip(one.cells, other.cells, strict=True):
-        if a.category != b.category or len(a.draws) != len(b.draws) or a.degrees != b.degrees:
+        if a.category != b.category or _shape(a) != _shape(b):
             raise InputError(f"{a.row.name} and {b.row.name} were not drawn together in {a.category}, {b.category}")
-        draws = _draws(a, score) - _draws(b, score)
-        parts.append(_estimate(_value(a, score) - _value(b, score), draws, a))
-    return _combined(parts)
+    return _combined([_category_mean(a, b, score) for a, b in zip(one.cells, other.cells, strict=True)])
 
 
-class _Estimate(NamedTuple):
+def _shape(cell: BoardCell) -> tuple[int, list[int]]:
+    return len(cell.revenue_draws), [len(context) for context in cell.influences]
+
+
+class _CategoryMean(NamedTuple):
+    """An estimate in one category: its variance, and Σ v²/ν over the contexts' parts v of it with ν degrees."""
+
     mean: float
     variance: float
-    degrees: int
+    squares: float
 
 
-def _value(cell: BoardCell, score: str) -> float:
+def _category_mean(cell: BoardCell, other: BoardCell | None, score: str) -> _CategoryMean:
+    """Return a cell's score, or how far it is above another cell's."""
+    value, draws, contexts = _numbers(cell, score)
+    if other is not None:
+        theirs = _numbers(other, score)
+        value, draws = value - theirs[0], draws - theirs[1]
+        contexts = [a - b for a, b in zip(contexts, theirs[2], strict=True)]
+    parts = [(one.var(ddof=1) / len(one) / len(contexts) ** 2, len(one) - 1) for one in contexts]
+    squares = sum(float(part) ** 2 / degrees for part, degrees in parts)
+    return _CategoryMean(value, float(draws.var(ddof=1)) * cell.spread**2, squares)
+
+
+def _numbers(cell: BoardCell, score: str) -> tuple[float, Array, list[Array]]:
+    """Return a score, its draws and what prompts count as in it, by context."""
+    draws, influences = cell.draws, cell.influences
+    if score == "revenue":
+        draws, influences = cell.revenue_draws, cell.revenue_influences
     value = cell.scores[score]
     if value is None:
         raise InputError(f"{cell.row.name} in {cell.category} has no {score}")
-    return value
+    return value, np.array(draws), [np.array(one) for one in influences]
 
 
-def _draws(cell: BoardCell, score: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return np.array(cell.draws if score == "objective" else cell.revenue_draws, dtype=np.float64)
-
-
-def _estimate(mean: float, draws: "np.ndarray[tuple[int], np.dtype[np.float64]]", cell: BoardCell) -> _Estimate:
-    return _Estimate(mean, float(draws.var(ddof=1)) * cell.spread**2, cell.degrees)
-
-
-def _combined(parts: Sequence[_Estimate]) -> PromptMean:
+def _combined(parts: Sequence[_CategoryMean]) -> PromptMean:
     """Return the mean of independent estimates with its interval."""
     from scipy.special import stdtrit
 
-    mean = sum(part.mean for part in parts) / len(parts)
-    variances = np.array([part.variance for part in parts]) / len(parts) ** 2
-    total = float(variances.sum())
+    count = len(parts)
+    mean = sum(part.mean for part in parts) / count
+    total = sum(part.variance for part in parts) / count**2
     if math.sqrt(total) <= _ROUNDING:
         mean = 0.0 if abs(mean) <= _ROUNDING else mean
         return PromptMean(mean, mean, mean)
-    freedom = total**2 / float((variances**2 / np.array([part.degrees for part in parts])).sum())
+    squares = sum(part.squares for part in parts) / count**4
+    freedom = min(total**2 / squares, _MANY) if squares else _MANY
     half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(total)
     return PromptMean(mean, mean - half, mean + half)
 

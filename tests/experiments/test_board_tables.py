@@ -54,7 +54,8 @@ def test_a_difference_has_students_interval_of_the_draws() -> None:
     (a,), (b,) = (contenders([cell], MAIN, "running shoes") for cell in (one, other))
     found = gap(a, b)
     error = np.std(np.subtract(one.draws, other.draws), ddof=1) * (PROMPTS / (PROMPTS - 1)) ** 0.5
-    half = t.ppf(0.975, CONTEXTS * PROMPTS - CONTEXTS) * error
+    variances = np.var(prompt_noise(0) - prompt_noise(1), axis=1, ddof=1) / PROMPTS / CONTEXTS**2
+    half = t.ppf(0.975, error**4 / (variances**2 / (PROMPTS - 1)).sum()) * error
     middle = one.scores["objective"] - other.scores["objective"]  # type: ignore[operator]
     assert found == pytest.approx((middle, middle - half, middle + half))
     assert gap(a, a) == (0, 0, 0)
