@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from auctionsim.errors import InputError
 
-TRUTHFUL, IN_EXPECTATION, NEITHER = "truthful", "truthful in expectation", "not truthful"
-"""What authors claim: truth is dominant; dominant in expectation over what is drawn; nothing, or that it is not."""
-CLAIMS = (TRUTHFUL, IN_EXPECTATION, NEITHER)
+TRUTHFUL, IN_EXPECTATION = "truthful", "truthful in expectation"
+APPROXIMATELY, NEITHER = "truthful up to an error", "not truthful"
+CLAIMS = (TRUTHFUL, IN_EXPECTATION, APPROXIMATELY, NEITHER)
+"""What authors claim of truthful bids: that they are dominant; dominant, or in equilibrium, in expectation over what is
+drawn; dominant but for the error of an estimate; nothing, or that other bids may be better."""
 
 
 @dataclass(frozen=True)

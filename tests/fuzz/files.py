@@ -27,6 +27,9 @@ from auctionsim.agents import Shading, TableStrategy, Truthful, load_strategies,
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
 from auctionsim.brands import parse_brands
 from auctionsim.carriers import carrier_names, load_carrier, save_carrier
+from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName, board_cell_document
+from auctionsim.experiments.running.board_cells import _FORMAT as BOARD_FORMAT
+from auctionsim.experiments.running.board_cells import _read as read_board_file
 from auctionsim.experiments.running.carrier_cell import CarrierCell, CellReplicate, cell_document
 from auctionsim.experiments.running.carrier_cells import _FORMAT as CELL_FORMAT
 from auctionsim.experiments.running.carrier_cells import _read as read_cell_file
@@ -341,6 +344,26 @@ class _Named:
     dtype = torch.float32
 
 
+def board() -> dict[str, Any]:
+    """A kept cell of the board, as its file has it."""
+    row = RowName("systems", "mine", "slots", "vcg", (("strength", 1.0),))
+    scores = {"revenue": 0.5, "objective": 0.4, "kl": None}
+    whole = BoardCell(
+        row, "shoes", Price("reply_kl", 0.1), True, {"strength": 1.0}, 4, scores, "exact", "proved 0",
+        (0.1, 0.5, 0.4), (0.2, 0.6, 0.5), 9, 1.25,
+    )  # fmt: skip
+    return {"format": BOARD_FORMAT, "version": 1, "key": CELL_KEY, "cell": board_cell_document(whole)}
+
+
+def use_board(path: Path) -> Any:
+    """Ask a cell of the board for its numbers."""
+    found = read_board_file(path, CELL_KEY)
+    assert found is not None
+    assert np.isfinite(found.draws).all(), "a draw that is no number"
+    assert np.isfinite([value for value in found.scores.values() if value is not None]).all()
+    return found.row
+
+
 def arena_folder() -> dict[str, Target]:
     """Return targets for what a run of `arena measure` keeps beside its measurement."""
     folder, recipe = FOLDER / "arena", CarrierRecipe("slots", "Nike,Adidas|adi")
@@ -374,6 +397,7 @@ def arena_folder() -> dict[str, Target]:
         ),
         "pilot": json_target("arena/pilot.json", pilot, levels),
         "cell": signed_target("cell.json", cell(), use_cell),
+        "board cell": signed_target("board.json", board(), use_board),
     }
 
 
