@@ -16,6 +16,7 @@ from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
+from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
@@ -52,6 +53,7 @@ __all__ = [
     "Optimum",
     "PayAsBid",
     "PostedPrice",
+    "ProportionalProminence",
     "ReverseKL",
     "Schedule",
     "SecondPrice",

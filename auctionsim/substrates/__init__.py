@@ -8,8 +8,10 @@ from auctionsim.substrates.lottery import Lottery
 from auctionsim.substrates.manner import Manner
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measurements import Measurement, Replicate
+from auctionsim.substrates.mnl_positions import MNLPositions
 from auctionsim.substrates.offer import Offer
 from auctionsim.substrates.positions import Positions
+from auctionsim.substrates.prominence import Prominence
 from auctionsim.substrates.protocol import (
     BaseSubstrate,
     ChargedLoss,
@@ -47,12 +49,14 @@ __all__ = [
     "Lever",
     "LeverGrid",
     "Lottery",
+    "MNLPositions",
     "Manner",
     "MeasuredList",
     "Measurement",
     "Observation",
     "Offer",
     "Positions",
+    "Prominence",
     "QuadraticSubstrate",
     "Quantity",
     "Randomised",

@@ -25,8 +25,9 @@ register(
         exposure="An advertiser's reward for a whole reply, any function of it that the advertiser reports.",
         assumed=(
             "Rewards are bids per naming of the brand instead of functions of replies. The rule weighs the measured "
-            "settings of the list, not single candidates, and the advertisers' descriptions, by which the paper writes "
-            "better candidates, are left out."
+            "settings of one strength, not single candidates; where nobody bids, it draws nobody, each brand alone "
+            "and all together alike, where the paper has the untouched model. Advertisers' descriptions, by which "
+            "the paper writes better candidates, are left out."
         ),
     )
 )

@@ -21,9 +21,10 @@ register(
         ),
         exposure="Being the ad that the reply is written with; an ad without a gain for welfare is screened out.",
         assumed=(
-            "The first of the two mechanisms. Payments are those of Groves for the same law, equal to Myerson's up to "
-            "what a bidder gets at a bid of 0. Settings with several ads are in the law too, and the cost of a reply's "
-            "distance from the one without ads is measured, not judged by similarity of texts."
+            "The first of the two mechanisms. Payments are those of Groves for the same law, equal to Myerson's up "
+            "to what a bidder gets at a bid of 0. The law to stay near draws nobody, each brand alone and all "
+            "together alike; several brands in one reply are the paper's other mechanism. Distance from the reply "
+            "without ads is measured, not judged by similarity of texts."
         ),
     )
 )

@@ -74,7 +74,9 @@ from auctionsim.substrates import (
     Lottery,
     MeasuredList,
     Measurement,
+    MNLPositions,
     Positions,
+    Prominence,
     QuadraticSubstrate,
     Randomised,
     ResponseSurface,
@@ -200,6 +202,8 @@ SUBSTRATES: list[Substrate] = [
     fake_surface(),
     fake_list(3),
     Randomised(fake_list(3)),
+    Prominence(3, 0.5),
+    MNLPositions(((1.5, 0.8), (1.2, 0.9))),
 ]
 PRIORS = (Uniform(0, 1), Exponential(1), Beta(2, 5), Mixture([Uniform(0, 1), Uniform(1, 2)]), Empirical([1.0, 2.0]))
 QUADRATIC, SURFACE = QuadraticSubstrate(2, 0.5), fake_surface().sell("slot_probability")
@@ -255,6 +259,8 @@ def of_substrates() -> dict[str, Target]:
     return found | {
         "Items": target(then(Items, use_substrate), Count(2), Count(2)),
         "Positions": target(then(Positions, use_substrate), Count(2), [1.0, 0.5]),
+        "Prominence": target(then(Prominence, use_substrate), Count(2), 0.5),
+        "MNLPositions": target(then(MNLPositions, use_substrate), ((1.5, 0.8), (1.2, 0.9))),
         "Units": target(then(Units, use_substrate), Count(2), Count(2)),
         "Bundles": target(then(Bundles, use_substrate), ((0,), (1,), (0, 1))),
         "Lottery": target(then(Lottery, use_substrate), gains, losses, torch.tensor([0.25, 0.25, 0.5])),
@@ -315,7 +321,7 @@ def of_mechanisms() -> dict[str, Target]:
         ),
         "KLTilt built": target(
             then(m.KLTilt, use_rule),
-            One(SUBSTRATES[5], SUBSTRATES[-1]),
+            One(SUBSTRATES[5], SUBSTRATES[9]),
             0.5,
             One(None, m.ChiSquared(), m.Alpha(0.5), m.JensenShannon()),
             0.25,

@@ -9,19 +9,32 @@ from finite_list import quarter_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measured_fakes import fake_list
+from shown_list import shown_list
 from torch import Tensor
 
 from auctionsim import mechanisms as m
+from auctionsim.mechanisms.showings import showings
 from auctionsim.metrics import utility
 from auctionsim.priors import Beta, Empirical, Exponential, Prior, Uniform
 from auctionsim.regret import BoundSettings, ex_post_regret
-from auctionsim.substrates import Bundles, Items, Lottery, Positions, QuadraticSubstrate, Substrate, Units
+from auctionsim.substrates import (
+    Bundles,
+    Items,
+    Lottery,
+    Positions,
+    Prominence,
+    QuadraticSubstrate,
+    Randomised,
+    Substrate,
+    Units,
+)
 from auctionsim.testing import mechanism_checks
 
 QUADRATIC = QuadraticSubstrate(2, 0.5)
 LIST = quarter_list(3, bidders=2, entries=6)
 LOTTERY = Lottery(torch.rand(3, 2, 1, generator=torch.Generator().manual_seed(0)), torch.tensor([0.0, 1.0, 2.0]))
 MENU = m.Menu(torch.tensor([[[0.5], [1.0]], [[0.25], [0.75]]]), torch.tensor([[0.1, 0.3], [0.05, 0.25]]))
+SHOWN = Randomised(shown_list(5, bidders=2))
 POSITIONS, UNITS = Positions(3, (1.0, 0.5)), Units(2, 2)
 REGISTERED: list[m.Mechanism] = [
     m.FirstPrice(0.1),
@@ -44,6 +57,8 @@ REGISTERED: list[m.Mechanism] = [
     m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=3)),
     m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.zeros(6)),
     m.KLTilt(LOTTERY, 0.5, m.ChiSquared(), 0.1),
+    m.ProportionalProminence(Prominence(3, 0.5)),
+    m.ProportionalProminence(SHOWN, showings(SHOWN, 0)),
 ]
 
 

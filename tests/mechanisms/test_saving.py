@@ -5,15 +5,19 @@ from pathlib import Path
 import pytest
 import torch
 from finite_list import quarter_list
+from shown_list import shown_list
 
 from auctionsim import mechanisms as m
 from auctionsim.mechanisms.saving import FORMAT, VERSION
+from auctionsim.mechanisms.showings import showings
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, TruncatedNormal, Uniform
 from auctionsim.storage import read_stored, write_stored
 from auctionsim.substrates import (
     Bundles,
     Lottery,
+    MNLPositions,
     Positions,
+    Prominence,
     QuadraticSubstrate,
     Randomised,
     ResponseSurface,
@@ -24,6 +28,7 @@ from auctionsim.substrates import (
 LIST = quarter_list(3, bidders=2, entries=6, contexts=2)
 LOTTERY = Lottery(torch.rand(3, 2, 1, generator=torch.Generator().manual_seed(0)), torch.ones(3))
 RANDOMISED = Randomised(LIST, torch.tensor([0.5, 0.1, 0.1, 0.1, 0.1, 0.1]))
+SHOWN = Randomised(shown_list(5, bidders=2, strengths=2, contexts=2))
 MENU = m.Menu(torch.tensor([[[0.5], [1.0]], [[0.25], [0.75]]]), torch.tensor([[0.1, 0.3], [0.05, 0.25]]))
 MANY = [
     [Uniform(0, 1), Mixture([TruncatedNormal(0.3, 0.1, 0, 1), Beta(2, 5)], [0.3, 0.7])],
@@ -57,6 +62,9 @@ MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
     (m.KLTilt(LOTTERY, 0.5, m.ChiSquared()), LOTTERY),
     (m.KLTilt(RANDOMISED, 0.5, user_weight=0.25), RANDOMISED),
     (m.VCG(RANDOMISED, 0.25), RANDOMISED),
+    (m.VCG(MNLPositions(((1.5, 0.8), (1.2, 0.9)))), MNLPositions(((1.5, 0.8), (1.2, 0.9)))),
+    (m.ProportionalProminence(Prominence(3, 0.5)), Prominence(3, 0.5)),
+    (m.ProportionalProminence(SHOWN, showings(SHOWN, 1)), SHOWN),
 ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from finite_list import quarter_list
+from shown_list import shown_list
 from torch import Tensor
 
 from auctionsim import mechanisms as m
@@ -14,7 +15,17 @@ from auctionsim.mechanisms.posted_price import best_price
 from auctionsim.mechanisms.table import Entry, Need, Problem, codec_of, entry, names, register, table, withdraw
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Beta, Uniform, product
-from auctionsim.substrates import Bundles, Items, Lottery, Positions, QuadraticSubstrate, Randomised, Substrate, Units
+from auctionsim.substrates import (
+    Bundles,
+    Items,
+    Lottery,
+    Positions,
+    Prominence,
+    QuadraticSubstrate,
+    Randomised,
+    Substrate,
+    Units,
+)
 
 LOTTERY = Lottery(torch.rand(3, 2, 1, generator=torch.Generator().manual_seed(0)), torch.tensor([0.0, 1.0, 2.0]))
 PLACES: list[Substrate] = [
@@ -27,6 +38,8 @@ PLACES: list[Substrate] = [
     QuadraticSubstrate(2, 0.5),
     quarter_list(3, bidders=2, entries=6, contexts=2),
     Randomised(quarter_list(4, bidders=2, entries=4, contexts=2), torch.tensor([0.4, 0.3, 0.2, 0.1])),
+    Prominence(3, 0.5),
+    Randomised(shown_list(5, bidders=2, strengths=2, contexts=2)),
 ]
 CLOSED = [name for name in names() if not entry(name).is_learned]
 
