@@ -72,14 +72,15 @@ class BoardPlan(NamedTuple):
 
 def make_board_cell(task: BoardTask) -> MadeBoardCell:
     """Make one cell from a carrier's files."""
-    cell = _list_of(task.source)
+    cell = list_of(task.source)
     return MadeBoardCell(
         task, board_cell_document(board_cell(task.row, entry(task.row.mechanism), cell, task.price, task.settings))
     )
 
 
 @lru_cache(maxsize=32)
-def _list_of(source: CarrierSource) -> CarrierCell:
+def list_of(source: CarrierSource) -> CarrierCell:
+    """Return a carrier's list, read once in a process."""
     return read_cell(source)
 
 

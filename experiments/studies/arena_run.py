@@ -13,15 +13,15 @@ from rich.console import Console
 
 from auctionsim.carriers.registry import carrier_entry, carrier_names
 from auctionsim.errors import InputError
-from auctionsim.experiments.entries import SystemEntry, system, systems
+from auctionsim.experiments.entries import SystemEntry, refusal, system, systems
 from auctionsim.experiments.figures.board import draw_objectives, draw_trade_offs
 from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price, RowName
-from auctionsim.experiments.running.board_cells import BoardPlan, board_cells, planned, stored_board_cells
+from auctionsim.experiments.running.board_cells import BoardPlan, board_cells, list_of, planned, stored_board_cells
 from auctionsim.experiments.running.board_range import prompt_values, view_of
 from auctionsim.experiments.running.board_rows import REPLY_KL, SAME_HERE, carrier_rows, mechanism_rows, system_rows
 from auctionsim.experiments.running.board_score import BoardSettings
 from auctionsim.experiments.running.carrier_cell import CarrierCell
-from auctionsim.experiments.running.carrier_sources import CarrierSource, carrier_source, read_cell
+from auctionsim.experiments.running.carrier_sources import CarrierSource, carrier_source
 from auctionsim.experiments.running.measured import subsets_named
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import FanOut
@@ -32,8 +32,9 @@ from auctionsim.experiments.tables.board_section import TITLES, board_section
 from auctionsim.experiments.tables.board_tables import BoardNames, BoardTables, board_tables
 from auctionsim.files import write_text
 from auctionsim.kept import key_digest
-from auctionsim.mechanisms.table import table
+from auctionsim.mechanisms.table import entry, table
 from auctionsim.records import Record, json_in
+from auctionsim.substrates import Randomised
 
 FIGURES = {
     "trade_offs.png": "Revenue on B over what replies pay there, nats per reply, along the user weights 0 to .25 that "
@@ -41,6 +42,7 @@ FIGURES = {
     "objectives.png": "Objectives on B at λ = .1 per nat of reply_kl, all categories together, with 95 % intervals; "
     "ranks in brackets.",
 }
+NAME = "arena-board"
 SHOWS = "published ad mechanisms on one model, one exposure and one regret evaluator: what they bring, whose claim held"
 PLAN_FILE = "board.json"
 """Names of the files of the cells that a run has, so that they are shown before all of them are there."""
@@ -86,13 +88,13 @@ class ArenaRun(NamedTuple):
         cells: That are there.
         wanted: How many the board has.
         tables: Made of the cells that are there.
-        names: What the rows are.
+        gaps: What has no row, a sentence each; none where the board is shown only.
     """
 
     cells: list[BoardCell]
     wanted: int
     tables: BoardTables
-    names: BoardNames
+    gaps: list[str]
 
 
 class Board(NamedTuple):
@@ -126,15 +128,45 @@ def board_of(settings: ArenaRunSettings) -> Board:
     on_board = {one: some for one, some in measured.items() if some}
     if settings.carrier not in on_board:
         raise InputError(f"carrier must be one of {', '.join(on_board)}, got {settings.carrier!r}")
-    named = {name: system(name) for name in settings.systems} if settings.systems else systems()
-    lacking = [one for one in named.values() if one.carrier not in on_board]
-    if lacking and settings.systems:
-        raise InputError(f"{lacking[0].name} needs a measured list of {lacking[0].carrier}, and there is none")
-    shown = {name: one for name, one in named.items() if one.carrier in on_board}
-    first = read_cell(lists[settings.carrier, on_board[settings.carrier][0]])
+    lists = {key: one for key, one in lists.items() if key[1] in chosen}
+    shown, gaps = _with_a_row(settings, lists)
+    first = list_of(lists[settings.carrier, on_board[settings.carrier][0]])
     rows = [*system_rows(shown), *mechanism_rows(settings.carrier, first), *carrier_rows(list(on_board))]
     plans = _plans(rows, lists, on_board, settings.scoring)
-    return Board(plans, shown, [*_refused(first), *_missing(lacking, rows, on_board, chosen)])
+    return Board(plans, shown, [*gaps, *_refused(first), *_missing(rows, on_board, chosen)])
+
+
+def _with_a_row(
+    settings: ArenaRunSettings, lists: Mapping[tuple[str, str], CarrierSource]
+) -> tuple[dict[str, SystemEntry], list[str]]:
+    """Return the systems that can run on the lists at hand, and why others cannot, a sentence.
+
+    Raises:
+        ValueError: A system that is named and cannot, or is unknown.
+    """
+    named = {name: system(name) for name in settings.systems} if settings.systems else systems()
+    reasons = {name: _reason(one, lists) for name, one in named.items()}
+    why = {name: reason for name, reason in reasons.items() if reason is not None}
+    if why and settings.systems:
+        raise InputError(next(iter(why.values())))
+    gaps = [f"Systems without a row, and why: {'; '.join(why.values())}."] if why else []
+    return {name: one for name, one in named.items() if name not in why}, gaps
+
+
+def _reason(one: SystemEntry, lists: Mapping[tuple[str, str], CarrierSource]) -> str | None:
+    """Return why a system has no row, None where it has one."""
+    reason = refusal(one)
+    if reason is not None:
+        return reason
+    own = next((source for (carrier, _), source in lists.items() if carrier == one.carrier), None)
+    if own is None:
+        return f"{one.name} needs a measured list of {one.carrier}, and there is none"
+    reason = entry(one.mechanism).refusal(_view(list_of(own)))
+    return None if reason is None else f"{one.name}: {reason.partition(', got ')[0]}"
+
+
+def _view(cell: CarrierCell) -> Randomised:
+    return view_of(cell, prompt_values(cell, "A", REPLY_KL[0]), REPLY_KL[0])
 
 
 def _lists_of(settings: ArenaRunSettings) -> dict[tuple[str, str], CarrierSource]:
@@ -168,29 +200,19 @@ def _plans(
 
 def _refused(cell: CarrierCell) -> list[str]:
     """Return why mechanisms of the table have no row."""
-    view = view_of(cell, prompt_values(cell, "A", REPLY_KL[0]), REPLY_KL[0])
+    view = _view(cell)
     why = [reason for reason in (one.refusal(view) for one in table().values()) if reason is not None]
     short = [reason.partition(", got ")[0] for reason in why]
     short += [f"{name} is another mechanism's double under the board's prior" for name in SAME_HERE]
     return [f"Mechanisms of the library that have no row, and why: {'; '.join(short)}."]
 
 
-def _missing(
-    lacking: Sequence[SystemEntry],
-    rows: Sequence[RowName],
-    measured: Mapping[str, list[str]],
-    chosen: Sequence[str],
-) -> list[str]:
-    """Return which systems and categories have no cell because no list was measured."""
-    found = []
-    if lacking:
-        words = "; ".join(f"{one.label} (needs {one.carrier})" for one in lacking)
-        found.append(f"Systems without a row, since no list of their carrier was measured: {words}.")
+def _missing(rows: Sequence[RowName], measured: Mapping[str, list[str]], chosen: Sequence[str]) -> list[str]:
+    """Return which rows lack a category because no list was measured there."""
     gaps = {one: [name for name in chosen if name not in some] for one, some in measured.items()}
     partly = [f"{row.name} in {', '.join(gaps[row.carrier])}" for row in rows if gaps[row.carrier]]
-    if partly:
-        found.append(f"Not measured, and so not in the rows of all categories together: {'; '.join(partly)}.")
-    return found
+    words = "Not measured, and so not in the rows of all categories together"
+    return [f"{words}: {'; '.join(partly)}."] if partly else []
 
 
 def inputs_of(board: Board) -> dict[str, str]:
@@ -226,7 +248,7 @@ def main(settings: ArenaRunSettings, command: str, console: Console, fan_out: Fa
     _draw(tables, settings.folder)
     section = board_section(cells, tables, names, SHOWN, board.gaps, FIGURES)
     run.finish(tables.written(), section, command=command, console=console, files=[PLAN_FILE])
-    return ArenaRun(cells, len(board.plans), tables, names)
+    return ArenaRun(cells, len(board.plans), tables, board.gaps)
 
 
 def shown(folder: Path, caps: Sequence[float] = ArenaRunSettings.caps) -> ArenaRun:
@@ -246,7 +268,7 @@ def shown(folder: Path, caps: Sequence[float] = ArenaRunSettings.caps) -> ArenaR
     if not cells:
         raise InputError(f"{folder} holds no cell yet of the {len(files)} of its board: the same command goes on")
     names = names_of(systems())
-    return ArenaRun(cells, len(files), board_tables(cells, names, caps, MAIN.user_weight), names)
+    return ArenaRun(cells, len(files), board_tables(cells, names, caps, MAIN.user_weight), [])
 
 
 def names_of(known: Mapping[str, SystemEntry]) -> BoardNames:
