@@ -61,6 +61,8 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
 ON_PURPOSE = {
     ("AuctionSource", "setting"),  # left out where a mechanism is named
     ("StudySettings", "only"),  # none named, or an empty tuple
+    ("ArenaRunSettings", "systems"),
+    ("ArenaRunSettings", "categories"),
     ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
     ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's
 }
