@@ -52,7 +52,7 @@ def fake_cell(
     return BoardCell(
         RowName(table, name, carrier, "vcg" if table == SYSTEMS else name), category, price, after, {"strength": 2.0},
         3, numbers, kinds[1], kinds[0], tuple(draws), tuple(draws + price.user_weight * cost),
-        influences, influences, (PROMPTS / (PROMPTS - 1)) ** 0.5,
+        influences, influences, tuple(draws / 10 + cost), influences, (PROMPTS / (PROMPTS - 1)) ** 0.5,
     )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ class BoardCell(NamedTuple):
         influences: By context, what each of its prompts counts as in the objective, but for a number that all prompts
             of the context share: how far contexts differ in noise says how many degrees of freedom an interval has.
         revenue_influences: The same of the revenue.
+        cost_draws: (draw,) the reply_kl likewise.
+        cost_influences: The same of reply_kl.
         spread: √(m/(m − 1)), m the fewest prompts of a context: what a bootstrap's deviations are too small by.
     """
 
@@ -85,11 +87,13 @@ class BoardCell(NamedTuple):
     revenue_draws: tuple[float, ...]
     influences: tuple[tuple[float, ...], ...]
     revenue_influences: tuple[tuple[float, ...], ...]
+    cost_draws: tuple[float, ...]
+    cost_influences: tuple[tuple[float, ...], ...]
     spread: float
 
 
 NATURES = ("proved 0", "exact", "lower bound")
-_INFLUENCES = ("influences", "revenue_influences")
+_INFLUENCES = ("influences", "revenue_influences", "cost_influences")
 
 
 def board_cell_document(cell: BoardCell) -> dict[str, Any]:
@@ -102,6 +106,7 @@ def board_cell_document(cell: BoardCell) -> dict[str, Any]:
         "scores": dict(cell.scores),
         "draws": list(cell.draws),
         "revenue_draws": list(cell.revenue_draws),
+        "cost_draws": list(cell.cost_draws),
         **{name: [{"prompts": list(one)} for one in getattr(cell, name)] for name in _INFLUENCES},
     }
 
@@ -116,9 +121,10 @@ def board_cell_from(record: Record) -> BoardCell:
     natures = {name: record.text(name) for name in ("regret_is", "regret_is_A")}
     if not set(natures.values()) <= set(NATURES):
         raise InputError(f"regret must be one of {', '.join(NATURES)}, got {sorted(natures.values())}")
-    draws, revenue = record.numbers("draws"), record.numbers("revenue_draws")
-    if len(draws) < 2 or len(draws) != len(revenue):
-        raise InputError(f"a cell has two or more draws, and as many of revenue, got {len(draws)} and {len(revenue)}")
+    draws, *more = (record.numbers(name) for name in ("draws", "revenue_draws", "cost_draws"))
+    if len(draws) < 2 or {len(draws)} != {len(one) for one in more}:
+        counts = [len(one) for one in (draws, *more)]
+        raise InputError(f"a cell has two or more draws, and as many of revenue and of cost, got {counts}")
     return BoardCell(
         row=RowName(
             *(row.text(name) for name in ("table", "name", "carrier", "mechanism")), tuple(_numbers(row, "settings"))
@@ -130,7 +136,8 @@ def board_cell_from(record: Record) -> BoardCell:
         tried=record.whole("tried", 1),
         scores={name: None if scores.value(name) is None else scores.number(name) for name in scores.content},
         draws=tuple(draws),
-        revenue_draws=tuple(revenue),
+        revenue_draws=tuple(more[0]),
+        cost_draws=tuple(more[1]),
         spread=record.number("spread", 1),
         **natures,
         **{name: _influences(record, name) for name in _INFLUENCES},

@@ -102,6 +102,8 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
         revenue_draws=tuple(draws.revenue.tolist()),
         influences=_by_context(draws.influences, values["B"].context),
         revenue_influences=_by_context(draws.revenue_influences, values["B"].context),
+        cost_draws=tuple(draws.cost.tolist()),
+        cost_influences=_by_context(draws.cost_influences, values["B"].context),
         spread=float(np.sqrt(counts.min() / (counts.min() - 1))),
     )
 
@@ -200,6 +202,8 @@ class _Draws(NamedTuple):
     revenue: Array
     influences: Array
     revenue_influences: Array
+    cost: Array
+    cost_influences: Array
 
 
 def _draws(
@@ -220,8 +224,9 @@ def _draws(
     prompts = _prompt_weights(values.context, settings.draws, generator)
     counts = generator.multinomial(len(profiles), np.full(len(profiles), 1 / len(profiles)), settings.draws)
     shares = counts / len(profiles)  # (draw, profile)
-    losses = prompts @ (values.loss - values.loss[:1]).T  # (draw, setting)
-    lost = np.einsum("rk,rk->r", shares @ _shares(outcome), losses)
+    drawn, mean = shares @ _shares(outcome), _shares(outcome).mean(0)  # (draw, setting), (setting,)
+    loss, moved = values.loss - values.loss[:1], values.columns["reply_kl"]
+    lost, cost = (np.einsum("rk,rk->r", drawn, prompts @ one.T) for one in (loss, moved))
     if rule is designed:
         revenue = shares @ outcome.payments.sum(1).double().numpy()
         charged = np.zeros(prompts.shape[1])
@@ -230,8 +235,8 @@ def _draws(
         paid = np.stack([rule(profiles, None).payments.sum(1).double().numpy() for rule in rules])
         revenue = np.einsum("rp,rp->r", shares, paid)
         charged = np.linalg.lstsq(prompts, paid.mean(1), rcond=None)[0]
-    spent = _shares(outcome).mean(0) @ (values.loss - values.loss[:1])
-    return _Draws(revenue - price.user_weight * lost, revenue, charged - price.user_weight * spent, charged)
+    objective, counted = revenue - price.user_weight * lost, charged - price.user_weight * (mean @ loss)
+    return _Draws(objective, revenue, counted, charged, cost, mean @ moved)
 
 
 def _by_context(values: Array, context: Contexts) -> tuple[tuple[float, ...], ...]:

@@ -155,6 +155,8 @@ def _with_a_row(
 
 def _reason(one: SystemEntry, lists: Mapping[tuple[str, str], CarrierSource]) -> str | None:
     """Return why a system has no row, None where it has one."""
+    if one.mechanism not in table():
+        return f"{one.name} needs the mechanism {one.mechanism}, and there is none"
     reason = refusal(one)
     if reason is not None:
         return reason

@@ -1,27 +1,30 @@
-"""Revenue at equal reply_kl: how far each row may be led toward revenue before its replies cost the user a cap.
+"""Revenue at equal reply_kl: how much each row earns if its replies may cost the user no more than a cap on B.
 
-A row of the board was designed at several user weights; the smaller the weight, the more it earns and the more its
-replies move. Between two neighbouring designs a public lottery sells either: what is expected of it lies on the line
-between them, and each bidder faces a truthful rule wherever both are. The lottery at a cap is the furthest point on the
-way from showing nobody, through the designs by falling user weight, whose expected reply_kl on B is at most the cap. So
-it looks at B's costs, never at what B brings.
+A row of the board was designed at several user weights. A public lottery sells one of these designs or shows nobody; a
+bidder faces a truthful rule wherever all of them are. The lottery at a cap is the one that earns most at an expected
+reply_kl on B of at most the cap. What a design charges was fixed on A, so nothing is picked by what B brings; rules
+that charge by what is delivered are the exception. The cap is kept on B's prompts, by chance as well: the interval
+counts what they move along the line on which the lottery lies, as decision 61 does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import torch
 
 from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price
+from auctionsim.experiments.running.prompt_intervals import Array
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.board_ranks import Contender, block_of, contenders, ranked
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
+from auctionsim.substrates import best_mixture
 
 LOTTERY = "lottery"
 """The loss of a lottery's cell: designs at several user weights have no one price."""
 
 
 def capped_cell(designs: Sequence[BoardCell], cap: float) -> BoardCell | None:
-    """Return the lottery over a row's designs in a category that spends at most `cap`, as a cell.
+    """Return the lottery over a row's designs, or nobody shown, that earns most at a cap in a category, as a cell.
 
     Args:
         designs: Of one row and category, charged for reply_kl alone at different user weights.
@@ -30,37 +33,44 @@ def capped_cell(designs: Sequence[BoardCell], cap: float) -> BoardCell | None:
         A cell whose scores are revenue and reply_kl, and whose settings are the share of each design by its user
         weight; None where reply_kl was not read.
     """
-    way = sorted(designs, key=lambda cell: -cell.price.user_weight)
-    costs = [cell.scores["reply_kl"] for cell in way]
+    costs = [cell.scores["reply_kl"] for cell in designs]
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs):
         return None
-    shares = _furthest([0.0, *known], cap)[1:]
-    revenues = [cell.scores["revenue"] or 0.0 for cell in way]
-    scores = {"revenue": float(np.dot(shares, revenues)), "reply_kl": float(np.dot(shares, known))}
-    draws = np.dot(shares, np.array([cell.revenue_draws for cell in way]))
-    contexts = zip(*(cell.revenue_influences for cell in way), strict=True)
-    influences = tuple(tuple(np.dot(shares, np.array(one)).tolist()) for one in contexts)
-    settings = {f"{cell.price.user_weight:g}": share for cell, share in zip(way, shares, strict=True) if share > 0}
-    return way[0]._replace(
+    revenues = [cell.scores["revenue"] or 0.0 for cell in designs]
+    earned, spent = np.array([0.0, *revenues]), np.array([0.0, *known])
+    held = best_mixture(torch.from_numpy(earned), torch.from_numpy(spent), cap)
+    shares = held.shares.numpy()
+    slope = _slope(shares, earned, spent)
+
+    def mixed(revenue: Sequence[Sequence[float]], cost: Sequence[Sequence[float]]) -> Array:
+        return np.asarray(shares[1:] @ np.array(revenue) - slope * (shares[1:] @ np.array(cost)))
+
+    influences = [
+        mixed(some, costs)
+        for some, costs in zip(
+            zip(*(cell.revenue_influences for cell in designs), strict=True),
+            zip(*(cell.cost_influences for cell in designs), strict=True),
+            strict=True,
+        )
+    ]
+    draws = mixed([cell.revenue_draws for cell in designs], [cell.cost_draws for cell in designs])
+    return designs[0]._replace(
         price=Price(LOTTERY, cap),
-        settings=settings,
-        scores=scores,
-        draws=(),
+        settings={f"{c.price.user_weight:g}": float(q) for c, q in zip(designs, shares[1:], strict=True) if q > 0},
+        scores={"revenue": float(shares @ earned), "reply_kl": float(shares @ spent)},
         revenue_draws=tuple(draws.tolist()),
-        revenue_influences=influences,
+        revenue_influences=tuple(tuple(one.tolist()) for one in influences),
     )
 
 
-def _furthest(costs: Sequence[float], cap: float) -> list[float]:
-    """Return shares of points on a way that begins at cost 0: of one, or of two neighbours whose mean is the cap."""
-    shares = [0.0] * len(costs)
-    last = max(k for k, cost in enumerate(costs) if cost <= cap)
-    shares[last] = 1.0
-    if last + 1 < len(costs):
-        shares[last + 1] = (cap - costs[last]) / (costs[last + 1] - costs[last])
-        shares[last] -= shares[last + 1]
-    return shares
+def _slope(shares: Array, earned: Array, spent: Array) -> float:
+    """Return what a nat is worth where a lottery is held to its cap between two designs, 0 where one is taken whole."""
+    used = np.flatnonzero(shares > 0)
+    if len(used) < 2:
+        return 0.0
+    one, other = used[np.argsort(spent[used])]
+    return float((earned[other] - earned[one]) / (spent[other] - spent[one]))
 
 
 def capped_ranks(cells: Sequence[BoardCell], caps: Sequence[float]) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.report.wording import NOTHING, number, percent
 
+_ROUNDING = 1e-12
 MEANINGS: Mapping[str, str] = {
     "objective": "revenue − λ · the charged loss of the user, per reply, with its 95 % interval",
     "of optimum": "the objective as a share of the best truthful objective on B of the row's own carrier",
@@ -95,14 +96,14 @@ def score_lines(cells: Sequence[BoardCell], ranks: Sequence[Row], price: Price) 
             "behind": NOTHING if not rank["behind"] and rank["rank"] == 1 else interval_text(rank, "behind"),
             "of optimum": percent(_share(rank["objective"], one.mean("optimum"))),
             "of best carrier": percent(_share(rank["objective"], sum(tops) / len(tops))),
-            **{name: number(one.mean(name)) for name in ("revenue", "welfare", "reply_kl", "kl", "quality")},
-            "ad share": number(one.mean("ad_share")),
+            **{name: _text(one.mean(name)) for name in ("revenue", "welfare", "reply_kl", "kl", "quality")},
+            "ad share": _text(one.mean("ad_share")),
             **regret_columns(one.cells),
-            "IR": f"{number(one.mean('ir'))}, {number(_largest(one, 'ir_max'))}",
-            "IR in the draw": f"{number(one.mean('ir_draw'))}, {number(_largest(one, 'ir_draw_max'))}",
-            "best responses": number(_answered(one)),
-            "deployed gap": number(_difference(one.mean("own_design"), rank["objective"])),
-            "rows": number(one.mean("rows")),
+            "IR": f"{_text(one.mean('ir'))}, {_text(_largest(one, 'ir_max'))}",
+            "IR in the draw": f"{_text(one.mean('ir_draw'))}, {_text(_largest(one, 'ir_draw_max'))}",
+            "best responses": _text(_answered(one)),
+            "deployed gap": _text(_difference(one.mean("own_design"), rank["objective"])),
+            "rows": _text(one.mean("rows")),
             "tried": "/".join(dict.fromkeys(str(cell.tried) for cell in one.cells)),
             "design": "; ".join(dict.fromkeys(settings_text(cell.settings) or NOTHING for cell in one.cells)),
         }
@@ -114,7 +115,7 @@ def regret_columns(cells: Sequence[BoardCell]) -> dict[str, str]:
     for replicate, name in (("B", "regret, largest"), ("A", "regret, largest (A)")):
         found = gain(cells, replicate)
         least = "≥ " if found.kind == LOWER_BOUND else ""
-        columns[name] = f"{least}{number(found.mean)}, {least}{number(found.largest)}"
+        columns[name] = f"{least}{_text(found.mean)}, {least}{_text(found.largest)}"
     return columns
 
 
@@ -131,14 +132,24 @@ def weight_lines(ranks: Sequence[Row], loss: str) -> Iterator[dict[str, str]]:
         line = {"row": label}
         for weight in weights:
             there = rows_of(own, {"label": label, "user_weight": weight})
-            line[f"λ = {weight:g}"] = f"{there[0]['objective']:.4f} ({there[0]['rank']})" if there else NOTHING
+            line[f"λ = {weight:g}"] = placed(there[0], "objective") if there else NOTHING
         yield line
+
+
+def placed(row: Row, name: str, digits: int = 4) -> str:
+    """Return a mean with its rank in brackets."""
+    return f"{row[name]:.{digits}f} ({row['rank']})".replace("-", "−")
 
 
 def interval_text(row: Row, name: str, digits: int = 4) -> str:
     """Return a mean with the ends of its interval."""
     ends = (f"{row[f'{name}{end}']:.{digits}f}" for end in ("_low", "_high"))
     return f"{row[name]:.{digits}f} ({' to '.join(ends)})".replace("-", "−")
+
+
+def _text(value: float | None) -> str:
+    """Return a number as text; what sums of float64 leave of 0 is 0."""
+    return number(0.0 if value is not None and abs(value) < _ROUNDING else value)
 
 
 def _share(value: float, whole: float | None) -> float | None:

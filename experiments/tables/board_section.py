@@ -8,12 +8,13 @@ from auctionsim.experiments.tables.board_ranks import AFTER, BLOCKS, CARRIERS_AF
 from auctionsim.experiments.tables.board_scores import (
     MEANINGS,
     interval_text,
+    placed,
     regret_columns,
     score_lines,
     weight_lines,
 )
 from auctionsim.experiments.tables.board_tables import BoardNames, BoardTables
-from auctionsim.experiments.tables.board_verdicts import RULE, IncentiveVerdict
+from auctionsim.experiments.tables.board_verdicts import RULE, TOLERANCE, IncentiveVerdict
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.report.wording import NOTHING, number
@@ -69,13 +70,33 @@ def headlines(tables: BoardTables, price: Price) -> Iterator[str]:
         )
         if level:
             sentence += "; not told apart from it: " + ", ".join(
-                f"{row['label']} ({row['objective']:.4f})" for row in level
+                f"{row['label']} ({row['objective']:.4f})".replace("-", "−") for row in level
             )
         elif rest:
             sentence += f"; every other of the {len(rows)} is told to be below it"
+        sentence += _with_others(rows_of(_cells_of(tables, block), {**price._asdict(), "name": first["name"]}))
         if first["resolved"] is not None:
             sentence += f". The smallest difference that is told for sure between neighbours: {first['resolved']:.4f}"
         yield f"{sentence}."
+
+
+def _cells_of(tables: BoardTables, block: str) -> list[Row]:
+    return {SYSTEMS: tables.systems, AFTER: tables.after, MECHANISMS: tables.mechanisms}.get(block, tables.carriers)
+
+
+def _with_others(rows: Sequence[Row]) -> str:
+    """Return what is to be said of a row's objective where bidders gain by other bids than truthful ones."""
+    largest = max(row["regret_max"] for row in rows)
+    if largest <= TOLERANCE:
+        return ""
+    answers = [
+        row["objective"] if row["objective_best_response"] is None else row["objective_best_response"] for row in rows
+    ]
+    words = f"{sum(answers) / len(answers):.4f}".replace("-", "−")
+    return (
+        f". That is with truthful bids: on B a bidder gains up to {number(largest)} by another bid, and under best "
+        f"responses the objective is {words}"
+    )
 
 
 def terminal_lines(cells: Sequence[BoardCell], tables: BoardTables, price: Price, block: str) -> list[dict[str, str]]:
@@ -128,7 +149,7 @@ def _systems(listed: Sequence[IncentiveVerdict], names: BoardNames) -> Iterator[
             f"**{entry.label}** (`{entry.name}`: {door}; {rule.label if rule else entry.mechanism})",
             f"Sold: {entry.sold}",
             f"Who pays: {entry.pays}",
-            f"Claim ({entry.claim}; about {entry.exposure}): {entry.claims} Source: {entry.citation}",
+            f"Claim: {entry.claim}. {entry.claims} About which exposure: {entry.exposure} Source: {entry.citation}",
             f"Here: {entry.assumed}",
             f"**Verdict: {one.verdict}.** {one.sentence}",
         ]
@@ -172,7 +193,7 @@ def _words(rows: Sequence[Row]) -> Iterator[str]:
         line = {"row": label}
         for words in dict.fromkeys(row["words"] for row in rows):
             there = rows_of(rows, {"label": label, "words": words})
-            line[f"ρ = {words:g}"] = f"{there[0]['objective']:.4f} ({there[0]['rank']})" if there else NOTHING
+            line[f"ρ = {words:g}"] = placed(there[0], "objective") if there else NOTHING
         lines.append(line)
     yield markdown_table(lines)
 
@@ -183,9 +204,10 @@ def _capped(rows: Sequence[Row]) -> Iterator[str]:
     yield "### Revenue at equal reply_kl"
     yield (
         "Rows at one λ differ in what they cost the user. Here each is a public lottery over its own designs at the "
-        "user weights above, or nobody shown: the furthest point on the way toward revenue whose reply_kl on B is at "
-        "most the cap. It is chosen by B's reply_kl, never by B's revenue; intervals take it as given. Revenue on B, "
-        "all categories together, ranks in brackets, then the reply_kl that is spent:"
+        "user weights above, or nobody shown: the one that earns most at a reply_kl on B of at most the cap. What a "
+        "design charges was fixed on A (but for rules that charge by what is delivered); that the cap is kept is B's, "
+        "and the interval counts what its prompts move. Revenue, all categories together, ranks in brackets, then the "
+        "reply_kl that is spent:"
     )
     for block in (SYSTEMS, MECHANISMS):
         own = rows_of(rows, {"block": block, "category": TOGETHER})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from board_fakes import CONTEXTS, DRAWS, MAIN, PROMPTS, fake_board, fake_cell, fake_entry, prompt_noise
+from board_fakes import CONTEXTS, MAIN, PROMPTS, fake_board, fake_cell, fake_entry, prompt_noise
 
 from auctionsim.experiments.entries import IN_EXPECTATION, NEITHER, TRUTHFUL
 from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price
@@ -90,23 +90,46 @@ def test_systems_after_the_reply_stand_apart_but_for_words(board: Sequence[Board
     assert {row["block"] for row in tables.capped} == {SYSTEMS, MECHANISMS}
 
 
-def test_a_lottery_spends_its_cap_and_looks_at_costs_alone(board: Sequence[BoardCell]) -> None:
+def designs_of(board: Sequence[BoardCell]) -> list[BoardCell]:
     own = [c for c in board if c.row.name == "first" and c.category == "charities"]
-    designs = [cell for cell in own if cell.price.loss == "reply_kl" and not cell.price.words]
+    return [cell for cell in own if cell.price.loss == "reply_kl" and not cell.price.words]
+
+
+def earning(cell: BoardCell, revenue: float) -> BoardCell:
+    return cell._replace(scores={**cell.scores, "revenue": revenue})
+
+
+def test_a_lottery_spends_its_cap_and_earns_most_there(board: Sequence[BoardCell]) -> None:
+    designs = designs_of(board)
+    rising = [earning(cell, cell.scores["reply_kl"] or 0.0) for cell in designs]
     for cap in (0.0, 0.3, 1.0, 2.0, 9.0):
-        held = capped_cell(designs, cap)
+        held = capped_cell(rising, cap)
         assert held is not None
-        assert held.scores["reply_kl"] == pytest.approx(min(cap, 2.5))
-        dearer = [c._replace(scores={**c.scores, "revenue": 5 * c.scores["revenue"]}) for c in designs]  # type: ignore[operator]
-        again = capped_cell(dearer, cap)
-        assert again is not None
-        assert again.settings == held.settings, "what B brings does not choose"
-        assert again.scores["revenue"] == pytest.approx(5 * held.scores["revenue"])  # type: ignore[operator]
-        assert len(held.revenue_draws) == DRAWS
+        assert held.scores == pytest.approx({"reply_kl": min(cap, 2.5), "revenue": min(cap, 2.5)})
+        assert sum(held.settings.values()) <= 1 + 1e-12
+    free = capped_cell([earning(cell, 0.1 * (cell.price.user_weight == 0.25)) for cell in designs], 9.0)
+    assert free is not None
+    assert free.settings == {"0.25": 1.0}, "a dearer design that earns nothing is not taken"
     unread = [cell._replace(scores={**cell.scores, "reply_kl": None}) for cell in designs]
     assert capped_cell(unread, 1.0) is None
     rows = [*capped_ranks(board, (0.0,))]
     assert {row["lottery"] for row in rows if row["category"] == "charities"} == {"nobody is shown"}
+
+
+def test_what_prompts_move_the_cost_by_is_in_the_interval_of_a_lottery(board: Sequence[BoardCell]) -> None:
+    """At a cap that holds, a nat is worth the slope; where it does not hold, revenue is what was charged."""
+    last = designs_of(board)[:1]
+    held, whole = capped_cell(last, 1.0), capped_cell(last, 9.0)
+    assert held is not None
+    assert whole is not None
+    (design,) = last
+    revenue, cost = design.scores["revenue"] or 0.0, design.scores["reply_kl"] or 0.0
+    wanted = np.array(design.revenue_draws) / cost - revenue / cost * np.array(design.cost_draws) / cost
+    assert held.revenue_draws == pytest.approx(wanted)
+    assert np.array(held.revenue_influences) == pytest.approx(
+        np.array(design.revenue_influences) / cost - revenue / cost * np.array(design.cost_influences) / cost
+    )
+    assert whole.revenue_draws == design.revenue_draws
 
 
 @pytest.mark.parametrize(
