@@ -7,6 +7,8 @@
   payment is constant in between, or b_i e_ik where bids are paid. For φ each vertex is carried back to the bids where
   φ reaches and leaves it.
 - `MenuAuction` with fixed menus: the thresholds between i's own entries; the others' choices do not depend on b_i.
+- `ShownBids`: of the entries' squared distances the differences are linear in the own share, so the nearest changes at
+  the vertices of an upper envelope, and no more beyond the scale.
 
 Only where the rule and its range do what these classes do: a subclass that replaces anything may do anything.
 """
@@ -25,6 +27,7 @@ from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.shown_bids import ShownBids
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_choice import Weighed
@@ -33,6 +36,7 @@ from auctionsim.priors import VirtualValueCurve
 from auctionsim.regret.estimate import Game
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import maximises_exactly
+from auctionsim.substrates.randomised import Randomised
 
 MOST_CELLS = 2**22  # row × entry at once
 ListRule: TypeAlias = VCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
@@ -47,11 +51,17 @@ def known_breakpoints(game: Game) -> Tensor | None:
         return _menu_thresholds(rule, game) if rule.is_fixed else None
     if behaves_as(rule, AffineMaximizer):
         return _range_vertices(rule, game)
+    if behaves_as(rule, ShownBids) and behaves_as(rule.range, Randomised):
+        return _nearest_settings(rule, game)
     if behaves_as(rule, VCG, PayAsBid, VirtualWelfareMaximizer) and maximises_exactly(rule.range):
-        if isinstance(rule.range, Items):
-            return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
-        return _range_vertices(rule, game) if has_candidates(rule.range) else None
+        return _of_a_maximum(rule, game)
     return None
+
+
+def _of_a_maximum(rule: ListRule, game: Game) -> Tensor | None:
+    if isinstance(rule.range, Items):
+        return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
+    return _range_vertices(rule, game) if has_candidates(rule.range) else None
 
 
 def _rivals(reports: Float[Tensor, "batch bidder 1"], reserve: float) -> Tensor:
@@ -71,6 +81,16 @@ def _menu_thresholds(rule: MenuAuction, game: Game) -> Tensor:
         ]
         pieces.append((rows, _side_by_side(lines).movedim(0, 1).expand(len(rows), n, -1)))
     return _gathered(pieces, batch)
+
+
+def _nearest_settings(rule: ShownBids, game: Game) -> Tensor:
+    shares = (game.reports.squeeze(2).double() / rule.scale).clamp_max(1.0)
+    slopes, constants = rule.slopes.to(shares.device), rule.constants.to(shares.device)
+    gained = shares.unsqueeze(1) * slopes  # (row, entry, bidder)
+    others = gained.sum(2, keepdim=True) - gained + constants.unsqueeze(1)
+    columns = [envelope_vertices(slopes[:, i], others[:, :, i]) for i in range(shares.shape[1])]
+    bids = rule.scale * _side_by_side(columns).movedim(0, 1)
+    return torch.cat([bids, torch.full_like(bids[:, :, :1], rule.scale)], 2)
 
 
 def _range_vertices(rule: ListRule, game: Game) -> Tensor:

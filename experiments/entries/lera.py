@@ -27,5 +27,6 @@ register(
             "Both scores come from the measured list; the paper has distances of embeddings for the first and the "
             "model's logits over candidates for the second. The ad is a sentence in the system message."
         ),
+        settings={"reserve": 0.0},
     )
 )
