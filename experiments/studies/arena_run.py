@@ -25,7 +25,7 @@ from auctionsim.experiments.running.carrier_sources import CarrierSource, carrie
 from auctionsim.experiments.running.measured import subsets_named
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import FanOut
-from auctionsim.experiments.running.run import Run
+from auctionsim.experiments.running.run import Row, Run
 from auctionsim.experiments.running.run_folder import run_record
 from auctionsim.experiments.tables.board_ranks import AFTER
 from auctionsim.experiments.tables.board_section import TITLES, board_section
@@ -249,8 +249,14 @@ def main(settings: ArenaRunSettings, command: str, console: Console, fan_out: Fa
     tables = board_tables(cells, names, settings.caps, MAIN.user_weight)
     _draw(tables, settings.folder)
     section = board_section(cells, tables, names, SHOWN, board.gaps, FIGURES)
-    run.finish(tables.written(), section, command=command, console=console, files=[PLAN_FILE])
+    run.finish(_written(tables), section, command=command, console=console, files=[PLAN_FILE])
     return ArenaRun(cells, len(board.plans), tables, board.gaps)
+
+
+def _written(tables: BoardTables) -> dict[str, list[Row]]:
+    """Return tidy rows by table, empty ones left out."""
+    rows = {**tables._asdict(), "verdicts": [one._asdict() for one in tables.verdicts]}
+    return {name: some for name, some in rows.items() if some}
 
 
 def shown(folder: Path, caps: Sequence[float] = ArenaRunSettings.caps) -> ArenaRun:

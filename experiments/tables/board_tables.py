@@ -61,11 +61,6 @@ class BoardTables(NamedTuple):
     capped: list[Row]
     verdicts: list[IncentiveVerdict]
 
-    def written(self) -> dict[str, list[Row]]:
-        """Return tidy rows by table, empty ones left out."""
-        rows = {**self._asdict(), "verdicts": [one._asdict() for one in self.verdicts]}
-        return {name: some for name, some in rows.items() if some}
-
 
 def board_tables(
     cells: Sequence[BoardCell], names: BoardNames, caps: Sequence[float], user_weight: float
