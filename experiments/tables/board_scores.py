@@ -18,7 +18,7 @@ MEANINGS: Mapping[str, str] = {
     "welfare": "what the bidders' names are worth to them",
     "reply_kl": "nats per reply by which the reply's law has moved",
     "kl, quality, ad share": "the rest of the user's side: divergence at the next token, the rise of the probability "
-    "that a reply is bad, the share of the page's sentences that are ads",
+    "that a reply is bad, the share of the page's words that are ads",
     "regret, largest": "what a bidder's best misreport brings it, on B and (A) where the rule was designed: mean over "
     "profiles of the largest among bidders, and the largest; “≥” a search found it, and there may be more; without "
     "“≥” it is exact or proved",
