@@ -118,7 +118,8 @@ class TokenMixtureReplies(BaseSubstrate):
         """Return KL(π ‖ π_0), nats a reply: (batch,)."""
         checked_context(context, len(allocation), self.contexts)
         q = self.token_law(allocation)
-        return self.length * torch.xlogy(q, q / self.own.to(q)).sum(1)
+        distance = torch.xlogy(q, q / self.own.to(q)).sum(1).clamp_min(0)  # negative only by rounding
+        return self.length * torch.where((allocation == 0).flatten(1).all(1), 0.0, distance)  # at the null exactly
 
 
 def _checked_laws(laws: Tensor, what: str, axes: int) -> Tensor:
