@@ -161,7 +161,10 @@ def show(
     _print_board(board)
     page = out / "report.html"
     if len(board.cells) < board.wanted:
-        console.print(f"unfinished: {len(board.cells)} of {board.wanted} cells; `arena run` goes on", soft_wrap=True)
+        console.print(
+            f"unfinished: {len(board.cells)} of {board.wanted} cells; its command goes on: {board.command}",
+            soft_wrap=True,
+        )
     elif page.is_file():
         console.print(f"report: {page}", soft_wrap=True)
 

@@ -88,13 +88,15 @@ class ArenaRun(NamedTuple):
         cells: That are there.
         wanted: How many the board has.
         tables: Made of the cells that are there.
-        gaps: What has no row, a sentence each; none where the board is shown only.
+        gaps: What has no row, a sentence each; where the board is shown only, what has no label and no verdict.
+        command: That makes it.
     """
 
     cells: list[BoardCell]
     wanted: int
     tables: BoardTables
     gaps: list[str]
+    command: str
 
 
 class Board(NamedTuple):
@@ -250,7 +252,7 @@ def main(settings: ArenaRunSettings, command: str, console: Console, fan_out: Fa
     _draw(tables, settings.folder)
     section = board_section(cells, tables, names, SHOWN, board.gaps, FIGURES)
     run.finish(_written(tables), section, command=command, console=console, files=[PLAN_FILE])
-    return ArenaRun(cells, len(board.plans), tables, board.gaps)
+    return ArenaRun(cells, len(board.plans), tables, board.gaps, command)
 
 
 def _written(tables: BoardTables) -> dict[str, list[Row]]:
@@ -266,7 +268,8 @@ def shown(folder: Path, caps: Sequence[float] = ArenaRunSettings.caps) -> ArenaR
         ValueError: There is no run of the board in the folder, no cell yet, or a file is damaged.
     """
     path = folder / PLAN_FILE
-    if not run_record(folder) or not path.is_file():
+    made = run_record(folder)
+    if not made or not path.is_file():
         raise InputError(f"{folder} holds no board: `auctionsim arena run --out {folder}` makes one")
     record = Record(json_in(path), f"{path}:")
     if record.text("format") != _FORMAT:
@@ -275,8 +278,18 @@ def shown(folder: Path, caps: Sequence[float] = ArenaRunSettings.caps) -> ArenaR
     cells = stored_board_cells(folder / "parts" / "cells", files)
     if not cells:
         raise InputError(f"{folder} holds no cell yet of the {len(files)} of its board: the same command goes on")
-    names = names_of(systems())
-    return ArenaRun(cells, len(files), board_tables(cells, names, caps, MAIN.user_weight), [])
+    known = systems()
+    tables = board_tables(cells, names_of(known), caps, MAIN.user_weight)
+    command = Record(made, f"{folder / 'run.json'}:").text("command")
+    return ArenaRun(cells, len(files), tables, _unregistered(cells, known), command)
+
+
+def _unregistered(cells: Sequence[BoardCell], known: Mapping[str, SystemEntry]) -> list[str]:
+    """Return which systems of a board are in no file that was run."""
+    names = list(dict.fromkeys(cell.row.name for cell in cells if cell.row.table == SYSTEMS))
+    absent = [name for name in names if name not in known]
+    words = "Without a label and a verdict, for no file that was run registers them (`--entry` names one)"
+    return [f"{words}: {', '.join(absent)}."] if absent else []
 
 
 def names_of(known: Mapping[str, SystemEntry]) -> BoardNames:

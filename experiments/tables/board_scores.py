@@ -14,10 +14,13 @@ LEAST_OPTIMUM = 0.002
 """Money: shares of a smaller optimum would be of noise."""
 _ROUNDING = 1e-12
 MEANINGS: Mapping[str, str] = {
+    "rank, places": "as said above: the place that is told for sure, and the places that are open to the row",
     "objective": "revenue − λ · the charged loss of the user, per reply, with its 95 % interval",
+    "behind": "by how much less the objective is than the first row's, with the 95 % interval of the difference",
     "of optimum": "the objective as a share of the best truthful objective on B of the row's own carrier; – where "
     f"that is below {LEAST_OPTIMUM:g}",
     "of best carrier": "the same as a share of the best such optimum among carriers, those after the reply apart",
+    "revenue": "what bidders pay, per reply",
     "welfare": "what the bidders' names are worth to them",
     "reply_kl": "nats per reply by which the reply's law has moved",
     "kl, quality, ad share": "the rest of the user's side: divergence at the next token, the rise of the probability "
@@ -31,6 +34,7 @@ MEANINGS: Mapping[str, str] = {
     "deployed gap": "what A's design loses on B against the same mechanism designed on B",
     "rows": "rows of the model that are decoded per reply",
     "tried": "combinations of settings that design tried on A",
+    "design": "the settings that it chose there, “;” between categories; strengths count from 0, the weakest",
 }
 """Columns of the page, in a stranger's words."""
 

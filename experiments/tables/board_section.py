@@ -50,7 +50,7 @@ def board_section(
         gaps: What has no row, a sentence each.
         figures: File names, with captions.
     """
-    parts = [_manner(cells), *(f"**{line}**" for line in headlines(tables, prices[0]))]
+    parts = [*_manner(cells), *(f"**{line}**" for line in headlines(tables, prices[0])), *_columns()]
     parts += ["### What each system is, and whether its claim held", RULE, *_systems(tables.verdicts, names)]
     for block in BLOCKS:
         parts += _block(block, cells, tables, names, prices)
@@ -78,7 +78,9 @@ def headlines(tables: BoardTables, price: Price) -> Iterator[str]:
             sentence += f"; every other of the {len(rows)} is told to be below it"
         sentence += _with_others(rows_of(_cells_of(tables, block), {**price._asdict(), "name": first["name"]}))
         if first["resolved"] is not None:
-            sentence += f". The smallest difference that is told for sure between neighbours: {first['resolved']:.4f}"
+            sentence += (
+                f". The smallest difference that is told for sure between neighbours: {small(first['resolved'])}"
+            )
         yield f"{sentence}."
 
 
@@ -122,27 +124,40 @@ def _price(price: Price) -> str:
     return f"{price.user_weight:g} per {UNITS.get(price.loss, 'unit')} of {price.loss}"
 
 
-def _manner(cells: Sequence[BoardCell]) -> str:
+def _manner(cells: Sequence[BoardCell]) -> Iterator[str]:
+    """Yield what is sold, how it is scored and what ranks mean, a paragraph each."""
     categories = list(dict.fromkeys(cell.category for cell in cells))
     counts = {block: len({cell.row for cell in cells if block_of(cell) == block}) for block in BLOCKS}
-    return (
-        f"{counts[SYSTEMS] + counts[AFTER]} published systems and {counts[MECHANISMS]} mechanisms on one language "
-        f"model, in {', '.join(categories)}. All sell the same unit: `named`, the probability that the page names the "
-        "brand at least once, whatever their authors sold. A bidder's value is money per unit of it, drawn from "
-        "U[0, 1]. A mechanism chooses a distribution over the joint settings that the carrier was measured at; "
-        "payments and regret are expected over what is drawn. Everything is designed on replicate A's prompts and "
-        "stems, knobs included, and scored on B's. What a design charges was fixed on A, but for rules that charge by "
-        "what is delivered: so at λ = 0 the objective is A's own revenue, chance and choice of knobs on A included; "
-        "what B gives for it shows in IR, in regret and in best responses alone. Rows are ordered by the objective, "
-        "revenue − λ · the user's loss. "
+    yield (
+        f"{_count(counts[SYSTEMS] + counts[AFTER], 'published system')} and {_count(counts[MECHANISMS], 'mechanism')} "
+        f"on one language model, in {', '.join(categories)}. All sell the same unit: `named`, the probability "
+        "that the page names the brand at least once, whatever their authors sold. A bidder's value is money per unit "
+        "of it, drawn from U[0, 1]. A mechanism chooses a distribution over the joint settings that the carrier was "
+        "measured at; payments and regret are expected over what is drawn. Rows are ordered by the objective, "
+        "revenue − λ · the user's loss. No row is left out for a claim that is broken."
+    )
+    yield (
+        "Everything is designed on replicate A's prompts and stems, knobs included, and scored on B's. What a "
+        "design charges was fixed on A, but for rules that charge by what is delivered: so at λ = 0 the objective is A's own revenue, chance and choice of knobs on A included; "
+        "what B gives for it shows in IR, in regret and in best responses alone."
+    )
+    yield (
         "All categories together are the mean of the categories. Intervals are Student's, from bootstrap draws of "
         "prompts within contexts and of profiles, the same for every row. Two rows have different ranks only where "
         "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
-        "leave a row. No row is left out for a claim that is broken. A plain 0 is none; "
-        "0.0000 is less than .00005. Columns: "
-        + "; ".join(f"*{name}*: {words}" for name, words in MEANINGS.items())
-        + "."
+        "leave a row."
     )
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _columns() -> Iterator[str]:
+    """Yield what each column is, a line each."""
+    yield "### What each column is"
+    yield "\n".join(f"- **{name}**: {words}." for name, words in MEANINGS.items())
+    yield "A plain 0 is none; 0.0000 is less than .00005; – is not known, or does not apply."
 
 
 def _systems(listed: Sequence[IncentiveVerdict], names: BoardNames) -> Iterator[str]:
@@ -157,7 +172,7 @@ def _systems(listed: Sequence[IncentiveVerdict], names: BoardNames) -> Iterator[
             f"Sold: {entry.sold}",
             f"Who pays: {entry.pays}",
             f"Claim: {entry.claim}. {entry.claims} About which exposure: {entry.exposure} Source: {entry.citation}",
-            f"Here: {entry.assumed}",
+            f"What was assumed to run it here: {entry.assumed}",
             f"**Verdict: {one.verdict}.** {one.sentence}",
         ]
         first, *more = (" ".join(line.split()) for line in lines)  # a system's own text is one line, whatever it holds

@@ -93,7 +93,7 @@ def gain(cells: Sequence[BoardCell], replicate: str) -> Gain:
     kinds = {cell.regret_is_A if replicate == "A" else cell.regret_is for cell in cells}
     kind = next((one for one in (LOWER_BOUND, "exact") if one in kinds), "proved 0")
     words = f", {worst.price.words:g} nats a word of an ad" if worst.price.words else ""
-    place = f"{worst.category}, {worst.price.loss} at {worst.price.user_weight:g}{words}"
+    place = f"{worst.category}, λ = {worst.price.user_weight:g} on {worst.price.loss}{words}"
     return Gain(worst.scores[f"regret_max{end}"] or 0.0, sum(means) / len(means), kind, place)
 
 

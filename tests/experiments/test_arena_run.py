@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from auctionsim import plugins
 from auctionsim.cli import app
 from auctionsim.data import values_beside
-from auctionsim.experiments.entries import system, withdraw
+from auctionsim.experiments.entries import system, systems, withdraw
 from auctionsim.experiments.running import board_cells as cells_module
 from auctionsim.experiments.running.board_cell import CARRIERS, MECHANISMS, SYSTEMS, RowName
 from auctionsim.experiments.running.board_rows import QUALITY, REPLY_KL, WORDS
@@ -142,7 +142,7 @@ def test_run_and_show(lists: Mapping[str, str], tmp_path: Path, monkeypatch: pyt
     files = json.loads((out / PLAN_FILE).read_text())["cells"]
     (out / "parts" / "cells" / files[0]).unlink()
     part = runner.invoke(app, ["arena", "show", "--out", str(out)])
-    assert f"unfinished: {len(files) - 1} of {len(files)} cells" in part.output
+    assert f"unfinished: {len(files) - 1} of {len(files)} cells; its command goes on: auctionsim " in part.output
     for name in files[1:]:
         (out / "parts" / "cells" / name).unlink()
     with pytest.raises(ValueError, match=f"no cell yet of the {len(files)} of its board"):
@@ -171,3 +171,9 @@ def test_ones_own_mechanism_and_system_get_rows_by_one_option(
     assert "half-price-segments: Its authors do not claim truthfulness" in done.output
     assert "half-price-segments" in set(pd.read_parquet(out / "systems.parquet")["name"])
     assert json.loads((out / "run.json").read_text())["plugins"][0]["path"] == str(own.resolve())
+    assert shown(out).gaps == []
+    packaged = {name: one for name, one in systems().items() if name != "half-price-segments"}
+    monkeypatch.setattr(arena_run, "systems", lambda: packaged)
+    (gap,) = shown(out).gaps
+    assert gap.startswith("Without a label and a verdict")
+    assert gap.endswith(": half-price-segments.")

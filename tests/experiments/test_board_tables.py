@@ -22,7 +22,14 @@ from auctionsim.experiments.tables.board_ranks import (
     rank_rows,
     word_ranks,
 )
-from auctionsim.experiments.tables.board_scores import best_optima, cell_rows, regret_columns, score_lines, small
+from auctionsim.experiments.tables.board_scores import (
+    MEANINGS,
+    best_optima,
+    cell_rows,
+    regret_columns,
+    score_lines,
+    small,
+)
 from auctionsim.experiments.tables.board_section import board_section, headlines
 from auctionsim.experiments.tables.board_tables import BoardNames, board_tables
 from auctionsim.experiments.tables.board_verdicts import BROKEN, HELD, UNCLAIMED, UNVIOLATED, verdict
@@ -172,7 +179,7 @@ def test_verdicts_are_a_rule_on_regret_where_it_was_designed(
     assert "a bidder gains up to at least 0.500 (0.0625 on average)" in found.sentence
     if wanted == BROKEN:
         assert f"Claimed {claim}; broken on this exposure: a bidder gains up to" in found.sentence
-        assert "charities, reply_kl at 0.1" in found.sentence
+        assert "charities, λ = 0.1 on reply_kl" in found.sentence
     if kind == "lower bound" and wanted == BROKEN:
         assert "at least 0.200 (0.0250 on average)" in found.sentence
 
@@ -202,6 +209,9 @@ def test_the_page_hides_no_row_and_tells_what_is_sold(board: Sequence[BoardCell]
     lines = [*score_lines(board, rows_of(tables.ranks, {"block": SYSTEMS}), MAIN)]
     assert [line["row"] for line in lines] == ["The first system", "The second system"]
     assert lines[1]["rank"] == "2"
+    known = {part for name in MEANINGS for part in name.split(", ")}
+    columns = {name.removesuffix(" (A)").removesuffix(" in the draw") for name in lines[0]} - {"row"}
+    assert {part for name in columns for part in name.split(", ")} == known, "a column that the page does not explain"
     told = [*headlines(tables, MAIN)]
     assert len(told) == 3
     assert "The first system brings most on B" in told[0]
