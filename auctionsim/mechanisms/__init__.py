@@ -7,7 +7,9 @@ from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
+from auctionsim.mechanisms.honest_bound import HonestBound, honest_bound
 from auctionsim.mechanisms.kl_tilt import KLTilt
+from auctionsim.mechanisms.linear_program import LinearProgram
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.menu_entries import Menu, MenuEntries
 from auctionsim.mechanisms.menu_network import MenuNetwork
@@ -42,8 +44,10 @@ __all__ = [
     "ForwardKL",
     "GeneralizedFirstPrice",
     "GeneralizedSecondPrice",
+    "HonestBound",
     "JensenShannon",
     "KLTilt",
+    "LinearProgram",
     "Mechanism",
     "Menu",
     "MenuAuction",
@@ -63,6 +67,7 @@ __all__ = [
     "VickreyUnits",
     "VirtualWelfareMaximizer",
     "design",
+    "honest_bound",
     "load_mechanism",
     "save_mechanism",
     "train_affine_maximizer",

@@ -57,6 +57,7 @@ REGISTERED: list[m.Mechanism] = [
     m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=3)),
     m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.zeros(6)),
     m.KLTilt(LOTTERY, 0.5, m.ChiSquared(), 0.1),
+    m.LinearProgram(LIST, Uniform(0, 1), 0.25, levels=4),
     m.ProportionalProminence(Prominence(3, 0.5)),
     m.ProportionalProminence(SHOWN, showings(SHOWN, 0)),
 ]
