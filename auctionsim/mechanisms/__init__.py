@@ -4,6 +4,7 @@ import auctionsim.mechanisms.affine_recipe  # noqa: F401  # puts its line into t
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
+from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
@@ -18,17 +19,25 @@ from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
+from auctionsim.mechanisms.posted_showings import PostedShowings
+from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.segment_auction import SegmentAuction
+from auctionsim.mechanisms.shown_bids import ShownBids
 from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
+from auctionsim.mechanisms.tilt_first_price import TiltFirstPrice
+from auctionsim.mechanisms.token_second_price import TokenSecondPrice
 from auctionsim.mechanisms.training import Schedule
 from auctionsim.mechanisms.training_point import TrainingPoint
+from auctionsim.mechanisms.two_stage import TwoStage
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
+from auctionsim.mechanisms.winner_prices import WinnerFirstPrice, WinnerSecondPrice
 
 __all__ = [
     "VCG",
@@ -37,6 +46,7 @@ __all__ = [
     "AllPay",
     "Alpha",
     "ChiSquared",
+    "DeliveredVCG",
     "DiscriminatoryPrice",
     "Divergence",
     "Entry",
@@ -57,15 +67,24 @@ __all__ = [
     "Optimum",
     "PayAsBid",
     "PostedPrice",
+    "PostedShowings",
+    "PosteriorMixtureAuction",
     "ProportionalProminence",
     "ReverseKL",
     "Schedule",
     "SecondPrice",
+    "SegmentAuction",
+    "ShownBids",
     "ThirdPrice",
+    "TiltFirstPrice",
+    "TokenSecondPrice",
     "TrainingPoint",
+    "TwoStage",
     "UniformPrice",
     "VickreyUnits",
     "VirtualWelfareMaximizer",
+    "WinnerFirstPrice",
+    "WinnerSecondPrice",
     "design",
     "honest_bound",
     "load_mechanism",
