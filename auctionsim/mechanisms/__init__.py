@@ -1,9 +1,12 @@
 """Mechanisms: who gets which levers and what they pay, one mechanism a file."""
 
-import auctionsim.mechanisms.affine_recipe  # noqa: F401  # puts its line into the table
+import auctionsim.mechanisms.affine_recipe
+import auctionsim.mechanisms.bayesian_menu_recipe  # noqa: F401  # both put their lines into the table
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
+from auctionsim.mechanisms.bayesian_menu import BayesianMenu
+from auctionsim.mechanisms.bayesian_menu_training import train_bayesian_menu
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
@@ -17,7 +20,7 @@ from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
-from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.table import Entry, design
@@ -34,6 +37,8 @@ __all__ = [
     "AffineStart",
     "AllPay",
     "Alpha",
+    "BayesianMenu",
+    "BayesianProof",
     "ChiSquared",
     "DiscriminatoryPrice",
     "Divergence",
@@ -66,6 +71,7 @@ __all__ = [
     "load_mechanism",
     "save_mechanism",
     "train_affine_maximizer",
+    "train_bayesian_menu",
     "train_menu",
     "train_menu_writer",
 ]
