@@ -5,12 +5,18 @@ import auctionsim.mechanisms.bayesian_menu_recipe  # noqa: F401  # both put thei
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
+<<<<<<< HEAD
 from auctionsim.mechanisms.bayesian_menu import BayesianMenu
 from auctionsim.mechanisms.bayesian_menu_training import train_bayesian_menu
+=======
+from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
+>>>>>>> honest
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
+from auctionsim.mechanisms.honest_bound import HonestBound, honest_bound
 from auctionsim.mechanisms.kl_tilt import KLTilt
+from auctionsim.mechanisms.linear_program import LinearProgram
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.menu_entries import Menu, MenuEntries
 from auctionsim.mechanisms.menu_network import MenuNetwork
@@ -19,17 +25,25 @@ from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.posted_price import PostedPrice
+from auctionsim.mechanisms.posted_showings import PostedShowings
+from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.segment_auction import SegmentAuction
+from auctionsim.mechanisms.shown_bids import ShownBids
 from auctionsim.mechanisms.table import Entry, design
 from auctionsim.mechanisms.third_price import ThirdPrice
+from auctionsim.mechanisms.tilt_first_price import TiltFirstPrice
+from auctionsim.mechanisms.token_second_price import TokenSecondPrice
 from auctionsim.mechanisms.training import Schedule
 from auctionsim.mechanisms.training_point import TrainingPoint
+from auctionsim.mechanisms.two_stage import TwoStage
 from auctionsim.mechanisms.unit_auctions import DiscriminatoryPrice, UniformPrice, VickreyUnits
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import Optimum, VirtualWelfareMaximizer
+from auctionsim.mechanisms.winner_prices import WinnerFirstPrice, WinnerSecondPrice
 
 __all__ = [
     "VCG",
@@ -40,6 +54,7 @@ __all__ = [
     "BayesianMenu",
     "BayesianProof",
     "ChiSquared",
+    "DeliveredVCG",
     "DiscriminatoryPrice",
     "Divergence",
     "Entry",
@@ -47,8 +62,10 @@ __all__ = [
     "ForwardKL",
     "GeneralizedFirstPrice",
     "GeneralizedSecondPrice",
+    "HonestBound",
     "JensenShannon",
     "KLTilt",
+    "LinearProgram",
     "Mechanism",
     "Menu",
     "MenuAuction",
@@ -58,16 +75,26 @@ __all__ = [
     "Optimum",
     "PayAsBid",
     "PostedPrice",
+    "PostedShowings",
+    "PosteriorMixtureAuction",
     "ProportionalProminence",
     "ReverseKL",
     "Schedule",
     "SecondPrice",
+    "SegmentAuction",
+    "ShownBids",
     "ThirdPrice",
+    "TiltFirstPrice",
+    "TokenSecondPrice",
     "TrainingPoint",
+    "TwoStage",
     "UniformPrice",
     "VickreyUnits",
     "VirtualWelfareMaximizer",
+    "WinnerFirstPrice",
+    "WinnerSecondPrice",
     "design",
+    "honest_bound",
     "load_mechanism",
     "save_mechanism",
     "train_affine_maximizer",

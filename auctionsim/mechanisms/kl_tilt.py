@@ -1,11 +1,14 @@
 """Auctioning the distribution of replies: tilt the reference towards what bidders want, at a divergence's price."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.blocks import row_blocks
-from auctionsim.checks import checked_money, checked_number
+from auctionsim.checks import checked_money, checked_number, checked_tensor
 from auctionsim.claims import behaves_as, claimed
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms import divergences
@@ -13,7 +16,8 @@ from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State
 from auctionsim.mechanisms.divergences import Divergence, ReverseKL
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.table import Entry, of_kind, register
+from auctionsim.mechanisms.showings import showings, strengths
+from auctionsim.mechanisms.table import Entry, Knob, Problem, Published, of_kind, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.lottery import Lottery
 from auctionsim.substrates.protocol import Substrate, same_substrate
@@ -30,11 +34,12 @@ class KLTilt(Mechanism):
     of this is in the row's own.
 
     Args:
-        lottery: A `Lottery` of replies, or any `Randomised` range: its entries y, what they give, and π_ref. What π_ref
-            never draws stays out, so one that is sure of the null sells nothing.
+        lottery: A `Lottery` of replies, or any `Randomised` range: its entries y and what they give. What π_ref never
+            draws stays out, so one that is sure of the null sells nothing.
         temperature: τ > 0, money per unit of divergence.
         divergence: D_f; None for the reverse KL.
         user_weight: λ ≥ 0, money per unit of user loss.
+        reference: (entry,) probabilities π_ref, fixed before any bid; None: the range's own.
     Source:
         The reverse KL: Soumalias, Curry and Seuken (2024), "Truthful aggregation of LLMs with an application to online
         advertising"; Duetting et al. (2024), "Mechanism design for large language models". Groves (1973) for the
@@ -42,7 +47,12 @@ class KLTilt(Mechanism):
     """
 
     def __init__(
-        self, lottery: Randomised, temperature: float, divergence: Divergence | None = None, user_weight: float = 0.0
+        self,
+        lottery: Randomised,
+        temperature: float,
+        divergence: Divergence | None = None,
+        user_weight: float = 0.0,
+        reference: Tensor | None = None,
     ) -> None:
         if not isinstance(lottery, Randomised):
             raise InputTypeError(f"a tilt needs a Lottery or a Randomised range, got {type(lottery).__name__}")
@@ -55,6 +65,7 @@ class KLTilt(Mechanism):
         if not isinstance(self.divergence, Divergence):
             raise InputTypeError(f"divergence must be a Divergence, got {type(divergence).__name__}")
         self.user_weight = checked_money(user_weight, "user_weight")
+        self.reference = lottery.reference if reference is None else _checked_reference(reference, lottery)
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Tilt each row once with everybody and once without each bidder, in float64, a block of rows at a time."""
@@ -77,14 +88,19 @@ class KLTilt(Mechanism):
     ) -> Outcome:
         rewards = torch.stack([(bids[:, i].unsqueeze(1) * exposures[:, i]).sum(2) for i in range(bids.shape[1])], 1)
         base = -self.user_weight * losses
-        total = rewards.sum(1) + base
-        chosen = self._tilt(total)
+        chosen = self._tilt(rewards.sum(1) + base)
+        return Outcome(chosen, self._charged(chosen, rewards, base))
+
+    def _charged(
+        self, chosen: Float[Tensor, "row entry"], rewards: Float[Tensor, "row bidder entry"], base: Tensor
+    ) -> Float[Tensor, "row bidder"]:
+        """Return the Clarke pivots."""
         paid = []
-        for i in range(bids.shape[1]):
-            others = rewards.index_fill(1, torch.tensor([i], device=bids.device), 0.0).sum(1) + base
+        for i in range(rewards.shape[1]):
+            others = rewards.index_fill(1, torch.tensor([i], device=rewards.device), 0.0).sum(1) + base
             pivot = self._welfare(self._tilt(others), others) - self._welfare(chosen, others)
             paid.append(pivot.clamp_min(0))  # negative only by rounding
-        return Outcome(chosen, torch.stack(paid, 1))
+        return torch.stack(paid, 1)
 
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Groves's theorem over all distributions, where exposure is what it was designed on."""
@@ -94,31 +110,82 @@ class KLTilt(Mechanism):
         return None
 
     def _tilt(self, rewards: Float[Tensor, "batch reply"]) -> Tensor:
-        return self.divergence.tilt(rewards, self.temperature, self.lottery.reference.to(rewards.device))
+        return self.divergence.tilt(rewards, self.temperature, self.reference.to(rewards.device))
 
     def _welfare(self, q: Float[Tensor, "batch reply"], rewards: Float[Tensor, "batch reply"]) -> Tensor:
-        distance = self.divergence.between(q, self.lottery.reference.to(q.device))
+        distance = self.divergence.between(q, self.reference.to(q.device))
         return (q * rewards).sum(1) - self.temperature * distance
 
 
-TEMPERATURE = 0.1  # of the table's tilt, money per unit of divergence
+def uniform_reference(view: Randomised, strength: int) -> Float[Tensor, " entry"]:
+    """Return the reference that draws each entry that shows somebody, or nobody, at a strength alike.
+
+    Args:
+        view: A range over levers of each bidder's own.
+        strength: 0 for the weakest.
+    Raises:
+        ValueError: No such strength, or a range that says not whom its entries show.
+    """
+    shown = showings(view, strength)
+    entries = [shown.nobody, *shown.alone, *shown.together.values()]
+    reference = torch.zeros(len(view.reference), dtype=torch.float64)
+    reference[entries] = 1.0
+    return reference / reference.sum()
 
 
-def _state(rule: KLTilt) -> State:
+def _checked_reference(reference: Tensor, lottery: Randomised) -> Tensor:
+    held = checked_tensor(reference, "reference").detach().double()
+    if held.shape != lottery.reference.shape or not bool((held >= 0).all()) or not abs(float(held.sum()) - 1) <= 1e-6:
+        raise InputError(
+            f"reference must be {len(lottery.reference)} probabilities that sum to 1, got {reference.tolist()}"
+        )
+    return held / held.sum()
+
+
+OWN_REFERENCE = -1.0
+"""The strength of a tilt that leans from the range's own reference."""
+
+
+def strength_knob(view: Substrate) -> tuple[float, ...]:
+    """Return the strengths that a tilt's reference can have: the range's own, then those of its showings."""
+    return (OWN_REFERENCE, *(float(k) for k in range(strengths(view))))
+
+
+TEMPERATURE = 0.1
+"""Of the table's tilts by default, money per unit of divergence."""
+TILT_KNOBS: Mapping[str, Knob] = MappingProxyType(
+    {"temperature": (TEMPERATURE, 0.02, 0.05, 0.2, 0.5), "strength": strength_knob}
+)
+"""What a table's tilt has by default comes first."""
+
+
+def tilt_state(rule: KLTilt) -> State:
+    """Return what makes a tilt what it is."""
     settings = {"user_weight": rule.user_weight, "temperature": rule.temperature, "divergence": rule.divergence.name}
-    return State({**settings, "alpha": rule.divergence.alpha}, {})
+    own = torch.equal(rule.reference, rule.lottery.reference)
+    return State({**settings, "alpha": rule.divergence.alpha}, {} if own else {"reference": rule.reference})
 
 
-def _made(saved: Saved, substrate: Substrate | None) -> KLTilt:
+def tilt_made(kind: type[KLTilt], saved: Saved, substrate: Substrate | None) -> KLTilt:
+    """Return a tilt of a kind as its state has it."""
     s = saved.settings
-    name, kinds = s.text("divergence"), {kind.name: kind for kind in divergences.PLAIN}
+    name, divergence_kinds = s.text("divergence"), {one.name: one for one in divergences.PLAIN}
     alpha = s.number_or_none("alpha")
-    if alpha is None and name not in kinds:
-        raise InputError(f"divergence must be one of {', '.join(kinds)}, got {name!r}")
+    if alpha is None and name not in divergence_kinds:
+        raise InputError(f"divergence must be one of {', '.join(divergence_kinds)}, got {name!r}")
     if not isinstance(substrate, Randomised):
         raise InputError(f"a tilt needs a Lottery or a Randomised range, got {type(substrate).__name__}")
-    chosen = kinds[name]() if alpha is None else divergences.Alpha(alpha)
-    return KLTilt(substrate, s.number("temperature", 0), chosen, s.number("user_weight", 0))
+    chosen = divergence_kinds[name]() if alpha is None else divergences.Alpha(alpha)
+    shape = (len(substrate.reference),)
+    reference = saved.array("reference", shape) if "reference" in saved.stored.arrays else None
+    return kind(substrate, s.number("temperature", 0), chosen, s.number("user_weight", 0), reference)
+
+
+def tilt_designed(kind: type[KLTilt], problem: Problem) -> KLTilt:
+    """Return a tilt of a kind by the settings of its knobs."""
+    strength = problem.settings["strength"]
+    reference = None if strength == OWN_REFERENCE else uniform_reference(problem.view, int(strength))
+    return kind(problem.view, problem.settings["temperature"], None, problem.user_weight, reference)
 
 
 register(
@@ -126,8 +193,17 @@ register(
         "kl-tilt",
         "KL tilt",
         "The distribution of replies, tilted towards what bidders want at a price for leaving the untouched one.",
-        lambda problem: KLTilt(problem.view, TEMPERATURE, user_weight=problem.user_weight),
-        Codec(KLTilt, _state, _made),
+        lambda problem: tilt_designed(KLTilt, problem),
+        Codec(KLTilt, tilt_state, lambda saved, substrate: tilt_made(KLTilt, saved, substrate)),
         needs=(of_kind(Lottery, Randomised),),
+        pays="Replies become likelier the more they are worth to all bidders together; each pays what its bid takes "
+        "from the others, the distance from the untouched model counted in money.",
+        published=Published(
+            "Soumalias, Curry and Seuken (2024), Truthful aggregation of LLMs with an application to online "
+            "advertising, arXiv:2405.05905",
+            "Truth is a dominant strategy and nobody loses by taking part, in expectation over the drawn reply.",
+            "each advertiser's own reward of the whole reply, known to the mechanism as a function",
+        ),
+        knobs=TILT_KNOBS,
     )
 )

@@ -272,6 +272,8 @@ register(
         menu_by_recipe,
         MENU_FILE,
         needs=(OWN_LEVERS,),
+        pays="Each bidder is offered a menu of own levers and prices and gets what its bid likes best; it pays that "
+        "entry's price.",
         is_learned=True,
     )
 )

@@ -5,7 +5,7 @@ from torch import Tensor
 from auctionsim.checks import checked_money
 from auctionsim.mechanisms.codecs import numbers_on_substrate
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, register
+from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, Published, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, same_substrate, treats_bidders_alike
 
@@ -51,5 +51,12 @@ register(
         lambda problem: PayAsBid(problem.view, problem.user_weight),
         numbers_on_substrate(PayAsBid, "user_weight"),
         needs=(EXACT_MAXIMUM,),
+        pays="The reply that is worth most to all bidders and the user together is given; each bidder pays its bid for "
+        "every unit of exposure that it gets.",
+        published=Published(
+            "Bernheim and Whinston (1986), Menu auctions, resource allocation, and economic influence",
+            "Truth is no equilibrium; equilibria are efficient where bidders may name a sum for every outcome.",
+            "any exposure that the platform knows and maximises over exactly",
+        ),
     )
 )

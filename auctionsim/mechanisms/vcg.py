@@ -9,7 +9,7 @@ from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_money
 from auctionsim.mechanisms.codecs import numbers_on_substrate
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, register
+from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, Published, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import (
     Substrate,
@@ -87,5 +87,13 @@ register(
         lambda problem: VCG(problem.view, problem.user_weight),
         numbers_on_substrate(VCG, "user_weight"),
         needs=(EXACT_MAXIMUM,),
+        pays="The reply that is worth most to all bidders and the user together is given; each bidder pays what its "
+        "bid takes from the others and the user.",
+        published=Published(
+            "Vickrey (1961), Counterspeculation, auctions, and competitive sealed tenders; Clarke (1971), Multipart "
+            "pricing of public goods; Groves (1973), Incentives in teams",
+            "Truth is a dominant strategy and nobody loses by taking part.",
+            "any exposure that the platform knows and maximises over exactly",
+        ),
     )
 )

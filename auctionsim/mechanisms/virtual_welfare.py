@@ -11,7 +11,7 @@ from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import MOST_CELLS, candidates_of, context_groups, has_candidates
 from auctionsim.mechanisms.codecs import Codec, Saved, State, needed
 from auctionsim.mechanisms.protocol import Mechanism
-from auctionsim.mechanisms.table import ONE_FEATURE, Entry, register
+from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Published, register
 from auctionsim.mechanisms.virtual_choice import MOST_ROWS, BoxChoice, Choice, Chosen, ListChoice, Weighed
 from auctionsim.metrics import Interval, mean_interval
 from auctionsim.outcome import Outcome
@@ -269,6 +269,13 @@ register(
         lambda problem: VirtualWelfareMaximizer(problem.view, problem.priors, problem.user_weight),
         FILE,
         needs=(ONE_FEATURE,),
+        pays="The reply of the greatest revenue in expectation, less the user's loss, is given; each bidder pays the "
+        "lowest bids that would have got it every part of its exposure.",
+        published=Published(
+            "Myerson (1981), Optimal auction design",
+            "Truth is a dominant strategy, nobody loses by it, and no such auction brings more under the prior.",
+            "any exposure that the platform knows, one number a bidder, on a fixed range",
+        ),
     )
 )
 register(
@@ -281,5 +288,11 @@ register(
         ),
         FILE,
         needs=(ONE_FEATURE,),
+        pays="The same, and bids below what the prior holds are taken for no bids.",
+        published=Published(
+            "Myerson (1981), Optimal auction design",
+            "Truth is a dominant strategy, nobody loses by it, and no such auction brings more under the prior.",
+            "any exposure that the platform knows, one number a bidder, on a fixed range",
+        ),
     )
 )

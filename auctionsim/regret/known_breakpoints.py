@@ -2,11 +2,13 @@
 
 - One item to the highest bid (`FirstPrice`, `SecondPrice`, `ThirdPrice`, `AllPay`, `PayAsBid` on `Items`): the rivals'
   bids and the reserve.
-- `VCG`, `PayAsBid`, `VirtualWelfareMaximizer` on a finite range, and `AffineMaximizer`: as a function of i's weight w
+- `VCG`, `DeliveredVCG`, `PayAsBid`, `VirtualWelfareMaximizer` on a finite range, `AffineMaximizer`: by i's weight w
   (b_i, or φ_i(b_i)) entry k is worth w e_ik + c_k, so the choice changes at the vertices of an upper envelope; the
   payment is constant in between, or b_i e_ik where bids are paid. For φ each vertex is carried back to the bids where
   φ reaches and leaves it.
 - `MenuAuction` with fixed menus: the thresholds between i's own entries; the others' choices do not depend on b_i.
+- `ShownBids`: of the entries' squared distances the differences are linear in the own share, so the nearest changes at
+  the vertices of an upper envelope, and no more beyond the scale.
 
 Only where the rule and its range do what these classes do: a subclass that replaces anything may do anything.
 """
@@ -21,10 +23,12 @@ from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.candidates import candidates_of, context_groups, has_candidates, least_exposed
+from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.second_price import SecondPrice
+from auctionsim.mechanisms.shown_bids import ShownBids
 from auctionsim.mechanisms.third_price import ThirdPrice
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_choice import Weighed
@@ -33,9 +37,10 @@ from auctionsim.priors import VirtualValueCurve
 from auctionsim.regret.estimate import Game
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import maximises_exactly
+from auctionsim.substrates.randomised import Randomised
 
 MOST_CELLS = 2**22  # row × entry at once
-ListRule: TypeAlias = VCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
+ListRule: TypeAlias = VCG | DeliveredVCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
 
 
 def known_breakpoints(game: Game) -> Tensor | None:
@@ -47,11 +52,17 @@ def known_breakpoints(game: Game) -> Tensor | None:
         return _menu_thresholds(rule, game) if rule.is_fixed else None
     if behaves_as(rule, AffineMaximizer):
         return _range_vertices(rule, game)
-    if behaves_as(rule, VCG, PayAsBid, VirtualWelfareMaximizer) and maximises_exactly(rule.range):
-        if isinstance(rule.range, Items):
-            return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
-        return _range_vertices(rule, game) if has_candidates(rule.range) else None
+    if behaves_as(rule, ShownBids) and behaves_as(rule.range, Randomised):
+        return _nearest_settings(rule, game)
+    if behaves_as(rule, VCG, DeliveredVCG, PayAsBid, VirtualWelfareMaximizer) and maximises_exactly(rule.range):
+        return _of_a_maximum(rule, game)
     return None
+
+
+def _of_a_maximum(rule: ListRule, game: Game) -> Tensor | None:
+    if isinstance(rule.range, Items):
+        return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
+    return _range_vertices(rule, game) if has_candidates(rule.range) else None
 
 
 def _rivals(reports: Float[Tensor, "batch bidder 1"], reserve: float) -> Tensor:
@@ -71,6 +82,16 @@ def _menu_thresholds(rule: MenuAuction, game: Game) -> Tensor:
         ]
         pieces.append((rows, _side_by_side(lines).movedim(0, 1).expand(len(rows), n, -1)))
     return _gathered(pieces, batch)
+
+
+def _nearest_settings(rule: ShownBids, game: Game) -> Tensor:
+    shares = (game.reports.squeeze(2).double() / rule.scale).clamp_max(1.0)
+    slopes, constants = rule.slopes.to(shares.device), rule.constants.to(shares.device)
+    gained = shares.unsqueeze(1) * slopes  # (row, entry, bidder)
+    others = gained.sum(2, keepdim=True) - gained + constants.unsqueeze(1)
+    columns = [envelope_vertices(slopes[:, i], others[:, :, i]) for i in range(shares.shape[1])]
+    bids = rule.scale * _side_by_side(columns).movedim(0, 1)
+    return torch.cat([bids, torch.full_like(bids[:, :, :1], rule.scale)], 2)
 
 
 def _range_vertices(rule: ListRule, game: Game) -> Tensor:
@@ -107,7 +128,10 @@ def _lines(
         exposure = rule.range.exposure(listed, repeated)[:, :, 0]
         return exposure * rule.weights.to(device), rule.boosts[slot].to(device)
     entries = candidates_of(rule.range, context, device, no_suppression=rule.no_suppression)
-    return entries.exposures[entries.allowed][:, :, 0], -rule.user_weight * entries.user_losses[entries.allowed]
+    exposure, losses = entries.exposures[entries.allowed][:, :, 0], entries.user_losses[entries.allowed]
+    if isinstance(rule, DeliveredVCG):
+        exposure = exposure * rule.weights.to(device)
+    return exposure, -rule.user_weight * losses
 
 
 def _bids_at(curve: VirtualValueCurve, levels: Float[Tensor, "row vertex"]) -> Float[Tensor, "row vertices"]:

@@ -35,6 +35,7 @@ from auctionsim.substrates.quantities import Quantity
 from auctionsim.substrates.randomised import Randomised
 from auctionsim.substrates.surface import LeverGrid, ResponseSurface
 from auctionsim.substrates.time_sharing import TimeSharing, best_mixture
+from auctionsim.substrates.token_mixture_replies import TokenMixtureReplies
 from auctionsim.substrates.units import Units
 from auctionsim.substrates.view import View
 
@@ -64,6 +65,7 @@ __all__ = [
     "ResponseSurface",
     "Substrate",
     "TimeSharing",
+    "TokenMixtureReplies",
     "Units",
     "View",
     "allocation_shape",

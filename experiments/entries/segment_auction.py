@@ -30,6 +30,6 @@ register(
             "Relevance is how often the brand is named where it alone is shown. The reply may name a brand that was "
             "not drawn, which the paper does not count. The reply has one part: there the paper has its theorem."
         ),
-        settings={"segments": 1.0},
+        settings={"segments": 1.0, "reserve": 0.0},
     )
 )

@@ -50,6 +50,7 @@ from auctionsim.experiments.studies.say import parse_boosts
 from auctionsim.language_models.low_rank import LowRankFactors
 from auctionsim.levers import null_levers
 from auctionsim.measurement import MeasurementSettings
+from auctionsim.mechanisms.showings import Showings
 from auctionsim.neurons import BrandNeurons
 from auctionsim.outcome import Outcome
 from auctionsim.priors import (
@@ -81,6 +82,7 @@ from auctionsim.substrates import (
     Randomised,
     ResponseSurface,
     Substrate,
+    TokenMixtureReplies,
     Units,
 )
 
@@ -88,6 +90,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "substrates"), str(ROOT / "mechanisms")]
 
 from measured_fakes import CONTEXTS, FEATURES, PROVENANCE, fake_list, fake_replicates, fake_surface  # noqa: E402
+from shown_list import shown_list  # noqa: E402
 from test_every_mechanism import REGISTERED, good_bids, named  # noqa: E402
 
 DOCUMENTED = (NotImplementedError,)  # `maximise` where no exact maximum is known
@@ -204,9 +207,11 @@ SUBSTRATES: list[Substrate] = [
     Randomised(fake_list(3)),
     Prominence(3, 0.5),
     MNLPositions(((1.5, 0.8), (1.2, 0.9))),
+    TokenMixtureReplies(torch.tensor([[0.75, 0.25], [0.5, 0.5]]), torch.tensor([0.25, 0.75])),
 ]
 PRIORS = (Uniform(0, 1), Exponential(1), Beta(2, 5), Mixture([Uniform(0, 1), Uniform(1, 2)]), Empirical([1.0, 2.0]))
 QUADRATIC, SURFACE = QuadraticSubstrate(2, 0.5), fake_surface().sell("slot_probability")
+SHOWN = Randomised(shown_list(5, bidders=2))
 PRIOR = One(Uniform(0, 1), *PRIORS, [Uniform(0, 1)] * 2, [Uniform(0, 1)] * 3, [[Uniform(0, 1)], [Exponential(1)]], [])
 V = torch.rand(4, 2, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 CONTEXT = torch.tensor([0, 1, 2, 0])
@@ -261,6 +266,15 @@ def of_substrates() -> dict[str, Target]:
         "Positions": target(then(Positions, use_substrate), Count(2), [1.0, 0.5]),
         "Prominence": target(then(Prominence, use_substrate), Count(2), 0.5),
         "MNLPositions": target(then(MNLPositions, use_substrate), ((1.5, 0.8), (1.2, 0.9))),
+        "TokenMixtureReplies": target(
+            then(TokenMixtureReplies, use_substrate),
+            torch.tensor([[0.75, 0.25], [0.5, 0.5]]),
+            torch.tensor([0.25, 0.75]),
+            "linear",
+            "named",
+            ((0,), (1,)),
+            Count(2),
+        ),
         "Units": target(then(Units, use_substrate), Count(2), Count(2)),
         "Bundles": target(then(Bundles, use_substrate), ((0,), (1,), (0, 1))),
         "Lottery": target(then(Lottery, use_substrate), gains, losses, torch.tensor([0.25, 0.25, 0.5])),
@@ -326,6 +340,34 @@ def of_mechanisms() -> dict[str, Target]:
             One(None, m.ChiSquared(), m.Alpha(0.5), m.JensenShannon()),
             0.25,
         ),
+        "TiltFirstPrice built": target(
+            then(m.TiltFirstPrice, use_rule), SUBSTRATES[5], 0.5, None, 0.25, torch.tensor([0.5, 0.25, 0.25])
+        ),
+        "DeliveredVCG built": target(then(m.DeliveredVCG, use_rule), place, 0.5, torch.ones(2)),
+        "TokenSecondPrice built": target(then(m.TokenSecondPrice, use_rule), One(SUBSTRATES[-1], SUBSTRATES[5])),
+        "PosteriorMixtureAuction built": target(
+            lambda *given: use_rule(m.PosteriorMixtureAuction(SUBSTRATES[5], Showings(0, (1, 2), {}), *given)),
+            0.5,
+            torch.tensor([0.5, 0.25, 0.25]),
+        ),
+        "ProportionalProminence built": target(
+            lambda exponent, *shown: (
+                use_rule(m.ProportionalProminence(Prominence(3, exponent))),
+                use_rule(m.ProportionalProminence(SHOWN, Showings(*shown))),
+            ),
+            0.5,
+            0,
+            (1, 2),
+            {frozenset((0, 1)): 3},
+        ),
+        "PostedShowings built": target(
+            lambda *given: use_rule(m.PostedShowings(SHOWN, Showings(0, (1, 2), {frozenset((0, 1)): 3}), *given)),
+            torch.tensor([0.25, 0.5]),
+        ),
+        "posted thresholds": target(
+            lambda *given: m.design("posted-showings", SHOWN, *given), PRIOR, One(0.5, 0.0, 1e30, -1.0)
+        ),
+        "ShownBids built": target(then(m.ShownBids, use_rule), One(SHOWN, *SUBSTRATES), 0.5),
         "Generalized built": target(then(m.GeneralizedSecondPrice, use_rule), One(Positions(3, (1.0, 0.5))), 0.1),
         "train_menu": target(
             lambda *given, **more: use_rule(with_record(m.train_menu, "schedule", m.Schedule)(*given, **more)),

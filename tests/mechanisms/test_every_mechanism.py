@@ -58,8 +58,19 @@ REGISTERED: list[m.Mechanism] = [
     m.BayesianMenu(QUADRATIC, Uniform(0, 1), MENU),
     m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.zeros(6)),
     m.KLTilt(LOTTERY, 0.5, m.ChiSquared(), 0.1),
+    m.LinearProgram(LIST, Uniform(0, 1), 0.25, levels=4),
+    m.TiltFirstPrice(LOTTERY, 0.5),
+    m.DeliveredVCG(LIST, 0.25),
+    m.TokenSecondPrice(SHOWN, showings(SHOWN, 0)),
+    m.PosteriorMixtureAuction(SHOWN, showings(SHOWN, 0), 0.25),
     m.ProportionalProminence(Prominence(3, 0.5)),
     m.ProportionalProminence(SHOWN, showings(SHOWN, 0)),
+    m.PostedShowings(SHOWN, showings(SHOWN, 0), torch.tensor([0.1, 0.3])),
+    m.ShownBids(SHOWN, 0.5),
+    m.SegmentAuction(SHOWN, showings(SHOWN, 0), 2, reserve=0.1),
+    m.TwoStage(SHOWN, showings(SHOWN, 0), 1),
+    m.WinnerFirstPrice(SHOWN, showings(SHOWN, 0)),
+    m.WinnerSecondPrice(SHOWN, showings(SHOWN, 0), 0.1),
 ]
 
 

@@ -65,6 +65,8 @@ MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
     (m.VCG(MNLPositions(((1.5, 0.8), (1.2, 0.9)))), MNLPositions(((1.5, 0.8), (1.2, 0.9)))),
     (m.ProportionalProminence(Prominence(3, 0.5)), Prominence(3, 0.5)),
     (m.ProportionalProminence(SHOWN, showings(SHOWN, 1)), SHOWN),
+    (m.PostedShowings(SHOWN, showings(SHOWN, 1), torch.tensor([0.1, torch.inf])), SHOWN),
+    (m.ShownBids(SHOWN, 0.5), SHOWN),
 ]
 
 
