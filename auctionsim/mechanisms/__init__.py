@@ -5,12 +5,9 @@ import auctionsim.mechanisms.bayesian_menu_recipe  # noqa: F401  # both put thei
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
-<<<<<<< HEAD
 from auctionsim.mechanisms.bayesian_menu import BayesianMenu
 from auctionsim.mechanisms.bayesian_menu_training import train_bayesian_menu
-=======
 from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
->>>>>>> honest
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
