@@ -1,9 +1,12 @@
 """Mechanisms: who gets which levers and what they pay, one mechanism a file."""
 
-import auctionsim.mechanisms.affine_recipe  # noqa: F401  # puts its line into the table
+import auctionsim.mechanisms.affine_recipe
+import auctionsim.mechanisms.bayesian_menu_recipe  # noqa: F401  # both put their lines into the table
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maximizer
 from auctionsim.mechanisms.all_pay import AllPay
+from auctionsim.mechanisms.bayesian_menu import BayesianMenu
+from auctionsim.mechanisms.bayesian_menu_training import train_bayesian_menu
 from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
@@ -22,7 +25,7 @@ from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.posted_showings import PostedShowings
 from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
-from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.segment_auction import SegmentAuction
@@ -45,6 +48,8 @@ __all__ = [
     "AffineStart",
     "AllPay",
     "Alpha",
+    "BayesianMenu",
+    "BayesianProof",
     "ChiSquared",
     "DeliveredVCG",
     "DiscriminatoryPrice",
@@ -90,6 +95,7 @@ __all__ = [
     "load_mechanism",
     "save_mechanism",
     "train_affine_maximizer",
+    "train_bayesian_menu",
     "train_menu",
     "train_menu_writer",
 ]
