@@ -38,7 +38,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_money
+from auctionsim.checks import checked_count, checked_money
 from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import Candidates, candidates_of
 from auctionsim.mechanisms.honest_program import solve
@@ -98,9 +98,7 @@ def honest_bound(
     """
     candidates = candidates_in(substrate, context)
     prior = product(priors, substrate.num_bidders, len(substrate.features))
-    counts = (levels,) * prior.num_features if isinstance(levels, int) else tuple(levels)
-    if len(counts) != prior.num_features:
-        raise InputError(f"levels must be one number, or one for each of {prior.num_features} features, got {levels}")
+    counts = levels_by_feature(levels, prior.num_features)
     bidders = []
     for i in range(prior.num_bidders):
         axes = [type_axis(prior.marginal(i, f), count) for f, count in enumerate(counts)]
@@ -108,6 +106,18 @@ def honest_bound(
     weight = checked_money(user_weight, "user_weight")
     program = Program(bidders, candidates.exposures, candidates.user_losses, weight, honest == "bayesian")
     return HonestBound(solve(program).at_most, counts, honest)
+
+
+def levels_by_feature(levels: int | Sequence[int], features: int) -> tuple[int, ...]:
+    """Return the cells of each valuation by feature.
+
+    Raises:
+        ValueError: Fewer than 2, or not one number a feature.
+    """
+    counts = (levels,) * features if isinstance(levels, int) else tuple(levels)
+    if len(counts) != features:
+        raise InputError(f"levels must be one number, or one for each of {features} features, got {levels}")
+    return tuple(checked_count(count, "levels", 2) for count in counts)
 
 
 def candidates_in(substrate: Substrate, context: int | None) -> Candidates:

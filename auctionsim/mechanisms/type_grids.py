@@ -53,6 +53,11 @@ def type_axis(prior: Prior, levels: int) -> TypeAxis:
     return _of_density(prior, levels) if atoms is None else _of_list(atoms.values, atoms.probabilities, levels)
 
 
+def levels_within(profiles: int, numbers: int) -> int:
+    """Return the most levels of so many valuations, from 2 to 64, that make no more profiles than these."""
+    return max(2, min(64, int(profiles ** (1 / numbers) + 1e-9)))
+
+
 def with_zero(axis: TypeAxis) -> TypeAxis:
     """Return the axis with the bid 0 as its first cell: of chance 0 unless the support starts there."""
     if float(axis.lows[0]) <= 0:
@@ -63,8 +68,8 @@ def with_zero(axis: TypeAxis) -> TypeAxis:
     )
 
 
-def joint(axes: Sequence[Float[Tensor, " level"]]) -> Float[Tensor, "type feature"]:
-    """Return one number a feature for every combination of levels, the last feature's level changing fastest."""
+def joint(axes: Sequence[Tensor]) -> Float[Tensor, "type feature"]:
+    """Return one number a feature for every combination of levels (level,), the last feature's changing fastest."""
     return torch.stack([part.flatten() for part in torch.meshgrid(*axes, indexing="ij")], 1)
 
 
