@@ -22,8 +22,8 @@ class TypeAxis(NamedTuple):
         lows: (level,) where each cell starts.
         highs: (level,) where it ends.
         chances: (level,) how likely it is; 0 for a bid that nobody's valuation is.
-        within: (level, slice + 1) its quantiles at equally spaced levels, from low to high: for a cell that is one
-            value, that value.
+        within: (level, slice + 1) its quantiles at equally spaced levels, up to its high; the first is the end of the
+            support below, which is its low unless that lies in a gap. For a cell that is one value, that value.
     """
 
     lows: Tensor
@@ -118,8 +118,7 @@ def _of_density(prior: Prior, levels: int) -> TypeAxis:
     steps = torch.linspace(0, 1, WITHIN + 1, dtype=torch.float64)
     asked = (reached[kept, None] + steps * chances[kept, None]).clamp(0, 1)
     lows, highs = edges[kept], edges[kept + 1]
-    within = torch.minimum(prior.quantile(asked).clamp_min(low), highs[:, None]).clamp_max(high)
-    within = torch.maximum(within, lows[:, None])
+    within = torch.minimum(prior.quantile(asked).clamp_min(low), highs[:, None])
     within[:, -1] = highs
     return TypeAxis(lows, highs, chances[kept] / chances[kept].sum(), within)
 
