@@ -16,6 +16,7 @@ from auctionsim.priors import Priors, Product, product
 from auctionsim.substrates.protocol import Substrate, contexts_of, is_separable, same_substrate
 
 SLACK = 1e-9  # share of the budget that counts as rounding
+MOST_PROFILES = 2**22  # of cells, each of which is looked at
 
 
 def has_one_lever_apart(substrate: Substrate) -> bool:
@@ -167,6 +168,8 @@ def _checked(substrate: Substrate, levers: Tensor, cells: Tensor, thresholds: Te
     n, lever = substrate.num_bidders, substrate.levers[0]
     if x.ndim != 2 or ends.ndim != 2 or len(x) != n or len(ends) != n or not ends.shape[1]:
         raise InputError(f"levers and cells need a row for each of {n} bidders, got {x.shape} and {ends.shape}")
+    if ends.shape[1] ** n > MOST_PROFILES:
+        raise InputError(f"at most {MOST_PROFILES} profiles of cells are looked at, got {ends.shape[1]} cells a bidder")
     if t.shape != (n, ends.shape[1] ** (n - 1), x.shape[1]):
         raise InputError(f"thresholds must be (bidder, others' cells, entry), got {tuple(t.shape)}")
     if not bool(((x >= lever.low) & (x <= lever.high)).all()):

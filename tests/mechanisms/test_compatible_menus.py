@@ -90,6 +90,8 @@ def test_thresholds_that_break_the_budget_are_refused() -> None:
     assert m.CompatibleMenus(place, UNIT, 1.2, levers, cells, thresholds).most_used == pytest.approx(1.2)
     with pytest.raises(ValueError, match="must not fall along the entries"):
         m.CompatibleMenus(place, UNIT, 2.0, levers, cells, thresholds.flip(2))
+    with pytest.raises(ValueError, match="profiles of cells are looked at, got 3000"):
+        m.CompatibleMenus(place, UNIT, 2.0, levers[:, :0], torch.arange(3000.0).expand(2, -1), torch.zeros(2, 3000, 0))
     with pytest.raises(ValueError, match="touches no other"):
         m.menus_within_budget(QuadraticSubstrate(2, 0.5), UNIT, budget=1.0)
     with pytest.raises(NotImplementedError, match="too many profiles"):
