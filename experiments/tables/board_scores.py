@@ -87,6 +87,7 @@ def score_lines(cells: Sequence[BoardCell], ranks: Sequence[Row], price: Price) 
     for rank in rows_of(ranks, {**price._asdict(), "category": TOGETHER}):
         own = [cell for cell in cells if block_of(cell) == rank["block"] and cell.row.name == rank["name"]]
         (one,) = contenders(own, price, TOGETHER)
+        rows = one.mean("rows")
         tops = [best[cell.acts_after, cell.category, cell.price] for cell in one.cells]
         yield {
             "row": rank["label"],
@@ -103,9 +104,11 @@ def score_lines(cells: Sequence[BoardCell], ranks: Sequence[Row], price: Price) 
             "IR in the draw": f"{_text(one.mean('ir_draw'))}, {_text(_largest(one, 'ir_draw_max'))}",
             "best responses": _text(_answered(one)),
             "deployed gap": _text(_difference(one.mean("own_design"), rank["objective"])),
-            "rows": _text(one.mean("rows")),
+            "rows": NOTHING if rows is None else f"{rows:.2f}",
             "tried": "/".join(dict.fromkeys(str(cell.tried) for cell in one.cells)),
-            "design": "; ".join(dict.fromkeys(settings_text(cell.settings) or NOTHING for cell in one.cells)),
+            "design": "; ".join(
+                dict.fromkeys(settings_text(cell.settings).replace("-", "−") or NOTHING for cell in one.cells)
+            ),
         }
 
 
@@ -138,13 +141,18 @@ def weight_lines(ranks: Sequence[Row], loss: str) -> Iterator[dict[str, str]]:
 
 def placed(row: Row, name: str, digits: int = 4) -> str:
     """Return a mean with its rank in brackets."""
-    return f"{row[name]:.{digits}f} ({row['rank']})".replace("-", "−")
+    return f"{signed(row[name], digits)} ({row['rank']})"
 
 
 def interval_text(row: Row, name: str, digits: int = 4) -> str:
     """Return a mean with the ends of its interval."""
     ends = (f"{row[f'{name}{end}']:.{digits}f}" for end in ("_low", "_high"))
     return f"{row[name]:.{digits}f} ({' to '.join(ends)})".replace("-", "−")
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Return a number with a real minus sign."""
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def _text(value: float | None) -> str:

@@ -158,7 +158,7 @@ def test_verdicts_are_a_rule_on_regret_where_it_was_designed(
     assert "on other prompts" in found.sentence
     assert "a bidder gains up to at least 0.500 (0.0625 on average)" in found.sentence
     if wanted == BROKEN:
-        assert f"Claimed {claim}; broken: a bidder gains up to" in found.sentence
+        assert f"Claimed {claim}; broken on this exposure: a bidder gains up to" in found.sentence
         assert "charities, reply_kl at 0.1" in found.sentence
     if kind == "lower bound" and wanted == BROKEN:
         assert "at least 0.200 (0.0250 on average)" in found.sentence
@@ -179,7 +179,10 @@ def test_the_page_hides_no_row_and_tells_what_is_sold(board: Sequence[BoardCell]
     for entry in NAMES.systems.values():
         for words in (entry.label, entry.sold, entry.pays, entry.claims, entry.citation, entry.assumed):
             assert words in section.text
-    assert re.search(r"\*\*Verdict: broken\.\*\* Claimed truthful; broken: a bidder gains up to 0\.250", section.text)
+    assert re.search(
+        r"\*\*Verdict: broken\.\*\* Claimed truthful; broken on this exposure: a bidder gains up to 0\.250",
+        section.text,
+    )
     lines = [*score_lines(board, rows_of(tables.ranks, {"block": SYSTEMS}), MAIN)]
     assert [line["row"] for line in lines] == ["The first system", "The second system"]
     assert lines[1]["rank"] == "2"
