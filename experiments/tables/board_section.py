@@ -12,6 +12,7 @@ from auctionsim.experiments.tables.board_scores import (
     regret_columns,
     score_lines,
     signed,
+    small,
     weight_lines,
 )
 from auctionsim.experiments.tables.board_tables import BoardNames, BoardTables
@@ -134,7 +135,8 @@ def _manner(cells: Sequence[BoardCell]) -> str:
         "All categories together are the mean of the categories. Intervals are Student's, from bootstrap draws of "
         "prompts within contexts and of profiles, the same for every row. Two rows have different ranks only where "
         "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
-        "leave a row. No row is left out for a claim that is broken. Columns: "
+        "leave a row. No row is left out for a claim that is broken. A plain 0 is none; "
+        "0.0000 is less than .00005. Columns: "
         + "; ".join(f"*{name}*: {words}" for name, words in MEANINGS.items())
         + "."
     )
@@ -165,7 +167,7 @@ def _verdict_line(one: IncentiveVerdict, names: BoardNames) -> dict[str, str]:
         ("on other prompts", one.regret_max, one.regret, one.regret_is),
     ):
         least = "≥ " * (kind == LOWER_BOUND)
-        line[f"largest gain {where} (mean)"] = f"{least}{number(largest)} ({number(mean)})"
+        line[f"largest gain {where} (mean)"] = f"{least}{small(largest)} ({small(mean)})"
     return line
 
 

@@ -18,7 +18,7 @@ from auctionsim.experiments.tables.board_ranks import (
     rank_rows,
     word_ranks,
 )
-from auctionsim.experiments.tables.board_scores import best_optima, cell_rows, regret_columns, score_lines
+from auctionsim.experiments.tables.board_scores import best_optima, cell_rows, regret_columns, score_lines, small
 from auctionsim.experiments.tables.board_section import board_section, headlines
 from auctionsim.experiments.tables.board_tables import BoardNames, board_tables
 from auctionsim.experiments.tables.board_verdicts import BROKEN, HELD, UNCLAIMED, UNVIOLATED, verdict
@@ -167,6 +167,9 @@ def test_verdicts_are_a_rule_on_regret_where_it_was_designed(
 def test_a_lower_bound_is_marked(board: Sequence[BoardCell]) -> None:
     bound = fake_cell("x", prompt_noise(0), kinds=("exact", "lower bound"), regret=0.01, regret_max=0.02)
     assert regret_columns([bound]) == {"regret, largest": "≥ 0.0100, ≥ 0.0200", "regret, largest (A)": "0, 0"}
+    assert small(None) == "–"
+    poor = board[0]._replace(scores={**board[0].scores, "optimum": 0.001})
+    assert next(iter(cell_rows([poor], best_optima(board))))["optimum_share"] is None, "a share of noise"
     first = next(iter(cell_rows(board[:1], best_optima(board))))
     assert first["deployed_gap"] == pytest.approx(0.01)
     assert first["optimum_share"] == pytest.approx(first["objective"] / 0.5)
