@@ -6,6 +6,8 @@
   (b_i, or φ_i(b_i)) entry k is worth w e_ik + c_k, so the choice changes at the vertices of an upper envelope; the
   payment is constant in between, or b_i e_ik where bids are paid. For φ each vertex is carried back to the bids where
   φ reaches and leaves it.
+- `RobustOptimum` and `PerMention`: those of the rule that they choose by. Between two of them a price a unit is
+  constant where the payment is, and the bid where bids are paid.
 - `MenuAuction` with fixed menus: the thresholds between i's own entries; the others' choices do not depend on b_i.
 - `ShownBids`: of the entries' squared distances the differences are linear in the own share, so the nearest changes at
   the vertices of an upper envelope, and no more beyond the scale.
@@ -26,6 +28,8 @@ from auctionsim.mechanisms.candidates import candidates_of, context_groups, has_
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
+from auctionsim.mechanisms.per_mention import PerMention
+from auctionsim.mechanisms.robust_optimum import RobustOptimum
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.shown_bids import ShownBids
 from auctionsim.mechanisms.third_price import ThirdPrice
@@ -45,6 +49,8 @@ ListRule: TypeAlias = VCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
 def known_breakpoints(game: Game) -> Tensor | None:
     """Return (batch, bidder, breakpoint), filled up with infinity, or None for a rule that is not known."""
     rule: Any = game.mechanism
+    if behaves_as(rule, PerMention, RobustOptimum):  # they choose as their rule does, at prices that stay between
+        return known_breakpoints(game._replace(mechanism=rule.rule))
     if behaves_as(rule, FirstPrice, SecondPrice, ThirdPrice, AllPay):  # one feature: one item
         return _rivals(game.reports, float(rule.reserve))
     if behaves_as(rule, MenuAuction):
