@@ -29,8 +29,9 @@ demo: install
 study: install   # every experiment once, from the packaged surfaces, on one thread: two on a busy core wait for each other
 	OMP_NUM_THREADS=1 $(BIN)/auctionsim study $(ARGS)
 
-arena: install   # the table of carriers, from the packaged lists, and its section of docs/results.md
+arena: install   # the table of carriers and the board, from the packaged lists, and their sections of docs/results.md
 	OMP_NUM_THREADS=1 $(BIN)/auctionsim arena carriers --results docs/results.md $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/auctionsim arena run --results docs/results.md $(ARGS)
 
 surfaces: install   # hours; new names only: `make surfaces SURFACES=running-shoes-3@2 ARGS='--workers 2'`
 	$(BIN)/auctionsim surface package $(SURFACES) $(ARGS)

@@ -95,7 +95,7 @@ def write_list(
         "interventions": settings,
     }
     write_replies(replies_beside(path), record, replies)
-    _list(settings, category, [list(brand.written) for brand in bidders]).save(path)
+    _list(settings, category, [list(brand.written) for brand in bidders], record["carrier"]).save(path)
     stored = StoredReplies.load(replies_beside(path))
     values = {"reply_kl": moved, "kl": [value / 2 for value in moved], **({"quality": bad} if quality else {})}
     write_reply_values(values_beside(path), stored, values, {"command": "pytest"})
@@ -120,7 +120,7 @@ def _reply(one, bidders, setting, context, numbers, shift):  # type: ignore[no-u
     return texts, spent, ads
 
 
-def _list(settings: list[list[list[float]]], category: str, brands: list[list[str]]) -> MeasuredList:
+def _list(settings: list[list[list[float]]], category: str, brands: list[list[str]], carrier: object) -> MeasuredList:
     count = len(settings)
     slots = torch.rand(len(CONTEXTS), count, 2, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     features = Measurement(slots, 0.1 * slots, torch.full(slots.shape, 4))
@@ -132,6 +132,12 @@ def _list(settings: list[list[list[float]]], category: str, brands: list[list[st
         features=("slot_probability",),
         contexts=CONTEXTS,
         replicates={name: Replicate(features, {"reply_kl": kl}) for name in "AB"},
-        provenance={"category": category, "brands": brands, "model": "fake:0123456789abcdef", "command": "pytest"},
+        provenance={
+            "category": category,
+            "brands": brands,
+            "carrier": carrier,
+            "model": "fake:0123456789abcdef",
+            "command": "pytest",
+        },
         quantities={"reply_kl": Quantity("nats a reply", 0.0)},
     )

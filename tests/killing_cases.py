@@ -218,11 +218,44 @@ def arena() -> Case:
     return case
 
 
+def board() -> Case:
+    """The board of two mechanisms on two small lists, a system among them; one table, and figures that are lines."""
+    from tempfile import TemporaryDirectory
+
+    from carrier_fakes import MadeUp, write_list
+
+    from auctionsim.experiments.entries import NEITHER, SystemEntry
+    from auctionsim.experiments.running import board_cells
+    from auctionsim.experiments.running.board_cell import MECHANISMS, RowName
+    from auctionsim.experiments.running.board_rows import REPLY_KL
+    from auctionsim.experiments.running.board_score import BoardSettings
+    from auctionsim.experiments.studies import arena_run
+
+    place = TemporaryDirectory()  # until this process ends
+    made = (MadeUp("neurons"), MadeUp("slots", ads=True))
+    lists = tuple(str(write_list(Path(place.name), one, strengths=(1.0,), prompts=2, samples=2)) for one in made)
+    mine = SystemEntry("mine", "Mine", "slots", "vcg", "A", "B", "C", NEITHER, "D", "E", "F")
+    arena_run.systems = lambda: {"mine": mine}
+    arena_run.mechanism_rows = lambda carrier, cell: [RowName(MECHANISMS, "pay-as-bid", carrier, "pay-as-bid")]
+    arena_run.carrier_rows = lambda carriers: []
+    board_cells.prices_of = lambda row: REPLY_KL[2:3]
+    arena_run._draw = lambda tables, folder: [write_text(folder / one, "a figure") for one in arena_run.FIGURES]
+    arena_run._written = lambda tables: {"ranks": tables.ranks}
+
+    def case(folder: Path) -> None:
+        assert Path(place.name).is_dir()
+        settings = arena_run.ArenaRunSettings(folder, lists, scoring=BoardSettings(32, 4, 16, 10))
+        arena_run.main(settings, "auctionsim arena run", _console())
+
+    return case
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "measure": measure,
     "read": read,
     "study": study,
     "arena": arena,
+    "board": board,
     "demo": demo,
     "train": train,
 }

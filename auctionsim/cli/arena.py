@@ -1,7 +1,7 @@
 """Commands that hold what can be sold against each other on one exposure and one user side."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -20,7 +20,13 @@ from auctionsim.cli.options import (
     numbers,
 )
 
-app = typer.Typer(help="Carriers held against each other: whatever moves a reply can be sold.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from auctionsim.experiments.studies.arena_run import ArenaRun
+
+app = typer.Typer(
+    help="Carriers, mechanisms and published systems held against each other: whatever moves a reply can be sold.",
+    no_args_is_help=True,
+)
 
 
 @app.command("carriers")
@@ -73,6 +79,113 @@ def carriers(
     if results is not None:
         finished = finished_run(out, "arena-carriers", SHOWS)
         console.print(f"results: {replace_section(results, finished)}", soft_wrap=True)
+
+
+@app.command("run")
+def run(
+    entries: Annotated[
+        list[Path] | None,
+        typer.Option("--entry", help="Run this Python file first: it registers a system or a mechanism. Repeatable."),
+    ] = None,
+    lists: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="A measured list of a carrier: a packaged name, or a .safetensors file; may be repeated.",
+            show_default="all packaged",
+            autocompletion=completions.lists,
+        ),
+    ] = None,
+    carrier: Annotated[str, typer.Option(help="On which every mechanism is run.")] = "neurons",
+    categories: Annotated[
+        list[str] | None,
+        typer.Option("--category", help="What brands sell; may be repeated.", show_default="all that were measured"),
+    ] = None,
+    systems: Annotated[
+        str | None,
+        typer.Option(help="Published systems by name, commas between.", show_default="all whose carrier was measured"),
+    ] = None,
+    caps: Annotated[
+        str, typer.Option(help="On reply_kl, nats per reply, commas between: revenue is compared at them.")
+    ] = "0.5,1,2",
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+    ] = Path("runs/arena-board"),
+    results: Annotated[
+        Path | None,
+        typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Ray workers that make cells; 0: this process.")] = 0,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+) -> None:
+    """Make the board: every mechanism on one carrier, and published systems, on one exposure and one regret."""
+    from auctionsim.experiments.entries import load_entry
+    from auctionsim.experiments.running.carrier_sources import packaged_lists
+    from auctionsim.experiments.running.recipes import FanOut
+    from auctionsim.experiments.studies.arena_run import NAME, SHOWS, ArenaRunSettings, main
+    from auctionsim.experiments.tables.results_page import finished_run, replace_section
+    from auctionsim.report import write_runs_report
+
+    for file in entries or ():
+        load_entry(file)
+    settings = ArenaRunSettings(
+        out,
+        tuple(lists or packaged_lists()),
+        carrier=carrier,
+        categories=tuple(categories or ()),
+        systems=tuple(part for part in (systems or "").split(",") if part),
+        caps=numbers(caps),
+    )
+    made = main(settings, command_line(), console, FanOut(workers=workers, address=address))
+    _print_board(made)
+    console.print(f"report: {write_runs_report([out], out / 'report.html')}", soft_wrap=True)
+    if results is not None:
+        console.print(f"results: {replace_section(results, finished_run(out, NAME, SHOWS))}", soft_wrap=True)
+
+
+@app.command("show")
+def show(
+    entries: Annotated[
+        list[Path] | None,
+        typer.Option("--entry", help="Run this Python file first, as `arena run` did: it has labels and claims."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where `arena run` has put it.")] = Path("runs/arena-board"),
+) -> None:
+    """Print the board of a run, finished or not, from what is there; nothing is computed for a cell."""
+    from auctionsim.experiments.entries import load_entry
+    from auctionsim.experiments.studies.arena_run import shown
+
+    for file in entries or ():
+        load_entry(file)
+    board = shown(out)
+    _print_board(board)
+    page = out / "report.html"
+    if len(board.cells) < board.wanted:
+        console.print(f"unfinished: {len(board.cells)} of {board.wanted} cells; `arena run` goes on", soft_wrap=True)
+    elif page.is_file():
+        console.print(f"report: {page}", soft_wrap=True)
+
+
+def _print_board(board: "ArenaRun") -> None:
+    """Print a block's rows a table, a verdict a line, and what has no row."""
+    from auctionsim.experiments.studies.arena_run import MAIN
+    from auctionsim.experiments.tables.board_section import TITLES, headlines, terminal_lines
+
+    for block, title in TITLES.items():
+        lines = terminal_lines(board.cells, board.tables, MAIN, block)
+        if lines:
+            table = Table(title=f"{title}: λ = {MAIN.user_weight:g} per nat of {MAIN.loss}, on B")
+            for column in lines[0]:
+                table.add_column(column, justify="left" if column == "row" else "right")
+            for line in lines:
+                table.add_row(*line.values())
+            console.print(table)
+    for sentence in headlines(board.tables, MAIN):
+        console.print(sentence, soft_wrap=True)
+    for one in board.tables.verdicts:
+        console.print(f"{one.name}: {one.sentence}", soft_wrap=True)
+    for gap in board.gaps:
+        console.print(gap, soft_wrap=True)
 
 
 @app.command("measure")

@@ -29,6 +29,7 @@ KEEPING = frozenset(
         "surface read",
         "arena carriers",
         "arena measure",
+        "arena run",
         "auction compare",
         "auction more-bidders",
         "auction neurons-frontier",

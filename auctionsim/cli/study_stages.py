@@ -39,6 +39,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "losses": partial(_losses, *here),
         "tune-grid": partial(_grid, *here),
         "arena-carriers": partial(_arena, settings, console),
+        "arena-board": partial(_board, settings, console),
     }
 
 
@@ -220,6 +221,19 @@ def _arena(study: StudySettings, console: Console) -> Stage:
         return main(settings, command, console, study.fan_out)
 
     return Stage("arena-carriers", SHOWS, settings, inputs_of(settings), command, go)
+
+
+def _board(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.running.carrier_sources import packaged_lists
+    from auctionsim.experiments.studies.arena_run import NAME, SHOWS, ArenaRunSettings, board_of, inputs_of, main
+
+    settings = ArenaRunSettings(study.folder / NAME, packaged_lists())
+    command = _words("arena", "run", options={"out": settings.folder})
+
+    def go(command: str) -> object:
+        return main(settings, command, console, study.fan_out)
+
+    return Stage(NAME, SHOWS, settings, inputs_of(board_of(settings)), command, go)
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

@@ -151,10 +151,12 @@ def strength_knob(view: Substrate) -> tuple[float, ...]:
     return (OWN_REFERENCE, *(float(k) for k in range(strengths(view))))
 
 
+TEMPERATURE = 0.1
+"""Of the table's tilts by default, money per unit of divergence."""
 TILT_KNOBS: Mapping[str, Knob] = MappingProxyType(
-    {"temperature": (0.1, 0.02, 0.05, 0.2, 0.5), "strength": strength_knob}
+    {"temperature": (TEMPERATURE, 0.02, 0.05, 0.2, 0.5), "strength": strength_knob}
 )
-"""Temperatures in money per unit of divergence; what a table's tilt has by default comes first."""
+"""What a table's tilt has by default comes first."""
 
 
 def tilt_state(rule: KLTilt) -> State:

@@ -12,7 +12,7 @@ from auctionsim.checks import checked_count
 from auctionsim.mechanisms.codecs import Saved
 from auctionsim.mechanisms.showing_rule import RESERVES, Sales, ShowingRule, every_strength, showing_codec
 from auctionsim.mechanisms.showings import SHOWN_ALONE, Showings, showings
-from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Problem, Published, register
+from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Knob, Problem, Published, register
 from auctionsim.substrates.protocol import Substrate
 from auctionsim.substrates.randomised import Randomised
 
@@ -64,7 +64,7 @@ class SegmentAuction(ShowingRule):
     def sales(self, bids: Float[Tensor, "row bidder"], worths: Float[Tensor, " bidder"]) -> Sales:
         """Draw by closed forms: shown sets segment by segment, charges by the integrals of their chances."""
         relevance = self.scores_of("relevance", worths)
-        scores = torch.where(bids >= self.reserve, bids, 0.0) * relevance
+        scores = self.admitted(bids) * relevance
         shown = shown_sets(scores, self.segments, replacement=self.replacement)
         charges = [
             _charge(scores, i, relevance[i] * self.reserve, self.segments, replacement=self.replacement)
@@ -203,7 +203,7 @@ PUBLISHED = Published(
     "The draw maximises logarithmic welfare, and its prices make truth optimal in each segment's auction.",
     "Having the segment: being the ad that was retrieved for it, whatever the reply then says.",
 )
-KNOBS = {"strength": every_strength, "segments": _segments, "reserve": RESERVES}
+KNOBS: dict[str, Knob] = {"strength": every_strength, "segments": _segments, "reserve": RESERVES}
 register(
     Entry(
         "segment-auction",

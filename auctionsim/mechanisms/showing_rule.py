@@ -114,6 +114,10 @@ class ShowingRule(Mechanism):
         price = torch.where(chance > 0, outcome.payments / chance.clamp_min(torch.finfo(chance.dtype).tiny), 0.0)
         return price.unsqueeze(1) * shows
 
+    def admitted(self, bids: Float[Tensor, "row bidder"]) -> Float[Tensor, "row bidder"]:
+        """Return bids, 0 in place of those below the reserve."""
+        return torch.where(bids >= self.reserve, bids, 0.0)
+
     def scores_of(self, name: str, worths: Float[Tensor, " bidder"]) -> Float[Tensor, " bidder"]:
         """Return the numbers of bidders that the rule reads beside bids: those that were given, else the worths."""
         given = self.scores[name]
@@ -216,5 +220,5 @@ def every_strength(view: Substrate) -> tuple[float, ...]:
     return tuple(float(strength) for strength in range(strengths(view)))
 
 
-RESERVES = (0.0, 0.25, 0.5, 0.75)
-"""Reserves that a design may choose among, in money per unit of exposure: a knob."""
+RESERVES = (0.0, 0.25, 0.5, 0.75, 0.875, 1.0)
+"""Reserves that a design may choose among, in money per unit of exposure: a knob. At 1, U[0, 1] buys nothing."""

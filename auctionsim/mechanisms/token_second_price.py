@@ -35,7 +35,8 @@ class TokenSecondPrice(Mechanism):
 
     On `TokenMixtureReplies`, with q(b_i) a token's law, B = Σ_{j≠i} b_j and r_i = Σ_{j≠i} b_j p_j / B, the expected
     charge in total is length · ∫_0^{b_i} TV(q(b_i), q(z)) dz, for the linear mixture length · TV(p_i, r_i) ·
-    [B ln(1 + b_i/B) − b_i B/(b_i + B)] in closed form, else by Gauss and Legendre's rule. In a reply of one token it is
+    [B ln(1 + b_i/B) − b_i B/(b_i + B)] in closed form, else by Gauss and Legendre's rule, within some 1e-5 of the bid
+    where a token's probability turns round and the total variation has a kink. In a reply of one token it is
     Myerson's payment for v_i (1 − TV(q, p_i)), so truth is dominant there for the linear mixture, and for no other
     exposure: the probability of a brand's token may even fall in the brand's own bid.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.checks import checked_count
 from auctionsim.mechanisms.codecs import Saved
 from auctionsim.mechanisms.showing_rule import RESERVES, Sales, ShowingRule, every_strength, showing_codec
-from auctionsim.mechanisms.showings import SHOWN_ALONE, Showings, showings
+from auctionsim.mechanisms.showings import SHOWN_ALONE, Showings, showings, strengths
 from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Problem, Published, register
 from auctionsim.mechanisms.winner_prices import best, sold_to
 from auctionsim.substrates.protocol import Substrate
@@ -60,7 +60,7 @@ class TwoStage(ShowingRule):
 
     def sales(self, bids: Float[Tensor, "row bidder"], worths: Float[Tensor, " bidder"]) -> Sales:
         """Show who is best among those that pass, at the larger of the two thresholds."""
-        bids = torch.where(bids >= self.reserve, bids, 0.0)
+        bids = self.admitted(bids)
         coarse, fine = self._scores(bids, worths)
         wins = best(torch.where(_highest(coarse, self.passing), fine, 0.0))
         passes, ranks_first = self._thresholds(bids, worths)
@@ -72,15 +72,14 @@ class TwoStage(ShowingRule):
 
     def own_bid_breakpoints(self, bids: Tensor, context: Tensor | None) -> Tensor:
         """Return both thresholds and the reserve: (batch, bidder, 3)."""
-        columns = [
-            self.by_context(
-                bids,
-                context,
-                lambda part, worths, k=k: self._thresholds(torch.where(part >= self.reserve, part, 0.0), worths)[k],
+
+        def thresholds(which: int) -> Tensor:
+            return self.by_context(
+                bids, context, lambda part, worths: self._thresholds(self.admitted(part), worths)[which]
             )
-            for k in range(2)
-        ]
-        return torch.stack([*columns, torch.full_like(columns[0], self.reserve)], 2)
+
+        passes = thresholds(0)
+        return torch.stack([passes, thresholds(1), torch.full_like(passes, self.reserve)], 2)
 
     def _scores(self, bids: Tensor, worths: Tensor) -> tuple[Tensor, Tensor]:
         """Return q_i b_i and l_i b_i, both 0 where either is: such a bidder takes no part."""
@@ -142,13 +141,14 @@ def _passing(view: Randomised) -> tuple[float, ...]:
 
 
 def _designed(problem: Problem) -> TwoStage:
-    """Take for q what a showing at the weakest strength gives, a coarse measure, and for l what one here gives."""
+    """Take for q what a showing gives on average over strengths, and for l what it gives at the chosen one."""
     view, knobs = problem.view, problem.settings
+    worths = torch.stack([showings(view, strength).worths(view) for strength in range(strengths(view))])
     return TwoStage(
         view,
         showings(view, int(knobs["strength"])),
         int(knobs["passing"]),
-        retrieval=showings(view, 0).worths(view),
+        retrieval=worths.mean(0),
         reserve=knobs["reserve"],
     )
 

@@ -39,7 +39,7 @@ class WinnerSecondPrice(ShowingRule):
 
     def sales(self, bids: Float[Tensor, "row bidder"], worths: Float[Tensor, " bidder"]) -> Sales:
         """Show the best and charge what it would have had to bid."""
-        bids = torch.where(bids >= self.reserve, bids, 0.0)
+        bids = self.admitted(bids)
         critical = critical_bids(bids * worths, worths).clamp_min(self.reserve)
         return sold_to(best(bids * worths), critical)
 
@@ -76,7 +76,7 @@ class WinnerFirstPrice(ShowingRule):
 
     def sales(self, bids: Float[Tensor, "row bidder"], worths: Float[Tensor, " bidder"]) -> Sales:
         """Show the best and charge its bid."""
-        bids = torch.where(bids >= self.reserve, bids, 0.0)
+        bids = self.admitted(bids)
         return sold_to(best(bids * worths), bids)
 
     def own_bid_breakpoints(self, bids: Tensor, context: Tensor | None) -> Tensor:
@@ -110,9 +110,7 @@ def sold_to(wins: Tensor, prices: Float[Tensor, "row bidder"]) -> Sales:
 
 
 def _breakpoints(rule: ShowingRule, bids: Tensor, context: Tensor | None) -> Tensor:
-    critical = rule.by_context(
-        bids, context, lambda part, worths: critical_bids(torch.where(part >= rule.reserve, part, 0.0) * worths, worths)
-    )
+    critical = rule.by_context(bids, context, lambda part, worths: critical_bids(rule.admitted(part) * worths, worths))
     return torch.stack([critical, torch.full_like(critical, rule.reserve)], 2)
 
 

@@ -2,7 +2,7 @@
 
 - One item to the highest bid (`FirstPrice`, `SecondPrice`, `ThirdPrice`, `AllPay`, `PayAsBid` on `Items`): the rivals'
   bids and the reserve.
-- `VCG`, `PayAsBid`, `VirtualWelfareMaximizer` on a finite range, and `AffineMaximizer`: as a function of i's weight w
+- `VCG`, `DeliveredVCG`, `PayAsBid`, `VirtualWelfareMaximizer` on a finite range, `AffineMaximizer`: by i's weight w
   (b_i, or φ_i(b_i)) entry k is worth w e_ik + c_k, so the choice changes at the vertices of an upper envelope; the
   payment is constant in between, or b_i e_ik where bids are paid. For φ each vertex is carried back to the bids where
   φ reaches and leaves it.
@@ -25,6 +25,7 @@ from auctionsim.claims import behaves_as
 from auctionsim.mechanisms.affine_maximizer import AffineMaximizer
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.candidates import candidates_of, context_groups, has_candidates, least_exposed
+from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
@@ -43,7 +44,7 @@ from auctionsim.substrates.protocol import maximises_exactly
 from auctionsim.substrates.randomised import Randomised
 
 MOST_CELLS = 2**22  # row × entry at once
-ListRule: TypeAlias = VCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
+ListRule: TypeAlias = VCG | DeliveredVCG | PayAsBid | VirtualWelfareMaximizer | AffineMaximizer
 
 
 def known_breakpoints(game: Game) -> Tensor | None:
@@ -59,7 +60,7 @@ def known_breakpoints(game: Game) -> Tensor | None:
         return _range_vertices(rule, game)
     if behaves_as(rule, ShownBids) and behaves_as(rule.range, Randomised):
         return _nearest_settings(rule, game)
-    if behaves_as(rule, VCG, PayAsBid, VirtualWelfareMaximizer) and maximises_exactly(rule.range):
+    if behaves_as(rule, VCG, DeliveredVCG, PayAsBid, VirtualWelfareMaximizer) and maximises_exactly(rule.range):
         return _of_a_maximum(rule, game)
     return None
 
@@ -133,7 +134,10 @@ def _lines(
         exposure = rule.range.exposure(listed, repeated)[:, :, 0]
         return exposure * rule.weights.to(device), rule.boosts[slot].to(device)
     entries = candidates_of(rule.range, context, device, no_suppression=rule.no_suppression)
-    return entries.exposures[entries.allowed][:, :, 0], -rule.user_weight * entries.user_losses[entries.allowed]
+    exposure, losses = entries.exposures[entries.allowed][:, :, 0], entries.user_losses[entries.allowed]
+    if isinstance(rule, DeliveredVCG):
+        exposure = exposure * rule.weights.to(device)
+    return exposure, -rule.user_weight * losses
 
 
 def _bids_at(curve: VirtualValueCurve, levels: Float[Tensor, "row vertex"]) -> Float[Tensor, "row vertices"]:

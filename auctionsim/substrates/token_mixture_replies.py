@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_finite
+from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_finite, checked_tensor
 from auctionsim.errors import InputError
 from auctionsim.language_models.laws import fit_shares
 from auctionsim.substrates.protocol import BaseSubstrate, Lever
@@ -118,11 +118,12 @@ class TokenMixtureReplies(BaseSubstrate):
         """Return KL(π ‖ π_0), nats a reply: (batch,)."""
         checked_context(context, len(allocation), self.contexts)
         q = self.token_law(allocation)
-        return self.length * torch.xlogy(q, q / self.own.to(q)).sum(1)
+        distance = torch.xlogy(q, q / self.own.to(q)).sum(1).clamp_min(0)  # negative only by rounding
+        return self.length * torch.where((allocation == 0).flatten(1).all(1), 0.0, distance)  # at the null exactly
 
 
 def _checked_laws(laws: Tensor, what: str, axes: int) -> Tensor:
-    held = checked_finite(laws, what).detach().to(torch.float64, copy=True)
+    held = checked_finite(checked_tensor(laws, what), what).detach().to(torch.float64, copy=True)
     sums = held.sum(-1)
     if held.ndim != axes or not all(held.shape) or not bool((held > 0).all()) or bool(((sums - 1).abs() > 1e-6).any()):
         raise InputError(f"{what} must be positive probabilities that sum to 1 on {axes} axes, got {laws.tolist()}")

@@ -24,8 +24,10 @@ register(
         ),
         exposure="Being the ad that is inserted, worth its relevance; an ad that lost has nothing.",
         assumed=(
-            "Both scores come from the measured list; the paper has distances of embeddings for the first and the "
-            "model's logits over candidates for the second. The ad is a sentence in the system message."
+            "The cheap score is how often a brand is named, averaged over its wordings, in place of distances of "
+            "embeddings; the second how often it is with the wording in use, in place of the model's logits over "
+            "candidates. Of two brands one passes, so here the first stage decides. The ad is a sentence in the system "
+            "message."
         ),
         settings={"reserve": 0.0},
     )

@@ -26,8 +26,9 @@ register(
         assumed=(
             "Rewards are bids per naming of the brand instead of functions of replies. The rule weighs the measured "
             "settings of one strength, not single candidates; where nobody bids, it draws nobody, each brand alone "
-            "and all together alike, where the paper has the untouched model. Advertisers' descriptions, by which "
-            "the paper writes better candidates, are left out."
+            "and all together alike, where the paper has the untouched model (with which nothing at all would be "
+            "sold here, and design may choose that). Advertisers' descriptions, by which the paper writes better "
+            "candidates, are left out."
         ),
     )
 )

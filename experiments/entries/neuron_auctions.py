@@ -24,9 +24,9 @@ register(
             "found to use nearly orthogonal neurons."
         ),
         assumed=(
-            "The paper publishes neither its prices nor its menus nor its neurons: strengths are those of our measured "
-            "list, and prices are fitted to it. Its prices also carry a penalty for the user; ours are chosen for "
-            "revenue less the user's loss."
+            "The paper publishes neither its prices nor its menus nor its neurons. Here each menu is one offer beside "
+            "nothing, at one measured strength, taken where it is worth its price to the brand alone; prices are those "
+            "that bring most, less the user's loss, for values from U[0, 1], where the paper learns menus of many."
         ),
     )
 )

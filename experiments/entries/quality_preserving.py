@@ -23,8 +23,8 @@ register(
         assumed=(
             "The first of the two mechanisms. Payments are those of Groves for the same law, equal to Myerson's up "
             "to what a bidder gets at a bid of 0. The law to stay near draws nobody, each brand alone and all "
-            "together alike; several brands in one reply are the paper's other mechanism. Distance from the reply "
-            "without ads is measured, not judged by similarity of texts."
+            "together alike, unless design sells nothing; several brands in one reply are the paper's other "
+            "mechanism. Distance from the reply without ads is measured, not judged by similarity of texts."
         ),
     )
 )

@@ -66,7 +66,11 @@ class BoardCell(NamedTuple):
         draws: (draw,) the objective under bootstrap draws of B's prompts and of profiles: draw r of any two cells of a
             category took the same prompts and the same profiles.
         revenue_draws: (draw,) the revenue likewise.
-        degrees: Of freedom that the prompts leave: prompts less contexts.
+        influences: By context, what each of its prompts counts as in the objective, but for a number that all prompts
+            of the context share: how far contexts differ in noise says how many degrees of freedom an interval has.
+        revenue_influences: The same of the revenue.
+        cost_draws: (draw,) the reply_kl likewise.
+        cost_influences: The same of reply_kl.
         spread: √(m/(m − 1)), m the fewest prompts of a context: what a bootstrap's deviations are too small by.
     """
 
@@ -81,11 +85,15 @@ class BoardCell(NamedTuple):
     regret_is_A: str  # noqa: N815  # replicate A
     draws: tuple[float, ...]
     revenue_draws: tuple[float, ...]
-    degrees: int
+    influences: tuple[tuple[float, ...], ...]
+    revenue_influences: tuple[tuple[float, ...], ...]
+    cost_draws: tuple[float, ...]
+    cost_influences: tuple[tuple[float, ...], ...]
     spread: float
 
 
 NATURES = ("proved 0", "exact", "lower bound")
+_INFLUENCES = ("influences", "revenue_influences", "cost_influences")
 
 
 def board_cell_document(cell: BoardCell) -> dict[str, Any]:
@@ -98,6 +106,8 @@ def board_cell_document(cell: BoardCell) -> dict[str, Any]:
         "scores": dict(cell.scores),
         "draws": list(cell.draws),
         "revenue_draws": list(cell.revenue_draws),
+        "cost_draws": list(cell.cost_draws),
+        **{name: [{"prompts": list(one)} for one in getattr(cell, name)] for name in _INFLUENCES},
     }
 
 
@@ -111,9 +121,10 @@ def board_cell_from(record: Record) -> BoardCell:
     natures = {name: record.text(name) for name in ("regret_is", "regret_is_A")}
     if not set(natures.values()) <= set(NATURES):
         raise InputError(f"regret must be one of {', '.join(NATURES)}, got {sorted(natures.values())}")
-    draws, revenue = record.numbers("draws"), record.numbers("revenue_draws")
-    if len(draws) < 2 or len(draws) != len(revenue):
-        raise InputError(f"a cell has two or more draws, and as many of revenue, got {len(draws)} and {len(revenue)}")
+    draws, *more = (record.numbers(name) for name in ("draws", "revenue_draws", "cost_draws"))
+    if len(draws) < 2 or {len(draws)} != {len(one) for one in more}:
+        counts = [len(one) for one in (draws, *more)]
+        raise InputError(f"a cell has two or more draws, and as many of revenue and of cost, got {counts}")
     return BoardCell(
         row=RowName(
             *(row.text(name) for name in ("table", "name", "carrier", "mechanism")), tuple(_numbers(row, "settings"))
@@ -125,11 +136,19 @@ def board_cell_from(record: Record) -> BoardCell:
         tried=record.whole("tried", 1),
         scores={name: None if scores.value(name) is None else scores.number(name) for name in scores.content},
         draws=tuple(draws),
-        revenue_draws=tuple(revenue),
-        degrees=record.whole("degrees", 1),
+        revenue_draws=tuple(more[0]),
+        cost_draws=tuple(more[1]),
         spread=record.number("spread", 1),
         **natures,
+        **{name: _influences(record, name) for name in _INFLUENCES},
     )
+
+
+def _influences(record: Record, name: str) -> tuple[tuple[float, ...], ...]:
+    found = tuple(tuple(one.numbers("prompts")) for one in record.records(name))
+    if not found or min(map(len, found)) < 2:
+        raise InputError(f"{name} must be of two prompts or more in each of one or more contexts")
+    return found
 
 
 def _numbers(record: Record, name: str) -> list[tuple[str, float]]:

@@ -22,7 +22,8 @@ from auctionsim.kept import key_digest
 from auctionsim.measurement import Progress, Report, Workers
 from auctionsim.measurement.crew import Job, fan_out
 from auctionsim.mechanisms.table import entry, made_by
-from auctionsim.signed_json import read_signed_json, signed_json
+from auctionsim.records import json_in
+from auctionsim.signed_json import read_signed_json, signed_json, signed_record
 
 _FORMAT, _VERSION = "auctionsim cell of the board", 1
 
@@ -57,21 +58,29 @@ class MadeBoardCell(NamedTuple):
     document: dict[str, Any]
 
 
-class _Planned(NamedTuple):
+class BoardPlan(NamedTuple):
+    """A cell that is to be made, and all that it depends on.
+
+    Attributes:
+        task: What a worker is given.
+        key: What its file must have been made for.
+    """
+
     task: BoardTask
     key: dict[str, Any]
 
 
 def make_board_cell(task: BoardTask) -> MadeBoardCell:
     """Make one cell from a carrier's files."""
-    cell = _list_of(task.source)
+    cell = list_of(task.source)
     return MadeBoardCell(
         task, board_cell_document(board_cell(task.row, entry(task.row.mechanism), cell, task.price, task.settings))
     )
 
 
 @lru_cache(maxsize=32)
-def _list_of(source: CarrierSource) -> CarrierCell:
+def list_of(source: CarrierSource) -> CarrierCell:
+    """Return a carrier's list, read once in a process."""
     return read_cell(source)
 
 
@@ -86,7 +95,7 @@ def planned(
     lists: Mapping[tuple[str, str], CarrierSource],
     categories: Sequence[str],
     settings: BoardSettings,
-) -> list[_Planned]:
+) -> list[BoardPlan]:
     """Return the cells of some rows, in order.
 
     Args:
@@ -113,12 +122,12 @@ def planned(
                     **({"plugin": made} if made else {}),
                 }
                 task = BoardTask(row, lists[row.carrier, category], price, settings, key_digest(key))
-                found.append(_Planned(task, key))
+                found.append(BoardPlan(task, key))
     return found
 
 
 def board_cells(
-    folder: Path, plans: Sequence[_Planned], workers: Workers | None = None, report: Report | None = None
+    folder: Path, plans: Sequence[BoardPlan], workers: Workers | None = None, report: Report | None = None
 ) -> list[BoardCell]:
     """Return cells in order, making those that the folder does not hold.
 
@@ -159,10 +168,26 @@ def board_cells(
     return [cell for cell in (cells[one.task] for one in plans) if cell is not None]
 
 
-def kept_board_cells(folder: Path, plans: Sequence[_Planned]) -> list[BoardCell]:
+def kept_board_cells(folder: Path, plans: Sequence[BoardPlan]) -> list[BoardCell]:
     """Return those cells that a folder holds already, in order; nothing is computed."""
     cells = [_read(folder / one.task.file_name, one.key) for one in plans]
     return [cell for cell in cells if cell is not None]
+
+
+def stored_board_cells(folder: Path, names: Sequence[str]) -> list[BoardCell]:
+    """Return the cells that a folder holds under these names of files, in order; nothing is computed.
+
+    Raises:
+        ValueError: A file is damaged.
+    """
+    found = []
+    for path in (folder / Path(name).name for name in names):
+        if path.is_file():
+            try:
+                found.append(board_cell_from(signed_record(json_in(path), _FORMAT, _VERSION).record("cell")))
+            except ValueError as error:
+                raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
+    return found
 
 
 def _read(path: Path, key: Mapping[str, Any]) -> BoardCell | None:

@@ -100,7 +100,10 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
         regret_is_A=regrets["A"].nature,
         draws=tuple(draws.objective.tolist()),
         revenue_draws=tuple(draws.revenue.tolist()),
-        degrees=int(counts.sum() - len(counts)),
+        influences=_by_context(draws.influences, values["B"].context),
+        revenue_influences=_by_context(draws.revenue_influences, values["B"].context),
+        cost_draws=tuple(draws.cost.tolist()),
+        cost_influences=_by_context(draws.cost_influences, values["B"].context),
         spread=float(np.sqrt(counts.min() / (counts.min() - 1))),
     )
 
@@ -197,6 +200,10 @@ def _best_responses(
 class _Draws(NamedTuple):
     objective: Array
     revenue: Array
+    influences: Array
+    revenue_influences: Array
+    cost: Array
+    cost_influences: Array
 
 
 def _draws(
@@ -209,19 +216,31 @@ def _draws(
     profiles: Tensor,
     settings: BoardSettings,
 ) -> _Draws:
-    """Return objective and revenue under bootstrap draws of prompts and profiles."""
+    """Return objective and revenue under bootstrap draws of prompts and profiles, and what prompts count as in them.
+
+    Losses are means over prompts. What is charged on what is delivered is taken for one, too, by least squares.
+    """
     generator = np.random.default_rng([settings.seed, 1])
     prompts = _prompt_weights(values.context, settings.draws, generator)
     counts = generator.multinomial(len(profiles), np.full(len(profiles), 1 / len(profiles)), settings.draws)
     shares = counts / len(profiles)  # (draw, profile)
-    losses = prompts @ (values.loss - values.loss[:1]).T  # (draw, setting)
-    lost = np.einsum("rk,rk->r", shares @ _shares(outcome), losses)
+    drawn, mean = shares @ _shares(outcome), _shares(outcome).mean(0)  # (draw, setting), (setting,)
+    loss, moved = values.loss - values.loss[:1], values.columns["reply_kl"]
+    lost, cost = (np.einsum("rk,rk->r", drawn, prompts @ one.T) for one in (loss, moved))
     if rule is designed:
         revenue = shares @ outcome.payments.sum(1).double().numpy()
+        charged = np.zeros(prompts.shape[1])
     else:  # what is charged depends on what is delivered
-        paid = [designed.delivered(view_of(cell, values, price, one))(profiles, None).payments for one in prompts]
-        revenue = np.einsum("rp,rp->r", shares, torch.stack(paid).sum(2).double().numpy())
-    return _Draws(revenue - price.user_weight * lost, revenue)
+        rules = (designed.delivered(view_of(cell, values, price, one)) for one in prompts)
+        paid = np.stack([rule(profiles, None).payments.sum(1).double().numpy() for rule in rules])
+        revenue = np.einsum("rp,rp->r", shares, paid)
+        charged = np.linalg.lstsq(prompts, paid.mean(1), rcond=None)[0]
+    objective, counted = revenue - price.user_weight * lost, charged - price.user_weight * (mean @ loss)
+    return _Draws(objective, revenue, counted, charged, cost, mean @ moved)
+
+
+def _by_context(values: Array, context: Contexts) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(values[context == one].tolist()) for one in np.unique(context))
 
 
 def _prompt_weights(context: Contexts, draws: int, generator: np.random.Generator) -> Array:

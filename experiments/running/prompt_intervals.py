@@ -13,7 +13,7 @@ Source:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -127,27 +127,37 @@ class Ranking(NamedTuple):
 def ranking(rows: Sequence[Sequence[Stratum]]) -> Ranking:
     """Rank rows by their means: two share a rank unless their paired interval excludes 0.
 
+    Args:
+        rows: Strata of each row, on the same prompts.
+    """
+    means = [sum(one.weight * float(one.values.mean()) for one in row) for row in rows]
+    return ranking_by(means, lambda i, j: difference(rows[i], rows[j]))
+
+
+def ranking_by(means: Sequence[float], gap: Callable[[int, int], PromptMean]) -> Ranking:
+    """Rank rows by their means: two share a rank unless the interval of their difference excludes 0.
+
     "Told apart" is no transitive relation, so a new rank begins only where all rows above are told apart from all
     below, as shared tasks of translation rank systems. Intervals are of single pairs, at 95 % each: among many pairs
     some are told apart by chance.
 
     Args:
-        rows: Strata of each row, on the same prompts.
+        means: The larger, the better.
+        gap: The difference of two rows, the first less the second, with its interval.
     Source:
         Bojar et al. (2013), "Findings of the 2013 Workshop on Statistical Machine Translation", 3.2 (clusters and rank
         ranges). There pairs are of judgements, here of prompts.
     """
-    count = len(rows)
-    means = [sum(one.weight * float(one.values.mean()) for one in row) for row in rows]
+    count = len(means)
     order = sorted(range(count), key=lambda k: -means[k])
     above = np.zeros((count, count), dtype=bool)
     halves = []
     for place, i in enumerate(order):
         for step, j in enumerate(order[place + 1 :]):
-            found = difference(rows[i], rows[j])
-            above[i, j] = found.low > 0
+            between = gap(i, j)
+            above[i, j] = between.low > 0
             if step == 0:
-                halves.append((found.high - found.low) / 2)
+                halves.append((between.high - between.low) / 2)
     ranks, current = dict.fromkeys(order, 1), 1
     for place in range(1, count):
         upper, lower = order[:place], order[place:]

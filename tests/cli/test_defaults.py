@@ -17,6 +17,7 @@ from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
 from auctionsim.experiments.running.tuning import Cluster
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings
+from auctionsim.experiments.studies.arena_run import ArenaRunSettings
 from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
@@ -37,6 +38,7 @@ from auctionsim.neurons.methods import DEFAULT_METHOD as METHOD
 COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     arena.carriers: (ArenaCarriersSettings, FanOut),
     arena.measure: (CarrierRecipe, FanOut),
+    arena.run: (ArenaRunSettings, FanOut),
     auctions.compare: (CompareSettings,),
     auctions.more_bidders: (MoreBiddersSettings,),
     auctions.neurons_frontier: (NeuronsFrontierSettings,),
@@ -59,6 +61,8 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
 ON_PURPOSE = {
     ("AuctionSource", "setting"),  # left out where a mechanism is named
     ("StudySettings", "only"),  # none named, or an empty tuple
+    ("ArenaRunSettings", "systems"),
+    ("ArenaRunSettings", "categories"),
     ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
     ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's
 }

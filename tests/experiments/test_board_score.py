@@ -122,7 +122,16 @@ def test_draws_are_paired_over_rows_and_move_with_prompts_and_profiles(cells: Ma
     together = np.corrcoef(one.draws, other.draws)[0, 1]
     assert together > 0.5, "both charge the user's loss of the same prompts, on the same profiles"
     assert board_cell(row("vcg"), entry("vcg"), cell, DEAR, settings._replace(seed=1)).draws != other.draws
-    assert (one.degrees, one.spread) == (6, pytest.approx(1.5**0.5)), "three contexts of three prompts"
+    assert (len(one.influences), one.spread) == (3, pytest.approx(1.5**0.5)), "three contexts of three prompts"
+
+
+def test_prompts_count_as_they_move_the_objective(cells: Mapping[str, CarrierCell]) -> None:
+    """With the profiles held, the bootstrap's variance is that of stratified means of the influences."""
+    settings = FEW._replace(profiles=20000, draws=4000)
+    one = board_cell(row("vcg"), entry("vcg"), cells["logit-bias"], DEAR._replace(user_weight=20.0), settings)
+    wanted = sum(np.var(some) / len(some) for some in one.influences) / len(one.influences) ** 2
+    assert np.var(one.draws) == pytest.approx(wanted, rel=0.1)
+    assert not np.any(one.revenue_influences), "what was designed on A is charged whatever B's prompts are"
 
 
 def test_every_mechanism_that_can_be_designed_on_a_list_has_a_row(cells: Mapping[str, CarrierCell]) -> None:

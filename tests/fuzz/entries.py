@@ -50,6 +50,7 @@ from auctionsim.experiments.studies.say import parse_boosts
 from auctionsim.language_models.low_rank import LowRankFactors
 from auctionsim.levers import null_levers
 from auctionsim.measurement import MeasurementSettings
+from auctionsim.mechanisms.showings import Showings
 from auctionsim.neurons import BrandNeurons
 from auctionsim.outcome import Outcome
 from auctionsim.priors import (
@@ -81,6 +82,7 @@ from auctionsim.substrates import (
     Randomised,
     ResponseSurface,
     Substrate,
+    TokenMixtureReplies,
     Units,
 )
 
@@ -204,6 +206,7 @@ SUBSTRATES: list[Substrate] = [
     Randomised(fake_list(3)),
     Prominence(3, 0.5),
     MNLPositions(((1.5, 0.8), (1.2, 0.9))),
+    TokenMixtureReplies(torch.tensor([[0.75, 0.25], [0.5, 0.5]]), torch.tensor([0.25, 0.75])),
 ]
 PRIORS = (Uniform(0, 1), Exponential(1), Beta(2, 5), Mixture([Uniform(0, 1), Uniform(1, 2)]), Empirical([1.0, 2.0]))
 QUADRATIC, SURFACE = QuadraticSubstrate(2, 0.5), fake_surface().sell("slot_probability")
@@ -261,6 +264,15 @@ def of_substrates() -> dict[str, Target]:
         "Positions": target(then(Positions, use_substrate), Count(2), [1.0, 0.5]),
         "Prominence": target(then(Prominence, use_substrate), Count(2), 0.5),
         "MNLPositions": target(then(MNLPositions, use_substrate), ((1.5, 0.8), (1.2, 0.9))),
+        "TokenMixtureReplies": target(
+            then(TokenMixtureReplies, use_substrate),
+            torch.tensor([[0.75, 0.25], [0.5, 0.5]]),
+            torch.tensor([0.25, 0.75]),
+            "linear",
+            "named",
+            ((0,), (1,)),
+            Count(2),
+        ),
         "Units": target(then(Units, use_substrate), Count(2), Count(2)),
         "Bundles": target(then(Bundles, use_substrate), ((0,), (1,), (0, 1))),
         "Lottery": target(then(Lottery, use_substrate), gains, losses, torch.tensor([0.25, 0.25, 0.5])),
@@ -325,6 +337,16 @@ def of_mechanisms() -> dict[str, Target]:
             0.5,
             One(None, m.ChiSquared(), m.Alpha(0.5), m.JensenShannon()),
             0.25,
+        ),
+        "TiltFirstPrice built": target(
+            then(m.TiltFirstPrice, use_rule), SUBSTRATES[5], 0.5, None, 0.25, torch.tensor([0.5, 0.25, 0.25])
+        ),
+        "DeliveredVCG built": target(then(m.DeliveredVCG, use_rule), place, 0.5, torch.ones(2)),
+        "TokenSecondPrice built": target(then(m.TokenSecondPrice, use_rule), One(SUBSTRATES[-1], SUBSTRATES[5])),
+        "PosteriorMixtureAuction built": target(
+            lambda *given: use_rule(m.PosteriorMixtureAuction(SUBSTRATES[5], Showings(0, (1, 2), {}), *given)),
+            0.5,
+            torch.tensor([0.5, 0.25, 0.25]),
         ),
         "Generalized built": target(then(m.GeneralizedSecondPrice, use_rule), One(Positions(3, (1.0, 0.5))), 0.1),
         "train_menu": target(

@@ -350,7 +350,8 @@ def board() -> dict[str, Any]:
     scores = {"revenue": 0.5, "objective": 0.4, "kl": None}
     whole = BoardCell(
         row, "shoes", Price("reply_kl", 0.1), True, {"strength": 1.0}, 4, scores, "exact", "proved 0",
-        (0.1, 0.5, 0.4), (0.2, 0.6, 0.5), 9, 1.25,
+        (0.1, 0.5, 0.4), (0.2, 0.6, 0.5), ((0.1, 0.2), (0.0, 0.3)), ((0.0, 0.0), (0.0, 0.1)),
+        (1.0, 2.0, 3.0), ((0.5, 0.2), (0.0, 0.3)), 1.25,
     )  # fmt: skip
     return {"format": BOARD_FORMAT, "version": 1, "key": CELL_KEY, "cell": board_cell_document(whole)}
 

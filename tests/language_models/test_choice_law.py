@@ -38,6 +38,9 @@ def enumerated(reference: list[float], rewards: list[float], candidates: int) ->
 def test_four_candidates_and_a_softmax() -> None:
     law = choice_law(doubles([0.8, 0.15, 0.05]), doubles([0.0, 2.0, 3.0]), 4)
     assert law.tolist() == pytest.approx([0.527127, 0.325323, 0.147550], abs=5e-7)
+    reference, rewards = doubles([0.8, 0.15, 0.05]), doubles([0.0, 2.0, 3.0])
+    objective = float((law * rewards).sum()) - choice_divergence(reference, rewards, 4)
+    assert objective == pytest.approx(0.901668, abs=1e-6)  # the best of all laws has 1.069058
 
 
 @given(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auctionsim.mechanisms import VCG, DeliveredVCG, load_mechanism, save_mechanism
 from auctionsim.metrics import utility
-from auctionsim.regret import ex_post_regret
+from auctionsim.regret import BoundSettings, ex_post_regret
 from auctionsim.substrates import Items, Lottery, Randomised
 from auctionsim.testing import check_mechanism
 
@@ -79,6 +79,20 @@ def test_charges_may_be_negative() -> None:
     truth = Lottery(torch.tensor([[[0.0], [0.0]], [[1.0], [0.5]]]), torch.zeros(2), torch.tensor([1.0, 0.0]))
     outcome = DeliveredVCG(estimates).delivered(truth)(torch.ones(1, 2, 1, dtype=F64))
     assert outcome.payments[0].tolist() == [-0.5, 0.0]
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 5))
+def test_its_regret_is_exact_by_breakpoints_and_no_search_finds_more(seed: int, bidders: int, entries: int) -> None:
+    estimates, truth = two_lists(seed, bidders, entries)
+    weights = 0.5 + torch.rand(bidders, generator=torch.Generator().manual_seed(seed), dtype=F64)
+    rule = DeliveredVCG(estimates, 0.3, weights).delivered(truth)
+    values = torch.rand(4, bidders, 1, generator=torch.Generator().manual_seed(seed), dtype=F64)
+    exact = ex_post_regret(rule, truth, values, high=1.0)
+    assert exact.upper is not None
+    assert torch.equal(exact.upper, exact.lower)
+    searched = ex_post_regret(rule, truth, values, high=1.0, bounds=BoundSettings(use_structure=False))
+    assert bool((searched.lower <= exact.upper + 1e-12).all())
 
 
 @given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 5))

@@ -163,6 +163,10 @@ def test_they_are_designed_by_their_knobs_and_come_back_from_files(name: str, tm
     rule = entry(name).designed(Problem(view, Uniform(0, 1), settings={"strength": 1.0, "reserve": 0.25}))
     assert isinstance(rule, ShowingRule)
     assert rule.showings == showings(view, 1)
+    if isinstance(rule, m.TwoStage):
+        weak, strong = (showings(view, strength).worths(view) for strength in range(2))
+        assert torch.equal(rule.scores_of("retrieval", strong), (weak + strong) / 2)
+        assert torch.equal(rule.scores_of("relevance", strong), strong)
     m.save_mechanism(rule, tmp_path / "rule")
     bids: Tensor = torch.rand(9, 3, 1, generator=torch.Generator().manual_seed(2))
     for before, after in zip(rule(bids), m.load_mechanism(tmp_path / "rule", view)(bids), strict=True):

@@ -24,6 +24,7 @@ from auctionsim.substrates import (
     QuadraticSubstrate,
     ResponseSurface,
     Substrate,
+    TokenMixtureReplies,
     Units,
     View,
 )
@@ -322,6 +323,9 @@ SHIPPED: dict[str, Substrate] = {
     "positions": Positions(3, (1.0, 0.5)),
     "positions with one click": MNLPositions(((1.5, 0.8), (1.2, 0.9), (0.6, 0.5))),
     "prominence": Prominence(3, 0.5),
+    "replies of mixed tokens": TokenMixtureReplies(
+        torch.tensor([[0.75, 0.25], [0.5, 0.5]]), torch.tensor([0.25, 0.75]), "log-linear", length=2
+    ),
     "units": Units(2, 2),
     "bundles": Bundles.llg(),
     "lottery": Lottery(REPLIES, torch.tensor([0.0, 1.0, 2.0]), UNTOUCHED),
