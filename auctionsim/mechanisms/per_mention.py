@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from auctionsim.claims import behaves_as
 from auctionsim.errors import InputError, InputTypeError, UnsupportedError
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State
@@ -13,6 +12,7 @@ from auctionsim.mechanisms.table import EXACT_MAXIMUM, ONE_FEATURE, Entry, codec
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
 from auctionsim.outcome import Outcome
+from auctionsim.priors import product
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 from auctionsim.substrates.randomised import Randomised
 
@@ -21,15 +21,16 @@ ROUNDING = 1e-6
 
 
 class PerMention(Mechanism):
-    """Choose as a rule does, and charge a share of the bid for what was realised: s_i b_i · e_i, s_i = t_i/(b_i · ê_i).
+    """Choose as a rule does, and charge prices a unit of what was realised: p_i · e_i, p_i = b_i t_i / (b_i · ê_i).
 
-    t_i is the rule's payment and ê_i the exposure that it is for (`priced_exposure`). With one feature that is the
-    price p_i = t_i / ê_i a unit: a mention, or whatever exposure is counted in. Where ê_i = 0 nothing is charged.
+    t_i is the rule's payment and ê_i the exposure that it is for (`priced_exposure`). With one feature the price is
+    t_i / ê_i a unit: a mention, or whatever exposure is counted in; with several, the same share of each bid. Where
+    b_i · ê_i = 0 nothing is charged. A bid below its prior's support, which nobody has, counts as where that starts.
 
     Where the expectation of e_i is ê_i the expected payment is t_i, so a truthful rule stays truthful in expectation.
-    Where 0 ≤ t_i ≤ b_i · ê_i, s_i lies in [0, 1]: a truthful bidder never loses, whatever is drawn and however ê errs.
-    Where e_i = r_i ê_i at every allocation, one r_i ≥ 0 a bidder, u_i = r_i (v_i · ê_i − t_i): errors by a factor cost
-    no truth. Elsewhere nothing is proved.
+    Where 0 ≤ t_i ≤ b_i · ê_i no price is above the bid: a truthful bidder never loses, whatever is drawn and however ê
+    errs. Where e_i = r_i ê_i at every allocation, one r_i ≥ 0 a bidder, u_i = r_i (v_i · ê_i − t_i): errors by a factor
+    cost no truth. Elsewhere nothing is proved.
 
     Args:
         rule: Any deterministic mechanism whose payments are t_i ≤ b_i · ê_i.
@@ -52,6 +53,10 @@ class PerMention(Mechanism):
         super().__init__(rule.num_bidders, rule.num_features, rule.substrate)
         self.rule, self.delivery = rule, delivery
         self.priors, self.draws = rule.priors, rule.draws
+        self._lowest: Tensor | None = None
+        if rule.priors is not None and rule.num_bidders is not None and rule.num_features is not None:
+            rows = product(rule.priors, rule.num_bidders, rule.num_features).marginals
+            self._lowest = torch.tensor([[prior.support_low for prior in row] for row in rows], dtype=torch.float64)
         if delivery is not None and rule.substrate is not None:
             places = (rule.substrate, delivery)
             shapes = [(one.num_bidders, len(one.features), allocation_shape(one)) for one in places]
@@ -59,33 +64,33 @@ class PerMention(Mechanism):
                 raise InputError(f"what is delivered must fit the rule, bidders, features and shape: {shapes}")
 
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
-        """Clear by the rule, and charge its shares of what is delivered."""
+        """Clear by the rule, and charge its prices for what is delivered."""
         outcome = self.rule.clear(bids, context)
-        shares = self._shares(bids, outcome, context)
+        prices = self._prices(bids, outcome, context)
         if self.delivery is None:
             return outcome
         given = self.delivery.exposure(outcome.allocation, context)
-        return Outcome(outcome.allocation, charges(shares, bids, given))
+        return Outcome(outcome.allocation, (prices * given.double()).sum(2).to(bids.dtype))
 
-    def shares(self, bids: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return which share of the bid is charged for realised exposure: (batch, bidder), in [0, 1], float64."""
-        return self._shares(bids, self.rule(bids, context), context)
+    def prices(self, bids: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return what is charged a unit of realised exposure, such as a mention: (batch, bidder, feature), float64."""
+        return self._prices(bids, self.rule(bids, context), context)
 
     def delivered(self, substrate: Substrate) -> "PerMention":
         """Return the rule that charges for what `substrate` delivers."""
         return PerMention(self.rule, substrate)
 
     def drawn_payments(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor | None:
-        """Return the shares of what each entry gives; None unless distributions are allocated."""
+        """Return the prices of what each entry gives; None unless distributions are allocated."""
         del outcome
         place = self.substrate if self.delivery is None else self.delivery
         if not isinstance(place, Randomised):
             return None
-        shares = self.shares(bids, context)
+        prices = self.prices(bids, context)
         drawn = bids.new_zeros(len(bids), len(place.reference), bids.shape[1])
         for which, rows in context_groups(place, context, len(bids)):
             entries = place.entries(which).exposures.to(bids.device)  # (entry, bidder, feature)
-            drawn[rows] = charges(shares[rows].unsqueeze(1), bids[rows].unsqueeze(1), entries.unsqueeze(0))
+            drawn[rows] = (prices[rows].unsqueeze(1) * entries).sum(3).to(bids.dtype)
         return drawn
 
     def priced_exposure(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor:
@@ -98,11 +103,11 @@ class PerMention(Mechanism):
         """The rule's own, where its payments are for what is delivered."""
         return dsic_proof_of(self.rule, substrate) if self.delivery is None else None
 
-    def _shares(self, bids: Tensor, outcome: Outcome, context: Tensor | None) -> Tensor:
-        priced = self.rule.priced_exposure(bids, outcome, context)
-        worth = (bids.double() * priced.double()).sum(2)
+    def _prices(self, bids: Tensor, outcome: Outcome, context: Tensor | None) -> Tensor:
+        reach = bids.double() if self._lowest is None else torch.maximum(bids.double(), self._lowest.to(bids.device))
+        worth = (reach * self.rule.priced_exposure(bids, outcome, context).double()).sum(2)
         paid = outcome.payments.double()
-        slack = ROUNDING * bids.double().amax((1, 2)).clamp_min(1e-300).unsqueeze(1)
+        slack = ROUNDING * reach.amax((1, 2)).clamp_min(1e-300).unsqueeze(1)
         bad = (paid > worth + slack) | (paid < -slack)
         if bool(bad.any()):
             row, i = bad.nonzero()[0].tolist()
@@ -111,18 +116,8 @@ class PerMention(Mechanism):
                 f"{type(self.rule).__name__} charges bidder {i} {float(paid[row, i]):g}, and {float(worth[row, i]):g} "
                 "is what it bids for"
             )
-        return torch.where(worth > 0, paid / worth.clamp_min(1e-300), 0.0).clamp(0, 1)
-
-
-def charges(shares: Tensor, bids: Tensor, realised: Tensor) -> Tensor:
-    """Return what is charged for realised exposure, in the bids' dtype: (…, bidder).
-
-    Args:
-        shares: (…, bidder), see `PerMention.shares`.
-        bids: (…, bidder, feature).
-        realised: (…, bidder, feature), such as the mentions of each brand in the reply that was given.
-    """
-    return (shares * (bids.double() * realised.double()).sum(-1)).to(bids.dtype)
+        shares = torch.where(worth > 0, paid / worth.clamp_min(1e-300), 0.0).clamp(0, 1)
+        return shares.unsqueeze(2) * reach
 
 
 def _state(charged: PerMention) -> State:

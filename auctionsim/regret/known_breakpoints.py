@@ -49,9 +49,7 @@ ListRule: TypeAlias = VCG | DeliveredVCG | PayAsBid | VirtualWelfareMaximizer | 
 
 def known_breakpoints(game: Game) -> Tensor | None:
     """Return (batch, bidder, breakpoint), filled up with infinity, or None for a rule that is not known."""
-    rule: Any = game.mechanism
-    if behaves_as(rule, PerMention, RobustOptimum):  # they choose as their rule does, at prices that stay between
-        return known_breakpoints(game._replace(mechanism=rule.rule))
+    rule = _chooser(game.mechanism)
     if behaves_as(rule, FirstPrice, SecondPrice, ThirdPrice, AllPay):  # one feature: one item
         return _rivals(game.reports, float(rule.reserve))
     if behaves_as(rule, MenuAuction):
@@ -69,6 +67,13 @@ def _of_a_maximum(rule: ListRule, game: Game) -> Tensor | None:
     if isinstance(rule.range, Items):
         return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
     return _range_vertices(rule, game) if has_candidates(rule.range) else None
+
+
+def _chooser(rule: Any) -> Any:
+    """Return the rule by which a rule chooses: of those made of another one, that one."""
+    while behaves_as(rule, PerMention, RobustOptimum):
+        rule = rule.rule
+    return rule
 
 
 def _rivals(reports: Float[Tensor, "batch bidder 1"], reserve: float) -> Tensor:

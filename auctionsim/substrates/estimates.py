@@ -68,7 +68,7 @@ def estimated(view: MeasuredSubstrate, how: Estimation) -> MeasuredSubstrate:
     strength = checked_number(how.strength, "the strength of an estimate", 0, MOST_STRENGTH)
     if how.kind == "measured" or strength == 0:
         return view
-    whole = _Entries.of(view)
+    whole = _DistinctCells.of(view)
     if how.kind == "shrunk":
         features = [whole.shrunk(view, place, strength, how.centre) for place in whole.sold]
         return whole.restated(view, features, {}, {"estimates": list(how)})
@@ -91,7 +91,7 @@ def joint_deviations(view: MeasuredSubstrate, confidence: float = 0.95) -> float
         confidence: Of all together, in (0, 1).
     """
     level = checked_number(confidence, "confidence", 1e-6, 1 - 1e-6)
-    whole = _Entries.of(view)
+    whole = _DistinctCells.of(view)
     numbers = (whole.errors[..., whole.sold] > 0).sum()
     for name, _ in view.offer.charges:
         numbers = numbers + (whole.losses[name].standard_error > 0).sum()
@@ -111,7 +111,7 @@ def halves(view: MeasuredSubstrate, generator: torch.Generator) -> tuple[Measure
     Source:
         Leiner, Duan, Wasserman and Ramdas (2023), "Data fission: splitting a single data point".
     """
-    whole = _Entries.of(view)
+    whole = _DistinctCells.of(view)
     drawn = [_normal(whole.errors[..., f], generator) for f in whole.sold]
     lost = {name: _normal(whole.losses[name].standard_error, generator) for name, _ in view.offer.charges}
     parts = []
@@ -122,7 +122,7 @@ def halves(view: MeasuredSubstrate, generator: torch.Generator) -> tuple[Measure
     return parts[0], parts[1]
 
 
-class _Entries(NamedTuple):
+class _DistinctCells(NamedTuple):
     """What a view's replicate says of its distinct interventions.
 
     Attributes:
@@ -140,7 +140,7 @@ class _Entries(NamedTuple):
     place: Tensor
 
     @classmethod
-    def of(cls, view: MeasuredSubstrate) -> "_Entries":
+    def of(cls, view: MeasuredSubstrate) -> "_DistinctCells":
         """Read a view."""
         cells, one = view._cells, view.replicates[view.scored_replicate]
         number = torch.zeros_like(cells.canonical)

@@ -1,4 +1,4 @@
-"""Estimates in place of measured cells: shrinkage by a slow loop, lower ends, halves of a sample, the rest untouched."""
+"""Estimates in place of measured cells: shrinkage by a slow loop, lower ends, halves of a sample."""
 
 import math
 
@@ -13,10 +13,10 @@ from auctionsim.substrates.estimates import MEASURED, Estimation, estimated, hal
 from auctionsim.substrates.measurements import Measurement
 
 VIEWS = (fake_surface(2).sell("hits"), fake_list(3).sell("slot_probability"), fake_subsets(3).sell("hits"))
-Entries = tuple[Tensor, Tensor, Tensor]
+SoldCells = tuple[Tensor, Tensor, Tensor]
 
 
-def entries(view: ResponseSurface | MeasuredList) -> Entries:
+def entries(view: ResponseSurface | MeasuredList) -> SoldCells:
     """Return means and errors (context, entry, bidder) of the sold feature, and allocations (entry, bidder, lever)."""
     cells, one = view._cells, view.replicates[view.scored_replicate].features
     place, axes = view.measured_features.index(view.features[0]), len(cells.shape)
@@ -94,12 +94,12 @@ def test_halves_have_the_mean_between_them_and_are_independent() -> None:
     y, s, _ = entries(view)
     inside = y > 8 * s  # not cut at 0
     generator = torch.Generator().manual_seed(0)
-    drawn = [[entries(half)[0] for half in halves(view, generator)] for _ in range(300)]
+    drawn = [[entries(half)[0] for half in halves(view, generator)] for _ in range(100)]
     one, other = (torch.stack([pair[k] for pair in drawn]) for k in (0, 1))
-    torch.testing.assert_close(((one + other) / 2)[:, inside], y[inside].expand(300, -1), atol=1e-12, rtol=0)
+    torch.testing.assert_close(((one + other) / 2)[:, inside], y[inside].expand(100, -1), atol=1e-12, rtol=0)
     deviation = ((one - y) / s)[:, inside]
-    assert float(deviation.mean().abs()) < 0.02
-    assert float(deviation.std()) == pytest.approx(1.0, abs=0.02)  # of the sample; with its own error √2 s of the truth
+    assert float(deviation.mean().abs()) < 0.03
+    assert float(deviation.std()) == pytest.approx(1.0, abs=0.03)  # of the sample; with its own error √2 s of the truth
     halved = halves(view, generator)[0].replicates["A"].features.standard_error
     place = view.measured_features.index("hits")
     torch.testing.assert_close(halved[..., place], 2**0.5 * view.replicates["A"].features.standard_error[..., place])
@@ -109,7 +109,7 @@ def test_pooling_brings_cells_that_are_alike_nearer_to_the_truth_and_leaves_unli
     view = fake_list(3).sell("hits")
     one = view.replicates["A"]
     generator = torch.Generator().manual_seed(1)
-    for unlike, most, least in ((0.0, 0.6, 0.0), (10.0, 1.02, 0.97)):
+    for unlike, most, least in ((0.0, 0.6, 0.0), (10.0, 1.02, 0.9)):
         groups = view._cells.canonical
         truth = 20 + torch.randn(1, 14, 3, 1, generator=generator, dtype=torch.float64)[:, groups]
         truth = truth + unlike * torch.randn(3, 14, 3, 1, generator=generator, dtype=torch.float64)[:, groups].abs()
