@@ -49,7 +49,7 @@ ListRule: TypeAlias = VCG | DeliveredVCG | PayAsBid | VirtualWelfareMaximizer | 
 
 def known_breakpoints(game: Game) -> Tensor | None:
     """Return (batch, bidder, breakpoint), filled up with infinity, or None for a rule that is not known."""
-    rule = _chooser(game.mechanism)
+    rule: Any = game.mechanism
     if behaves_as(rule, FirstPrice, SecondPrice, ThirdPrice, AllPay):  # one feature: one item
         return _rivals(game.reports, float(rule.reserve))
     if behaves_as(rule, MenuAuction):
@@ -69,7 +69,7 @@ def _of_a_maximum(rule: ListRule, game: Game) -> Tensor | None:
     return _range_vertices(rule, game) if has_candidates(rule.range) else None
 
 
-def _chooser(rule: Any) -> Any:
+def chooser_of(rule: Any) -> Any:
     """Return the rule by which a rule chooses: of those made of another one, that one."""
     while behaves_as(rule, PerMention, RobustOptimum):
         rule = rule.rule

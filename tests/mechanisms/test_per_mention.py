@@ -14,6 +14,7 @@ from auctionsim.claims import declared
 from auctionsim.mechanisms import (
     VCG,
     AllPay,
+    BayesianMenu,
     DeliveredVCG,
     FirstPrice,
     KLTilt,
@@ -190,3 +191,19 @@ def test_it_comes_back_from_a_file(name: str, tmp_path: Path) -> None:
     assert declared(rule, "draws", False) is False
     with pytest.raises(ValueError, match="what is delivered must fit the rule"):
         rule.delivered(Items(3))
+
+
+def test_an_entry_of_a_bayesian_menu_is_priced_by_its_expected_exposure() -> None:
+    """So the mean over rivals is the entry's price, and the realised exposure costs no more than it is worth."""
+    place = QuadraticSubstrate(2, 0.5)
+    base = BayesianMenu(place, U, Menu(torch.ones(2, 1, 1), torch.tensor([[0.25], [0.5]])))
+    rule = PerMention(base).delivered(place)
+    grid = (torch.arange(200, dtype=F64) + 0.5) / 200
+    bids = torch.stack([torch.full((200,), 0.9, dtype=F64), grid], 1).unsqueeze(2)
+    outcome = rule(bids)
+    assert float(utility(outcome, place, bids).min()) >= -1e-12
+    assert float(outcome.payments[:, 0].mean()) == pytest.approx(0.25, abs=0.002)  # over rivals on a grid of 200
+    price = 0.25 / float(base.expected[0, 0, 1])
+    torch.testing.assert_close(rule.prices(bids)[:, 0, 0], torch.full((200,), price, dtype=F64))
+    assert float(utility(base(bids), place, bids).min()) < -0.01  # at the menu's prices a bidder may lose
+    assert ex_post_regret(rule, place, bids[:8], high=1.0).method.startswith("exact")
