@@ -117,20 +117,24 @@ class KLTilt(Mechanism):
         return (q * rewards).sum(1) - self.temperature * distance
 
 
-def uniform_reference(view: Randomised, strength: int) -> Float[Tensor, " entry"]:
-    """Return the reference that draws each entry that shows somebody, or nobody, at a strength alike.
+def spread_reference(view: Randomised, strength: int, spread: float) -> Float[Tensor, " entry"]:
+    """Return the reference that shows nobody but in a share of replies, in which each of the others is drawn alike.
 
     Args:
         view: A range over levers of each bidder's own.
-        strength: 0 for the weakest.
+        strength: At which bidders are shown, alone and together; 0 for the weakest.
+        spread: The share, in (0, 1).
     Raises:
-        ValueError: No such strength, or a range that says not whom its entries show.
+        ValueError: No such strength or share, or a range that says not whom its entries show.
     """
     shown = showings(view, strength)
-    entries = [shown.nobody, *shown.alone, *shown.together.values()]
+    if not 0 < spread < 1:
+        raise InputError(f"spread must be a share between 0 and 1, got {spread:g}")
+    entries = [*shown.alone, *shown.together.values()]
     reference = torch.zeros(len(view.reference), dtype=torch.float64)
-    reference[entries] = 1.0
-    return reference / reference.sum()
+    reference[entries] = spread / len(entries)
+    reference[shown.nobody] = 1 - spread
+    return reference
 
 
 def _checked_reference(reference: Tensor, lottery: Randomised) -> Tensor:
@@ -143,18 +147,23 @@ def _checked_reference(reference: Tensor, lottery: Randomised) -> Tensor:
 
 
 OWN_REFERENCE = -1.0
-"""The strength of a tilt that leans from the range's own reference."""
+"""The strength of a tilt that leans from the range's own reference, as on a lottery of replies."""
 
 
 def strength_knob(view: Substrate) -> tuple[float, ...]:
-    """Return the strengths that a tilt's reference can have: the range's own, then those of its showings."""
-    return (OWN_REFERENCE, *(float(k) for k in range(strengths(view))))
+    """Return the strengths that a tilt's reference can show bidders at; a range that shows nobody has its own."""
+    return tuple(float(k) for k in range(strengths(view))) or (OWN_REFERENCE,)
+
+
+def spread_knob(view: Substrate) -> tuple[float, ...]:
+    """Return the shares of replies in which a tilt's reference shows somebody."""
+    return (0.5, 0.05, 0.25, 0.75) if strengths(view) else (0.0,)
 
 
 TEMPERATURE = 0.1
 """Of the table's tilts by default, money per unit of divergence."""
 TILT_KNOBS: Mapping[str, Knob] = MappingProxyType(
-    {"temperature": (TEMPERATURE, 0.02, 0.05, 0.2, 0.5), "strength": strength_knob}
+    {"temperature": (TEMPERATURE, 0.02, 0.05, 0.2, 0.5), "strength": strength_knob, "spread": spread_knob}
 )
 """What a table's tilt has by default comes first."""
 
@@ -184,7 +193,8 @@ def tilt_made(kind: type[KLTilt], saved: Saved, substrate: Substrate | None) -> 
 def tilt_designed(kind: type[KLTilt], problem: Problem) -> KLTilt:
     """Return a tilt of a kind by the settings of its knobs."""
     strength = problem.settings["strength"]
-    reference = None if strength == OWN_REFERENCE else uniform_reference(problem.view, int(strength))
+    own = strength == OWN_REFERENCE
+    reference = None if own else spread_reference(problem.view, int(strength), problem.settings["spread"])
     return kind(problem.view, problem.settings["temperature"], None, problem.user_weight, reference)
 
 

@@ -21,6 +21,8 @@ from auctionsim.substrates.randomised import Randomised
 
 MOST_BIDDERS = 8
 """All sets of them must be shown by some entry."""
+LEVEL = 1e-12
+"""Of the largest exposure: means of the same replies differ by as much as they are rounded."""
 
 
 class PostedShowings(Mechanism):
@@ -91,13 +93,16 @@ class PostedShowings(Mechanism):
 
     @property
     def adds_alike(self) -> bool:
-        """Whether being shown adds a_i to bidder i's exposure whoever else is shown, in every context."""
-        gains = self.gains
+        """Whether being shown adds a_i to bidder i's exposure whoever else is shown, in every context.
+
+        Sums differ by as much as means are rounded, 1e-12 of an exposure.
+        """
+        gains, level = self.gains, LEVEL * self.range.exposures.max()
         for context in (None, *range(len(contexts_of(self.range)))):
             given = self.range.entries(context).exposures.squeeze(2)[self.entries]  # (set, bidder)
             for i in range(len(gains)):
                 takes = torch.arange(len(given)) >> i & 1 == 1
-                if bool((given[takes, i] - given[~takes, i] != gains[i]).any()):
+                if not bool(((given[takes, i] - given[~takes, i] - gains[i]).abs() <= level).all()):
                     return False
         return True
 

@@ -87,8 +87,8 @@ def _extra_cost(bidders: list[Prior], costs: Tensor, thresholds: Float[Tensor, "
     takes = torch.stack([_takes(prior, thresholds[j : j + 1]) for j, prior in enumerate(bidders)], 1)
     both = takes.repeat(2, 1)
     both[:, i] = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    without, with_it = (_set_chances(both) @ costs).tolist()
-    return with_it - without
+    expected = _set_chances(both) @ costs
+    return float(expected[1] - expected[0])
 
 
 def _best_response(prior: Prior, gain: float, cost: float) -> float:
@@ -101,7 +101,7 @@ def _best_response(prior: Prior, gain: float, cost: float) -> float:
 
     points = torch.linspace(0, prior.finite_high, POINTS, dtype=torch.float64)
     if prior.atoms is not None:
-        points = torch.cat([points, prior.atoms.values]).unique()
+        points = torch.cat([points, prior.atoms.values]).sort().values
     best, value = 0.0, 0.0
     for _ in range(ROUNDS):
         worths = worth(points)

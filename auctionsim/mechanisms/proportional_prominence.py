@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auctionsim.blocks import row_blocks
@@ -20,6 +20,9 @@ from auctionsim.outcome import Outcome
 from auctionsim.substrates.prominence import Prominence
 from auctionsim.substrates.protocol import Substrate, contexts_of, same_substrate, treats_bidders_alike
 from auctionsim.substrates.randomised import Randomised
+
+LEVEL = 1e-12
+"""Of an exposure: means of the same replies differ by as much as they are rounded."""
 
 
 class ProportionalProminence(Mechanism):
@@ -102,14 +105,16 @@ class ProportionalProminence(Mechanism):
         """Whether nobody's exposure falls as its own bid rises, whatever the others bid and in every context.
 
         With T_i, g_i, c_ij and o_i what i gets where all, i alone, j alone and nobody are shown, that is so for all
-        bids of n bidders if o_i ≤ g_i, c_ij ≤ g_i, T_i ≤ g_i and Σ_j c_ij + max_j c_ij ≤ n T_i; and only if, where
-        every bidder is worth showing.
+        bids of n bidders if and only if o_i ≤ g_i, c_ij ≤ g_i, T_i ≤ g_i and Σ_j c_ij + max_j c_ij ≤ n T_i. Where
+        showing some bidder alone is worth nothing its share is always 0, so that all are never shown together: then the
+        first two decide, among the others. What falls by less than means round, 1e-12 of an exposure, is level.
         """
         if isinstance(self.range, Prominence):
             return True
         places = [*range(len(contexts_of(self.range))), None]
         assert self._entries is not None
-        return all(self._entries.curves(self.range, place).rise for place in places)
+        worth = self._entries.worths > 0
+        return all(self._entries.curves(self.range, place).rise(worth) for place in places)
 
     def _on_prominence(self, bids: Float[Tensor, "row bidder"]) -> Outcome:
         assert isinstance(self.range, Prominence)
@@ -170,15 +175,15 @@ class _Curves(NamedTuple):
     alone: Tensor
     together: Tensor
 
-    @property
-    def rise(self) -> bool:
-        """Whether exposure rises with the own bid, see `ProportionalProminence.rises`."""
+    def rise(self, worth: Bool[Tensor, " bidder"]) -> bool:
+        """Tell whether exposure rises with the own bid, see `ProportionalProminence.rises`; who is worth showing."""
         n = len(self.together)
         own = self.alone.diagonal()
         others = self.alone - torch.diag(own)
-        bounds = [self.nobody, self.together, *others]
-        steep = others.sum(0) + others.amax(0) <= n * self.together
-        return bool(steep.all()) and all(bool((bound <= own).all()) for bound in bounds)
+        falls = [self.nobody - own, *(other - own for other in others[worth])]
+        if bool(worth.all()):
+            falls += [self.together - own, others.sum(0) + others.amax(0) - n * self.together]
+        return all(bool((fall[worth] <= LEVEL * self.alone.max()).all()) for fall in falls)
 
     def payment(
         self, i: int, scores: Float[Tensor, "row bidder"], others: Float[Tensor, " row"]

@@ -22,6 +22,9 @@ from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, contexts_of, same_substrate
 from auctionsim.substrates.randomised import Randomised
 
+LEVEL = 1e-12
+"""Of exposure: means of equal readings differ by their rounding."""
+
 
 class Sales(NamedTuple):
     """Whom each auction shows, and what it charges, before exposures count.
@@ -89,7 +92,7 @@ class ShowingRule(Mechanism):
         """Tell whether what the substrate sells is being shown, the exposure that such rules are proved about.
 
         So it is where the rule was made for it, and in every context a bidder's exposure is its worth in each entry
-        that shows it, with whomever, and 0 in each that does not.
+        that shows it, with whomever, and 0 in each that does not, up to the rounding of means.
         """
         if not (behaves_as(self.view, Randomised) and same_substrate(self.view, substrate)):
             return False
@@ -97,7 +100,7 @@ class ShowingRule(Mechanism):
         shows = torch.tensor([[i in shown for i in range(self.view.num_bidders)] for shown in entries])
         for which in (None, *range(len(contexts_of(self.view)))):
             given = self.view.entries(which).exposures[list(entries.values()), :, 0]
-            if not torch.equal(given, torch.where(shows, self._worths(which), 0.0)):
+            if not torch.allclose(given, torch.where(shows, self._worths(which), 0.0), rtol=0, atol=LEVEL):
                 return False
         return True
 

@@ -1,6 +1,6 @@
 """File forms of mechanisms that pick winners: the entries that show them, beside a rule's numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from auctionsim.errors import InputError, InputTypeError
@@ -16,13 +16,15 @@ def checked_showings(view: Randomised, shown: Showings) -> Showings:
     """Return the entries that show bidders if they are entries of this range, one alone for each of its bidders.
 
     Raises:
-        TypeError: No `Randomised` range.
+        TypeError: No `Randomised` range, or no mapping from sets to entries.
         ValueError: More than one feature, no such entry, another number of bidders, or a set of fewer than two.
     """
     if not isinstance(view, Randomised):
         raise InputTypeError(f"winners are shown by entries of a Randomised range, got {type(view).__name__}")
     if len(view.features) != 1:
         raise InputError(f"being shown is worth one feature, got {', '.join(view.features)}: sell one of them")
+    if not isinstance(shown.together, Mapping):
+        raise InputTypeError(f"showings together must be a mapping from sets of bidders, got {shown.together!r:.80}")
     entries, bidders = len(view.reference), view.num_bidders
     if len(shown.alone) != bidders:
         raise InputError(f"{bidders} bidders need an entry each that shows it alone, got {len(shown.alone)}")
@@ -61,6 +63,7 @@ def on_showings(kind: Callable[..., Mechanism], *names: str) -> Codec:
 
     def made(saved: Saved, substrate: Substrate | None) -> Mechanism:
         shown = showings_from(saved.settings.record("showings"))
-        return kind(needed(substrate), shown, *(saved.settings.number(name, 0) for name in names))
+        rule: Mechanism = kind(needed(substrate), shown, *(saved.settings.number(name, 0) for name in names))
+        return rule
 
     return Codec(kind, state, made)

@@ -23,8 +23,8 @@ register(
         assumed=(
             "Training is taken to reach its aim: replies are drawn by a fixed law, tilted by what they are worth at "
             "the bids less the user's loss, over the measured settings of a choice among replies. That fixed law "
-            "draws nobody, each brand alone and all together alike, unless design sells nothing; the paper has the "
-            "untrained model. So the allocation is monotone, as the paper has it."
+            "shows somebody in a share of replies that design chooses; the paper has the untrained model. So the "
+            "allocation is monotone, as the paper has it."
         ),
     )
 )

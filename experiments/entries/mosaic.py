@@ -25,10 +25,10 @@ register(
         exposure="An advertiser's reward for a whole reply, any function of it that the advertiser reports.",
         assumed=(
             "Rewards are bids per naming of the brand instead of functions of replies. The rule weighs the measured "
-            "settings of one strength, not single candidates; where nobody bids, it draws nobody, each brand alone "
-            "and all together alike, where the paper has the untouched model (with which nothing at all would be "
-            "sold here, and design may choose that). Advertisers' descriptions, by which the paper writes better "
-            "candidates, are left out."
+            "settings of one strength, not single candidates. Where nobody bids, a share of replies that design "
+            "chooses shows somebody, each brand alone and all together alike; the paper has the untouched model there, "
+            "with which a rule over settings could sell nothing. Advertisers' descriptions, by which the paper writes "
+            "better candidates, are left out."
         ),
     )
 )

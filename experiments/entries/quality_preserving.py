@@ -22,9 +22,9 @@ register(
         exposure="Being the ad that the reply is written with; an ad without a gain for welfare is screened out.",
         assumed=(
             "The first of the two mechanisms. Payments are those of Groves for the same law, equal to Myerson's up "
-            "to what a bidder gets at a bid of 0. The law to stay near draws nobody, each brand alone and all "
-            "together alike, unless design sells nothing; several brands in one reply are the paper's other "
-            "mechanism. Distance from the reply without ads is measured, not judged by similarity of texts."
+            "to what a bidder gets at a bid of 0. The law to stay near shows somebody in a share of replies that "
+            "design chooses, each brand alone and all together alike; several brands in one reply are the paper's "
+            "other mechanism. Distance from the reply without ads is measured, not judged by similarity of texts."
         ),
     )
 )

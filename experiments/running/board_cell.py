@@ -118,16 +118,20 @@ def board_cell_from(record: Record) -> BoardCell:
         ValueError: Something else.
     """
     row, price, scores = record.record("row"), record.record("price"), record.record("scores")
-    natures = {name: record.text(name) for name in ("regret_is", "regret_is_A")}
-    if not set(natures.values()) <= set(NATURES):
-        raise InputError(f"regret must be one of {', '.join(NATURES)}, got {sorted(natures.values())}")
+    natures = [record.text(name) for name in ("regret_is", "regret_is_A")]
+    if not set(natures) <= set(NATURES):
+        raise InputError(f"regret must be one of {', '.join(NATURES)}, got {sorted(natures)}")
     draws, *more = (record.numbers(name) for name in ("draws", "revenue_draws", "cost_draws"))
     if len(draws) < 2 or {len(draws)} != {len(one) for one in more}:
         counts = [len(one) for one in (draws, *more)]
         raise InputError(f"a cell has two or more draws, and as many of revenue and of cost, got {counts}")
     return BoardCell(
         row=RowName(
-            *(row.text(name) for name in ("table", "name", "carrier", "mechanism")), tuple(_numbers(row, "settings"))
+            table=row.text("table"),
+            name=row.text("name"),
+            carrier=row.text("carrier"),
+            mechanism=row.text("mechanism"),
+            settings=tuple(_numbers(row, "settings")),
         ),
         category=record.text("category"),
         price=Price(price.text("loss"), price.number("user_weight", 0), price.number("words", 0)),
@@ -135,12 +139,15 @@ def board_cell_from(record: Record) -> BoardCell:
         settings=dict(_numbers(record, "settings")),
         tried=record.whole("tried", 1),
         scores={name: None if scores.value(name) is None else scores.number(name) for name in scores.content},
+        regret_is=natures[0],
+        regret_is_A=natures[1],
         draws=tuple(draws),
         revenue_draws=tuple(more[0]),
         cost_draws=tuple(more[1]),
+        influences=_influences(record, "influences"),
+        revenue_influences=_influences(record, "revenue_influences"),
+        cost_influences=_influences(record, "cost_influences"),
         spread=record.number("spread", 1),
-        **natures,
-        **{name: _influences(record, name) for name in _INFLUENCES},
     )
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auctionsim.errors import DamagedFileError, InputError
-from auctionsim.experiments.running.board_cell import BoardCell, RowName, board_cell_document, board_cell_from
+from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName, board_cell_document, board_cell_from
 from auctionsim.experiments.running.board_rows import prices_of
-from auctionsim.experiments.running.board_score import BoardSettings, Price, board_cell
+from auctionsim.experiments.running.board_score import BoardSettings, board_cell
 from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.carrier_sources import CarrierSource, read_cell
 from auctionsim.experiments.running.preparation import slug

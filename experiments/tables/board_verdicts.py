@@ -23,7 +23,8 @@ RULE = (
     f"authors claim that truth is dominant: “{HELD}” if no bidder gains more than {TOLERANCE:g} on replicate A and "
     f"that is proved or computed exactly; “{UNVIOLATED}” if a search found no more but is only a lower bound; "
     f"“{BROKEN}” otherwise. Average gains are means over profiles of the largest among bidders. What deployment adds "
-    "is the same on replicate B, where the rule charges by what it knows of A."
+    "is the same on replicate B, where the rule charges by what it knows of A. A claim that is broken here is not "
+    "refuted: its theorem is about another exposure."
 )
 
 
@@ -107,7 +108,7 @@ def verdict(entry: SystemEntry, cells: Sequence[BoardCell]) -> IncentiveVerdict:
         if designed.is_none:
             first = f"Its authors do not claim truthfulness; no bidder gains more than {TOLERANCE:g}"
     elif not designed.is_none:
-        found, first = BROKEN, f"Claimed {entry.claim}; broken: a bidder gains {designed.words}"
+        found, first = BROKEN, f"Claimed {entry.claim}; broken on this exposure: a bidder gains {designed.words}"
     elif designed.kind == LOWER_BOUND:
         found = UNVIOLATED
         first = f"Claimed {entry.claim}; no violation was found, by a search that is only a lower bound"
@@ -129,7 +130,7 @@ def _deployed(deployed: Gain) -> str:
     if deployed.is_none:
         least = " that was found" if deployed.kind == LOWER_BOUND else ""
         return f"on other prompts no bidder gains more than {TOLERANCE:g}{least}"
-    return f"on other prompts, charged by what it knows of its own, a bidder gains {deployed.words}"
+    return f"on other prompts than it was designed on a bidder gains {deployed.words}"
 
 
 def verdicts(cells: Sequence[BoardCell], systems: Mapping[str, SystemEntry]) -> list[IncentiveVerdict]:

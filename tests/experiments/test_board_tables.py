@@ -18,7 +18,7 @@ from auctionsim.experiments.tables.board_ranks import (
     rank_rows,
     word_ranks,
 )
-from auctionsim.experiments.tables.board_scores import best_optima, cell_rows, regret_columns, score_lines
+from auctionsim.experiments.tables.board_scores import best_optima, cell_rows, regret_columns, score_lines, small
 from auctionsim.experiments.tables.board_section import board_section, headlines
 from auctionsim.experiments.tables.board_tables import BoardNames, board_tables
 from auctionsim.experiments.tables.board_verdicts import BROKEN, HELD, UNCLAIMED, UNVIOLATED, verdict
@@ -158,7 +158,7 @@ def test_verdicts_are_a_rule_on_regret_where_it_was_designed(
     assert "on other prompts" in found.sentence
     assert "a bidder gains up to at least 0.500 (0.0625 on average)" in found.sentence
     if wanted == BROKEN:
-        assert f"Claimed {claim}; broken: a bidder gains up to" in found.sentence
+        assert f"Claimed {claim}; broken on this exposure: a bidder gains up to" in found.sentence
         assert "charities, reply_kl at 0.1" in found.sentence
     if kind == "lower bound" and wanted == BROKEN:
         assert "at least 0.200 (0.0250 on average)" in found.sentence
@@ -167,6 +167,9 @@ def test_verdicts_are_a_rule_on_regret_where_it_was_designed(
 def test_a_lower_bound_is_marked(board: Sequence[BoardCell]) -> None:
     bound = fake_cell("x", prompt_noise(0), kinds=("exact", "lower bound"), regret=0.01, regret_max=0.02)
     assert regret_columns([bound]) == {"regret, largest": "≥ 0.0100, ≥ 0.0200", "regret, largest (A)": "0, 0"}
+    assert small(None) == "–"
+    poor = board[0]._replace(scores={**board[0].scores, "optimum": 0.001})
+    assert next(iter(cell_rows([poor], best_optima(board))))["optimum_share"] is None, "a share of noise"
     first = next(iter(cell_rows(board[:1], best_optima(board))))
     assert first["deployed_gap"] == pytest.approx(0.01)
     assert first["optimum_share"] == pytest.approx(first["objective"] / 0.5)
@@ -179,7 +182,10 @@ def test_the_page_hides_no_row_and_tells_what_is_sold(board: Sequence[BoardCell]
     for entry in NAMES.systems.values():
         for words in (entry.label, entry.sold, entry.pays, entry.claims, entry.citation, entry.assumed):
             assert words in section.text
-    assert re.search(r"\*\*Verdict: broken\.\*\* Claimed truthful; broken: a bidder gains up to 0\.250", section.text)
+    assert re.search(
+        r"\*\*Verdict: broken\.\*\* Claimed truthful; broken on this exposure: a bidder gains up to 0\.250",
+        section.text,
+    )
     lines = [*score_lines(board, rows_of(tables.ranks, {"block": SYSTEMS}), MAIN)]
     assert [line["row"] for line in lines] == ["The first system", "The second system"]
     assert lines[1]["rank"] == "2"

@@ -90,6 +90,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "substrates"), str(ROOT / "mechanisms")]
 
 from measured_fakes import CONTEXTS, FEATURES, PROVENANCE, fake_list, fake_replicates, fake_surface  # noqa: E402
+from shown_list import shown_list  # noqa: E402
 from test_every_mechanism import REGISTERED, good_bids, named  # noqa: E402
 
 DOCUMENTED = (NotImplementedError,)  # `maximise` where no exact maximum is known
@@ -210,6 +211,7 @@ SUBSTRATES: list[Substrate] = [
 ]
 PRIORS = (Uniform(0, 1), Exponential(1), Beta(2, 5), Mixture([Uniform(0, 1), Uniform(1, 2)]), Empirical([1.0, 2.0]))
 QUADRATIC, SURFACE = QuadraticSubstrate(2, 0.5), fake_surface().sell("slot_probability")
+SHOWN = Randomised(shown_list(5, bidders=2))
 PRIOR = One(Uniform(0, 1), *PRIORS, [Uniform(0, 1)] * 2, [Uniform(0, 1)] * 3, [[Uniform(0, 1)], [Exponential(1)]], [])
 V = torch.rand(4, 2, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 CONTEXT = torch.tensor([0, 1, 2, 0])
@@ -323,6 +325,13 @@ def of_mechanisms() -> dict[str, Target]:
             prices,
             torch.zeros(2, 1),
         ),
+        "BayesianMenu built": target(
+            lambda p, x, t, expected: use_rule(m.BayesianMenu(p, Uniform(0, 1), m.Menu(x, t), expected)),
+            place,
+            levers,
+            prices,
+            torch.tensor([[[0.0, 0.5, 1.0]] * 2]),
+        ),
         "MenuNetwork built": target(
             lambda n, hidden: use_rule(m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=n, hidden=hidden))),
             Count(3),
@@ -348,6 +357,55 @@ def of_mechanisms() -> dict[str, Target]:
             0.5,
             torch.tensor([0.5, 0.25, 0.25]),
         ),
+        "ProportionalProminence built": target(
+            lambda exponent, *shown: (
+                use_rule(m.ProportionalProminence(Prominence(3, exponent))),
+                use_rule(m.ProportionalProminence(SHOWN, Showings(*shown))),
+            ),
+            0.5,
+            0,
+            (1, 2),
+            {frozenset((0, 1)): 3},
+        ),
+        "SegmentAuction built": target(
+            lambda segments, *shown, **more: use_rule(m.SegmentAuction(SHOWN, Showings(*shown), segments, **more)),
+            Count(2),
+            0,
+            (1, 2),
+            {frozenset((0, 1)): 3},
+            replacement=One(True, False),
+            relevance=torch.tensor([0.5, 0.25]),
+            reserve=0.25,
+        ),
+        "TwoStage built": target(
+            lambda passing, *shown, **more: use_rule(m.TwoStage(SHOWN, Showings(*shown), passing, **more)),
+            Count(1),
+            0,
+            (1, 2),
+            {},
+            retrieval=torch.tensor([0.5, 0.25]),
+            relevance=torch.tensor([0.75, 0.5]),
+            reserve=0.25,
+        ),
+        "winners built": target(
+            lambda place, reserve, *shown: (
+                use_rule(m.WinnerSecondPrice(place, Showings(*shown), reserve)),
+                use_rule(m.WinnerFirstPrice(place, Showings(*shown), reserve)),
+            ),
+            One(SHOWN, *SUBSTRATES),
+            0.25,
+            0,
+            (1, 2),
+            {},
+        ),
+        "PostedShowings built": target(
+            lambda *given: use_rule(m.PostedShowings(SHOWN, Showings(0, (1, 2), {frozenset((0, 1)): 3}), *given)),
+            torch.tensor([0.25, 0.5]),
+        ),
+        "posted thresholds": target(
+            lambda *given: m.design("posted-showings", SHOWN, *given), PRIOR, One(0.5, 0.0, 1e30, -1.0)
+        ),
+        "ShownBids built": target(then(m.ShownBids, use_rule), One(SHOWN, *SUBSTRATES), 0.5),
         "Generalized built": target(then(m.GeneralizedSecondPrice, use_rule), One(Positions(3, (1.0, 0.5))), 0.1),
         "train_menu": target(
             lambda *given, **more: use_rule(with_record(m.train_menu, "schedule", m.Schedule)(*given, **more)),

@@ -152,6 +152,23 @@ def test_where_a_curve_falls_nothing_is_proved_and_charges_stay_in_bounds(
     assert regret > 0.01 if falls else regret <= 1e-12
 
 
+def test_whoever_is_not_worth_showing_is_not_shown_and_takes_no_proof() -> None:
+    """The second brand has no exposure alone; together would fall for the first, but never comes."""
+    exposures = torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.0], [0.75, 0.25]], dtype=F64)
+    view = Randomised(ShownList(levels_of(2, 1), exposures, torch.zeros(4)))
+    rule, bids = ProportionalProminence(view, showings(view, 0)), random_bids(16, 2)
+    assert rule.dsic_proof(view)
+    assert float(rule(bids).allocation[:, 2:].max()) == 0
+    assert ex_post_regret(rule, view, bids, budget=64, bounds=SEARCHED).max == 0
+
+
+def test_a_fall_by_rounding_is_level() -> None:
+    exposures = torch.tensor([[0.0, 0.0], [0.3, 0.0], [0.0, 0.2], [0.3 + 1e-16, 0.2]], dtype=F64)
+    assert float(exposures[3, 0]) > 0.3
+    view = Randomised(ShownList(levels_of(2, 1), exposures, torch.zeros(4)))
+    assert ProportionalProminence(view, showings(view, 0)).rises
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_rule_about_rising_curves_is_that_of_a_grid(seed: int) -> None:
     view = Randomised(shown_list(seed, bidders=3))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from shown_list import isolated, shown_list
+from shown_list import ShownList, isolated, levels_of, shown_list
 from torch import Tensor
 
 from auctionsim.mechanisms import SegmentAuction, load_mechanism, save_mechanism
@@ -231,6 +231,24 @@ def test_the_proof_is_about_being_shown_alone() -> None:
     assert SegmentAuction(view, shown, 2).dsic_proof(view) is None
     found = ex_post_regret(SegmentAuction(view, shown, 2), view, torch.tensor([[[1.0], [1.0]]], dtype=F64))
     assert float(found.lower[0, 1]) > 1e-3
+
+
+def test_worths_are_those_of_the_row_s_context() -> None:
+    levels = levels_of(2, 1)
+    exposures = torch.stack([levels * torch.tensor([0.5, 0.25]), levels * torch.tensor([0.25, 1.0])])
+    view = Randomised(ShownList(levels, exposures, torch.zeros(2, len(levels))))
+    rule, shown = SegmentAuction(view, showings(view, 0), 2), showings(view, 0)
+    bids, context = torch.tensor([[[1.0], [0.5]]], dtype=F64).repeat(2, 1, 1), torch.tensor([0, 1])
+    outcome = rule(bids, context)
+    for row, worths in enumerate([[0.5, 0.25], [0.25, 1.0]]):
+        alone = SegmentAuction(*shown_with(worths, 2), 2)(bids[:1])
+        entries = [shown.nobody, *shown.alone, shown.entry(frozenset({0, 1}))]
+        assert torch.equal(outcome.allocation[row, entries], alone.allocation[0])
+        assert torch.equal(outcome.payments[row], alone.payments[0])
+    assert rule.dsic_proof(view) is not None
+    for where in (context, None):
+        searched = ex_post_regret(rule, view, bids, context=where, bounds=BoundSettings(use_structure=False))
+        assert float(searched.lower.max()) <= 1e-12
 
 
 def test_showings_that_lack_a_set_are_refused() -> None:

@@ -12,7 +12,7 @@ from shown_list import isolated, shown_list
 from torch import Tensor
 
 from auctionsim.mechanisms import KLTilt, PosteriorMixtureAuction, TiltFirstPrice, load_mechanism, save_mechanism
-from auctionsim.mechanisms.kl_tilt import OWN_REFERENCE, uniform_reference
+from auctionsim.mechanisms.kl_tilt import OWN_REFERENCE, spread_reference
 from auctionsim.mechanisms.showings import Showings, showings
 from auctionsim.mechanisms.table import Problem, entry
 from auctionsim.mechanisms.tuned import tuned
@@ -69,7 +69,7 @@ def test_a_reference_that_is_sure_of_the_null_sells_nothing_and_one_that_spreads
     assert torch.equal(nothing.allocation, SURE.null_allocation(20, dtype=F64))
     assert float(nothing.payments.abs().max()) == 0
     shown = showings(SURE, 0)
-    reference = uniform_reference(SURE, 0)
+    reference = spread_reference(SURE, 0, 0.75)
     assert reference.tolist() == [0.25] * 4
     rule = KLTilt(SURE, 0.1, reference=reference)
     outcome = rule(bids)
@@ -80,36 +80,45 @@ def test_a_reference_that_is_sure_of_the_null_sells_nothing_and_one_that_spreads
     check_mechanism(rule, SURE, dsic=True, individually_rational=True, examples=3)
 
 
-@given(st.integers(0, 10**6), st.integers(0, 2))
-def test_a_reference_is_alike_on_what_a_strength_shows(seed: int, strength: int) -> None:
+@given(st.integers(0, 10**6), st.integers(0, 2), st.sampled_from([0.05, 0.5, 0.9]))
+def test_a_reference_shows_nobody_but_in_a_share_of_replies(seed: int, strength: int, spread: float) -> None:
     view = Randomised(shown_list(seed, 2, strengths=3))
     shown = showings(view, strength)
-    reference = uniform_reference(view, strength)
-    entries = [shown.nobody, *shown.alone, *shown.together.values()]
-    assert reference.nonzero().flatten().tolist() == sorted(entries)
-    assert reference[entries].tolist() == [1 / len(entries)] * len(entries)
+    reference = spread_reference(view, strength, spread)
+    entries = [*shown.alone, *shown.together.values()]
+    assert reference.nonzero().flatten().tolist() == sorted([shown.nobody, *entries])
+    assert reference[shown.nobody] == 1 - spread
+    assert reference[entries].tolist() == [spread / len(entries)] * len(entries)
+
+
+def test_a_reference_must_show_somebody_and_nobody() -> None:
+    for wrong in (0.0, 1.0, 1.5):
+        with pytest.raises(ValueError, match="spread must be a share between 0 and 1"):
+            spread_reference(SURE, 0, wrong)
 
 
 @pytest.mark.parametrize("name", ["kl-tilt", "tilt-first-price"])
-def test_without_settings_a_tilt_is_what_it_was_and_knobs_find_one_that_sells(name: str) -> None:
-    plain = entry(name).designed(Problem(SURE, Uniform(0, 1)))
+def test_a_tilt_leans_from_a_spread_reference_on_a_list_and_from_its_own_on_a_lottery(name: str) -> None:
+    lottery = Lottery(torch.eye(3)[:, 1:].unsqueeze(2), torch.zeros(3), torch.tensor([0.8, 0.15, 0.05], dtype=F64))
+    plain = entry(name).designed(Problem(lottery, Uniform(0, 1)))
     assert isinstance(plain, KLTilt)
     assert plain.temperature == 0.1
-    assert torch.equal(plain.reference, SURE.reference)
+    assert torch.equal(plain.reference, lottery.reference)
+    assert tuned(entry(name), Problem(lottery, Uniform(0, 1)), profiles=8).tried == 5
     best = tuned(entry(name), Problem(SURE, Uniform(0, 1)), profiles=64)
     assert best.settings["strength"] != OWN_REFERENCE
-    assert best.tried == 5 * 2
+    assert best.tried == 5 * 4
     assert isinstance(best.mechanism, KLTilt)
     assert float(best.mechanism(drawn_bids(2, 9, 2)).payments.sum()) > 0
 
 
 def test_a_tilt_keeps_its_reference_in_a_file(tmp_path: Path) -> None:
-    for k, rule in enumerate([KLTilt(SURE, 0.1), TiltFirstPrice(SURE, 0.3, reference=uniform_reference(SURE, 0))]):
+    for k, rule in enumerate([KLTilt(SURE, 0.1), TiltFirstPrice(SURE, 0.3, reference=spread_reference(SURE, 0, 0.5))]):
         save_mechanism(rule, tmp_path / str(k))
         loaded = load_mechanism(tmp_path / str(k), SURE)
         assert type(loaded) is type(rule)
         bids = drawn_bids(3, 5, 2)
-        assert torch.equal(loaded(bids).allocation, rule(bids).allocation)
+        torch.testing.assert_close(loaded(bids).allocation, rule(bids).allocation, atol=1e-15, rtol=0)
 
 
 def test_a_reference_must_be_a_distribution_over_the_range() -> None:
