@@ -210,7 +210,7 @@ def checked_constraint(
         each = limits if isinstance(limits, Sequence) else np.atleast_1d(np.asarray(limits))
         if any(isinstance(limit, bool | np.bool_) for limit in each):
             raise InputTypeError("a truth value is no number")
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}") from error
     if numbers.ndim > 1 or (numbers.ndim == 1 and len(numbers) != num_bidders):
         raise InputError(f"{what} must be one number or one a bidder ({num_bidders}), got {limits!r}")

@@ -79,6 +79,8 @@ class ResidualVectors(Carrier):
         rule: str = RULE,
     ) -> None:
         checked_tensor(vectors, "residual vectors")
+        if vectors.ndim != 2:
+            raise InputError(f"residual vectors must be (brand, hidden), got the shape {tuple(vectors.shape)}")
         if not brands or not len(brands) == len(layers) == len(vectors):
             raise InputError(
                 f"residual vectors need a layer and a vector a brand, got {len(brands)} brands, {len(layers)} layers "

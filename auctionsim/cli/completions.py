@@ -25,6 +25,7 @@ MECHANISMS = (
     "optimum",
     "optimum-ignored",
     "linear-program",
+    "bayesian-menu",
     "affine",
     "menu",
     "menu-network",

@@ -76,7 +76,10 @@ class MeasurementSettings:
             ("num_neurons", self.num_neurons, NULL.num_neurons),
             ("amplification", self.amplification, NULL.amplification),
         ):
-            object.__setattr__(self, name, tuple(map(float, values)))  # 64 and 64.0 are one plan
+            try:
+                object.__setattr__(self, name, tuple(map(float, values)))  # 64 and 64.0 are one plan
+            except OverflowError as error:
+                raise InputError(f"{name} must be numbers that a float can hold, got {values!r}") from error
             _check_lever(name, values, null)
         if not self.grids:
             raise InputError(

@@ -7,6 +7,8 @@ from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maxi
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.bayesian_menu import BayesianMenu
 from auctionsim.mechanisms.bayesian_menu_training import train_bayesian_menu
+from auctionsim.mechanisms.compatible_menus import CompatibleMenus
+from auctionsim.mechanisms.compatible_menus_design import menus_within_budget
 from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
 from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
 from auctionsim.mechanisms.first_price import FirstPrice
@@ -53,6 +55,7 @@ __all__ = [
     "BayesianMenu",
     "BayesianProof",
     "ChiSquared",
+    "CompatibleMenus",
     "DeliveredVCG",
     "DiscriminatoryPrice",
     "Divergence",
@@ -97,6 +100,7 @@ __all__ = [
     "design",
     "honest_bound",
     "load_mechanism",
+    "menus_within_budget",
     "save_mechanism",
     "train_affine_maximizer",
     "train_bayesian_menu",

@@ -10,10 +10,15 @@ i's exposures, U_i(τ) ≥ 0 of its utility, all at the others' cells or on aver
 2. Truth binds cells: u_i(v) ≥ u_i(v') + (v − v') · e_i(v'). Take v in τ and v' in τ' at the same quantiles of their
    cells, feature by feature, which has both conditional laws. As e ≥ 0, U(τ) ≥ U(τ') + Δ(τ, τ') · E(τ') with Δ_f the
    least difference of the two quantile functions: exactly the distance where densities are uniform and cells equal.
-3. Payments are E[v · e(v)] − U, and for every number c, E[v_f e_f] = c E_f + E[(v_f − c) e_f]
-   ≤ c E_f + max e_f · E[(v_f − c)₊] − min e_f · E[(c − v_f)₊] within the cell: lines in E_f, of which some are used.
+3. The corner is a type like others: with C(τ) ≥ 0 the mean utility of τ's lower corner and t(τ') the mean payment in
+   τ', C(τ) ≥ corner(τ) · E(τ') − t(τ'). And utility grows inside a cell: along a path to v that goes along feature f
+   last, u(v) − u(corner) ≥ Σ_{g≠f} min e_g (v_g − corner_g) + ∫ e_f, and e_f does not fall in v_f. So
+   U ≥ C + top_f E_f − E[v_f e_f] + k_f, k_f being 0 for a uniform density and exposures from 0 (`_rise`).
+4. Payments are E[v · e(v)] − U, and for every number c, E[v_f e_f] = c E_f + E[(v_f − c) e_f]
+   ≤ c E_f + E_f(next) E[(v_f − c)₊] − E_f(previous) E[(c − v_f)₊], the cells after and before τ along f: e_f does not
+   fall in v_f, so within the cell it lies between. Some of these lines are used.
 
-So the program that knows only 1, 2 and 3 has the mechanism among its solutions, and its optimum is a bound. Its error
+So the program that knows only these has the mechanism among its solutions, and its optimum is a bound. Its error
 against the best mechanism is of the order of a cell's length times the exposure, and goes to 0 as cells do. The line
 c = the upper end alone is the finite program with types rounded up: a bound too where densities are uniform, and
 farther away. With one feature the finite program with types rounded down is attained (`LinearProgram`), so that the two
@@ -25,18 +30,20 @@ Source:
     Weinberg (2012), "An algorithmic characterization of multi-dimensional mechanisms".
 """
 
+import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_money
+from auctionsim.checks import checked_count, checked_money
 from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import Candidates, candidates_of
 from auctionsim.mechanisms.honest_program import solve
-from auctionsim.mechanisms.program_types import Program, ProgramTypes
-from auctionsim.mechanisms.type_grids import TypeAxis, joint_chances, neighbours, type_axis
+from auctionsim.mechanisms.program_types import CellInside, Program, ProgramTypes
+from auctionsim.mechanisms.type_grids import WITHIN, TypeAxis, joint_chances, neighbours, type_axis
 from auctionsim.priors import Priors, product
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
@@ -49,12 +56,12 @@ class HonestBound(NamedTuple):
 
     Attributes:
         upper: Largest possible E[Σ t_i] − user_weight · E[L], in money.
-        levels: Cells of each valuation.
+        levels: Cells of each valuation, by feature.
         honest: Among which mechanisms: truthful whatever the others bid, or on average over them (a larger class).
     """
 
     upper: float
-    levels: int
+    levels: tuple[int, ...]
     honest: str
 
 
@@ -63,7 +70,7 @@ def honest_bound(
     priors: Priors,
     user_weight: float = 0.0,
     *,
-    levels: int = 4,
+    levels: int | Sequence[int] = 4,
     honest: Honesty = "dominant",
     context: int | None = None,
 ) -> HonestBound:
@@ -73,13 +80,15 @@ def honest_bound(
         substrate: With a finite range, or one item; any number of features.
         priors: What valuations are drawn from, independently.
         user_weight: λ ≥ 0, money per unit of user loss.
-        levels: Cells of each valuation; profiles are levels^(bidders · features).
+        levels: Cells of each valuation, one number or one a feature; profiles are as many as all combinations. More for
+            the features that matter; with `honest="bayesian"` more are solved in a second, so that this is often the
+            lower bound, although it holds for a larger class.
         honest: Which mechanisms are meant.
         context: Index into the substrate's contexts; None: of one outcome for all, chosen on their mean. A platform
             that knows the context brings no more than the mean over contexts of this.
     Raises:
         TypeError: A substrate without a finite range.
-        ValueError: Fewer than 2 levels.
+        ValueError: Fewer than 2 levels, or not one number a feature.
     Example:
         >>> from auctionsim.priors import Uniform
         >>> from auctionsim.substrates import Items
@@ -89,13 +98,26 @@ def honest_bound(
     """
     candidates = candidates_in(substrate, context)
     prior = product(priors, substrate.num_bidders, len(substrate.features))
+    counts = levels_by_feature(levels, prior.num_features)
     bidders = []
     for i in range(prior.num_bidders):
-        axes = [type_axis(prior.marginal(i, f), levels) for f in range(prior.num_features)]
+        axes = [type_axis(prior.marginal(i, f), count) for f, count in enumerate(counts)]
         bidders.append(_cells(axes, candidates.exposures[:, i]))
     weight = checked_money(user_weight, "user_weight")
     program = Program(bidders, candidates.exposures, candidates.user_losses, weight, honest == "bayesian")
-    return HonestBound(solve(program).at_most, levels, honest)
+    return HonestBound(solve(program).at_most, counts, honest)
+
+
+def levels_by_feature(levels: int | Sequence[int], features: int) -> tuple[int, ...]:
+    """Return the cells of each valuation by feature.
+
+    Raises:
+        ValueError: Fewer than 2, or not one number a feature.
+    """
+    counts = (levels,) * features if isinstance(levels, int) else tuple(levels)
+    if len(counts) != features:
+        raise InputError(f"levels must be one number, or one for each of {features} features, got {levels}")
+    return tuple(checked_count(count, "levels", 2) for count in counts)
 
 
 def candidates_in(substrate: Substrate, context: int | None) -> Candidates:
@@ -112,29 +134,52 @@ def candidates_in(substrate: Substrate, context: int | None) -> Candidates:
 
 def _cells(axes: list[TypeAxis], exposures: Float[Tensor, "entry feature"]) -> ProgramTypes:
     """Return a bidder's cells with the worths and differences of the bound."""
-    steps, slopes, intercepts = [], [], []
-    for f, axis in enumerate(axes):
-        marks = axis.within[:, [round(mark * (axis.within.shape[1] - 1)) for mark in MARKS]]  # (level, line)
-        least, most = float(exposures[:, f].min()), float(exposures[:, f].max())
-        slopes.append(marks)
-        intercepts.append(most * _above(axis, marks) - least * _below(axis, marks))
-        steps.append(_least_differences(axis))
     every = torch.cartesian_prod(*(torch.arange(len(axis.lows)) for axis in axes)).view(-1, len(axes))
-    lines = [
-        torch.stack([part[every[:, f]].T for f, part in enumerate(parts)], 2) for parts in (slopes, intercepts)
-    ]  # (line, type, feature)
-    apart = torch.stack([step[every[:, f]][:, every[:, f]] for f, step in enumerate(steps)], 2)
-    return ProgramTypes(joint_chances(axes), apart, lines[0], lines[1], neighbours([len(axis.lows) for axis in axes]))
+
+    def by_type(parts: list[Tensor]) -> Tensor:
+        """Return a number a level of each feature as one a type and feature, along a first axis where there is one."""
+        return torch.stack([part[..., every[:, f]] for f, part in enumerate(parts)], -1)
+
+    least, most = exposures.amin(0), exposures.amax(0)
+    marks = [axis.within[:, [round(mark * WITHIN) for mark in MARKS]].T for axis in axes]  # (line, level)
+    beyond = [(axis.within[None, :, 1:] - line[:, :, None]) for axis, line in zip(axes, marks, strict=True)]
+    means = [axis.within[:, :-1].mean(1) for axis in axes]  # no more than the cells' means
+    floors = by_type([low * (mean - axis.within[:, 0]) for axis, mean, low in zip(axes, means, least, strict=True)])
+    rises = by_type([_rise(axis, *map(float, ends)) for axis, *ends in zip(axes, least, most, strict=True)])
+    strides = [math.prod(len(axis.lows) for axis in axes[f + 1 :]) for f in range(len(axes))]
+    here, stride = torch.arange(len(every)).unsqueeze(1), torch.tensor(strides)
+    last = torch.tensor([len(axis.lows) - 1 for axis in axes])
+    inside = CellInside(
+        corners=by_type([axis.within[:, 0] for axis in axes]),
+        tops=by_type([axis.within[:, -1] for axis in axes]),
+        gains=rises + floors.sum(1, keepdim=True) - floors,
+        marks=by_type(marks),
+        beyond=by_type([part.clamp_min(0).mean(2) for part in beyond]),  # every slice at its upper end
+        short=by_type([(-part).clamp_min(0).mean(2) for part in beyond]),
+        following=torch.where(every < last, here + stride, -1),
+        previous=torch.where(every > 0, here - stride, -1),
+        least=least,
+        most=most,
+    )
+    steps = [_least_differences(axis)[every[:, f]][:, every[:, f]] for f, axis in enumerate(axes)]
+    near = neighbours([len(axis.lows) for axis in axes])
+    return ProgramTypes(joint_chances(axes), torch.stack(steps, 2), inside.tops, near, inside)
 
 
-def _above(axis: TypeAxis, marks: Float[Tensor, "level line"]) -> Float[Tensor, "level line"]:
-    """Return at least E[(v − c)₊] in each cell, every slice taken at its upper end."""
-    return (axis.within[:, None, 1:] - marks[:, :, None]).clamp_min(0).mean(2)
+def _rise(axis: TypeAxis, least: float, most: float) -> Float[Tensor, " level"]:
+    """Return k in E[∫ e] ≥ top · E − worth + k for exposures that do not fall, from `least` to `most`.
 
-
-def _below(axis: TypeAxis, marks: Float[Tensor, "level line"]) -> Float[Tensor, "level line"]:
-    """Return at most E[(c − v)₊] in each cell, every slice taken at its upper end."""
-    return (marks[:, :, None] - axis.within[:, None, 1:]).clamp_min(0).mean(2)
+    Such an exposure is `least` plus (most − least) times a mixture of steps to 1 at numbers c. Of a step,
+    E[(v − c)₊] − top · P(v ≥ c) + E[v; v ≥ c] = E[2v − c − top; v ≥ c], which is 0 for a uniform density; its least
+    value is taken with every slice at its lower end and c at the upper end of its own.
+    """
+    lower, upper, top = axis.within[:, :-1], axis.within[:, 1:], axis.within[:, -1:]
+    slices = lower.shape[1]
+    beyond = (2 * lower).flip(1).cumsum(1).flip(1) - 2 * lower  # of the slices after one's own
+    count = torch.arange(slices - 1, -1, -1, dtype=lower.dtype)
+    of_steps = (beyond - count * (upper + top) - (top - lower)) / slices
+    ends = 2 * lower.mean(1) - lower[:, 0] - top[:, 0]
+    return least * ends + (most - least) * of_steps.amin(1).clamp_max(0)
 
 
 def _least_differences(axis: TypeAxis) -> Float[Tensor, "level level"]:

@@ -25,6 +25,7 @@ from scipy.sparse import vstack
 from torch import Tensor
 
 from auctionsim.errors import FailedRunError
+from auctionsim.mechanisms.program_cuts import broken_cuts, cut_rows, near_cuts
 from auctionsim.mechanisms.program_rows import Matrices, ProgramRows
 from auctionsim.mechanisms.program_types import Program
 
@@ -64,17 +65,17 @@ def solve(program: Program, *, long_range: int = LONG_RANGE) -> ProgramSolution:
     exact = EXACT * rows.scale
     short = rows.profiles * len(program.exposures) <= long_range
     columns = rows.every_column() if short else rows.first_columns()
-    cuts = [rows.cuts(rows.near_cuts())]
+    cuts = [cut_rows(rows, near_cuts(rows))]
     for count in range(1, ROUNDS + 1):
         optimum = _optimum(rows.matrices(columns, vstack(cuts, format="csr")))
         fresh, open_gain = rows.priced(optimum.eqlin.marginals, columns, exact)
-        broken = rows.broken(optimum.x[columns.shape[1] :], exact)
+        broken = broken_cuts(rows, optimum.x[columns.shape[1] :], exact)
         if not len(broken) and not fresh.shape[1]:
             objective = -float(optimum.fun)
             shares, utilities = rows.shares(columns, optimum.x), rows.utilities(columns, optimum.x)
             return ProgramSolution(shares, utilities, objective, objective + open_gain, count)
         if len(broken):
-            cuts.append(rows.cuts(broken))
+            cuts.append(cut_rows(rows, broken))
         columns = np.concatenate([columns, fresh], 1)
     raise FailedRunError(f"the program of {rows.profiles} profiles is not solved after {ROUNDS} rounds")
 

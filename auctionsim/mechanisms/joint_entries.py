@@ -152,7 +152,9 @@ class JointEntries:
             places.append((wanted.unsqueeze(1) - settings).abs().sum(2).argmin(1))
         place = torch.cat(places)
         if isinstance(self.substrate, Randomised):  # its range starts with what holds where nobody bids
-            place = torch.where((profiles == 0).all(1), 0, place + 1)
+            untouched = (own == own[:, :1]).all(2)
+            nobody = untouched[torch.arange(own.shape[0]), profiles].all(1)
+            place = torch.where(nobody, 0, place + 1)
         return place
 
     def _observed(self, profiles: Int[Tensor, "row bidder"]) -> tuple[Tensor, Tensor]:

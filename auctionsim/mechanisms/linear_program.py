@@ -1,20 +1,23 @@
 """Automated design: the best honest mechanism for types on a grid, by linear programming, as a rule for every bid."""
 
+import math
+from collections.abc import Sequence
 from typing import get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_count, checked_money
+from auctionsim.checks import checked_money
 from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.mechanisms.candidates import context_groups, has_candidates
 from auctionsim.mechanisms.codecs import Codec, Saved, State, needed
-from auctionsim.mechanisms.honest_bound import Honesty, candidates_in
+from auctionsim.mechanisms.favourite_tables import FavouriteTable, favourite_table, menu_arrays, menus_from
+from auctionsim.mechanisms.honest_bound import Honesty, candidates_in, levels_by_feature
 from auctionsim.mechanisms.program_tables import GridMarket, TypeTable, can_mix, type_table
-from auctionsim.mechanisms.protocol import Mechanism
+from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
 from auctionsim.mechanisms.table import Entry, Need, Problem, Published, register
-from auctionsim.mechanisms.type_grids import type_axis, with_zero
+from auctionsim.mechanisms.type_grids import levels_within, type_axis, with_zero
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors, Product, product
 from auctionsim.priors.saving import prior_from, prior_record
@@ -23,7 +26,7 @@ from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts
 
 NUDGE = 1e-9  # share of what the seller has from a menu's entry that is given back, so that ties go to the better one
 MOST_PROFILES = 1 << 14
-QUICK_PROFILES, FULL_PROFILES = 64, 256  # of types, that the recipes aim at
+QUICK_PROFILES, FULL_PROFILES = 64, 1024  # of types, that the recipes aim at
 
 
 class LinearProgram(Mechanism):
@@ -42,6 +45,12 @@ class LinearProgram(Mechanism):
       constraints of τ and τ'), so u_i(b) = v · E_i(b) − t_i(b) is greatest at b = v, for every v ≥ 0. The first type
       keeps 0, so u_i ≥ 0 for every valuation from the first cell's lower end on. What it brings on the continuous prior
       is the program's value: that much is attained, and no rule brings more than `honest_bound`.
+    - **Several bidders, several features: everybody's favourite type** of a fixed menu {(Ē_i(τ), t_i(τ))} of expected
+      exposures, with `honest="bayesian"`, on ranges whose allocations can be mixed. Prices are such that truthful
+      bidders' favourites are as likely as the types of the program (`favourite_types`), so that Ē_i is what happens.
+      Proof: no bid moves the menu or the others' favourites, so against truthful others a bid picks one of its pairs,
+      and the rule picks the best. The least valuation keeps 0. What is left of the chances' error is the residual of
+      `bic_proof`. What it brings on the continuous prior is to be measured.
     - **One bidder, several features: the favourite of the menu** {(E(τ), t(τ))} of all types, whose prices are lowered
       by a share of 10⁻⁹ of what the seller has of an entry, so that ties go to the entry that is best for the seller.
       Proof: no bid moves the menu. Types above their cell's lower end may choose otherwise than it does, so what it
@@ -59,13 +68,13 @@ class LinearProgram(Mechanism):
         substrate: With a finite range, or one item.
         priors: What valuations are drawn from, independently.
         user_weight: λ ≥ 0, money per unit of user loss.
-        levels: Cells of each valuation.
+        levels: Cells of each valuation, one number or one a feature.
         honest: Truthful whatever the others bid, or on average over the others' truthful bids from the priors.
         opt_out: Whether the bid 0 is a type.
     Raises:
         TypeError: A substrate without a finite range.
         ValueError: Fewer than 2 levels, more than 2¹⁴ profiles, another word for `honest`.
-        NotImplementedError: Several bidders with several features.
+        NotImplementedError: Several bidders with several features, unless honest on average and with lots.
     Source:
         Conitzer and Sandholm (2002), "Complexity of mechanism design" (automated design by programs over types);
         payments of a step function: Myerson (1981), "Optimal auction design".
@@ -82,7 +91,7 @@ class LinearProgram(Mechanism):
         priors: Priors,
         user_weight: float = 0.0,
         *,
-        levels: int = 8,
+        levels: int | Sequence[int] = 8,
         honest: Honesty = "dominant",
         opt_out: bool = False,
     ) -> None:
@@ -91,20 +100,25 @@ class LinearProgram(Mechanism):
         self.range: Substrate = substrate
         self.priors: Product = product(priors, n, features)
         self.user_weight = checked_money(user_weight, "user_weight")
-        self.levels, self.opt_out = checked_count(levels, "levels", 2), bool(opt_out)
+        self.levels, self.opt_out = levels_by_feature(levels, features), bool(opt_out)
         if honest not in get_args(Honesty):
             raise InputError(f"honest must be one of {get_args(Honesty)}, got {honest!r}")
         self.honest: Honesty = honest
-        if n > 1 and features > 1:
+        self.takes_favourites = n > 1 and features > 1
+        if self.takes_favourites and (honest == "dominant" or not can_mix(substrate)):
             raise UnsupportedError(
-                f"bids between types are rounded for one feature or one bidder, got {n} bidders and {features} features"
+                f'{n} bidders with {features} features need honest="bayesian" and a range whose allocations can be '
+                f"mixed, as Randomised(view) has them, got {honest!r} and {type(substrate).__name__}"
             )
-        axes = [[type_axis(prior, levels) for prior in row] for row in self.priors.marginals]
-        self.axes = [[with_zero(axis) for axis in row] for row in axes] if opt_out else axes
+        axes = [[*map(type_axis, row, self.levels)] for row in self.priors.marginals]
+        self.axes = (
+            [[with_zero(axis) for axis in row] for row in axes] if opt_out and not self.takes_favourites else axes
+        )
         if self._profiles > MOST_PROFILES:
             raise InputError(f"a program has at most {MOST_PROFILES} profiles of types, got {self._profiles}")
         candidates_in(substrate, None)  # refuses what has no range
         self._tables: dict[int | None, TypeTable] = {}
+        self._favourites: dict[int | None, FavouriteTable] = {}
 
     @property
     def _profiles(self) -> int:
@@ -127,15 +141,32 @@ class LinearProgram(Mechanism):
     def table(self, context: int | None) -> TypeTable:
         """Return what is had and paid at every profile of types in one context; solved when it is first needed."""
         if context not in self._tables:
-            candidates = candidates_in(self.range, context)
-            market = GridMarket(self.range, candidates, context, self.axes, self.user_weight, self.honest == "bayesian")
-            solved = type_table(market)
-            if len(self.range.features) > 1:  # one bidder: ties go to what the seller likes better
-                lost = self.user_weight * self.range.user_loss(solved.allocations, _repeated(context, solved))
-                payments = solved.payments - NUDGE * (solved.payments - lost.unsqueeze(1))
-                solved = solved._replace(payments=payments)
-            self._tables[context] = solved
+            self._tables[context] = self.favourites(context).table if self.takes_favourites else self._solved(context)
         return self._tables[context]
+
+    def favourites(self, context: int | None) -> FavouriteTable:
+        """Return the menus of several bidders of several features in one context, and what choices from them lead to.
+
+        Raises:
+            NotImplementedError: One feature, or one bidder.
+        """
+        if not self.takes_favourites:
+            raise UnsupportedError("menus of expected exposures are for several bidders with several features")
+        if context not in self._favourites:
+            market = self._market(context)
+            self._favourites[context] = favourite_table(market, self.priors, opt_out=self.opt_out)
+        return self._favourites[context]
+
+    def _market(self, context: int | None) -> GridMarket:
+        listed = candidates_in(self.range, context)
+        return GridMarket(self.range, listed, context, self.axes, self.user_weight, self.honest == "bayesian")
+
+    def _solved(self, context: int | None) -> TypeTable:
+        table = type_table(self._market(context))
+        if len(self.range.features) == 1:
+            return table
+        lost = self.user_weight * self.range.user_loss(table.allocations, _repeated(context, table))
+        return table._replace(payments=table.payments - NUDGE * (table.payments - lost.unsqueeze(1)))
 
     def _types(self, bids: Float[Tensor, "row bidder feature"], context: int | None) -> Tensor:
         """Return each row's profile of types: rounded down, or the menu's favourite."""
@@ -145,6 +176,10 @@ class LinearProgram(Mechanism):
                 place = place * len(axis.lows) + axis.rounded(bids[:, i, 0])
             return place
         table = self.table(context)
+        if self.takes_favourites:
+            for i, menu in enumerate(self.favourites(context).menus):
+                place = place * len(menu.payments) + menu.of(bids[:, i])
+            return place
         exposures = self.range.exposure(table.allocations, _repeated(context, table))[:, 0].to(bids.device)
         worth = -table.payments[:, 0].to(bids.device).expand(len(bids), -1)
         for f in range(bids.shape[2]):
@@ -155,11 +190,24 @@ class LinearProgram(Mechanism):
         """Myerson's lemma for steps, or a menu that no bid moves, where exposure is what it was designed on."""
         if not same_substrate(self.range, substrate):
             return None
+        if self.takes_favourites:
+            return None
         if len(self.range.features) > 1:
             return "the favourite of a menu fixed before the bid"
         if self.honest == "bayesian" and self.num_bidders != 1:
             return None
         return "one feature: exposure rises in steps fixed by the others' bids, each charged at its bid"
+
+    def bic_proof(self, substrate: Substrate, priors: Priors) -> BayesianProof | None:
+        """Steps charged at their bids, or favourites of fixed menus, the others' types being as likely as planned."""
+        same = product(priors, self.range.num_bidders, len(self.range.features)) == self.priors
+        if self.honest != "bayesian" or not same or not same_substrate(self.range, substrate):
+            return None
+        if not self.takes_favourites:
+            none = torch.zeros(self.range.num_bidders, dtype=torch.float64)
+            return BayesianProof("expected exposure rises in steps, each charged at its bid", none)
+        residual = torch.stack([self.favourites(context).residual for context in _slots(self.range)]).amax(0)
+        return BayesianProof("the favourite of a fixed menu, types being as likely as the menu supposes", residual)
 
     def own_bid_breakpoints(self, bids: Tensor, context: Tensor | None) -> Tensor | None:
         """Return where one's own exposure may step: (batch, bidder, type); None for several features."""
@@ -183,18 +231,14 @@ def _repeated(context: int | None, table: TypeTable) -> Tensor | None:
     return None if context is None else torch.full((len(table.payments),), context)
 
 
-def levels_for(view: Substrate, profiles: int) -> int:
-    """Return the most levels of each valuation, 2 at least and 64 at most, that make no more profiles than these."""
-    numbers = view.num_bidders * len(view.features)
-    return max(2, min(64, int(profiles ** (1 / numbers) + 1e-9)))
-
-
 def _state(rule: LinearProgram) -> State:
-    settings = {name: getattr(rule, name) for name in ("user_weight", "levels", "honest", "opt_out")}
+    settings = {name: getattr(rule, name) for name in ("user_weight", "honest", "opt_out")}
     priors = [[prior_record(prior) for prior in row] for row in rule.priors.marginals]
     tables = [rule.table(context) for context in _slots(rule.range)]
     arrays = {name: torch.stack([getattr(table, name) for table in tables]) for name in TypeTable._fields}
-    return State({**settings, "priors": priors}, arrays)
+    if rule.takes_favourites:
+        arrays |= menu_arrays([rule.favourites(context) for context in _slots(rule.range)])
+    return State({**settings, "levels": list(rule.levels), "priors": priors}, arrays)
 
 
 def _made(saved: Saved, substrate: Substrate | None) -> LinearProgram:
@@ -204,7 +248,7 @@ def _made(saved: Saved, substrate: Substrate | None) -> LinearProgram:
         needed(substrate),
         [[prior_from(prior) for prior in row.records("row")] for row in rows],
         s.number("user_weight", 0),
-        levels=s.whole("levels", 2),
+        levels=s.wholes("levels"),
         honest=s.text("honest"),  # type: ignore[arg-type]  # the rule refuses other words
         opt_out=s.flag("opt_out"),
     )
@@ -214,6 +258,11 @@ def _made(saved: Saved, substrate: Substrate | None) -> LinearProgram:
     payments = saved.array("payments", (*shape, rule.range.num_bidders))
     for slot, context in enumerate(slots):
         rule._tables[context] = TypeTable(allocations[slot], payments[slot])
+    if rule.takes_favourites:
+        sizes = [math.prod(len(axis.lows) for axis in row) for row in rule.axes]
+        menus = menus_from(saved, len(slots), sizes, len(rule.range.features))
+        for context, (bidders, residual) in zip(slots, menus, strict=True):
+            rule._favourites[context] = FavouriteTable(rule._tables[context], bidders, residual)
     return rule
 
 
@@ -222,29 +271,32 @@ def _slots(substrate: Substrate) -> list[int | None]:
 
 
 def _designed(problem: Problem) -> LinearProgram:
-    levels = levels_for(problem.view, QUICK_PROFILES if problem.quick else FULL_PROFILES)
-    return LinearProgram(problem.view, problem.priors, problem.user_weight, levels=levels)
+    view = problem.view
+    profiles = QUICK_PROFILES if problem.quick else FULL_PROFILES
+    levels = levels_within(profiles, view.num_bidders * len(view.features))
+    several = view.num_bidders > 1 and len(view.features) > 1
+    honest: Honesty = "bayesian" if several else "dominant"
+    return LinearProgram(view, problem.priors, problem.user_weight, levels=levels, honest=honest)
 
 
 register(
     Entry(
         "linear-program",
         "linear program",
-        "The best honest mechanism for types on a grid, which bids are rounded down to.",
+        "The best honest mechanism for types on a grid, carried over to every bid.",
         _designed,
         Codec(LinearProgram, _state, _made),
         needs=(
             Need("a finite range or one item", has_candidates),
-            Need("one feature or one bidder", lambda view: len(view.features) == 1 or view.num_bidders == 1),
             Need(
                 "one feature, or allocations that can be mixed as Randomised(view) has them",
                 lambda view: len(view.features) == 1 or can_mix(view),
             ),
         ),
-        pays="Bids are rounded down to a grid; lots and prices for each profile of it are computed beforehand.",
+        pays="Bids stand for types on a grid; lots and prices for each profile of types are computed beforehand.",
         published=Published(
             "Conitzer and Sandholm (2002), Complexity of mechanism design",
-            "Truth is dominant among the types of the grid.",
+            "Truth is dominant among the types of the grid; with several features, a best reply on average.",
             "The exposure of the range, expected over the lots.",
         ),
     )

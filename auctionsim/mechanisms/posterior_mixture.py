@@ -1,6 +1,9 @@
 """The posterior mixture: an advertiser is drawn by bids and writes the reply, or the untouched model does."""
 
+from typing import NamedTuple
+
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.checks import checked_positive, checked_tensor
@@ -65,16 +68,14 @@ class PosteriorMixtureAuction(Mechanism):
     def clear(self, bids: Tensor, context: Tensor | None) -> Outcome:
         """Weigh the voices and charge the integral, in float64, by what being shown is worth in the row's context."""
         worth = bids[..., 0].double() * worths_of_rows(self.view, self.showings, context, len(bids), bids.device)
-        prior = self.prior.log().to(bids.device)
-        rewards = torch.cat([torch.zeros_like(worth[:, :1]), worth], 1) / self.temperature
-        scores = rewards + prior  # (batch, voice)
-        mixed = torch.softmax(scores, 1)
-        total = torch.logsumexp(scores, 1)
+        prior = self.temperature * self.prior.log().to(bids.device)
+        scores = torch.cat([torch.zeros_like(worth[:, :1]), worth], 1) + prior  # (batch, voice), money
+        mixed, total = _softened(scores, self.temperature)
         paid = []
         for i in range(worth.shape[1]):
             without = scores.clone()
             without[:, i + 1] = prior[i + 1]
-            gained = self.temperature * (total - torch.logsumexp(without, 1))
+            gained = total - _softened(without, self.temperature).most
             paid.append((worth[:, i] * mixed[:, i + 1] - gained).clamp_min(0))  # negative only by rounding
         allocation = torch.zeros(len(bids), len(self.view.reference), dtype=torch.float64, device=bids.device)
         for voice, entry in enumerate((self.showings.nobody, *self.showings.alone)):
@@ -90,6 +91,18 @@ class PosteriorMixtureAuction(Mechanism):
         ):
             return "Myerson: exposure is the worth times a softmax in the own bid, and its integral is charged"
         return None
+
+
+class _Softened(NamedTuple):
+    shares: Float[Tensor, "row voice"]
+    most: Float[Tensor, " row"]
+
+
+def _softened(scores: Float[Tensor, "row voice"], temperature: float) -> _Softened:
+    """Return softmax(scores / τ) and τ log Σ exp(scores / τ), measured from the best: no τ > 0 is too small."""
+    best = scores.amax(1, keepdim=True)
+    below = (scores - best) / temperature
+    return _Softened(torch.softmax(below, 1), best.squeeze(1) + temperature * torch.logsumexp(below, 1))
 
 
 def _state(rule: PosteriorMixtureAuction) -> State:

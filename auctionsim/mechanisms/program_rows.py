@@ -5,14 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 from torch import Tensor
 
+from auctionsim.mechanisms.program_cells import BidderRows, Numbers, Places, inside_rows
 from auctionsim.mechanisms.program_types import Program
-
-Numbers = NDArray[np.float64]
-Places = NDArray[np.int64]
 
 
 class Matrices(NamedTuple):
@@ -33,28 +30,6 @@ class Matrices(NamedTuple):
     least: csr_array
     most: Numbers
     bounds: Numbers
-
-
-class BidderRows(NamedTuple):
-    """One bidder's place in the program.
-
-    Attributes:
-        own: (profile,) its type.
-        group: (profile,) the group of the others' types.
-        weight: (profile,) how likely the others' types are within their group.
-        chances: (group,) how likely the group is.
-        exposures: (type, group, feature) columns of E, counted from the first variable that is no share.
-        utilities: (type, group) columns of U.
-        worths: (type, group, feature) columns of the worth; those of E where it is one line through 0.
-    """
-
-    own: Places
-    group: Places
-    weight: Numbers
-    chances: Numbers
-    exposures: Places
-    utilities: Places
-    worths: Places
 
 
 class ProgramRows:
@@ -92,8 +67,9 @@ class ProgramRows:
         shape = (size, len(chances), self.features)
         exposures = self._variables(shape)
         utilities = self._variables(shape[:2])
-        worths = self._variables(shape) if self._bends else exposures
-        return BidderRows(self.places[i], group, weight, chances, exposures, utilities, worths)
+        worths = self._variables(shape) if self.has_cells else exposures
+        corners = self._variables(shape[:2]) if self.has_cells else utilities
+        return BidderRows(self.places[i], group, weight, chances, exposures, utilities, worths, corners)
 
     def _variables(self, shape: tuple[int, ...]) -> Places:
         count = int(np.prod(shape))
@@ -101,15 +77,15 @@ class ProgramRows:
         return np.arange(self.others - count, self.others).reshape(shape)
 
     @property
-    def _bends(self) -> bool:
-        """Whether a worth is the least of several lines, and so a variable of its own."""
-        return len(self.program.bidders[0].slopes) > 1
+    def has_cells(self) -> bool:
+        """Whether types are cells, with worths and corner utilities as variables of their own."""
+        return self.program.bidders[0].inside is not None
 
     @cached_property
     def scale(self) -> float:
         """The largest amount that is at stake for anybody: what rounding is a share of."""
         most = np.abs(self.entries).max(0)
-        worths = [float((one.slopes.numpy() * most[i]).sum(2).max()) for i, one in enumerate(self.program.bidders)]
+        worths = [float((one.values.numpy() * most[i]).sum(1).max()) for i, one in enumerate(self.program.bidders)]
         return max(*worths, float(np.abs(self.program.user_weight * self.losses).max()), 1e-300)
 
     def every_column(self) -> Places:
@@ -120,8 +96,7 @@ class ProgramRows:
         """Return in every profile the first entry, and the one of the greatest welfare."""
         worth = np.zeros((self.profiles, len(self.losses)))
         for i, one in enumerate(self.program.bidders):
-            values = one.slopes.numpy()[0] + one.intercepts.numpy()[0] * 0
-            worth += (values @ self.entries[:, i].T)[self.places[i]]
+            worth += (one.values.numpy() @ self.entries[:, i].T)[self.places[i]]
         best = (worth - self.program.user_weight * self.losses).argmax(1)
         every = np.arange(self.profiles)
         bought = every[best > 0]
@@ -152,45 +127,6 @@ class ProgramRows:
         fresh = np.array([pays, best[pays].tolist()], dtype=np.int64).reshape(2, -1)
         return fresh, float(gain.sum())
 
-    def near_cuts(self) -> Places:
-        """Return the constraints between neighbouring types: (cut, 4), bidder, group, type, reported type."""
-        return np.concatenate([self._every_group(i, one.near.numpy()) for i, one in enumerate(self.program.bidders)])
-
-    def _every_group(self, i: int, pairs: Places) -> Places:
-        groups = len(self.bidders[i].chances)
-        repeated = np.repeat(pairs, groups, axis=0)
-        group = np.tile(np.arange(groups), len(pairs))
-        return np.column_stack([np.full(len(group), i), group, repeated])
-
-    def broken(self, others: Numbers, exact: float) -> Places:
-        """Return the constraints that a solution breaks by more than `exact`: (cut, 4)."""
-        cuts = []
-        for i, (bidder, types) in enumerate(zip(self.bidders, self.program.bidders, strict=True)):
-            e, u = others[bidder.exposures], others[bidder.utilities]
-            steps = types.steps.numpy()
-            for truth in range(self.sizes[i]):  # one at a time: all pairs at once may not fit
-                gain = u + np.einsum("rf,rgf->rg", steps[truth], e) - u[truth]
-                report, group = np.nonzero(gain > exact)
-                if len(report):
-                    cuts.append(np.column_stack([np.full(len(group), i), group, np.full(len(group), truth), report]))
-        return np.concatenate(cuts) if cuts else np.zeros((0, 4), dtype=np.int64)
-
-    def cuts(self, which: Places) -> csr_array:
-        """Return constraints U(report) + Δ · E(report) − U(truth) ≤ 0 as rows over the variables that are no shares."""
-        rows, columns, numbers = [], [], []
-        for i, (bidder, types) in enumerate(zip(self.bidders, self.program.bidders, strict=True)):
-            at = np.flatnonzero(which[:, 0] == i)
-            group, truth, report = which[at, 1:].T
-            rows += [at, at, np.repeat(at, self.features)]
-            columns += [
-                bidder.utilities[report, group],
-                bidder.utilities[truth, group],
-                bidder.exposures[report, group].ravel(),
-            ]
-            numbers += [np.ones(len(at)), -np.ones(len(at)), types.steps.numpy()[truth, report].ravel()]
-        parts = [np.concatenate(part) for part in (numbers, rows, columns)]
-        return coo_array((parts[0], (parts[1], parts[2])), shape=(len(which), self.others)).tocsr()
-
     def matrices(self, columns: Places, cuts: csr_array) -> Matrices:
         """Return the program over these shares and constraints."""
         profile, entry = columns
@@ -206,13 +142,14 @@ class ProgramRows:
             likely = self.chances[i][:, None] * bidder.chances[None, :]  # (type, group)
             cost[count + bidder.utilities] = likely
             bounds[count + bidder.utilities, 0] = 0.0
-            if self._bends:
-                cost[count + bidder.worths] = -likely[:, :, None]
-                for slope, intercept in zip(types.slopes.numpy(), types.intercepts.numpy(), strict=True):
-                    lines.append(self._line(bidder, slope))
-                    ends.append(np.broadcast_to(intercept[:, None, :], bidder.worths.shape).ravel())
+            if types.inside is None:
+                cost[count + bidder.exposures] = -likely[:, :, None] * types.values.numpy()[:, None, :]
             else:
-                cost[count + bidder.exposures] = -likely[:, :, None] * types.slopes.numpy()[0][:, None, :]
+                bounds[count + bidder.corners, 0] = 0.0
+                cost[count + bidder.worths] = -likely[:, :, None]
+                for matrix, end in inside_rows(bidder, types.inside, self.others):
+                    lines.append(matrix)
+                    ends.append(end)
             definitions.append(self._definition(i, bidder, columns))
         wide = csr_array((cuts.shape[0], count))
         least = [hstack([wide, cuts])]
@@ -240,19 +177,6 @@ class ProgramRows:
                 ),
             ),
             shape=(size, count + self.others),
-        )
-
-    def _line(self, bidder: BidderRows, slope: Numbers) -> coo_array:
-        """Return the rows worth − slope · E ≤ intercept."""
-        size = bidder.worths.size
-        every = np.arange(size)
-        slopes = np.broadcast_to(slope[:, None, :], bidder.worths.shape).ravel()
-        return coo_array(
-            (
-                np.concatenate([np.ones(size), -slopes]),
-                (np.concatenate([every, every]), np.concatenate([bidder.worths.ravel(), bidder.exposures.ravel()])),
-            ),
-            shape=(size, self.others),
         )
 
     def shares(self, columns: Places, solution: Numbers) -> Tensor:

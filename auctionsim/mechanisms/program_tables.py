@@ -10,7 +10,7 @@ from torch import Tensor
 from auctionsim.claims import behaves_as
 from auctionsim.errors import FailedRunError, UnsupportedError
 from auctionsim.mechanisms.candidates import Candidates
-from auctionsim.mechanisms.honest_program import solve
+from auctionsim.mechanisms.honest_program import ProgramSolution, solve
 from auctionsim.mechanisms.program_types import Program, own_types
 from auctionsim.mechanisms.type_grids import TypeAxis, joint, joint_chances, neighbours
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
@@ -79,14 +79,7 @@ def type_table(market: GridMarket) -> TypeTable:
         RuntimeError: The program is not solved, or the sure rule is not optimal.
         NotImplementedError: Several features, and lots that are not sure where allocations cannot be mixed.
     """
-    values, chances = market.values, market.chances
-    bidders = [
-        own_types(value, chance, neighbours([len(axis.lows) for axis in row]))
-        for value, chance, row in zip(values, chances, market.axes, strict=True)
-    ]
-    candidates = market.candidates
-    program = Program(bidders, candidates.exposures, candidates.user_losses, market.user_weight, market.bayesian)
-    solution = solve(program)
+    chances, candidates, solution = market.chances, market.candidates, solved(market)
     shares = solution.shares.flatten(0, -2)
     mixed = torch.tensordot(shares, candidates.allocations.double(), dims=1)
     exposures = torch.tensordot(shares, candidates.exposures, dims=1)
@@ -107,6 +100,16 @@ def type_table(market: GridMarket) -> TypeTable:
     if abs(value - solution.objective) > CLOSE * scale:
         raise FailedRunError(f"the rule brings {value!r} where the program has {solution.objective!r}")
     return TypeTable(mixed, payments)
+
+
+def solved(market: GridMarket) -> ProgramSolution:
+    """Solve the program of the cells' lower ends."""
+    bidders = [
+        own_types(value, chance, neighbours([len(axis.lows) for axis in row]))
+        for value, chance, row in zip(market.values, market.chances, market.axes, strict=True)
+    ]
+    listed = market.candidates
+    return solve(Program(bidders, listed.exposures, listed.user_losses, market.user_weight, market.bayesian))
 
 
 def _sure(market: GridMarket) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,9 +3,36 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
+
+
+class CellInside(NamedTuple):
+    """What exposure and utility do inside a cell, for a program about cells of types (`honest_bound`).
+
+    Attributes:
+        corners: (type, feature) each cell's lower corner.
+        tops: (type, feature) its upper corner.
+        gains: (type, feature), k_f in: the mean utility is at least that of the corner + top_f E_f − worth_f + k_f.
+        marks: (line, type, feature), numbers c in: worth_f ≤ c E_f + beyond · E_f(next) − short · E_f(previous).
+        beyond: (line, type, feature), E[(v_f − c)₊] in the cell.
+        short: (line, type, feature), E[(c − v_f)₊] in the cell.
+        following: (type, feature), the cell after this one along a feature; −1 after the last.
+        previous: (type, feature), the one before; −1 before the first.
+        least: (feature,), the least exposure there is, which stands for E(previous) before the first.
+        most: (feature,), the greatest, which stands for E(next) after the last.
+    """
+
+    corners: Tensor
+    tops: Tensor
+    gains: Tensor
+    marks: Tensor
+    beyond: Tensor
+    short: Tensor
+    following: Tensor
+    previous: Tensor
+    least: Tensor
+    most: Tensor
 
 
 class ProgramTypes(NamedTuple):
@@ -14,16 +41,16 @@ class ProgramTypes(NamedTuple):
     Attributes:
         chances: (type,).
         steps: Δ (type, type', feature).
-        slopes: (line, type, feature) of lines in the exposure; the worth is the sum over features of the least of them.
-        intercepts: (line, type, feature).
+        values: (type, feature): the worth of exposure is value · E for types that are points, and no more for cells.
         near: (pair, 2), pairs τ, τ' whose constraints are there from the start.
+        inside: What goes on inside a cell; None for types that are points.
     """
 
     chances: Tensor
     steps: Tensor
-    slopes: Tensor
-    intercepts: Tensor
+    values: Tensor
     near: Tensor
+    inside: CellInside | None = None
 
 
 class Program(NamedTuple):
@@ -46,5 +73,4 @@ class Program(NamedTuple):
 
 def own_types(values: Float[Tensor, "type feature"], chances: Float[Tensor, " type"], near: Tensor) -> ProgramTypes:
     """Return bidders of exactly these types: worth τ · E, Δ(τ, τ') = τ − τ'."""
-    lines = values.unsqueeze(0)
-    return ProgramTypes(chances, values.unsqueeze(1) - values.unsqueeze(0), lines, torch.zeros_like(lines), near)
+    return ProgramTypes(chances, values.unsqueeze(1) - values.unsqueeze(0), values, near)

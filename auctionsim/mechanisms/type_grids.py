@@ -22,8 +22,8 @@ class TypeAxis(NamedTuple):
         lows: (level,) where each cell starts.
         highs: (level,) where it ends.
         chances: (level,) how likely it is; 0 for a bid that nobody's valuation is.
-        within: (level, slice + 1) its quantiles at equally spaced levels, from low to high: for a cell that is one
-            value, that value.
+        within: (level, slice + 1) its quantiles at equally spaced levels, up to its high; the first is the end of the
+            support below, which is its low unless that lies in a gap. For a cell that is one value, that value.
     """
 
     lows: Tensor
@@ -53,6 +53,11 @@ def type_axis(prior: Prior, levels: int) -> TypeAxis:
     return _of_density(prior, levels) if atoms is None else _of_list(atoms.values, atoms.probabilities, levels)
 
 
+def levels_within(profiles: int, numbers: int) -> int:
+    """Return the most levels of so many valuations, from 2 to 64, that make no more profiles than these."""
+    return max(2, min(64, int(profiles ** (1 / numbers) + 1e-9)))
+
+
 def with_zero(axis: TypeAxis) -> TypeAxis:
     """Return the axis with the bid 0 as its first cell: of chance 0 unless the support starts there."""
     if float(axis.lows[0]) <= 0:
@@ -63,8 +68,8 @@ def with_zero(axis: TypeAxis) -> TypeAxis:
     )
 
 
-def joint(axes: Sequence[Float[Tensor, " level"]]) -> Float[Tensor, "type feature"]:
-    """Return one number a feature for every combination of levels, the last feature's level changing fastest."""
+def joint(axes: Sequence[Tensor]) -> Float[Tensor, "type feature"]:
+    """Return one number a feature for every combination of levels (level,), the last feature's changing fastest."""
     return torch.stack([part.flatten() for part in torch.meshgrid(*axes, indexing="ij")], 1)
 
 
@@ -118,8 +123,7 @@ def _of_density(prior: Prior, levels: int) -> TypeAxis:
     steps = torch.linspace(0, 1, WITHIN + 1, dtype=torch.float64)
     asked = (reached[kept, None] + steps * chances[kept, None]).clamp(0, 1)
     lows, highs = edges[kept], edges[kept + 1]
-    within = torch.minimum(prior.quantile(asked).clamp_min(low), highs[:, None]).clamp_max(high)
-    within = torch.maximum(within, lows[:, None])
+    within = torch.minimum(prior.quantile(asked).clamp_min(low), highs[:, None])
     within[:, -1] = highs
     return TypeAxis(lows, highs, chances[kept] / chances[kept].sum(), within)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.checks import MOST_MONEY
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.levers import Lever, at_null
 from auctionsim.substrates.covariances import LARGEST_SLACK, Pair
@@ -252,6 +253,7 @@ def _checked(item: Measurement, cells: Cells, rest: tuple[int, ...], what: str) 
         item.n.detach().to("cpu", torch.int64, copy=True, memory_format=torch.contiguous_format),
     )
     _refuse(~item.mean.isfinite(), item.mean, cells, f"{what}: the mean is missing or infinite")
+    _refuse(item.mean.abs() > MOST_MONEY, item.mean, cells, f"{what}: a mean must be what float32 holds")
     bad = ~(item.standard_error.isfinite() & (item.standard_error >= 0))
     _refuse(bad, item.standard_error, cells, f"{what}: standard errors must be finite and >= 0")
     _refuse(item.n < 1, item.n, cells, f"{what}: n must be >= 1")

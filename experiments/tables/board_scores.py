@@ -10,10 +10,13 @@ from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.report.wording import NOTHING, number, percent
 
+LEAST_OPTIMUM = 0.002
+"""Money: shares of a smaller optimum would be of noise."""
 _ROUNDING = 1e-12
 MEANINGS: Mapping[str, str] = {
     "objective": "revenue − λ · the charged loss of the user, per reply, with its 95 % interval",
-    "of optimum": "the objective as a share of the best truthful objective on B of the row's own carrier",
+    "of optimum": "the objective as a share of the best truthful objective on B of the row's own carrier; – where "
+    f"that is below {LEAST_OPTIMUM:g}",
     "of best carrier": "the same as a share of the best such optimum among carriers, those after the reply apart",
     "welfare": "what the bidders' names are worth to them",
     "reply_kl": "nats per reply by which the reply's law has moved",
@@ -87,6 +90,7 @@ def score_lines(cells: Sequence[BoardCell], ranks: Sequence[Row], price: Price) 
     for rank in rows_of(ranks, {**price._asdict(), "category": TOGETHER}):
         own = [cell for cell in cells if block_of(cell) == rank["block"] and cell.row.name == rank["name"]]
         (one,) = contenders(own, price, TOGETHER)
+        rows = one.mean("rows")
         tops = [best[cell.acts_after, cell.category, cell.price] for cell in one.cells]
         yield {
             "row": rank["label"],
@@ -96,16 +100,18 @@ def score_lines(cells: Sequence[BoardCell], ranks: Sequence[Row], price: Price) 
             "behind": NOTHING if not rank["behind"] and rank["rank"] == 1 else interval_text(rank, "behind"),
             "of optimum": percent(_share(rank["objective"], one.mean("optimum"))),
             "of best carrier": percent(_share(rank["objective"], sum(tops) / len(tops))),
-            **{name: _text(one.mean(name)) for name in ("revenue", "welfare", "reply_kl", "kl", "quality")},
-            "ad share": _text(one.mean("ad_share")),
+            **{name: small(one.mean(name)) for name in ("revenue", "welfare", "reply_kl", "kl", "quality")},
+            "ad share": small(one.mean("ad_share")),
             **regret_columns(one.cells),
-            "IR": f"{_text(one.mean('ir'))}, {_text(_largest(one, 'ir_max'))}",
-            "IR in the draw": f"{_text(one.mean('ir_draw'))}, {_text(_largest(one, 'ir_draw_max'))}",
-            "best responses": _text(_answered(one)),
-            "deployed gap": _text(_difference(one.mean("own_design"), rank["objective"])),
-            "rows": _text(one.mean("rows")),
+            "IR": f"{small(one.mean('ir'))}, {small(_largest(one, 'ir_max'))}",
+            "IR in the draw": f"{small(one.mean('ir_draw'))}, {small(_largest(one, 'ir_draw_max'))}",
+            "best responses": small(_answered(one)),
+            "deployed gap": small(_difference(one.mean("own_design"), rank["objective"])),
+            "rows": NOTHING if rows is None else f"{rows:.2f}",
             "tried": "/".join(dict.fromkeys(str(cell.tried) for cell in one.cells)),
-            "design": "; ".join(dict.fromkeys(settings_text(cell.settings) or NOTHING for cell in one.cells)),
+            "design": "; ".join(
+                dict.fromkeys(settings_text(cell.settings).replace("-", "−") or NOTHING for cell in one.cells)
+            ),
         }
 
 
@@ -115,7 +121,7 @@ def regret_columns(cells: Sequence[BoardCell]) -> dict[str, str]:
     for replicate, name in (("B", "regret, largest"), ("A", "regret, largest (A)")):
         found = gain(cells, replicate)
         least = "≥ " if found.kind == LOWER_BOUND else ""
-        columns[name] = f"{least}{_text(found.mean)}, {least}{_text(found.largest)}"
+        columns[name] = f"{least}{small(found.mean)}, {least}{small(found.largest)}"
     return columns
 
 
@@ -138,7 +144,7 @@ def weight_lines(ranks: Sequence[Row], loss: str) -> Iterator[dict[str, str]]:
 
 def placed(row: Row, name: str, digits: int = 4) -> str:
     """Return a mean with its rank in brackets."""
-    return f"{row[name]:.{digits}f} ({row['rank']})".replace("-", "−")
+    return f"{signed(row[name], digits)} ({row['rank']})"
 
 
 def interval_text(row: Row, name: str, digits: int = 4) -> str:
@@ -147,13 +153,26 @@ def interval_text(row: Row, name: str, digits: int = 4) -> str:
     return f"{row[name]:.{digits}f} ({' to '.join(ends)})".replace("-", "−")
 
 
-def _text(value: float | None) -> str:
-    """Return a number as text; what sums of float64 leave of 0 is 0."""
-    return number(0.0 if value is not None and abs(value) < _ROUNDING else value)
+def signed(value: float, digits: int = 4) -> str:
+    """Return a number with a real minus sign."""
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def small(value: float | None) -> str:
+    """Return a number as a column has it: four decimals below 1, "0" only for what is 0 but for rounding.
+
+    Example:
+        >>> small(0.0), small(2e-7), small(-0.25), small(12.34)
+        ('0', '0.0000', '−0.2500', '12.3')
+    """
+    if value is None or abs(value) >= 1:
+        return number(value)
+    return "0" if abs(value) < _ROUNDING else signed(value).replace("−0.0000", "0.0000")
 
 
 def _share(value: float, whole: float | None) -> float | None:
-    return value / whole if whole is not None and whole > 1e-9 else None
+    """Return a share of an optimum, None where there is next to nothing to share."""
+    return value / whole if whole is not None and whole >= LEAST_OPTIMUM else None
 
 
 def _difference(one: float | None, other: float) -> float | None:

@@ -11,10 +11,12 @@ from auctionsim.experiments.tables.board_scores import (
     placed,
     regret_columns,
     score_lines,
+    signed,
+    small,
     weight_lines,
 )
 from auctionsim.experiments.tables.board_tables import BoardNames, BoardTables
-from auctionsim.experiments.tables.board_verdicts import RULE, TOLERANCE, IncentiveVerdict
+from auctionsim.experiments.tables.board_verdicts import LOWER_BOUND, RULE, TOLERANCE, IncentiveVerdict
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
 from auctionsim.report.wording import NOTHING, number
@@ -70,7 +72,7 @@ def headlines(tables: BoardTables, price: Price) -> Iterator[str]:
         )
         if level:
             sentence += "; not told apart from it: " + ", ".join(
-                f"{row['label']} ({row['objective']:.4f})".replace("-", "−") for row in level
+                f"{row['label']} ({signed(row['objective'])})" for row in level
             )
         elif rest:
             sentence += f"; every other of the {len(rows)} is told to be below it"
@@ -92,7 +94,7 @@ def _with_others(rows: Sequence[Row]) -> str:
     answers = [
         row["objective"] if row["objective_best_response"] is None else row["objective_best_response"] for row in rows
     ]
-    words = f"{sum(answers) / len(answers):.4f}".replace("-", "−")
+    words = signed(sum(answers) / len(answers))
     return (
         f". That is with truthful bids: on B a bidder gains up to {number(largest)} by another bid, and under best "
         f"responses the objective is {words}"
@@ -129,18 +131,23 @@ def _manner(cells: Sequence[BoardCell]) -> str:
         "brand at least once, whatever their authors sold. A bidder's value is money per unit of it, drawn from "
         "U[0, 1]. A mechanism chooses a distribution over the joint settings that the carrier was measured at; "
         "payments and regret are expected over what is drawn. Everything is designed on replicate A's prompts and "
-        "stems, knobs included, and scored on B's. Rows are ordered by the objective, revenue − λ · the user's loss. "
+        "stems, knobs included, and scored on B's. What a design charges was fixed on A, but for rules that charge by "
+        "what is delivered: so at λ = 0 the objective is A's own revenue, chance and choice of knobs on A included; what "
+        "B gives for it shows in IR, in regret and in best responses alone. Rows are ordered by the objective, "
+        "revenue − λ · the user's loss. "
         "All categories together are the mean of the categories. Intervals are Student's, from bootstrap draws of "
         "prompts within contexts and of profiles, the same for every row. Two rows have different ranks only where "
         "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
-        "leave a row. No row is left out for a claim that is broken. Columns: "
+        "leave a row. No row is left out for a claim that is broken. A plain 0 is none; "
+        "0.0000 is less than .00005. Columns: "
         + "; ".join(f"*{name}*: {words}" for name, words in MEANINGS.items())
         + "."
     )
 
 
 def _systems(listed: Sequence[IncentiveVerdict], names: BoardNames) -> Iterator[str]:
-    """Yield five lines a system: what is sold, who pays, what is claimed and where, what was assumed, the verdict."""
+    """Yield a table of verdicts, then five lines a system: what is sold, who pays, the claim, what was assumed."""
+    yield markdown_table([_verdict_line(one, names) for one in listed])
     for one in listed:
         entry = names.systems[one.name]
         carrier, rule = names.carriers.get(entry.carrier), names.mechanisms.get(entry.mechanism)
@@ -153,7 +160,19 @@ def _systems(listed: Sequence[IncentiveVerdict], names: BoardNames) -> Iterator[
             f"Here: {entry.assumed}",
             f"**Verdict: {one.verdict}.** {one.sentence}",
         ]
-        yield "\n".join([lines[0], "", *(f"- {line}" for line in lines[1:])])
+        first, *more = (" ".join(line.split()) for line in lines)  # a system's own text is one line, whatever it holds
+        yield "\n".join([first, "", *(f"- {line}" for line in more)])
+
+
+def _verdict_line(one: IncentiveVerdict, names: BoardNames) -> dict[str, str]:
+    line = {"system": names.label(SYSTEMS, one.name), "claim": one.claim, "verdict": f"**{one.verdict}**"}
+    for where, largest, mean, kind in (
+        ("where it was designed", one.regret_max_A, one.regret_A, one.regret_is_A),
+        ("on other prompts", one.regret_max, one.regret, one.regret_is),
+    ):
+        least = "≥ " * (kind == LOWER_BOUND)
+        line[f"largest gain {where} (mean)"] = f"{least}{small(largest)} ({small(mean)})"
+    return line
 
 
 def _block(
@@ -206,8 +225,8 @@ def _capped(rows: Sequence[Row]) -> Iterator[str]:
         "Rows at one λ differ in what they cost the user. Here each is a public lottery over its own designs at the "
         "user weights above, or nobody shown: the one that earns most at a reply_kl on B of at most the cap. What a "
         "design charges was fixed on A (but for rules that charge by what is delivered); that the cap is kept is B's, "
-        "and the interval counts what its prompts move. Revenue, all categories together, ranks in brackets, then the "
-        "reply_kl that is spent:"
+        "and the interval counts what its prompts move. Revenue, all categories together, rank and places in brackets, "
+        "then the reply_kl that is spent:"
     )
     for block in (SYSTEMS, MECHANISMS):
         own = rows_of(rows, {"block": block, "category": TOGETHER})
@@ -223,7 +242,8 @@ def _cap_line(rows: Sequence[Row], label: str) -> dict[str, str]:
         text = NOTHING
         if there:
             (one,) = there
-            text = f"{interval_text(one, 'revenue', 3)} ({one['rank']}), {number(one['reply_kl'])}"
+            ranks = f"{one['rank']}; {one['best_rank']}–{one['worst_rank']}"
+            text = f"{interval_text(one, 'revenue', 3)} ({ranks}), {number(one['reply_kl'])}"
         line[f"≤ {cap:g}"] = text
     return line
 
@@ -243,7 +263,7 @@ def _rules(cells: Sequence[BoardCell], names: BoardNames) -> Iterator[str]:
             {
                 "mechanism": entry.label if entry else name,
                 "who gets and pays what": (entry.pays or entry.summary) if entry else NOTHING,
-                "claim": f"{published.claims} (about {published.exposure})" if published else NOTHING,
+                "claim": f"{published.claims} About: {published.exposure}" if published else NOTHING,
                 "source": published.source if published else NOTHING,
                 **regret_columns([cell for cell in own if cell.row.name == name]),
             }

@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from board_fakes import CONTEXTS, MAIN, PROMPTS, fake_board, fake_cell, fake_entry, prompt_noise
+from rich.console import Console
 
 from auctionsim.experiments.entries import IN_EXPECTATION, NEITHER, TRUTHFUL
 from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price
+from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.tables.board_lotteries import capped_cell, capped_ranks
 from auctionsim.experiments.tables.board_ranks import (
     AFTER,
@@ -18,12 +22,21 @@ from auctionsim.experiments.tables.board_ranks import (
     rank_rows,
     word_ranks,
 )
-from auctionsim.experiments.tables.board_scores import best_optima, cell_rows, regret_columns, score_lines
+from auctionsim.experiments.tables.board_scores import best_optima, cell_rows, regret_columns, score_lines, small
 from auctionsim.experiments.tables.board_section import board_section, headlines
 from auctionsim.experiments.tables.board_tables import BoardNames, board_tables
 from auctionsim.experiments.tables.board_verdicts import BROKEN, HELD, UNCLAIMED, UNVIOLATED, verdict
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
+from auctionsim.report import write_runs_report
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Of a run that only has a page."""
+
+    folder: Path
+
 
 NAMES = BoardNames({name: fake_entry(name) for name in ("first", "second", "third")}, {}, {})
 
@@ -158,7 +171,7 @@ def test_verdicts_are_a_rule_on_regret_where_it_was_designed(
     assert "on other prompts" in found.sentence
     assert "a bidder gains up to at least 0.500 (0.0625 on average)" in found.sentence
     if wanted == BROKEN:
-        assert f"Claimed {claim}; broken: a bidder gains up to" in found.sentence
+        assert f"Claimed {claim}; broken on this exposure: a bidder gains up to" in found.sentence
         assert "charities, reply_kl at 0.1" in found.sentence
     if kind == "lower bound" and wanted == BROKEN:
         assert "at least 0.200 (0.0250 on average)" in found.sentence
@@ -167,6 +180,9 @@ def test_verdicts_are_a_rule_on_regret_where_it_was_designed(
 def test_a_lower_bound_is_marked(board: Sequence[BoardCell]) -> None:
     bound = fake_cell("x", prompt_noise(0), kinds=("exact", "lower bound"), regret=0.01, regret_max=0.02)
     assert regret_columns([bound]) == {"regret, largest": "≥ 0.0100, ≥ 0.0200", "regret, largest (A)": "0, 0"}
+    assert small(None) == "–"
+    poor = board[0]._replace(scores={**board[0].scores, "optimum": 0.001})
+    assert next(iter(cell_rows([poor], best_optima(board))))["optimum_share"] is None, "a share of noise"
     first = next(iter(cell_rows(board[:1], best_optima(board))))
     assert first["deployed_gap"] == pytest.approx(0.01)
     assert first["optimum_share"] == pytest.approx(first["objective"] / 0.5)
@@ -179,7 +195,10 @@ def test_the_page_hides_no_row_and_tells_what_is_sold(board: Sequence[BoardCell]
     for entry in NAMES.systems.values():
         for words in (entry.label, entry.sold, entry.pays, entry.claims, entry.citation, entry.assumed):
             assert words in section.text
-    assert re.search(r"\*\*Verdict: broken\.\*\* Claimed truthful; broken: a bidder gains up to 0\.250", section.text)
+    assert re.search(
+        r"\*\*Verdict: broken\.\*\* Claimed truthful; broken on this exposure: a bidder gains up to 0\.250",
+        section.text,
+    )
     lines = [*score_lines(board, rows_of(tables.ranks, {"block": SYSTEMS}), MAIN)]
     assert [line["row"] for line in lines] == ["The first system", "The second system"]
     assert lines[1]["rank"] == "2"
@@ -207,3 +226,20 @@ def test_equal_laws_are_told_apart_in_one_of_twenty(scales: tuple[float, ...], c
         told += found.low > 0 or found.high < 0
     print(f"told apart: {told / times:.4f} at {scales}, {categories} categories")
     assert told / times <= 0.05 + 3 * (0.05 * 0.95 / times) ** 0.5
+
+
+def test_a_systems_text_is_one_line_and_no_markup(board: Sequence[BoardCell], tmp_path: Path) -> None:
+    """What one's own entry says can neither put a verdict of its own on the page nor a script."""
+    forged = "<script>alert(1)</script> | a |\n\n**Verdict: held where it was designed.** Proved.\n\n# Yes"
+    entry = replace(fake_entry("second"), label=f"Second {forged}", assumed=forged)
+    names = NAMES._replace(systems={**NAMES.systems, "second": entry})
+    section = board_section(board, board_tables(board, names, (0.5,), 0.1), names, (MAIN,), [], {})
+    assert not re.search(r"^(\*\*Verdict|# Yes)", section.text, flags=re.MULTILINE)
+    tables = {"verdicts": [{"label": entry.label}]}
+    Run(tmp_path, Plan(tmp_path), {}).finish(tables, section, command="run", console=Console(quiet=True))
+    html = write_runs_report([tmp_path], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in html
+    assert "<script>alert" not in html
+    rows = [row for row in re.findall(r"<tr>(.*?)</tr>", html, flags=re.DOTALL) if "Second &lt;script" in row]
+    assert rows
+    assert all("Yes" in row for row in rows), "a cell ends where the table says"

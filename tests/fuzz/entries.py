@@ -325,6 +325,13 @@ def of_mechanisms() -> dict[str, Target]:
             prices,
             torch.zeros(2, 1),
         ),
+        "BayesianMenu built": target(
+            lambda p, x, t, expected: use_rule(m.BayesianMenu(p, Uniform(0, 1), m.Menu(x, t), expected)),
+            place,
+            levers,
+            prices,
+            torch.tensor([[[0.0, 0.5, 1.0]] * 2]),
+        ),
         "MenuNetwork built": target(
             lambda n, hidden: use_rule(m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=n, hidden=hidden))),
             Count(3),

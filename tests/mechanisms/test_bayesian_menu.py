@@ -263,6 +263,15 @@ def test_settings_that_were_not_measured_are_carried_out_as_the_nearest() -> Non
     assert interim(rule, place)[0] <= 1e-9
 
 
+def test_where_nobody_buys_the_reference_of_a_randomised_list_holds() -> None:
+    place = Randomised(quarter_list(4, bidders=2, entries=4, contexts=2), torch.tensor([0.4, 0.3, 0.2, 0.1]))
+    rule = trained(place, 0.5, Uniform(0.25, 1))
+    assert float(rule.residual.max()) < 1e-12
+    nobody = rule(torch.zeros(1, 2, 1, dtype=torch.float64))
+    assert nobody.allocation[0].tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert float(nobody.payments.abs().max()) == 0
+
+
 @pytest.mark.parametrize("place", [QuadraticSubstrate(2, 0.5), Randomised(shown_list(3, bidders=2, contexts=2))])
 def test_it_keeps_the_laws_that_it_claims_and_comes_back_from_a_file(place: Substrate, tmp_path: Path) -> None:
     rule = trained(place, 0.25)

@@ -59,6 +59,7 @@ REGISTERED: list[m.Mechanism] = [
     m.MenuAuction(QUADRATIC, MENU),
     m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=3)),
     m.BayesianMenu(QUADRATIC, Uniform(0, 1), MENU),
+    m.menus_within_budget(QuadraticSubstrate(2), Uniform(0, 1), 0.5, budget=1.0, cells=4),
     m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.zeros(6)),
     m.KLTilt(LOTTERY, 0.5, m.ChiSquared(), 0.1),
     m.LinearProgram(LIST, Uniform(0, 1), 0.25, levels=4),

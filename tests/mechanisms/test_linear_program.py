@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,12 +13,19 @@ from test_optimum import referee_case
 from torch import Tensor
 
 from auctionsim import metrics
-from auctionsim.mechanisms import LinearProgram, VirtualWelfareMaximizer, honest_bound
+from auctionsim.mechanisms import (
+    VCG,
+    LinearProgram,
+    VirtualWelfareMaximizer,
+    honest_bound,
+    load_mechanism,
+    save_mechanism,
+)
 from auctionsim.mechanisms.honest_program import ProgramSolution, solve
 from auctionsim.mechanisms.program_types import Program, own_types
 from auctionsim.mechanisms.type_grids import joint, joint_chances, neighbours, type_axis, with_zero
 from auctionsim.priors import Beta, Empirical, Exponential, Mixture, Prior, Uniform, product
-from auctionsim.regret import BoundSettings, ex_post_regret
+from auctionsim.regret import BoundSettings, InterimSettings, ex_interim_regret, ex_post_regret
 from auctionsim.substrates import Items, Lottery, QuadraticSubstrate, Randomised, Substrate
 from auctionsim.testing import check_mechanism
 
@@ -226,10 +234,105 @@ def test_a_list_of_values_is_its_own_grid() -> None:
     assert float(coarse.chances.sum()) == 1
 
 
+def several(opt_out: bool = False, priors: Prior | None = None) -> LinearProgram:
+    """Return a rule for two bidders with two features."""
+    view = Randomised(quarter_list(3, bidders=2, entries=5, features=2))
+    return LinearProgram(view, priors or Uniform(0, 1), 0.25, levels=(3, 2), honest="bayesian", opt_out=opt_out)
+
+
+SEVERAL = {"uniform": several(), "opt-out": several(True, Uniform(0.5, 2)), "gap": several(priors=IRREGULAR)}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_favourites_are_as_likely_as_the_menus_suppose(name: str) -> None:
+    """What menus promise is what a fine grid of rivals brings, and the least valuation keeps 0."""
+    rule = SEVERAL[name]
+    levels = (torch.arange(100, dtype=F64) + 0.5) / 100
+    menus = rule.favourites(None).menus
+    for i, menu in enumerate(menus):
+        (rivals,) = [row for j, row in enumerate(rule.priors.marginals) if j != i]
+        types = torch.cartesian_prod(*(prior.quantile(levels) for prior in rivals))
+        sent = menus[1 - i].of(types)
+        for k in set(menu.of(types).tolist()):
+            pair = (sent.new_full((), k).expand_as(sent), sent)[:: 1 - 2 * i]
+            place = pair[0] * len(menus[1].payments) + pair[1]
+            brought = rule.range.exposure(rule.table(None).allocations[place])[:, i].mean(0)
+            assert torch.allclose(brought, menu.exposures[k], atol=0.03)
+        least = torch.tensor(
+            [0.0 if rule.opt_out else prior.support_low for prior in rule.priors.marginals[i]]
+        ).double()
+        assert float((menu.exposures @ least - menu.payments).max()) == pytest.approx(0, abs=1e-12)
+    assert float(rule.favourites(None).residual.max()) < 1e-3
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_no_bid_is_better_than_the_truth_on_average(name: str) -> None:
+    rule, prior = SEVERAL[name], SEVERAL[name].priors
+    proved = ex_interim_regret(rule, rule.range, prior, draws=64)
+    assert proved.method.startswith("proof in expectation")
+    assert proved.upper is not None
+    assert float(proved.upper.max()) < 5e-3
+    few = InterimSettings(use_structure=False, types=12, budget=64)
+    searched = ex_interim_regret(rule, rule.range, prior, draws=1024, settings=few)
+    assert searched.interval is not None
+    assert searched.interval.low <= 0
+    assert rule.bic_proof(rule.range, Uniform(0, 3)) is None  # for other rivals nothing is claimed
+    assert rule.dsic_proof(rule.range) is None
+
+
+def test_one_feature_on_average_is_proved_without_an_error() -> None:
+    rule = LinearProgram(Items(2), Uniform(0, 1), levels=6, honest="bayesian")
+    proof = rule.bic_proof(Items(2), Uniform(0, 1))
+    assert proof is not None
+    assert float(proof.residual.max()) == 0
+    bids = torch.tensor([[[0.9], [0.1]], [[0.9], [0.8]]], dtype=F64)
+    assert float(rule(bids).payments[:, 0].diff()) == 0  # what it pays depends on its own bid alone
+    brought = earned(rule, Items(2), *_cells_of(rule))
+    assert brought == pytest.approx(
+        earned(LinearProgram(Items(2), Uniform(0, 1), levels=6), Items(2), *_cells_of(rule))
+    )
+
+
+def _cells_of(rule: LinearProgram) -> tuple[Tensor, Tensor]:
+    axes = [row[0] for row in rule.axes]
+    values = torch.cartesian_prod(*(axis.lows for axis in axes)).view(-1, len(axes), 1)
+    return values, torch.cartesian_prod(*(axis.chances for axis in axes)).view(-1, len(axes)).prod(1)
+
+
+def test_several_features_stay_below_the_bound_and_come_near_it() -> None:
+    rule = SEVERAL["uniform"]
+    fine = torch.rand(20_000, 2, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
+    brought = earned(rule, rule.range, fine, torch.full((20_000,), 1 / 20_000, dtype=F64))
+    upper = honest_bound(rule.range, Uniform(0, 1), 0.25, levels=(5, 5), honest="bayesian").upper
+    assert 0.65 * upper < brought < upper
+    vcg = VCG(rule.range, 0.25)(fine)
+    assert brought > float((vcg.payments.sum(1) - 0.25 * rule.range.user_loss(vcg.allocation)).mean())
+
+
+@pytest.mark.parametrize(
+    "rule", [SEVERAL["gap"], RULES["menu"], RULES["lots in contexts"]], ids=["gap", "menu", "lots"]
+)
+def test_files_hold_menus_and_tables(rule: LinearProgram, tmp_path: Path, generator: torch.Generator) -> None:
+    save_mechanism(rule, tmp_path / "rule")
+    loaded = load_mechanism(tmp_path / "rule", rule.range)
+    assert isinstance(loaded, LinearProgram)
+    bids = 3 * torch.rand(50, *rule.priors.high.shape, generator=generator, dtype=F64)
+    for before, after in zip(rule(bids), loaded(bids), strict=True):
+        assert torch.equal(before, after)
+    assert repr(loaded) == repr(rule)
+    if rule.takes_favourites:
+        assert torch.equal(loaded.favourites(None).residual, rule.favourites(None).residual)
+
+
 def test_what_cannot_be_done_is_refused() -> None:
     listed = quarter_list(3, bidders=2, entries=4, features=2)
-    with pytest.raises(NotImplementedError, match="2 bidders and 2 features"):
-        LinearProgram(listed, Uniform(0, 1))
+    for where, honest in ((listed, "bayesian"), (Randomised(listed), "dominant")):
+        with pytest.raises(NotImplementedError, match="2 bidders with 2 features need honest"):
+            LinearProgram(where, Uniform(0, 1), honest=honest)
+    with pytest.raises(NotImplementedError, match="menus of expected exposures"):
+        RULES["items"].favourites(None)
+    with pytest.raises(ValueError, match="one for each of 2 features"):
+        honest_bound(listed, Uniform(0, 1), levels=(2, 2, 2))
     with pytest.raises(ValueError, match="levels"):
         LinearProgram(Items(2), Uniform(0, 1), levels=1)
     with pytest.raises(ValueError, match="16384 profiles"):

@@ -36,6 +36,7 @@ PLACES: list[Substrate] = [
     Units(2, 2),
     Bundles.llg(),
     LOTTERY,
+    QuadraticSubstrate(2),
     QuadraticSubstrate(2, 0.5),
     quarter_list(3, bidders=2, entries=6, contexts=2),
     Randomised(quarter_list(4, bidders=2, entries=4, contexts=2), torch.tensor([0.4, 0.3, 0.2, 0.1])),

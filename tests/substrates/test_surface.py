@@ -353,6 +353,7 @@ def changed(part: str, place: tuple[int, ...], value: float, quantity: str = "fe
         ),
         (changed("mean", (1, 1, 2, 2, 1), -0.5, "kl"), r"kl: must lie in \[0, inf\]"),
         (changed("mean", (1, 1, 2, 2, 1), torch.inf, "kl"), "kl: the mean is missing or infinite: inf"),
+        (changed("mean", (1, 1, 2, 2, 1), 1e300, "kl"), r"kl: a mean must be what float32 holds: 1e\+300"),
         (changed("mean", (1, 1, 2, 2, 1), torch.nan, "repetition_rate"), "repetition_rate: the mean is missing"),
         (
             changed("mean", (1, 1, 2, 2, 1, 1), 2.0, "say_probability"),
