@@ -23,11 +23,13 @@ from auctionsim.mechanisms.menu_network_training import train_menu_writer
 from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
+from auctionsim.mechanisms.per_mention import PerMention
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.posted_showings import PostedShowings
 from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
+from auctionsim.mechanisms.robust_optimum import RobustOptimum
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.segment_auction import SegmentAuction
@@ -74,11 +76,13 @@ __all__ = [
     "NearestBid",
     "Optimum",
     "PayAsBid",
+    "PerMention",
     "PostedPrice",
     "PostedShowings",
     "PosteriorMixtureAuction",
     "ProportionalProminence",
     "ReverseKL",
+    "RobustOptimum",
     "Schedule",
     "SecondPrice",
     "SegmentAuction",

@@ -10,7 +10,7 @@ from torch import Tensor
 from auctionsim.errors import InputError
 from auctionsim.levers import at_null
 from auctionsim.mechanisms.table import Need
-from auctionsim.substrates.protocol import Substrate
+from auctionsim.substrates.protocol import Substrate, contexts_of
 from auctionsim.substrates.randomised import Randomised
 
 
@@ -47,9 +47,14 @@ class Showings(NamedTuple):
         return torch.stack([view.exposures[entry, i, 0] for i, entry in enumerate(self.alone)])
 
     def isolates(self, view: Randomised) -> bool:
-        """Tell whether a bidder's exposure is 0 wherever others or nobody are shown: no crosstalk, nothing unpaid."""
+        """Tell whether a bidder's exposure is 0 wherever another alone or nobody is shown, in every context.
+
+        Then there is no crosstalk, and nothing is unpaid.
+        """
+        given = [view.entries(which).exposures for which in (None, *range(len(contexts_of(view))))]
         return all(
-            not bool(view.exposures[entry, i, 0])
+            not bool(exposures[entry, i, 0])
+            for exposures in given
             for i in range(len(self.alone))
             for entry in (self.nobody, *(own for j, own in enumerate(self.alone) if j != i))
         )

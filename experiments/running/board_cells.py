@@ -26,6 +26,8 @@ from auctionsim.records import json_in
 from auctionsim.signed_json import read_signed_json, signed_json, signed_record
 
 _FORMAT, _VERSION = "auctionsim cell of the board", 1
+_SCORING = 2
+"""It changes when what the same settings compute does; 1: scored on the profiles that settings had been tried on."""
 
 
 class BoardTask(NamedTuple):
@@ -119,6 +121,7 @@ def planned(
                     "list": keys[row.carrier, category],
                     "price": price._asdict(),
                     "settings": settings._asdict(),
+                    "scoring": _SCORING,
                     **({"plugin": made} if made else {}),
                 }
                 task = BoardTask(row, lists[row.carrier, category], price, settings, key_digest(key))

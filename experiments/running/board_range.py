@@ -126,6 +126,8 @@ def prompt_values(cell: CarrierCell, replicate: str, price: Price) -> PromptValu
         if name not in columns:
             why = cell.unread.get(name, "it was not read")
             raise InputError(f"{cell.measured}: {name} cannot be charged: {why}")
+        if np.isnan(columns[name]).any():
+            raise InputError(f"{cell.measured}: {name} cannot be charged: in some context no reply of a setting has it")
     loss = columns[price.loss] + (price.words * columns[AD_WORDS] if price.words else 0.0)
     return PromptValues(one.context, one.named / one.replies, loss - loss[:1], columns)
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from auctionsim import metrics
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName
 from auctionsim.experiments.running.board_range import Contexts, PromptValues, prompt_values, view_of
-from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, CarrierCell
+from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, FEWEST, CarrierCell
 from auctionsim.experiments.running.prompt_intervals import Array
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
 from auctionsim.mechanisms.table import Entry, Problem
@@ -30,6 +31,8 @@ from auctionsim.substrates import Randomised
 HIGH = 1.0
 """The largest valuation: the prior is U[0, 1], and misreports are looked for up to it."""
 PRIOR = Uniform(0, HIGH)
+_SCORED = 1 << 20
+"""What is added to a seed for the profiles that are scored."""
 
 
 class BoardSettings(NamedTuple):
@@ -65,6 +68,9 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
         ValueError: The loss was not read, or the mechanism cannot be designed on the list.
     """
     values = {replicate: prompt_values(cell, replicate, price) for replicate in ("A", "B")}
+    counts = np.unique(values["B"].context, return_counts=True)[1]
+    if counts.min() < FEWEST:
+        raise InputError(f"{cell.measured}: {FEWEST} prompts or more of each context are needed, got {counts.min()}")
     views = {replicate: view_of(cell, one, price) for replicate, one in values.items()}
     problem = Problem(views["A"], PRIOR, price.user_weight, settings.seed, settings.quick, dict(row.settings))
     design = tuned(entry, problem)
@@ -74,7 +80,6 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
     outcome = rules["B"](profiles, None)
     regrets = {one: _regret(rules[one], views[one], profiles, price, settings) for one in ("A", "B")}
     draws = _draws(rules["B"], design.mechanism, outcome, cell, price, values["B"], profiles, settings)
-    counts = np.unique(values["B"].context, return_counts=True)[1]
     return BoardCell(
         row=row,
         category=cell.category,
@@ -91,7 +96,9 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
             "own_design": _objective(
                 own.mechanism.delivered(views["B"])(profiles, None), views["B"], profiles, price.user_weight
             ),
-            "objective_best_response": _best_responses(rules["B"], regrets["B"].estimate, views["B"], profiles, price),
+            "objective_best_response": _best_responses(
+                rules["B"], outcome, regrets["B"].estimate, views["B"], profiles, price
+            ),
             **regrets["B"].columns(""),
             **regrets["A"].columns("_A"),
             **_losses_of_bidders(rules["B"], outcome, views["B"], profiles),
@@ -117,8 +124,9 @@ class _Regret(NamedTuple):
 
 
 def _profiles(view: Randomised, settings: BoardSettings) -> Tensor:
+    """Return truthful profiles, others than those that settings were tried on (`tuned`)."""
     priors = product(PRIOR, view.num_bidders, 1)
-    return priors.sample(settings.profiles, seeded(settings.seed), torch.float64)
+    return priors.sample(settings.profiles, seeded(settings.seed + _SCORED), torch.float64)
 
 
 def _regret(rule: Mechanism, view: Randomised, profiles: Tensor, price: Price, settings: BoardSettings) -> _Regret:
@@ -188,13 +196,18 @@ def _rounded(value: float) -> float:
 
 
 def _best_responses(
-    rule: Mechanism, regret: RegretEstimate, view: Randomised, profiles: Tensor, price: Price
+    rule: Mechanism, outcome: Outcome, regret: RegretEstimate, view: Randomised, profiles: Tensor, price: Price
 ) -> float | None:
-    """Return the objective when every bidder answers the truthful others best, None where nobody gains."""
+    """Return the objective when every bidder answers the truthful others best, None where nobody gains.
+
+    Best answers are known on the first profiles only: what they change there is added to the mean over all profiles.
+    """
     if regret.max <= REACHED * HIGH:
         return None
     few = profiles[: len(regret.lower)]
-    return _objective(rule(regret.best_misreports.to(few), None), view, few, price.user_weight)
+    truth = _brought(outcome, view, profiles, price.user_weight)
+    answered = _objective(rule(regret.best_misreports.to(few), None), view, few, price.user_weight)
+    return float(truth.mean()) + answered - float(truth[: len(few)].mean())
 
 
 class _Draws(NamedTuple):

@@ -242,7 +242,12 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
         return "(no rows)"
     names = list(rows[0])
     lines = [names, [":--", *["--:"] * (len(names) - 1)], *([row[name] for name in names] for row in rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text on one line, without signs that end a cell."""
+    return " ".join(text.splitlines()).replace("|", "\\|")
 
 
 def quoted(text: str) -> str:

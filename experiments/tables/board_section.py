@@ -131,7 +131,10 @@ def _manner(cells: Sequence[BoardCell]) -> str:
         "brand at least once, whatever their authors sold. A bidder's value is money per unit of it, drawn from "
         "U[0, 1]. A mechanism chooses a distribution over the joint settings that the carrier was measured at; "
         "payments and regret are expected over what is drawn. Everything is designed on replicate A's prompts and "
-        "stems, knobs included, and scored on B's. Rows are ordered by the objective, revenue − λ · the user's loss. "
+        "stems, knobs included, and scored on B's. What a design charges was fixed on A, but for rules that charge by "
+        "what is delivered: so at λ = 0 the objective is A's own revenue, chance and choice of knobs on A included; what "
+        "B gives for it shows in IR, in regret and in best responses alone. Rows are ordered by the objective, "
+        "revenue − λ · the user's loss. "
         "All categories together are the mean of the categories. Intervals are Student's, from bootstrap draws of "
         "prompts within contexts and of profiles, the same for every row. Two rows have different ranks only where "
         "paired intervals set all above apart from all below; `places` are those that single pairs, at 95 % each, "
@@ -157,7 +160,8 @@ def _systems(listed: Sequence[IncentiveVerdict], names: BoardNames) -> Iterator[
             f"Here: {entry.assumed}",
             f"**Verdict: {one.verdict}.** {one.sentence}",
         ]
-        yield "\n".join([lines[0], "", *(f"- {line}" for line in lines[1:])])
+        first, *more = (" ".join(line.split()) for line in lines)  # a system's own text is one line, whatever it holds
+        yield "\n".join([first, "", *(f"- {line}" for line in more)])
 
 
 def _verdict_line(one: IncentiveVerdict, names: BoardNames) -> dict[str, str]:

@@ -22,7 +22,9 @@ RULE = (
     "drawn, if it values being named on the page; all cells of a system count, categories and prices. Where a system's "
     f"authors claim that truth is dominant: “{HELD}” if no bidder gains more than {TOLERANCE:g} on replicate A and "
     f"that is proved or computed exactly; “{UNVIOLATED}” if a search found no more but is only a lower bound; "
-    f"“{BROKEN}” otherwise. Average gains are means over profiles of the largest among bidders. What deployment adds "
+    f"“{BROKEN}” otherwise. Gains are looked for at profiles drawn from the prior: what is exact is exact at these; "
+    "only what is proved holds at all. Average gains are means over profiles of the largest among bidders. What "
+    "deployment adds "
     "is the same on replicate B, where the rule charges by what it knows of A. A claim that is broken here is not "
     "refuted: its theorem is about another exposure."
 )
@@ -90,7 +92,8 @@ def gain(cells: Sequence[BoardCell], replicate: str) -> Gain:
     means = [cell.scores[f"regret{end}"] or 0.0 for cell in cells]
     kinds = {cell.regret_is_A if replicate == "A" else cell.regret_is for cell in cells}
     kind = next((one for one in (LOWER_BOUND, "exact") if one in kinds), "proved 0")
-    place = f"{worst.category}, {worst.price.loss} at {worst.price.user_weight:g}"
+    words = f", {worst.price.words:g} nats a word of an ad" if worst.price.words else ""
+    place = f"{worst.category}, {worst.price.loss} at {worst.price.user_weight:g}{words}"
     return Gain(worst.scores[f"regret_max{end}"] or 0.0, sum(means) / len(means), kind, place)
 
 
@@ -123,7 +126,7 @@ def verdict(entry: SystemEntry, cells: Sequence[BoardCell]) -> IncentiveVerdict:
 
 
 def _kind(kind: str) -> str:
-    return "proved" if kind == "proved 0" else "computed exactly"
+    return "proved" if kind == "proved 0" else "computed exactly at the profiles drawn"
 
 
 def _deployed(deployed: Gain) -> str:

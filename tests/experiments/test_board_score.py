@@ -10,8 +10,9 @@ import torch
 from carrier_fakes import MadeUp, write_list
 
 from auctionsim import metrics
-from auctionsim.errors import DamagedFileError
+from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.experiments.running import board_cells as cells_module
+from auctionsim.experiments.running import board_score as score_module
 from auctionsim.experiments.running.board_cell import Price, RowName, board_cell_document, board_cell_from
 from auctionsim.experiments.running.board_cells import board_cells, kept_board_cells, planned
 from auctionsim.experiments.running.board_range import NAMED, prompt_values, view_of
@@ -21,8 +22,10 @@ from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.carrier_sources import CarrierSource, carrier_source, read_cell
 from auctionsim.mechanisms import VCG, PayAsBid
 from auctionsim.mechanisms.table import entry
+from auctionsim.priors import product
 from auctionsim.records import Record
 from auctionsim.regret import ex_post_regret
+from auctionsim.seeds import seeded
 from auctionsim.substrates import MeasuredList
 from auctionsim.testing import check_substrate
 
@@ -176,3 +179,40 @@ def test_a_cell_reads_back_as_it_was(cells: Mapping[str, CarrierCell]) -> None:
     for name, value in (("regret_is", "sure"), ("draws", [1.0]), ("tried", 0), ("spread", 0.5)):
         with pytest.raises(ValueError, match=name.split("_")[0]):
             board_cell_from(Record({**document, name: value}))
+
+
+def test_best_responses_are_beside_the_objective_of_the_same_profiles(cells: Mapping[str, CarrierCell]) -> None:
+    """Pay as bid answered by bids of nothing: what the first profiles bring more than others is not in it."""
+    cell, free = cells["logit-bias"], FEW._replace(profiles=4096)
+    b = view_of(cell, prompt_values(cell, "B", FREE), FREE)
+    made = board_cell(row("pay-as-bid"), entry("pay-as-bid"), cell, FREE, free)
+    design = PayAsBid(view_of(cell, prompt_values(cell, "A", FREE), FREE))
+    profiles = score_module._profiles(b, free)
+    few = profiles[: free.regret_profiles]
+    best = ex_post_regret(design, b, few, budget=free.regret_budget, high=1.0).best_misreports
+    change = design(best.to(few)).payments.sum(1) - design(few).payments.sum(1)
+    brought = design(profiles).payments.sum(1).mean() + change.mean()
+    assert made.scores["objective_best_response"] == pytest.approx(float(brought), abs=1e-12)
+
+
+def test_rows_are_scored_on_other_profiles_than_knobs_are_tried_on(cells: Mapping[str, CarrierCell]) -> None:
+    b = view_of(cells["logit-bias"], prompt_values(cells["logit-bias"], "B", FREE), FREE)
+    tried = product(score_module.PRIOR, 2, 1).sample(64, seeded(FEW.seed), torch.float64)
+    assert not torch.equal(score_module._profiles(b, FEW), tried)
+
+
+def test_lists_that_intervals_cannot_be_of_are_refused(cells: Mapping[str, CarrierCell]) -> None:
+    whole = cells["logit-bias"]
+    one = whole.replicates["B"]
+    first = np.array([np.flatnonzero(one.context == k)[0] for k in np.unique(one.context)])
+    few = one._replace(
+        context=one.context[first], prompts=tuple(one.prompts[k] for k in first), named=one.named[:, first],
+        reply_kl=one.reply_kl[:, first], columns={name: some[:, first] for name, some in one.columns.items()},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="2 prompts or more of each context are needed, got 1"):
+        board_cell(row("vcg"), entry("vcg"), whole._replace(replicates={"A": one, "B": few}), FREE, FEW)
+    gaps = {**one.columns, "quality": np.where(one.context == 0, np.nan, one.columns["quality"])}
+    blank = whole._replace(replicates={"A": one, "B": one._replace(columns=gaps)})
+    with pytest.raises(InputError, match="quality cannot be charged: in some context no reply of a setting has it"):
+        board_cell(row("vcg"), entry("vcg"), blank, Price("quality", 1.0), FEW)
+    assert board_cell(row("vcg"), entry("vcg"), blank, FREE, FEW).scores["quality"] is None

@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from board_fakes import CONTEXTS, MAIN, PROMPTS, fake_board, fake_cell, fake_entry, prompt_noise
+from rich.console import Console
 
 from auctionsim.experiments.entries import IN_EXPECTATION, NEITHER, TRUTHFUL
 from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price
+from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.tables.board_lotteries import capped_cell, capped_ranks
 from auctionsim.experiments.tables.board_ranks import (
     AFTER,
@@ -24,6 +28,15 @@ from auctionsim.experiments.tables.board_tables import BoardNames, board_tables
 from auctionsim.experiments.tables.board_verdicts import BROKEN, HELD, UNCLAIMED, UNVIOLATED, verdict
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
+from auctionsim.report import write_runs_report
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Of a run that only has a page."""
+
+    folder: Path
+
 
 NAMES = BoardNames({name: fake_entry(name) for name in ("first", "second", "third")}, {}, {})
 
@@ -213,3 +226,20 @@ def test_equal_laws_are_told_apart_in_one_of_twenty(scales: tuple[float, ...], c
         told += found.low > 0 or found.high < 0
     print(f"told apart: {told / times:.4f} at {scales}, {categories} categories")
     assert told / times <= 0.05 + 3 * (0.05 * 0.95 / times) ** 0.5
+
+
+def test_a_systems_text_is_one_line_and_no_markup(board: Sequence[BoardCell], tmp_path: Path) -> None:
+    """What one's own entry says can neither put a verdict of its own on the page nor a script."""
+    forged = "<script>alert(1)</script> | a |\n\n**Verdict: held where it was designed.** Proved.\n\n# Yes"
+    entry = replace(fake_entry("second"), label=f"Second {forged}", assumed=forged)
+    names = NAMES._replace(systems={**NAMES.systems, "second": entry})
+    section = board_section(board, board_tables(board, names, (0.5,), 0.1), names, (MAIN,), [], {})
+    assert not re.search(r"^(\*\*Verdict|# Yes)", section.text, flags=re.MULTILINE)
+    tables = {"verdicts": [{"label": entry.label}]}
+    Run(tmp_path, Plan(tmp_path), {}).finish(tables, section, command="run", console=Console(quiet=True))
+    html = write_runs_report([tmp_path], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in html
+    assert "<script>alert" not in html
+    rows = [row for row in re.findall(r"<tr>(.*?)</tr>", html, flags=re.DOTALL) if "Second &lt;script" in row]
+    assert rows
+    assert all("Yes" in row for row in rows), "a cell ends where the table says"

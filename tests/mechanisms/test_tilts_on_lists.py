@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measured_fakes import fake_subsets
-from shown_list import isolated, shown_list
+from shown_list import ShownList, isolated, shown_list
 from torch import Tensor
 
 from auctionsim.mechanisms import KLTilt, PosteriorMixtureAuction, TiltFirstPrice, load_mechanism, save_mechanism
@@ -174,3 +174,17 @@ def test_a_posterior_mixture_conforms_where_nothing_is_unpaid_and_has_no_proof_e
             PosteriorMixtureAuction(view, shown, 0.2, wrong)
     with pytest.raises(ValueError, match="temperature must be finite and > 0"):
         PosteriorMixtureAuction(view, shown, 0.0)
+
+
+def test_the_posterior_mixtures_proof_is_of_every_context() -> None:
+    """Bidder 2 loses .2 in one context where bidder 1 is shown, and gets .2 in the other: on average nothing."""
+    exposures = torch.tensor([[[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]]] * 2, dtype=F64)
+    levels = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    alone = Randomised(ShownList(levels, exposures, torch.zeros(2, 3)))
+    assert PosteriorMixtureAuction(alone, showings(alone, 0), 0.1).dsic_proof(alone)
+    exposures[:, 1, 1] = torch.tensor([-0.2, 0.2], dtype=F64)
+    view = Randomised(ShownList(levels, exposures, torch.zeros(2, 3)))
+    rule = PosteriorMixtureAuction(view, showings(view, 0), 0.1)
+    assert rule.dsic_proof(view) is None
+    bids, first = drawn_bids(3, 16, 2), torch.zeros(16, dtype=torch.int64)
+    assert ex_post_regret(rule, view, bids, context=first, budget=64).max > 1e-4
