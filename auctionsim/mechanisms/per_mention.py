@@ -1,5 +1,8 @@
 """Ex-post prices: a rule's choices, each bidder charged for the exposure that was realised, not for the expected."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -8,11 +11,13 @@ from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State
 from auctionsim.mechanisms.protocol import Mechanism, dsic_proof_of
 from auctionsim.mechanisms.robust_optimum import ON_MEASURED, lower_ends, robust_design, shrinkages
-from auctionsim.mechanisms.table import EXACT_MAXIMUM, ONE_FEATURE, Entry, codec_of, register
+from auctionsim.mechanisms.table import EXACT_MAXIMUM, ONE_FEATURE, Entry, Problem, codec_of, register
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
+from auctionsim.substrates.estimates import Estimation
+from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 from auctionsim.substrates.randomised import Randomised
 
@@ -162,6 +167,12 @@ register(
         pays="VCG's allocation is carried out; each bidder pays the same share of its bid for whatever it then gets.",
     )
 )
+
+
+def _designed(candidates: Callable[[MeasuredSubstrate], tuple[Estimation, ...]], problem: Problem) -> PerMention:
+    return PerMention(robust_design(problem, candidates, PerMention)[0])
+
+
 for _name, _candidates, _words in (
     ("shrunk", shrinkages, "shrunk cells"),
     ("lower", lower_ends, "lower ends"),
@@ -171,7 +182,7 @@ for _name, _candidates, _words in (
             f"optimum-{_name}-per-mention",
             f"virtual welfare, {_words}, per mention",
             f"The optimum on {_words}, chosen by cross-fitting and charged a unit of the exposure that was realised.",
-            lambda problem, candidates=_candidates: PerMention(robust_design(problem, candidates, PerMention)[0]),
+            partial(_designed, _candidates),
             PER_MENTION_FILE,
             needs=ON_MEASURED,
         )
