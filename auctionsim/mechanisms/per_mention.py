@@ -162,17 +162,23 @@ register(
         pays="VCG's allocation is carried out; each bidder pays the same share of its bid for whatever it then gets.",
     )
 )
-for _name, _candidates, _words in (
-    ("shrunk", shrinkages, "shrunk cells"),
-    ("lower", lower_ends, "lower ends"),
-):
-    register(
-        Entry(
-            f"optimum-{_name}-per-mention",
-            f"virtual welfare, {_words}, per mention",
-            f"The optimum on {_words}, chosen by cross-fitting and charged a unit of the exposure that was realised.",
-            lambda problem, candidates=_candidates: PerMention(robust_design(problem, candidates, PerMention)[0]),
-            PER_MENTION_FILE,
-            needs=ON_MEASURED,
-        )
+register(
+    Entry(
+        "optimum-shrunk-per-mention",
+        "virtual welfare, shrunk cells, per mention",
+        "The optimum on shrunk cells, chosen by cross-fitting and charged a unit of the exposure that was realised.",
+        lambda problem: PerMention(robust_design(problem, shrinkages, PerMention)[0]),
+        PER_MENTION_FILE,
+        needs=ON_MEASURED,
     )
+)
+register(
+    Entry(
+        "optimum-lower-per-mention",
+        "virtual welfare, lower ends, per mention",
+        "The optimum on lower ends, chosen by cross-fitting and charged a unit of the exposure that was realised.",
+        lambda problem: PerMention(robust_design(problem, lower_ends, PerMention)[0]),
+        PER_MENTION_FILE,
+        needs=ON_MEASURED,
+    )
+)

@@ -12,7 +12,7 @@ from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Problem, of_kind, re
 from auctionsim.mechanisms.virtual_welfare import FILE, VirtualWelfareMaximizer
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors
-from auctionsim.substrates.estimates import MEASURED, Estimation, estimated, joint_deviations
+from auctionsim.substrates.estimates import MEASURED, Centre, Estimation, estimated, joint_deviations
 from auctionsim.substrates.measured_list import MeasuredList
 from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.protocol import Substrate
@@ -77,7 +77,7 @@ class RobustOptimum(Mechanism):
 
 def shrinkages(view: MeasuredSubstrate) -> tuple[Estimation, ...]:
     """Return the shrunk estimates that a view's design chooses among; one context has no mean over contexts."""
-    centres = ("contexts", "levers") if len(view.contexts) > 1 else ()
+    centres: tuple[Centre, ...] = ("contexts", "levers") if len(view.contexts) > 1 else ()
     return tuple(Estimation("shrunk", strength, centre) for centre in centres for strength in STRENGTHS)
 
 
