@@ -117,8 +117,8 @@ def section(settings: DeployedSettings, rows: list[Row]) -> Section:
     parts = [
         f"Designed on replicate A, paid by B: valuations {settings.prior}, user weight {settings.user_weight:g}, "
         f"truthful bids, contexts drawn. A design reaches the aim where its regret over revenue is at most {HALF:g} "
-        f"of the {BASELINE}'s and its objective at least {KEPT:g} of it. Charged on A's estimates, an objective counts what B "
-        "did not give: then the IR violation is above 0."
+        f"of the {BASELINE}'s and its objective at least {KEPT:g} of it. Charged on A's estimates, an objective "
+        "counts what B did not give: then the IR violation is above 0."
     ]
     for surface, feature in dict.fromkeys((row["surface"], row["feature"]) for row in rows):
         own = [row for row in rows if (row["surface"], row["feature"]) == (surface, feature)]
