@@ -1,8 +1,5 @@
 """Ex-post prices: a rule's choices, each bidder charged for the exposure that was realised, not for the expected."""
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import Tensor
 
@@ -11,13 +8,11 @@ from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State
 from auctionsim.mechanisms.protocol import Mechanism, dsic_proof_of
 from auctionsim.mechanisms.robust_optimum import ON_MEASURED, lower_ends, robust_design, shrinkages
-from auctionsim.mechanisms.table import EXACT_MAXIMUM, ONE_FEATURE, Entry, Problem, codec_of, register
+from auctionsim.mechanisms.table import EXACT_MAXIMUM, ONE_FEATURE, Entry, codec_of, register
 from auctionsim.mechanisms.vcg import VCG
 from auctionsim.mechanisms.virtual_welfare import VirtualWelfareMaximizer
 from auctionsim.outcome import Outcome
 from auctionsim.priors import product
-from auctionsim.substrates.estimates import Estimation
-from auctionsim.substrates.measured_substrate import MeasuredSubstrate
 from auctionsim.substrates.protocol import Substrate, allocation_shape
 from auctionsim.substrates.randomised import Randomised
 
@@ -167,23 +162,23 @@ register(
         pays="VCG's allocation is carried out; each bidder pays the same share of its bid for whatever it then gets.",
     )
 )
-
-
-def _designed(candidates: Callable[[MeasuredSubstrate], tuple[Estimation, ...]], problem: Problem) -> PerMention:
-    return PerMention(robust_design(problem, candidates, PerMention)[0])
-
-
-for _name, _candidates, _words in (
-    ("shrunk", shrinkages, "shrunk cells"),
-    ("lower", lower_ends, "lower ends"),
-):
-    register(
-        Entry(
-            f"optimum-{_name}-per-mention",
-            f"virtual welfare, {_words}, per mention",
-            f"The optimum on {_words}, chosen by cross-fitting and charged a unit of the exposure that was realised.",
-            partial(_designed, _candidates),
-            PER_MENTION_FILE,
-            needs=ON_MEASURED,
-        )
+register(
+    Entry(
+        "optimum-shrunk-per-mention",
+        "virtual welfare, shrunk cells, per mention",
+        "The optimum on shrunk cells, chosen by cross-fitting and charged a unit of the exposure that was realised.",
+        lambda problem: PerMention(robust_design(problem, shrinkages, PerMention)[0]),
+        PER_MENTION_FILE,
+        needs=ON_MEASURED,
     )
+)
+register(
+    Entry(
+        "optimum-lower-per-mention",
+        "virtual welfare, lower ends, per mention",
+        "The optimum on lower ends, chosen by cross-fitting and charged a unit of the exposure that was realised.",
+        lambda problem: PerMention(robust_design(problem, lower_ends, PerMention)[0]),
+        PER_MENTION_FILE,
+        needs=ON_MEASURED,
+    )
+)
