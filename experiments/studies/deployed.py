@@ -1,8 +1,9 @@
 """Truth where it is paid: the optimum designed on A and paid by B, against designs and charges that mind errors.
 
-python -m auctionsim.experiments.studies.deployed
+auctionsim auction deployed
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ class DeployedSettings:
 
     Attributes:
         folder: Run folder.
-        surfaces: Packaged surfaces.
+        surfaces: Names of surfaces.
         features: Sold one after the other.
         mechanisms: Names in the table, the baseline first.
         prior: Valuations, as text.
@@ -57,15 +58,17 @@ class DeployedSettings:
     regret_draws: int = 256
 
 
-def main(settings: DeployedSettings, command: str, console: Console) -> tuple[Row, ...]:
+def main(
+    settings: DeployedSettings, views: Mapping[str, ResponseSurface | MeasuredList], command: str, console: Console
+) -> tuple[Row, ...]:
     """Design on A, score on B, and write the frontier with a verdict on each design.
 
     Args:
         settings: What to do.
+        views: The settings' surfaces by name.
         command: What the user typed, for run.json.
         console: Told how far it is.
     """
-    views = {name: ResponseSurface.packaged(name) for name in settings.surfaces}
     run = Run(settings.folder, settings, {name: view.digest for name, view in views.items()})
     run.begin(command)
     rows: list[Row] = []
@@ -150,11 +153,3 @@ def _line(row: Row) -> dict[str, str]:
         "IR violation": f"{row['ir_violation']:.5f}",
         "reaches the aim": "yes" if row["reaches"] else "no",
     }
-
-
-if __name__ == "__main__":
-    main(
-        DeployedSettings(Path("runs/deployed")),
-        "python -m auctionsim.experiments.studies.deployed",
-        Console(),
-    )
