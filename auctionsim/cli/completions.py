@@ -24,12 +24,18 @@ def _is_list(name: str) -> bool:
 MECHANISMS = (
     "optimum",
     "optimum-ignored",
+    "optimum-shrunk",
+    "optimum-lower",
+    "optimum-per-mention",
+    "optimum-shrunk-per-mention",
+    "optimum-lower-per-mention",
     "linear-program",
     "bayesian-menu",
     "affine",
     "menu",
     "menu-network",
     "vcg",
+    "vcg-per-mention",
     "delivered-vcg",
     "pay-as-bid",
 )

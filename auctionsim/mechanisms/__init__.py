@@ -24,6 +24,7 @@ from auctionsim.mechanisms.menu_network_training import train_menu_writer
 from auctionsim.mechanisms.menu_training import train_menu
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
+from auctionsim.mechanisms.per_mention import PerMention
 from auctionsim.mechanisms.posted_price import PostedPrice
 from auctionsim.mechanisms.posted_showings import PostedShowings
 from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
@@ -31,6 +32,7 @@ from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
 from auctionsim.mechanisms.regret_net import RegretNet
 from auctionsim.mechanisms.regret_net_training import LagrangianSettings, train_regret_net
+from auctionsim.mechanisms.robust_optimum import RobustOptimum
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.segment_auction import SegmentAuction
@@ -80,12 +82,14 @@ __all__ = [
     "NearestBid",
     "Optimum",
     "PayAsBid",
+    "PerMention",
     "PostedPrice",
     "PostedShowings",
     "PosteriorMixtureAuction",
     "ProportionalProminence",
     "RegretNet",
     "ReverseKL",
+    "RobustOptimum",
     "Schedule",
     "SecondPrice",
     "SegmentAuction",

@@ -120,6 +120,16 @@ class BayesianMenu(Mechanism):
         reason = "fixed menus at expected exposures: no bid moves a price or what the others pick"
         return BayesianProof(reason, self.residual.clone())
 
+    def priced_exposure(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor:
+        """Return the expected exposure of the picked entries, which their prices are for: (batch, bidder, 1)."""
+        del outcome
+        priced = self.expected.new_empty(*bids.shape)
+        for which, rows in context_groups(self.range, context, len(bids)):
+            slot = -1 if which is None else which
+            chosen = self._thresholds[slot].entries(bids[rows]).T.to(self.expected.device)
+            priced[rows, :, 0] = self.expected[slot].gather(1, chosen).T
+        return priced.to(bids.device)
+
     def own_bid_breakpoints(self, bids: Tensor, context: Tensor | None) -> Tensor:
         """Where a bidder's own pick changes, whatever the others bid: (batch, bidder, breakpoint)."""
         widest = max(one.bids.shape[1] for one in self._thresholds)

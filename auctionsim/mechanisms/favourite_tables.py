@@ -43,17 +43,7 @@ def favourite_table(market: GridMarket, priors: Product, *, opt_out: bool) -> Fa
         opt_out: Whether the valuation 0 keeps 0, instead of the least of the prior.
     """
     solution = solved(market)
-    shares, chances, reps = solution.shares, market.chances, []
-    for i, chance in enumerate(market.chances):
-        exposures = _interim(market, solution.shares, market.chances, i)
-        reps.append(classes_of(exposures, chance))
-        merged = torch.zeros(len(chance), len(chance), dtype=torch.float64).index_put_(
-            (reps[i], torch.arange(len(chance))), chance
-        )
-        likely = merged.sum(1)
-        mean = merged / torch.where(likely > 0, likely, 1.0).unsqueeze(1)
-        shares = torch.tensordot(mean[reps[i]], shares.movedim(i, 0), dims=1).movedim(0, i)
-        chances[i] = likely
+    shares, chances, reps = _merged(market, solution.shares)
     menus = []
     for i, row in enumerate(priors.marginals):
         exposures = _interim(market, shares, chances, i)
@@ -62,9 +52,9 @@ def favourite_table(market: GridMarket, priors: Product, *, opt_out: bool) -> Fa
         paid = torch.zeros_like(start)
         paid[kept] = transport_payments(row, exposures[kept], chances[i][kept], start[kept])
         menus.append(_from_zero(Favourites(exposures[reps[i]], paid[reps[i]]), row, opt_out=opt_out))
-    likely = [_law(menu, row, FINEST) for menu, row in zip(menus, priors.marginals, strict=True)]
+    laws = [_law(menu, row, FINEST) for menu, row in zip(menus, priors.marginals, strict=True)]
     residual = torch.stack(
-        [(_interim(market, shares, likely, i) - menu.exposures).abs().max() for i, menu in enumerate(menus)]
+        [(_interim(market, shares, laws, i) - menu.exposures).abs().max() for i, menu in enumerate(menus)]
     )
     allocations = torch.tensordot(shares, market.candidates.allocations.double(), dims=1).flatten(0, len(menus) - 1)
     sizes = [len(menu.payments) for menu in menus]
@@ -73,11 +63,24 @@ def favourite_table(market: GridMarket, priors: Product, *, opt_out: bool) -> Fa
     return FavouriteTable(TypeTable(allocations, payments), tuple(menus), residual)
 
 
+def _merged(market: GridMarket, shares: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Return shares and chances with types of equal exposure made one, and by bidder the type that stands for each."""
+    chances, together, reps = market.chances, shares, []
+    for i, chance in enumerate(market.chances):
+        reps.append(classes_of(_interim(market, shares, market.chances, i), chance))
+        merged = torch.zeros(len(chance), len(chance), dtype=torch.float64)
+        merged[reps[i], torch.arange(len(chance))] = chance
+        chances[i] = merged.sum(1)
+        mean = merged / torch.where(chances[i] > 0, chances[i], 1.0).unsqueeze(1)
+        together = torch.tensordot(mean[reps[i]], together.movedim(i, 0), dims=1).movedim(0, i)
+    return together, chances, reps
+
+
 def _interim(
     market: GridMarket, shares: Tensor, chances: Sequence[Tensor], bidder: int
 ) -> Float[Tensor, "type feature"]:
     """Return what a bidder's types bring on average over the others' types."""
-    own = torch.tensordot(shares, market.candidates.exposures[:, bidder], dims=1).movedim(bidder, 0)
+    own: Tensor = torch.tensordot(shares, market.candidates.exposures[:, bidder], dims=1).movedim(bidder, 0)
     for j in reversed([j for j in range(len(chances)) if j != bidder]):  # the last axis of types first
         axis = j + (j < bidder)
         own = torch.tensordot(own, chances[j], dims=([axis], [0]))

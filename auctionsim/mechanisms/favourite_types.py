@@ -19,14 +19,14 @@ Source:
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import minimize
 from torch import Tensor
 
+from auctionsim.mechanisms.program_cells import Numbers
 from auctionsim.priors import Prior
 
 NODES = 512  # quantiles of all features but the last, at which the favourites are exactly known
@@ -99,13 +99,14 @@ def transport_payments(
     scale = float((exposures.abs().amax(0) * torch.tensor([prior.finite_high for prior in priors])).sum()) or 1.0
     crowd = Crowd.of(priors, exposures, NODES)
 
-    def dual(payments: np.ndarray) -> tuple[float, np.ndarray]:  # type: ignore[type-arg]
+    def dual(payments: Numbers) -> tuple[float, Numbers]:
         paid = torch.from_numpy(payments) * scale
         likely, worth = crowd.favourite_chances(Favourites(exposures, paid))
         return (worth + float(chances @ paid)) / scale, (chances - likely).numpy()
 
+    search: Any = minimize  # its stubs want options by method
     options = {"gtol": 1e-10, "ftol": 0, "maxiter": 5000, "maxcor": 30}
-    best = minimize(dual, (start / scale).numpy(), jac=True, method="L-BFGS-B", options=options)
+    best = search(dual, (start / scale).numpy(), jac=True, method="L-BFGS-B", options=options)
     finer = Crowd.of(priors, exposures, max(2 * NODES, min(FINER, COMPARED // len(chances) ** 2)))
     return _polished(finer, Favourites(exposures, torch.from_numpy(best.x) * scale), chances, scale).payments
 

@@ -17,10 +17,10 @@ z the duals of E's definition, entry k of profile p is priced by Σ_i z_i · e_i
 welfare. What the prices leave open bounds the optimum from above, so that an early end would still be a bound.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import OptimizeResult, linprog
+from scipy.optimize import linprog
 from scipy.sparse import vstack
 from torch import Tensor
 
@@ -80,9 +80,10 @@ def solve(program: Program, *, long_range: int = LONG_RANGE) -> ProgramSolution:
     raise FailedRunError(f"the program of {rows.profiles} profiles is not solved after {ROUNDS} rounds")
 
 
-def _optimum(matrices: Matrices) -> OptimizeResult:
-    """Return HiGHS's optimum."""
-    optimum = linprog(
+def _optimum(matrices: Matrices) -> Any:
+    """Return HiGHS's optimum, scipy's `OptimizeResult`."""
+    solver: Any = linprog  # its stubs know no sparse matrices
+    optimum = solver(
         matrices.cost,
         A_ub=matrices.least,
         b_ub=matrices.most,

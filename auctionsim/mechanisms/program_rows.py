@@ -1,7 +1,7 @@
 """Rows and columns of the program of the best honest mechanism, as sparse matrices."""
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -152,7 +152,7 @@ class ProgramRows:
                     ends.append(end)
             definitions.append(self._definition(i, bidder, columns))
         wide = csr_array((cuts.shape[0], count))
-        least = [hstack([wide, cuts])]
+        least: list[Any] = [hstack([wide, cuts])]
         least += [hstack([csr_array((line.shape[0], count)), line]) for line in lines]
         most = np.concatenate([np.zeros(cuts.shape[0]), *ends])
         equal = vstack([sums, *definitions], format="csr")

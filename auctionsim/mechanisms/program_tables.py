@@ -96,7 +96,11 @@ def type_table(market: GridMarket) -> TypeTable:
         payments = _menu_payments(market, exposures, solution.utilities)
     likely = _profile_chances(chances)
     value = float((likely * (payments.sum(1) - market.user_weight * losses)).sum())
-    scale = max(float((payments.abs().sum(1)).max()), market.user_weight * float(losses.abs().max()), 1e-300)
+    stakes = [
+        float((one.amax(0) * e.abs().amax(0)).sum())
+        for one, e in zip(market.values, candidates.exposures.unbind(1), strict=True)
+    ]
+    scale = sum(stakes) + market.user_weight * float(candidates.user_losses.abs().max())
     if abs(value - solution.objective) > CLOSE * scale:
         raise FailedRunError(f"the rule brings {value!r} where the program has {solution.objective!r}")
     return TypeTable(mixed, payments)

@@ -124,6 +124,22 @@ class Mechanism(ABC):
         del substrate
         return self
 
+    def priced_exposure(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor:
+        """Return the exposure that the payments of an outcome are for: (batch, bidder, feature).
+
+        What the rule's substrate gives at the allocation. A rule that charges for something else, such as estimates of
+        its own or what a menu's entry gives in expectation over the rivals, returns that.
+
+        Args:
+            bids: (batch, bidder, feature) that were cleared.
+            outcome: What they led to.
+            context: As they were cleared.
+        """
+        del bids
+        if self.substrate is None:
+            return outcome.allocation
+        return self.substrate.exposure(outcome.allocation, context)
+
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Tell whether all bidders are treated alike when exposure is `substrate`'s; False where nothing says so.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from auctionsim.errors import InputError
 from auctionsim.priors import Prior
+from auctionsim.priors.ironing import distinct
 
 FINE = 4096  # points along the support by which cells are laid out
 WITHIN = 1024  # equally likely slices of a cell by which its law is bounded
@@ -63,9 +64,8 @@ def with_zero(axis: TypeAxis) -> TypeAxis:
     if float(axis.lows[0]) <= 0:
         return axis
     zero = axis.lows.new_zeros(1)
-    return TypeAxis(
-        *(torch.cat([zero, part]) for part in axis[:3]), torch.cat([torch.zeros_like(axis.within[:1]), axis.within])
-    )
+    lows, highs, chances = (torch.cat([zero, part]) for part in axis[:3])
+    return TypeAxis(lows, highs, chances, torch.cat([torch.zeros_like(axis.within[:1]), axis.within]))
 
 
 def joint(axes: Sequence[Tensor]) -> Float[Tensor, "type feature"]:
@@ -106,7 +106,7 @@ def _of_density(prior: Prior, levels: int) -> TypeAxis:
     low, high = prior.support_low, prior.finite_high
     evenly = torch.linspace(low, high, FINE + 1, dtype=torch.float64)
     quantiles = prior.quantile(torch.linspace(0, 1 - 2.0**-24, FINE + 1, dtype=torch.float64)).clamp(low, high)
-    points = torch.cat([evenly, quantiles]).unique() if not _is_even(prior, evenly) else evenly
+    points = distinct(torch.cat([evenly, quantiles])) if not _is_even(prior, evenly) else evenly
     masses = prior.cdf(points).diff().clamp_min(0)
     lengths = torch.cat([masses.new_zeros(1), (masses * points.diff()).sqrt().cumsum(0)])
     marks = torch.linspace(0, 1, levels + 1, dtype=torch.float64)[1:-1] * lengths[-1]
@@ -115,7 +115,7 @@ def _of_density(prior: Prior, levels: int) -> TypeAxis:
     inner = points[right - 1] + share.clamp(0, 1) * (points[right] - points[right - 1])
     if _is_even(prior, evenly):
         inner = torch.linspace(low, high, levels + 1, dtype=torch.float64)[1:-1]
-    edges = torch.cat([inner.new_tensor([low]), inner, inner.new_tensor([high])]).unique()
+    edges = distinct(torch.cat([inner.new_tensor([low]), inner, inner.new_tensor([high])]))
     reached = prior.cdf(edges)
     reached[0], reached[-1] = 0.0, 1.0  # an unbounded prior's tail belongs to its last cell
     chances = reached.diff()

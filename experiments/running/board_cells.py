@@ -73,11 +73,17 @@ class BoardPlan(NamedTuple):
 
 
 def make_board_cell(task: BoardTask) -> MadeBoardCell:
-    """Make one cell from a carrier's files."""
+    """Make one cell from a carrier's files.
+
+    Raises:
+        ValueError: It cannot be made; names the row.
+    """
     cell = list_of(task.source)
-    return MadeBoardCell(
-        task, board_cell_document(board_cell(task.row, entry(task.row.mechanism), cell, task.price, task.settings))
-    )
+    try:
+        made = board_cell(task.row, entry(task.row.mechanism), cell, task.price, task.settings)
+    except InputError as error:
+        raise InputError(f"{task.row.name} on {cell.measured}: {error}") from error
+    return MadeBoardCell(task, board_cell_document(made))
 
 
 @lru_cache(maxsize=32)

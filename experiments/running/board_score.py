@@ -31,6 +31,8 @@ from auctionsim.substrates import Randomised
 HIGH = 1.0
 """The largest valuation: the prior is U[0, 1], and misreports are looked for up to it."""
 PRIOR = Uniform(0, HIGH)
+_OFF = 1e-6
+"""By which shares of settings may miss 1 in all: a rule that computes in float32 rounds."""
 _SCORED = 1 << 20
 """What is added to a seed for the profiles that are scored."""
 
@@ -65,7 +67,8 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
         price: Of the user's loss.
         settings: How much is computed.
     Raises:
-        ValueError: The loss was not read, or the mechanism cannot be designed on the list.
+        ValueError: The loss was not read, a context has one prompt only, the mechanism cannot be designed on the list,
+            or it allocates no distributions.
     """
     values = {replicate: prompt_values(cell, replicate, price) for replicate in ("A", "B")}
     counts = np.unique(values["B"].context, return_counts=True)[1]
@@ -77,7 +80,7 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
     own = tuned(entry, problem._replace(view=views["B"]))
     profiles = _profiles(views["B"], settings)
     rules = {replicate: design.mechanism.delivered(views[replicate]) for replicate in ("A", "B")}
-    outcome = rules["B"](profiles, None)
+    outcome = _distributions(rules["B"](profiles, None), row)
     regrets = {one: _regret(rules[one], views[one], profiles, price, settings) for one in ("A", "B")}
     draws = _draws(rules["B"], design.mechanism, outcome, cell, price, values["B"], profiles, settings)
     return BoardCell(
@@ -113,6 +116,14 @@ def board_cell(row: RowName, entry: Entry, cell: CarrierCell, price: Price, sett
         cost_influences=_by_context(draws.cost_influences, values["B"].context),
         spread=float(np.sqrt(counts.min() / (counts.min() - 1))),
     )
+
+
+def _distributions(outcome: Outcome, row: RowName) -> Outcome:
+    """Return an outcome unchanged if each row's allocation is a distribution over the list."""
+    share = outcome.allocation
+    if not bool(((share >= -_OFF).all(1) & ((share.sum(1) - 1).abs() <= _OFF)).all()):
+        raise InputError(f"{row.mechanism} allocates what is no distribution over the carrier's settings")
+    return outcome
 
 
 class _Regret(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.carrier_sources import CarrierSource, carrier_source, read_cell
 from auctionsim.mechanisms import VCG, PayAsBid
 from auctionsim.mechanisms.table import entry
+from auctionsim.outcome import Outcome
 from auctionsim.priors import product
 from auctionsim.records import Record
 from auctionsim.regret import ex_post_regret
@@ -216,3 +218,24 @@ def test_lists_that_intervals_cannot_be_of_are_refused(cells: Mapping[str, Carri
     with pytest.raises(InputError, match="quality cannot be charged: in some context no reply of a setting has it"):
         board_cell(row("vcg"), entry("vcg"), blank, Price("quality", 1.0), FEW)
     assert board_cell(row("vcg"), entry("vcg"), blank, FREE, FEW).scores["quality"] is None
+
+
+class Everything(PayAsBid):
+    """Carries out every setting at once."""
+
+    def clear(self, bids: torch.Tensor, context: torch.Tensor | None) -> Outcome:
+        outcome = super().clear(bids, context)
+        return outcome._replace(allocation=torch.ones_like(outcome.allocation))
+
+
+def test_a_row_that_allocates_no_distribution_is_refused(cells: Mapping[str, CarrierCell]) -> None:
+    all_at_once = replace(entry("pay-as-bid"), design=lambda problem: Everything(problem.view))
+    with pytest.raises(InputError, match="pay-as-bid allocates what is no distribution over the carrier's settings"):
+        board_cell(row("pay-as-bid"), all_at_once, cells["logit-bias"], FREE, FEW)
+
+
+def test_what_cannot_be_made_is_named(sources: Mapping[tuple[str, str], CarrierSource]) -> None:
+    one = row("kl-tilt")._replace(name="mine", settings=(("strength", 99.0),))
+    (plan, *_) = planned([one], sources, ["running shoes"], FEW)
+    with pytest.raises(InputError, match=r"mine on .*logit-bias.*: strength must be one of 0 … 1, got 99"):
+        cells_module.make_board_cell(plan.task)

@@ -28,6 +28,7 @@ from auctionsim.substrates import (
     Substrate,
     Units,
 )
+from auctionsim.substrates.estimates import Estimation
 from auctionsim.testing import mechanism_checks
 
 QUADRATIC = QuadraticSubstrate(2, 0.5)
@@ -52,6 +53,8 @@ REGISTERED: list[m.Mechanism] = [
     m.VCG(QUADRATIC, 0.5),
     m.PayAsBid(LIST, 0.25),
     m.VirtualWelfareMaximizer(LIST, Beta(2, 5), 0.25),
+    m.PerMention(m.VCG(LIST, 0.25)),
+    m.RobustOptimum(fake_list(2).sell("hits"), Uniform(0, 1), 0.25, Estimation("shrunk", 1.0)),
     m.VirtualWelfareMaximizer(QUADRATIC, Uniform(0, 1), 0.25),
     m.MenuAuction(QUADRATIC, MENU),
     m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=3)),
