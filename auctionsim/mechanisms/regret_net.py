@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auctionsim.checks import checked_money, checked_positive
+from auctionsim.checks import checked_money, checked_number
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms.bid_networks import BidNetwork, BidPerceptron, BidTransformer
 from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of
@@ -18,6 +18,7 @@ from auctionsim.substrates.randomised import Randomised
 
 NETWORK = "network."  # how the network's tensors are called in the file
 SHARPNESS = 20.0  # of the softmax, per largest valuation and unit of exposure
+SCALES = (1e-30, 1e30)  # the least and the largest, in money
 KINDS: dict[str, type[BidNetwork]] = {kind.kind: kind for kind in (BidPerceptron, BidTransformer)}
 
 
@@ -56,7 +57,9 @@ class RegretNet(Mechanism):
             raise InputTypeError(f"a distribution needs a Randomised range, got {type(substrate).__name__}")
         super().__init__(substrate.num_bidders, len(substrate.features), substrate)
         self.range: Randomised = substrate
-        self.scale, self.user_weight = checked_positive(scale, "scale"), checked_money(user_weight, "user_weight")
+        self.scale = checked_number(scale, "scale", *SCALES)
+        self.user_weight = checked_money(user_weight, "user_weight")
+        self._price = min(self.user_weight / self.scale, SCALES[1])  # of user loss, per largest valuation
         sizes = network_sizes(substrate)
         self.network: BidNetwork = BidPerceptron(sizes, seed=seed) if network is None else network
         if self.network.sizes != sizes:
@@ -81,7 +84,7 @@ class RegretNet(Mechanism):
         weight = next(self.network.parameters())
         readings = self.network((bids.clamp_max(self.scale) / self.scale).to(weight.dtype), slot)
         exposures = self.exposures.to(bids.device, bids.dtype)[slot]
-        costs = self.user_losses.to(bids.device, bids.dtype)[slot] * (self.user_weight / self.scale)
+        costs = self.user_losses.to(bids.device, bids.dtype)[slot] * self._price
         worth = torch.einsum("bif,byif->by", readings.weights.to(bids.dtype), exposures)
         q = torch.softmax(SHARPNESS * (worth - costs + readings.constants.to(bids.dtype)), 1)
         exposure = torch.einsum("by,byif->bif", q, exposures)
