@@ -7,6 +7,7 @@ from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maxi
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.bayesian_menu import BayesianMenu
 from auctionsim.mechanisms.bayesian_menu_training import train_bayesian_menu
+from auctionsim.mechanisms.bid_networks import BidPerceptron, BidTransformer
 from auctionsim.mechanisms.compatible_menus import CompatibleMenus
 from auctionsim.mechanisms.compatible_menus_design import menus_within_budget
 from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
@@ -29,6 +30,8 @@ from auctionsim.mechanisms.posted_showings import PostedShowings
 from auctionsim.mechanisms.posterior_mixture import PosteriorMixtureAuction
 from auctionsim.mechanisms.proportional_prominence import ProportionalProminence
 from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
+from auctionsim.mechanisms.regret_net import RegretNet
+from auctionsim.mechanisms.regret_net_training import LagrangianSettings, train_regret_net
 from auctionsim.mechanisms.robust_optimum import RobustOptimum
 from auctionsim.mechanisms.saving import load_mechanism, save_mechanism
 from auctionsim.mechanisms.second_price import SecondPrice
@@ -54,6 +57,8 @@ __all__ = [
     "Alpha",
     "BayesianMenu",
     "BayesianProof",
+    "BidPerceptron",
+    "BidTransformer",
     "ChiSquared",
     "CompatibleMenus",
     "DeliveredVCG",
@@ -67,6 +72,7 @@ __all__ = [
     "HonestBound",
     "JensenShannon",
     "KLTilt",
+    "LagrangianSettings",
     "LinearProgram",
     "Mechanism",
     "Menu",
@@ -81,6 +87,7 @@ __all__ = [
     "PostedShowings",
     "PosteriorMixtureAuction",
     "ProportionalProminence",
+    "RegretNet",
     "ReverseKL",
     "RobustOptimum",
     "Schedule",
@@ -106,4 +113,5 @@ __all__ = [
     "train_bayesian_menu",
     "train_menu",
     "train_menu_writer",
+    "train_regret_net",
 ]

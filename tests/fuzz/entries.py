@@ -367,6 +367,19 @@ def of_mechanisms() -> dict[str, Target]:
             (1, 2),
             {frozenset((0, 1)): 3},
         ),
+        "RegretNet built": target(
+            lambda scale, user_weight: use_rule(m.RegretNet(SHOWN, None, scale, user_weight)), 0.5, 0.25
+        ),
+        "BidPerceptron built": target(
+            lambda width, seed: use_rule(m.RegretNet(SHOWN, m.BidPerceptron((1, 4, 2, 1), width, seed))),
+            Count(4),
+            Count(1),
+        ),
+        "BidTransformer built": target(
+            lambda width, seed: use_rule(m.RegretNet(SHOWN, m.BidTransformer((1, 4, 2, 1), width, seed))),
+            Count(4),
+            Count(1),
+        ),
         "SegmentAuction built": target(
             lambda segments, *shown, **more: use_rule(m.SegmentAuction(SHOWN, Showings(*shown), segments, **more)),
             Count(2),

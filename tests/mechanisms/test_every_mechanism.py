@@ -73,6 +73,7 @@ REGISTERED: list[m.Mechanism] = [
     m.ShownBids(SHOWN, 0.5),
     m.SegmentAuction(SHOWN, showings(SHOWN, 0), 2, reserve=0.1),
     m.TwoStage(SHOWN, showings(SHOWN, 0), 1),
+    m.RegretNet(SHOWN),
     m.WinnerFirstPrice(SHOWN, showings(SHOWN, 0)),
     m.WinnerSecondPrice(SHOWN, showings(SHOWN, 0), 0.1),
 ]
