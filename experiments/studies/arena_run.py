@@ -18,7 +18,14 @@ from auctionsim.experiments.figures.board import draw_objectives, draw_trade_off
 from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price, RowName
 from auctionsim.experiments.running.board_cells import BoardPlan, board_cells, list_of, planned, stored_board_cells
 from auctionsim.experiments.running.board_range import prompt_values, view_of
-from auctionsim.experiments.running.board_rows import REPLY_KL, SAME_HERE, carrier_rows, mechanism_rows, system_rows
+from auctionsim.experiments.running.board_rows import (
+    REPLY_KL,
+    SAME_HERE,
+    TRAINED_FOR_MINUTES,
+    carrier_rows,
+    mechanism_rows,
+    system_rows,
+)
 from auctionsim.experiments.running.board_score import BoardSettings
 from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.carrier_sources import CarrierSource, carrier_source
@@ -206,6 +213,7 @@ def _refused(cell: CarrierCell) -> list[str]:
     why = [reason for reason in (one.refusal(view) for one in table().values()) if reason is not None]
     short = [reason.partition(", got ")[0] for reason in why]
     short += [f"{name} is another mechanism's double under the board's prior" for name in SAME_HERE]
+    short += [f"{name} is a network that is trained for minutes at each price" for name in TRAINED_FOR_MINUTES]
     return [f"Mechanisms of the library that have no row, and why: {'; '.join(short)}."]
 
 
