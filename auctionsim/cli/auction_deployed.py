@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from auctionsim.cli.options import (
+    Loss,
     PriorText,
     Seed,
     by_name,
@@ -26,6 +27,7 @@ def deployed(
         str, typer.Option(help="Names in the table of mechanisms, the baseline first, commas between.")
     ] = "optimum,optimum-shrunk,optimum-lower,optimum-per-mention,optimum-shrunk-per-mention,"
     "optimum-lower-per-mention,vcg,delivered-vcg,vcg-per-mention",
+    loss: Loss = "kl",
     prior: PriorText = "uniform:0,1",
     user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
     seed: Seed = 0,
@@ -46,5 +48,6 @@ def deployed(
         seed=seed,
         profiles=profiles,
         regret_draws=regret_draws,
+        loss=loss,
     )
     main(settings, by_name(settings.surfaces, surface_named), command_line(), console)

@@ -40,7 +40,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "losses": partial(_losses, *here),
         "tune-grid": partial(_grid, *here),
         "arena-carriers": partial(_arena, settings, console),
-        "arena-board": partial(_board, settings, console),
+        "arena-run": partial(_board, settings, console),
     }
 
 

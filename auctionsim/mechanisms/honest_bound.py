@@ -93,7 +93,7 @@ def honest_bound(
         >>> from auctionsim.priors import Uniform
         >>> from auctionsim.substrates import Items
         >>> bound = honest_bound(Items(2), Uniform(0, 1), levels=10)  # the best auction brings 5/12
-        >>> 5 / 12 < bound.upper < 5 / 12 + 0.02
+        >>> 5 / 12 < bound.upper < 5 / 12 + 0.03
         True
     """
     candidates = candidates_in(substrate, context)

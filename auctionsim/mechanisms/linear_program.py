@@ -255,6 +255,8 @@ def _made(saved: Saved, substrate: Substrate | None) -> LinearProgram:
     slots = _slots(rule.range)
     shape = (len(slots), rule._profiles)
     allocations = saved.array("allocations", (*shape, *allocation_shape(rule.range)))
+    if not bool(rule.range.feasible(allocations.flatten(0, 1)).all()):
+        raise InputError("allocations must be ones that the substrate can carry out")
     payments = saved.array("payments", (*shape, rule.range.num_bidders))
     for slot, context in enumerate(slots):
         rule._tables[context] = TypeTable(allocations[slot], payments[slot])

@@ -44,12 +44,12 @@ from auctionsim.records import Record, json_in
 from auctionsim.substrates import Randomised
 
 FIGURES = {
-    "trade_offs.png": "Revenue on B over what replies pay there, nats per reply, along the user weights 0 to .25 that "
+    "trade_offs.png": "Revenue on B over the reply_kl that replies pay there, along the user weights 0 to .25 that "
     "each row was designed at: to the right the user weighs less.",
-    "objectives.png": "Objectives on B at λ = .1 per nat of reply_kl, all categories together, with 95 % intervals; "
+    "objectives.png": "Objectives on B at λ = .1 per unit of reply_kl, all categories together, with 95 % intervals; "
     "ranks in brackets.",
 }
-NAME = "arena-board"
+NAME = "arena-run"
 SHOWS = "published ad mechanisms on one model, one exposure and one regret evaluator: what they bring, whose claim held"
 PLAN_FILE = "board.json"
 """Names of the files of the cells that a run has, so that they are shown before all of them are there."""

@@ -35,6 +35,7 @@ class DeployedSettings:
         seed: Of profiles and of cross-fitting.
         profiles: Truthful profiles for the means.
         regret_draws: Profiles among them that regret is looked for on.
+        loss: Which loss of the user is charged, as `Offer` reads it.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class DeployedSettings:
     seed: int = 0
     profiles: int = 2048
     regret_draws: int = 256
+    loss: str = "kl"
 
 
 def main(
@@ -84,7 +86,7 @@ def feature_rows(
     settings: DeployedSettings, name: str, view: ResponseSurface | MeasuredList, feature: str
 ) -> list[Row]:
     """Return one row a mechanism, the verdict on each against the baseline."""
-    sold, priors = view.sell(feature), parse_priors(settings.prior)
+    sold, priors = view.sell(feature, loss=settings.loss), parse_priors(settings.prior)
     sizes = ScoringSettings(settings.profiles, settings.regret_draws)
     case = case_of(sold.replicate("B"), priors, settings.user_weight, sizes, seed=1000 + settings.seed)
     problem = Problem(sold.replicate("A"), priors, settings.user_weight, settings.seed)
