@@ -105,12 +105,10 @@ def run(
         str | None,
         typer.Option(help="Published systems by name, commas between.", show_default="all whose carrier was measured"),
     ] = None,
-    caps: Annotated[
-        str, typer.Option(help="On reply_kl, nats per reply, commas between: revenue is compared at them.")
-    ] = "0.5,1,2",
+    caps: Annotated[str, typer.Option(help="On reply_kl, commas between: revenue is compared at them.")] = "0.5,1,2",
     out: Annotated[
         Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
-    ] = Path("runs/arena-board"),
+    ] = Path("runs/arena-run"),
     results: Annotated[
         Path | None,
         typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
@@ -149,7 +147,7 @@ def show(
         list[Path] | None,
         typer.Option("--entry", help="Run this Python file first, as `arena run` did: it has labels and claims."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where `arena run` has put it.")] = Path("runs/arena-board"),
+    out: Annotated[Path, typer.Option(help="Where `arena run` has put it.")] = Path("runs/arena-run"),
 ) -> None:
     """Print the board of a run, finished or not, from what is there; nothing is computed for a cell."""
     from auctionsim.experiments.entries import load_entry
@@ -177,7 +175,7 @@ def _print_board(board: "ArenaRun") -> None:
     for block, title in TITLES.items():
         lines = terminal_lines(board.cells, board.tables, MAIN, block)
         if lines:
-            table = Table(title=f"{title}: λ = {MAIN.user_weight:g} per nat of {MAIN.loss}, on B")
+            table = Table(title=f"{title}: λ = {MAIN.user_weight:g} per unit of {MAIN.loss}, on B")
             for column in lines[0]:
                 table.add_column(column, justify="left" if column == "row" else "right")
             for line in lines:

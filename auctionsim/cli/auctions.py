@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from auctionsim.cli import completions
+from auctionsim.cli.auction_deployed import deployed
 from auctionsim.cli.auction_losses import losses
 from auctionsim.cli.options import (
     COMPARED,
@@ -284,6 +285,7 @@ def generalisation(
 
 
 app.command("losses")(losses)
+app.command("deployed")(deployed)
 
 
 def regret(

@@ -21,7 +21,24 @@ def _is_list(name: str) -> bool:
     return "-subsets@" in name or carrier_beside(surfaces_folder() / f"{name}.safetensors").exists()
 
 
-MECHANISMS = ("optimum", "optimum-ignored", "affine", "menu", "menu-network", "vcg", "pay-as-bid")
+MECHANISMS = (
+    "optimum",
+    "optimum-ignored",
+    "optimum-shrunk",
+    "optimum-lower",
+    "optimum-per-mention",
+    "optimum-shrunk-per-mention",
+    "optimum-lower-per-mention",
+    "linear-program",
+    "bayesian-menu",
+    "affine",
+    "menu",
+    "menu-network",
+    "vcg",
+    "vcg-per-mention",
+    "delivered-vcg",
+    "pay-as-bid",
+)
 LEARNERS = ("equilibrium", "exponential-weights", "ppo")
 FEATURES = ("slot_probability", "mention_probability", "hits", "intent")
 

@@ -35,11 +35,12 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "more-bidders": partial(_more_bidders, *here),
         "reply-counts": partial(_reply_counts, *here),
         "generalisation": partial(_generalisation, *here),
+        "deployed": partial(_deployed, *here),
         "trust-study": partial(_trust, settings, console),
         "losses": partial(_losses, *here),
         "tune-grid": partial(_grid, *here),
         "arena-carriers": partial(_arena, settings, console),
-        "arena-board": partial(_board, settings, console),
+        "arena-run": partial(_board, settings, console),
     }
 
 
@@ -199,6 +200,18 @@ def _losses(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage
 
     shows = "named losses of the user: what they follow, and what charging for each changes"
     return Stage("losses", shows, settings, inputs_of(settings, chosen), command, go)
+
+
+def _deployed(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
+    from auctionsim.experiments.studies.deployed import DeployedSettings, main
+
+    chosen = {name: surfaces.surface(name) for name in (PAIR, TRIPLE)}
+    settings = DeployedSettings(study.folder / "deployed", tuple(chosen), seed=study.seed)
+    places = ",".join(map(surfaces.place, chosen))
+    command = _words("auction", "deployed", options={"surfaces": places, "seed": study.seed, "out": settings.folder})
+    inputs = {name: surface.digest for name, surface in chosen.items()}
+    go = partial(_with, main, settings, chosen, console)
+    return Stage("deployed", "designs that mind errors, where they are paid", settings, inputs, command, go)
 
 
 def _trust(study: StudySettings, console: Console) -> Stage:

@@ -90,9 +90,17 @@ class Thresholds(NamedTuple):
         return self.steps.to(bids.device).gather(1, place).T
 
 
-def envelope(exposures: Float[Tensor, " entry"], prices: Float[Tensor, " entry"]) -> tuple[list[float], list[int]]:
-    """Return the thresholds between the lines b · exposure − price on b ≥ 0, and the lines, lowest price first."""
-    line, start = 0, 0.0  # entries come with the lowest price first
+def envelope(
+    exposures: Float[Tensor, " entry"], prices: Float[Tensor, " entry"], start: float = 0.0
+) -> tuple[list[float], list[int]]:
+    """Return the thresholds between the lines b · exposure − price on b ≥ start, and the lines from the first entry on.
+
+    Args:
+        exposures: Slopes.
+        prices: Of them; no line is above the first entry's at `start`.
+        start: Where the lines begin.
+    """
+    line = 0
     thresholds: list[float] = []
     lines = [0]
     while True:

@@ -1,7 +1,7 @@
 """The protocol of mechanisms: bids in, an outcome out, bad bids refused, and which incentive claims are proved."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -12,6 +12,20 @@ from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors
 from auctionsim.substrates.protocol import Substrate, contexts_of
+
+
+class BayesianProof(NamedTuple):
+    """Why truth is a best reply in expectation, to truthful others whose valuations are drawn independently.
+
+    Attributes:
+        reason: In words.
+        residual: (bidder,), in exposure, 0 where the proof is exact: how far at most the expected exposures that the
+            rule goes by are from the true ones. A valuation v then gains at most 2 v · residual by any bid, and loses
+            at most v · residual by taking part.
+    """
+
+    reason: str
+    residual: Tensor
 
 
 class Mechanism(ABC):
@@ -83,6 +97,14 @@ class Mechanism(ABC):
         del substrate
         return None
 
+    def bic_proof(self, substrate: Substrate, priors: Priors) -> BayesianProof | None:
+        """Return why truth is a best reply to truthful others drawn from `priors`, or None without a proof.
+
+        In every public context, and in the game on their mean. A `dsic_proof` says more and need not be repeated here.
+        """
+        del substrate, priors
+        return None
+
     def drawn_payments(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor | None:
         """Return what is charged when an entry of an allocated distribution is carried out: (batch, entry, bidder).
 
@@ -101,6 +123,22 @@ class Mechanism(ABC):
         """Return the rule as it charges where `substrate` delivers: itself, unless it charges for what is delivered."""
         del substrate
         return self
+
+    def priced_exposure(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor:
+        """Return the exposure that the payments of an outcome are for: (batch, bidder, feature).
+
+        What the rule's substrate gives at the allocation. A rule that charges for something else, such as estimates of
+        its own or what a menu's entry gives in expectation over the rivals, returns that.
+
+        Args:
+            bids: (batch, bidder, feature) that were cleared.
+            outcome: What they led to.
+            context: As they were cleared.
+        """
+        del bids
+        if self.substrate is None:
+            return outcome.allocation
+        return self.substrate.exposure(outcome.allocation, context)
 
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Tell whether all bidders are treated alike when exposure is `substrate`'s; False where nothing says so.
@@ -133,6 +171,13 @@ def dsic_proof_of(mechanism: object, substrate: Substrate) -> str | None:
     proves = claimed(mechanism, "dsic_proof")
     reason: str | None = None if proves is None else proves(substrate)
     return reason
+
+
+def bic_proof_of(mechanism: object, substrate: Substrate, priors: Priors) -> BayesianProof | None:
+    """Return why truth is a best reply to truthful others drawn from `priors`, or None where nothing in force says."""
+    proves = claimed(mechanism, "bic_proof")
+    proof: BayesianProof | None = None if proves is None else proves(substrate, priors)
+    return proof
 
 
 def is_anonymous(mechanism: object, substrate: Substrate) -> bool:

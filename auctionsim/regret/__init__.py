@@ -1,5 +1,6 @@
 """Regret, what a bidder could gain by lying: ex post, ex interim, in equilibrium, and on a deployed mechanism."""
 
+from auctionsim.regret.certificates import RegretCertificate, regret_certificate
 from auctionsim.regret.confidence import bounded_mean_interval
 from auctionsim.regret.corners import corner_regret
 from auctionsim.regret.deployed import DeployedRegret, deployed_regret
@@ -16,6 +17,7 @@ __all__ = [
     "Distance",
     "Game",
     "InterimSettings",
+    "RegretCertificate",
     "RegretEstimate",
     "RegretSources",
     "bounded_mean_interval",
@@ -27,4 +29,5 @@ __all__ = [
     "menu_regret_sources",
     "nash_conv",
     "quasi_linear",
+    "regret_certificate",
 ]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from auctionsim.claims import claimed
 from auctionsim.regret.estimate import Game, misreport_utilities, quasi_linear, reported_utilities
-from auctionsim.regret.known_breakpoints import known_breakpoints
+from auctionsim.regret.known_breakpoints import chooser_of, known_breakpoints
 from auctionsim.regret.refinement import Best, better_of
 
 INSIDE = (0.25, 0.75, 2.0**-18, 2.0**-12, 1 - 2.0**-12, 1 - 2.0**-18)  # where in a stretch; the first two give limits
@@ -27,9 +27,10 @@ def own_bid_breakpoints(game: Game) -> Float[Tensor, "batch bidder breakpoint"] 
     """Return the breakpoints at these reports, or None where none are known."""
     if game.valuations.shape[2] != 1 or game.utility is not quasi_linear:
         return None
-    declares = claimed(game.mechanism, "own_bid_breakpoints")
+    rule = chooser_of(game.mechanism)
+    declares = claimed(rule, "own_bid_breakpoints")
     declared: Tensor | None = None if declares is None else declares(game.reports, game.context)
-    return known_breakpoints(game) if declared is None else declared
+    return known_breakpoints(game._replace(mechanism=rule)) if declared is None else declared
 
 
 def enumerate_stretches(

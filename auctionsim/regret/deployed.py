@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
+from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.metrics import Interval
 from auctionsim.regret.betting import betting_interval
 from auctionsim.regret.estimate import AnyMechanism, RegretEstimate
@@ -58,7 +59,8 @@ def deployed_regret(
     """Measure the incentive gap between where a mechanism was designed and where it is used.
 
     Args:
-        mechanism: Designed on `designed_on`; it never sees `deployed_on`.
+        mechanism: Designed on `designed_on`; it never sees `deployed_on` before it is used, and one that charges for
+            what is delivered charges for what each place delivers (`Mechanism.delivered`).
         designed_on: The substrate in its model of the world.
         deployed_on: The substrate that pays; same bidders, features and allocations. A live model is wrapped,
             `AskedOnce(live, ("slot_probability",))`: it is asked about each distinct allocation once.
@@ -79,7 +81,7 @@ def deployed_regret(
         raise InputError(f"both substrates must have the same bidders, features and allocations: {shapes}")
     designed, deployed = (
         ex_post_regret(
-            mechanism,
+            mechanism.delivered(place) if isinstance(mechanism, Mechanism) else mechanism,
             place,
             valuations,
             context=context,

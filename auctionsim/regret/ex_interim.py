@@ -22,8 +22,9 @@ than the strategy. Scoring on the draws that chose it, or fresh draws for each b
 Intervals reach from below the score on the second half to above the best score on the first, which is biased up as the
 other is biased down, each end by an empirical Bernstein bound (see `confidence.py`) in which utilities range over what
 was seen and 0; regret being ≥ 0, so is the upper end. They leave out what lies between the bids tried and what a rival
-that was not drawn would do, and are *estimated*. `upper` is *certified* with the stated confidence, and given in three
-cases: a `dsic_proof` for truthful bidders (0); a `dsic_proof` for others (truth is the best response, so nothing is
+that was not drawn would do, and are *estimated*. `upper` is *certified* with the stated confidence, and given in four
+cases: a `dsic_proof` for truthful bidders (0); a `bic_proof` for these priors where everybody is truthful (2 v r, r its
+residual; for sure, and nothing is drawn); a `dsic_proof` for others (truth is the best response, so nothing is
 searched) on a substrate that states its exposures; one item at first price, by a uniform band around the distribution
 of the highest rival bid. It is never below `lower`, an estimate that may lie above the truth by chance.
 
@@ -43,7 +44,7 @@ from torch import Tensor
 
 from auctionsim.checks import checked_amounts, checked_count, checked_positive
 from auctionsim.errors import InputError
-from auctionsim.mechanisms.protocol import dsic_proof_of
+from auctionsim.mechanisms.protocol import bic_proof_of, dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.priors import Priors, Product, product
 from auctionsim.regret.confidence import checked_miss
@@ -53,6 +54,7 @@ from auctionsim.regret.first_price import first_price_bound, sells_one_item_at_f
 from auctionsim.regret.interim_game import InterimGame, expected_utilities, games_in_contexts, trial_bids
 from auctionsim.regret.interim_scores import Scored, Trial, scored_gains
 from auctionsim.regret.payoff_range import exposure_range
+from auctionsim.regret.proved_in_expectation import proved_in_expectation
 from auctionsim.regret.settings import InterimSettings
 from auctionsim.strategies import Strategies, played, strategy_list
 from auctionsim.substrates.protocol import Substrate
@@ -133,6 +135,11 @@ def ex_interim_regret(
     proof = _proof(games[0]) if settings.use_structure else None
     if proof is not None:
         return _with_proof(fields, v, proof=proof, confidence=confidence, given=given)
+    honest = strategies is None and all(torch.equal(v, field.own) for field in fields)
+    if settings.use_structure and honest and games[0].utility is quasi_linear:
+        expected = bic_proof_of(mechanism, substrate, prior)
+        if expected is not None:
+            return proved_in_expectation(expected, v, len(games))
     box = _boxes(prior, v, torch.stack([field.own for field in fields]).amax(0), settings.high)
     halves: tuple[list[Trial], list[Trial]] = ([], [])
     for field in fields:

@@ -13,7 +13,9 @@ What the numbers are. `lower` is a gain that the mechanism, called with the prin
 than the regret, whatever the search misses. `upper` is given only where a theorem or an exhaustive list gives it:
 a mechanism's own `dsic_proof` for this substrate (then both are 0 for a truthful bidder), the breakpoints of a
 single-parameter rule (`breakpoints.py`; `item_by_item.py` for items sold one by one), every entry of fixed menus
-(`fixed_menus.py`), or a promised Lipschitz constant (`lipschitz.py`, any number of features).
+(`fixed_menus.py`), or a promised Lipschitz constant (`lipschitz.py`, any number of features). On request
+(`BoundSettings.certificate`) a rule of one feature that has none of these gets the bound of `certificates.py`, which is
+a proof for a class of rules: `method` names the class.
 
 The search is `search.py`'s: one fixed sequence of evaluations that `budget` cuts off, so a larger budget never lowers a
 result.
@@ -27,6 +29,7 @@ from auctionsim.mechanisms.protocol import dsic_proof_of
 from auctionsim.metrics import Interval
 from auctionsim.regret.bid_range import checked_high
 from auctionsim.regret.breakpoints import enumerate_stretches, own_bid_breakpoints
+from auctionsim.regret.certificates import RegretCertificate, certified
 from auctionsim.regret.determinism import check_again, check_rows_apart
 from auctionsim.regret.estimate import (
     AnyMechanism,
@@ -121,6 +124,10 @@ def ex_post_regret(
     if bound is not None:
         bound, method = torch.maximum(bound, lower), f"{method}; upper from every entry of the fixed menus"
         reach = everywhere(game)  # whatever is reported, one of the entries is had
+    elif bounds.certificate:
+        certificate = certified(game, box, budget=bounds.budget)
+        bound, words = _certificate_bound(certificate, lower)
+        method, budget = f"{method}; {words}", budget + certificate.evaluations
     return summarised(
         game,
         lower,
@@ -141,6 +148,15 @@ def _enumerated(game: Game, box: Tensor) -> tuple[Best, Tensor, int, str] | None
         return *enumerate_stretches(game, breakpoints, box), "exact: every breakpoint of the own bid"
     apart = items_apart(game, box)
     return None if apart is None else (*apart, "exact: every breakpoint of the own bid, item by item")
+
+
+def _certificate_bound(certificate: RegretCertificate, lower: Tensor) -> tuple[Tensor | None, str]:
+    """Return a certificate's bound, None without one, and the words that say what it is worth."""
+    if certificate.upper is None:
+        return None, f"no certificate: {certificate.reason}"
+    if bool((lower > certificate.upper).any()):
+        return None, "no certificate: the search found more than a rule of the class can bring"
+    return certificate.upper, f"upper by certificate, {certificate.assumption}"
 
 
 def _by_cells(

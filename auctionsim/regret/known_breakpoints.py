@@ -6,6 +6,8 @@
   (b_i, or φ_i(b_i)) entry k is worth w e_ik + c_k, so the choice changes at the vertices of an upper envelope; the
   payment is constant in between, or b_i e_ik where bids are paid. For φ each vertex is carried back to the bids where
   φ reaches and leaves it.
+- `RobustOptimum` and `PerMention`: those of the rule that they choose by. Between two of them a price a unit is
+  constant where the payment is, and the bid where bids are paid.
 - `MenuAuction` with fixed menus: the thresholds between i's own entries; the others' choices do not depend on b_i.
 - `ShownBids`: of the entries' squared distances the differences are linear in the own share, so the nearest changes at
   the vertices of an upper envelope, and no more beyond the scale.
@@ -27,6 +29,8 @@ from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.menu import MenuAuction
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
+from auctionsim.mechanisms.per_mention import PerMention
+from auctionsim.mechanisms.robust_optimum import RobustOptimum
 from auctionsim.mechanisms.second_price import SecondPrice
 from auctionsim.mechanisms.shown_bids import ShownBids
 from auctionsim.mechanisms.third_price import ThirdPrice
@@ -63,6 +67,13 @@ def _of_a_maximum(rule: ListRule, game: Game) -> Tensor | None:
     if isinstance(rule.range, Items):
         return _rivals(game.reports, 0.0) if isinstance(rule, PayAsBid) else None
     return _range_vertices(rule, game) if has_candidates(rule.range) else None
+
+
+def chooser_of(rule: Any) -> Any:
+    """Return the rule by which a rule chooses: of those made of another one, that one."""
+    while behaves_as(rule, PerMention, RobustOptimum):
+        rule = rule.rule
+    return rule
 
 
 def _rivals(reports: Float[Tensor, "batch bidder 1"], reserve: float) -> Tensor:

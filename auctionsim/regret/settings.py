@@ -21,7 +21,9 @@ class BoundSettings:
         lipschitz: A promise that buys an upper bound where structure gives none: how fast a bidder's utility can change
             per unit of its own bid in each feature. A number or a tensor that broadcasts to (batch, bidder, feature);
             default what the mechanism declares as `own_bid_lipschitz(substrate, valuations, context)`, if it does.
-        budget: Misreports scored for that bound, beyond the search's.
+        budget: Misreports scored for that bound or for the certificate, beyond the search's.
+        certificate: Where nothing else gives an upper bound, that of a `regret_certificate`, a proof for a class of
+            rules only; the answer's `method` names the class, or says why there is none.
     Raises:
         TypeError, ValueError: A budget that is no whole number above 0; a confidence outside (0, 1).
     """
@@ -30,6 +32,7 @@ class BoundSettings:
     confidence: float = 0.95
     lipschitz: Rate | None = None
     budget: int = 2048
+    certificate: bool = False
 
     def __post_init__(self) -> None:
         checked_count(self.budget, "budget of a bound")

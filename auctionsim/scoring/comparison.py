@@ -77,7 +77,7 @@ def _points(
     assert best is not None
     points = []
     for label, mechanism in mechanisms.items():
-        outcome = mechanism(*profiles)
+        outcome = mechanism.delivered(view)(*profiles)
         earned = float(metrics.revenue(outcome, view, *profiles).mean())
         lost = float(metrics.user_loss(outcome, view, *profiles).mean())
         numbers = (earned, lost, earned - user_weight * lost, float(best.mean()))

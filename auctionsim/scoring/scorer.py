@@ -118,11 +118,12 @@ def score(label: str, mechanism: Mechanism, case: Case, *, recipe: str = "") -> 
 
     Args:
         label: Of the mechanism.
-        mechanism: Designed anywhere.
+        mechanism: Designed anywhere; one that charges for what is delivered charges for what the view delivers.
         case: Where it is scored.
         recipe: "quick" where it was trained by the quick recipe.
     """
     view, profiles = case.view, case.profiles
+    mechanism = mechanism.delivered(view)
     outcome = mechanism(*profiles)
     brought = objective(outcome, view, profiles, case.user_weight)
     utility = metrics.utility(outcome, view, *profiles)

@@ -9,6 +9,7 @@ from torch import Tensor
 from auctionsim.checks import checked_allocation, checked_context, checked_count, checked_finite, checked_tensor
 from auctionsim.errors import InputError
 from auctionsim.language_models.laws import fit_shares
+from auctionsim.readings.registry import reading
 from auctionsim.substrates.protocol import BaseSubstrate, Lever
 
 MIXTURES = ("linear", "log-linear")
@@ -76,7 +77,7 @@ class TokenMixtureReplies(BaseSubstrate):
     def units(self) -> dict[str, str]:
         """Shares and probabilities, and nats per reply."""
         unit = "probability per reply" if self.features == ("named",) else "1 - total variation"
-        return {self.features[0]: unit, "loss": "nats per reply"}
+        return {self.features[0]: unit, "loss": reading("reply_kl").unit}
 
     def null_allocation(
         self, batch: int, *, dtype: torch.dtype | None = None, device: torch.device | None = None

@@ -40,7 +40,7 @@ def draw_trade_offs(blocks: Mapping[str, Sequence[Row]], path: Path) -> None:
                     linewidth=1,
                     label=label,
                 )
-            panel.set(title=f"{title} ({category})", xlabel="reply_kl on B, nats per reply", ylabel="revenue on B")
+            panel.set(title=f"{title} ({category})", xlabel="reply_kl on B", ylabel="revenue on B")
             panel.title.set_fontsize(9)
         axes[line][-1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
     saved(figure, path)

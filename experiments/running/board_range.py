@@ -13,6 +13,7 @@ from auctionsim.experiments.running.board_cell import Price
 from auctionsim.experiments.running.carrier_cell import AD_WORDS, COLUMNS, CarrierCell
 from auctionsim.experiments.running.prompt_intervals import Array
 from auctionsim.levers import at_null
+from auctionsim.readings.registry import reading
 from auctionsim.substrates import Randomised
 from auctionsim.substrates.protocol import BaseSubstrate, FiniteRange, Lever, Observation
 
@@ -154,8 +155,7 @@ def view_of(cell: CarrierCell, values: PromptValues, price: Price, weights: Arra
 
 def loss_words(price: Price) -> tuple[str, str]:
     """Return name and unit of the loss that a price charges."""
-    unit = "nats a reply" if price.loss == "reply_kl" else "probability that a reply is bad"
-    return (f"{price.loss} + {price.words:g} · {AD_WORDS}" if price.words else price.loss), unit
+    return (f"{price.loss} + {price.words:g} · {AD_WORDS}" if price.words else price.loss), reading(price.loss).unit
 
 
 def _lever(cell: CarrierCell, k: int) -> Lever:

@@ -12,6 +12,10 @@ OPTIMUM = "optimum"
 SAME_HERE = ("optimum-ignored",)
 """Mechanisms that are another one under the board's prior, U[0, 1]: bids below a support that starts at 0."""
 
+TRAINED_FOR_MINUTES = ("regret-net", "regret-transformer")
+"""Mechanisms that are networks trained for minutes: a row is designed 32 times, on both replicates, at each price."""
+NO_ROW = (*SAME_HERE, *TRAINED_FOR_MINUTES)
+
 REPLY_KL = tuple(Price("reply_kl", weight) for weight in (0.0, 0.02, 0.1, 0.25))
 QUALITY = tuple(Price("quality", weight) for weight in (0.0, 0.25, 1.0, 4.0))
 WORDS = tuple(Price("reply_kl", 0.1, words) for words in (0.03, 0.1, 0.3))
@@ -27,7 +31,7 @@ def mechanism_rows(carrier: str, cell: CarrierCell) -> list[RowName]:
     """
     price = REPLY_KL[0]
     view = view_of(cell, prompt_values(cell, "A", price), price)
-    names = [name for name, one in table().items() if name not in SAME_HERE and one.refusal(view) is None]
+    names = [name for name, one in table().items() if name not in NO_ROW and one.refusal(view) is None]
     return [RowName(MECHANISMS, name, carrier, name) for name in names]
 
 

@@ -18,7 +18,14 @@ from auctionsim.experiments.figures.board import draw_objectives, draw_trade_off
 from auctionsim.experiments.running.board_cell import MECHANISMS, SYSTEMS, BoardCell, Price, RowName
 from auctionsim.experiments.running.board_cells import BoardPlan, board_cells, list_of, planned, stored_board_cells
 from auctionsim.experiments.running.board_range import prompt_values, view_of
-from auctionsim.experiments.running.board_rows import REPLY_KL, SAME_HERE, carrier_rows, mechanism_rows, system_rows
+from auctionsim.experiments.running.board_rows import (
+    REPLY_KL,
+    SAME_HERE,
+    TRAINED_FOR_MINUTES,
+    carrier_rows,
+    mechanism_rows,
+    system_rows,
+)
 from auctionsim.experiments.running.board_score import BoardSettings
 from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.carrier_sources import CarrierSource, carrier_source
@@ -37,12 +44,12 @@ from auctionsim.records import Record, json_in
 from auctionsim.substrates import Randomised
 
 FIGURES = {
-    "trade_offs.png": "Revenue on B over what replies pay there, nats per reply, along the user weights 0 to .25 that "
+    "trade_offs.png": "Revenue on B over the reply_kl that replies pay there, along the user weights 0 to .25 that "
     "each row was designed at: to the right the user weighs less.",
-    "objectives.png": "Objectives on B at λ = .1 per nat of reply_kl, all categories together, with 95 % intervals; "
+    "objectives.png": "Objectives on B at λ = .1 per unit of reply_kl, all categories together, with 95 % intervals; "
     "ranks in brackets.",
 }
-NAME = "arena-board"
+NAME = "arena-run"
 SHOWS = "published ad mechanisms on one model, one exposure and one regret evaluator: what they bring, whose claim held"
 PLAN_FILE = "board.json"
 """Names of the files of the cells that a run has, so that they are shown before all of them are there."""
@@ -208,6 +215,7 @@ def _refused(cell: CarrierCell) -> list[str]:
     why = [reason for reason in (one.refusal(view) for one in table().values()) if reason is not None]
     short = [reason.partition(", got ")[0] for reason in why]
     short += [f"{name} is another mechanism's double under the board's prior" for name in SAME_HERE]
+    short += [f"{name} is a network that is trained for minutes at each price" for name in TRAINED_FOR_MINUTES]
     return [f"Mechanisms of the library that have no row, and why: {'; '.join(short)}."]
 
 

@@ -8,6 +8,7 @@ from auctionsim.experiments.tables.board_ranks import Contender, block_of, conte
 from auctionsim.experiments.tables.board_verdicts import LOWER_BOUND, gain
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
+from auctionsim.readings.registry import reading
 from auctionsim.report.wording import NOTHING, number, percent
 
 LEAST_OPTIMUM = 0.002
@@ -22,7 +23,7 @@ MEANINGS: Mapping[str, str] = {
     "of best carrier": "the same as a share of the best such optimum among carriers, those after the reply apart",
     "revenue": "what bidders pay, per reply",
     "welfare": "what the bidders' names are worth to them",
-    "reply_kl": "nats per reply by which the reply's law has moved",
+    "reply_kl": f"by how much the reply's law has moved, {reading('reply_kl').unit}",
     "kl, quality, ad share": "the rest of the user's side: divergence at the next token, the rise of the probability "
     "that a reply is bad, the share of the page's words that are ads",
     "regret, largest": "what a bidder's best misreport brings it, on B and (A) where the rule was designed: mean over "

@@ -19,6 +19,7 @@ from auctionsim.experiments.tables.board_tables import BoardNames, BoardTables
 from auctionsim.experiments.tables.board_verdicts import LOWER_BOUND, RULE, TOLERANCE, IncentiveVerdict
 from auctionsim.experiments.tables.carrier_orders import TOGETHER
 from auctionsim.experiments.tables.loss_matrix import rows_of
+from auctionsim.readings.registry import reading
 from auctionsim.report.wording import NOTHING, number
 
 TITLE = "The board: every mechanism and system on one exposure"
@@ -29,7 +30,12 @@ TITLES: Mapping[str, str] = {
     CARRIERS: "The optimum on each carrier before or inside the reply",
     CARRIERS_AFTER: "The optimum on each carrier after the reply",
 }
-UNITS: Mapping[str, str] = {"reply_kl": "nat", "quality": "unit of probability"}
+
+
+def one_of(loss: str) -> str:
+    """Return what one unit of a loss is called, as in "money per …"."""
+    unit = reading(loss).unit.split()[0]
+    return unit.removesuffix("s") if unit.endswith("s") else f"unit of {unit}"
 
 
 def board_section(
@@ -121,7 +127,7 @@ def terminal_lines(cells: Sequence[BoardCell], tables: BoardTables, price: Price
 
 
 def _price(price: Price) -> str:
-    return f"{price.user_weight:g} per {UNITS.get(price.loss, 'unit')} of {price.loss}"
+    return f"{price.user_weight:g} per {one_of(price.loss)} of {price.loss}"
 
 
 def _manner(cells: Sequence[BoardCell]) -> Iterator[str]:
@@ -138,8 +144,8 @@ def _manner(cells: Sequence[BoardCell]) -> Iterator[str]:
     )
     yield (
         "Everything is designed on replicate A's prompts and stems, knobs included, and scored on B's. What a "
-        "design charges was fixed on A, but for rules that charge by what is delivered: so at λ = 0 the objective is A's own revenue, chance and choice of knobs on A included; "
-        "what B gives for it shows in IR, in regret and in best responses alone."
+        "design charges was fixed on A, but for rules that charge by what is delivered: so at λ = 0 the objective is "
+        "A's own revenue, chance and choice of knobs on A included; what B gives for it shows in IR, in regret and in best responses alone."
     )
     yield (
         "All categories together are the mean of the categories. Intervals are Student's, from bootstrap draws of "
@@ -209,7 +215,7 @@ def _block(
             yield f"At λ = {_price(price)}, all categories together:"
             yield markdown_table(lines)
     for loss in dict.fromkeys(cell.price.loss for cell in own):
-        yield f"Objective by λ, money per {UNITS.get(loss, 'unit')} of {loss} and reply, ranks in brackets:"
+        yield f"Objective by λ, money per {one_of(loss)} of {loss} and reply, ranks in brackets:"
         yield markdown_table([*weight_lines(ranks, loss)])
 
 

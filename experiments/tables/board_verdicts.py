@@ -92,7 +92,7 @@ def gain(cells: Sequence[BoardCell], replicate: str) -> Gain:
     means = [cell.scores[f"regret{end}"] or 0.0 for cell in cells]
     kinds = {cell.regret_is_A if replicate == "A" else cell.regret_is for cell in cells}
     kind = next((one for one in (LOWER_BOUND, "exact") if one in kinds), "proved 0")
-    words = f", {worst.price.words:g} nats a word of an ad" if worst.price.words else ""
+    words = f", {worst.price.words:g} more for a word of an ad" if worst.price.words else ""
     place = f"{worst.category}, λ = {worst.price.user_weight:g} on {worst.price.loss}{words}"
     return Gain(worst.scores[f"regret_max{end}"] or 0.0, sum(means) / len(means), kind, place)
 

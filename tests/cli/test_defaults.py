@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from auctionsim.cli import arena, auction_losses, auctions, bidders, neurons, studies, surfaces, trust, tuning
+from auctionsim.cli import (
+    arena,
+    auction_deployed,
+    auction_losses,
+    auctions,
+    bidders,
+    neurons,
+    studies,
+    surfaces,
+    trust,
+    tuning,
+)
 from auctionsim.cli.options import DEFAULT_METHOD, numbers
 from auctionsim.experiments.running.bidders import AuctionSource, Training
 from auctionsim.experiments.running.carrier_lists import CarrierRecipe
@@ -23,6 +34,7 @@ from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
 from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings
 from auctionsim.experiments.studies.demo import DemoSettings
+from auctionsim.experiments.studies.deployed import DeployedSettings
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
 from auctionsim.experiments.studies.losses import LossesSettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
@@ -46,6 +58,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
     auction_losses.losses: (LossesSettings,),
+    auction_deployed.deployed: (DeployedSettings,),
     bidders.train: (Training, AuctionSource),
     bidders.study: (BiddersStudySettings,),
     neurons.compare: (CompareMethodsSettings, FrontierSettings),

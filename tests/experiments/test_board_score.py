@@ -132,10 +132,10 @@ def test_draws_are_paired_over_rows_and_move_with_prompts_and_profiles(cells: Ma
 
 def test_prompts_count_as_they_move_the_objective(cells: Mapping[str, CarrierCell]) -> None:
     """With the profiles held, the bootstrap's variance is that of stratified means of the influences."""
-    settings = FEW._replace(profiles=20000, draws=4000)
+    settings = FEW._replace(profiles=5000, draws=1000)
     one = board_cell(row("vcg"), entry("vcg"), cells["logit-bias"], DEAR._replace(user_weight=20.0), settings)
     wanted = sum(np.var(some) / len(some) for some in one.influences) / len(one.influences) ** 2
-    assert np.var(one.draws) == pytest.approx(wanted, rel=0.1)
+    assert np.var(one.draws) == pytest.approx(wanted, rel=0.2)
     assert not np.any(one.revenue_influences), "what was designed on A is charged whatever B's prompts are"
 
 

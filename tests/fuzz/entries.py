@@ -325,6 +325,13 @@ def of_mechanisms() -> dict[str, Target]:
             prices,
             torch.zeros(2, 1),
         ),
+        "BayesianMenu built": target(
+            lambda p, x, t, expected: use_rule(m.BayesianMenu(p, Uniform(0, 1), m.Menu(x, t), expected)),
+            place,
+            levers,
+            prices,
+            torch.tensor([[[0.0, 0.5, 1.0]] * 2]),
+        ),
         "MenuNetwork built": target(
             lambda n, hidden: use_rule(m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=n, hidden=hidden))),
             Count(3),
@@ -359,6 +366,19 @@ def of_mechanisms() -> dict[str, Target]:
             0,
             (1, 2),
             {frozenset((0, 1)): 3},
+        ),
+        "RegretNet built": target(
+            lambda scale, user_weight: use_rule(m.RegretNet(SHOWN, None, scale, user_weight)), 0.5, 0.25
+        ),
+        "BidPerceptron built": target(
+            lambda width, seed: use_rule(m.RegretNet(SHOWN, m.BidPerceptron((1, 4, 2, 1), width, seed))),
+            Count(4),
+            Count(1),
+        ),
+        "BidTransformer built": target(
+            lambda width, seed: use_rule(m.RegretNet(SHOWN, m.BidTransformer((1, 4, 2, 1), width, seed))),
+            Count(4),
+            Count(1),
         ),
         "SegmentAuction built": target(
             lambda segments, *shown, **more: use_rule(m.SegmentAuction(SHOWN, Showings(*shown), segments, **more)),

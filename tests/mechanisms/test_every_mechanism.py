@@ -28,6 +28,7 @@ from auctionsim.substrates import (
     Substrate,
     Units,
 )
+from auctionsim.substrates.estimates import Estimation
 from auctionsim.testing import mechanism_checks
 
 QUADRATIC = QuadraticSubstrate(2, 0.5)
@@ -52,11 +53,16 @@ REGISTERED: list[m.Mechanism] = [
     m.VCG(QUADRATIC, 0.5),
     m.PayAsBid(LIST, 0.25),
     m.VirtualWelfareMaximizer(LIST, Beta(2, 5), 0.25),
+    m.PerMention(m.VCG(LIST, 0.25)),
+    m.RobustOptimum(fake_list(2).sell("hits"), Uniform(0, 1), 0.25, Estimation("shrunk", 1.0)),
     m.VirtualWelfareMaximizer(QUADRATIC, Uniform(0, 1), 0.25),
     m.MenuAuction(QUADRATIC, MENU),
     m.MenuAuction(QUADRATIC, m.MenuNetwork(QUADRATIC, entries=3)),
+    m.BayesianMenu(QUADRATIC, Uniform(0, 1), MENU),
+    m.menus_within_budget(QuadraticSubstrate(2), Uniform(0, 1), 0.5, budget=1.0, cells=4),
     m.AffineMaximizer(LIST, LIST.finite_range().allocations, torch.zeros(6)),
     m.KLTilt(LOTTERY, 0.5, m.ChiSquared(), 0.1),
+    m.LinearProgram(LIST, Uniform(0, 1), 0.25, levels=4),
     m.TiltFirstPrice(LOTTERY, 0.5),
     m.DeliveredVCG(LIST, 0.25),
     m.TokenSecondPrice(SHOWN, showings(SHOWN, 0)),
@@ -67,6 +73,7 @@ REGISTERED: list[m.Mechanism] = [
     m.ShownBids(SHOWN, 0.5),
     m.SegmentAuction(SHOWN, showings(SHOWN, 0), 2, reserve=0.1),
     m.TwoStage(SHOWN, showings(SHOWN, 0), 1),
+    m.RegretNet(SHOWN),
     m.WinnerFirstPrice(SHOWN, showings(SHOWN, 0)),
     m.WinnerSecondPrice(SHOWN, showings(SHOWN, 0), 0.1),
 ]
@@ -130,6 +137,7 @@ WEIGHTED: dict[str, Callable[[Substrate, Prior, float], m.Mechanism]] = {
     "VirtualWelfareMaximizer": m.VirtualWelfareMaximizer,
     "train_menu": lambda *given: m.train_menu(*given, entries=4, steps=60),
     "train_menu_writer": trained_writer,
+    "train_bayesian_menu": lambda *given: m.train_bayesian_menu(*given, levels=17, starts=1),
     "train_affine_maximizer": lambda *given: m.train_affine_maximizer(*given, entries=8, steps=20),
 }
 

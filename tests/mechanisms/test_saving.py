@@ -67,6 +67,8 @@ MECHANISMS: list[tuple[m.Mechanism, Substrate | None]] = [
     (m.ProportionalProminence(SHOWN, showings(SHOWN, 1)), SHOWN),
     (m.PostedShowings(SHOWN, showings(SHOWN, 1), torch.tensor([0.1, torch.inf])), SHOWN),
     (m.ShownBids(SHOWN, 0.5), SHOWN),
+    (m.RegretNet(SHOWN, scale=2.0, user_weight=0.25, seed=3), SHOWN),
+    (m.RegretNet(RANDOMISED, m.BidTransformer((3, 6, 2, 1), 8, seed=1)), RANDOMISED),
 ]
 
 

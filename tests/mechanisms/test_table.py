@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from finite_list import quarter_list
+from measured_fakes import fake_subsets
 from shown_list import shown_list
 from torch import Tensor
 
@@ -35,10 +36,12 @@ PLACES: list[Substrate] = [
     Units(2, 2),
     Bundles.llg(),
     LOTTERY,
+    QuadraticSubstrate(2),
     QuadraticSubstrate(2, 0.5),
     quarter_list(3, bidders=2, entries=6, contexts=2),
     Randomised(quarter_list(4, bidders=2, entries=4, contexts=2), torch.tensor([0.4, 0.3, 0.2, 0.1])),
     Prominence(3, 0.5),
+    fake_subsets(2).sell("hits"),
     Randomised(shown_list(5, bidders=2, strengths=2, contexts=2)),
 ]
 CLOSED = [name for name in names() if not entry(name).is_learned]
