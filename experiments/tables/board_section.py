@@ -144,8 +144,9 @@ def _manner(cells: Sequence[BoardCell]) -> Iterator[str]:
     )
     yield (
         "Everything is designed on replicate A's prompts and stems, knobs included, and scored on B's. What a "
-        "design charges was fixed on A, but for rules that charge by what is delivered: so at λ = 0 the objective is "
-        "A's own revenue, chance and choice of knobs on A included; what B gives for it shows in IR, in regret and in best responses alone."
+        "design charges was fixed on A, but for rules that charge by what is delivered: so at λ = 0 the objective "
+        "is A's own revenue, chance and choice of knobs on A included; what B gives for it shows in IR, in regret "
+        "and in best responses alone."
     )
     yield (
         "All categories together are the mean of the categories. Intervals are Student's, from bootstrap draws of "
