@@ -34,6 +34,7 @@ KEEPING = frozenset(
         "auction more-bidders",
         "auction neurons-frontier",
         "auction crosstalk-regret",
+        "auction deployed",
         "auction losses",
         "auction reply-counts",
         "auction generalisation",
