@@ -20,7 +20,7 @@ register(
         claims=(
             "Incentive compatible where prominence grows with the bid, the model is faithful to it, and clicks are "
             "predicted without bias (the paper's three conditions); among mechanisms that a factor of all bids leaves "
-            "as they are, nothing else is lost."
+            "as they are, nothing else is lost (as reviews of the paper report it)."
         ),
         exposure="Clicks that are predicted from an ad's own share of prominence.",
         assumed=(

@@ -20,7 +20,8 @@ register(
         claim=TRUTHFUL,
         claims=(
             "Dominant-strategy truthful, individually rational mechanisms, best for welfare or for revenue, computed "
-            "exactly for the multinomial logit model of clicks and nearly so for the cascade model."
+            "exactly for the multinomial logit model of clicks and nearly so for the cascade model (as reviews of the "
+            "paper report it)."
         ),
         exposure="Clicks by the multinomial logit or the cascade model: each ad shown takes clicks from the others.",
         assumed=(

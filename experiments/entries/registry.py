@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from auctionsim.errors import InputError
 
 TRUTHFUL, IN_EXPECTATION = "truthful", "truthful in expectation"
-APPROXIMATELY, NEITHER = "truthful up to an error", "not truthful"
+APPROXIMATELY, NEITHER = "truthful up to an error", "none"
 CLAIMS = (TRUTHFUL, IN_EXPECTATION, APPROXIMATELY, NEITHER)
 """What authors claim of truthful bids: that they are dominant; dominant, or in equilibrium, in expectation over what is
 drawn; dominant but for the error of an estimate; nothing, or that other bids may be better."""

@@ -1,31 +1,27 @@
-"""Cells of the board in a folder: each stored whole, signed, under all that it depends on.
+"""Cells of the board in a folder: which there are, and how one is made.
 
-Whoever is stopped, by whatever means, goes on with the cells that have no file. A cell whose list, price, settings or
-plug-in's mechanism is another now has another name, and is made anew. This process alone writes.
+A cell whose list, price, settings or plug-in's mechanism is another now is made anew (`kept_cells`).
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auctionsim.errors import DamagedFileError, InputError
+from auctionsim.errors import InputError
 from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName, board_cell_document, board_cell_from
 from auctionsim.experiments.running.board_rows import prices_of
 from auctionsim.experiments.running.board_score import BoardSettings, board_cell
 from auctionsim.experiments.running.carrier_cell import CarrierCell
 from auctionsim.experiments.running.carrier_sources import CarrierSource, read_cell
+from auctionsim.experiments.running.kept_cells import CellForm, MadeCell, kept_cells
 from auctionsim.experiments.running.preparation import slug
-from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
-from auctionsim.measurement import Progress, Report, Workers
-from auctionsim.measurement.crew import Job, fan_out
+from auctionsim.measurement import Report, Workers
+from auctionsim.measurement.crew import Job
 from auctionsim.mechanisms.table import entry, made_by
-from auctionsim.records import json_in
-from auctionsim.signed_json import read_signed_json, signed_json, signed_record
 
-_FORMAT, _VERSION = "auctionsim cell of the board", 1
+FORM = CellForm("auctionsim cell of the board", 1, board_cell_from)
 _SCORING = 2
 """It changes when what the same settings compute does; 1: scored on the profiles that settings had been tried on."""
 
@@ -53,13 +49,6 @@ class BoardTask(NamedTuple):
         return f"{slug(self.row.table, self.row.name)}-{self.digest}.json"
 
 
-class MadeBoardCell(NamedTuple):
-    """A cell as a worker hands it back: its task, and what its file says."""
-
-    task: BoardTask
-    document: dict[str, Any]
-
-
 class BoardPlan(NamedTuple):
     """A cell that is to be made, and all that it depends on.
 
@@ -72,7 +61,7 @@ class BoardPlan(NamedTuple):
     key: dict[str, Any]
 
 
-def make_board_cell(task: BoardTask) -> MadeBoardCell:
+def make_board_cell(task: BoardTask) -> MadeCell:
     """Make one cell from a carrier's files.
 
     Raises:
@@ -83,7 +72,7 @@ def make_board_cell(task: BoardTask) -> MadeBoardCell:
         made = board_cell(task.row, entry(task.row.mechanism), cell, task.price, task.settings)
     except InputError as error:
         raise InputError(f"{task.row.name} on {cell.measured}: {error}") from error
-    return MadeBoardCell(task, board_cell_document(made))
+    return MadeCell(task, board_cell_document(made))
 
 
 @lru_cache(maxsize=32)
@@ -92,7 +81,7 @@ def list_of(source: CarrierSource) -> CarrierCell:
     return read_cell(source)
 
 
-def _maker(model: None) -> Callable[[BoardTask], MadeBoardCell]:
+def _maker(model: None) -> Callable[[BoardTask], MadeCell]:
     """Return what a worker makes cells with; no model is needed."""
     del model
     return make_board_cell
@@ -149,38 +138,8 @@ def board_cells(
         ValueError: A file is damaged, or a list is none of a carrier's.
         RuntimeError: Workers died again and again over one cell.
     """
-    sweep(folder)
     keys = {one.task: one.key for one in plans}
-    cells = {task: _read(folder / task.file_name, key) for task, key in keys.items()}
-    waiting = deque(task for task, cell in cells.items() if cell is None)
-    tell = report or (lambda _: None)
-    tell(Progress(len(keys) - len(waiting), len(keys)))
-    left = len(waiting)
-
-    def store(made: MadeBoardCell) -> None:
-        document = {"format": _FORMAT, "version": _VERSION, "key": keys[made.task], "cell": made.document}
-        write_text(folder / made.task.file_name, signed_json(document))
-
-    def note(made: MadeBoardCell) -> None:
-        nonlocal left
-        left -= 1
-        cells[made.task] = _read(folder / made.task.file_name, keys[made.task])
-        tell(Progress(len(keys) - left, len(keys)))
-
-    if workers is None:
-        while waiting:
-            made = make_board_cell(waiting.popleft())
-            store(made)
-            note(made)
-    else:
-        fan_out(waiting, Job(_maker, None), workers, store, note)
-    return [cell for cell in (cells[one.task] for one in plans) if cell is not None]
-
-
-def kept_board_cells(folder: Path, plans: Sequence[BoardPlan]) -> list[BoardCell]:
-    """Return those cells that a folder holds already, in order; nothing is computed."""
-    cells = [_read(folder / one.task.file_name, one.key) for one in plans]
-    return [cell for cell in cells if cell is not None]
+    return [*kept_cells(folder, keys, FORM, make_board_cell, Job(_maker, None), workers, report).values()]
 
 
 def stored_board_cells(folder: Path, names: Sequence[str]) -> list[BoardCell]:
@@ -189,22 +148,5 @@ def stored_board_cells(folder: Path, names: Sequence[str]) -> list[BoardCell]:
     Raises:
         ValueError: A file is damaged.
     """
-    found = []
-    for path in (folder / Path(name).name for name in names):
-        if path.is_file():
-            try:
-                found.append(board_cell_from(signed_record(json_in(path), _FORMAT, _VERSION).record("cell")))
-            except ValueError as error:
-                raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
-    return found
-
-
-def _read(path: Path, key: Mapping[str, Any]) -> BoardCell | None:
-    """Return a cell that is there, None where there is none."""
-    if not path.exists():
-        return None
-    record = read_signed_json(path, _FORMAT, _VERSION, key)
-    try:
-        return board_cell_from(record.record("cell"))
-    except ValueError as error:
-        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
+    found = (FORM.read(folder / Path(name).name, None) for name in names)
+    return [cell for cell in found if cell is not None]

@@ -1,26 +1,21 @@
-"""Cells of the table of carriers in a folder: each stored whole, signed, under all that it depends on.
+"""Cells of the table of carriers in a folder: one carrier in one category each.
 
-A cell is one carrier in one category. Whoever is stopped, by whatever means, goes on with the cells that have no file;
-a cell whose list, replies, values or readings are others now has another name, and is made anew. This process alone
-writes.
+A cell whose list, replies, values or readings are others now is made anew (`kept_cells`).
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from auctionsim.errors import DamagedFileError
 from auctionsim.experiments.running.carrier_cell import CarrierCell, cell_document, cell_from
 from auctionsim.experiments.running.carrier_sources import CarrierSource, read_cell
+from auctionsim.experiments.running.kept_cells import CellForm, MadeCell, kept_cells
 from auctionsim.experiments.running.preparation import slug
-from auctionsim.files import sweep, write_text
 from auctionsim.kept import key_digest
-from auctionsim.measurement import Progress, Report, Workers
-from auctionsim.measurement.crew import Job, fan_out
-from auctionsim.signed_json import read_signed_json, signed_json
+from auctionsim.measurement import Report, Workers
+from auctionsim.measurement.crew import Job
 
-_FORMAT, _VERSION = "auctionsim cell of the table of carriers", 1
+FORM = CellForm("auctionsim cell of the table of carriers", 1, cell_from)
 
 
 class CellTask(NamedTuple):
@@ -38,13 +33,6 @@ class CellTask(NamedTuple):
     def file_name(self) -> str:
         """Where it is stored."""
         return f"{slug(self.source.name)}-{self.digest}.json"
-
-
-class MadeCell(NamedTuple):
-    """A cell as a worker hands it back: its task, and what its file says."""
-
-    task: CellTask
-    document: dict[str, Any]
 
 
 def make_cell(task: CellTask) -> MadeCell:
@@ -72,43 +60,8 @@ def carrier_cells(
         ValueError: A file is damaged or missing, or a list is none of a carrier's.
         RuntimeError: Workers died again and again over one cell.
     """
-    sweep(folder)
     keys = {name: source.key() for name, source in sources.items()}
     tasks = {name: CellTask(source, key_digest(keys[name])) for name, source in sources.items()}
-    cells = {name: _read(folder / task.file_name, keys[name]) for name, task in tasks.items()}
-    waiting = deque(task for name, task in tasks.items() if cells[name] is None)
-    names = {task: name for name, task in tasks.items()}
-    tell = report or (lambda _: None)
-    tell(Progress(len(tasks) - len(waiting), len(tasks)))
-    left = len(waiting)
-
-    def store(made: MadeCell) -> None:
-        key = keys[names[made.task]]
-        document = {"format": _FORMAT, "version": _VERSION, "key": key, "cell": made.document}
-        write_text(folder / made.task.file_name, signed_json(document))
-
-    def note(made: MadeCell) -> None:
-        nonlocal left
-        name, left = names[made.task], left - 1
-        cells[name] = _read(folder / made.task.file_name, keys[name])
-        tell(Progress(len(tasks) - left, len(tasks)))
-
-    if workers is None:
-        while waiting:
-            made = make_cell(waiting.popleft())
-            store(made)
-            note(made)
-    else:
-        fan_out(waiting, Job(_maker, None), workers, store, note)
-    return {name: cell for name, cell in cells.items() if cell is not None}
-
-
-def _read(path: Path, key: Mapping[str, Any]) -> CarrierCell | None:
-    """Return a cell that is there, None where there is none."""
-    if not path.exists():
-        return None
-    record = read_signed_json(path, _FORMAT, _VERSION, key)
-    try:
-        return cell_from(record.record("cell"))
-    except ValueError as error:
-        raise DamagedFileError(f"{path} is damaged ({error}): remove it and run again") from error
+    by_task = {task: keys[name] for name, task in tasks.items()}
+    cells = kept_cells(folder, by_task, FORM, make_cell, Job(_maker, None), workers, report)
+    return {name: cells[task] for name, task in tasks.items()}

@@ -142,7 +142,7 @@ def test_run_and_show(lists: Mapping[str, str], tmp_path: Path, monkeypatch: pyt
     files = json.loads((out / PLAN_FILE).read_text())["cells"]
     (out / "parts" / "cells" / files[0]).unlink()
     part = runner.invoke(app, ["arena", "show", "--out", str(out)])
-    assert f"unfinished: {len(files) - 1} of {len(files)} cells; its command goes on: auctionsim " in part.output
+    assert f"unfinished: {len(files) - 1} of {len(files)} cells; its command goes on: auctionsim" in part.output
     for name in files[1:]:
         (out / "parts" / "cells" / name).unlink()
     with pytest.raises(ValueError, match=f"no cell yet of the {len(files)} of its board"):

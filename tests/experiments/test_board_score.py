@@ -15,7 +15,7 @@ from auctionsim.errors import DamagedFileError, InputError
 from auctionsim.experiments.running import board_cells as cells_module
 from auctionsim.experiments.running import board_score as score_module
 from auctionsim.experiments.running.board_cell import Price, RowName, board_cell_document, board_cell_from
-from auctionsim.experiments.running.board_cells import board_cells, kept_board_cells, planned
+from auctionsim.experiments.running.board_cells import board_cells, planned, stored_board_cells
 from auctionsim.experiments.running.board_range import NAMED, prompt_values, view_of
 from auctionsim.experiments.running.board_rows import carrier_rows, mechanism_rows, prices_of
 from auctionsim.experiments.running.board_score import BoardSettings, board_cell
@@ -86,19 +86,19 @@ def test_means_are_the_metrics_of_a_design_on_a_where_b_pays(cells: Mapping[str,
     cell = cells["logit-bias"]
     views = [view_of(cell, prompt_values(cell, one, DEAR), DEAR) for one in "AB"]
     made = board_cell(row("vcg"), entry("vcg"), cell, DEAR, FEW)
-    bids = torch.rand((64, 2, 1), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    drawn = entry("vcg")  # profiles come from the prior, seeded
-    assert drawn.knobs == {}
-    outcome = VCG(views[0], 0.25)(bids, None)
-    own = VCG(views[1], 0.25)(bids, None)
-    loss = metrics.user_loss(outcome, views[1], bids)
-    scores = made.scores
-    assert scores["revenue"] == pytest.approx(float(outcome.payments.sum(1).mean()), abs=0.1)
-    assert scores["objective"] == pytest.approx(float(scores["revenue"] or 0) - 0.25 * float(scores["user_loss"] or 0))
-    assert float((outcome.payments.sum(1) - 0.25 * loss).mean()) == pytest.approx(scores["objective"], abs=0.1)
-    assert float((own.payments.sum(1) - 0.25 * metrics.user_loss(own, views[1], bids)).mean()) == pytest.approx(
-        scores["own_design"], abs=0.1
-    )
+    seed = FEW.seed + score_module._SCORED
+    bids = product(score_module.PRIOR, 2, 1).sample(FEW.profiles, seeded(seed), torch.float64)
+    outcome, own = VCG(views[0], 0.25)(bids), VCG(views[1], 0.25)(bids)
+    scores, loss = made.scores, metrics.user_loss(outcome, views[1], bids)
+    revenue = outcome.payments.sum(1)
+    assert scores["revenue"] == pytest.approx(float(revenue.mean()), abs=1e-12)
+    assert scores["user_loss"] == pytest.approx(float(loss.mean()), abs=1e-12)
+    assert scores["objective"] == pytest.approx(float((revenue - 0.25 * loss).mean()), abs=1e-12)
+    brought = own.payments.sum(1) - 0.25 * metrics.user_loss(own, views[1], bids)
+    assert scores["own_design"] == pytest.approx(float(brought.mean()), abs=1e-12)
+    on_a = revenue - 0.25 * metrics.user_loss(outcome, views[0], bids)
+    assert scores["objective_A"] == pytest.approx(float(on_a.mean()), abs=1e-12)
+    assert scores["objective_A"] != scores["objective"]
     assert (made.regret_is_A, scores["regret_max_A"]) == ("proved 0", 0)
     assert made.tried == 1
     assert scores["reply_kl"] == pytest.approx(scores["user_loss"])
@@ -154,10 +154,11 @@ def test_cells_are_kept_and_made_once(
     rows = [row("vcg"), row("pay-as-bid")]
     plans = planned(rows, sources, ["running shoes"], FEW)
     assert len(plans) == len(rows) * len(prices_of(rows[0]))
-    assert kept_board_cells(tmp_path, plans) == []
+    names = [one.task.file_name for one in plans]
+    assert stored_board_cells(tmp_path, names) == []
     board_cells(tmp_path, plans[:3])
     first = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
-    assert len(kept_board_cells(tmp_path, plans)) == 3
+    assert len(stored_board_cells(tmp_path, names)) == 3
     calls = []
     make = cells_module.make_board_cell
     monkeypatch.setattr(cells_module, "make_board_cell", lambda task: calls.append(task) or make(task))
@@ -165,7 +166,8 @@ def test_cells_are_kept_and_made_once(
     assert len(calls) == len(plans) - 3
     assert [one.row.name for one in found[:8]] == ["vcg"] * 8
     assert all((tmp_path / name).stat().st_mtime_ns == when for name, when in first.items())
-    assert kept_board_cells(tmp_path, planned(rows, sources, ["running shoes"], FEW._replace(seed=1))) == []
+    others = planned(rows, sources, ["running shoes"], FEW._replace(seed=1))
+    assert not set(names) & {one.task.file_name for one in others}, "another seed is another cell"
     path = tmp_path / plans[0].task.file_name
     path.write_text(path.read_text().replace('"tried": 1', '"tried": 2'))
     with pytest.raises(DamagedFileError, match="is damaged"):

@@ -82,7 +82,7 @@ def test_a_cell_that_is_none_is_named_by_its_file(tmp_path: Path) -> None:
     whole = {"format": "auctionsim cell of the table of carriers", "version": 1, "key": {}, "cell": bent}
     path.write_text(signed_json(whole))
     with pytest.raises(ValueError, match=r"cell\.json is damaged .*nulls must be numbers .* of shape \(1\)"):
-        carrier_cells._read(path, {})
+        carrier_cells.FORM.read(path, {})
 
 
 REPLY = KeptReply("A", 0, 0, 0, [0, 0, 0, 0], "Nike.", [3], 1)

@@ -28,11 +28,9 @@ from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkSt
 from auctionsim.brands import parse_brands
 from auctionsim.carriers import carrier_names, load_carrier, save_carrier
 from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName, board_cell_document
-from auctionsim.experiments.running.board_cells import _FORMAT as BOARD_FORMAT
-from auctionsim.experiments.running.board_cells import _read as read_board_file
+from auctionsim.experiments.running.board_cells import FORM as BOARD_FORM
 from auctionsim.experiments.running.carrier_cell import CarrierCell, CellReplicate, cell_document
-from auctionsim.experiments.running.carrier_cells import _FORMAT as CELL_FORMAT
-from auctionsim.experiments.running.carrier_cells import _read as read_cell_file
+from auctionsim.experiments.running.carrier_cells import FORM as CELL_FORM
 from auctionsim.experiments.running.carrier_lists import CARRIER_FILE, CarrierRecipe, _kept_carrier, _kept_pilot
 from auctionsim.experiments.running.geometry import geometry_from
 from auctionsim.experiments.running.preparation import Stages
@@ -321,12 +319,17 @@ def cell() -> dict[str, Any]:
     words = ("list", "slots", "slots after", "shoes", ("Nike",), ("slot",))
     settings, nulls = np.array([[[0.0]], [[1.0]]]), np.array([0.0])
     whole = CarrierCell(*words, settings, nulls, (1, 1), {"A": one, "B": one}, {"kl": "no reason"})
-    return {"format": CELL_FORMAT, "version": 1, "key": CELL_KEY, "cell": json.loads(json.dumps(cell_document(whole)))}
+    return {
+        "format": CELL_FORM.name,
+        "version": 1,
+        "key": CELL_KEY,
+        "cell": json.loads(json.dumps(cell_document(whole))),
+    }
 
 
 def use_cell(path: Path) -> Any:
     """Ask a cell for a frontier's numbers."""
-    found = read_cell_file(path, CELL_KEY)
+    found = CELL_FORM.read(path, CELL_KEY)
     assert found is not None
     assert found.alone(0)[0] == 0
     even = np.full(len(found.settings), 1 / len(found.settings))
@@ -353,12 +356,12 @@ def board() -> dict[str, Any]:
         (0.1, 0.5, 0.4), (0.2, 0.6, 0.5), ((0.1, 0.2), (0.0, 0.3)), ((0.0, 0.0), (0.0, 0.1)),
         (1.0, 2.0, 3.0), ((0.5, 0.2), (0.0, 0.3)), 1.25,
     )  # fmt: skip
-    return {"format": BOARD_FORMAT, "version": 1, "key": CELL_KEY, "cell": board_cell_document(whole)}
+    return {"format": BOARD_FORM.name, "version": 1, "key": CELL_KEY, "cell": board_cell_document(whole)}
 
 
 def use_board(path: Path) -> Any:
     """Ask a cell of the board for its numbers."""
-    found = read_board_file(path, CELL_KEY)
+    found = BOARD_FORM.read(path, CELL_KEY)
     assert found is not None
     assert np.isfinite(found.draws).all(), "a draw that is no number"
     assert np.isfinite([value for value in found.scores.values() if value is not None]).all()
