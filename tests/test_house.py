@@ -37,6 +37,7 @@ LAYERS = (
     "mechanisms",
     "regret",
     "scoring",
+    "market",
     "report",
     "trust",
     "testing",
