@@ -45,7 +45,7 @@ LAYERS = (
 )
 """The library's files and packages, the lowest first: each imports of its own layer and of those before it."""
 
-ROOMS = ("entries", "running", "tables", "figures", "studies")
+ROOMS = ("entries", "learners", "running", "tables", "figures", "studies")
 """The rooms of experiments, likewise: and no study imports another."""
 
 

@@ -40,6 +40,7 @@ KEEPING = frozenset(
         "auction generalisation",
         "bidders train",
         "bidders study",
+        "bidders corpus",
         "tune grid",
         "tune hyperparameters",
     }
