@@ -8,15 +8,18 @@ it.
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from auctionsim.checks import checked_allocation, checked_amounts, checked_count
 from auctionsim.envs.constraints import Cleared, Constraints, Standing, TrialRound, checked_constraint
+from auctionsim.envs.contexts import ContextDraws
 from auctionsim.envs.game_settings import Clearing, GameSettings
 from auctionsim.envs.observations import Limits, Observations, largest_exposures
+from auctionsim.envs.presence import PresenceDraws
 from auctionsim.envs.rounds import GameState, Round
-from auctionsim.envs.row_draws import EpisodeKeys, uniform_indices, uniform_levels
+from auctionsim.envs.row_draws import EpisodeKeys, uniform_levels
+from auctionsim.envs.target_cost import target_cost
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.mechanisms.protocol import substrate_of
 from auctionsim.priors import product
@@ -74,12 +77,24 @@ class AuctionGame:
         self.exposure_high: Tensor = ceilings.amax(0)  # (bidder, feature)
         self.budgets = checked_constraint(settings.budgets, self.num_bidders, "budgets", dtype)
         self.roi_targets = checked_constraint(settings.roi_targets, self.num_bidders, "roi_targets", dtype)
-        self.constraints = Constraints(self.budgets, self.roi_targets, ceilings)
-        self._foresight = None if self.roi_targets is None else foresight(mechanism, substrate)
+        self.cost = target_cost(settings.roi_as_cost, self.roi_targets, dtype)
+        caps = self.roi_targets if self.cost is None else None
+        self.constraints = Constraints(self.budgets, caps, ceilings)
+        self._foresight = None if caps is None else foresight(mechanism, substrate)
+        self._traffic = ContextDraws(
+            self.contexts,
+            self.rounds,
+            weights=settings.context_weights,
+            stream=settings.context_stream,
+            stream_end=settings.stream_end,
+        )
+        self.absences = settings.presence is not None
+        self._presence = PresenceDraws(settings.presence, self.rounds, self.num_bidders)
+        limits = Limits(
+            self.bid_high, self.exposure_high, self.rounds, len(self.contexts), self.budgets, self.roi_targets
+        )
         self._observations = Observations(
-            settings.observe,
-            Limits(self.bid_high, self.exposure_high, self.rounds, len(self.contexts), self.budgets, self.roi_targets),
-            mechanism,
+            settings.observe, limits._replace(roi_capped=self.cost is None, absences=self.absences), mechanism
         )
         self.observed = self._observations.names
         self.observation_low, self.observation_high = self._observations.box(
@@ -88,30 +103,25 @@ class AuctionGame:
         self._allocation_shape = allocation_shape(substrate)
 
     def draw(self, batch: int, generator: torch.Generator) -> GameState:
-        """Begin `batch` episodes: draw every round's valuations and contexts from one generator."""
-        levels, contexts = self._draws(batch, generator)
-        return self._begin(levels, contexts)
+        """Begin `batch` episodes: draw every round's valuations, contexts and presence from one generator."""
+        checked_count(batch, "batch", 0)
+        shape = (batch, self._draws, self.num_bidders, self.num_features)
+        levels = torch.rand(shape, generator=generator, dtype=torch.float64)
+        contexts = self._traffic.batch(batch, generator)
+        return self._begin(levels, contexts, self._presence.batch(batch, generator))
 
     def draw_rows(self, episodes: EpisodeKeys) -> GameState:
         """Begin the episodes of these keys: each the same as it would begin alone."""
-        batch, n, m = len(episodes.key), self.num_bidders, self.num_features
-        draws = 1 if self.persistent else self.rounds
-        levels = uniform_levels(episodes, draws * n * m).view(batch, draws, n, m)
-        if not self.contexts:
-            return self._begin(levels, torch.zeros(batch, self.rounds, dtype=torch.int64))
-        return self._begin(levels, uniform_indices(episodes, self.rounds, len(self.contexts)))
+        shape = (len(episodes.key), self._draws, self.num_bidders, self.num_features)
+        levels = uniform_levels(episodes, self._draws * self.num_bidders * self.num_features).view(shape)
+        return self._begin(levels, self._traffic.rows(episodes), self._presence.rows(episodes))
 
-    def _draws(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return all that chance decides: quantile levels (batch, draw, bidder, feature), contexts (batch, round)."""
-        checked_count(batch, "batch", 0)
-        draws = 1 if self.persistent else self.rounds
-        shape = (batch, draws, self.num_bidders, self.num_features)
-        levels = torch.rand(shape, generator=generator, dtype=torch.float64)
-        if not self.contexts:
-            return levels, torch.zeros(batch, self.rounds, dtype=torch.int64)
-        return levels, torch.randint(len(self.contexts), (batch, self.rounds), generator=generator)
+    @property
+    def _draws(self) -> int:
+        """How often valuations are drawn in an episode."""
+        return 1 if self.persistent else self.rounds
 
-    def _begin(self, levels: Tensor, contexts: Tensor) -> GameState:
+    def _begin(self, levels: Tensor, contexts: Tensor, present: Tensor) -> GameState:
         batch, draws, n, m = levels.shape
         valuations = self.prior.quantile(levels.flatten(0, 1), self.dtype).view(batch, draws, n, m)
         nothing = torch.zeros(batch, n, dtype=self.dtype)
@@ -123,6 +133,7 @@ class AuctionGame:
             last_payment=nothing,
             spent=nothing,
             gained=nothing,
+            present=present,
         )
 
     def valuations(self, state: GameState) -> Float[Tensor, "batch bidder feature"]:
@@ -132,6 +143,10 @@ class AuctionGame:
     def context(self, state: GameState) -> Int[Tensor, " batch"] | None:
         """Return the current round's contexts, None where the substrate has none."""
         return state.this_round(state.contexts) if self.contexts else None
+
+    def present(self, state: GameState) -> Bool[Tensor, "batch bidder"]:
+        """Return who takes part in the current round; after the end, in the last round."""
+        return state.this_round(state.present)
 
     def observe(self, state: GameState) -> Float[Tensor, "batch bidder observation"]:
         """Return what each bidder sees, the parts of `observed` side by side."""
@@ -154,18 +169,16 @@ class AuctionGame:
             TypeError: A mechanism that returns no outcome.
         """
         checked_amounts(bids, self.num_bidders, self.num_features)
-        valuations, context = self.valuations(state), self.context(state)
-        if len(bids) != len(valuations):
-            raise InputError(f"bids must have one row a game: {len(bids)} rows for {len(valuations)} games")
-        reports = bids.to(self.dtype)
-        standing = Standing(valuations, context, state.spent, state.gained)
-        if self.budgets is None and self.roi_targets is None:
-            happened = Cleared(reports, self._trial(reports, standing))
-        else:
-            happened = self.constraints.clear(self._trial, standing, reports)
+        if len(bids) != len(state.round):
+            raise InputError(f"bids must have one row a game: {len(bids)} rows for {len(state.round)} games")
+        asked, present = bids.to(self.dtype), self.present(state)
+        happened = self._cleared(state, asked * present.unsqueeze(2) if self.absences else asked)
+        exposure, user_loss = self._measured(happened.trial, self.context(state))
         outcome = happened.trial.outcome
-        exposure, user_loss = self._measured(happened.trial, context)
-        value = (valuations * exposure).sum(2)
+        if self.absences:
+            exposure = torch.where(present.unsqueeze(2), exposure, 0.0)
+            outcome = outcome._replace(payments=torch.where(present, outcome.payments, 0.0))
+        value = (self.valuations(state) * exposure).sum(2)
         following = state._replace(
             round=state.round + 1,
             last_exposure=exposure,
@@ -173,22 +186,43 @@ class AuctionGame:
             spent=state.spent + outcome.payments,
             gained=state.gained + value,
         )
-        rewards = self.utility(value, outcome.payments.clone())
-        if rewards.shape != value.shape:
-            raise InputError(
-                f"utility must be elementwise: {tuple(rewards.shape)} of values and payments {tuple(value.shape)}"
-            )
+        utility, cost = self._utility(value, outcome.payments), self._cost(state, following)
+        rewards = utility if self.cost is None or cost is None else self.cost.reward(utility, cost)
         return following, Round(
             bids=happened.bids,
-            asked=reports,
+            asked=asked,
             outcome=outcome,
             exposure=exposure,
-            rewards=rewards,
+            rewards=torch.where(present, rewards, 0.0) if self.absences else rewards,
             user_loss=user_loss,
             over=following.round >= self.rounds,
             budget_left=self.constraints.budget_left(following.spent),
-            roi_slack=self.constraints.roi_slack(following.gained, following.spent),
+            roi_slack=None if self.roi_targets is None else following.gained - self.roi_targets * following.spent,
+            present=present if self.absences else None,
+            cost=cost,
         )
+
+    def _cleared(self, state: GameState, reports: Tensor) -> Cleared:
+        """Return what reports bring, lowered where a limit says so."""
+        standing = Standing(self.valuations(state), self.context(state), state.spent, state.gained)
+        if self.constraints.budgets is None and self.constraints.roi_targets is None:
+            return Cleared(reports, self._trial(reports, standing))
+        return self.constraints.clear(self._trial, standing, reports)
+
+    def _utility(self, value: Tensor, payments: Tensor) -> Tensor:
+        """Return each bidder's utility (batch, bidder)."""
+        utility = self.utility(value, payments.clone())
+        if utility.shape != value.shape:
+            raise InputError(
+                f"utility must be elementwise: {tuple(utility.shape)} of values and payments {tuple(value.shape)}"
+            )
+        return utility
+
+    def _cost(self, before: GameState, after: GameState) -> Tensor | None:
+        """Return by how much a round put each bidder further behind its target; None where targets are a cap."""
+        if self.cost is None:
+            return None
+        return self.cost.shortfall(after.gained, after.spent) - self.cost.shortfall(before.gained, before.spent)
 
     def _trial(self, bids: Tensor, standing: Standing) -> TrialRound:
         """Return what bids would give; the exposure only where a return target needs it."""

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from auctionsim.checks import checked_count
+from auctionsim.envs.contexts import CYCLE, Stream, Weights
 from auctionsim.envs.live import Live
+from auctionsim.envs.presence import Presence
 from auctionsim.errors import InputTypeError
 from auctionsim.outcome import Outcome
 from auctionsim.regret import quasi_linear
@@ -24,7 +26,8 @@ class GameSettings:
 
     Attributes:
         rounds: Rounds in an episode, ≥ 1.
-        observe: Which of `OBSERVABLES` a bidder sees, in this order; None: the first four, and what constraints need.
+        observe: Which of `OBSERVABLES` a bidder sees, in this order; None: the first four, and what constraints and
+            presence need.
             "menu" is the bidder's own, where it is fixed before the bids.
         persistent: Valuations are drawn once an episode rather than every round.
         budgets: What each bidder may pay in an episode (one number, or one a bidder); None: no limit. A bid is lowered
@@ -40,6 +43,18 @@ class GameSettings:
         utility: (value, payment) -> utility, elementwise.
         with_user_loss: Ask the substrate for the user's loss each round.
         dtype: Of every tensor in the game.
+        roi_as_cost: Turns `roi_targets` from a cap into a cost (one number, or one a bidder): no bid is lowered for
+            them, every round reports by how much its bidder fell further behind its target (below 0: caught up), and
+            this weight times that is taken off the reward. 0: the cost is reported only. None: the cap.
+        context_weights: Probabilities of the public contexts, up to one factor: one a context in the substrate's
+            order, or by name, those left out 0; None: all the same.
+        context_stream: A sequence of contexts, by index or name, instead of draws: round r of a row's episode k,
+            counted from 0 since its seed, has number k · rounds + r, in every row. None: contexts are drawn.
+        stream_end: After the stream's last context: "cycle" begins it again, "refuse" refuses to begin an episode that
+            it does not reach to the end of.
+        presence: Who takes part in which rounds: an `EntryExit`, or a dict of its fields (seeded entry and exit), or a
+            schedule, a row of truth values a round, one a bidder. Whoever is absent bids 0, whatever it says, and gets,
+            pays and earns nothing. None: everybody, always.
     Raises:
         ValueError: No rounds.
         TypeError: A utility that is no callable; rounds that are no whole number.
@@ -54,6 +69,11 @@ class GameSettings:
     utility: Callable[[Tensor, Tensor], Tensor] = quasi_linear
     with_user_loss: bool = True
     dtype: torch.dtype = torch.float32
+    roi_as_cost: float | Sequence[float] | None = None
+    context_weights: Weights | None = None
+    context_stream: Stream | None = None
+    stream_end: str = CYCLE
+    presence: Presence | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.utility):

@@ -89,6 +89,8 @@ def bidders_numbers(played: Round) -> dict[str, np.ndarray]:
         "payment": played.outcome.payments,
         "budget_left": played.budget_left,
         "roi_slack": played.roi_slack,
+        "present": played.present,
+        "cost": played.cost,
     }
     return {name: _array(number) for name, number in numbers.items() if number is not None}
 

@@ -14,7 +14,7 @@ from auctionsim.mechanisms import MenuAuction
 from auctionsim.substrates.protocol import Substrate, contexts_of
 
 PLAIN_OBSERVATION = ("valuation", "context", "last_exposure", "last_payment")
-OBSERVABLES = (*PLAIN_OBSERVATION, "budget", "roi_slack", "round", "menu")
+OBSERVABLES = (*PLAIN_OBSERVATION, "budget", "roi_slack", "round", "present", "menu")
 
 
 class Limits(NamedTuple):
@@ -27,6 +27,8 @@ class Limits(NamedTuple):
         contexts: How many; 0 for none.
         budgets: (bidder,), or None.
         roi_targets: (bidder,), or None.
+        roi_capped: Whether the targets are a cap; else who is behind sees by how much.
+        absences: Whether bidders may be absent.
     """
 
     bids: Tensor
@@ -35,6 +37,8 @@ class Limits(NamedTuple):
     contexts: int
     budgets: Tensor | None
     roi_targets: Tensor | None
+    roi_capped: bool = True
+    absences: bool = False
 
     @property
     def payment(self) -> Float[Tensor, "bidder 1"]:
@@ -53,7 +57,7 @@ class Observations:
     """The parts of a bidder's observation, in this order.
 
     Args:
-        names: Some of `OBSERVABLES`, once each; None: the first four, and what constraints need.
+        names: Some of `OBSERVABLES`, once each; None: the first four, and what constraints and presence need.
         limits: Of the game.
         mechanism: Whose menu is seen, if "menu" is among the names.
     Attributes:
@@ -84,10 +88,11 @@ class Observations:
     def _checked(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
         budgeted, targeted = self._limits.budgets is not None, self._limits.roi_targets is not None
         constraints = ("budget",) * budgeted + ("roi_slack",) * targeted
-        names = (*PLAIN_OBSERVATION, *constraints, *(("round",) if constraints else ()))
+        presence = ("present",) * self._limits.absences
+        names = (*PLAIN_OBSERVATION, *constraints, *(("round",) if constraints else ()), *presence)
         if wanted is not None:
             names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-        possible = {*PLAIN_OBSERVATION, "round", "menu", *constraints}
+        possible = {*PLAIN_OBSERVATION, "round", "menu", *constraints, *presence}
         if isinstance(wanted, str) or not names or len(set(names)) != len(names) or not possible.issuperset(names):
             raise InputError(f"observe must name some of {sorted(possible)} once each, got {wanted!r}")
         if not self._limits.contexts:
@@ -115,7 +120,10 @@ class Observations:
             case "budget" if limits.budgets is not None:
                 seen = (limits.budgets - state.spent).clamp_min(0).unsqueeze(2)
             case "roi_slack" if limits.roi_targets is not None:
-                seen = (state.gained - limits.roi_targets * state.spent).clamp_min(0).unsqueeze(2)
+                slack = (state.gained - limits.roi_targets * state.spent).unsqueeze(2)
+                seen = torch.maximum(slack, self._lowest_slack())
+            case "present":
+                seen = state.this_round(state.present).unsqueeze(2)
             case _:
                 seen = (state.round / limits.rounds).view(batch, 1, 1).expand(batch, n, 1)
         return seen
@@ -134,9 +142,18 @@ class Observations:
             "budget": ones if limits.budgets is None else limits.budgets.unsqueeze(1),
             "roi_slack": limits.payment * limits.rounds,
             "round": ones,
+            "present": ones,
         }
         high = highs[name]
-        return Part(-high if name == "last_payment" else torch.zeros_like(high), high)
+        lows = {"last_payment": -high, "roi_slack": self._lowest_slack()}
+        return Part(lows.get(name, torch.zeros_like(high)), high)
+
+    def _lowest_slack(self) -> Float[Tensor, "bidder 1"]:
+        """Return the lowest slack that is shown: 0 under a cap, else what the highest payments lead to."""
+        limits = self._limits
+        if limits.roi_capped or limits.roi_targets is None:
+            return torch.zeros_like(limits.payment)
+        return -limits.payment * limits.rounds * limits.roi_targets.unsqueeze(1)
 
 
 def menu_table(mechanism: Any, contexts: int, dtype: torch.dtype) -> Float[Tensor, "slot bidder number"]:

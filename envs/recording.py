@@ -34,7 +34,8 @@ class AuctionRecorder:
 
     One row a bidder and round: env (the row of a vector environment, else 0), episode (of that row, those played
     counted from 0), round, context (a name, or null), bidder, reward, payment, user_loss (null if not asked for),
-    throttled, and per feature valuation_…, asked_… (what was bid), bid_… (what was cleared), exposure_….
+    throttled, present (where bidders may be absent), cost (where targets are one), and per feature valuation_…,
+    asked_… (what was bid), bid_… (what was cleared), exposure_….
 
     Rows reach the journal, `PATH.rows`, whenever `block_rows` are together; a killed process loses at most as many,
     less one, and `recover_auctions` makes the file from the rest. `finish` writes what is held back, folds the journal
@@ -135,6 +136,9 @@ class AuctionRecorder:
             "reward": happened.rewards.double(),
             "payment": happened.outcome.payments.double(),
             "throttled": happened.throttled,
+        }
+        own |= {
+            name: part for name, part in (("present", happened.present), ("cost", happened.cost)) if part is not None
         }
         parts = {"valuation": valuations, "asked": happened.asked, "bid": happened.bids, "exposure": happened.exposure}
         for feature, name in enumerate(game.substrate.features):

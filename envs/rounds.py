@@ -20,6 +20,7 @@ class GameState(NamedTuple):
         last_payment: What each bidder paid in the round before, 0 at the start.
         spent: Payments so far.
         gained: Value so far, Σ v · e.
+        present: Who takes part in which round, the whole episode's.
     """
 
     valuations: Float[Tensor, "batch round bidder feature"]
@@ -29,6 +30,7 @@ class GameState(NamedTuple):
     last_payment: Float[Tensor, "batch bidder"]
     spent: Float[Tensor, "batch bidder"]
     gained: Float[Tensor, "batch bidder"]
+    present: Bool[Tensor, "batch round bidder"]
 
     def rows(self, index: Tensor) -> "GameState":
         """Return some of the episodes."""
@@ -54,6 +56,8 @@ class Round(NamedTuple):
         over: Which episodes have ended with this round.
         budget_left: What each bidder may still spend after this round; None without budgets.
         roi_slack: Value so far less target times payments so far, this round included; None without targets.
+        present: Who took part; None where everybody always does.
+        cost: By how much each bidder fell further behind its target, see `TargetCost`; None where targets are a cap.
     """
 
     bids: Float[Tensor, "batch bidder feature"]
@@ -65,6 +69,8 @@ class Round(NamedTuple):
     over: Tensor
     budget_left: Float[Tensor, "batch bidder"] | None = None
     roi_slack: Float[Tensor, "batch bidder"] | None = None
+    present: Bool[Tensor, "batch bidder"] | None = None
+    cost: Float[Tensor, "batch bidder"] | None = None
 
     def rows(self, index: Tensor) -> "Round":
         """Return the round of some of the episodes."""
@@ -74,8 +80,9 @@ class Round(NamedTuple):
 
     @property
     def throttled(self) -> Bool[Tensor, "batch bidder"]:
-        """Whose bids were lowered."""
-        return (self.bids < self.asked).any(2)
+        """Whose bids were lowered by a limit; not those of who is absent."""
+        lowered = (self.bids < self.asked).any(2)
+        return lowered if self.present is None else lowered & self.present
 
 
 class PlayedRound(NamedTuple):

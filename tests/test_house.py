@@ -38,6 +38,7 @@ LAYERS = (
     "regret",
     "scoring",
     "logs",
+    "market",
     "report",
     "trust",
     "testing",

@@ -1,0 +1,354 @@
+"""One category's part of a market: it clears a tick, and splits it exactly where a budget ends.
+
+Nothing crosses between categories but the orders that campaigns get and the spend that they report, so that categories
+may live in different processes; every sum is taken in one order, wherever it is taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from auctionsim.market.clearing import ClearedRows, cleared_rows
+from auctionsim.market.market import Market
+from auctionsim.market.placements import Placement
+from auctionsim.market.shortlist import ABSENT, NOBODY, Shortlist, shortlist
+
+ROUNDING = 1e-12
+"""Share of a budget within which it counts as spent."""
+
+
+class TickCall(NamedTuple):
+    """The orders and the traffic of one category for one tick.
+
+    Attributes:
+        day, tick: Which.
+        multiplier: Bids are multiplier · valuation.
+        participation: Share of query types that are bid for.
+        taking: Whether the campaign is there and may still spend.
+        budget_left: Money.
+        traffic: What mean arrivals are multiplied by: users that are left, for instance.
+        rule: Name of the rule that all placements are sold by; "": the usual one.
+        sampled: Whether arrivals are drawn.
+    """
+
+    day: int
+    tick: int
+    multiplier: Float[np.ndarray, " campaign"]
+    participation: Float[np.ndarray, " campaign"]
+    taking: Bool[np.ndarray, " campaign"]
+    budget_left: Float[np.ndarray, " campaign"]
+    traffic: float = 1.0
+    rule: str = ""
+    sampled: bool = False
+
+
+class CampaignTally(NamedTuple):
+    """Sums of a tick for each campaign, over queries.
+
+    Attributes:
+        spend: Money paid, at most what was left.
+        value: Valuation · relevance · exposure, in money.
+        exposure: Won.
+        auctions: Queries that were bid for.
+        shortlisted: Queries in which the campaign stood for its brand.
+        ended: When its budget ended, as a share of the tick; NaN: it did not.
+    """
+
+    spend: Float[np.ndarray, " campaign"]
+    value: Float[np.ndarray, " campaign"]
+    exposure: Float[np.ndarray, " campaign"]
+    auctions: Float[np.ndarray, " campaign"]
+    shortlisted: Float[np.ndarray, " campaign"]
+    ended: Float[np.ndarray, " campaign"]
+
+    @classmethod
+    def nothing(cls, campaigns: int) -> "CampaignTally":
+        """Return zeros; their arrays may be written to."""
+        return cls(*np.zeros((5, campaigns)), np.full(campaigns, np.nan))
+
+
+class Tally(NamedTuple):
+    """Sums of a tick over a category's queries: campaigns, users, money.
+
+    Attributes:
+        campaigns: To each campaign.
+        paid: Money, summed over query types instead of campaigns: the same as their spend, up to rounding.
+        arrivals: Queries.
+        losses: Of the users, by name, summed over queries.
+        sold: Replies in which anything was sold.
+        splits: How often the tick was split.
+    """
+
+    campaigns: CampaignTally
+    paid: float
+    arrivals: float
+    losses: Mapping[str, float]
+    sold: float
+    splits: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Rows of query types that are sold on one placement, all with a context or all without.
+
+    Attributes:
+        placement: Where.
+        rows: Which of the category's rows.
+        context: Of each row; None: the mean over contexts.
+        columns: The category's campaigns that may stand here, brand by brand.
+        spans: First and last place (exclusive) among `columns` of each brand.
+        worth: What one exposure is worth to each campaign: valuation · relevance.
+    """
+
+    placement: Placement
+    rows: Int[np.ndarray, " row"]
+    context: Int[np.ndarray, " row"] | None
+    columns: Int[np.ndarray, " column"]
+    spans: tuple[tuple[int, int], ...]
+    worth: Float[np.ndarray, "row column"]
+
+
+class _Open:
+    """A block during a tick: the scores of those who take part, and what every row's auction gives."""
+
+    def __init__(self, block: _Block, market: Market, call: TickCall, taking: Bool[np.ndarray, "row campaign"]) -> None:
+        self.block, self.market, self.rule = block, market, call.rule
+        own = block.columns
+        self.scores = np.where(taking[block.rows][:, own], call.multiplier[own] * block.worth, ABSENT)
+        self.standing = shortlist(self.scores, block.spans)
+        self.gives = self._cleared(np.arange(len(block.rows)), self.standing)
+
+    def _cleared(self, rows: Int[np.ndarray, " row"], standing: Shortlist) -> ClearedRows:
+        context = None if self.block.context is None else self.block.context[rows]
+        market = self.market
+        return cleared_rows(
+            self.block.placement, self.rule, standing, context, market.losses, entry_price=market.entry_price
+        )
+
+    def leave(self, campaign: int) -> None:
+        """Clear again, without a campaign, the rows in which it made a difference."""
+        place = np.flatnonzero(self.block.columns == campaign)
+        if not len(place):
+            return
+        column = int(place[0])
+        brand = next(b for b, (begin, end) in enumerate(self.block.spans) if begin <= column < end)
+        there = self.standing.campaign[:, brand] == column
+        if self.market.entry_price:
+            there |= self.scores[:, column] >= self.standing.runner_up[:, brand]
+        self.scores[:, column] = ABSENT
+        rows = np.flatnonzero(there)
+        if not len(rows):
+            return
+        again = shortlist(self.scores[rows], self.block.spans)
+        for old, new in zip(self.standing, again, strict=True):
+            old[rows] = new
+        gives = self._cleared(rows, again)
+        self.gives.payments[rows], self.gives.exposure[rows] = gives.payments, gives.exposure
+        self.gives.sold[rows] = gives.sold
+        for name, loss in gives.losses.items():
+            self.gives.losses[name][rows] = loss
+
+    def who(self) -> Int[np.ndarray, "row brand"]:
+        """Return the category's campaign that stands for each brand, `NOBODY` where none does."""
+        standing = self.standing.campaign
+        return np.where(standing == NOBODY, NOBODY, self.block.columns[standing])
+
+    def value(self) -> Float[np.ndarray, "row brand"]:
+        """Return what the exposure is worth to who stands for each brand."""
+        standing = self.standing.campaign
+        worth = np.take_along_axis(self.block.worth, np.maximum(standing, 0), 1)
+        return np.where(standing == NOBODY, 0.0, worth * self.gives.exposure)
+
+
+class CategoryMarket:
+    """A category of a market.
+
+    Args:
+        market: The whole.
+        category: Which.
+    """
+
+    def __init__(self, market: Market, category: str) -> None:
+        self.market, self.category = market, category
+        self.members = market.members(category)
+        self.types = market.types(category)
+        self.blocks = _blocks(market, self.types, self.members, market.valuations(category))
+
+    def tick(self, call: TickCall) -> Tally:
+        """Clear a tick.
+
+        Args:
+            call: Arrays over the category's campaigns, in the order of `members`.
+        """
+        weights = self._weights(call)
+        taking = self._taking(call)
+        open_blocks = [_Open(block, self.market, call, taking) for block in self.blocks]
+        book = _Book(len(self.members), self.market.losses, call.budget_left)
+        if call.sampled:
+            _in_order(open_blocks, book, weights, self._generator("order", call))
+        else:
+            _by_rates(open_blocks, book, weights)
+        return book.tally(float(weights.sum()))
+
+    def _weights(self, call: TickCall) -> Float[np.ndarray, " row"]:
+        """Return the arrivals of each row: means, or drawn."""
+        begin, end = (24.0 * k / self.market.ticks_per_day for k in (call.tick, call.tick + 1))
+        means = self.market.query_types.arriving(begin, end)[self.types] * call.traffic / self.market.signals
+        rows = np.repeat(means, self.market.signals)
+        return self._generator("arrivals", call).poisson(rows).astype(np.float64) if call.sampled else rows
+
+    def _taking(self, call: TickCall) -> Bool[np.ndarray, "row campaign"]:
+        """Return which campaigns bid in which rows; half a share takes half of the rows, drawn anew every tick."""
+        taking = np.broadcast_to(call.taking, (len(self.types) * self.market.signals, len(self.members))).copy()
+        for place in np.flatnonzero(call.taking & (call.participation < 1)):
+            name = self.market.campaigns.name[self.members[place]]
+            draws = self._generator("participation", call, name).random(len(taking))
+            taking[:, place] = draws < call.participation[place]
+        return taking
+
+    def _generator(self, what: str, call: TickCall, *more: str) -> np.random.Generator:
+        return self.market.generator(what, self.category, call.day, call.tick, *more)
+
+
+class _Book:
+    """Sums of a tick while it goes on, and what budgets are left."""
+
+    def __init__(self, campaigns: int, losses: Sequence[str], left: Float[np.ndarray, " campaign"]) -> None:
+        self.left = left.copy()
+        self.won = CampaignTally.nothing(campaigns)
+        self.paid = self.sold = 0.0
+        self.losses = dict.fromkeys(losses, 0.0)
+        self.splits = 0
+
+    def spending(self, blocks: Sequence[_Open], weights: Float[np.ndarray, " row"]) -> Float[np.ndarray, " campaign"]:
+        """Return what each campaign would spend on so many queries of each row."""
+        return self._by_campaign(blocks, [one.gives.payments for one in blocks], weights)
+
+    def _by_campaign(
+        self, blocks: Sequence[_Open], amounts: Sequence[np.ndarray], weights: Float[np.ndarray, " row"]
+    ) -> Float[np.ndarray, " campaign"]:
+        total = np.zeros(len(self.left) + 1)  # the last place is nobody's
+        for one, amount in zip(blocks, amounts, strict=True):
+            weighted = weights[one.block.rows][:, None] * amount
+            total += np.bincount(one.who().ravel() % len(total), weighted.ravel(), len(total))
+        return total[:-1]
+
+    def add(
+        self, blocks: Sequence[_Open], weights: Float[np.ndarray, " row"], spend: Float[np.ndarray, " campaign"]
+    ) -> None:
+        """Add so many queries of each row, for which campaigns spend so much."""
+        won = self.won
+        won.spend[:] += spend
+        self.left -= np.where(np.isinf(self.left), 0.0, spend)
+        won.value[:] += self._by_campaign(blocks, [one.value() for one in blocks], weights)
+        won.exposure[:] += self._by_campaign(blocks, [one.gives.exposure for one in blocks], weights)
+        ones = [np.ones_like(one.gives.exposure) for one in blocks]
+        won.shortlisted[:] += self._by_campaign(blocks, ones, weights)
+        for one in blocks:
+            own = weights[one.block.rows]
+            won.auctions[one.block.columns] += np.einsum("r,rc->c", own, one.scores >= 0)
+            self.paid += float((own[:, None] * one.gives.payments).sum())
+            self.sold += float((own * one.gives.sold).sum())
+            for name in self.losses:
+                self.losses[name] += float((own * one.gives.losses[name]).sum())
+
+    def end(self, blocks: Sequence[_Open], campaigns: Int[np.ndarray, " some"], when: float) -> None:
+        """Take campaigns out whose budget has ended."""
+        self.splits += 1
+        for campaign in campaigns:
+            self.won.ended[campaign] = when
+            for one in blocks:
+                one.leave(int(campaign))
+
+    def tally(self, arrivals: float) -> Tally:
+        """Return the sums."""
+        return Tally(self.won, self.paid, arrivals, self.losses, self.sold, self.splits)
+
+
+def _by_rates(blocks: Sequence[_Open], book: _Book, weights: Float[np.ndarray, " row"]) -> None:
+    """Let queries flow at even rates through the tick, until each budget ends."""
+    passed = 0.0
+    while passed < 1:
+        rates = book.spending(blocks, weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            until = np.where(rates > 0, book.left / rates, np.inf)
+        step = min(float(until.min(initial=np.inf)), 1 - passed)
+        ends = np.flatnonzero(until <= step * (1 + ROUNDING))
+        spend = rates * step
+        spend[ends] = book.left[ends]
+        book.add(blocks, weights * step, spend)
+        passed = passed + step if len(ends) else 1.0
+        if len(ends):
+            book.left[ends] = 0.0
+            book.end(blocks, ends, passed)
+
+
+def _in_order(
+    blocks: Sequence[_Open], book: _Book, counts: Float[np.ndarray, " row"], generator: np.random.Generator
+) -> None:
+    """Let drawn queries come one after the other; who cannot pay for one bids no more, from that one on."""
+    spend = book.spending(blocks, counts)
+    if (spend <= book.left).all():
+        book.add(blocks, counts, spend)
+        return
+    order = generator.permutation(np.repeat(np.arange(len(counts)), counts.astype(np.int64)))
+    begin = 0
+    while begin < len(order):
+        counts = np.bincount(order[begin:], minlength=len(counts)).astype(np.float64)
+        spend = book.spending(blocks, counts)
+        over = np.flatnonzero(spend > book.left)
+        if not len(over):
+            book.add(blocks, counts, spend)
+            return
+        stops = [_affordable(blocks, campaign, order[begin:], book.left[campaign]) for campaign in over]
+        first = min(stops)
+        counts = np.bincount(order[begin : begin + first], minlength=len(counts)).astype(np.float64)
+        book.add(blocks, counts, np.minimum(book.spending(blocks, counts), book.left))
+        begin += first
+        gone = over[np.array(stops) == first]
+        book.end(blocks, gone, begin / len(order))
+
+
+def _affordable(blocks: Sequence[_Open], campaign: int, order: Int[np.ndarray, " query"], left: float) -> int:
+    """Return how many queries, in order, a campaign can pay for."""
+    prices = np.zeros(sum(len(one.block.rows) for one in blocks))
+    for one in blocks:
+        own = np.where(one.who() == campaign, one.gives.payments, 0.0).sum(1)
+        prices[one.block.rows] = own
+    too_much = prices[order].cumsum() > left
+    return int(too_much.argmax()) if too_much.any() else len(order)
+
+
+def _blocks(
+    market: Market,
+    types: Int[np.ndarray, " type"],
+    members: Int[np.ndarray, " campaign"],
+    valuations: Float[np.ndarray, "type signal campaign"],
+) -> list[_Block]:
+    """Return a category's rows, sorted by what they are sold on."""
+    queries, campaigns = market.query_types, market.campaigns
+    relevance = queries.relevance[types][:, None, None] * campaigns.relevance[members]
+    worth = (valuations * relevance).reshape(len(types) * market.signals, len(members))
+    contexts = np.array([market.placements[queries.placement[k]].context(queries.context[k]) for k in types])
+    kinds = [(queries.placement[k], bool(c >= 0)) for k, c in zip(types, contexts, strict=True)]
+    blocks = []
+    for kind in sorted(set(kinds)):
+        own = np.flatnonzero([other == kind for other in kinds])
+        rows = (own[:, None] * market.signals + np.arange(market.signals)).ravel()
+        placement = market.placements[kind[0]]
+        columns, spans = _columns(placement, [campaigns.brand[member] for member in members])
+        context = np.repeat(contexts[own], market.signals) if kind[1] else None
+        blocks.append(_Block(placement, rows, context, columns, spans, np.ascontiguousarray(worth[rows][:, columns])))
+    return blocks
+
+
+def _columns(placement: Placement, brands: Sequence[str]) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
+    """Return the places of the campaigns that may stand on a placement, brand by brand, and each brand's span."""
+    by_brand = [np.flatnonzero([own == brand for own in brands]) for brand in placement.brands]
+    ends = np.cumsum([len(own) for own in by_brand])
+    begins = ends - [len(own) for own in by_brand]
+    spans = tuple((int(begin), int(end)) for begin, end in zip(begins, ends, strict=True))
+    return np.concatenate(by_brand).astype(np.int64), spans
