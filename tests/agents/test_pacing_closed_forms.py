@@ -1,7 +1,7 @@
 """Paced bidders U[0, 1] end at the closed forms, in five seeds: alike ones against each other, one against a rival.
 
 A tick has 64 auctions and a run 1,200 ticks of step 0.1, from truth on. The multiplier forgets where it began within
-some 50 ticks, and wavers around its end by a few percent from tick to tick, so averages are over the ticks of the second
+some 50 ticks, and wavers around its end by a few percent from tick to tick, so averages are over ticks of the second
 half, up to the twentieth part in which money may end. Five seeds are five markets side by side.
 """
 

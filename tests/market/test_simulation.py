@@ -231,7 +231,7 @@ def test_news_say_who_could_bid_and_what_was_ordered() -> None:
     bidders = campaigns(
         ("a", "b", "b"), budget=[1e-6, np.inf, np.inf], arrival=[0, 0, 0.75], exit=[np.inf, 0.5, np.inf]
     )
-    market = item_market(bidders=bidders, ticks_per_day=2)
+    market = item_market(bidders=bidders, types=64, ticks_per_day=2)
     (day,) = first_days(market, 1, Actors({"fixed": NewsKeeper(0.5, participation=0.25)}))
     news = day.state.controllers["fixed"]
     assert day.ticks[0].budget_left[0] == 0
