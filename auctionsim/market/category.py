@@ -217,7 +217,7 @@ class _Book:
     """Sums of a tick while it goes on, and what budgets are left."""
 
     def __init__(self, campaigns: int, losses: Sequence[str], left: Float[np.ndarray, " campaign"]) -> None:
-        self.left = left.copy()
+        self.given, self.left = left, left.copy()
         self.won = CampaignTally.nothing(campaigns)
         self.paid = self.sold = 0.0
         self.losses = dict.fromkeys(losses, 0.0)
@@ -264,7 +264,8 @@ class _Book:
                 one.leave(int(campaign))
 
     def tally(self, arrivals: float) -> Tally:
-        """Return the sums."""
+        """Return the sums; parts of a tick add up to a budget but for rounding, which is not spent."""
+        np.minimum(self.won.spend, self.given, out=self.won.spend)
         return Tally(self.won, self.paid, arrivals, self.losses, self.sold, self.splits)
 
 
@@ -283,6 +284,7 @@ def _by_rates(blocks: Sequence[_Open], book: _Book, weights: Float[np.ndarray, "
         passed = passed + step if len(ends) else 1.0
         if len(ends):
             book.left[ends] = 0.0
+            book.won.spend[ends] = book.given[ends]
             book.end(blocks, ends, passed)
 
 
@@ -303,7 +305,7 @@ def _in_order(
         if not len(over):
             book.add(blocks, counts, spend)
             return
-        stops = [_affordable(blocks, campaign, order[begin:], book.left[campaign]) for campaign in over]
+        stops = [_affordable(blocks, int(place), order[begin:], float(book.left[place])) for place in over]
         first = min(stops)
         counts = np.bincount(order[begin : begin + first], minlength=len(counts)).astype(np.float64)
         book.add(blocks, counts, np.minimum(book.spending(blocks, counts), book.left))

@@ -63,9 +63,9 @@ def cleared_rows(
         sold = sold_share(placement.view, outcome.allocation).numpy()
     return ClearedRows(
         payments=np.where(standing.campaign == NOBODY, 0.0, payments),
-        exposure=np.array(exposure),
-        losses={name: np.array(every[name]) for name in losses},
-        sold=np.array(sold),
+        exposure=exposure.numpy().copy(),
+        losses={name: every[name].numpy().copy() for name in losses},
+        sold=sold.copy(),
     )
 
 
