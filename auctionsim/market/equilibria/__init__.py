@@ -4,6 +4,7 @@ from auctionsim.market.equilibria.conditions import Breach, PacingConditions, pa
 from auctionsim.market.equilibria.first_price_pacing import FirstPricePacing, eisenberg_gale_gap, first_price_pacing
 from auctionsim.market.equilibria.hindsight import HindsightOptimum, hindsight_optimum, liquid_welfare
 from auctionsim.market.equilibria.item_market import ItemMarket
+from auctionsim.market.equilibria.second_price_pacing import SecondPricePacing, second_price_pacing
 from auctionsim.market.equilibria.symmetric import (
     LonePacing,
     first_price_multiplier,
@@ -18,6 +19,7 @@ __all__ = [
     "ItemMarket",
     "LonePacing",
     "PacingConditions",
+    "SecondPricePacing",
     "eisenberg_gale_gap",
     "first_price_multiplier",
     "first_price_pacing",
@@ -26,4 +28,5 @@ __all__ = [
     "lone_second_price_pacing",
     "pacing_conditions",
     "second_price_multiplier",
+    "second_price_pacing",
 ]
