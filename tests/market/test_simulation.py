@@ -48,7 +48,7 @@ class Greedy(Controller):
 class Leaving(Users):
     """Half of the users leave every day."""
 
-    def begin(self) -> State:
+    def begin(self, losses: Sequence[str]) -> State:
         return {"left": np.ones(1)}
 
     def traffic(self, state: State, day: int) -> float:
@@ -61,7 +61,7 @@ class Leaving(Users):
 class Alternating(Platform):
     """The rules in turn; counts the days."""
 
-    def begin(self, rules: Sequence[str]) -> State:
+    def begin(self, rules: Sequence[str], losses: Sequence[str]) -> State:
         return {"days": np.zeros(1)}
 
     def rule(self, state: State, rules: Sequence[str], day: int, generator: np.random.Generator) -> str:
