@@ -6,7 +6,7 @@ import torch
 from market_fakes import campaigns, item_market, market_on, query_types
 
 from auctionsim.market import CategoryMarket, Market, Placement, Tally, TickCall
-from auctionsim.market.shortlist import NOBODY, shortlist
+from auctionsim.market.shortlist import NOBODY, next_scores, shortlist
 from auctionsim.mechanisms import VCG, FirstPrice, SecondPrice
 from auctionsim.substrates import Items, QuadraticSubstrate
 
@@ -22,10 +22,11 @@ def tick_of(market: Market, *, sampled: bool = False, day: int = 0, **changed: o
 
 def test_the_best_of_each_brand_stands_and_the_first_of_equals() -> None:
     scores = np.array([[0.5, 0.5, 0.25], [-1.0, 0.25, -1.0], [0.0, -1.0, 0.25]])
-    there = shortlist(scores, ((0, 2), (2, 3)))
+    spans = ((0, 2), (2, 3))
+    there = shortlist(scores, spans)
     assert there.campaign.tolist() == [[0, 2], [1, NOBODY], [0, 2]]
     assert there.score.tolist() == [[0.5, 0.25], [0.25, 0.0], [0.0, 0.25]]
-    assert there.runner_up.tolist() == [[0.5, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    assert next_scores(scores, there, spans).tolist() == [[0.5, 0.0], [0.0, 0.0], [0.0, 0.0]]
 
 
 def test_a_tick_equals_a_slow_loop() -> None:
