@@ -24,7 +24,7 @@ EDGE = 1e-3
 """How far from 0 and from the highest bid a squashed mean stays, as a share of it: there its inverse is infinite."""
 
 
-class _Observation(nn.Module):
+class _PlainEncoder(nn.Module):
     """The encoder of an actor that needs none."""
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -64,7 +64,7 @@ class BiddingActorCritic(DefaultSACTorchRLModule):  # type: ignore[misc]
         sight = Sight(layout.tells, layout.scales(ends)) if layout.tells else None
         generator = torch.Generator().manual_seed(config["seed"])
         network = BiddingNetwork(high, config["hidden"], generator, start=config["start"], sight=sight)
-        self.pi_encoder = _Observation()
+        self.pi_encoder = _PlainEncoder()
         self.pi = _Actor(network, layout, config["log_spread"])
 
     @property

@@ -236,6 +236,7 @@ NOT_OURS = {
     "auctionsim/language_models/attention.py",  # called by transformers
     "agents/ppo_config.py",  # by RLlib; so are those that follow
     "agents/ppo_rllib.py",
+    "agents/sac_rllib.py",
     "envs/rllib_runner.py",
     "envs/sb3_env.py",  # Stable-Baselines3's `env_method`
     "envs/wrappers.py",  # Gymnasium's `close`, and `__new__` of a kind to be found out

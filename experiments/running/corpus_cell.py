@@ -9,7 +9,7 @@ from auctionsim.records import Record
 TEXT, WHOLE, NUMBER = "text", "whole", "number"
 
 
-class Column(NamedTuple):
+class CorpusColumn(NamedTuple):
     """A column of the corpus.
 
     Attributes:
@@ -23,42 +23,46 @@ class Column(NamedTuple):
     may_be_none: bool = False
 
 
-COLUMNS: Mapping[str, Column] = {
-    "environment": Column(TEXT, "Gymnasium id"),
-    "learner": Column(TEXT, "name of the learner, the same for all bidders"),
-    "constraint": Column(TEXT, "none, or budget: bids must keep to a spend per auction, and so must deviations"),
-    "seed": Column(WHOLE, "of learning and of the auctions that are scored"),
-    "bidder": Column(WHOLE, "from 0 on"),
-    "bidders": Column(WHOLE, "in the auction"),
-    "utility": Column(NUMBER, "what the bidder earns per auction, all bidding as they learned, money"),
-    "utility_error": Column(NUMBER, "its standard error over drawn auctions"),
-    "regret": Column(
+COLUMNS: Mapping[str, CorpusColumn] = {
+    "environment": CorpusColumn(TEXT, "Gymnasium id"),
+    "learner": CorpusColumn(TEXT, "name of the learner, the same for all bidders"),
+    "constraint": CorpusColumn(TEXT, "none, or budget: bids must keep to a spend per auction, and so must deviations"),
+    "seed": CorpusColumn(WHOLE, "of learning and of the auctions that are scored"),
+    "bidder": CorpusColumn(WHOLE, "from 0 on"),
+    "bidders": CorpusColumn(WHOLE, "in the auction"),
+    "utility": CorpusColumn(NUMBER, "what the bidder earns per auction, all bidding as they learned, money"),
+    "utility_error": CorpusColumn(NUMBER, "its standard error over drawn auctions"),
+    "regret": CorpusColumn(
         NUMBER,
         "estimated gain of the best deviation that was tried, per auction, the others bidding as they learned; "
         "unbiased for that deviation, so a lower bound in expectation, and not clipped at 0",
     ),
-    "regret_upper": Column(NUMBER, "upper bound on the regret where one is proved, at 95 % confidence", True),
-    "regret_method": Column(TEXT, "how the regret came about; begins with proof where truth is the best reply"),
-    "exploitability": Column(NUMBER, "mean of the regret over bidders"),
-    "exploitability_low": Column(NUMBER, "lower end of its 95 % interval over drawn auctions", True),
-    "exploitability_high": Column(NUMBER, "upper end", True),
-    "over_truth": Column(
+    "regret_upper": CorpusColumn(NUMBER, "upper bound on the regret where one is proved, at 95 % confidence", True),
+    "regret_method": CorpusColumn(TEXT, "how the regret came about; begins with proof where truth is the best reply"),
+    "exploitability": CorpusColumn(NUMBER, "mean of the regret over bidders"),
+    "exploitability_low": CorpusColumn(NUMBER, "lower end of its 95 % interval over drawn auctions", True),
+    "exploitability_high": CorpusColumn(NUMBER, "upper end", True),
+    "over_truth": CorpusColumn(
         NUMBER, "what the learned bids earn above the truthful ones against the same others, per auction, money"
     ),
-    "over_truth_error": Column(NUMBER, "its standard error, paired over drawn auctions"),
-    "truthful_play_utility": Column(NUMBER, "what the bidder earns per auction where all tell the truth, money"),
-    "worth": Column(NUMBER, "what the bidder's exposure is worth to it where all tell the truth, per auction, money"),
-    "bid_ratio": Column(NUMBER, "mean bid over mean valuation"),
-    "distance_to_truth": Column(NUMBER, "root mean squared distance of bids from valuations, money"),
-    "distance_to_equilibrium": Column(NUMBER, "the same from the equilibrium in closed form, where one is known", True),
-    "budget": Column(NUMBER, "money per auction that may be spent on average", True),
-    "spend": Column(NUMBER, "money per auction that is spent"),
-    "revenue": Column(NUMBER, "payments of all bidders per auction, money"),
-    "truthful_play_revenue": Column(NUMBER, "the same where all tell the truth"),
-    "user_loss": Column(NUMBER, "what the user loses per auction, in the substrate's unit"),
-    "truthful_play_user_loss": Column(NUMBER, "the same where all tell the truth"),
-    "seconds": Column(NUMBER, "that learning took, on the machine that made the cell"),
-    "steps": Column(WHOLE, "auctions that were cleared while bidders learned, those for trial bids included"),
+    "over_truth_error": CorpusColumn(NUMBER, "its standard error, paired over drawn auctions"),
+    "truthful_play_utility": CorpusColumn(NUMBER, "what the bidder earns per auction where all tell the truth, money"),
+    "worth": CorpusColumn(
+        NUMBER, "what the bidder's exposure is worth to it where all tell the truth, per auction, money"
+    ),
+    "bid_ratio": CorpusColumn(NUMBER, "mean bid over mean valuation"),
+    "distance_to_truth": CorpusColumn(NUMBER, "root mean squared distance of bids from valuations, money"),
+    "distance_to_equilibrium": CorpusColumn(
+        NUMBER, "the same from the equilibrium in closed form, where one is known", True
+    ),
+    "budget": CorpusColumn(NUMBER, "money per auction that may be spent on average", True),
+    "spend": CorpusColumn(NUMBER, "money per auction that is spent"),
+    "revenue": CorpusColumn(NUMBER, "payments of all bidders per auction, money"),
+    "truthful_play_revenue": CorpusColumn(NUMBER, "the same where all tell the truth"),
+    "user_loss": CorpusColumn(NUMBER, "what the user loses per auction, in the substrate's unit"),
+    "truthful_play_user_loss": CorpusColumn(NUMBER, "the same where all tell the truth"),
+    "seconds": CorpusColumn(NUMBER, "that learning took, on the machine that made the cell"),
+    "steps": CorpusColumn(WHOLE, "auctions that were cleared while bidders learned, those for trial bids included"),
 }
 """Every column of the corpus, in order."""
 KEY = ("environment", "learner", "seed", "bidder")
@@ -97,7 +101,7 @@ def _row(record: Record) -> dict[str, Any]:
     return {name: _value(record, name, column) for name, column in COLUMNS.items()}
 
 
-def _value(record: Record, name: str, column: Column) -> Any:
+def _value(record: Record, name: str, column: CorpusColumn) -> Any:
     if column.may_be_none and record.value(name) is None:
         return None
     if column.kind == TEXT:

@@ -23,11 +23,11 @@ CHANGES = {
 }
 """Against the play in which all tell the truth, by what it is called."""
 RULE = (
-    f"**Rules.** A learner has *found* an equilibrium where the upper end of its exploitability is at most "
+    "**Rules.** A learner has *found* an equilibrium where the upper end of its exploitability is at most "
     f"{TOLERANCE:.0%} of what a bidder's exposure is worth where all tell the truth; it has *missed* it where the "
-    "lower end is above that; else it is *open*. Exploitability is of deviations that were tried: *found* says that none of "
-    "them gains more. Something rises or falls where its interval leaves out 0. A deviation was cheaper than truth "
-    "where what learned bids earn above truthful ones, against the same others, lies above 0."
+    "lower end is above that; else it is *open*. Exploitability is of deviations that were tried: *found* says that "
+    "none of them gains more. Something rises or falls where its interval leaves out 0. A deviation was cheaper than "
+    "truth where what learned bids earn above truthful ones, against the same others, lies above 0."
 )
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from auctionsim import plugins
 from auctionsim.agents import Shading, Truthful
+from auctionsim.agents.ray_session import ray_running
 from auctionsim.cli import app
 from auctionsim.experiments.learners import LearnedPlay, learner_named, learners, withdraw
 from auctionsim.experiments.running import corpus_cells as cells_module
@@ -199,6 +200,30 @@ def test_constrained_regret_is_that_of_the_closed_form() -> None:
     )
     assert max(map(abs, low)) < 0.006
     assert min(high) > 0.05
+
+
+@pytest.mark.parametrize("name", ["pacing-multiplicative", "pacing-adaptive"])
+@pytest.mark.parametrize("setting", ["first-price", "second-price"])
+def test_pacing_comes_to_the_closed_form(name: str, setting: str) -> None:
+    """Half of what truth spends is 1/6 and 1/12 per auction: multipliers of ½ under both rules."""
+    rows = score_learner(FIRST, setting, learner_named(name), 0, 1.0, TINY)
+    for one in rows:
+        assert one["constraint"] == "budget"
+        assert one["budget"] == pytest.approx(1 / 6 if setting == "first-price" else 1 / 12, rel=0.02)
+        assert one["bid_ratio"] == pytest.approx(0.5, rel=0.02)
+        assert one["distance_to_equilibrium"] < 0.006
+    assert rows[0]["steps"] == 480 * 256
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", ["ppo", "sac"])
+def test_policies_of_rllib_have_rows(name: str) -> None:
+    """From truth, which loses a quarter of what exposure is worth, learned bids come to less than a tenth."""
+    with ray_running():
+        rows = score_learner(FIRST, "first-price", learner_named(name), 0, 1.0, CorpusScoring())
+    assert rows[0]["exploitability"] < 0.1 * rows[0]["worth"]
+    assert all(0.3 < one["bid_ratio"] < 0.7 for one in rows)
+    assert rows[0]["steps"] > 0
 
 
 def test_a_learner_is_one_file(own: Path, tmp_path: Path) -> None:
