@@ -69,7 +69,8 @@ def platform(name: str, settings: Mapping[str, Any] | None = None) -> Platform:
         >>> platform("ucb", {"scale": {"low": 0.0, "high": 5.0}, "hold": 7}).hold
         7
     """
-    return _made(platform_entry(name).kind, settings or {}, name)
+    made: Platform = _made(platform_entry(name).kind, settings or {}, name)
+    return made
 
 
 def _made(kind: Callable[..., Any], settings: Mapping[str, Any], what: str) -> Any:
