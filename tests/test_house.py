@@ -37,6 +37,7 @@ LAYERS = (
     "mechanisms",
     "regret",
     "scoring",
+    "logs",
     "market",
     "report",
     "trust",

@@ -1,5 +1,6 @@
 """A market: campaigns with budgets bid for many query types, tick by tick, on measured surfaces."""
 
+from auctionsim.market.actors import Actors, DayNews, Platform, Users
 from auctionsim.market.campaigns import Campaigns
 from auctionsim.market.category import CampaignTally, CategoryMarket, Tally, TickCall
 from auctionsim.market.controllers import CampaignTerms, Controller, Orders, State, TickNews, TickStart
@@ -7,15 +8,11 @@ from auctionsim.market.market import Market
 from auctionsim.market.placements import Placement
 from auctionsim.market.query_types import QueryTypes
 from auctionsim.market.simulation import (
-    Actors,
-    DayNews,
     DayRecord,
     MarketState,
-    Platform,
     Simulation,
     SimulationSettings,
     TickRecord,
-    Users,
 )
 
 __all__ = [

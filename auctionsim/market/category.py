@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from auctionsim.market.clearing import ClearedRows, cleared_rows
 from auctionsim.market.market import Market
 from auctionsim.market.placements import Placement
-from auctionsim.market.shortlist import ABSENT, NOBODY, Shortlist, shortlist
+from auctionsim.market.shortlist import ABSENT, NOBODY, Shortlist, next_scores, shortlist
 
 ROUNDING = 1e-12
 """Share of a budget within which it counts as spent."""
@@ -111,21 +111,34 @@ class _Block:
     worth: Float[np.ndarray, "row column"]
 
 
+Absences = Mapping[int, Bool[np.ndarray, " row"]]
+"""By campaign, the rows in which it does not take part, of those who are there for some rows only."""
+
+
 class _Open:
     """A block during a tick: the scores of those who take part, and what every row's auction gives."""
 
-    def __init__(self, block: _Block, market: Market, call: TickCall, taking: Bool[np.ndarray, "row campaign"]) -> None:
+    def __init__(self, block: _Block, market: Market, call: TickCall, absences: Absences) -> None:
         self.block, self.market, self.rule = block, market, call.rule
         own = block.columns
-        self.scores = np.where(taking[block.rows][:, own], call.multiplier[own] * block.worth, ABSENT)
+        self.scores = call.multiplier[own] * block.worth
+        self.scores[:, ~call.taking[own]] = ABSENT
+        for column in np.flatnonzero(np.isin(own, list(absences))):
+            self.scores[absences[int(own[column])][block.rows], column] = ABSENT
         self.standing = shortlist(self.scores, block.spans)
-        self.gives = self._cleared(np.arange(len(block.rows)), self.standing)
+        self.following = next_scores(self.scores, self.standing, block.spans) if market.entry_price else None
+        self.gives = self._cleared(np.arange(len(block.rows)))
 
-    def _cleared(self, rows: Int[np.ndarray, " row"], standing: Shortlist) -> ClearedRows:
-        context = None if self.block.context is None else self.block.context[rows]
-        market = self.market
+    def _cleared(self, rows: Int[np.ndarray, " row"]) -> ClearedRows:
+        """Clear some rows, as they stand."""
+        block = self.block
         return cleared_rows(
-            self.block.placement, self.rule, standing, context, market.losses, entry_price=market.entry_price
+            block.placement,
+            self.rule,
+            Shortlist(*(column[rows] for column in self.standing)),
+            None if block.context is None else block.context[rows],
+            self.market.losses,
+            None if self.following is None else self.following[rows],
         )
 
     def leave(self, campaign: int) -> None:
@@ -136,8 +149,8 @@ class _Open:
         column = int(place[0])
         brand = next(b for b, (begin, end) in enumerate(self.block.spans) if begin <= column < end)
         there = self.standing.campaign[:, brand] == column
-        if self.market.entry_price:
-            there |= self.scores[:, column] >= self.standing.runner_up[:, brand]
+        if self.following is not None:
+            there |= self.scores[:, column] >= self.following[:, brand]
         self.scores[:, column] = ABSENT
         rows = np.flatnonzero(there)
         if not len(rows):
@@ -145,7 +158,9 @@ class _Open:
         again = shortlist(self.scores[rows], self.block.spans)
         for old, new in zip(self.standing, again, strict=True):
             old[rows] = new
-        gives = self._cleared(rows, again)
+        if self.following is not None:
+            self.following[rows] = next_scores(self.scores[rows], again, self.block.spans)
+        gives = self._cleared(rows)
         self.gives.payments[rows], self.gives.exposure[rows] = gives.payments, gives.exposure
         self.gives.sold[rows] = gives.sold
         for name, loss in gives.losses.items():
@@ -184,8 +199,8 @@ class CategoryMarket:
             call: Arrays over the category's campaigns, in the order of `members`.
         """
         weights = self._weights(call)
-        taking = self._taking(call)
-        open_blocks = [_Open(block, self.market, call, taking) for block in self.blocks]
+        absences = self._absences(call)
+        open_blocks = [_Open(block, self.market, call, absences) for block in self.blocks]
         book = _Book(len(self.members), self.market.losses, call.budget_left)
         if call.sampled:
             _in_order(open_blocks, book, weights, self._generator("order", call))
@@ -200,14 +215,15 @@ class CategoryMarket:
         rows = np.repeat(means, self.market.signals)
         return self._generator("arrivals", call).poisson(rows).astype(np.float64) if call.sampled else rows
 
-    def _taking(self, call: TickCall) -> Bool[np.ndarray, "row campaign"]:
-        """Return which campaigns bid in which rows; half a share takes half of the rows, drawn anew every tick."""
-        taking = np.broadcast_to(call.taking, (len(self.types) * self.market.signals, len(self.members))).copy()
+    def _absences(self, call: TickCall) -> Absences:
+        """Return which rows campaigns leave out that bid for a share of them only, drawn anew every tick."""
+        left_out = {}
+        rows = len(self.types) * self.market.signals
         for place in np.flatnonzero(call.taking & (call.participation < 1)):
             name = self.market.campaigns.name[self.members[place]]
-            draws = self._generator("participation", call, name).random(len(taking))
-            taking[:, place] = draws < call.participation[place]
-        return taking
+            draws = self._generator("participation", call, name).random(rows)
+            left_out[int(place)] = draws >= call.participation[place]
+        return left_out
 
     def _generator(self, what: str, call: TickCall, *more: str) -> np.random.Generator:
         return self.market.generator(what, self.category, call.day, call.tick, *more)
@@ -217,7 +233,7 @@ class _Book:
     """Sums of a tick while it goes on, and what budgets are left."""
 
     def __init__(self, campaigns: int, losses: Sequence[str], left: Float[np.ndarray, " campaign"]) -> None:
-        self.left = left.copy()
+        self.given, self.left = left, left.copy()
         self.won = CampaignTally.nothing(campaigns)
         self.paid = self.sold = 0.0
         self.losses = dict.fromkeys(losses, 0.0)
@@ -264,7 +280,8 @@ class _Book:
                 one.leave(int(campaign))
 
     def tally(self, arrivals: float) -> Tally:
-        """Return the sums."""
+        """Return the sums; parts of a tick add up to a budget but for rounding, which is not spent."""
+        np.minimum(self.won.spend, self.given, out=self.won.spend)
         return Tally(self.won, self.paid, arrivals, self.losses, self.sold, self.splits)
 
 
@@ -283,6 +300,7 @@ def _by_rates(blocks: Sequence[_Open], book: _Book, weights: Float[np.ndarray, "
         passed = passed + step if len(ends) else 1.0
         if len(ends):
             book.left[ends] = 0.0
+            book.won.spend[ends] = book.given[ends]
             book.end(blocks, ends, passed)
 
 
@@ -303,7 +321,7 @@ def _in_order(
         if not len(over):
             book.add(blocks, counts, spend)
             return
-        stops = [_affordable(blocks, campaign, order[begin:], book.left[campaign]) for campaign in over]
+        stops = [_affordable(blocks, int(place), order[begin:], float(book.left[place])) for place in over]
         first = min(stops)
         counts = np.bincount(order[begin : begin + first], minlength=len(counts)).astype(np.float64)
         book.add(blocks, counts, np.minimum(book.spending(blocks, counts), book.left))

@@ -7,11 +7,20 @@ from auctionsim.mechanisms.affine_training import AffineStart, train_affine_maxi
 from auctionsim.mechanisms.all_pay import AllPay
 from auctionsim.mechanisms.bayesian_menu import BayesianMenu
 from auctionsim.mechanisms.bayesian_menu_training import train_bayesian_menu
+from auctionsim.mechanisms.best_of import best_of_majority, best_of_n
 from auctionsim.mechanisms.bid_networks import BidPerceptron, BidTransformer
 from auctionsim.mechanisms.compatible_menus import CompatibleMenus
 from auctionsim.mechanisms.compatible_menus_design import menus_within_budget
 from auctionsim.mechanisms.delivered_vcg import DeliveredVCG
-from auctionsim.mechanisms.divergences import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, ReverseKL
+from auctionsim.mechanisms.divergences import (
+    Alpha,
+    ChiSquared,
+    Divergence,
+    ForwardKL,
+    JensenShannon,
+    ReverseKL,
+    TotalVariation,
+)
 from auctionsim.mechanisms.first_price import FirstPrice
 from auctionsim.mechanisms.generalized_prices import GeneralizedFirstPrice, GeneralizedSecondPrice
 from auctionsim.mechanisms.honest_bound import HonestBound, honest_bound
@@ -22,6 +31,7 @@ from auctionsim.mechanisms.menu_entries import Menu, MenuEntries
 from auctionsim.mechanisms.menu_network import MenuNetwork
 from auctionsim.mechanisms.menu_network_training import train_menu_writer
 from auctionsim.mechanisms.menu_training import train_menu
+from auctionsim.mechanisms.misspecification import Misspecification, misspecified, win_rate
 from auctionsim.mechanisms.nearest_bid import NearestBid
 from auctionsim.mechanisms.pay_as_bid import PayAsBid
 from auctionsim.mechanisms.per_mention import PerMention
@@ -79,6 +89,7 @@ __all__ = [
     "MenuAuction",
     "MenuEntries",
     "MenuNetwork",
+    "Misspecification",
     "NearestBid",
     "Optimum",
     "PayAsBid",
@@ -97,6 +108,7 @@ __all__ = [
     "ThirdPrice",
     "TiltFirstPrice",
     "TokenSecondPrice",
+    "TotalVariation",
     "TrainingPoint",
     "TwoStage",
     "UniformPrice",
@@ -104,14 +116,18 @@ __all__ = [
     "VirtualWelfareMaximizer",
     "WinnerFirstPrice",
     "WinnerSecondPrice",
+    "best_of_majority",
+    "best_of_n",
     "design",
     "honest_bound",
     "load_mechanism",
     "menus_within_budget",
+    "misspecified",
     "save_mechanism",
     "train_affine_maximizer",
     "train_bayesian_menu",
     "train_menu",
     "train_menu_writer",
     "train_regret_net",
+    "win_rate",
 ]

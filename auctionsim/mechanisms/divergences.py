@@ -19,6 +19,9 @@ class Divergence(ABC):
     The maximiser of E_q r − β D_f(q‖p) is q = p · (f')⁻¹((r − λ)/β) with the multiplier λ that makes it sum to 1,
     solved by bisection. Only for the reverse KL does λ come out as a factor.
 
+    Wang et al. scale two of them otherwise: their Jensen–Shannon is twice ours, so their β is half of ours at the same
+    tilt, and their α-divergence at α is ours at 1 − α (both KLs being limits). The rest are the same.
+
     Source:
         Wang et al. (2024), "Beyond reverse KL: generalizing direct preference optimization with diverse divergence
         constraints", for the stationarity condition.
@@ -34,12 +37,12 @@ class Divergence(ABC):
 
     @abstractmethod
     def ratio(self, slope: Tensor) -> Tensor:
-        """Return (f')⁻¹(s): 0 below the range of f', infinite above it."""
+        """Return (f')⁻¹(s), a t of which s is a slope of f: 0 below the range of f', infinite above it."""
 
     @property
     @abstractmethod
     def slope_at_one(self) -> float:
-        """Return f'(1)."""
+        """Return f'(1), a slope of f at 1."""
 
     def between(self, q: Float[Tensor, "batch reply"], p: Float[Tensor, " reply"]) -> Float[Tensor, " batch"]:
         """Return D_f(q‖p), replies outside p's support left out."""
@@ -116,7 +119,7 @@ class ChiSquared(Divergence):
 
 
 class JensenShannon(Divergence):
-    """Jensen–Shannon: f(t) = ½ [t log t − (t + 1) log((t + 1)/2)]."""
+    """Jensen–Shannon: f(t) = ½ [t log t − (t + 1) log((t + 1)/2)]; half of what Wang et al. call so."""
 
     name = "jensen_shannon"
     slope_at_one = 0.0
@@ -133,6 +136,9 @@ class JensenShannon(Divergence):
 
 class Alpha(Divergence):
     """α-divergence: f(t) = (t^α − α t + α − 1)/(α (α − 1)), α ≠ 0, 1; at α = 2 half of χ².
+
+    As α goes to 1 it is the reverse KL, as α goes to 0 the forward KL. Wang et al. count the other way round: their α
+    is 1 − ours.
 
     Args:
         alpha: Above 0, not 1.
@@ -159,5 +165,38 @@ class Alpha(Divergence):
         return torch.where(base > 0, power, 0.0 if self.alpha > 1 else torch.inf)
 
 
-PLAIN: tuple[type[Divergence], ...] = (ReverseKL, ForwardKL, ChiSquared, JensenShannon)
+class TotalVariation(Divergence):
+    """Total variation ½ Σ|q − p|: f(t) = ½ |t − 1|. Replies keep their weight or lose all of it to the best.
+
+    Moving mass from a reply to the best one gains the difference of their rewards and costs β. So replies whose reward
+    is more than β below the best's lose all their mass to the best, and the others keep theirs. Ties: a reply that is
+    exactly β below the best keeps its mass, as no move gains anything; several best replies share what comes to them
+    in the proportions of p.
+    """
+
+    name = "total_variation"
+    slope_at_one = 0.0  # one of the slopes there, from −½ to ½
+
+    def f(self, ratio: Tensor) -> Tensor:
+        """Return ½ |t − 1|."""
+        return (ratio - 1).abs() / 2
+
+    def ratio(self, slope: Tensor) -> Tensor:
+        """Return 0 below −½, 1 up to ½, infinite above."""
+        kept = torch.where(slope < -0.5, 0.0, 1.0).to(slope)
+        return torch.where(slope > 0.5, torch.inf, kept)
+
+    def tilt(
+        self, rewards: Float[Tensor, "batch reply"], beta: float, p: Float[Tensor, " reply"]
+    ) -> Float[Tensor, "batch reply"]:
+        """Return p with the mass of replies more than β below the best moved to the best."""
+        inside = p > 0
+        best = rewards[:, inside].amax(1, keepdim=True)
+        kept = torch.where(best - rewards > beta, 0.0, p)
+        mass = torch.where(inside & (rewards == best), p, 0.0)
+        q = kept + (1 - kept.sum(1, keepdim=True)).clamp_min(0) * mass / mass.sum(1, keepdim=True)
+        return q / q.sum(1, keepdim=True)
+
+
+PLAIN: tuple[type[Divergence], ...] = (ReverseKL, ForwardKL, ChiSquared, JensenShannon, TotalVariation)
 """Those without a parameter."""

@@ -79,6 +79,25 @@ def adjusted_distinct(texts: Sequence[str], vocabulary: int = VOCABULARY) -> flo
     return expectation_adjusted(min(len(set(listed)), vocabulary), len(listed), vocabulary)
 
 
+def expected_distinct(probabilities: Sequence[float], draws: int) -> float:
+    """Return how many different replies some draws give on average, Σ_y 1 − (1 − q_y)^k.
+
+    Args:
+        probabilities: q, of each reply.
+        draws: k ≥ 1, independent.
+    Returns:
+        In [1, k].
+    Raises:
+        ValueError: No draw, or probabilities that are none.
+    Example:
+        >>> expected_distinct([0.5, 0.5], 2)
+        1.5
+    """
+    if draws < 1 or min(probabilities, default=-1) < 0 or abs(math.fsum(probabilities) - 1) > 1e-6:
+        raise InputError(f"one draw or more of probabilities that sum to 1 are needed, got {draws} and {probabilities}")
+    return math.fsum(-math.expm1(draws * math.log1p(-q)) if q < 1 else 1.0 for q in probabilities)
+
+
 def _one(replies: Sequence[Reply], brands: tuple[Brand, ...]) -> list[float | Unscored]:  # noqa: ARG001
     return [distinct([reply.text]) for reply in replies]
 

@@ -1,5 +1,7 @@
 """A lottery over a fixed set of replies: what is allocated is the distribution that the reply is drawn from."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -100,12 +102,65 @@ class Lottery(Randomised):
             max_new_tokens=max_new_tokens,
             temperature=temperature,
         )
-        exposures = candidate_values(sold, replies, carrier.brands).unsqueeze(2)
-        costs = torch.zeros(len(replies)) if charged is None else candidate_values(charged, replies, carrier.brands)
-        lottery = cls(exposures, costs)
-        lottery._keep(_listed(exposures, costs, sold, charged), lottery.reference)
-        lottery.texts = tuple(reply.text for reply in replies)
+        exposures = candidate_values(sold, replies, carrier.brands)
+        costs = None if charged is None else candidate_values(charged, replies, carrier.brands)
+        return cls.of_texts([reply.text for reply in replies], exposures, costs, sold=sold, charged=charged)
+
+    @classmethod
+    def of_texts(
+        cls,
+        texts: Sequence[str],
+        exposures: Tensor,
+        user_losses: Tensor | None = None,
+        weights: Tensor | None = None,
+        *,
+        sold: Reading | None = None,
+        charged: Reading | None = None,
+    ) -> "Lottery":
+        """Return the lottery over replies that were drawn from one law and stand for another by importance weights.
+
+        Replies y_k from a law g have weights w_k ∝ π_ref(y_k)/g(y_k); the reference is w_k/Σ w, self-normalised, and a
+        tilt of it is an importance sample of the tilt of π_ref. `effective_replies` tells how many replies that is.
+
+        Args:
+            texts: What the replies say.
+            exposures: (reply, bidder), finite, ≥ 0.
+            user_losses: (reply,); None: no loss.
+            weights: (reply,), finite, ≥ 0, up to a factor; None: equal, for replies of the reference itself.
+            sold: The reading that exposures are, for their name and unit.
+            charged: The reading that losses are, likewise.
+        Raises:
+            ValueError: Numbers of other shapes, or weights that are negative or all 0.
+        """
+        reference = None if weights is None else shares_of(weights, len(texts))
+        costs = torch.zeros(len(texts), dtype=torch.float64) if user_losses is None else user_losses
+        lottery = cls(exposures.unsqueeze(-1), costs, reference)
+        lottery._keep(_listed(exposures.unsqueeze(-1), costs, sold, charged), lottery.reference)
+        lottery.texts = tuple(texts)
         return lottery
+
+    def effective_replies(self, allocation: Tensor) -> Tensor:
+        """Return the effective sample size 1/Σ q² of each row's distribution over the replies: (batch,).
+
+        So many equally likely replies estimate a mean as well, if single replies are independent draws.
+
+        Source:
+            Kong (1992), "A note on importance sampling using standardized weights", for weights that sum to 1.
+        """
+        return 1 / self._checked(allocation, None).square().sum(1)
+
+
+def shares_of(weights: Tensor, replies: int) -> Tensor:
+    """Return weights as shares of their sum, float64.
+
+    Raises:
+        ValueError: Another number of weights, one that is negative or not finite, or a sum of 0.
+    """
+    held = checked_tensor(weights, "weights").detach().double()
+    fine = held.shape == (replies,) and bool((torch.isfinite(held) & (held >= 0)).all())
+    if not fine or not float(held.sum()) > 0:
+        raise InputError(f"weights must be {replies} numbers >= 0, not all 0, got {held.tolist()!s:.200}")
+    return held / held.sum()
 
 
 def _listed(

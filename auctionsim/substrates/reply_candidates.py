@@ -14,7 +14,7 @@ from auctionsim.language_models.change import Change
 from auctionsim.language_models.model import LanguageModel
 from auctionsim.language_models.prefixes import prefill_under
 from auctionsim.readings.passes import BegunReplies, SamplingLaw
-from auctionsim.readings.protocol import IS_ONE, LOWER, Reply, TextReading, Unscored
+from auctionsim.readings.protocol import IS_ONE, LOWER, Reading, Reply, TextReading, Unscored, Value
 from auctionsim.readings.registry import reading
 from auctionsim.readings.values import read_texts
 from auctionsim.substrates.drawing import Draw, drawn_replies, uniforms
@@ -111,11 +111,24 @@ def candidate_values(one: TextReading, replies: Sequence[Reply], brands: tuple[B
     Raises:
         ValueError: The reading left a candidate unscored.
     """
-    listed = read_texts(one, replies, brands)
+    return reply_numbers(one, read_texts(one, replies, brands))
+
+
+def reply_numbers(one: Reading, listed: Sequence[Value], weights: Tensor | None = None) -> Float[Tensor, "reply *"]:
+    """Return a reading's values of replies as numbers, those of a loss by difference relative to their mean; float64.
+
+    Args:
+        one: Whose they are.
+        listed: A value a reply, or a list of one a bidder.
+        weights: (reply,) probabilities that the mean is under; None: equal ones.
+    Raises:
+        ValueError: The reading left a reply unscored.
+    """
     for k, value in enumerate(listed):
         if isinstance(value, Unscored):
             raise InputError(f"{one.name} left candidate {k} unscored ({value.reason}): a lottery needs all of them")
     values = torch.tensor(listed, dtype=torch.float64)
     if one.loss is None or one.loss == IS_ONE:
         return values
-    return values - values.mean() if one.loss == LOWER else values.mean() - values
+    mean = values.mean() if weights is None else (weights * values).sum()
+    return values - mean if one.loss == LOWER else mean - values

@@ -6,10 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from auctionsim.mechanisms import Alpha, ChiSquared, Divergence, ForwardKL, JensenShannon, KLTilt, ReverseKL
+from auctionsim.mechanisms import (
+    Alpha,
+    ChiSquared,
+    Divergence,
+    ForwardKL,
+    JensenShannon,
+    KLTilt,
+    ReverseKL,
+    TotalVariation,
+)
 from auctionsim.substrates import Lottery
+from auctionsim.testing import check_mechanism
 
-DIVERGENCES = [ReverseKL(), ForwardKL(), ChiSquared(), JensenShannon(), Alpha(0.5), Alpha(2.0), Alpha(3.0)]
+SMOOTH = [ReverseKL(), ForwardKL(), ChiSquared(), JensenShannon(), Alpha(0.5), Alpha(2.0), Alpha(3.0)]
+DIVERGENCES = [*SMOOTH, TotalVariation()]
 
 
 def random_lottery(seed: int, replies: int, bidders: int, features: int = 1) -> Lottery:
@@ -45,11 +56,52 @@ def test_the_tilt_is_the_maximiser(divergence: Divergence) -> None:
             other = torch.rand(5, 4, generator=generator, dtype=torch.float64)
             mixed = 0.99 * q + 0.01 * other / other.sum(1, keepdim=True)
             assert bool(((mixed * r).sum(1) - beta * divergence.between(mixed, p) <= value + 1e-12).all())
+    assert float(divergence.f(torch.ones(1, dtype=torch.float64))) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("divergence", SMOOTH, ids=lambda d: d.name)
+def test_ratio_inverts_the_slope(divergence: Divergence) -> None:
     t = torch.tensor([0.5, 1.0, 1.7], dtype=torch.float64)
     slope = (divergence.f(t + 1e-6) - divergence.f(t - 1e-6)) / 2e-6
     assert torch.allclose(divergence.ratio(slope), t, atol=1e-6)
     assert float(slope[1]) == pytest.approx(divergence.slope_at_one, abs=1e-6)
-    assert float(divergence.f(torch.ones(1, dtype=torch.float64))) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.25, 0.999, 1.001, 4.0])
+def test_total_variation_moves_all_or_nothing(beta: float) -> None:
+    """π_ref = (½, ½), r = (1, 0): mass 1 on the better outcome for β < 1, ½ for β > 1."""
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    q = TotalVariation().tilt(torch.tensor([[1.0, 0.0]], dtype=torch.float64), beta, half)
+    assert q[0].tolist() == ([1.0, 0.0] if beta < 1 else [0.5, 0.5])
+
+
+def test_total_variation_is_half_the_distance_and_its_ties_are_those_that_are_stated() -> None:
+    p = torch.tensor([0.1, 0.3, 0.2, 0.4, 0.0], dtype=torch.float64)
+    q = torch.tensor([[0.4, 0.0, 0.2, 0.4, 0.0]], dtype=torch.float64)
+    assert float(TotalVariation().between(q, p)) == pytest.approx(0.3)
+    rewards = torch.tensor([[1.0, 1.0, 0.5, 0.25, 9.0]], dtype=torch.float64)
+    moved = TotalVariation().tilt(rewards, 0.5, p)[0]
+    assert moved.tolist() == pytest.approx([0.2, 0.6, 0.2, 0.0, 0.0])  # β below keeps; bests share as p; none outside
+
+
+def test_total_variation_conforms_as_a_truthful_rule() -> None:
+    lottery = random_lottery(3, 4, 2)
+    check_mechanism(KLTilt(lottery, 0.3, TotalVariation()), lottery, dsic=True, individually_rational=True, examples=3)
+
+
+def test_scales_of_wang_et_al() -> None:
+    """Their Jensen–Shannon is twice ours, their α is 1 − ours; so β halves, or α turns round, at the same tilt."""
+    u = torch.tensor([0.2, 0.9, 1.0, 3.0], dtype=torch.float64)
+    theirs = u * u.log() - (u + 1) * ((u + 1) / 2).log()
+    assert torch.allclose(theirs, 2 * JensenShannon().f(u))
+    for a in (0.25, 0.5, 0.8):
+        other = (u ** (1 - a) - (1 - a) * u - a) / (a * (a - 1))
+        assert torch.allclose(other, Alpha(1 - a).f(u))
+    p = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+    r = torch.tensor([[0.1, 0.9, 0.4]], dtype=torch.float64)
+    near = ((Alpha(1 - 1e-4), ReverseKL()), (Alpha(1e-4), ForwardKL()))
+    for family, limit in near:
+        assert torch.allclose(family.tilt(r, 0.5, p), limit.tilt(r, 0.5, p), atol=1e-3)
 
 
 def test_alpha_two_is_half_of_chi_squared() -> None:

@@ -55,6 +55,19 @@ def test_vendi_counts_what_differs() -> None:
             vendi_score(wrong)
 
 
+def test_weighted_vendi_counts_by_probability() -> None:
+    """Even weights change nothing; a text drawn twice as often as two copies of it; orthogonal ones by their entropy."""
+    like = torch.tensor([[1.0, 0.5, 0.2], [0.5, 1.0, 0.1], [0.2, 0.1, 1.0]], dtype=torch.float64)
+    assert vendi_score(like, torch.full((3,), 1 / 3)) == pytest.approx(vendi_score(like), abs=1e-6)
+    twice = like[[0, 0, 1, 2]][:, [0, 0, 1, 2]]
+    weights = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
+    assert vendi_score(like, weights) == pytest.approx(vendi_score(twice))
+    entropy = 0.5 * math.log(2) + 2 * 0.25 * math.log(4)
+    assert vendi_score(torch.eye(3), weights) == pytest.approx(math.exp(entropy))
+    with pytest.raises(ValueError, match="needs 3 probabilities"):
+        vendi_score(like, torch.tensor([0.5, 0.5]))
+
+
 def test_the_other_questions_are_different_and_of_no_packaged_market() -> None:
     questions = other_questions()
     assert len(set(map(str.casefold, questions))) == len(questions) == 32

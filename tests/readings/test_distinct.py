@@ -1,11 +1,14 @@
 """Distinct words: closed forms, the published correction, and its bound."""
 
+import itertools
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auctionsim.readings import Reply, Unscored, reading
-from auctionsim.readings.distinct import HIGHEST, adjusted_distinct, distinct, expectation_adjusted
+from auctionsim.readings.distinct import HIGHEST, adjusted_distinct, distinct, expectation_adjusted, expected_distinct
 from auctionsim.readings.values import read_set
 
 
@@ -68,3 +71,14 @@ def test_sets_pool_their_replies() -> None:
     assert read_set(reading("set_distinct_1"), replies, ()) == 3 / 6  # type: ignore[arg-type]
     assert read_set(reading("set_distinct_2"), replies, ()) == 2 / 3  # type: ignore[arg-type]
     assert read_set(reading("set_adjusted_distinct"), replies, ()) == pytest.approx(0.5, abs=1e-3)  # type: ignore[arg-type]
+
+
+def test_expected_distinct_is_the_mean_over_all_draws() -> None:
+    law = [0.5, 0.3, 0.2, 0.0]
+    for draws in (1, 2, 3):
+        every = itertools.product(range(4), repeat=draws)
+        mean = sum(len(set(drawn)) * math.prod(law[y] for y in drawn) for drawn in every)
+        assert expected_distinct(law, draws) == pytest.approx(mean)
+    assert expected_distinct([1.0], 9) == 1
+    with pytest.raises(ValueError, match="probabilities that sum to 1"):
+        expected_distinct([0.5], 2)
