@@ -126,9 +126,9 @@ def write_day(path: str | os.PathLike[str], ledger: DayLedger, shape: LedgerShap
     arrays = {f"campaigns.{name}": column for name, column in ledger.campaigns.items()}
     arrays |= {f"categories.{name}": column for name, column in ledger.categories.items()}
     actors = {"controllers": ledger.state.controllers, "actors": _others(ledger.state)}
-    names: dict[str, dict[str, list[str]]] = {}
+    listed = []
     for kind, states in actors.items():
-        names[kind] = {name: list(state) for name, state in states.items()}
+        listed += [[kind, name, list(state)] for name, state in states.items()]
         for k, state in enumerate(states.values()):
             arrays |= {f"state.{kind}.{k}.{j}": np.asarray(array) for j, array in enumerate(state.values())}
     record = {
@@ -136,7 +136,7 @@ def write_day(path: str | os.PathLike[str], ledger: DayLedger, shape: LedgerShap
         "axes": shape._asdict(),
         "news": ledger.news._asdict(),
         "next_day": ledger.state.day,
-        "state": [[kind, name, of_state] for kind, states in names.items() for name, of_state in states.items()],
+        "state": listed,
         "commit": ledger.commit,
     }
     write_stored(path, Stored(record, {name: _tensor(name, array) for name, array in arrays.items()}), FORMAT, VERSION)
@@ -170,12 +170,30 @@ def read_day(path: str | os.PathLike[str], shape: LedgerShape, plan: str | None)
         raise DamagedFileError(f"{os.fspath(path)} is damaged ({error}): remove it and run again") from error
 
 
+def read_axes(path: str | os.PathLike[str]) -> LedgerShape:
+    """Return the axes that a day's file names.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is damaged; names the file.
+    """
+    stored = read_stored(path, FORMAT, VERSION)
+    try:
+        return _axes(stored)
+    except ValueError as error:
+        raise DamagedFileError(f"{os.fspath(path)} is damaged ({error}): remove it and run again") from error
+
+
+def _axes(stored: Stored) -> LedgerShape:
+    axes = stored.fields.record("axes")
+    return LedgerShape(axes.whole("ticks", 1), *(axes.texts(name) for name in LedgerShape._fields[1:]))
+
+
 def _day_from(stored: Stored, shape: LedgerShape, plan: str | None) -> DayLedger:
-    record, axes = stored.fields, stored.fields.record("axes")
+    record = stored.fields
     if plan is not None and record.text("plan") != plan:
         raise InputError("it is of another run")
-    there = LedgerShape(axes.whole("ticks"), *(axes.texts(name) for name in LedgerShape._fields[1:]))
-    if there != shape:
+    if _axes(stored) != shape:
         raise InputError("its ticks, campaigns, categories or losses are not the market's")
     news = record.record("news")
     losses = news.record("losses")
@@ -184,7 +202,7 @@ def _day_from(stored: Stored, shape: LedgerShape, plan: str | None) -> DayLedger
         news.text("rule"),
         *(news.number(name) for name in ("revenue", "arrivals")),
         {name: losses.number(name) for name in shape.losses},
-        *(news.number(name) for name in ("sold", "traffic")),
+        *(news.number(name) for name in ("sold", "traffic", "returning")),
     )
     rows, cells = (shape.ticks, len(shape.campaigns)), (shape.ticks, len(shape.categories))
     columns = (*CATEGORY_COLUMNS, *(f"loss_{name}" for name in shape.losses))
