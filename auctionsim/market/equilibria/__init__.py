@@ -1,7 +1,10 @@
 """Exact equilibria of markets with budgets and return targets, their checks, and closed forms to test pacing with."""
 
+from auctionsim.market.equilibria.conditions import Breach, PacingConditions, pacing_conditions
+from auctionsim.market.equilibria.first_price_pacing import FirstPricePacing, eisenberg_gale_gap, first_price_pacing
 from auctionsim.market.equilibria.hindsight import HindsightOptimum, hindsight_optimum, liquid_welfare
 from auctionsim.market.equilibria.item_market import ItemMarket
+from auctionsim.market.equilibria.second_price_pacing import SecondPricePacing, second_price_pacing
 from auctionsim.market.equilibria.symmetric import (
     LonePacing,
     first_price_multiplier,
@@ -10,12 +13,20 @@ from auctionsim.market.equilibria.symmetric import (
 )
 
 __all__ = [
+    "Breach",
+    "FirstPricePacing",
     "HindsightOptimum",
     "ItemMarket",
     "LonePacing",
+    "PacingConditions",
+    "SecondPricePacing",
+    "eisenberg_gale_gap",
     "first_price_multiplier",
+    "first_price_pacing",
     "hindsight_optimum",
     "liquid_welfare",
     "lone_second_price_pacing",
+    "pacing_conditions",
     "second_price_multiplier",
+    "second_price_pacing",
 ]
