@@ -1,7 +1,7 @@
 """The conservation of money in a ledger: who pays what is what is earned, and nobody spends more than there is.
 
-At every tick Σ payments of query types = revenue = Σ spend of campaigns, and over every day Σ spend ≤ Σ budgets and each
-campaign's spend ≤ its budget, all to `TOLERANCE` of a unit of money, or of the amount where that is larger.
+At every tick Σ payments of query types = revenue = Σ spend of campaigns, and over every day Σ spend ≤ Σ budgets and
+each campaign's spend ≤ its budget, all to `TOLERANCE` of a unit of money, or of the amount where that is larger.
 """
 
 from collections.abc import Iterable, Sequence

@@ -73,7 +73,9 @@ def ray_categories(market: Market, workers: int, address: str | None = None) -> 
                 raise error.cause or error from None
             except ray.exceptions.RayError as error:
                 first = str(error).splitlines()[0]
-                raise FailedRunError(f"a worker died more than {DEATHS} times ({first}); finished days are kept") from None
+                raise FailedRunError(
+                    f"a worker died more than {DEATHS} times ({first}); finished days are kept"
+                ) from None
             tallies: dict[str, Any] = {name: tally for part in parts for name, tally in part.items()}
             return {name: tallies[name] for name in calls}
 

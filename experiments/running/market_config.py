@@ -1,20 +1,20 @@
 """The config of a market run: one TOML file that says what is sold where and by which rule, who bids, and how long.
 
-    days = 7
-    mode = "expected"                 # or "sampled"
-    [generator]                       # or [tables] with campaigns = "…" and query_types = "…"
-    campaigns = 64
-    [placements.shoes]
-    surface = "running-shoes-2@3"
-    [rules.vcg]                       # the first is the usual one; a platform may choose among several
-    mechanism = "vcg"
-    user_weight = 0.02
-    [controllers.careful]             # campaigns may name it, or a kind directly
-    kind = "adaptive"
-    [users]
-    types = [{ name = "all", loss_sensitivity = 0.001, ad_sensitivity = 0.0 }]
-    [platform]
-    kind = "…"
+days = 7
+mode = "expected"                 # or "sampled"
+[generator]                       # or [tables] with campaigns = "…" and query_types = "…"
+campaigns = 64
+[placements.shoes]
+surface = "running-shoes-2@3"
+[rules.vcg]                       # the first is the usual one; a platform may choose among several
+mechanism = "vcg"
+user_weight = 0.02
+[controllers.careful]             # campaigns may name it, or a kind directly
+kind = "adaptive"
+[users]
+types = [{ name = "all", loss_sensitivity = 0.001, ad_sensitivity = 0.0 }]
+[platform]
+kind = "…"
 """
 
 import os

@@ -12,9 +12,10 @@ from auctionsim.experiments.running.market_config import ActorConfig, MarketConf
 from auctionsim.experiments.running.measured import brand_names, measured_named
 from auctionsim.experiments.running.toml_records import record_from
 from auctionsim.market import Actors, Controller, Market, Placement, Platform, Users
-from auctionsim.market.generator import GeneratedMarket, Outlet, generate, outlets
+from auctionsim.market.generator import GeneratedMarket, Outlet, generate
 from auctionsim.market.ledger import LedgerShape
 from auctionsim.market.table_files import load_campaigns, load_query_types
+from auctionsim.market.users import RetainedUsers
 from auctionsim.mechanisms.table import Problem
 from auctionsim.priors import parse_priors
 from auctionsim.substrates import MeasuredList, ResponseSurface
@@ -65,9 +66,7 @@ def placed_surfaces(placements: Mapping[str, PlacementConfig]) -> dict[str, Plac
 
 def surface_outlets(placed: Mapping[str, PlacedSurface]) -> tuple[Outlet, ...]:
     """Return the outlets of measurements, before any rule is designed."""
-    return tuple(
-        Outlet(one.category, name, one.brands, tuple(contexts_of(one.view))) for name, one in placed.items()
-    )
+    return tuple(Outlet(one.category, name, one.brands, tuple(contexts_of(one.view))) for name, one in placed.items())
 
 
 def market_sources(config: MarketConfig, folder: Path) -> MarketSources:
@@ -161,23 +160,19 @@ def _controller(name: str, one: ActorConfig | None) -> Controller:
 
 
 def _users(config: MarketConfig) -> Users | None:
-    from auctionsim.market.users import RetainedUsers
-
     return None if config.users is None else _record(RetainedUsers, config.users, "users", {})
 
 
 def _platform(one: ActorConfig | None) -> Platform | None:
-    from auctionsim.market.platforms import PLATFORMS
-
     if one is None:
         return None
-    if one.kind not in PLATFORMS:
-        raise InputError(f"platforms are of the kinds {', '.join(PLATFORMS)}, got {one.kind!r:.60}")
-    made: Platform = _record(PLATFORMS[one.kind], one.settings, "platform", {})
+    from auctionsim.market.platforms import platform_entry
+
+    made: Platform = _record(platform_entry(one.kind).kind, one.settings, "platform", {})
     return made
 
 
-def _record(kind: type, settings: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Any:
+def _record(kind: Any, settings: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Any:
     if is_dataclass(kind):
         return record_from(kind, settings, where, given)
     if settings:

@@ -73,11 +73,13 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             raise InputError(f"{where} must be a list, got {shown(value)}")
         return tuple(_value(inside[0], part, f"{where}[{k}]") for k, part in enumerate(value))
     if origin is not None and issubclass(origin, Mapping):
-        return {name: _value(inside[1], part, f"{where}, {name}") for name, part in Record(value, where).content.items()}
+        return {
+            name: _value(inside[1], part, f"{where}, {name}") for name, part in Record(value, where).content.items()
+        }
     if is_dataclass(kind):
         return record_from(kind, value, where)  # type: ignore[arg-type]
-    table, _, name = where.rpartition(", ")
-    record = Record({name: value}, table)
+    whole, _, name = where.rpartition(", ")
+    record = Record({name: value}, whole)
     readers = {bool: record.flag, int: record.whole, float: record.number, str: record.text}
     if kind not in readers:
         raise InputError(f"{where} cannot be given in a file")

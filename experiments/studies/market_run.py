@@ -115,8 +115,10 @@ def main(
         files = day_files(run.parts, market, run.digest)
         with stages.stage("days", days) as tick:
             workers = None if fan_out is None or not fan_out.workers else fan_out
-            clear = None if workers is None else lambda: stack.enter_context(
-                ray_categories(market, workers.workers, workers.address)
+            clear = (
+                None
+                if workers is None
+                else lambda: stack.enter_context(ray_categories(market, workers.workers, workers.address))
             )
             kept = run_days(settings.config, market, actors, files, days, clear=clear, tick=tick)
         with stages.stage("ledger", 1):
