@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auctionsim.errors import InputError
 from auctionsim.files import replacing
@@ -47,6 +48,8 @@ CAMPAIGN_COLUMNS: Mapping[str, TableColumn] = {
     "controller": TableColumn(text=True, usual="none"),
 }
 """The columns of campaigns, as `Campaigns` explains them."""
+MOST_WEIGHT = 1e300
+"""Of an hour."""
 HOUR_COLUMNS = tuple(f"hour_{hour}" for hour in range(HOURS))
 QUERY_COLUMNS: Mapping[str, TableColumn] = {
     "name": TableColumn(text=True),
@@ -85,11 +88,9 @@ def load_query_types(path: str | os.PathLike[str]) -> QueryTypes:
     columns = _columns(path, QUERY_COLUMNS)
     hours = np.array([columns.pop(name) for name in HOUR_COLUMNS], dtype=np.float64).T
     try:
-        if not (np.isfinite(hours).all() and (hours >= 0).all() and (hours.sum(1) > 0).all()):
-            raise InputError("hour_0 to hour_23 must be finite and >= 0, and not all 0")
+        if not ((hours >= 0) & (hours <= MOST_WEIGHT)).all() or not (hours.max(1, initial=0.0) > 0).all():
+            raise InputError(f"hour_0 to hour_23 must be numbers >= 0 and <= {MOST_WEIGHT:g}, and not all 0")
         means = hours.mean(1, keepdims=True)
-        if not np.isfinite(means).all():
-            raise InputError("hour_0 to hour_23 must have a finite sum")
         near = np.abs(means - 1) <= 1e-9
         return QueryTypes(**columns, hours=np.where(near, hours, hours / means))
     except (ValueError, TypeError) as error:
@@ -136,11 +137,13 @@ def _columns(path: str | os.PathLike[str], wanted: Mapping[str, TableColumn]) ->
     }
 
 
-def _filled(where: str, column: TableColumn, cells: Sequence[Any]) -> tuple[str, ...] | list[float]:
+def _filled(where: str, column: TableColumn, cells: Sequence[Any]) -> tuple[str, ...] | NDArray[np.float64]:
     filled = [column.usual if _is_empty(cell) else cell for cell in cells]
     if any(cell is None for cell in filled):
         raise InputError(f"{where} must be given in every row, row {filled.index(None)} has none")
-    return tuple(_text(where, cell) for cell in filled) if column.text else [_number(where, cell) for cell in filled]
+    if column.text:
+        return tuple(_text(where, cell) for cell in filled)
+    return np.array([_number(where, cell) for cell in filled], dtype=np.float64)
 
 
 def _is_empty(cell: Any) -> bool:
