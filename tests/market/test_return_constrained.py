@@ -86,9 +86,9 @@ def test_no_equilibrium_without_underbidding_is_below_half() -> None:
 
 def test_even_any_outcome_that_keeps_targets_has_half_without_underbidding() -> None:
     generator, shares = np.random.default_rng(1), []
-    for _ in range(400):
-        values = generator.random((2, 2)) ** 4
-        end = profile(free(values), 1 + generator.exponential(4, 2), "second")
+    for _ in range(300):
+        values = np.maximum(generator.random((2, 2)) ** 2, np.eye(2))
+        end = profile(free(values), 1 + generator.exponential(4, 2) * generator.choice([0, 1], 2), "second")
         if not end.target.any():
             shares.append(end.welfare_share)
     assert len(shares) > 30, len(shares)
