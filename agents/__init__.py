@@ -10,6 +10,7 @@ from auctionsim.agents.exponential_weights import ExponentialWeights, HedgeSetti
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.saving import SavedBidders, load_strategies, save_strategies
 from auctionsim.agents.strategies import ByContext, Shading, Strategy, TableStrategy, Truthful, UniformBids
+from auctionsim.agents.win_rate_shading import WinRateShading
 
 __all__ = [
     "AscentSettings",
@@ -26,6 +27,7 @@ __all__ = [
     "TableStrategy",
     "Truthful",
     "UniformBids",
+    "WinRateShading",
     "closed_form_equilibrium",
     "learn_by_context",
     "load_strategies",

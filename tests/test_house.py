@@ -25,7 +25,7 @@ LAYERS = (
     "blocks caching checks claims console data errors files gymnasium_ids kept outcome plugins prompt_files "
     "ray_folders record_keywords records seeds sentence_ends signatures signed_json spelling storage tables "
     "text_checks threads",
-    "brands common_words levers stems strategies observation_layout",
+    "brands common_words levers stems strategies strategy_memory observation_layout",
     "prompts priors",
     "language_models",
     "judges",
