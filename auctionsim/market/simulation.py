@@ -180,7 +180,8 @@ class Simulation:
         tallies = self.clear(calls)
         won = self._whole(tallies)
         after = np.where(np.isinf(left), np.inf, np.maximum(left - won.spend, 0.0))
-        news = TickNews(day, tick, won.spend, won.value, won.exposure, won.auctions, after, present)
+        sums = won.spend, won.value, won.exposure, won.auctions
+        news = TickNews(day, tick, *sums, after, present, taking, orders.multiplier, orders.participation)
         record = TickRecord(day, tick, rule, traffic, orders, present, tallies, won, after)
         return record, self._learnt(controllers, news)
 

@@ -214,3 +214,30 @@ def test_known_valuations_of_another_shape_are_refused() -> None:
         item_market(known={"things": np.ones((2, 2))})
     with pytest.raises(ValueError, match="must be finite and >= 0"):
         item_market(known={"things": -np.ones((8, 1, 2))})
+
+
+class NewsKeeper(FixedMultiplier):
+    """Keeps the news of the last tick in its state."""
+
+    def begin(self, terms: CampaignTerms) -> State:
+        return {}
+
+    def learn(self, state: State, terms: CampaignTerms, news: TickNews) -> State:
+        return {name: np.array(column) for name, column in news._asdict().items()}
+
+
+def test_news_say_who_could_bid_and_what_was_ordered() -> None:
+    """The first campaign's money ends in the first tick, the second is not there in the second one."""
+    bidders = campaigns(
+        ("a", "b", "b"), budget=[1e-6, np.inf, np.inf], arrival=[0, 0, 0.75], exit=[np.inf, 0.5, np.inf]
+    )
+    market = item_market(bidders=bidders, types=64, ticks_per_day=2)
+    (day,) = first_days(market, 1, Actors({"fixed": NewsKeeper(0.5, participation=0.25)}))
+    news = day.state.controllers["fixed"]
+    assert day.ticks[0].budget_left[0] == 0
+    assert news["taking"].tolist() == [False, False, False]
+    assert news["present"].tolist() == [True, False, False]
+    assert news["multiplier"].tolist() == [0.5] * 3
+    assert news["participation"].tolist() == [0.25] * 3
+    (day,) = first_days(item_market(ticks_per_day=2), 1, Actors({"fixed": NewsKeeper()}))
+    assert day.state.controllers["fixed"]["taking"].all()
