@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from auctionsim.errors import InputError
-from auctionsim.strategies import Situation, Strategy, bids_of, called, observed_by
+from auctionsim.strategies import AnyStrategy, Memory, Situation, bids_of, called, observed_by
+from auctionsim.strategy_memory import Turn, begun, turn_of
 
 PARTS = {  # what an environment calls what a situation tells
     "context": "context",
@@ -71,7 +72,7 @@ class ObservationLayout(NamedTuple):
             last_payment=None if payment is None else payment.squeeze(-1),
         )
 
-    def bids(self, strategy: Strategy | None, seen: Tensor) -> Tensor:
+    def bids(self, strategy: AnyStrategy | None, seen: Tensor) -> Tensor:
         """Return what a strategy bids (batch, feature) on an observation (batch, number).
 
         Raises:
@@ -80,7 +81,17 @@ class ObservationLayout(NamedTuple):
         self.check(strategy)
         return bids_of(strategy, self.valuations(seen), self.situation(seen))
 
-    def check(self, strategy: Strategy | None) -> None:
+    def turn(self, strategy: AnyStrategy | None, memory: Memory, seen: Tensor) -> Turn:
+        """Return what a strategy bids on an observation, and what it carries on; an empty memory begins one.
+
+        Raises:
+            ValueError: The observation does not show what the strategy observes.
+        """
+        self.check(strategy)
+        kept = memory or begun(strategy, len(seen))
+        return turn_of(strategy, kept, self.valuations(seen), self.situation(seen))
+
+    def check(self, strategy: AnyStrategy | None) -> None:
         """Refuse a strategy that observes what is not shown.
 
         Raises:

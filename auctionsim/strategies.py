@@ -8,13 +8,14 @@ A strategy maps (batch, feature) valuations to (batch, feature) bids. One that h
 
     pacing.observes = ("budget_left",)
 
-One that draws from a generator of its own says `draws = True` in the same way.
+One that draws from a generator of its own says `draws = True` in the same way. One that carries something from round to
+round of an episode says `remembers = True`, and has the methods of `auctionsim.strategy_memory` in place of a call.
 
 Environments, evaluators and learners all call strategies through `bids_of`.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -52,31 +53,63 @@ class Situation(NamedTuple):
         return Situation(**{name: None if part is None else part.clone() for name, part in told.items()})
 
 
+Memory: TypeAlias = Mapping[str, Tensor]
+"""What a bidder carries from round to round: tensors by name, each with one row an episode."""
+
+
+@runtime_checkable
+class MemoryStrategy(Protocol):
+    """A strategy with a memory, see `auctionsim.strategy_memory`; it may declare `observes` and `draws`, too."""
+
+    @property
+    def remembers(self) -> bool:
+        """True."""
+        ...
+
+    def begin(self, batch: int) -> Memory:
+        """Return the memory of `batch` episodes that begin."""
+        ...
+
+    @property
+    def next(self) -> Callable[..., tuple[Tensor, Memory]]:
+        """Return bids (batch, feature) and the next memory, of a memory, valuations and what it observes."""
+        ...
+
+
+AnyStrategy: TypeAlias = Strategy | MemoryStrategy
+"""A strategy with or without a memory."""
+
+
 class Declaration(NamedTuple):
     """What a strategy says of itself, by attributes of these names; each says no until the strategy says more.
 
     Attributes:
         observes: Names out of `OBSERVED`: what it is told beside the valuation.
         draws: Whether its bids depend on more than what it is told: it draws from a generator of its own.
+        remembers: Whether it carries a memory from round to round, see `auctionsim.strategy_memory`.
     """
 
     observes: tuple[str, ...] = ()
     draws: bool = False
+    remembers: bool = False
 
 
-def declared_by(strategy: Strategy | None) -> Declaration:
+def declared_by(strategy: AnyStrategy | None) -> Declaration:
     """Return what a strategy declares; truth and a plain function of the valuation declare nothing.
 
     Raises:
-        ValueError: `observes` is no sequence of names out of `OBSERVED`, once each, or `draws` neither True nor False.
+        ValueError: `observes` is no sequence of names out of `OBSERVED`, once each, or `draws` or `remembers` is
+            neither True nor False.
     """
-    draws = declared(strategy, "draws", Declaration().draws)
-    if not isinstance(draws, bool):
-        raise InputError(f"{called(strategy)}.draws must be True or False, got {draws!r:.60}")
-    return Declaration(observed_by(strategy), draws)
+    answers: dict[str, Any] = {}
+    for name in ("draws", "remembers"):
+        answers[name] = declared(strategy, name, getattr(Declaration(), name))
+        if not isinstance(answers[name], bool):
+            raise InputError(f"{called(strategy)}.{name} must be True or False, got {answers[name]!r:.60}")
+    return Declaration(observed_by(strategy), **answers)
 
 
-def observed_by(strategy: Strategy | None) -> tuple[str, ...]:
+def observed_by(strategy: AnyStrategy | None) -> tuple[str, ...]:
     """Return what a strategy declares that it observes; () for truth and for a function of the valuation alone.
 
     Raises:
@@ -90,7 +123,7 @@ def observed_by(strategy: Strategy | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation | None = None) -> Tensor:
+def bids_of(strategy: AnyStrategy | None, valuations: Tensor, situation: Situation | None = None) -> Tensor:
     """Return what a strategy bids; None tells the truth.
 
     Args:
@@ -100,12 +133,31 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
     Returns:
         (batch, feature).
     Raises:
-        ValueError: The strategy observes what the situation does not tell, or answers in another shape.
+        ValueError: The strategy observes what the situation does not tell, carries a memory, or answers in another
+            shape.
         TypeError: It answers with something else than a tensor.
     """
     if strategy is None:
         return valuations
+    if declared_by(strategy).remembers:
+        raise InputError(
+            f"{called(strategy)} carries a memory from round to round, which a single round does not have: "
+            f"play it in an environment"
+        )
+    known, plain = known_to(strategy, situation), cast("Strategy", strategy)
+    own = valuations.clone()  # so that one that computes in place (v *= 0.5) changes nobody's valuations
+    return checked_bids(strategy, plain(own) if known is None else plain(own, known), valuations)
+
+
+def known_to(strategy: AnyStrategy, situation: Situation | None) -> Situation | None:
+    """Return the part of a situation that a strategy observes, None where it observes nothing.
+
+    Raises:
+        ValueError: It observes what the situation does not tell.
+    """
     names = observed_by(strategy)
+    if not names:
+        return None
     known = Situation() if situation is None else situation
     untold = [name for name in names if name != "context" and getattr(known, name) is None]
     if untold:
@@ -113,8 +165,16 @@ def bids_of(strategy: Strategy | None, valuations: Tensor, situation: Situation 
             f"{called(strategy)} observes {', '.join(untold)}, which a single round does not have: "
             f"play it in an environment"
         )
-    own = valuations.clone()  # so that one that computes in place (v *= 0.5) changes nobody's valuations
-    bids: Tensor = strategy(own, known.only(names)) if names else strategy(own)
+    return known.only(names)
+
+
+def checked_bids(strategy: object, bids: object, valuations: Tensor) -> Tensor:
+    """Return a strategy's answer if it is bids for these valuations.
+
+    Raises:
+        ValueError: Another shape.
+        TypeError: No tensor.
+    """
     if not isinstance(bids, Tensor):
         raise InputTypeError(f"strategies must answer with a tensor, got {type(bids).__name__} from {called(strategy)}")
     if bids.shape != valuations.shape:

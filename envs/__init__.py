@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from auctionsim.envs.game import AuctionGame, GameState, Round
 from auctionsim.envs.gymnasium_env import NeuronAuctionEnv
 from auctionsim.envs.settings import SETTINGS, Setting, build_game
-from auctionsim.envs.situations import observation_layout, situation_of, strategy_action
+from auctionsim.envs.situations import observation_layout, situation_of, strategy_action, strategy_turn
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "register_envs",
     "situation_of",
     "strategy_action",
+    "strategy_turn",
 ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from auctionsim.envs.game import GameState
 from auctionsim.envs.game_settings import AuctionParts, GameSettings
-from auctionsim.envs.learner import LearnerSeat, bids_in_box, learner_spaces, learner_tensor
+from auctionsim.envs.learner import LearnerSeat, Memories, bids_in_box, learner_spaces, learner_tensor
 from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frame
 from auctionsim.envs.rounds import PlayedRound
 from auctionsim.envs.row_seeds import RowStreams, seeded_rows
@@ -16,7 +16,7 @@ from auctionsim.envs.settings import build_game
 from auctionsim.errors import CallOrderError
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
 from auctionsim.seeds import checked_seed
-from auctionsim.strategies import Strategy
+from auctionsim.strategies import AnyStrategy
 
 
 class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -48,7 +48,7 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         setting: str | None = None,
         *,
         learner: int = 0,
-        opponents: Strategy | Sequence[Strategy | None] | None = None,
+        opponents: AnyStrategy | Sequence[AnyStrategy | None] | None = None,
         render_mode: str | None = None,
         auction: AuctionParts,
         settings: GameSettings,
@@ -60,6 +60,7 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._stream = RowStreams(1)
         self._state: GameState | None = None
         self.played: PlayedRound | None = None
+        self._memories: Memories = {}
 
     def reset(
         self, *, seed: SupportsIndex | None = None, options: dict[str, Any] | None = None
@@ -92,7 +93,8 @@ class NeuronAuctionEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise CallOrderError("no episode is running: call reset() first")
         own = bids_in_box(learner_tensor(action, self.action_space.shape or ()), self.game, self.seat.learner)
         before = self._state
-        self._state, played = self.game.step(before, self.seat.bids(before, own.unsqueeze(0)))
+        bids, self._memories = self.seat.turn(before, own.unsqueeze(0), self._memories)
+        self._state, played = self.game.step(before, bids)
         self.played = PlayedRound.of(before, played)
         reward = float(played.rewards[0, self.seat.learner])
         info = {

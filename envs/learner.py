@@ -1,6 +1,7 @@
 """The learner's seat among a field: whose bids are the learner's, and what everybody else does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -11,9 +12,20 @@ from torch import Tensor
 from auctionsim.envs.game import AuctionGame, GameState, Round
 from auctionsim.envs.situations import situation_of
 from auctionsim.errors import InputError, InputTypeError
-from auctionsim.strategies import Strategy, bids_of, observed_by
+from auctionsim.strategies import AnyStrategy, Memory, declared_by
+from auctionsim.strategy_memory import renewed, turn_of
 
 ROUNDING = 1e-6  # by which a squashed action may pass the end of its box
+
+Memories = Mapping[int, Memory]
+"""What each bidder that remembers anything carries, by its index."""
+
+
+class SeatTurn(NamedTuple):
+    """Everybody's bids in one round, and what the opponents carry on."""
+
+    bids: Float[Tensor, "batch bidder feature"]
+    memories: Memories
 
 
 class LearnerSeat:
@@ -23,15 +35,16 @@ class LearnerSeat:
         game: The game.
         learner: Index of the learner's bidder.
         opponents: One strategy for all others, or one each in bidder order; None (or None in the list): truth. One that
-            observes more than its valuation (`auctionsim.strategies`) is told its own situation in each row. They may
-            bid above the action box, for which rules are defined too.
+            observes more than its valuation (`auctionsim.strategies`) is told its own situation in each row; one that
+            remembers (`auctionsim.strategy_memory`) carries its memory through each row's episode. They may bid above
+            the action box, for which rules are defined too.
     Raises:
         ValueError: A learner out of range, the wrong number of opponents, or one that observes what nothing tells.
         TypeError: An opponent that is no callable.
     """
 
     def __init__(
-        self, game: AuctionGame, learner: int = 0, opponents: Strategy | Sequence[Strategy | None] | None = None
+        self, game: AuctionGame, learner: int = 0, opponents: AnyStrategy | Sequence[AnyStrategy | None] | None = None
     ) -> None:
         if (
             isinstance(learner, bool)
@@ -47,27 +60,36 @@ class LearnerSeat:
         if len(strategies) != others:
             raise InputError(f"opponents must be one strategy or {others} of them, got {len(strategies)}")
         for strategy in strategies:
-            if strategy is not None and not callable(strategy):
+            if strategy is not None and not declared_by(strategy).remembers and not callable(strategy):
                 raise InputTypeError(
                     f"an opponent must be a strategy, a callable from valuations to bids, got {strategy!r}"
                 )
-            observed_by(strategy)
         self.game = game
         self.learner = int(learner)
-        self.strategies: list[Strategy | None] = [*strategies[:learner], None, *strategies[learner:]]
+        self.strategies: list[AnyStrategy | None] = [*strategies[:learner], None, *strategies[learner:]]
 
     @torch.no_grad()
-    def bids(self, state: GameState, own: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch bidder feature"]:
-        """Return everybody's bids: the learner's own, the others' by their strategies."""
-        valuations = self.game.valuations(state)
-        columns = []
+    def turn(self, state: GameState, own: Float[Tensor, "batch feature"], memories: Memories) -> SeatTurn:
+        """Return everybody's bids: the learner's own, the others' by their strategies; and what these carry on.
+
+        Args:
+            state: The episodes; where one is at its first round, memories begin anew.
+            own: The learner's bids.
+            memories: Of the round before; none at first.
+        """
+        valuations, fresh = self.game.valuations(state), state.round == 0
+        columns, carried = [], {}
         for bidder, strategy in enumerate(self.strategies):
             truth = valuations[:, bidder]
             if bidder == self.learner:
                 columns.append(own.to(truth.dtype))
-            else:
-                columns.append(bids_of(strategy, truth, situation_of(self.game, state, bidder)).to(truth.dtype))
-        return torch.stack(columns, dim=1)
+                continue
+            memory = renewed(strategy, memories.get(bidder, {}), fresh)
+            bids, following = turn_of(strategy, memory, truth, situation_of(self.game, state, bidder))
+            columns.append(bids.to(truth.dtype))
+            if following:
+                carried[bidder] = following
+        return SeatTurn(torch.stack(columns, dim=1), carried)
 
     def observe(self, state: GameState) -> np.ndarray:
         """Return what the learner sees: (batch, observation) float32."""

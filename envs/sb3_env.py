@@ -14,7 +14,7 @@ from auctionsim.envs.shares import bids_of_shares, share_box
 from auctionsim.envs.vector_env import NeuronAuctionVectorEnv
 from auctionsim.errors import CallOrderError, InputError
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
-from auctionsim.strategies import Strategy
+from auctionsim.strategies import AnyStrategy
 
 Rows = None | int | Iterable[int]
 
@@ -49,7 +49,7 @@ class NeuronAuctionVecEnv(VecEnv):  # type: ignore[misc]
         *,
         symmetric: bool = True,
         learner: int = 0,
-        opponents: Strategy | Sequence[Strategy | None] | None = None,
+        opponents: AnyStrategy | Sequence[AnyStrategy | None] | None = None,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         auction: AuctionParts,

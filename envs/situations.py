@@ -1,11 +1,13 @@
 """Situations of strategies in a game: a bidder's own in every episode, or what an observation shows of it."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
 from auctionsim.envs.game import AuctionGame, GameState
 from auctionsim.observation_layout import ObservationLayout
-from auctionsim.strategies import Situation, Strategy
+from auctionsim.strategies import AnyStrategy, Memory, Situation
 
 
 def situation_of(game: AuctionGame, state: GameState, bidder: int) -> Situation:
@@ -42,7 +44,7 @@ def observation_layout(game: AuctionGame) -> ObservationLayout:
 
 
 @torch.no_grad()
-def strategy_action(game: AuctionGame, strategy: Strategy | None, observation: np.ndarray) -> np.ndarray:
+def strategy_action(game: AuctionGame, strategy: AnyStrategy | None, observation: np.ndarray) -> np.ndarray:
     """Return a strategy's action on one bidder's observation, as PettingZoo and RLlib hand it over.
 
     Args:
@@ -57,3 +59,30 @@ def strategy_action(game: AuctionGame, strategy: Strategy | None, observation: n
     seen = torch.as_tensor(np.atleast_2d(observation))
     bids = observation_layout(game).bids(strategy, seen).to(torch.float32)
     return np.asarray(bids.numpy().reshape(*observation.shape[:-1], game.num_features))
+
+
+class ActionTurn(NamedTuple):
+    """A strategy's action on an observation, and the memory for its next one."""
+
+    action: np.ndarray
+    memory: Memory
+
+
+@torch.no_grad()
+def strategy_turn(
+    game: AuctionGame, strategy: AnyStrategy | None, observation: np.ndarray, memory: Memory | None = None
+) -> ActionTurn:
+    """Return `strategy_action` of a strategy with a memory, and the memory for the next round.
+
+    Args:
+        game: The environment's.
+        strategy: Any; one that remembers nothing has an empty memory.
+        observation: (number,), or (batch, number).
+        memory: Of the round before; None at the beginning of an episode.
+    Raises:
+        ValueError: The observation does not show what the strategy observes: name it in the environment's `observe`.
+    """
+    seen = torch.as_tensor(np.atleast_2d(observation))
+    bids, following = observation_layout(game).turn(strategy, memory or {}, seen)
+    action = bids.to(torch.float32).numpy().reshape(*observation.shape[:-1], game.num_features)
+    return ActionTurn(np.asarray(action), following)

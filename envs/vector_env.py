@@ -10,13 +10,13 @@ from gymnasium.vector.utils import batch_space
 
 from auctionsim.envs.batch import BatchStep, EpisodeBatch, checked_autoreset, checked_mask
 from auctionsim.envs.game_settings import AuctionParts, GameSettings
-from auctionsim.envs.learner import LearnerSeat, bids_in_box, learner_spaces, learner_tensor
+from auctionsim.envs.learner import LearnerSeat, Memories, bids_in_box, learner_spaces, learner_tensor
 from auctionsim.envs.rendering import RENDER_MODES, checked_render_mode, frames
 from auctionsim.envs.rounds import GameState, PlayedRound
 from auctionsim.envs.row_seeds import spread_seeds
 from auctionsim.envs.settings import build_game
 from auctionsim.record_keywords import fields_as_keywords, keywords_of
-from auctionsim.strategies import Strategy
+from auctionsim.strategies import AnyStrategy
 
 Infos = dict[str, Any]
 
@@ -54,7 +54,7 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         setting: str | None = None,
         *,
         learner: int = 0,
-        opponents: Strategy | Sequence[Strategy | None] | None = None,
+        opponents: AnyStrategy | Sequence[AnyStrategy | None] | None = None,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -72,6 +72,7 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.played: PlayedRound | None = None
+        self._memories: Memories = {}
 
     def reset(
         self,
@@ -112,7 +113,8 @@ class NeuronAuctionVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         own = learner_tensor(actions, self.action_space.shape or ())
         before = self._episodes.state
         own = bids_in_box(own, self.game, self.seat.learner, ~self._episodes.resting)
-        happened = self._episodes.step(self.seat.bids(before, own))
+        bids, self._memories = self.seat.turn(before, own, self._memories)
+        happened = self._episodes.step(bids)
         self.played = played_rows(before, happened)
         rewards = happened.rewards[:, self.seat.learner].to(torch.float64).numpy()
         observation = self.seat.observe(self._episodes.state)

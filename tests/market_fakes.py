@@ -48,7 +48,7 @@ def campaigns(brands: Sequence[str], category: str = "things", **columns: Any) -
         "exit": [np.inf] * count,
         "controller": ("fixed",) * count,
     }
-    return Campaigns(**(filled | columns))
+    return Campaigns(**_as_arrays(filled | columns))
 
 
 def query_types(count: int, placement: str = "items", category: str = "things", **columns: Any) -> QueryTypes:
@@ -62,7 +62,7 @@ def query_types(count: int, placement: str = "items", category: str = "things", 
         "arrivals": [1.0] * count,
         "hours": np.ones((count, 24)),
     }
-    return QueryTypes(**(filled | columns))
+    return QueryTypes(**_as_arrays(filled | columns))
 
 
 def item_placement(brands: Sequence[str], rules: Mapping[str, Mechanism] | None = None) -> Placement:
@@ -89,3 +89,7 @@ def market_on(view: Substrate, mechanism: Mechanism, types: int = 8, **settings:
     brands = tuple(f"brand {k}" for k in range(view.num_bidders))
     placement = Placement("here", brands, view, {"rule": mechanism})
     return Market(campaigns(brands), query_types(types, "here"), {"here": placement}, **settings)
+
+
+def _as_arrays(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.array(column) if isinstance(column, list) else column for name, column in columns.items()}

@@ -14,7 +14,7 @@ import auctionsim
 LIST = Path(__file__).parent / "public_names.txt"
 """One public name a line, sorted. Who adds a name adds a line; a line goes by the rule of CONTRIBUTING.md alone."""
 PRIVATE = ("auctionsim.cli", "auctionsim.data", "auctionsim.experiments")
-OUTSIDE = ("auctionsim.agents", "auctionsim.envs")  # folders of their own in a checkout
+OUTSIDE = ("auctionsim.agents", "auctionsim.agents.pacing", "auctionsim.envs")  # folders of their own in a checkout
 RIDDLES = ("What", "Who", "How", "Everything", "Whatever")
 MODULES = ("auctionsim.errors", "auctionsim.metrics", "auctionsim.plugins")
 

@@ -1,22 +1,21 @@
 """A market: campaigns with budgets bid for many query types, tick by tick, on measured surfaces."""
 
+from auctionsim.market.actors import Actors, DayNews, Platform, Users
 from auctionsim.market.campaigns import Campaigns
 from auctionsim.market.category import CampaignTally, CategoryMarket, Tally, TickCall
+from auctionsim.market.clicks import ClickModel
 from auctionsim.market.controllers import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 from auctionsim.market.market import Market
 from auctionsim.market.placements import Placement
 from auctionsim.market.query_types import QueryTypes
 from auctionsim.market.simulation import (
-    Actors,
-    DayNews,
     DayRecord,
     MarketState,
-    Platform,
     Simulation,
     SimulationSettings,
     TickRecord,
-    Users,
 )
+from auctionsim.market.users import RetainedUsers, UserType
 
 __all__ = [
     "Actors",
@@ -24,6 +23,7 @@ __all__ = [
     "CampaignTerms",
     "Campaigns",
     "CategoryMarket",
+    "ClickModel",
     "Controller",
     "DayNews",
     "DayRecord",
@@ -33,6 +33,7 @@ __all__ = [
     "Placement",
     "Platform",
     "QueryTypes",
+    "RetainedUsers",
     "Simulation",
     "SimulationSettings",
     "State",
@@ -41,5 +42,6 @@ __all__ = [
     "TickNews",
     "TickRecord",
     "TickStart",
+    "UserType",
     "Users",
 ]

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from auctionsim.errors import InputError
@@ -18,6 +17,8 @@ class Campaigns:
 
     A campaign stands for one brand of its category and is there from its arrival until its exit. Its valuation of one
     exposure in a query is drawn from its prior; what an exposure is worth there is valuation · relevance.
+
+    Columns of numbers are float64 arrays (campaign,), which nobody can write to once they are checked.
 
     Attributes:
         name: Each another.
@@ -37,12 +38,12 @@ class Campaigns:
     name: tuple[str, ...]
     category: tuple[str, ...]
     brand: tuple[str, ...]
-    budget: Float[np.ndarray, " campaign"]
-    target: Float[np.ndarray, " campaign"]
+    budget: np.ndarray
+    target: np.ndarray
     value: tuple[str, ...]
-    relevance: Float[np.ndarray, " campaign"]
-    arrival: Float[np.ndarray, " campaign"]
-    exit: Float[np.ndarray, " campaign"]
+    relevance: np.ndarray
+    arrival: np.ndarray
+    exit: np.ndarray
     controller: tuple[str, ...]
 
     def __post_init__(self) -> None:

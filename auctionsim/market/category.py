@@ -5,7 +5,6 @@ may live in different processes; every sum is taken in one order, wherever it is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 
 from auctionsim.market.clearing import ClearedRows, cleared_rows
 from auctionsim.market.market import Market
-from auctionsim.market.placements import Placement
-from auctionsim.market.shortlist import ABSENT, NOBODY, Shortlist, shortlist
+from auctionsim.market.query_blocks import Absences, QueryBlock, query_blocks
+from auctionsim.market.shortlist import ABSENT, NOBODY, Shortlist, next_scores, shortlist
 
 ROUNDING = 1e-12
 """Share of a budget within which it counts as spent."""
@@ -90,42 +89,40 @@ class Tally(NamedTuple):
     splits: int
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Rows of query types that are sold on one placement, all with a context or all without.
+class FrozenTick(NamedTuple):
+    """The bids of a tick as it begins.
 
     Attributes:
-        placement: Where.
-        rows: Which of the category's rows.
-        context: Of each row; None: the mean over contexts.
-        columns: The category's campaigns that may stand here, brand by brand.
-        spans: First and last place (exclusive) among `columns` of each brand.
-        worth: What one exposure is worth to each campaign: valuation · relevance.
+        blocks: Rows of query types that are cleared together.
+        scores: Of each block (row, column): bid × relevance, `ABSENT` where a campaign does not take part.
+        weights: Queries of each of the category's rows: means, or drawn.
     """
 
-    placement: Placement
-    rows: Int[np.ndarray, " row"]
-    context: Int[np.ndarray, " row"] | None
-    columns: Int[np.ndarray, " column"]
-    spans: tuple[tuple[int, int], ...]
-    worth: Float[np.ndarray, "row column"]
+    blocks: tuple[QueryBlock, ...]
+    scores: tuple[np.ndarray, ...]
+    weights: Float[np.ndarray, " row"]
 
 
 class _Open:
     """A block during a tick: the scores of those who take part, and what every row's auction gives."""
 
-    def __init__(self, block: _Block, market: Market, call: TickCall, taking: Bool[np.ndarray, "row campaign"]) -> None:
+    def __init__(self, block: QueryBlock, market: Market, call: TickCall, absences: Absences) -> None:
         self.block, self.market, self.rule = block, market, call.rule
-        own = block.columns
-        self.scores = np.where(taking[block.rows][:, own], call.multiplier[own] * block.worth, ABSENT)
+        self.scores = block.scores(call.multiplier, call.taking, absences)
         self.standing = shortlist(self.scores, block.spans)
-        self.gives = self._cleared(np.arange(len(block.rows)), self.standing)
+        self.following = next_scores(self.scores, self.standing, block.spans) if market.entry_price else None
+        self.gives = self._cleared(np.arange(len(block.rows)))
 
-    def _cleared(self, rows: Int[np.ndarray, " row"], standing: Shortlist) -> ClearedRows:
-        context = None if self.block.context is None else self.block.context[rows]
-        market = self.market
+    def _cleared(self, rows: Int[np.ndarray, " row"]) -> ClearedRows:
+        """Clear some rows, as they stand."""
+        block = self.block
         return cleared_rows(
-            self.block.placement, self.rule, standing, context, market.losses, entry_price=market.entry_price
+            block.placement,
+            self.rule,
+            Shortlist(*(column[rows] for column in self.standing)),
+            None if block.context is None else block.context[rows],
+            self.market.losses,
+            None if self.following is None else self.following[rows],
         )
 
     def leave(self, campaign: int) -> None:
@@ -136,8 +133,8 @@ class _Open:
         column = int(place[0])
         brand = next(b for b, (begin, end) in enumerate(self.block.spans) if begin <= column < end)
         there = self.standing.campaign[:, brand] == column
-        if self.market.entry_price:
-            there |= self.scores[:, column] >= self.standing.runner_up[:, brand]
+        if self.following is not None:
+            there |= self.scores[:, column] >= self.following[:, brand]
         self.scores[:, column] = ABSENT
         rows = np.flatnonzero(there)
         if not len(rows):
@@ -145,7 +142,9 @@ class _Open:
         again = shortlist(self.scores[rows], self.block.spans)
         for old, new in zip(self.standing, again, strict=True):
             old[rows] = new
-        gives = self._cleared(rows, again)
+        if self.following is not None:
+            self.following[rows] = next_scores(self.scores[rows], again, self.block.spans)
+        gives = self._cleared(rows)
         self.gives.payments[rows], self.gives.exposure[rows] = gives.payments, gives.exposure
         self.gives.sold[rows] = gives.sold
         for name, loss in gives.losses.items():
@@ -175,7 +174,7 @@ class CategoryMarket:
         self.market, self.category = market, category
         self.members = market.members(category)
         self.types = market.types(category)
-        self.blocks = _blocks(market, self.types, self.members, market.valuations(category))
+        self.blocks = query_blocks(market, self.types, self.members, market.valuations(category))
 
     def tick(self, call: TickCall) -> Tally:
         """Clear a tick.
@@ -184,14 +183,20 @@ class CategoryMarket:
             call: Arrays over the category's campaigns, in the order of `members`.
         """
         weights = self._weights(call)
-        taking = self._taking(call)
-        open_blocks = [_Open(block, self.market, call, taking) for block in self.blocks]
+        absences = self._absences(call)
+        open_blocks = [_Open(block, self.market, call, absences) for block in self.blocks]
         book = _Book(len(self.members), self.market.losses, call.budget_left)
         if call.sampled:
             _in_order(open_blocks, book, weights, self._generator("order", call))
         else:
             _by_rates(open_blocks, book, weights)
         return book.tally(float(weights.sum()))
+
+    def frozen(self, call: TickCall) -> FrozenTick:
+        """Return a tick as it begins: everybody's scores, and how many queries of each row arrive."""
+        absences = self._absences(call)
+        scores = tuple(block.scores(call.multiplier, call.taking, absences) for block in self.blocks)
+        return FrozenTick(tuple(self.blocks), scores, self._weights(call))
 
     def _weights(self, call: TickCall) -> Float[np.ndarray, " row"]:
         """Return the arrivals of each row: means, or drawn."""
@@ -200,14 +205,15 @@ class CategoryMarket:
         rows = np.repeat(means, self.market.signals)
         return self._generator("arrivals", call).poisson(rows).astype(np.float64) if call.sampled else rows
 
-    def _taking(self, call: TickCall) -> Bool[np.ndarray, "row campaign"]:
-        """Return which campaigns bid in which rows; half a share takes half of the rows, drawn anew every tick."""
-        taking = np.broadcast_to(call.taking, (len(self.types) * self.market.signals, len(self.members))).copy()
+    def _absences(self, call: TickCall) -> Absences:
+        """Return which rows campaigns leave out that bid for a share of them only, drawn anew every tick."""
+        left_out = {}
+        rows = len(self.types) * self.market.signals
         for place in np.flatnonzero(call.taking & (call.participation < 1)):
             name = self.market.campaigns.name[self.members[place]]
-            draws = self._generator("participation", call, name).random(len(taking))
-            taking[:, place] = draws < call.participation[place]
-        return taking
+            draws = self._generator("participation", call, name).random(rows)
+            left_out[int(place)] = draws >= call.participation[place]
+        return left_out
 
     def _generator(self, what: str, call: TickCall, *more: str) -> np.random.Generator:
         return self.market.generator(what, self.category, call.day, call.tick, *more)
@@ -217,7 +223,7 @@ class _Book:
     """Sums of a tick while it goes on, and what budgets are left."""
 
     def __init__(self, campaigns: int, losses: Sequence[str], left: Float[np.ndarray, " campaign"]) -> None:
-        self.left = left.copy()
+        self.given, self.left = left, left.copy()
         self.won = CampaignTally.nothing(campaigns)
         self.paid = self.sold = 0.0
         self.losses = dict.fromkeys(losses, 0.0)
@@ -264,7 +270,8 @@ class _Book:
                 one.leave(int(campaign))
 
     def tally(self, arrivals: float) -> Tally:
-        """Return the sums."""
+        """Return the sums; parts of a tick add up to a budget but for rounding, which is not spent."""
+        np.minimum(self.won.spend, self.given, out=self.won.spend)
         return Tally(self.won, self.paid, arrivals, self.losses, self.sold, self.splits)
 
 
@@ -283,6 +290,7 @@ def _by_rates(blocks: Sequence[_Open], book: _Book, weights: Float[np.ndarray, "
         passed = passed + step if len(ends) else 1.0
         if len(ends):
             book.left[ends] = 0.0
+            book.won.spend[ends] = book.given[ends]
             book.end(blocks, ends, passed)
 
 
@@ -303,7 +311,7 @@ def _in_order(
         if not len(over):
             book.add(blocks, counts, spend)
             return
-        stops = [_affordable(blocks, campaign, order[begin:], book.left[campaign]) for campaign in over]
+        stops = [_affordable(blocks, int(place), order[begin:], float(book.left[place])) for place in over]
         first = min(stops)
         counts = np.bincount(order[begin : begin + first], minlength=len(counts)).astype(np.float64)
         book.add(blocks, counts, np.minimum(book.spending(blocks, counts), book.left))
@@ -320,35 +328,3 @@ def _affordable(blocks: Sequence[_Open], campaign: int, order: Int[np.ndarray, "
         prices[one.block.rows] = own
     too_much = prices[order].cumsum() > left
     return int(too_much.argmax()) if too_much.any() else len(order)
-
-
-def _blocks(
-    market: Market,
-    types: Int[np.ndarray, " type"],
-    members: Int[np.ndarray, " campaign"],
-    valuations: Float[np.ndarray, "type signal campaign"],
-) -> list[_Block]:
-    """Return a category's rows, sorted by what they are sold on."""
-    queries, campaigns = market.query_types, market.campaigns
-    relevance = queries.relevance[types][:, None, None] * campaigns.relevance[members]
-    worth = (valuations * relevance).reshape(len(types) * market.signals, len(members))
-    contexts = np.array([market.placements[queries.placement[k]].context(queries.context[k]) for k in types])
-    kinds = [(queries.placement[k], bool(c >= 0)) for k, c in zip(types, contexts, strict=True)]
-    blocks = []
-    for kind in sorted(set(kinds)):
-        own = np.flatnonzero([other == kind for other in kinds])
-        rows = (own[:, None] * market.signals + np.arange(market.signals)).ravel()
-        placement = market.placements[kind[0]]
-        columns, spans = _columns(placement, [campaigns.brand[member] for member in members])
-        context = np.repeat(contexts[own], market.signals) if kind[1] else None
-        blocks.append(_Block(placement, rows, context, columns, spans, np.ascontiguousarray(worth[rows][:, columns])))
-    return blocks
-
-
-def _columns(placement: Placement, brands: Sequence[str]) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
-    """Return the places of the campaigns that may stand on a placement, brand by brand, and each brand's span."""
-    by_brand = [np.flatnonzero([own == brand for own in brands]) for brand in placement.brands]
-    ends = np.cumsum([len(own) for own in by_brand])
-    begins = ends - [len(own) for own in by_brand]
-    spans = tuple((int(begin), int(end)) for begin, end in zip(begins, ends, strict=True))
-    return np.concatenate(by_brand).astype(np.int64), spans

@@ -34,14 +34,13 @@ def cleared_rows(
     standing: Shortlist,
     context: Int[np.ndarray, " row"] | None,
     losses: Sequence[str],
-    *,
-    entry_price: bool = False,
+    runner_up: Float[np.ndarray, "row brand"] | None = None,
 ) -> ClearedRows:
     """Clear one auction per row.
 
-    Under an entry price who stands for a brand pays besides what the rule would leave it at the runner-up's score s,
-    u(s) = s · e(s) − t(s), the others' scores held. Its payment is then v·e − ∫_s^v e, what a rule must charge whose
-    exposure is e above s and nothing below: with a truthful rule the whole is truthful, the shortlist included.
+    Under an entry price who stands for a brand also pays what the rule would leave it at the brand's next score s,
+    u(s) = s · e(s) − t(s), the others' scores held. A truthful rule then charges v · e(v) − ∫_s^v e in all: what is
+    right for an exposure that is e above s and nothing below, so that the whole is truthful, the shortlist included.
 
     Args:
         placement: What is sold.
@@ -49,7 +48,7 @@ def cleared_rows(
         standing: Who stands for each brand, and with which score.
         context: Index of each row's context; None: the mean over contexts.
         losses: Which losses are read.
-        entry_price: Whether the place on the shortlist has a price.
+        runner_up: Each brand's next score, where the place on the shortlist has a price; None: it has none.
     """
     mechanism = placement.rule(rule)
     where = None if context is None else torch.from_numpy(context)
@@ -58,24 +57,28 @@ def cleared_rows(
         outcome = mechanism(scores, where)
         exposure, every = losses_under(placement.view, outcome.allocation, where)
         payments = outcome.payments.numpy()
-        if entry_price:
-            payments = payments + _entry_prices(placement, mechanism, standing, where)
+        if runner_up is not None:
+            payments = payments + _entry_prices(placement, mechanism, standing.score, runner_up, where)
         sold = sold_share(placement.view, outcome.allocation).numpy()
     return ClearedRows(
         payments=np.where(standing.campaign == NOBODY, 0.0, payments),
-        exposure=np.array(exposure),
-        losses={name: np.array(every[name]) for name in losses},
-        sold=np.array(sold),
+        exposure=exposure.numpy().copy(),
+        losses={name: every[name].numpy().copy() for name in losses},
+        sold=sold.copy(),
     )
 
 
 def _entry_prices(
-    placement: Placement, mechanism: Mechanism, standing: Shortlist, context: torch.Tensor | None
+    placement: Placement,
+    mechanism: Mechanism,
+    score: Float[np.ndarray, "row brand"],
+    runner_up: Float[np.ndarray, "row brand"],
+    context: torch.Tensor | None,
 ) -> Float[np.ndarray, "row brand"]:
-    """Return what the rule would leave each brand's campaign if its score were the runner-up's, one brand at a time."""
-    rows, brands = standing.score.shape
-    scores = torch.from_numpy(standing.score).repeat(brands, 1, 1)
-    lowest = torch.from_numpy(standing.runner_up)
+    """Return what the rule would leave each brand's campaign if its score were the next one, one brand at a time."""
+    rows, brands = score.shape
+    scores = torch.from_numpy(score).repeat(brands, 1, 1)
+    lowest = torch.from_numpy(runner_up)
     for brand in range(brands):
         scores[brand, :, brand] = lowest[:, brand]
     profiles = scores.view(brands * rows, brands, 1)
@@ -83,4 +86,4 @@ def _entry_prices(
     outcome = mechanism(profiles, where)
     exposure, _ = losses_under(placement.view, outcome.allocation, where)
     left = (profiles[..., 0] * exposure - outcome.payments).view(brands, rows, brands)
-    return torch.diagonal(left, dim1=0, dim2=2).numpy() * (standing.runner_up > 0)
+    return torch.diagonal(left, dim1=0, dim2=2).numpy() * (runner_up > 0)

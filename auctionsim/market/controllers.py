@@ -57,6 +57,8 @@ class TickNews(NamedTuple):
         auctions: Queries for which the campaign bid.
         budget_left: After the tick.
         present: Whether the campaign was there.
+        taking: Whether it could bid: it was there, and its budget had not ended as the tick began.
+        multiplier, participation: The orders.
     """
 
     day: int
@@ -67,6 +69,9 @@ class TickNews(NamedTuple):
     auctions: Float[np.ndarray, " campaign"]
     budget_left: Float[np.ndarray, " campaign"]
     present: Bool[np.ndarray, " campaign"]
+    taking: Bool[np.ndarray, " campaign"]
+    multiplier: Float[np.ndarray, " campaign"]
+    participation: Float[np.ndarray, " campaign"]
 
 
 class Orders(NamedTuple):

@@ -1,7 +1,7 @@
 """A market: campaigns, query types and placements that fit each other, and the valuations that are drawn for them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,9 +32,10 @@ class Market:
         signals: Profiles of valuations per query type, ≥ 1.
         ticks_per_day: How often per day bids are set, ≥ 1.
         entry_price: Whether a place on the shortlist has a price, see `clearing.cleared_rows`.
+        known: Valuations (type, signal, campaign) by category, in money per exposure, where they are not drawn.
     Raises:
-        ValueError: A category without campaigns or queries, a brand or a placement that there is not, or rules that
-            differ between placements.
+        ValueError: A brand, a placement or a context that there is not, rules that differ between placements, or known
+            valuations of another shape or that are not finite and ≥ 0.
     """
 
     campaigns: Campaigns
@@ -44,12 +45,22 @@ class Market:
     signals: int = 1
     ticks_per_day: int = HOURS
     entry_price: bool = False
+    known: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checked_seed(self.seed)
         checked_count(self.signals, "signals")
         checked_count(self.ticks_per_day, "ticks_per_day")
         self._check_placements()
+        for category, valuations in self.known.items():
+            shape = len(self.types(category)), self.signals, len(self.members(category))
+            if np.shape(valuations) != shape:
+                raise InputError(
+                    f"known valuations of {category!r} must have the shape (type, signal, campaign) = {shape}, "
+                    f"got {np.shape(valuations)}"
+                )
+            if not bool((np.isfinite(valuations) & (valuations >= 0)).all()):
+                raise InputError(f"known valuations of {category!r} must be finite and >= 0")
         for category in sorted({*self.campaigns.category, *self.query_types.category}):
             brands = self.brands_of(category)
             for name, own, brand in zip(
@@ -107,8 +118,10 @@ class Market:
     def valuations(self, category: str) -> Float[np.ndarray, "type signal campaign"]:
         """Return what one exposure is worth to each of a category's campaigns, in money, before relevance.
 
-        A campaign's numbers depend on the seed and its name, and no other campaign.
+        Where they are drawn, a campaign's numbers depend on the seed and its name, and no other campaign.
         """
+        if category in self.known:
+            return np.asarray(self.known[category], dtype=np.float64)
         types, columns = self.types(category), []
         for member in self.members(category):
             draws = self.generator("valuations", self.campaigns.name[member]).random((len(types), self.signals))

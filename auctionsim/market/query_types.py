@@ -16,6 +16,8 @@ HOURS = 24
 class QueryTypes:
     """Kinds of queries, one a row.
 
+    Columns of numbers are float64 arrays (type,), `hours` (type, 24), which nobody can write to once they are checked.
+
     Attributes:
         name: Each another.
         category: Campaigns of this category bid.
@@ -23,7 +25,7 @@ class QueryTypes:
         context: A public context of the placement's view; "": none, the mean over them.
         relevance: In (0, 1]: how much an exposure here is worth to whoever bids.
         arrivals: Mean number of queries per hour, ≥ 0.
-        hours: (type, 24) weights of the hours of the day, each row with mean 1.
+        hours: Weights of the hours of the day, each row with mean 1.
     Raises:
         ValueError: Columns of several lengths, a name twice, or a number outside its range; names the row.
     """
@@ -32,9 +34,9 @@ class QueryTypes:
     category: tuple[str, ...]
     placement: tuple[str, ...]
     context: tuple[str, ...]
-    relevance: Float[np.ndarray, " type"]
-    arrivals: Float[np.ndarray, " type"]
-    hours: Float[np.ndarray, "type 24"]
+    relevance: np.ndarray
+    arrivals: np.ndarray
+    hours: np.ndarray
 
     def __post_init__(self) -> None:
         one_length(self, "query types")

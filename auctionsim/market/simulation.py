@@ -5,7 +5,6 @@ from a file; everything that is drawn depends on the market's seed, the day and 
 passed in, so that they may live in other processes.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,68 +13,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from auctionsim.errors import InputError
+from auctionsim.market.actors import Actors, DayNews
 from auctionsim.market.category import CampaignTally, CategoryMarket, Tally, TickCall
-from auctionsim.market.controllers import CampaignTerms, Controller, Orders, State, TickNews, TickStart
+from auctionsim.market.controllers import CampaignTerms, Orders, State, TickNews, TickStart
 from auctionsim.market.market import Market
 
 Calls = Mapping[str, TickCall]
 Clear = Callable[[Calls], Mapping[str, Tally]]
 """Clears one tick in the categories that are named."""
-
-
-class DayNews(NamedTuple):
-    """Sums of a day for users and the platform.
-
-    Attributes:
-        day: From 0 on.
-        rule: By which placements were sold.
-        revenue: Money.
-        arrivals: Queries.
-        losses: Of the users, by name, summed over queries.
-        sold: Replies in which anything was sold.
-        traffic: Of the day: what mean arrivals were multiplied by.
-    """
-
-    day: int
-    rule: str
-    revenue: float
-    arrivals: float
-    losses: Mapping[str, float]
-    sold: float
-    traffic: float
-
-
-class Users(ABC):
-    """A population of users: how many come, and how many come back after what a day was like."""
-
-    def begin(self) -> State:
-        """Return the state before the first day: nothing, unless there is more to remember."""
-        return {}
-
-    @abstractmethod
-    def traffic(self, state: State, day: int) -> float:
-        """Return what the mean arrivals of a day are multiplied by, ≥ 0."""
-
-    @abstractmethod
-    def learn(self, state: State, news: DayNews) -> State:
-        """Return the state after a day."""
-
-
-class Platform(ABC):
-    """A platform that chooses the rule of each day."""
-
-    def begin(self, rules: Sequence[str]) -> State:
-        """Return the state before the first day: nothing, unless there is more to remember."""
-        del rules
-        return {}
-
-    @abstractmethod
-    def rule(self, state: State, rules: Sequence[str], day: int, generator: np.random.Generator) -> str:
-        """Return the rule of a day, one of `rules`."""
-
-    @abstractmethod
-    def learn(self, state: State, rules: Sequence[str], news: DayNews) -> State:
-        """Return the state after a day."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +32,6 @@ class SimulationSettings:
     """
 
     sampled: bool = False
-
-
-@dataclass(frozen=True)
-class Actors:
-    """The actors of a market: controllers, users, platform.
-
-    Attributes:
-        controllers: By the name that campaigns refer to.
-        users: None: as many every day.
-        platform: None: the usual rule every day.
-    """
-
-    controllers: Mapping[str, Controller]
-    users: Users | None = None
-    platform: Platform | None = None
 
 
 @dataclass(frozen=True)
@@ -192,8 +122,8 @@ class Simulation:
             controllers={
                 name: self.actors.controllers[name].begin(self._terms(own)) for name, own in self.speaks_for.items()
             },
-            users={} if users is None else users.begin(),
-            platform={} if platform is None else platform.begin(self.market.rules),
+            users={} if users is None else users.begin(self.market.losses),
+            platform={} if platform is None else platform.begin(self.market.rules, self.market.losses),
         )
 
     def days(self, state: MarketState | None = None) -> Iterator[DayRecord]:
@@ -207,9 +137,7 @@ class Simulation:
     def day(self, state: MarketState) -> DayRecord:
         """Return one day."""
         market, day = self.market, state.day
-        traffic = 1.0 if self.actors.users is None else float(self.actors.users.traffic(state.users, day))
-        if not 0 <= traffic < np.inf:
-            raise InputError(f"traffic must be finite and >= 0, got {traffic} on day {day}")
+        traffic = self._traffic(state.users, day)
         rule = self._rule(state)
         controllers = dict(state.controllers)
         left = market.campaigns.budget.copy()
@@ -219,8 +147,8 @@ class Simulation:
             record, controllers = self._tick((day, tick), (rule, traffic), controllers, left, ended)
             ticks.append(record)
             left, ended = record.budget_left, ended | ~np.isnan(record.won.ended)
-        news = _day_news(day, rule, traffic, ticks, market.losses)
-        return DayRecord(news, tuple(ticks), self._after(state, news, controllers))
+        news, after = self._after(state, _day_news(day, rule, traffic, ticks, market.losses), controllers)
+        return DayRecord(news, tuple(ticks), after)
 
     def _tick(
         self,
@@ -252,7 +180,8 @@ class Simulation:
         tallies = self.clear(calls)
         won = self._whole(tallies)
         after = np.where(np.isinf(left), np.inf, np.maximum(left - won.spend, 0.0))
-        news = TickNews(day, tick, won.spend, won.value, won.exposure, won.auctions, after, present)
+        sums = won.spend, won.value, won.exposure, won.auctions
+        news = TickNews(day, tick, *sums, after, present, taking, orders.multiplier, orders.participation)
         record = TickRecord(day, tick, rule, traffic, orders, present, tallies, won, after)
         return record, self._learnt(controllers, news)
 
@@ -295,14 +224,22 @@ class Simulation:
                 column[own] = part
         return whole
 
-    def _after(self, state: MarketState, news: DayNews, controllers: Mapping[str, State]) -> MarketState:
+    def _traffic(self, users: State, day: int) -> float:
+        """Return what the mean arrivals of a day are multiplied by."""
+        traffic = 1.0 if self.actors.users is None else float(self.actors.users.traffic(users, day))
+        if not 0 <= traffic < np.inf:
+            raise InputError(f"traffic must be finite and >= 0, got {traffic} on day {day}")
+        return traffic
+
+    def _after(
+        self, state: MarketState, news: DayNews, controllers: Mapping[str, State]
+    ) -> tuple[DayNews, MarketState]:
+        """Return a day's sums with how many return, and the state after it."""
         users, platform = self.actors.users, self.actors.platform
-        return MarketState(
-            day=state.day + 1,
-            controllers=controllers,
-            users=state.users if users is None else users.learn(state.users, news),
-            platform=state.platform if platform is None else platform.learn(state.platform, self.market.rules, news),
-        )
+        stay = state.users if users is None else users.learn(state.users, news)
+        news = news._replace(returning=self._traffic(stay, news.day + 1))
+        chosen = state.platform if platform is None else platform.learn(state.platform, self.market.rules, news)
+        return news, MarketState(state.day + 1, controllers, stay, chosen)
 
 
 class LocalCategories:
@@ -346,4 +283,5 @@ def _day_news(day: int, rule: str, traffic: float, ticks: Sequence[TickRecord], 
         losses={name: float(sum(tally.losses[name] for tally in tallies)) for name in losses},
         sold=float(sum(tally.sold for tally in tallies)),
         traffic=traffic,
+        returning=traffic,
     )

@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection
 import hypothesis.strategies as st
 import torch
 
-from auctionsim.strategies import Situation, Strategy
+from auctionsim.strategies import AnyStrategy, Situation
 from auctionsim.substrates.protocol import contexts_of
 from auctionsim.testing import bidder_laws as laws
+from auctionsim.testing import memory_laws
 from auctionsim.testing.bidder_laws import BidderCase, BidderClaim, BiddingGame
 from auctionsim.testing.kit import Check, Law, chosen, run_all
 from auctionsim.testing.strategies import Draw, bids
@@ -22,14 +23,16 @@ LAWS: tuple[Law, ...] = (
     laws.observes,
     laws.own_arguments,
     laws.copies,
+    memory_laws.memory_rows,
+    memory_laws.memory_pure,
 )
 
 
 def bidder_checks(
-    bidder: Strategy,
+    bidder: AnyStrategy,
     game: BiddingGame,
     *,
-    reload: Callable[[Strategy], Strategy] | None = None,
+    reload: Callable[[AnyStrategy], AnyStrategy] | None = None,
     skip: Collection[str] = (),
     tolerance: float = 1e-6,
     examples: int = 40,
@@ -38,7 +41,8 @@ def bidder_checks(
     """Return the checks of a bidder, to be run one by one.
 
     Args:
-        bidder: A strategy: valuations (batch, feature), and what it declares to observe, to bids of that shape.
+        bidder: A strategy: valuations (batch, feature), and what it declares to observe, to bids of that shape; or one
+            with a memory.
         game: What it bids in: an environment's game, or a `BiddingRound` of a substrate and a product of priors.
         reload: Writes a bidder to a file and reads it back, for bidders that have a file form.
         skip: Names of checks to leave out.
@@ -64,10 +68,10 @@ def bidder_checks(
 
 
 def check_bidder(
-    bidder: Strategy,
+    bidder: AnyStrategy,
     game: BiddingGame,
     *,
-    reload: Callable[[Strategy], Strategy] | None = None,
+    reload: Callable[[AnyStrategy], AnyStrategy] | None = None,
     skip: Collection[str] = (),
     tolerance: float = 1e-6,
     examples: int = 40,

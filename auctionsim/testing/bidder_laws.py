@@ -6,14 +6,15 @@ A law is a function (claim, case) that raises `BrokenClaimError`; its first line
 import copy
 import pickle
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from auctionsim.errors import BrokenClaimError
 from auctionsim.priors import Product
-from auctionsim.strategies import Situation, Strategy, bids_of, declared_by, observed_by
+from auctionsim.strategies import AnyStrategy, Situation, Strategy, bids_of, declared_by, observed_by
+from auctionsim.strategy_memory import begun, turn_of
 from auctionsim.substrates.protocol import Substrate, contexts_of
 from auctionsim.testing.kit import watched_generators
 from auctionsim.testing.sentences import vector
@@ -56,15 +57,15 @@ class BidderClaim(NamedTuple):
         reload: Writes a bidder somewhere and reads it back; None: there is no such form.
     """
 
-    bidder: Strategy
+    bidder: AnyStrategy
     game: BiddingGame
     tolerance: float
-    reload: Callable[[Strategy], Strategy] | None
+    reload: Callable[[AnyStrategy], AnyStrategy] | None
 
-    def bids(self, case: "BidderCase", bidder: Strategy | None = None) -> Tensor:
-        """Return what the bidder bids, told what it declares to observe."""
+    def bids(self, case: "BidderCase", bidder: AnyStrategy | None = None) -> Tensor:
+        """Return what the bidder bids, told what it declares to observe; at first, if it remembers anything."""
         with torch.no_grad():
-            return bids_of(self.bidder if bidder is None else bidder, case.valuations, case.situation)
+            return bids_of(opening(self.bidder if bidder is None else bidder), case.valuations, case.situation)
 
     @property
     def rounding(self) -> float:
@@ -82,6 +83,18 @@ class BidderCase(NamedTuple):
 
     valuations: Tensor
     situation: Situation
+
+
+def opening(bidder: AnyStrategy) -> Strategy:
+    """Return what a bidder does when an episode begins, as a strategy without a memory."""
+    if not declared_by(bidder).remembers:
+        return cast("Strategy", bidder)
+
+    def first(valuations: Tensor, *known: Situation) -> Tensor:
+        return turn_of(bidder, begun(bidder, len(valuations)), valuations, *known).bids
+
+    first.observes = observed_by(bidder)  # type: ignore[attr-defined]
+    return first
 
 
 def row_of(case: BidderCase, row: int) -> BidderCase:
@@ -165,7 +178,7 @@ def observes(claim: BidderClaim, case: BidderCase) -> None:
     others = Situation(*(None if known is None else known.roll(1, 0) for known in case.situation))
     changed = {name: part for name, part in others._asdict().items() if name not in names and part is not None}
     with torch.no_grad():
-        loud = claim.bidder(case.valuations.clone(), case.situation._replace(**changed))
+        loud = opening(claim.bidder)(case.valuations.clone(), case.situation._replace(**changed))
     if not claim.draws and not float((loud - told).abs().max()) <= claim.rounding:
         raise BrokenClaimError(
             f"it observes {', '.join(names)}; yet its bids {vector(told)} become {vector(loud)} when it is also told "
@@ -179,7 +192,8 @@ def own_arguments(claim: BidderClaim, case: BidderCase) -> None:
     v, told = case.valuations.clone(), case.situation.only(names)
     kept = [None if part is None else part.clone() for part in (v, *told)]
     with torch.no_grad():
-        offered = claim.bidder(v, told) if names else claim.bidder(v)
+        first = opening(claim.bidder)
+        offered = first(v, told) if names else first(v)
     for what, was, part in zip(("valuations", *Situation._fields), kept, (v, *told), strict=True):
         if was is not None and part is not None and not torch.equal(was, part):
             raise BrokenClaimError(f"the {what} {vector(was.double())} are overwritten by {vector(part.double())}")
@@ -195,7 +209,7 @@ def own_arguments(claim: BidderClaim, case: BidderCase) -> None:
 
 def copies(claim: BidderClaim, case: BidderCase) -> None:
     """A deep copy, a pickled copy where there is one, and what is read back from a file bid the same."""
-    twins: dict[str, Strategy | None] = {"deep copy": copy.deepcopy(claim.bidder), "pickled copy": _pickled(claim)}
+    twins: dict[str, AnyStrategy | None] = {"deep copy": copy.deepcopy(claim.bidder), "pickled copy": _pickled(claim)}
     offered = [] if claim.draws else [claim.bids(case)]
     if claim.reload is not None:
         twins["copy by way of a file"] = claim.reload(claim.bidder)
@@ -212,10 +226,10 @@ def copies(claim: BidderClaim, case: BidderCase) -> None:
             )
 
 
-def _pickled(claim: BidderClaim) -> Strategy | None:
+def _pickled(claim: BidderClaim) -> AnyStrategy | None:
     try:
         data = pickle.dumps(claim.bidder)
     except (pickle.PicklingError, AttributeError, TypeError):
         return None
-    twin: Strategy = pickle.loads(data)
+    twin: AnyStrategy = pickle.loads(data)
     return twin

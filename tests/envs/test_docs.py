@@ -29,7 +29,7 @@ def test_the_page_names_what_there_is() -> None:
         assert gymnasium.spec(name).kwargs == {"setting": setting}
     assert set(SETTING_OF_ID.values()) == {*SETTINGS, *LIVE_SETTINGS}
     assert all(f"| `{part}` |" in PAGE for part in OBSERVABLES)
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 SECTIONS = ("Creation", "Spaces", "Reward", "End", "Options", "Version history")
@@ -72,6 +72,17 @@ def test_a_strategy_that_observes_its_budget_plays() -> None:
     env = run("pacing.observes")["env"].unwrapped  # type: ignore[attr-defined]
     assert env.played.round.bids[0, 1] > 0
     assert float(env.played.round.bids[0, 1]) == float(env.game.valuations(env.played.before)[0, 1])  # 2 is left: all
+
+
+def test_a_strategy_with_a_memory_plays() -> None:
+    """Alone it always wins and pays its bid: v / (1 + what it paid before)."""
+    names = run("Patient")
+    game, state = names["env"].unwrapped.game, names["env"].unwrapped._state  # type: ignore[attr-defined]
+    so_far = 0.0
+    for valuation, paid in zip(state.valuations[0, :, 1, 0].tolist(), names["paid"], strict=True):  # type: ignore[call-overload]
+        assert paid == pytest.approx(valuation / (1 + so_far), rel=1e-5)
+        so_far += paid
+    assert game.rounds == 16
 
 
 @pytest.mark.slow

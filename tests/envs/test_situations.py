@@ -144,7 +144,7 @@ def test_agents_can_play_strategies_from_what_they_observe(face: str) -> None:
     assert sum(layout.widths) == env.observation_spaces["bidder_0"].shape[0]
     strategy = Pacing()
     for _ in range(4):
-        direct = LearnerSeat(env.game, 0, strategy).bids(env._state, torch.zeros(1, 1))[0, 1]
+        direct = LearnerSeat(env.game, 0, strategy).turn(env._state, torch.zeros(1, 1), {}).bids[0, 1]
         own = strategy_action(env.game, strategy, seen["bidder_1"])
         np.testing.assert_allclose(own, direct.numpy(), rtol=1e-5)
         seen, *_ = env.step({"bidder_0": np.full(1, 0.3, np.float32), "bidder_1": own})

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from auctionsim.agents import ByContext, Shading, TableStrategy, Truthful, UniformBids
+from auctionsim.agents import ByContext, Shading, TableStrategy, Truthful, UniformBids, WinRateShading
 from auctionsim.agents.networks import BiddingNetwork, NetworkStrategy, Sight
 from auctionsim.agents.saving import load_strategies, save_strategies
 from auctionsim.envs import build_game
@@ -71,6 +71,38 @@ def peeking(valuations: Tensor, situation: Situation) -> Tensor:
     return bids if situation.budget_left is None else bids / 2
 
 
+class Mixing:
+    """Carries the mean of all rows' valuations into the next round."""
+
+    remembers = True
+
+    def begin(self, batch: int) -> dict[str, Tensor]:
+        return {"mean": torch.zeros(batch)}
+
+    def next(self, memory: dict[str, Tensor], valuations: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        bids = valuations + memory["mean"].unsqueeze(1).to(valuations.dtype)
+        return bids, {"mean": valuations.mean().expand(len(valuations)).clone()}
+
+
+class Scribbling(Mixing):
+    """Writes into the memory that it is given."""
+
+    def next(self, memory: dict[str, Tensor], valuations: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        memory["mean"] += 1
+        return valuations, memory
+
+
+class Hiding(Mixing):
+    """Remembers beside its memory: how often it bid after a first round."""
+
+    def __init__(self) -> None:
+        self.later = 0
+
+    def next(self, memory: dict[str, Tensor], valuations: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        self.later += bool(memory["mean"].any())
+        return valuations + self.later, {"mean": torch.ones(len(valuations))}
+
+
 BROKEN: dict[str, tuple[object, str]] = {
     "declared": (Told(lambda v, s: v, "weather"), r"Told\.observes must name some of"),
     "bids": (lambda v: v - 0.25, r"is answered by \(-0\.25"),
@@ -81,6 +113,8 @@ BROKEN: dict[str, tuple[object, str]] = {
     "observes": (Told(peeking, "round"), "it observes round; yet its bids"),
     "own_arguments": (in_place, "the valuations .* are overwritten by"),
     "copies": (Amnesiac(), "from a deep copy"),
+    "memory_rows": (Mixing(), r"in round 1 a row alone bids .* beside \d others"),
+    "memory_pure": (Scribbling(), "it writes into the memory that it is given"),
 }
 
 
@@ -99,6 +133,15 @@ def test_there_is_a_broken_bidder_for_every_check_and_a_sentence() -> None:
     checks = checks_of(Truthful())
     assert set(BROKEN) == set(checks)
     assert all(check.sentence.endswith(".") and len(check.sentence) > 15 for check in checks.values())
+
+
+def test_what_is_remembered_beside_the_memory_is_caught() -> None:
+    with pytest.raises(BrokenClaimError, match=r"^memory_pure: an episode that is played again has other bids"):
+        checks_of(Hiding())["memory_pure"]()
+
+
+def test_a_bidder_with_a_memory_passes() -> None:
+    check_bidder(WinRateShading(0.3, start=0.5), PLACE, examples=15)
 
 
 def test_a_bidder_that_hands_out_its_own_numbers_is_caught() -> None:
@@ -196,7 +239,7 @@ def test_what_a_function_declares_is_read_and_refused() -> None:
     def noisy(valuations: Tensor) -> Tensor:
         return valuations
 
-    assert declared_by(noisy) == declared_by(None) == ((), False)
+    assert declared_by(noisy) == declared_by(None) == ((), False, False)
     noisy.draws = "often"
     with pytest.raises(ValueError, match=r"noisy\.draws must be True or False, got 'often'"):
         declared_by(noisy)
