@@ -5,7 +5,7 @@ import torch
 from auctionsim.agents import BestResponse, ByContext, Strategy, Truthful
 from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
 
-SWEEPS, CANDIDATES, DRAWS = 8, 101, 1024
+SWEEPS, CANDIDATES, DRAWS = 8, 101, 512
 
 
 def reply_in_turn(lesson: Lesson) -> LearnedPlay:

@@ -3,7 +3,7 @@
 from auctionsim.agents import ExponentialWeights, HedgeSettings, learn_by_context
 from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
 
-ROUNDS = 400
+ROUNDS = 300
 GRID = HedgeSettings(bids=41, batch=64)
 
 
