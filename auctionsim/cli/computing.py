@@ -39,7 +39,9 @@ KEEPING = frozenset(
         "auction reply-counts",
         "auction generalisation",
         "bidders train",
+        "market run",
         "bidders study",
+        "bidders corpus",
         "tune grid",
         "tune hyperparameters",
     }
