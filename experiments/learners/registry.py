@@ -15,7 +15,7 @@ from auctionsim.errors import InputError
 from auctionsim.substrates.protocol import contexts_of
 
 
-class Lesson(NamedTuple):
+class LearningTask(NamedTuple):
     """One auction to learn in, by all of its bidders at once.
 
     Attributes:
@@ -40,7 +40,7 @@ class Lesson(NamedTuple):
         return len(contexts_of(self.game.substrate))
 
     def updates(self, whole: int) -> int:
-        """Return how many of a learner's updates this lesson's effort makes, at least 1."""
+        """Return how many of a learner's updates this task's effort makes, at least 1."""
         return max(round(self.effort * whole), 1)
 
 
@@ -72,7 +72,7 @@ class CorpusLearner:
     name: str
     label: str
     summary: str
-    learn: Callable[[Lesson], LearnedPlay]
+    learn: Callable[[LearningTask], LearnedPlay]
     budgeted: bool = False
     on_ray: bool = False
 
