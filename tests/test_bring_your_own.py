@@ -83,5 +83,5 @@ def test_stored_replies_are_auctioned_and_a_wrong_reward_is_valued(names: dict[s
     lottery, outcome = names["kept"], names["tilted"]
     assert lottery.losses == ("kl",)
     assert 1 <= float(lottery.effective_replies(outcome.allocation)) < len(lottery.reference)
-    found = names["found"]
-    assert torch.allclose(found.loss, found.reward_gap + found.proxy_gap)
+    valued = names["valued"]
+    assert torch.allclose(valued.loss, valued.reward_gap + valued.proxy_gap)
