@@ -40,6 +40,7 @@ KEEPING = frozenset(
         "auction generalisation",
         "bidders train",
         "market run",
+        "market study",
         "bidders study",
         "tune grid",
         "tune hyperparameters",

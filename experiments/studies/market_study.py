@@ -1,4 +1,4 @@
-"""Four questions about markets: pacing and regret, autobidders and revenue, retention, and a platform that learns.
+"""Four questions of markets: pacing and regret, autobidders and revenue, retention, and a platform that learns.
 
 auctionsim market study
 """
@@ -30,6 +30,7 @@ from auctionsim.experiments.tables.market_study import (
 )
 from auctionsim.substrates import MeasuredList
 
+NAME, SHOWS = "market-study", "Markets: pacing and regret, autobidders, retention, a platform that learns"
 TITLE = "Markets: four questions"
 QUESTIONS = ("regret", "revenue", "retention", "learned")
 """By the names of their tables."""
@@ -89,7 +90,7 @@ def main(settings: MarketStudySettings, command: str, console: Console) -> tuple
         command: What the user typed, for run.json.
         console: Where progress is shown.
     """
-    run = Run(settings.folder, settings, {name: MeasuredList.packaged(name).digest for name in LISTS.values()})
+    run = Run(settings.folder, settings, inputs_of())
     run.begin(command)
     asked = _asked(settings)
     found: dict[str, list[Row]] = {}
@@ -112,6 +113,11 @@ def main(settings: MarketStudySettings, command: str, console: Console) -> tuple
     tables |= {name: answer.lines for name, answer in zip(asked, answers, strict=True)}
     run.finish(tables, section(settings, answers), command=command, console=console)
     return answers
+
+
+def inputs_of() -> dict[str, str]:
+    """Return the digests of the lists that queries are sold on."""
+    return {name: MeasuredList.packaged(name).digest for name in LISTS.values()}
 
 
 def _asked(settings: MarketStudySettings) -> dict[str, Callable[[int], list[Row]]]:

@@ -14,6 +14,7 @@ from auctionsim.cli import (
     auction_losses,
     auctions,
     bidders,
+    market,
     neurons,
     studies,
     surfaces,
@@ -37,6 +38,7 @@ from auctionsim.experiments.studies.demo import DemoSettings
 from auctionsim.experiments.studies.deployed import DeployedSettings
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
 from auctionsim.experiments.studies.losses import LossesSettings
+from auctionsim.experiments.studies.market_study import MarketStudySettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
 from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings
@@ -59,6 +61,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.generalisation: (GeneralisationSettings,),
     auction_losses.losses: (LossesSettings,),
     auction_deployed.deployed: (DeployedSettings,),
+    market.study: (MarketStudySettings,),
     bidders.train: (Training, AuctionSource),
     bidders.study: (BiddersStudySettings,),
     neurons.compare: (CompareMethodsSettings, FrontierSettings),
