@@ -42,6 +42,7 @@ KEEPING = frozenset(
         "market run",
         "market study",
         "bidders study",
+        "bidders corpus",
         "tune grid",
         "tune hyperparameters",
     }
