@@ -12,6 +12,7 @@ from auctionsim.cli import (
     arena,
     auction_deployed,
     auction_losses,
+    auction_tilts,
     auctions,
     bidders,
     market,
@@ -27,6 +28,7 @@ from auctionsim.experiments.running.carrier_lists import CarrierRecipe
 from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
+from auctionsim.experiments.running.tilt_settings import TiltsSettings
 from auctionsim.experiments.running.tuning import Cluster
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings
 from auctionsim.experiments.studies.arena_run import ArenaRunSettings
@@ -61,6 +63,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
     auction_losses.losses: (LossesSettings,),
+    auction_tilts.tilts: (TiltsSettings,),
     auction_deployed.deployed: (DeployedSettings,),
     market.study: (MarketStudySettings,),
     bidders.train: (Training, AuctionSource),
