@@ -12,7 +12,7 @@ from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews
 
 
 @dataclass(frozen=True)
-class Shading(Controller):
+class LearnedShading(Controller):
     """A utility maximiser without constraints: bid α · valuation, α one of a grid, chosen by UCB1 on value − spend.
 
     A tick's reward is the utility per query bid for, over the largest that a tick has brought so far. Each α is tried
@@ -90,4 +90,4 @@ class Shading(Controller):
         return np.where(tried > 0, state["reward"] / times + bonus, np.inf).argmax(1)
 
 
-register(Shading)
+register(LearnedShading)

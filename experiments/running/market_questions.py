@@ -35,7 +35,7 @@ CONFIDENCE = 0.01
 
 
 @dataclass(frozen=True)
-class Population:
+class BidderKind:
     """How all campaigns of a market are run.
 
     Attributes:
@@ -55,11 +55,11 @@ class Population:
         return bought_by(given, self.controller, budget_share=self.budget_share, target=self.target)
 
 
-TRUTH = Population("truth, no budget", "none")
-SHADING = Population("learned shading", "shading")
-PACED = Population("budget pacing", "multiplicative", budget_share=0.5)
-RETURN = Population("target return", "target-return", target=1.5)
-BOTH = Population("budget and target", "both-constraints", budget_share=0.5, target=1.5)
+TRUTH = BidderKind("truth, no budget", "none")
+SHADING = BidderKind("learned shading", "shading")
+PACED = BidderKind("budget pacing", "multiplicative", budget_share=0.5)
+RETURN = BidderKind("target return", "target-return", target=1.5)
+BOTH = BidderKind("budget and target", "both-constraints", budget_share=0.5, target=1.5)
 POPULATIONS = (TRUTH, SHADING, PACED, RETURN, BOTH)
 
 

@@ -22,7 +22,7 @@ from auctionsim.experiments.running.market_worlds import LISTS, WorldSizes
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.run import Row, Run, Section, markdown_table
 from auctionsim.experiments.tables.market_study import (
-    Answer,
+    MarketAnswer,
     regret_answer,
     retention_answer,
     revenue_answer,
@@ -82,8 +82,8 @@ class MarketStudySettings:
             raise InputError(f"regret_seeds must lie within [2, seeds={self.seeds}], got {self.regret_seeds}")
 
 
-def main(settings: MarketStudySettings, command: str, console: Console) -> tuple[Answer, ...]:
-    """Answer the four questions, and write tables and the section; a stopped run goes on.
+def main(settings: MarketStudySettings, command: str, console: Console) -> tuple[MarketAnswer, ...]:
+    """MarketAnswer the four questions, and write tables and the section; a stopped run goes on.
 
     Args:
         settings: What to ask.
@@ -102,7 +102,7 @@ def main(settings: MarketStudySettings, command: str, console: Console) -> tuple
                 for seed in range(seeds):
                     found[question] += run.part(f"{question} {seed}", partial(make, seed))
                     advance()
-    answered: dict[str, Callable[[], Answer]] = {
+    answered: dict[str, Callable[[], MarketAnswer]] = {
         "regret": lambda: regret_answer(found["regret"]),
         "revenue": lambda: revenue_answer(found["revenue"]),
         "retention": lambda: retention_answer(found["retention"], settings.retention_days),
@@ -136,7 +136,7 @@ def _asked(settings: MarketStudySettings) -> dict[str, Callable[[int], list[Row]
     return {name: every[name] for name in QUESTIONS if name in settings.questions}
 
 
-def section(settings: MarketStudySettings, answers: tuple[Answer, ...]) -> Section:
+def section(settings: MarketStudySettings, answers: tuple[MarketAnswer, ...]) -> Section:
     """Return what was found."""
     populations = [
         {

@@ -1,6 +1,6 @@
 """The market study's answers: a table per question, intervals over seeds, and verdicts by rule."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ LABELS = {MENU: "the paper's menu", TRUTHFUL: "VCG", OPTIMUM: "the optimum", FIR
 RULES = (TRUTHFUL, MENU, OPTIMUM, FIRST)
 
 
-class Mean(NamedTuple):
+class SeedMean(NamedTuple):
     """A mean over seeds with its 95 % interval by Student's t."""
 
     mean: float
@@ -29,7 +29,7 @@ class Mean(NamedTuple):
         return f"{scale * self.mean:.{digits}f} [{scale * self.low:.{digits}f}, {scale * self.high:.{digits}f}]"
 
 
-class Answer(NamedTuple):
+class MarketAnswer(NamedTuple):
     """The answer to a question.
 
     Attributes:
@@ -47,29 +47,31 @@ class Answer(NamedTuple):
     lines: list[Row]
 
 
-def over_seeds(samples: Iterable[float]) -> Mean:
+def over_seeds(samples: Iterable[float]) -> SeedMean:
     """Return the mean of one number per seed; two seeds at least."""
     values = np.fromiter(samples, dtype=np.float64)
     interval = mean_interval(torch.from_numpy(values))
-    return Mean(float(values.mean()), interval.low, interval.high)
+    return SeedMean(float(values.mean()), interval.low, interval.high)
 
 
 def _seeds(rows: Sequence[Row]) -> list[int]:
     return sorted({row["seed"] for row in rows})
 
 
-def _only(rows: Sequence[Row], **wanted: object) -> list[Row]:
+def _only(rows: Sequence[Row], wanted: Mapping[str, object]) -> list[Row]:
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
-def regret_answer(rows: Sequence[Row]) -> Answer:
+def regret_answer(rows: Sequence[Row]) -> MarketAnswer:
     """Return whether pacing makes the menu's regret matter less or more."""
     lines: list[Row] = []
     for rule in (MENU, TRUTHFUL):
         for shortlist in ("free", "priced"):
-            own = _only(rows, rule=rule, shortlist=shortlist)
+            own = _only(rows, {"rule": rule, "shortlist": shortlist})
             shares = {
-                population.name: [_share(_only(own, seed=seed, population=population.name)) for seed in _seeds(own)]
+                population.name: [
+                    _share(_only(own, {"seed": seed, "population": population.name})) for seed in _seeds(own)
+                ]
                 for population in (TRUTH, PACED)
             }
             before, after = (over_seeds(shares[population.name]) for population in (TRUTH, PACED))
@@ -90,7 +92,7 @@ def regret_answer(rows: Sequence[Row]) -> Answer:
         }
         for line in lines
     ]
-    return Answer(
+    return MarketAnswer(
         "Does pacing make the menu's regret matter less or more?",
         "; ".join(sentences) + ".",
         "Less or more where the 95 % interval of the paired difference excludes 0. A gain is what the best of four "
@@ -104,20 +106,20 @@ def _share(rows: Sequence[Row]) -> float:
     return sum(row["gain"] for row in rows) / sum(row["value"] for row in rows)
 
 
-def _direction(change: Mean) -> str:
+def _direction(change: SeedMean) -> str:
     if change.high < 0:
         return "**less**"
     return "**more**" if change.low > 0 else "**neither more nor less** for sure"
 
 
-def revenue_answer(rows: Sequence[Row]) -> Answer:
+def revenue_answer(rows: Sequence[Row]) -> MarketAnswer:
     """Return what a truthful rule costs in revenue against each population."""
     lines: list[Row] = []
     for population in POPULATIONS:
-        own = _only(rows, population=population.name)
+        own = _only(rows, {"population": population.name})
         line: Row = {"population": population.name}
         for rule in RULES:
-            chosen = _only(own, rule=rule)
+            chosen = _only(own, {"rule": rule})
             line[rule] = over_seeds(row["revenue"] for row in chosen)
             line[f"welfare {rule}"] = over_seeds(row["liquid_welfare"] for row in chosen)
             line[f"missed {rule}"] = over_seeds(row["below_target"] for row in chosen)
@@ -154,7 +156,7 @@ def revenue_answer(rows: Sequence[Row]) -> Answer:
         {"bidders": line["population"], **{LABELS[rule]: line[f"missed {rule}"].text(100, 0) for rule in RULES}}
         for line in lines
     ]
-    return Answer(
+    return MarketAnswer(
         "What does a truthful rule cost in revenue once bidders are autobidders?",
         "Revenue per day: " + "; ".join(sentences) + ".",
         "Earns less or more where the 95 % interval of the ratio excludes 100 %. VCG and the optimum are truthful on "
@@ -175,22 +177,22 @@ def revenue_answer(rows: Sequence[Row]) -> Answer:
 
 
 def _one(rows: Sequence[Row], seed: int, rule: str) -> float:
-    return float(_only(rows, seed=seed, rule=rule)[0]["revenue"])
+    return float(_only(rows, {"seed": seed, "rule": rule})[0]["revenue"])
 
 
-def _verb(share: Mean) -> str:
+def _verb(share: SeedMean) -> str:
     if share.high < 1:
         return "**earns less than**"
     return "**earns more than**" if share.low > 1 else "**is not told apart from**"
 
 
-def retention_answer(rows: Sequence[Row], days: int) -> Answer:
+def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
     """Return how far the user weight may fall before users who leave make it a loss."""
     weights, sentences, lines = sorted({row["user_weight"] for row in rows}), [], []
     for sensitivity in sorted({row["sensitivity"] for row in rows}):
-        own = _only(rows, sensitivity=sensitivity)
+        own = _only(rows, {"sensitivity": sensitivity})
         revenue = {
-            weight: [_only(own, seed=seed, user_weight=weight)[0]["revenue"] for seed in _seeds(own)]
+            weight: [_only(own, {"seed": seed, "user_weight": weight})[0]["revenue"] for seed in _seeds(own)]
             for weight in weights
         }
         best = max(weights, key=lambda weight: float(np.mean(revenue[weight])))
@@ -203,7 +205,7 @@ def retention_answer(rows: Sequence[Row], days: int) -> Answer:
             f"{lost.text(100, 1)} %"
         )
         for weight in weights:
-            chosen = _only(own, user_weight=weight)
+            chosen = _only(own, {"user_weight": weight})
             lines.append(
                 {
                     "sensitivity": sensitivity,
@@ -227,7 +229,7 @@ def retention_answer(rows: Sequence[Row], days: int) -> Answer:
         }
         for line in lines
     ]
-    return Answer(
+    return MarketAnswer(
         "How far may the user weight fall before retention makes it a loss?",
         "; ".join(sentences) + ".",
         "The least weight whose revenue is not below the best one's by a 95 % interval of the paired difference. "
@@ -242,7 +244,7 @@ def behind_of(revenue: dict[float, list[float]], best: float, weight: float) -> 
     return np.subtract(revenue[best], revenue[weight])
 
 
-def survival_answer(learned: Sequence[Row], fixed: Sequence[Row]) -> Answer:
+def survival_answer(learned: Sequence[Row], fixed: Sequence[Row]) -> MarketAnswer:
     """Return whether the rule that a platform learned against some bidders still earns against others.
 
     Args:
@@ -251,10 +253,12 @@ def survival_answer(learned: Sequence[Row], fixed: Sequence[Row]) -> Answer:
     """
     lines: list[Row] = []
     for own in POPULATIONS:
-        rows = _only(learned, learned_against=own.name)
+        rows = _only(learned, {"learned_against": own.name})
         chosen = [row["rule"] for row in rows]
         for other in POPULATIONS:
-            lost = over_seeds(_lost(_only(fixed, seed=row["seed"], population=other.name), row["rule"]) for row in rows)
+            lost = over_seeds(
+                _lost(_only(fixed, {"seed": row["seed"], "population": other.name}), row["rule"]) for row in rows
+            )
             lines.append(
                 {
                     "learned_against": own.name,
@@ -277,7 +281,7 @@ def survival_answer(learned: Sequence[Row], fixed: Sequence[Row]) -> Answer:
             if line["learned_against"] == own.name:
                 row[f"loses against {line['met']}"] = f"{line['lost'].text(100, 1)} %: {line['verdict']}"
         table.append(row)
-    return Answer(
+    return MarketAnswer(
         "Does the platform's learned rule survive a change of bidders?",
         f"Learned: {found}. Met by other bidders than it learned against, a learned rule survives in "
         f"{counts['survives']} of {len(moved)} cases, fails in {counts['fails']}, and in {counts['not told']} it is "
@@ -294,7 +298,7 @@ def _lost(rows: Sequence[Row], rule: str) -> float:
     return float(1 - revenue[rule] / max(revenue.values()))
 
 
-def _survives(lost: Mean) -> str:
+def _survives(lost: SeedMean) -> str:
     if lost.high <= TOLERATED:
         return "survives"
     return "fails" if lost.low > TOLERATED else "not told"
@@ -305,7 +309,7 @@ def _flat(line: Row) -> Row:
     flat: Row = {}
     for name, value in line.items():
         column = name.replace(" ", "_").replace("-", "_")
-        if isinstance(value, Mean):
+        if isinstance(value, SeedMean):
             flat |= {column: value.mean, f"{column}_low": value.low, f"{column}_high": value.high}
         else:
             flat[column] = value
