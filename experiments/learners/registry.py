@@ -20,7 +20,7 @@ class LearningTask(NamedTuple):
 
     Attributes:
         environment: Gymnasium id.
-        setting: Its named auction, without the word for a budget.
+        setting: Its named auction.
         game: Its mechanism, substrate and priors; single rounds in float64.
         seed: Of everything that is drawn.
         effort: Share of the learner's own number of updates that is made; 1 is all of them.
