@@ -7,6 +7,7 @@ from auctionsim.agents.best_response import BestResponse
 from auctionsim.agents.closed_forms import RiskAverse, closed_form_equilibrium
 from auctionsim.agents.equilibrium import AscentSettings, EquilibriumLearner
 from auctionsim.agents.exponential_weights import ExponentialWeights, HedgeSettings, learn_by_context
+from auctionsim.agents.grid_exploration import GridExploration
 from auctionsim.agents.networks import LearningStep
 from auctionsim.agents.saving import SavedBidders, load_strategies, save_strategies
 from auctionsim.agents.strategies import ByContext, Shading, Strategy, TableStrategy, Truthful, UniformBids
@@ -18,6 +19,7 @@ __all__ = [
     "ByContext",
     "EquilibriumLearner",
     "ExponentialWeights",
+    "GridExploration",
     "HedgeSettings",
     "LearningStep",
     "RiskAverse",

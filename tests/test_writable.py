@@ -16,6 +16,7 @@ NEEDED = {  # what a command asks for besides
     "auction design": ["optimum"],
     "report": ["."],
     "tune hyperparameters": ["menu"],
+    "market run": ["market.toml"],
     "auction neurons": ["--harm-aware", "a@1", "--plain", "b@1"],
     "bidders evaluate": ["nosuch.safetensors"],
 }
@@ -33,7 +34,7 @@ def options() -> Iterator[tuple[str, str]]:
             yield from ((name, written) for written in WRITES & set(option.opts))
 
 
-READS = {("arena show", "--out")}
+READS = {("arena show", "--out"), ("market show", "--out")}
 """Options of such names that say what is read."""
 FOUND = sorted(set(options()) - READS)
 

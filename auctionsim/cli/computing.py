@@ -39,6 +39,7 @@ KEEPING = frozenset(
         "auction reply-counts",
         "auction generalisation",
         "bidders train",
+        "market run",
         "bidders study",
         "tune grid",
         "tune hyperparameters",

@@ -89,7 +89,7 @@ class SessionLog:
         return int(self.option.shape[-1])
 
     @property
-    def chosen(self) -> Float[np.ndarray, "*draw session option"]:
+    def indicators(self) -> Float[np.ndarray, "*draw session option"]:
         """1 at the option that ran, else 0."""
         return np.asarray(self.option[..., None] == np.arange(len(self.columns.options)), dtype=np.float64)
 
@@ -113,6 +113,7 @@ class Replays:
         weights: (…, kind, option, point), each ≥ 0, with sum 1 over points.
         context: (…, kind, context), the public context of a kind.
         kind: (…, session), which kind a session is of.
+        exact: Whether points and weights are the simulator's law, and no sample of it.
     Raises:
         ValueError: Shapes that do not agree, or weights that are no distribution.
     """
@@ -121,6 +122,7 @@ class Replays:
     weights: Float[np.ndarray, "*lead kind option point"]
     context: Float[np.ndarray, "*lead kind context"]
     kind: Int[np.ndarray, "*draw session"]
+    exact: bool = True
 
     def __post_init__(self) -> None:
         if self.mediators.shape[:-1] != self.weights.shape or self.context.shape[:-1] != self.weights.shape[:-2]:

@@ -20,8 +20,10 @@ class ValueEstimates:
         options: Names.
         values: (…, option), in units of the outcome.
         covariance: (…, option, option), of the values; NaN where an estimator has no error that can be computed.
-        sessions: How many randomised sessions they rest on; 0: none, so that they are associational only.
-        diagnostics: By name, numbers of shape (…): weights that were chosen, effective sample sizes, bounds.
+        sessions: How many randomised sessions they rest on; 0: none.
+        degrees: (…, option), of freedom of a value's standard error: intervals are Student's.
+        diagnostics: By name, numbers of shape (…) or (…, option): weights that were chosen, effective sample sizes,
+            bounds.
         associational: Whether they say what went together, not what an option causes.
     """
 
@@ -30,6 +32,7 @@ class ValueEstimates:
     values: Float[np.ndarray, "*draw option"]
     covariance: Float[np.ndarray, "*draw option option"]
     sessions: int
+    degrees: Float[np.ndarray, "*draw option"]
     diagnostics: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
     associational: bool = False
 
@@ -39,8 +42,8 @@ class ValueEstimates:
         return np.asarray(np.sqrt(np.maximum(np.diagonal(self.covariance, axis1=-2, axis2=-1), 0.0)))
 
     def intervals(self, level: float = 0.95) -> Float[np.ndarray, "*draw option 2"]:
-        """Return a normal interval of each value: lower and upper end."""
-        return _normal(self.values, self.standard_errors, level)
+        """Return an interval of each value: lower and upper end."""
+        return _interval(self.values, self.standard_errors, self.degrees, level)
 
     def difference(self, option: int, other: int) -> Float[np.ndarray, "*draw"]:
         """Return the value of one option less that of another."""
@@ -53,11 +56,12 @@ class ValueEstimates:
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
     def difference_interval(self, option: int, other: int, level: float = 0.95) -> Float[np.ndarray, "*draw 2"]:
-        """Return a normal interval of a difference."""
-        return _normal(self.difference(option, other), self.difference_error(option, other), level)
+        """Return an interval of a difference, by the fewer degrees of freedom of both."""
+        degrees = np.asarray(np.minimum(self.degrees[..., option], self.degrees[..., other]))
+        return _interval(self.difference(option, other), self.difference_error(option, other), degrees, level)
 
 
-def _normal(values: np.ndarray, errors: np.ndarray, level: float) -> np.ndarray:
+def _interval(values: np.ndarray, errors: np.ndarray, degrees: np.ndarray, level: float) -> np.ndarray:
     share = checked_number(level, "level", 0.5, 0.999999)
-    reach = stats.norm.ppf((1 + share) / 2) * errors
+    reach = stats.t.ppf((1 + share) / 2, degrees) * errors
     return np.stack([values - reach, values + reach], -1)

@@ -3,6 +3,7 @@
 from auctionsim.market.actors import Actors, DayNews, Platform, Users
 from auctionsim.market.campaigns import Campaigns
 from auctionsim.market.category import CampaignTally, CategoryMarket, Tally, TickCall
+from auctionsim.market.clicks import ClickModel
 from auctionsim.market.controllers import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 from auctionsim.market.market import Market
 from auctionsim.market.placements import Placement
@@ -14,6 +15,7 @@ from auctionsim.market.simulation import (
     SimulationSettings,
     TickRecord,
 )
+from auctionsim.market.users import RetainedUsers, UserType
 
 __all__ = [
     "Actors",
@@ -21,6 +23,7 @@ __all__ = [
     "CampaignTerms",
     "Campaigns",
     "CategoryMarket",
+    "ClickModel",
     "Controller",
     "DayNews",
     "DayRecord",
@@ -30,6 +33,7 @@ __all__ = [
     "Placement",
     "Platform",
     "QueryTypes",
+    "RetainedUsers",
     "Simulation",
     "SimulationSettings",
     "State",
@@ -38,5 +42,6 @@ __all__ = [
     "TickNews",
     "TickRecord",
     "TickStart",
+    "UserType",
     "Users",
 ]

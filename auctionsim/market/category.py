@@ -5,7 +5,6 @@ may live in different processes; every sum is taken in one order, wherever it is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from auctionsim.market.clearing import ClearedRows, cleared_rows
 from auctionsim.market.market import Market
-from auctionsim.market.placements import Placement
+from auctionsim.market.query_blocks import Absences, QueryBlock, query_blocks
 from auctionsim.market.shortlist import ABSENT, NOBODY, Shortlist, next_scores, shortlist
 
 ROUNDING = 1e-12
@@ -90,41 +89,26 @@ class Tally(NamedTuple):
     splits: int
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Rows of query types that are sold on one placement, all with a context or all without.
+class FrozenTick(NamedTuple):
+    """The bids of a tick as it begins.
 
     Attributes:
-        placement: Where.
-        rows: Which of the category's rows.
-        context: Of each row; None: the mean over contexts.
-        columns: The category's campaigns that may stand here, brand by brand.
-        spans: First and last place (exclusive) among `columns` of each brand.
-        worth: What one exposure is worth to each campaign: valuation · relevance.
+        blocks: Rows of query types that are cleared together.
+        scores: Of each block (row, column): bid × relevance, `ABSENT` where a campaign does not take part.
+        weights: Queries of each of the category's rows: means, or drawn.
     """
 
-    placement: Placement
-    rows: Int[np.ndarray, " row"]
-    context: Int[np.ndarray, " row"] | None
-    columns: Int[np.ndarray, " column"]
-    spans: tuple[tuple[int, int], ...]
-    worth: Float[np.ndarray, "row column"]
-
-
-Absences = Mapping[int, Bool[np.ndarray, " row"]]
-"""By campaign, the rows in which it does not take part, of those who are there for some rows only."""
+    blocks: tuple[QueryBlock, ...]
+    scores: tuple[np.ndarray, ...]
+    weights: Float[np.ndarray, " row"]
 
 
 class _Open:
     """A block during a tick: the scores of those who take part, and what every row's auction gives."""
 
-    def __init__(self, block: _Block, market: Market, call: TickCall, absences: Absences) -> None:
+    def __init__(self, block: QueryBlock, market: Market, call: TickCall, absences: Absences) -> None:
         self.block, self.market, self.rule = block, market, call.rule
-        own = block.columns
-        self.scores = call.multiplier[own] * block.worth
-        self.scores[:, ~call.taking[own]] = ABSENT
-        for column in np.flatnonzero(np.isin(own, list(absences))):
-            self.scores[absences[int(own[column])][block.rows], column] = ABSENT
+        self.scores = block.scores(call.multiplier, call.taking, absences)
         self.standing = shortlist(self.scores, block.spans)
         self.following = next_scores(self.scores, self.standing, block.spans) if market.entry_price else None
         self.gives = self._cleared(np.arange(len(block.rows)))
@@ -190,7 +174,7 @@ class CategoryMarket:
         self.market, self.category = market, category
         self.members = market.members(category)
         self.types = market.types(category)
-        self.blocks = _blocks(market, self.types, self.members, market.valuations(category))
+        self.blocks = query_blocks(market, self.types, self.members, market.valuations(category))
 
     def tick(self, call: TickCall) -> Tally:
         """Clear a tick.
@@ -207,6 +191,12 @@ class CategoryMarket:
         else:
             _by_rates(open_blocks, book, weights)
         return book.tally(float(weights.sum()))
+
+    def frozen(self, call: TickCall) -> FrozenTick:
+        """Return a tick as it begins: everybody's scores, and how many queries of each row arrive."""
+        absences = self._absences(call)
+        scores = tuple(block.scores(call.multiplier, call.taking, absences) for block in self.blocks)
+        return FrozenTick(tuple(self.blocks), scores, self._weights(call))
 
     def _weights(self, call: TickCall) -> Float[np.ndarray, " row"]:
         """Return the arrivals of each row: means, or drawn."""
@@ -338,35 +328,3 @@ def _affordable(blocks: Sequence[_Open], campaign: int, order: Int[np.ndarray, "
         prices[one.block.rows] = own
     too_much = prices[order].cumsum() > left
     return int(too_much.argmax()) if too_much.any() else len(order)
-
-
-def _blocks(
-    market: Market,
-    types: Int[np.ndarray, " type"],
-    members: Int[np.ndarray, " campaign"],
-    valuations: Float[np.ndarray, "type signal campaign"],
-) -> list[_Block]:
-    """Return a category's rows, sorted by what they are sold on."""
-    queries, campaigns = market.query_types, market.campaigns
-    relevance = queries.relevance[types][:, None, None] * campaigns.relevance[members]
-    worth = (valuations * relevance).reshape(len(types) * market.signals, len(members))
-    contexts = np.array([market.placements[queries.placement[k]].context(queries.context[k]) for k in types])
-    kinds = [(queries.placement[k], bool(c >= 0)) for k, c in zip(types, contexts, strict=True)]
-    blocks = []
-    for kind in sorted(set(kinds)):
-        own = np.flatnonzero([other == kind for other in kinds])
-        rows = (own[:, None] * market.signals + np.arange(market.signals)).ravel()
-        placement = market.placements[kind[0]]
-        columns, spans = _columns(placement, [campaigns.brand[member] for member in members])
-        context = np.repeat(contexts[own], market.signals) if kind[1] else None
-        blocks.append(_Block(placement, rows, context, columns, spans, np.ascontiguousarray(worth[rows][:, columns])))
-    return blocks
-
-
-def _columns(placement: Placement, brands: Sequence[str]) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
-    """Return the places of the campaigns that may stand on a placement, brand by brand, and each brand's span."""
-    by_brand = [np.flatnonzero([own == brand for own in brands]) for brand in placement.brands]
-    ends = np.cumsum([len(own) for own in by_brand])
-    begins = ends - [len(own) for own in by_brand]
-    spans = tuple((int(begin), int(end)) for begin, end in zip(begins, ends, strict=True))
-    return np.concatenate(by_brand).astype(np.int64), spans

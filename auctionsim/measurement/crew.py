@@ -88,7 +88,7 @@ def fan_out(
     """
     if not waiting:
         return
-    with _ray(workers):
+    with ray_session(workers.count, workers.threads, workers.address):
         crew = _Crew(job, workers, min(workers.count, len(waiting)))
         try:
             while waiting or crew.busy:
@@ -213,8 +213,16 @@ def model_words(model: LanguageModel) -> str:
 
 
 @contextlib.contextmanager
-def _ray(workers: Workers) -> Iterator[None]:
-    """Connect to the cluster, or start Ray here in a folder of its own; leave one alone that is connected already."""
+def ray_session(count: int, threads: int, address: str | None) -> Iterator[None]:
+    """Connect to a cluster, or start Ray here in a folder of its own; leave one alone that is connected already.
+
+    Args:
+        count: Workers that there will be.
+        threads: CPUs of Ray's for each.
+        address: Of the cluster; None starts Ray here, and stops it afterwards.
+    Raises:
+        ValueError: A worker of so many threads fits nowhere.
+    """
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -223,11 +231,11 @@ def _ray(workers: Workers) -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as stack:
-        if workers.address is None:
+        if address is None:
             scratch = stack.enter_context(ray_folder())
             ray.init(
                 address="local",
-                num_cpus=workers.count * workers.threads,
+                num_cpus=count * threads,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
@@ -235,11 +243,11 @@ def _ray(workers: Workers) -> Iterator[None]:
                 **ray_options(),
             )
         else:
-            ray.init(address=workers.address, log_to_driver=False, logging_level="ERROR", **ray_options())
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **ray_options())
         try:
             processors = ray.cluster_resources().get("CPU", 0)
-            if processors < workers.threads:
-                raise InputError(f"a worker of {workers.threads} threads does not fit a cluster of {processors:g} CPUs")
+            if processors < threads:
+                raise InputError(f"a worker of {threads} threads does not fit a cluster of {processors:g} CPUs")
             yield
         finally:
             ray.shutdown()

@@ -19,6 +19,7 @@ import pandas as pd
 import safetensors.torch
 import torch
 from bending import NUMBERS, TEXTS, bent, bent_bytes, bent_tensor, value, written
+from pyarrow import parquet
 from rich.console import Console
 from small_carriers import MODEL, small_carriers, small_neurons, use_carrier
 from trying import Target, run
@@ -27,6 +28,10 @@ from auctionsim.agents import Shading, TableStrategy, Truthful, load_strategies,
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
 from auctionsim.brands import parse_brands
 from auctionsim.carriers import carrier_names, load_carrier, save_carrier
+from auctionsim.envs import build_game
+from auctionsim.envs.learner import LearnerSeat
+from auctionsim.envs.offline import log_episodes
+from auctionsim.envs.transition_files import KEY, read_transitions, write_transitions
 from auctionsim.experiments.running.board_cell import BoardCell, Price, RowName, board_cell_document
 from auctionsim.experiments.running.board_cells import FORM as BOARD_FORM
 from auctionsim.experiments.running.carrier_cell import CarrierCell, CellReplicate, cell_document
@@ -514,6 +519,20 @@ def table(draw: random.Random) -> Any:
     return naming(path, lambda _: read_parquet(path, draw.choice((None, 0, 1, 5))))
 
 
+def transitions(draw: random.Random) -> Any:
+    """Damage a log of transitions, or what it says of itself: what is read is a log."""
+    path = FOLDER / "log.parquet"
+    game = build_game("first-price", rounds=2)
+    write_transitions(path, log_episodes(LearnerSeat(game), None, episodes=3, seed=0))
+    if draw.random() < 0.5:
+        path.write_bytes(bent_bytes(path.read_bytes(), draw))
+    else:
+        whole = parquet.read_table(path)
+        says = written(bent(json.loads(whole.schema.metadata[KEY]), draw), draw)
+        parquet.write_table(whole.replace_schema_metadata({KEY: says}), path)
+    return naming(path, lambda _: len(read_transitions(path).episodes()))
+
+
 def csv_file(draw: random.Random) -> Any:
     """Damage a CSV file."""
     path = FOLDER / "table.csv"
@@ -628,6 +647,7 @@ def targets() -> dict[str, Target]:
         "prompts": (prompts, MISSING),
         "run folder": (run_folder, MISSING),
         "parquet": (table, MISSING),
+        "transitions": (transitions, MISSING),
         "csv": (csv_file, MISSING),
         "signed file": (signed, MISSING),
         "signed folder": (signed_folder, MISSING),

@@ -62,7 +62,7 @@ def test_sources_fit_together() -> None:
 
 def test_a_difference_counts_the_covariance() -> None:
     covariance = np.array([[4.0, 1.5], [1.5, 1.0]])
-    found = ValueEstimates("x", ("a", "b"), np.array([1.0, 3.0]), covariance, 10)
+    found = ValueEstimates("x", ("a", "b"), np.array([1.0, 3.0]), covariance, 10, np.array([9.0, 4.0]))
     assert found.standard_errors.tolist() == [2.0, 1.0]
     assert float(found.difference_error(1, 0)) == pytest.approx(2**0.5)
-    assert found.difference_interval(1, 0, 0.9)[0] == pytest.approx(2 - 1.6448536 * 2**0.5)
+    assert found.difference_interval(1, 0, 0.9)[0] == pytest.approx(2 - 2.1318468 * 2**0.5)

@@ -10,7 +10,8 @@ Source:
 
 import numpy as np
 
-from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign, register_family
+from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign
+from auctionsim.logs.estimators.reward_estimator import register_family
 
 
 def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
@@ -33,7 +34,7 @@ def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
     return FittedReward(own + weight[..., None] * (log - own), {"weight": np.asarray(weight)})
 
 
-CVCI = register_family(
+register_family(
     Family(
         "cvci",
         ("obs", "exp", "sim"),

@@ -6,7 +6,9 @@ abstract counts six families and a figure names four, of which this is none. It 
 
 import numpy as np
 
-from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign, register_family
+from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign
+from auctionsim.logs.estimators.registry import register_estimator
+from auctionsim.logs.estimators.reward_estimator import RewardEstimator, register_family
 
 
 def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
@@ -22,3 +24,4 @@ EXP_ONLY = register_family(
         linear="exp",
     )
 )
+register_estimator(RewardEstimator(EXP_ONLY, "augmented"))

@@ -88,37 +88,6 @@ class Family:
     further: int = 0
 
 
-_FAMILIES: dict[str, Family] = {}
-
-
-def register_family(family: Family) -> Family:
-    """Make a family known by its name, and return it.
-
-    Raises:
-        ValueError: The name is taken.
-    """
-    if family.name in _FAMILIES:
-        raise InputError(f"a family called {family.name!r} is registered already: choose another name")
-    _FAMILIES[family.name] = family
-    return family
-
-
-def family_names() -> tuple[str, ...]:
-    """Return the names of all families, in the order of their files."""
-    return tuple(_FAMILIES)
-
-
-def family(name: str) -> Family:
-    """Return a family.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    if name not in _FAMILIES:
-        raise InputError(f"a family must be one of {', '.join(_FAMILIES)}, got {name!r}")
-    return _FAMILIES[name]
-
-
 def design_of(
     one: Family, sources: Sources, settings: EstimationSettings, generator: np.random.Generator
 ) -> RewardDesign:
@@ -141,7 +110,9 @@ def design_of(
             )
             labels = np.stack(list(targets), -1)
     rows = sources.population if exp is None else exp
-    inverse = np.zeros(rows.chosen.shape) if exp is None else exp.chosen / _propensity(exp.propensity)[..., None]
+    inverse = (
+        np.zeros(rows.indicators.shape) if exp is None else exp.indicators / _propensity(exp.propensity)[..., None]
+    )
     fold = generator.permutation(rows.sessions) % settings.folds
     return RewardDesign(
         basis,

@@ -11,7 +11,8 @@ Source:
 import numpy as np
 
 from auctionsim.logs.estimators.basis import coefficients_of
-from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign, register_family
+from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign
+from auctionsim.logs.estimators.reward_estimator import register_family
 
 PENALTIES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Candidates of the ridge, per session, on scaled columns; the constant is not penalised."""
@@ -47,7 +48,7 @@ def _ridge(features: np.ndarray, rest: np.ndarray, weights: np.ndarray) -> np.nd
     return np.asarray((inverse @ moments[..., None, :, None])[..., 0])
 
 
-GROUNDED = register_family(
+register_family(
     Family(
         "grounded",
         ("obs", "exp", "sim"),
@@ -55,7 +56,7 @@ GROUNDED = register_family(
         _shrunk,
     )
 )
-GROUNDED_UNSHRUNK = register_family(
+register_family(
     Family(
         "grounded_unshrunk",
         ("obs", "exp", "sim"),

@@ -64,7 +64,7 @@ class InversePropensity:
         require(self.name, self.needs, sources)
         log = sources.obs if self.source == "obs" else sources.exp
         assert log is not None
-        weights = log.chosen / propensities(log, settings)[..., None]
+        weights = log.indicators / propensities(log, settings)[..., None]
         scores = weights * log.outcome[..., None]
         values = scores.mean(-2)
         if self.normalised:
@@ -80,7 +80,8 @@ class InversePropensity:
         randomised = log.sessions if self.source == "exp" else 0
         options = sources.columns.options
         associational = self.source == "obs" and settings.propensities == "fitted"
-        return ValueEstimates(self.name, options, values, covariance, randomised, notes, associational)
+        degrees = np.maximum(log.indicators.sum(-2) - 1, 1.0)
+        return ValueEstimates(self.name, options, values, covariance, randomised, degrees, notes, associational)
 
 
 def propensities(log: SessionLog, settings: EstimationSettings) -> np.ndarray:
@@ -102,7 +103,7 @@ def _fitted(log: SessionLog) -> np.ndarray:
     """Return propensities by multinomial logistic regression on the context; by shares where there is no context."""
     from sklearn.linear_model import LogisticRegression
 
-    shares = log.chosen.mean(0)
+    shares = log.indicators.mean(0)
     if not log.context.shape[-1] or (shares == 1).any():
         return np.asarray(shares[log.option])
     model = LogisticRegression(C=1e6, max_iter=1000).fit(log.context, log.option)

@@ -52,7 +52,7 @@ class Means:
         require(self.name, self.needs, sources)
         log = sources.obs if self.source == "obs" else sources.exp
         assert log is not None
-        chosen = log.chosen
+        chosen = log.indicators
         counts = chosen.sum(-2)
         if counts.min() < 2:
             raise InputError(f"{self.name} needs two sessions under every option, got {int(counts.min())}")
@@ -62,8 +62,11 @@ class Means:
         covariance = variances[..., None] * np.eye(sources.options)
         randomised = log.sessions if self.source == "exp" else 0
         options = sources.columns.options
-        return ValueEstimates(self.name, options, means, covariance, randomised, associational=self.source == "obs")
+        associational = self.source == "obs"
+        return ValueEstimates(
+            self.name, options, means, covariance, randomised, counts - 1, associational=associational
+        )
 
 
-RAW_MEANS = register_estimator(Means("obs"))
-EXP_MEANS = register_estimator(Means("exp"))
+register_estimator(Means("obs"))
+register_estimator(Means("exp"))

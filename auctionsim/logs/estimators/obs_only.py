@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign, register_family
+from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign
+from auctionsim.logs.estimators.reward_estimator import register_family
 
 
 def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
@@ -10,7 +11,7 @@ def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
     return FittedReward(design.log_reward, {})
 
 
-OBS_ONLY = register_family(
+register_family(
     Family(
         "obs_only",
         ("obs", "sim"),

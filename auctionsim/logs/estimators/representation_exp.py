@@ -9,7 +9,8 @@ import numpy as np
 
 from auctionsim.errors import InputError
 from auctionsim.logs.estimators.basis import coefficients_of
-from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign, register_family
+from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign
+from auctionsim.logs.estimators.reward_estimator import register_family
 
 
 def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
@@ -25,7 +26,7 @@ def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
     return FittedReward(found, {})
 
 
-REPRESENTATION_EXP = register_family(
+register_family(
     Family(
         "representation_exp",
         ("obs", "exp", "sim"),

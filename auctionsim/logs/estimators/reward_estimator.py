@@ -20,8 +20,10 @@ from typing import Literal
 
 import numpy as np
 
+from auctionsim.errors import InputError
 from auctionsim.logs.estimators.basis import linear_fit
 from auctionsim.logs.estimators.families import Family, RewardDesign, design_of, require
+from auctionsim.logs.estimators.registry import register_estimator
 from auctionsim.logs.protocol import EstimationSettings, Source
 from auctionsim.logs.session_log import Sources
 from auctionsim.logs.value_estimates import ValueEstimates
@@ -70,11 +72,15 @@ class RewardEstimator:
         design = design_of(self.model, sources, settings, generator)
         if self.form == "direct":
             values, covariance, notes = self._direct(design, settings, generator)
+            degrees = np.full(values.shape, float(max(design.outcome.shape[-1] - design.features.shape[-1], 1)))
         else:
             values, covariance, notes = self._corrected(design, sources)
+            degrees = np.maximum((design.inverse > 0).sum(-2) - 1.0, 1.0)
         randomised = 0 if sources.exp is None or "exp" not in self.needs else sources.exp.sessions
         options = sources.columns.options
-        return ValueEstimates(self.name, options, values, covariance, randomised, notes, associational=not randomised)
+        return ValueEstimates(
+            self.name, options, values, covariance, randomised, degrees, notes, associational=not randomised
+        )
 
     def _direct(
         self, design: RewardDesign, settings: EstimationSettings, generator: np.random.Generator
@@ -120,7 +126,7 @@ def scored(
         found = model.fit(design, weights).coefficients
         replayed = (design.replayed[..., here, :, :] @ found[..., None, :, None])[..., 0]
         if form == "augmented":
-            expected = (replayed * sources.exp.chosen[..., here, :]).sum(-1)
+            expected = (replayed * sources.exp.indicators[..., here, :]).sum(-1)
         else:
             expected = (design.features[..., here, :] @ found[..., None])[..., 0]
         missed = design.outcome[..., here] - expected
@@ -150,3 +156,34 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     """Return a square root of a covariance that may be singular."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :])
+
+
+_FAMILIES: dict[str, Family] = {}
+
+
+def register_family(model: Family) -> Family:
+    """Make a family known, with an estimator by the direct method and a doubly robust one, and return it.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    for form in FORMS[:2]:
+        register_estimator(RewardEstimator(model, form))
+    _FAMILIES[model.name] = model
+    return model
+
+
+def family_names() -> tuple[str, ...]:
+    """Return the names of all families, in the order of their registration."""
+    return tuple(_FAMILIES)
+
+
+def family(name: str) -> Family:
+    """Return a family.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in _FAMILIES:
+        raise InputError(f"a family must be one of {', '.join(_FAMILIES)}, got {name!r}")
+    return _FAMILIES[name]

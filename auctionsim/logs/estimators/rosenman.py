@@ -11,7 +11,8 @@ Source:
 import numpy as np
 
 from auctionsim.logs.estimators.basis import coefficients_of, inverse_gram
-from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign, register_family
+from auctionsim.logs.estimators.families import Family, FittedReward, RewardDesign
+from auctionsim.logs.estimators.reward_estimator import register_family
 
 
 def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
@@ -28,7 +29,7 @@ def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
     return FittedReward(own - share[..., None] * gap, {"weight": share})
 
 
-ROSENMAN = register_family(
+register_family(
     Family(
         "rosenman",
         ("obs", "exp", "sim"),

@@ -8,6 +8,7 @@ Source: Conitzer et al. (2022), "Pacing equilibrium in first price auction marke
 Stier-Moses (2022), "Multiplicative pacing equilibria in auction markets".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -36,7 +37,37 @@ class Breach(NamedTuple):
     amount: float
 
 
-MONEY = ("price", "winner", "spend")
+class ConditionColumn(NamedTuple):
+    """A condition with its breaches.
+
+    Attributes:
+        name: A field of the conditions' record.
+        amounts: By how much it is broken at each place, ≥ 0.
+        unit: What a tolerance is multiplied by: 1, or the largest value where amounts are money.
+    """
+
+    name: str
+    amounts: np.ndarray
+    unit: float
+
+
+def breaches_above(columns: Sequence[ConditionColumn], tolerance: float) -> tuple[Breach, ...]:
+    """Return every place where a condition is broken by more than tolerance × unit.
+
+    Raises:
+        ValueError: A tolerance < 0.
+    """
+    least = checked_number(tolerance, "tolerance")
+    return tuple(
+        Breach(column.name, tuple(int(k) for k in place), float(column.amounts[tuple(place)]))
+        for column in columns
+        for place in np.argwhere(column.amounts > least * column.unit)
+    )
+
+
+def largest_breach(columns: Sequence[ConditionColumn]) -> float:
+    """Return the largest breach, each in its unit."""
+    return max(float(column.amounts.max()) / column.unit for column in columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,21 +100,17 @@ class PacingConditions:
         Args:
             tolerance: ≥ 0.
         """
-        least = checked_number(tolerance, "tolerance")
-        found: list[Breach] = []
-        for name in CONDITIONS:
-            amounts, bound = getattr(self, name), least * (self.unit if name in MONEY else 1.0)
-            places = [tuple(int(k) for k in place) for place in np.argwhere(amounts > bound)]
-            found += [Breach(name, place, float(amounts[place])) for place in places]
-        return tuple(found)
+        return breaches_above(self._columns(), tolerance)
 
     @property
     def largest(self) -> float:
         """The largest breach of all, money in units of `unit`."""
-        return max(float(getattr(self, name).max()) / (self.unit if name in MONEY else 1.0) for name in CONDITIONS)
+        return largest_breach(self._columns())
 
-
-CONDITIONS = ("multiplier", "price", "winner", "share", "sold", "spend", "pacing")
+    def _columns(self) -> list[ConditionColumn]:
+        money = ("price", "winner", "spend")
+        names = ("multiplier", "price", "winner", "share", "sold", "spend", "pacing")
+        return [ConditionColumn(name, getattr(self, name), self.unit if name in money else 1.0) for name in names]
 
 
 def pacing_conditions(

@@ -62,16 +62,18 @@ def checked_shares(market: ItemMarket, shares: Float[np.ndarray, "bidder item"])
     return _finite(_floats(shares, "shares"), market.values.shape, "shares")
 
 
-def checked_multipliers(market: ItemMarket, multipliers: Float[np.ndarray, " bidder"]) -> Float[np.ndarray, " bidder"]:
-    """Return multipliers as doubles, if they are finite, ≥ 0 and one a bidder.
+def checked_multipliers(
+    market: ItemMarket, multipliers: Float[np.ndarray, " bidder"], what: str = "multipliers"
+) -> Float[np.ndarray, " bidder"]:
+    """Return multipliers (or what the message calls `what`) as doubles, if they are finite, ≥ 0 and one a bidder.
 
     Raises:
         TypeError: No floating-point array.
         ValueError: Another shape, or a number that breaks its rule.
     """
-    numbers = _finite(_floats(multipliers, "multipliers"), market.budgets.shape, "multipliers")
+    numbers = _finite(_floats(multipliers, what), market.budgets.shape, what)
     if (numbers < 0).any():
-        raise InputError(f"multipliers must be >= 0, got {numbers.min()} of bidder {int(numbers.argmin())}")
+        raise InputError(f"{what} must be >= 0, got {numbers.min()} of bidder {int(numbers.argmin())}")
     return numbers
 
 

@@ -3,8 +3,8 @@
 A market may have many. The program is solved for any, or for the one with the most or the least revenue. Its answer
 is held to the conditions (`pacing_conditions` with rule "second"), as multipliers from elsewhere can be.
 
-With bids α_i v_ij, spends s_ij, prices p_j, highest bids h_j, M_j = max_i v_ij and the binaries d_ij (may win), w_ij (the
-winner whose own bid does not set the price), r_ij (whose bid is the price), y_i (spends all of the budget):
+With bids α_i v_ij, spends s_ij, prices p_j, highest bids h_j, M_j = max_i v_ij and the binaries d_ij (may win), w_ij
+(the winner whose own bid does not set the price), r_ij (whose bid is the price), y_i (spends all of the budget):
 
     Σ_j s_ij ≤ B_i;  Σ_j s_ij ≥ B_i y_i;  α_i ≥ 1 − y_i;  Σ_i s_ij = p_j;  s_ij ≤ M_j d_ij
     α_i v_ij ≤ h_j ≤ α_i v_ij + M_j (1 − d_ij);  α_i v_ij − v_ij w_ij ≤ p_j ≤ α_i v_ij + M_j (1 − r_ij)

@@ -1,0 +1,180 @@
+"""A market and its actors made from a config: surfaces loaded, rules designed, tables read or generated."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auctionsim.errors import InputError
+from auctionsim.experiments.running.designs import Designs
+from auctionsim.experiments.running.market_config import ActorConfig, MarketConfig, PlacementConfig
+from auctionsim.experiments.running.measured import brand_names, measured_named
+from auctionsim.experiments.running.toml_records import record_from
+from auctionsim.market import Actors, Controller, Market, Placement, Platform, Users
+from auctionsim.market.generator import GeneratedMarket, Outlet, generate
+from auctionsim.market.ledger import LedgerShape
+from auctionsim.market.table_files import load_campaigns, load_query_types
+from auctionsim.market.users import RetainedUsers
+from auctionsim.mechanisms.table import Problem
+from auctionsim.priors import parse_priors
+from auctionsim.substrates import MeasuredList, ResponseSurface
+from auctionsim.substrates.protocol import contexts_of
+
+
+class PlacedSurface(NamedTuple):
+    """A placement's measurement.
+
+    Attributes:
+        view: That sells the placement's feature and reads its losses.
+        brands: Of its bidders.
+        category: Of the queries that a generator makes for it.
+    """
+
+    view: ResponseSurface | MeasuredList
+    brands: tuple[str, ...]
+    category: str
+
+
+class MarketSources(NamedTuple):
+    """All that a market is made from but its rules, and what a run depends on.
+
+    Attributes:
+        surfaces: Of placements, by name.
+        tables: Campaigns and query types.
+        digests: Of all that was read, by name.
+    """
+
+    surfaces: Mapping[str, PlacedSurface]
+    tables: GeneratedMarket
+    digests: Mapping[str, str]
+
+
+def placed_surfaces(placements: Mapping[str, PlacementConfig]) -> dict[str, PlacedSurface]:
+    """Return the measurements of placements.
+
+    Raises:
+        FileNotFoundError, ValueError: There is none of that name, or it has no such feature or loss.
+    """
+    placed = {}
+    for name, one in placements.items():
+        measured = measured_named(one.surface)
+        category = one.category or str(measured.provenance.get("category") or name)
+        placed[name] = PlacedSurface(measured.sell(one.feature, loss=one.loss), brand_names(measured), category)
+    return placed
+
+
+def surface_outlets(placed: Mapping[str, PlacedSurface]) -> tuple[Outlet, ...]:
+    """Return the outlets of measurements, before any rule is designed."""
+    return tuple(Outlet(one.category, name, one.brands, tuple(contexts_of(one.view))) for name, one in placed.items())
+
+
+def market_sources(config: MarketConfig, folder: Path) -> MarketSources:
+    """Load surfaces, and read or generate the tables.
+
+    Args:
+        config: Which.
+        folder: From which the names of tables count.
+    Raises:
+        FileNotFoundError, ValueError: A file is missing or refused; names it.
+    """
+    placed = placed_surfaces(config.placements)
+    digests = {f"surface {name}": one.view.digest for name, one in placed.items()}
+    if config.tables is None:
+        return MarketSources(placed, generate(config.generator, surface_outlets(placed)), digests)
+    campaigns, queries = folder / config.tables.campaigns, folder / config.tables.query_types
+    tables = GeneratedMarket(load_campaigns(campaigns), load_query_types(queries))
+    for name, table in zip(("campaigns", "query types"), tables, strict=True):
+        digests[name] = hashlib.sha256(repr(_plain_columns(table)).encode()).hexdigest()[:16]
+    return MarketSources(placed, tables, digests)
+
+
+def _plain_columns(table: Any) -> dict[str, Any]:
+    columns = {name: getattr(table, name) for name in table.__dataclass_fields__}
+    return {name: column if isinstance(column, tuple) else column.tolist() for name, column in columns.items()}
+
+
+def market_from(config: MarketConfig, sources: MarketSources, designs: Designs) -> Market:
+    """Return the market of a config.
+
+    Args:
+        config: Rules and settings.
+        sources: Surfaces and tables.
+        designs: Makes the rules' mechanisms.
+    Raises:
+        ValueError: A mechanism that cannot be designed on a placement, or tables that do not fit the placements.
+    """
+    used = dict.fromkeys(sources.tables.query_types.placement)
+    unknown = sorted(set(used) - set(sources.surfaces))
+    if unknown:
+        raise InputError(f"query types are sold on {unknown[0]!r}; the placements are {', '.join(sources.surfaces)}")
+    placements = {}
+    for name in used:
+        placed = sources.surfaces[name]
+        rules = {}
+        for rule, one in config.rules.items():
+            problem = Problem(
+                placed.view, parse_priors(one.prior), one.user_weight, one.seed, one.quick, dict(one.knobs)
+            )
+            rules[rule] = designs.of(one.mechanism, problem)
+        placements[name] = Placement(name, placed.brands, placed.view, rules)
+    return Market(
+        sources.tables.campaigns,
+        sources.tables.query_types,
+        placements,
+        config.seed,
+        config.signals,
+        config.ticks,
+        config.entry_price,
+    )
+
+
+def ledger_shape(market: Market) -> LedgerShape:
+    """Return the axes of a market's ledger."""
+    return LedgerShape(market.ticks_per_day, market.campaigns.name, market.categories, market.losses)
+
+
+def actors_from(config: MarketConfig, names: tuple[str, ...]) -> Actors:
+    """Return the actors of a config.
+
+    Args:
+        config: Which.
+        names: Controllers that campaigns name: of the config, or kinds with their usual settings.
+    Raises:
+        ValueError: A kind that there is not, or a setting that it has not or refuses.
+    """
+    controllers = {name: _controller(name, config.controllers.get(name)) for name in sorted(set(names))}
+    return Actors(controllers, _users(config), _platform(config.platform))
+
+
+def _controller(name: str, one: ActorConfig | None) -> Controller:
+    from auctionsim.agents.pacing import controllers
+
+    kinds = controllers()
+    kind = name if one is None else one.kind
+    if kind not in kinds:
+        raise InputError(f"controllers are of the kinds {', '.join(kinds)}, got {kind!r:.60}")
+    settings = {} if one is None else one.settings
+    made: Controller = _record(kinds[kind], settings, f"controller {name!r}", {"name": name})
+    return made
+
+
+def _users(config: MarketConfig) -> Users | None:
+    return None if config.users is None else _record(RetainedUsers, config.users, "users", {})
+
+
+def _platform(one: ActorConfig | None) -> Platform | None:
+    if one is None:
+        return None
+    from auctionsim.market.platforms import platform_entry
+
+    made: Platform = _record(platform_entry(one.kind).kind, one.settings, "platform", {})
+    return made
+
+
+def _record(kind: Any, settings: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Any:
+    if is_dataclass(kind):
+        return record_from(kind, settings, where, given)
+    if settings:
+        raise InputError(f"{where}: {kind.__name__} takes no settings, got {next(iter(settings))!r}")
+    return kind(**given)
