@@ -41,6 +41,7 @@ KEEPING = frozenset(
         "bidders train",
         "market run",
         "bidders study",
+        "bidders corpus",
         "tune grid",
         "tune hyperparameters",
     }

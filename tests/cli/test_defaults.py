@@ -29,6 +29,7 @@ from auctionsim.experiments.running.study_surfaces import StudySettings
 from auctionsim.experiments.running.tuning import Cluster
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings
 from auctionsim.experiments.studies.arena_run import ArenaRunSettings
+from auctionsim.experiments.studies.bidders_corpus import BiddersCorpusSettings
 from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
@@ -60,6 +61,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auction_losses.losses: (LossesSettings,),
     auction_deployed.deployed: (DeployedSettings,),
     bidders.train: (Training, AuctionSource),
+    bidders.corpus: (BiddersCorpusSettings, FanOut),
     bidders.study: (BiddersStudySettings,),
     neurons.compare: (CompareMethodsSettings, FrontierSettings),
     neurons.crosstalk: (CrosstalkSettings,),
@@ -76,6 +78,8 @@ ON_PURPOSE = {
     ("StudySettings", "only"),  # none named, or an empty tuple
     ("ArenaRunSettings", "systems"),
     ("ArenaRunSettings", "categories"),
+    ("BiddersCorpusSettings", "environments"),
+    ("BiddersCorpusSettings", "learners"),
     ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
     ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's
 }
