@@ -181,7 +181,7 @@ class Simulation:
         won = self._whole(tallies)
         after = np.where(np.isinf(left), np.inf, np.maximum(left - won.spend, 0.0))
         sums = won.spend, won.value, won.exposure, won.auctions
-        news = TickNews(day, tick, *sums, after, present, taking, orders.multiplier, orders.participation)
+        news = TickNews(day, tick, *sums, after, present, taking, won.ended, orders.multiplier, orders.participation)
         record = TickRecord(day, tick, rule, traffic, orders, present, tallies, won, after)
         return record, self._learnt(controllers, news)
 

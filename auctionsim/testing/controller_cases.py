@@ -79,8 +79,9 @@ def _news(start: TickStart, tick: TickCase, given: Orders) -> TickNews:
     value, auctions = np.where(won, tick.value, 0.0), np.where(won, 8.0, 0.0)
     after = np.maximum(start.budget_left - spend, 0.0)
     sums = spend, value, value, auctions
+    ended = np.where(won & (after <= 0), 0.5, np.nan)
     orders = (np.array(column, dtype=np.float64) for column in given)
-    return TickNews(start.day, start.tick, *sums, after, start.present, taking, *orders)
+    return TickNews(start.day, start.tick, *sums, after, start.present, taking, ended, *orders)
 
 
 def copied(record: Any) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from auctionsim.agents.pacing import controller, controllers, spend_ratio, tick_orders
+from auctionsim.agents.pacing import controller, controllers, shares_behind, tick_orders
 from auctionsim.errors import BrokenClaimError, InputError
 from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 from auctionsim.testing import check_controller, controller_checks
@@ -35,7 +35,7 @@ class Broken(Controller):
 
     def learn(self, state: State, terms: CampaignTerms, news: TickNews) -> State:
         if self.by[2] is None:
-            return {"spend": state["spend"] + spend_ratio(terms, news)}
+            return {"spend": state["spend"] + 1 - shares_behind(terms, news)}
         return self.by[2](state, terms, news)
 
 
