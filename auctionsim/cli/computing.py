@@ -36,6 +36,7 @@ KEEPING = frozenset(
         "auction crosstalk-regret",
         "auction deployed",
         "auction losses",
+        "auction tilts",
         "auction reply-counts",
         "auction generalisation",
         "bidders train",

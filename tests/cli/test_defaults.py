@@ -12,6 +12,7 @@ from auctionsim.cli import (
     arena,
     auction_deployed,
     auction_losses,
+    auction_tilts,
     auctions,
     bidders,
     neurons,
@@ -26,6 +27,7 @@ from auctionsim.experiments.running.carrier_lists import CarrierRecipe
 from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
+from auctionsim.experiments.running.tilt_settings import TiltsSettings
 from auctionsim.experiments.running.tuning import Cluster
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings
 from auctionsim.experiments.studies.arena_run import ArenaRunSettings
@@ -59,6 +61,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
     auction_losses.losses: (LossesSettings,),
+    auction_tilts.tilts: (TiltsSettings,),
     auction_deployed.deployed: (DeployedSettings,),
     bidders.train: (Training, AuctionSource),
     bidders.corpus: (BiddersCorpusSettings, FanOut),
