@@ -6,6 +6,7 @@ from auctionsim.market.category import CampaignTally, CategoryMarket, Tally, Tic
 from auctionsim.market.clicks import ClickModel
 from auctionsim.market.controllers import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 from auctionsim.market.market import Market
+from auctionsim.market.pipeline_regret import PipelineRegret, pipeline_regret
 from auctionsim.market.placements import Placement
 from auctionsim.market.query_types import QueryTypes
 from auctionsim.market.simulation import (
@@ -30,6 +31,7 @@ __all__ = [
     "Market",
     "MarketState",
     "Orders",
+    "PipelineRegret",
     "Placement",
     "Platform",
     "QueryTypes",
@@ -44,4 +46,5 @@ __all__ = [
     "TickStart",
     "UserType",
     "Users",
+    "pipeline_regret",
 ]
