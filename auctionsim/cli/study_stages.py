@@ -38,9 +38,11 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "deployed": partial(_deployed, *here),
         "trust-study": partial(_trust, settings, console),
         "losses": partial(_losses, *here),
+        "tilts": partial(_tilts, settings, console),
         "tune-grid": partial(_grid, *here),
         "arena-carriers": partial(_arena, settings, console),
         "arena-run": partial(_board, settings, console),
+        "market-study": partial(_markets, settings, console),
     }
 
 
@@ -223,6 +225,17 @@ def _trust(study: StudySettings, console: Console) -> Stage:
     return Stage("trust-study", shows, settings, inputs_of(), command, lambda command: main(settings, command, console))
 
 
+def _tilts(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.running.tilt_settings import TiltsSettings
+    from auctionsim.experiments.studies.tilts import NAME, SHOWS, inputs_of, main
+
+    whole = TiltsSettings(study.folder / NAME)
+    settings = TiltsSettings(whole.folder, varied=whole.lists[:1], tables=100, seed=study.seed)
+    options = {"varied": ",".join(settings.varied), "tables": settings.tables, "seed": settings.seed}
+    command = _words("auction", NAME, options={**options, "out": settings.folder})
+    return Stage(NAME, SHOWS, settings, inputs_of(settings), command, lambda command: main(settings, command, console))
+
+
 def _arena(study: StudySettings, console: Console) -> Stage:
     from auctionsim.experiments.running.carrier_sources import packaged_lists
     from auctionsim.experiments.studies.arena_carriers import SHOWS, ArenaCarriersSettings, inputs_of, main
@@ -247,6 +260,19 @@ def _board(study: StudySettings, console: Console) -> Stage:
         return main(settings, command, console, study.fan_out)
 
     return Stage(NAME, SHOWS, settings, inputs_of(board_of(settings)), command, go)
+
+
+def _markets(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.studies.market_study import NAME, SHOWS, MarketStudySettings, inputs_of, main
+
+    settings = MarketStudySettings(study.folder / NAME, seeds=4, regret_seeds=2, sensitivities=(0.001, 0.005))
+    options = {"seeds": 4, "regret-seeds": 2, "sensitivities": "0.001,0.005", "out": settings.folder}
+    command = _words("market", "study", options=options)
+
+    def go(command: str) -> object:
+        return main(settings, command, console)
+
+    return Stage(NAME, SHOWS, settings, inputs_of(), command, go)
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

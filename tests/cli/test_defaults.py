@@ -12,8 +12,10 @@ from auctionsim.cli import (
     arena,
     auction_deployed,
     auction_losses,
+    auction_tilts,
     auctions,
     bidders,
+    market,
     neurons,
     studies,
     surfaces,
@@ -26,9 +28,11 @@ from auctionsim.experiments.running.carrier_lists import CarrierRecipe
 from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
+from auctionsim.experiments.running.tilt_settings import TiltsSettings
 from auctionsim.experiments.running.tuning import Cluster
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings
 from auctionsim.experiments.studies.arena_run import ArenaRunSettings
+from auctionsim.experiments.studies.bidders_corpus import BiddersCorpusSettings
 from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
@@ -37,6 +41,7 @@ from auctionsim.experiments.studies.demo import DemoSettings
 from auctionsim.experiments.studies.deployed import DeployedSettings
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
 from auctionsim.experiments.studies.losses import LossesSettings
+from auctionsim.experiments.studies.market_study import MarketStudySettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
 from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings
@@ -58,8 +63,11 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
     auction_losses.losses: (LossesSettings,),
+    auction_tilts.tilts: (TiltsSettings,),
     auction_deployed.deployed: (DeployedSettings,),
+    market.study: (MarketStudySettings,),
     bidders.train: (Training, AuctionSource),
+    bidders.corpus: (BiddersCorpusSettings, FanOut),
     bidders.study: (BiddersStudySettings,),
     neurons.compare: (CompareMethodsSettings, FrontierSettings),
     neurons.crosstalk: (CrosstalkSettings,),
@@ -76,6 +84,8 @@ ON_PURPOSE = {
     ("StudySettings", "only"),  # none named, or an empty tuple
     ("ArenaRunSettings", "systems"),
     ("ArenaRunSettings", "categories"),
+    ("BiddersCorpusSettings", "environments"),
+    ("BiddersCorpusSettings", "learners"),
     ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
     ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's
 }
