@@ -42,6 +42,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "tune-grid": partial(_grid, *here),
         "arena-carriers": partial(_arena, settings, console),
         "arena-run": partial(_board, settings, console),
+        "market-study": partial(_markets, settings, console),
     }
 
 
@@ -259,6 +260,19 @@ def _board(study: StudySettings, console: Console) -> Stage:
         return main(settings, command, console, study.fan_out)
 
     return Stage(NAME, SHOWS, settings, inputs_of(board_of(settings)), command, go)
+
+
+def _markets(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.studies.market_study import NAME, SHOWS, MarketStudySettings, inputs_of, main
+
+    settings = MarketStudySettings(study.folder / NAME, seeds=4, regret_seeds=2, sensitivities=(0.001, 0.005))
+    options = {"seeds": 4, "regret-seeds": 2, "sensitivities": "0.001,0.005", "out": settings.folder}
+    command = _words("market", "study", options=options)
+
+    def go(command: str) -> object:
+        return main(settings, command, console)
+
+    return Stage(NAME, SHOWS, settings, inputs_of(), command, go)
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

@@ -21,12 +21,15 @@ WINDOW = (0.5, 0.9)
 
 
 class _Tick(NamedTuple):
-    """What a tick of auctions gave each bidder, in money and in the unit of what is sold, and whose money ended."""
+    """What a tick of auctions gave each bidder, in money and in the unit of what is sold.
+
+    `ended` is the share of the tick after which its money had ended, NaN where it had not.
+    """
 
     spend: np.ndarray
     value: np.ndarray
     exposure: np.ndarray
-    out: np.ndarray
+    ended: np.ndarray
 
 
 def pace(lesson: Lesson, name: str) -> LearnedPlay:
@@ -46,7 +49,7 @@ def pace(lesson: Lesson, name: str) -> LearnedPlay:
         orders = bidders.orders(state, terms, TickStart(0, tick, left, present))
         taking = left > 0
         outcome = _play_tick(lesson, orders, left, generator)
-        left = np.where(outcome.out, 0.0, left - outcome.spend)
+        left = np.where(np.isnan(outcome.ended), left - outcome.spend, 0.0)
         news = TickNews(
             day=0,
             tick=tick,
@@ -57,6 +60,7 @@ def pace(lesson: Lesson, name: str) -> LearnedPlay:
             budget_left=left,
             present=present,
             taking=taking,
+            ended=outcome.ended,
             multiplier=orders.multiplier,
             participation=orders.participation,
         )
@@ -75,7 +79,7 @@ def _play_tick(lesson: Lesson, orders: Orders, left: np.ndarray, generator: torc
     context = torch.randint(lesson.contexts, (AUCTIONS,), generator=generator) if lesson.contexts else None
     joins = torch.rand(AUCTIONS, game.num_bidders, generator=generator) < torch.from_numpy(orders.participation)
     bids = valuations * (torch.from_numpy(orders.multiplier) * joins).unsqueeze(2)
-    out = left <= 0
+    ended = np.full(game.num_bidders, np.nan)
     while True:
         payments, exposure = _cleared(game, bids, context)
         over = (payments.cumsum(0) > torch.from_numpy(left)) & (payments > 0)
@@ -83,9 +87,9 @@ def _play_tick(lesson: Lesson, orders: Orders, left: np.ndarray, generator: torc
             break
         first = int(over.any(1).nonzero()[0])
         bids[first:, over[first]] = 0.0
-        out = out | over[first].numpy()
+        ended[over[first].numpy()] = first / AUCTIONS
     value = (valuations * exposure).sum((0, 2))
-    return _Tick(payments.sum(0).numpy(), value.numpy(), exposure.sum((0, 2)).numpy(), out)
+    return _Tick(payments.sum(0).numpy(), value.numpy(), exposure.sum((0, 2)).numpy(), ended)
 
 
 def _cleared(game: AuctionGame, bids: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
