@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from auctionsim.agents.pacing import controllers
 from auctionsim.experiments.running.market_worlds import (
     FIRST,
     LISTS,
@@ -17,6 +16,7 @@ from auctionsim.experiments.running.market_worlds import (
     TRUTHFUL,
     Scaled,
     WorldSizes,
+    acting_controller,
     bought_by,
     days_of,
     rule_name,
@@ -101,7 +101,7 @@ def _gains(market: Market, controller: str, count: int) -> tuple[float, float]:
         named = tuple("deviator" if k == campaign else controller for k in range(len(value)))
         deviating = replace(market, campaigns=replace(market.campaigns, controller=named))
         for factor in FACTORS:
-            other = Scaled(controllers()[controller](), factor)
+            other = Scaled(acting_controller(controller), factor)
             won, paid = sums(days_of(deviating, count, more=(other,))[-tail:])
             best[campaign] = max(best[campaign], (won - paid - value + spend)[campaign])
     return float(best.sum()), float(value.sum())
@@ -132,10 +132,15 @@ def revenue_rows(sizes: WorldSizes, user_weight: float, days: int, seed: int) ->
                     "liquid_welfare": float(liquid.sum()) / len(tail),
                     "user_loss": sum(day.news.losses["reply_kl"] for day in tail) / sum(d.news.arrivals for d in tail),
                     "sold": sum(day.news.sold for day in tail) / sum(day.news.arrivals for day in tail),
-                    "below_target": float(np.mean(value < terms.target * spend * (1 - 1e-3))),
+                    "short_of_target": _shortfall(value, terms.target * spend),
                 }
             )
     return rows
+
+
+def _shortfall(value: np.ndarray, wanted: np.ndarray) -> float:
+    """Return by how much campaigns' values fall short of target · spend, as a share of all that; 0 without targets."""
+    return float(np.maximum(wanted - value, 0.0).sum() / max(wanted.sum(), np.finfo(float).tiny))
 
 
 def retention_rows(

@@ -122,7 +122,7 @@ def revenue_answer(rows: Sequence[Row]) -> MarketAnswer:
             chosen = _only(own, {"rule": rule})
             line[rule] = over_seeds(row["revenue"] for row in chosen)
             line[f"welfare {rule}"] = over_seeds(row["liquid_welfare"] for row in chosen)
-            line[f"missed {rule}"] = over_seeds(row["below_target"] for row in chosen)
+            line[f"missed {rule}"] = over_seeds(row["short_of_target"] for row in chosen)
         for truthful in (TRUTHFUL, OPTIMUM):
             for other in (MENU, FIRST):
                 line[f"{truthful} of {other}"] = over_seeds(
@@ -153,7 +153,7 @@ def revenue_answer(rows: Sequence[Row]) -> MarketAnswer:
         for line in lines
     ]
     missed = [
-        {"bidders": line["population"], **{LABELS[rule]: line[f"missed {rule}"].text(100, 0) for rule in RULES}}
+        {"bidders": line["population"], **{LABELS[rule]: line[f"missed {rule}"].text(100, 1) for rule in RULES}}
         for line in lines
     ]
     return MarketAnswer(
@@ -168,7 +168,7 @@ def revenue_answer(rows: Sequence[Row]) -> MarketAnswer:
                 markdown_table(table),
                 "Liquid welfare per day, Σ min(budget, value over target):",
                 markdown_table(welfare),
-                "Campaigns that miss their target by more than .1 % of what they spend, in percent:",
+                "Value short of target · spend, % of it (targets are followed, not kept as a cap):",
                 markdown_table(missed),
             )
         ),

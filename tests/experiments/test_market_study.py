@@ -49,7 +49,7 @@ def revenues(**by_rule: float) -> list[Row]:
             "rule": name,
             "revenue": (1 + seed) * revenue,
             "liquid_welfare": 1.0,
-            "below_target": 0.0,
+            "short_of_target": 0.0,
         }
         for seed in range(2)
         for one in POPULATIONS
@@ -111,6 +111,7 @@ SMALLEST = {
     "user_weights": (0.0, 0.05),
     "sensitivities": (0.02,),
     "days": 2,
+    "learned_days": 6,
     "regret_days": 2,
     "retention_days": 2,
     "query_types": 2,
