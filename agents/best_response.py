@@ -70,7 +70,7 @@ class BestResponse:
         valuations = prior.sample(draws, generator, dtype=dtype)
         drawn = drawn_contexts(substrate, draws, context, generator)
         field = played(strategy_list(strategies, n), valuations, drawn)
-        self.exposure, self.payment = _mean_outcomes(mechanism, substrate, field, drawn, bidder=bidder, bids=self.bids)
+        self.exposure, self.payment = mean_outcomes(mechanism, substrate, field, drawn, bidder=bidder, bids=self.bids)
 
     def __call__(self, valuations: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
         """Return each valuation's best candidate."""
@@ -85,7 +85,7 @@ class BestResponse:
 
 
 @torch.no_grad()
-def _mean_outcomes(
+def mean_outcomes(
     mechanism: Clearing, substrate: Substrate, field: Tensor, context: Tensor | None, *, bidder: int, bids: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return E[e | b] (candidate, feature) and E[t | b] (candidate,), some candidates a call."""

@@ -111,12 +111,12 @@ def train_ppo(
             curve: list[LearningStep] = [] if going_on is None else going_on.curve
             for iteration in range(0 if going_on is None else going_on.restore(algorithm), iterations):
                 numbers = algorithm.train()["env_runners"]["bidders"]
-                curve.append(_learning_step(iteration + 1, [numbers[name] for name in names]))
+                curve.append(learning_step(iteration + 1, [numbers[name] for name in names]))
                 if going_on is not None:
                     going_on.offer(algorithm)
                 if progress is not None:
                     progress(curve[-1])
-            strategies = [_strategy_of(algorithm.get_module(policy_of(name, policies.shared))) for name in names]
+            strategies = [strategy_of(algorithm.get_module(policy_of(name, policies.shared))) for name in names]
             saved = None if checkpoint is None else _saved(algorithm, checkpoint)
         finally:
             algorithm.stop()
@@ -156,10 +156,10 @@ def load_bidders(
     missing = [name for name in names if name not in modules]
     if missing:
         raise InputError(f"{checkpoint}: has no policy {missing[0]!r}; it has {', '.join(sorted(modules.keys()))}")
-    return [_strategy_of(modules[name]) for name in names]
+    return [strategy_of(modules[name]) for name in names]
 
 
-def _strategy_of(module: Any) -> Strategy:
+def strategy_of(module: Any) -> Strategy:
     """Return what a policy bids on the mean: a copy of its network, or the fixed strategy it stands for."""
     network = getattr(module.unwrapped(), "bidding", None)
     if network is not None:
@@ -175,7 +175,8 @@ def _copied(network: BiddingNetwork) -> BiddingNetwork:
     return copy
 
 
-def _learning_step(iteration: int, numbers: Sequence[Mapping[str, Any]]) -> LearningStep:
+def learning_step(iteration: int, numbers: Sequence[Mapping[str, Any]]) -> LearningStep:
+    """Return a report of RLlib as a step of a learning curve."""
     return LearningStep(
         iteration,
         utility=tuple(float(own["utility"]) for own in numbers),

@@ -113,7 +113,7 @@ def bidder_config(
         )
     if frozen is not None and not set(frozen) < set(range(len(highs))):
         raise InputError(f"frozen must leave one of the bidders 0 … {len(highs) - 1} to learn, got {sorted(frozen)}")
-    shown = _checked_layout(policies.layout or valuation_alone(len(highs[0])), frozen)
+    shown = checked_layout(policies.layout or valuation_alone(len(highs[0])), frozen)
     rows = settings.steps * iterations
     annealed = max(round(settings.annealed * rows), 1)
     model = {
@@ -147,7 +147,7 @@ def bidder_config(
         .multi_agent(
             policies=list(specs),  # a set would make training depend on how Python hashes strings
             policies_to_train=learning,
-            policy_mapping_fn=_SharedPolicy() if shared else _OwnPolicy(),
+            policy_mapping_fn=_SharedPolicy() if shared else OwnPolicy(),
         )
         .rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         .training(
@@ -172,7 +172,7 @@ def bidder_config(
     )
 
 
-def _checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | None] | None) -> ObservationLayout:
+def checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | None] | None = None) -> ObservationLayout:
     """Return the layout if policies can learn from it and the frozen can bid from it."""
     strangers = set(layout.names[1:]) - set(PARTS)
     if layout.names[0] != "valuation" or strangers:
@@ -182,12 +182,16 @@ def _checked_layout(layout: ObservationLayout, frozen: Mapping[int, Strategy | N
     return layout
 
 
-class _OwnPolicy:
+class OwnPolicy:
+    """A policy for each bidder."""
+
     def __call__(self, agent: str, *_: Any, **__: Any) -> str:
         return policy_of(agent, shared=False)
 
 
 class _SharedPolicy:
+    """One policy for all bidders."""
+
     def __call__(self, agent: str, *_: Any, **__: Any) -> str:
         return policy_of(agent, shared=True)
 

@@ -21,7 +21,7 @@ from auctionsim.agents.networks import BiddingNetwork, Sight
 from auctionsim.observation_layout import ObservationLayout, valuation_alone
 
 
-class _Capped(torch.autograd.Function):
+class CappedBids(torch.autograd.Function):
     """min(bid, high); a bid above high is moved by gradients that lower it, and by no others.
 
     The auction clips all bids above high to the same. A mean that got far above would feel nothing and stay there, and
@@ -71,7 +71,7 @@ class BiddingModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         valuations, situation = self.layout.valuations(batch[Columns.OBS]), self.layout.situation(batch[Columns.OBS])
         share = valuations / self.bidding.high
-        bids = _Capped.apply(self.bidding(valuations, situation), self.bidding.high)  # type: ignore[no-untyped-call]
+        bids = CappedBids.apply(self.bidding(valuations, situation), self.bidding.high)  # type: ignore[no-untyped-call]
         mean = 2 * bids / self.bidding.high - 1
         spread = 2 * self.spread * (0.05 + 0.95 * share)
         return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, spread.log()], dim=-1)}
@@ -168,10 +168,14 @@ class LearningCurve(RLlibCallback):  # type: ignore[misc]
             for name, own in episode.agent_episodes.items():
                 inputs = np.asarray(own.get_extra_model_outputs(Columns.ACTION_DIST_INPUTS))
                 high = own.action_space.high
-                bids = high * (inputs[:, : len(high)] + 1) / 2
+                bids = self.bids(inputs, high)
                 valuations = np.asarray(own.get_observations())[: len(inputs), : len(high)]  # they come first
                 rewards = np.asarray(own.get_rewards())
                 seen.setdefault(name, []).append(np.array([rewards.mean(), bids.mean(), valuations.mean()]))
         for name, numbers in seen.items():
             for what, number in zip(("utility", "bid", "valuation"), np.mean(numbers, axis=0), strict=True):
                 metrics_logger.log_value(("bidders", name, what), float(number), window=1)
+
+    def bids(self, inputs: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Return the bids (row, feature) of a policy's inputs to its distribution, at the mean."""
+        return np.asarray(high * (inputs[:, : len(high)] + 1) / 2)

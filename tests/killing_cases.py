@@ -250,12 +250,33 @@ def board() -> Case:
     return case
 
 
+def corpus() -> Case:
+    """The reference corpus of one learner and two auctions; the figure is a line, and learning takes no time."""
+    from types import SimpleNamespace
+
+    from auctionsim.experiments.running import corpus_score
+    from auctionsim.experiments.running.corpus_score import CorpusScoring
+    from auctionsim.experiments.studies import bidders_corpus
+
+    corpus_score.time = SimpleNamespace(process_time=lambda: 0.0)  # type: ignore[assignment]
+    bidders_corpus.draw_exploitability = lambda *_: write_text(_[-1], "a figure")  # type: ignore[assignment]
+    tiny = CorpusScoring(draws=64, regret_draws=16, types=2, bids=8)
+
+    def case(folder: Path) -> None:
+        ids = ("auctionsim/FirstPrice-v0", "auctionsim/SecondPrice-v0")
+        settings = bidders_corpus.BiddersCorpusSettings(folder, ids, ("shading",), seeds=(0,), scoring=tiny)
+        bidders_corpus.main(settings, "auctionsim bidders corpus", _console())
+
+    return case
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "measure": measure,
     "read": read,
     "study": study,
     "arena": arena,
     "board": board,
+    "corpus": corpus,
     "demo": demo,
     "train": train,
 }

@@ -46,7 +46,7 @@ LAYERS = (
 )
 """The library's files and packages, the lowest first: each imports of its own layer and of those before it."""
 
-ROOMS = ("entries", "running", "tables", "figures", "studies")
+ROOMS = ("entries", "learners", "running", "tables", "figures", "studies")
 """The rooms of experiments, likewise: and no study imports another."""
 
 
@@ -236,6 +236,7 @@ NOT_OURS = {
     "auctionsim/language_models/attention.py",  # called by transformers
     "agents/ppo_config.py",  # by RLlib; so are those that follow
     "agents/ppo_rllib.py",
+    "agents/sac_rllib.py",
     "envs/rllib_runner.py",
     "envs/sb3_env.py",  # Stable-Baselines3's `env_method`
     "envs/wrappers.py",  # Gymnasium's `close`, and `__new__` of a kind to be found out

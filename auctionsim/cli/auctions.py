@@ -8,6 +8,7 @@ import typer
 from auctionsim.cli import completions
 from auctionsim.cli.auction_deployed import deployed
 from auctionsim.cli.auction_losses import losses
+from auctionsim.cli.auction_tilts import tilts
 from auctionsim.cli.options import (
     COMPARED,
     Device,
@@ -286,6 +287,7 @@ def generalisation(
 
 app.command("losses")(losses)
 app.command("deployed")(deployed)
+app.command("tilts")(tilts)
 
 
 def regret(

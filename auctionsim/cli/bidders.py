@@ -16,6 +16,7 @@ from auctionsim.cli.options import (
     command_line,
     console,
     file_or_folder_to_write,
+    file_to_write,
     folder_to_write,
     numbers,
     offered,
@@ -174,3 +175,47 @@ def study(
         quick=quick,
     )
     main(settings, surface_named(surface), command_line(), console)
+
+
+@app.command("corpus")
+def corpus(
+    environments: Annotated[
+        list[str] | None,
+        typer.Option("--environment", help="A Gymnasium id; may be repeated.", show_default="all without a model"),
+    ] = None,
+    learners: Annotated[
+        str | None, typer.Option(help="Names, commas between.", show_default="all that are registered")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Repetitions, commas between.")] = "0,1,2,3,4",
+    effort: Annotated[
+        float, typer.Option(min=0.001, max=1.0, help="Share of each learner's own number of updates that is made.")
+    ] = 1.0,
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+    ] = Path("runs/bidders-corpus"),
+    results: Annotated[
+        Path | None,
+        typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Ray workers that make cells; 0: this process.")] = 0,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+) -> None:
+    """Make the reference corpus: every environment without a model, every learner, every seed, scored alike."""
+    from auctionsim.experiments.running.recipes import FanOut
+    from auctionsim.experiments.studies.bidders_corpus import NAME, SHOWS, BiddersCorpusSettings, main
+    from auctionsim.experiments.tables.results_page import finished_run, replace_section
+    from auctionsim.report import write_runs_report
+
+    settings = BiddersCorpusSettings(
+        out,
+        environments=tuple(environments or ()),
+        learners=tuple(part for part in (learners or "").split(",") if part),
+        seeds=seed_numbers(seeds),
+        effort=effort,
+    )
+    made = main(settings, command_line(), console, FanOut(workers=workers, address=address))
+    for sentence in made.headlines:
+        console.print(sentence, soft_wrap=True)
+    console.print(f"report: {write_runs_report([out], out / 'report.html')}", soft_wrap=True)
+    if results is not None:
+        console.print(f"results: {replace_section(results, finished_run(out, NAME, SHOWS))}", soft_wrap=True)

@@ -36,11 +36,13 @@ KEEPING = frozenset(
         "auction crosstalk-regret",
         "auction deployed",
         "auction losses",
+        "auction tilts",
         "auction reply-counts",
         "auction generalisation",
         "bidders train",
         "market run",
         "bidders study",
+        "bidders corpus",
         "tune grid",
         "tune hyperparameters",
     }

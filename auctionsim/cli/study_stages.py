@@ -38,6 +38,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "deployed": partial(_deployed, *here),
         "trust-study": partial(_trust, settings, console),
         "losses": partial(_losses, *here),
+        "tilts": partial(_tilts, settings, console),
         "tune-grid": partial(_grid, *here),
         "arena-carriers": partial(_arena, settings, console),
         "arena-run": partial(_board, settings, console),
@@ -221,6 +222,17 @@ def _trust(study: StudySettings, console: Console) -> Stage:
     command = _words("trust", "study", options={"seed": settings.seed, "out": settings.folder})
     shows = "how far scores of replies can be trusted: labels, biases, attacks, the gate"
     return Stage("trust-study", shows, settings, inputs_of(), command, lambda command: main(settings, command, console))
+
+
+def _tilts(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.running.tilt_settings import TiltsSettings
+    from auctionsim.experiments.studies.tilts import NAME, SHOWS, inputs_of, main
+
+    whole = TiltsSettings(study.folder / NAME)
+    settings = TiltsSettings(whole.folder, varied=whole.lists[:1], tables=100, seed=study.seed)
+    options = {"varied": ",".join(settings.varied), "tables": settings.tables, "seed": settings.seed}
+    command = _words("auction", NAME, options={**options, "out": settings.folder})
+    return Stage(NAME, SHOWS, settings, inputs_of(settings), command, lambda command: main(settings, command, console))
 
 
 def _arena(study: StudySettings, console: Console) -> Stage:

@@ -133,17 +133,16 @@ def _coefficient(
     """Return N! [x^N] of the product over answers of their counts' series: all of it rare, or kept and not better."""
     powers = torch.arange(draws + 1, dtype=torch.float64)
     inverse_factorials = torch.exp(-torch.lgamma(powers + 1))
-    product = torch.zeros(whole.shape[1], draws + 1, dtype=torch.float64)
+    lags = torch.arange(draws + 1).unsqueeze(1) - torch.arange(draws + 1)
+    lags = torch.where(lags < 0, draws + 1, lags)  # where a series has a 0 put behind its end
+    product = torch.zeros(whole.shape[1], draws + 1, 1, dtype=torch.float64)
     product[:, 0] = 1.0
     for mass, part in zip(whole, not_better, strict=True):
-        series = torch.zeros_like(product)
-        series[:, rare] = (mass.unsqueeze(1) ** powers * inverse_factorials)[:, rare]
-        series[:, kept] = (part.unsqueeze(1) ** powers * inverse_factorials)[:, kept]
-        grown = torch.zeros_like(product)
-        for k in range(draws + 1):
-            grown[:, k:] += series[:, k : k + 1] * product[:, : draws + 1 - k]
-        product = grown
-    return product[:, draws] * math.exp(math.lgamma(draws + 1))
+        series = torch.zeros(whole.shape[1], draws + 2, dtype=torch.float64)
+        series[:, : draws + 1][:, rare] = (mass.unsqueeze(1) ** powers * inverse_factorials)[:, rare]
+        series[:, : draws + 1][:, kept] = (part.unsqueeze(1) ** powers * inverse_factorials)[:, kept]
+        product = series[:, lags] @ product  # the series multiplied, up to x^N
+    return product[:, draws, 0] * math.exp(math.lgamma(draws + 1))
 
 
 def _checked_reference(rewards: Tensor, p: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from auctionsim.cli import (
     arena,
     auction_deployed,
     auction_losses,
+    auction_tilts,
     auctions,
     bidders,
     neurons,
@@ -26,9 +27,11 @@ from auctionsim.experiments.running.carrier_lists import CarrierRecipe
 from auctionsim.experiments.running.frontier import FrontierSettings
 from auctionsim.experiments.running.recipes import FanOut, Recipe
 from auctionsim.experiments.running.study_surfaces import StudySettings
+from auctionsim.experiments.running.tilt_settings import TiltsSettings
 from auctionsim.experiments.running.tuning import Cluster
 from auctionsim.experiments.studies.arena_carriers import ArenaCarriersSettings
 from auctionsim.experiments.studies.arena_run import ArenaRunSettings
+from auctionsim.experiments.studies.bidders_corpus import BiddersCorpusSettings
 from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
 from auctionsim.experiments.studies.compare import CompareSettings
 from auctionsim.experiments.studies.crosstalk import CrosstalkSettings
@@ -58,8 +61,10 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auctions.reply_counts: (ReplyCountSettings,),
     auctions.generalisation: (GeneralisationSettings,),
     auction_losses.losses: (LossesSettings,),
+    auction_tilts.tilts: (TiltsSettings,),
     auction_deployed.deployed: (DeployedSettings,),
     bidders.train: (Training, AuctionSource),
+    bidders.corpus: (BiddersCorpusSettings, FanOut),
     bidders.study: (BiddersStudySettings,),
     neurons.compare: (CompareMethodsSettings, FrontierSettings),
     neurons.crosstalk: (CrosstalkSettings,),
@@ -76,6 +81,8 @@ ON_PURPOSE = {
     ("StudySettings", "only"),  # none named, or an empty tuple
     ("ArenaRunSettings", "systems"),
     ("ArenaRunSettings", "categories"),
+    ("BiddersCorpusSettings", "environments"),
+    ("BiddersCorpusSettings", "learners"),
     ("FanOut", "threads"),  # 1 in a worker, the rule's number without workers
     ("CompareMethodsSettings", "amplification"),  # of the replies; the option is the grid's
 }

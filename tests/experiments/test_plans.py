@@ -16,6 +16,7 @@ from auctionsim.experiments.running.frontier import FrontierSettings as Frontier
 from auctionsim.experiments.running.plan import defaults_of, identity, plan_of
 from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.run_folder import run_record
+from auctionsim.experiments.running.tilt_settings import TiltsSettings
 from auctionsim.experiments.running.tuning import Cluster, claim
 from auctionsim.experiments.studies import bidders_train, crosstalk_regret, neurons_frontier
 from auctionsim.experiments.studies.bidders_study import BiddersStudySettings
@@ -163,7 +164,7 @@ RECORDS = {
     **{"losses": LossesSettings, "trust study": TrustStudySettings},
     **{"more bidders": MoreBiddersSettings, "neurons compare": CompareMethodsSettings, "frontier's grid": FrontierGrid},
     **{"neurons frontier": neurons_frontier.NeuronsFrontierSettings, "reply counts": ReplyCountSettings},
-    **{"tune hyperparameters": TuningSettings},
+    **{"tilts": TiltsSettings, "tune hyperparameters": TuningSettings},
 }
 """Every record that a plan is made of; records inside them have defaults of their own."""
 

@@ -56,7 +56,7 @@ def test_vendi_counts_what_differs() -> None:
 
 
 def test_weighted_vendi_counts_by_probability() -> None:
-    """Even weights change nothing; a text drawn twice as often as two copies of it; orthogonal ones by their entropy."""
+    """Even weights change nothing; a text drawn twice as often is two copies; orthogonal ones go by their entropy."""
     like = torch.tensor([[1.0, 0.5, 0.2], [0.5, 1.0, 0.1], [0.2, 0.1, 1.0]], dtype=torch.float64)
     assert vendi_score(like, torch.full((3,), 1 / 3)) == pytest.approx(vendi_score(like), abs=1e-6)
     twice = like[[0, 0, 1, 2]][:, [0, 0, 1, 2]]

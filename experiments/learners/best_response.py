@@ -1,0 +1,37 @@
+"""Best responses in turn: all bidders reply at once to what the others did before, from truth on."""
+
+import torch
+
+from auctionsim.agents import BestResponse, ByContext, Strategy, Truthful
+from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
+
+SWEEPS, CANDIDATES, DRAWS = 8, 101, 1024
+
+
+def reply_in_turn(lesson: Lesson) -> LearnedPlay:
+    """Reply to the others' last strategies, on fresh draws; nothing is averaged, so bids may go round in circles."""
+    game, contexts = lesson.game, lesson.contexts
+    generator = torch.Generator().manual_seed(lesson.seed)
+    field: list[Strategy] = [Truthful()] * game.num_bidders
+    sweeps = lesson.updates(SWEEPS)
+
+    def reply(bidder: int, context: int | None) -> BestResponse:
+        parts = (game.mechanism, game.substrate, game.prior, bidder, field)
+        return BestResponse(*parts, generator=generator, candidates=CANDIDATES, draws=DRAWS, context=context)
+
+    for _ in range(sweeps):
+        field = [
+            ByContext([reply(i, c) for c in range(contexts)]) if contexts else reply(i, None)
+            for i in range(game.num_bidders)
+        ]
+    return LearnedPlay(field, sweeps * game.num_bidders * max(contexts, 1) * CANDIDATES * DRAWS)
+
+
+register(
+    CorpusLearner(
+        "best-response",
+        "best response",
+        f"{SWEEPS} times, all at once, the best of {CANDIDATES} bids against the others' last strategies",
+        reply_in_turn,
+    )
+)
