@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from auctionsim.experiments.running.designs import UNKEPT
 from auctionsim.experiments.running.market_config import MarketConfig, RuleConfig, read_config
 from auctionsim.experiments.running.market_files import write_market
 from auctionsim.experiments.running.market_setup import actors_from, market_from, market_sources
-from auctionsim.experiments.running.designs import UNKEPT
 from auctionsim.market.generator import GeneratorSettings
 
 WHOLE = """
@@ -79,7 +79,7 @@ def test_a_generated_market_has_a_config_that_runs_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour = 1", r"market\.toml: has a field 'colour', which is not one of generator, tables"),
+        ("colour = 1", r"has a field 'colour', which is not one of generator, tables"),
         ("[generator]\ncampains = 3", r"generator has a field 'campains', which is not one of query_types"),
         ("[placements.a]\nsurface = 'x@1'\nfeatures = 'y'", "placements, a has a field 'features'"),
         ("[rules.r]\nmechanism = 'vcg'\nreserv = 1", "rules, r has a field 'reserv'"),

@@ -146,7 +146,9 @@ def alone(market: Market, number: int, signal: int) -> tuple[np.ndarray, np.ndar
     queries = market.query_types
     one = replace(
         market,
-        query_types=replace(queries, arrivals=1.0 * (np.arange(len(queries)) == number), hours=np.ones_like(queries.hours)),
+        query_types=replace(
+            queries, arrivals=1.0 * (np.arange(len(queries)) == number), hours=np.ones_like(queries.hours)
+        ),
         signals=1,
         ticks_per_day=1,
         known={category: market.valuations(category)[:, signal : signal + 1] for category in market.categories},
