@@ -8,6 +8,9 @@ from jaxtyping import Float, Int
 
 from auctionsim.errors import InputError, InputTypeError
 
+LARGEST_NUMBER = 1e50
+"""Of a log: squares of sums of squares still fit a double."""
+
 
 class LogColumns(NamedTuple):
     """Names of the options and columns of a log.
@@ -39,8 +42,8 @@ class SessionLog:
         propensity: Probability that this option was chosen, given all that it was chosen by; None where not known.
         randomised: Whether options were drawn without regard to anything: an experiment (EXP), not a log (OBS).
     Raises:
-        ValueError: Shapes that do not agree, numbers that are not finite, an option or a propensity out of range, an
-            experiment whose propensities are not known.
+        ValueError: Shapes that do not agree, numbers that are too large or none, an option or a propensity out of
+            range, an experiment whose propensities are not known.
     """
 
     columns: LogColumns
@@ -64,8 +67,10 @@ class SessionLog:
                 f"{self.option.shape} options"
             )
         for name in ("context", "mediators", "labels", "outcome"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise InputError(f"every number of a log must be finite; {name} has one that is not")
+            if not (np.abs(getattr(self, name)) <= LARGEST_NUMBER).all():
+                raise InputError(
+                    f"every number of a log must be within ±{LARGEST_NUMBER:g}; {name} has one that is not"
+                )
         self._check_options()
 
     def _check_options(self) -> None:

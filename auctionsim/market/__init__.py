@@ -5,16 +5,12 @@ from auctionsim.market.campaigns import Campaigns
 from auctionsim.market.category import CampaignTally, CategoryMarket, Tally, TickCall
 from auctionsim.market.clicks import ClickModel
 from auctionsim.market.controllers import CampaignTerms, Controller, Orders, State, TickNews, TickStart
+from auctionsim.market.day_records import DayRecord, DayState, MarketState, TickRecord
 from auctionsim.market.market import Market
+from auctionsim.market.pipeline_regret import PipelineRegret, pipeline_regret
 from auctionsim.market.placements import Placement
 from auctionsim.market.query_types import QueryTypes
-from auctionsim.market.simulation import (
-    DayRecord,
-    MarketState,
-    Simulation,
-    SimulationSettings,
-    TickRecord,
-)
+from auctionsim.market.simulation import Simulation, SimulationSettings
 from auctionsim.market.users import RetainedUsers, UserType
 
 __all__ = [
@@ -27,9 +23,11 @@ __all__ = [
     "Controller",
     "DayNews",
     "DayRecord",
+    "DayState",
     "Market",
     "MarketState",
     "Orders",
+    "PipelineRegret",
     "Placement",
     "Platform",
     "QueryTypes",
@@ -44,4 +42,5 @@ __all__ = [
     "TickStart",
     "UserType",
     "Users",
+    "pipeline_regret",
 ]

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from auctionsim.errors import DamagedFileError, InputError
+from auctionsim.market.actors import DayNews
 from auctionsim.market.controllers import State
-from auctionsim.market.simulation import DayNews, DayRecord, MarketState
+from auctionsim.market.day_records import DayRecord, MarketState
 from auctionsim.records import Record
 from auctionsim.storage import MOST_STORED_BYTES, Stored, read_stored, write_stored
 

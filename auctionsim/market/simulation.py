@@ -6,16 +6,16 @@ passed in, so that they may live in other processes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from auctionsim.errors import InputError
 from auctionsim.market.actors import Actors, DayNews
 from auctionsim.market.category import CampaignTally, CategoryMarket, Tally, TickCall
 from auctionsim.market.controllers import CampaignTerms, Orders, State, TickNews, TickStart
+from auctionsim.market.day_records import DayRecord, DayState, MarketState, TickRecord
 from auctionsim.market.market import Market
 
 Calls = Mapping[str, TickCall]
@@ -32,62 +32,6 @@ class SimulationSettings:
     """
 
     sampled: bool = False
-
-
-@dataclass(frozen=True)
-class MarketState:
-    """The memory of a simulation between two days.
-
-    Attributes:
-        day: The next one.
-        controllers: Their states by name, rows in the order of their campaigns.
-        users: Theirs.
-        platform: Its.
-    """
-
-    day: int = 0
-    controllers: Mapping[str, State] = field(default_factory=dict)
-    users: State = field(default_factory=dict)
-    platform: State = field(default_factory=dict)
-
-
-class TickRecord(NamedTuple):
-    """One tick of the whole market; arrays over all campaigns, in the order of their table.
-
-    Attributes:
-        day, tick: Which.
-        rule: By which placements were sold.
-        traffic: What mean arrivals were multiplied by.
-        orders: What campaigns did.
-        present: Whether the campaign was there.
-        tallies: What it brought, by category.
-        won: The same, over all campaigns.
-        budget_left: After the tick.
-    """
-
-    day: int
-    tick: int
-    rule: str
-    traffic: float
-    orders: Orders
-    present: Bool[np.ndarray, " campaign"]
-    tallies: Mapping[str, Tally]
-    won: CampaignTally
-    budget_left: Float[np.ndarray, " campaign"]
-
-
-class DayRecord(NamedTuple):
-    """One day.
-
-    Attributes:
-        news: Its sums.
-        ticks: Of the day, in order.
-        state: From which the next day begins.
-    """
-
-    news: DayNews
-    ticks: tuple[TickRecord, ...]
-    state: MarketState
 
 
 class Simulation:
@@ -135,44 +79,53 @@ class Simulation:
             now = record.state
 
     def day(self, state: MarketState) -> DayRecord:
-        """Return one day."""
-        market, day = self.market, state.day
-        traffic = self._traffic(state.users, day)
-        rule = self._rule(state)
-        controllers = dict(state.controllers)
-        left = market.campaigns.budget.copy()
-        ended = np.zeros(len(left), dtype=bool)
-        ticks = []
-        for tick in range(market.ticks_per_day):
-            record, controllers = self._tick((day, tick), (rule, traffic), controllers, left, ended)
-            ticks.append(record)
-            left, ended = record.budget_left, ended | ~np.isnan(record.won.ended)
-        news, after = self._after(state, _day_news(day, rule, traffic, ticks, market.losses), controllers)
-        return DayRecord(news, tuple(ticks), after)
+        """Return one day: its dawn, its ticks, its dusk."""
+        now = self.dawn(state)
+        for _ in range(self.market.ticks_per_day):
+            now = self.tick(now)
+        return self.dusk(now)
 
-    def _tick(
-        self,
-        when: tuple[int, int],
-        how: tuple[str, float],
-        controllers: Mapping[str, State],
-        left: Float[np.ndarray, " campaign"],
-        ended: Bool[np.ndarray, " campaign"],
-    ) -> tuple[TickRecord, dict[str, State]]:
-        """Return one tick, and what controllers remember after it."""
-        (day, tick), (rule, traffic) = when, how
-        present = self.market.campaigns.present(day + tick / self.market.ticks_per_day)
-        orders = self._orders(controllers, TickStart(day, tick, left, present))
-        taking = present & ~ended & (left > 0)
+    def dawn(self, state: MarketState, rule: str | None = None) -> DayState:
+        """Return a day that begins.
+
+        Args:
+            state: After the day before.
+            rule: By which placements are sold; None: the platform's choice.
+        Raises:
+            ValueError: A rule that there is not.
+        """
+        left = self.market.campaigns.budget.copy()
+        ended = np.zeros(len(left), dtype=bool)
+        chosen = self._rule(state) if rule is None else self._checked_rule(rule)
+        return DayState(state, chosen, self._traffic(state.users, state.day), dict(state.controllers), left, ended)
+
+    def orders(self, now: DayState) -> Orders:
+        """Return what all campaigns do in the tick that begins, each by its controller."""
+        return self._orders(now.controllers, self._start(now))
+
+    def tick(self, now: DayState, orders: Orders | None = None) -> DayState:
+        """Return the day after its next tick.
+
+        Args:
+            now: The day so far.
+            orders: What campaigns do; None: what their controllers say.
+        Raises:
+            ValueError: Orders that are not one per campaign, finite and >= 0, participation at most 1.
+        """
+        day, tick, left = now.state.day, len(now.ticks), now.budget_left
+        present = self._start(now).present
+        acts = self.orders(now) if orders is None else self._given(orders)
+        taking = present & ~now.ended & (left > 0)
         calls = {
             category: TickCall(
                 day,
                 tick,
-                orders.multiplier[own],
-                orders.participation[own],
+                acts.multiplier[own],
+                acts.participation[own],
                 taking[own],
                 left[own],
-                traffic,
-                rule,
+                now.traffic,
+                now.rule,
                 self.settings.sampled,
             )
             for category, own in self.places.items()
@@ -181,18 +134,42 @@ class Simulation:
         won = self._whole(tallies)
         after = np.where(np.isinf(left), np.inf, np.maximum(left - won.spend, 0.0))
         sums = won.spend, won.value, won.exposure, won.auctions
-        news = TickNews(day, tick, *sums, after, present, taking, orders.multiplier, orders.participation)
-        record = TickRecord(day, tick, rule, traffic, orders, present, tallies, won, after)
-        return record, self._learnt(controllers, news)
+        news = TickNews(day, tick, *sums, after, present, taking, won.ended, acts.multiplier, acts.participation)
+        record = TickRecord(day, tick, now.rule, now.traffic, acts, present, tallies, won, after)
+        return now._replace(
+            controllers=self._learnt(now.controllers, news),
+            budget_left=after,
+            ended=now.ended | ~np.isnan(won.ended),
+            ticks=(*now.ticks, record),
+        )
+
+    def _given(self, orders: Orders) -> Orders:
+        """Return orders that stand in for the controllers', if they are some."""
+        count = len(self.market.campaigns)
+        return Orders(
+            _checked_orders(orders.multiplier, "that is stood in for", "multiplier", count, np.inf),
+            _checked_orders(orders.participation, "that is stood in for", "participation", count, 1.0),
+        )
+
+    def dusk(self, now: DayState) -> DayRecord:
+        """Return a day whose ticks are over."""
+        news = _day_news(now.state.day, now.rule, now.traffic, now.ticks, self.market.losses)
+        news, after = self._after(now.state, news, now.controllers)
+        return DayRecord(news, now.ticks, after)
+
+    def _start(self, now: DayState) -> TickStart:
+        day, tick = now.state.day, len(now.ticks)
+        present = self.market.campaigns.present(day + tick / self.market.ticks_per_day)
+        return TickStart(day, tick, now.budget_left, present)
 
     def _orders(self, controllers: Mapping[str, State], start: TickStart) -> Orders:
         """Return what all campaigns do, each by its controller."""
         multiplier, participation = np.zeros(len(start.present)), np.zeros(len(start.present))
         for name, own in self.speaks_for.items():
             here = start._replace(budget_left=start.budget_left[own], present=start.present[own])
-            orders = self.actors.controllers[name].orders(controllers[name], self._terms(own), here)
-            multiplier[own] = _checked_orders(orders.multiplier, name, "multiplier", len(own), np.inf)
-            participation[own] = _checked_orders(orders.participation, name, "participation", len(own), 1.0)
+            orders, whose = self.actors.controllers[name].orders(controllers[name], self._terms(own), here), repr(name)
+            multiplier[own] = _checked_orders(orders.multiplier, whose, "multiplier", len(own), np.inf)
+            participation[own] = _checked_orders(orders.participation, whose, "participation", len(own), 1.0)
         return Orders(multiplier, participation)
 
     def _learnt(self, controllers: Mapping[str, State], news: TickNews) -> dict[str, State]:
@@ -211,7 +188,10 @@ class Simulation:
         if self.actors.platform is None:
             return rules[0]
         generator = self.market.generator("platform", state.day)
-        rule = self.actors.platform.rule(state.platform, rules, state.day, generator)
+        return self._checked_rule(self.actors.platform.rule(state.platform, rules, state.day, generator))
+
+    def _checked_rule(self, rule: str) -> str:
+        rules = self.market.rules
         if rule not in rules:
             raise InputError(f"the platform must choose one of {', '.join(rules)}, got {rule!r}")
         return rule
@@ -264,12 +244,12 @@ def _spoken_for(market: Market, actors: Actors) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(named == name) for name in sorted({*market.campaigns.controller})}
 
 
-def _checked_orders(numbers: object, name: str, what: str, count: int, most: float) -> Float[np.ndarray, " campaign"]:
+def _checked_orders(numbers: object, whose: str, what: str, count: int, most: float) -> Float[np.ndarray, " campaign"]:
     orders = np.asarray(numbers, dtype=np.float64)
     fits = orders.shape in ((), (count,)) and bool(((orders >= 0) & (orders <= most) & np.isfinite(orders)).all())
     if not fits:
         limit = "finite and >= 0" if np.isinf(most) else f"within [0, {most:g}]"
-        raise InputError(f"{what} of the controller {name!r} must be {limit}, one per campaign ({count}), got {orders}")
+        raise InputError(f"{what} of the controller {whose} must be {limit}, one per campaign ({count}), got {orders}")
     return orders
 
 

@@ -23,6 +23,7 @@ from auctionsim.experiments.running.corpus_cell import COLUMNS, KEY
 from auctionsim.experiments.running.corpus_cells import corpus_environments
 from auctionsim.experiments.running.corpus_score import CorpusScoring, score_learner, single_round_game
 from auctionsim.experiments.running.croissant import FILE, DataSet, TableField, TableFile, write_croissant
+from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.experiments.studies.bidders_corpus import BiddersCorpusSettings, main
 from auctionsim.experiments.tables.bidders_corpus import FOUND, MISSED, OPEN, summary_rows
 from auctionsim.gymnasium_ids import SETTING_OF_ID
@@ -34,7 +35,7 @@ OWN = """
 from auctionsim.agents import Shading
 from auctionsim.experiments.learners import CorpusLearner, LearnedPlay, register
 
-register(CorpusLearner("third", "a third", "bids a third", lambda lesson: LearnedPlay([Shading(1 / 3)] * 2, 0)))
+register(CorpusLearner("third", "a third", "bids a third", lambda task: LearnedPlay([Shading(1 / 3)] * 2, 0)))
 """
 
 
@@ -226,6 +227,18 @@ def test_policies_of_rllib_have_rows(name: str) -> None:
     assert rows[0]["steps"] > 0
 
 
+@pytest.mark.deep
+def test_workers_make_the_same_cells(tmp_path: Path) -> None:
+    """Learners on RLlib learn in a worker, too; what has no policy has the same rows to the last bit."""
+    names = ("exponential-weights", "ppo", "sac")
+    plan = replace(settings(tmp_path / "here"), learners=names, seeds=(0,))
+    here = main(plan, "auctionsim bidders corpus", quiet())
+    there = main(replace(plan, folder=tmp_path / "there"), "the same", quiet(), FanOut(workers=1))
+    assert [one["learner"] for one in there.rows] == [name for name in names for _ in range(2)]
+    for own, other in zip(here.rows[:2], there.rows[:2], strict=True):
+        assert own == {**other, "seconds": own["seconds"]}
+
+
 def test_a_learner_is_one_file(own: Path, tmp_path: Path) -> None:
     """It has a row under its own contents: a changed file has other cells."""
     page, out = tmp_path / "results.md", tmp_path / "run"
@@ -258,6 +271,6 @@ def test_what_there_is_none_of_is_refused(tmp_path: Path, changes: dict[str, obj
 
 
 def test_a_learner_for_another_number_of_bidders_is_refused() -> None:
-    wrong = replace(learner_named("truth"), name="wrong", learn=lambda lesson: LearnedPlay([Truthful()], 0))
+    wrong = replace(learner_named("truth"), name="wrong", learn=lambda task: LearnedPlay([Truthful()], 0))
     with pytest.raises(ValueError, match="wrong learned 1 strategies for 2 bidders"):
         score_learner(FIRST, "first-price", wrong, 0, 1.0, TINY)

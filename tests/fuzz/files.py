@@ -43,6 +43,8 @@ from auctionsim.experiments.running.recipes import read_allocations
 from auctionsim.experiments.running.run import Run, kept_section
 from auctionsim.experiments.running.tuning import claim
 from auctionsim.kept import key_digest
+from auctionsim.logs.evaluation import evaluate
+from auctionsim.logs.log_files import read_log_file
 from auctionsim.measurement.kept_replies import KeptReplies, KeptReply, read_replies, write_replies
 from auctionsim.measurement.levels import joint_list, levels_at
 from auctionsim.measurement.reply_values import read_reply_values, write_reply_values
@@ -519,6 +521,29 @@ def table(draw: random.Random) -> Any:
     return naming(path, lambda _: read_parquet(path, draw.choice((None, 0, 1, 5))))
 
 
+LOG: list[dict[str, Any]] = [
+    {"source": source, "session": k, "option": "ab"[k % 2], "outcome": k / 7, "propensity": 0.5, "mediator_loss": k / 5}
+    for source, count in (("obs", 6), ("exp", 8))
+    for k in range(count)
+]
+LOG += [
+    {"source": "sim", "session": k, "option": option, "outcome": None, "propensity": None, "mediator_loss": k / 4}
+    for k in range(8)
+    for option in "ab"
+]
+
+
+def log_file(draw: random.Random) -> Any:
+    """Bend a log of sessions, and evaluate what is still one."""
+    path = FOLDER / "sessions.parquet"
+    try:
+        bent_frame(LOG, draw).to_parquet(path)
+    except Exception:  # noqa: BLE001  # pyarrow cannot write it
+        path.write_bytes(bent_bytes(PARQUET.getvalue(), draw))
+    sources = naming(path, read_log_file)
+    return evaluate(sources, seed=0, names=("raw_means", "ips_exp")).lines()
+
+
 def transitions(draw: random.Random) -> Any:
     """Damage a log of transitions, or what it says of itself: what is read is a log."""
     path = FOLDER / "log.parquet"
@@ -647,6 +672,7 @@ def targets() -> dict[str, Target]:
         "prompts": (prompts, MISSING),
         "run folder": (run_folder, MISSING),
         "parquet": (table, MISSING),
+        "log": (log_file, MISSING),
         "transitions": (transitions, MISSING),
         "csv": (csv_file, MISSING),
         "signed file": (signed, MISSING),

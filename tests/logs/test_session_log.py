@@ -26,6 +26,7 @@ def a_log(sessions: int = 4, *, randomised: bool = True) -> SessionLog:
     [
         ({"option": np.array([0, 1, 2, 1])}, "from 0 to 1, got 2"),
         ({"outcome": np.array([0.0, np.nan, 0, 0])}, "outcome has one that is not"),
+        ({"outcome": np.array([0.0, 1e60, 0, 0])}, "within ±1e\\+50; outcome has one"),
         ({"mediators": np.zeros((4, 2))}, r"mediators must be of shape \(4, 1\)"),
         ({"propensity": np.array([0.5, 0.0, 0.5, 0.5])}, r"in \(0, 1\], got 0.0"),
         ({"propensity": None}, "must say with which probability"),

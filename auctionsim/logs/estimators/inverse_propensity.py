@@ -113,4 +113,4 @@ def _fitted(log: SessionLog) -> np.ndarray:
 
 for _source in ("obs", "exp"):
     for _normalised in (False, True):
-        register_estimator(InversePropensity(_source, _normalised))  # type: ignore[arg-type]
+        register_estimator(InversePropensity(_source, _normalised))

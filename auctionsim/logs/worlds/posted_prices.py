@@ -79,7 +79,7 @@ class PostedPrices:
     def values(self) -> Float[np.ndarray, " option"]:
         """Return price · (1 − price) of each."""
         prices = np.array(self.prices)
-        return prices * (1 - prices)
+        return np.asarray(prices * (1 - prices))
 
     def raw_values(self) -> Float[np.ndarray, " option"]:
         """Return the log's mean revenue under each programme, in the limit."""
