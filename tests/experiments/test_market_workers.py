@@ -55,7 +55,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return ledger(tmp_path_factory.mktemp("here"), 0)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.deep), pytest.param(4, marks=pytest.mark.deep)])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.deep), pytest.param(2, marks=pytest.mark.deep), 4]
+)
 def test_any_number_of_workers_gives_the_same_ledger(workers: int, here: dict[str, bytes], tmp_path: Path) -> None:
     assert ledger(tmp_path, workers) == here
 
