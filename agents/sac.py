@@ -129,6 +129,7 @@ def sac_config(
 
     seed, shown = checked_seed(seed), checked_layout(layout or valuation_alone(len(highs[0])))
     rounds = env_config["rounds"]
+    sampled = settings.episodes * rounds * (running.env_runners + 1)  # as RLlib counts: this process and the runners
     specs = {}
     for i, high in enumerate(highs):
         model = {
@@ -165,7 +166,7 @@ def sac_config(
             gamma=settings.gamma,
             n_step=1,
             train_batch_size_per_learner=settings.batch,
-            training_intensity=settings.updates * settings.batch / (settings.episodes * rounds),
+            training_intensity=settings.updates * settings.batch / sampled,
             num_steps_sampled_before_learning_starts=0,
             replay_buffer_config={"type": "MultiAgentEpisodeReplayBuffer", "capacity": settings.replay},
         )

@@ -60,7 +60,8 @@ def repeated_auctions(
         spend, value = spend * share, value * share
         left = np.where(share < 1, 0.0, left - spend)
         nothing = np.zeros(len(left))
-        news = TickNews(0, tick, spend, value, nothing, nothing, left, present, taking, *orders)
+        ended = np.where(share < 1, share, np.nan)
+        news = TickNews(0, tick, spend, value, nothing, nothing, left, present, taking, ended, *orders)
         state = controller.learn(state, terms, news)
         course.append((*orders, spend, value))
     return Course(*(np.stack(column).reshape(-1, *shape) for column in zip(*course, strict=True)))

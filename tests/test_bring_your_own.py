@@ -77,3 +77,11 @@ def test_a_substrate_of_ones_own_is_sold_and_bid_on(names: dict[str, Any]) -> No
         names["PayAsBid"](strip), strip, names["Uniform"](0, 1), strategies=names["half"], draws=64
     )
     assert half.value < 0.02 < truth.value
+
+
+def test_stored_replies_are_auctioned_and_a_wrong_reward_is_valued(names: dict[str, Any]) -> None:
+    lottery, outcome = names["kept"], names["tilted"]
+    assert lottery.losses == ("kl",)
+    assert 1 <= float(lottery.effective_replies(outcome.allocation)) < len(lottery.reference)
+    valued = names["valued"]
+    assert torch.allclose(valued.loss, valued.reward_gap + valued.proxy_gap)

@@ -5,15 +5,16 @@ import pkgutil
 
 from auctionsim.agents.pacing.loading import load_controllers
 from auctionsim.agents.pacing.registry import controller, controllers, register, withdraw
-from auctionsim.agents.pacing.tick import after_bidding, spend_ratio, tick_orders
+from auctionsim.agents.pacing.tick import after_bidding, open_share, shares_behind, tick_orders
 
 __all__ = [
     "after_bidding",
     "controller",
     "controllers",
     "load_controllers",
+    "open_share",
     "register",
-    "spend_ratio",
+    "shares_behind",
     "tick_orders",
     "withdraw",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auctionsim.agents.pacing.registry import register
-from auctionsim.agents.pacing.tick import Column, after_bidding, tick_orders
+from auctionsim.agents.pacing.tick import Column, after_bidding, open_share, shares_behind, tick_orders
 from auctionsim.checks import checked_number, checked_positive
 from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 
@@ -14,8 +14,8 @@ from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews
 class Adaptive(Controller):
     """A utility maximiser with a budget: bid valuation/(1 + μ), μ moved by gradient descent on the dual.
 
-    μ ← μ − step · (ρ − z)/unit, kept between 0 and `most`; z is a tick's spend, ρ the budget per tick, μ what one more
-    unit of budget is worth. Return targets are ignored.
+    μ ← μ − step · (s ρ − z)/unit, kept between 0 and `most`; z is a tick's spend, ρ the budget per tick, s the share of
+    the tick before the money ended (1: it lasted), μ what one more unit of budget is worth. Return targets are ignored.
 
     Attributes:
         name: By which campaigns refer to it.
@@ -65,7 +65,7 @@ def budget_step(dual: Column, terms: CampaignTerms, news: TickNews, step: float,
         unit: Money; 0: each campaign's budget per tick.
     """
     share = terms.budget / terms.ticks_per_day
-    gradient = (share - news.spend) / unit if unit else 1 - news.spend / share
+    gradient = (open_share(news) * share - news.spend) / unit if unit else shares_behind(terms, news)
     moved: Column = dual - step * gradient
     return moved
 

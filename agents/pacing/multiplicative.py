@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auctionsim.agents.pacing.registry import register
-from auctionsim.agents.pacing.tick import after_bidding, spend_ratio, tick_orders
+from auctionsim.agents.pacing.tick import after_bidding, shares_behind, tick_orders
 from auctionsim.checks import checked_number, checked_positive
 from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 
@@ -14,9 +14,9 @@ from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews
 class Multiplicative(Controller):
     """A utility maximiser with a budget: bid α · valuation, α moved by multiplicative updates.
 
-    α ← α · exp(step · (1 − z/ρ)), kept between `least` and `most`; z is a tick's spend, ρ the budget per tick. While no
-    bound binds, Σ(z/ρ − 1) = log(α_start/α_end)/step: the average spend is the budget, with an error that falls as 1/T.
-    Return targets are ignored.
+    α ← α · exp(step · (s − z/ρ)), kept between `least` and `most`; z is a tick's spend, ρ the budget per tick, s the
+    share of the tick before the money ended (1: it lasted). While no bound binds, Σ(z/ρ − s) = log(α_start/α_end)/step:
+    the average spend is the budget, with an error that falls as 1/T. Return targets are ignored.
 
     Attributes:
         name: By which campaigns refer to it.
@@ -50,7 +50,7 @@ class Multiplicative(Controller):
     def learn(self, state: State, terms: CampaignTerms, news: TickNews) -> State:
         """Return the α that follows from the tick's spend."""
         before = state["multiplier"]
-        after = np.clip(before * np.exp(self.step * (1 - spend_ratio(terms, news))), self.least, self.most)
+        after = np.clip(before * np.exp(self.step * shares_behind(terms, news)), self.least, self.most)
         return {"multiplier": after_bidding(news, after, before)}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auctionsim.agents.pacing.registry import register
-from auctionsim.agents.pacing.tick import Column, after_bidding, spend_ratio, tick_orders
+from auctionsim.agents.pacing.tick import Column, after_bidding, shares_behind, tick_orders
 from auctionsim.checks import checked_number, checked_positive
 from auctionsim.errors import InputError
 from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews, TickStart
@@ -17,9 +17,9 @@ class Pid(Controller):
     """A budget spent along an even curve: log multiplier u = P · e + I · Σ e + D · Δe.
 
     e is how many ticks' shares of the budget the day's spend lies behind the curve, Δe what the last tick added to it
-    (1 − z/ρ). e begins anew every day; Σ e is remembered, so that a day begins at the level of the day before, and
-    kept where I · Σ e lies between log `least` and log `most`, against wind-up. exp(u) is kept there, too. Return
-    targets are ignored.
+    (`shares_behind`). e begins anew every day, and I · Σ e takes up what P · e was, so that a day begins with the
+    multiplier that the day before ended with. I · Σ e is kept between log `least` and log `most`, against wind-up, and
+    so is u. Return targets are ignored.
 
     Attributes:
         name: By which campaigns refer to it.
@@ -49,9 +49,9 @@ class Pid(Controller):
             raise InputError(f"least must be < most, got {self.least} and {self.most}")
 
     def begin(self, terms: CampaignTerms) -> State:
-        """Return no error, and the integral of the multiplier nearest to 1."""
+        """Return no error, and as level the log of the multiplier nearest to 1."""
         count = len(terms.budget)
-        level = float(np.clip(0.0, math.log(self.least), math.log(self.most))) / self.integral
+        level = float(np.clip(0.0, math.log(self.least), math.log(self.most)))
         return {"day": np.full(count, -1.0), "behind": np.zeros(count), "change": np.zeros(count)} | {
             "level": np.full(count, level)
         }
@@ -59,16 +59,16 @@ class Pid(Controller):
     def orders(self, state: State, terms: CampaignTerms, start: TickStart) -> Orders:
         """Return exp(u)."""
         del terms
-        today = state["day"] == start.day
-        behind, change = (np.where(today, state[name], 0.0) for name in ("behind", "change"))
-        signal = self.proportional * behind + self.integral * state["level"] + self.derivative * change
+        signal = state["level"] + self.proportional * state["behind"] + self.derivative * state["change"]
         return tick_orders(start, np.exp(self._between(signal)))
 
     def learn(self, state: State, terms: CampaignTerms, news: TickNews) -> State:
         """Return the error that follows from the tick's spend, and its sum."""
-        change = 1 - spend_ratio(terms, news)
-        behind = np.where(state["day"] == news.day, state["behind"], 0.0) + change
-        level = self._between(self.integral * (state["level"] + behind)) / self.integral
+        change = shares_behind(terms, news)
+        today = state["day"] == news.day
+        behind = np.where(today, state["behind"], 0.0) + change
+        carried = np.where(today, 0.0, self.proportional * state["behind"])
+        level = self._between(state["level"] + carried + self.integral * behind)
         after = {"day": np.full_like(change, news.day), "behind": behind, "change": change, "level": level}
         return {name: after_bidding(news, column, state[name]) for name, column in after.items()}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auctionsim.agents.pacing.registry import register
-from auctionsim.agents.pacing.tick import after_bidding, spend_ratio, tick_orders
+from auctionsim.agents.pacing.tick import after_bidding, shares_behind, tick_orders
 from auctionsim.checks import checked_number, checked_positive
 from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 
@@ -14,8 +14,9 @@ from auctionsim.market import CampaignTerms, Controller, Orders, State, TickNews
 class Throttling(Controller):
     """Participation that moves by how a tick's spend z compares with its share ρ of the budget.
 
-    θ ← θ · exp(step · (1 − z/ρ)), kept between `least` and 1. Return targets are ignored. It spends what bid pacing
-    spends, and takes a random share of the queries instead of those that are the best value: it costs utility.
+    θ ← θ · exp(step · (s − z/ρ)), kept between `least` and 1; s is the share of the tick before the money ended
+    (1: it lasted). Return targets are ignored. It spends what bid pacing spends, and takes a random share of the
+    queries instead of those that are the best value: it costs utility.
 
     Attributes:
         name: By which campaigns refer to it.
@@ -46,7 +47,7 @@ class Throttling(Controller):
     def learn(self, state: State, terms: CampaignTerms, news: TickNews) -> State:
         """Return the share that follows from the tick's spend."""
         before = state["participation"]
-        after = np.clip(before * np.exp(self.step * (1 - spend_ratio(terms, news))), self.least, 1.0)
+        after = np.clip(before * np.exp(self.step * shares_behind(terms, news)), self.least, 1.0)
         return {"participation": after_bidding(news, after, before)}
 
 

@@ -1,4 +1,4 @@
-"""A tick as controllers see it: spend against the tick's share of the budget, and no orders where none can be given."""
+"""A tick as controllers see it: spend beside the tick's share of the budget, and no orders where none can be given."""
 
 import numpy as np
 from jaxtyping import Float
@@ -20,10 +20,19 @@ def tick_orders(start: TickStart, multiplier: Column, participation: Column | fl
     return Orders(np.where(bidding, multiplier, 0.0), np.where(bidding, participation, 0.0))
 
 
-def spend_ratio(terms: CampaignTerms, news: TickNews) -> Column:
-    """Return a tick's spend as a multiple of its even share of the day's budget; 0 without a budget."""
-    share: Column = news.spend / (terms.budget / terms.ticks_per_day)
-    return share
+def open_share(news: TickNews) -> Column:
+    """Return the share of a tick in which campaigns could bid: until their money ended, else all of it."""
+    return np.where(np.isnan(news.ended), 1.0, news.ended)
+
+
+def shares_behind(terms: CampaignTerms, news: TickNews) -> Column:
+    """Return by how many ticks' even shares of the day's budget spend fell behind, while campaigns could bid.
+
+    s − z/ρ with spend z, share ρ and `open_share` s: 1 without spend or budget, negative where too much was spent. A
+    day's sum is below 0 wherever the money ended early, however much of the last tick was cut off.
+    """
+    behind: Column = open_share(news) - news.spend / (terms.budget / terms.ticks_per_day)
+    return behind
 
 
 def after_bidding(news: TickNews, after: Column, before: Column) -> Column:

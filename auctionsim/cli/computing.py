@@ -41,6 +41,7 @@ KEEPING = frozenset(
         "auction generalisation",
         "bidders train",
         "market run",
+        "market study",
         "bidders study",
         "bidders corpus",
         "tune grid",

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from auctionsim.cli import completions
-from auctionsim.cli.options import command_line, console, folder_to_write
+from auctionsim.cli.options import command_line, console, file_to_write, folder_to_write, numbers
 from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 
 if TYPE_CHECKING:
@@ -21,6 +21,11 @@ GENERATOR = RecordOptions(
     "auctionsim.market.generator",
     "GeneratorSettings",
     without=("values",),
+)
+STUDY = RecordOptions(
+    "auctionsim.experiments.studies.market_study",
+    "MarketStudySettings",
+    without=("folder", "user_weights", "sensitivities", "questions"),
 )
 _DAY_COLUMNS = ("day", "rule", "traffic", "queries", "revenue", "liquid_welfare", "campaigns", "budget_use", "splits")
 
@@ -123,6 +128,48 @@ def show(
     _print_rows("days", there.days, _DAY_COLUMNS)
     if not there.finished:
         console.print(f"unfinished: {len(there.days)} days; its command goes on: {there.command}", soft_wrap=True)
+
+
+@app.command("study")
+@options_from(STUDY)
+def study(
+    chosen: ChosenRecords,
+    user_weights: Annotated[
+        str, typer.Option(help="λ of the rules that users are kept by, commas between.")
+    ] = "0,0.005,0.01,0.02,0.03,0.05",
+    sensitivities: Annotated[
+        str, typer.Option(help="Hazards of leaving for good per nat of reply_kl, commas between.")
+    ] = "0.001,0.005,0.02",
+    questions: Annotated[
+        str, typer.Option(help="Which are asked, commas between.")
+    ] = "regret,revenue,retention,learned",
+    out: Annotated[
+        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+    ] = Path("runs/market-study"),
+    results: Annotated[
+        Path | None,
+        typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
+    ] = None,
+) -> None:
+    """Ask four questions of drawn markets: pacing and regret, autobidders, retention, a platform that learns."""
+    from auctionsim.experiments.studies.market_study import NAME, SHOWS, MarketStudySettings, main
+    from auctionsim.experiments.tables.results_page import finished_run, replace_section
+    from auctionsim.report import write_runs_report
+
+    settings = chosen.make(
+        MarketStudySettings,
+        {
+            "folder": out,
+            "user_weights": numbers(user_weights),
+            "sensitivities": numbers(sensitivities),
+            "questions": tuple(part.strip() for part in questions.split(",")),
+        },
+    )
+    for answer in main(settings, command_line(), console):
+        console.print(f"{answer.question}\n{answer.verdict}\n", markup=False)
+    console.print(f"report: {write_runs_report([out], out / 'report.html')}", soft_wrap=True)
+    if results is not None:
+        console.print(f"results: {replace_section(results, finished_run(out, NAME, SHOWS))}", soft_wrap=True)
 
 
 def _print_rows(title: str, rows: "Sequence[Mapping[str, Any]]", columns: "Sequence[str]" = ()) -> None:

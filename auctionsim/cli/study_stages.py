@@ -32,6 +32,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "neurons-compare": partial(_neurons_compare, settings, console),
         "neurons-frontier": partial(_neurons_frontier, *here),
         "bidders-study": partial(_bidders_study, *here),
+        "bidders-corpus": partial(_bidders_corpus, settings, console),
         "more-bidders": partial(_more_bidders, *here),
         "reply-counts": partial(_reply_counts, *here),
         "generalisation": partial(_generalisation, *here),
@@ -42,6 +43,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "tune-grid": partial(_grid, *here),
         "arena-carriers": partial(_arena, settings, console),
         "arena-run": partial(_board, settings, console),
+        "market-study": partial(_markets, settings, console),
     }
 
 
@@ -146,6 +148,22 @@ def _bidders_study(study: StudySettings, surfaces: Surfaces, console: Console) -
     shows = "learned against truthful bidders in every mechanism"
     go = partial(_designing, main, settings, surface, study, console)
     return Stage("bidders-study", shows, settings, {"surface": surface.digest}, command, go)
+
+
+def _bidders_corpus(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.learners import learners
+    from auctionsim.experiments.studies.bidders_corpus import NAME, SHOWS, BiddersCorpusSettings, inputs_of, main
+
+    names = tuple(name for name, one in learners().items() if not one.on_ray)
+    seeds = tuple(range(study.seed, study.seed + 3))
+    settings = BiddersCorpusSettings(study.folder / NAME, learners=names, seeds=seeds, effort=0.25)
+    options = {"learners": ",".join(names), "seeds": _commas(seeds), "effort": settings.effort, "out": settings.folder}
+    command = _words("bidders", "corpus", options=options)
+
+    def go(command: str) -> object:
+        return main(settings, command, console, study.fan_out)
+
+    return Stage(NAME, SHOWS, settings, inputs_of(settings), command, go)
 
 
 def _more_bidders(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:
@@ -259,6 +277,19 @@ def _board(study: StudySettings, console: Console) -> Stage:
         return main(settings, command, console, study.fan_out)
 
     return Stage(NAME, SHOWS, settings, inputs_of(board_of(settings)), command, go)
+
+
+def _markets(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.studies.market_study import NAME, SHOWS, MarketStudySettings, inputs_of, main
+
+    settings = MarketStudySettings(study.folder / NAME, seeds=4, regret_seeds=2, sensitivities=(0.001, 0.005))
+    options = {"seeds": 4, "regret-seeds": 2, "sensitivities": "0.001,0.005", "out": settings.folder}
+    command = _words("market", "study", options=options)
+
+    def go(command: str) -> object:
+        return main(settings, command, console)
+
+    return Stage(NAME, SHOWS, settings, inputs_of(), command, go)
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

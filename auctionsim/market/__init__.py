@@ -7,6 +7,7 @@ from auctionsim.market.clicks import ClickModel
 from auctionsim.market.controllers import CampaignTerms, Controller, Orders, State, TickNews, TickStart
 from auctionsim.market.day_records import DayRecord, DayState, MarketState, TickRecord
 from auctionsim.market.market import Market
+from auctionsim.market.pipeline_regret import PipelineRegret, pipeline_regret
 from auctionsim.market.placements import Placement
 from auctionsim.market.query_types import QueryTypes
 from auctionsim.market.simulation import Simulation, SimulationSettings
@@ -26,6 +27,7 @@ __all__ = [
     "Market",
     "MarketState",
     "Orders",
+    "PipelineRegret",
     "Placement",
     "Platform",
     "QueryTypes",
@@ -40,4 +42,5 @@ __all__ = [
     "TickStart",
     "UserType",
     "Users",
+    "pipeline_regret",
 ]

@@ -58,6 +58,7 @@ class TickNews(NamedTuple):
         budget_left: After the tick.
         present: Whether the campaign was there.
         taking: Whether it could bid: it was there, and its budget had not ended as the tick began.
+        ended: After which share of the tick its budget ended; NaN: it did not.
         multiplier, participation: The orders.
     """
 
@@ -70,6 +71,7 @@ class TickNews(NamedTuple):
     budget_left: Float[np.ndarray, " campaign"]
     present: Bool[np.ndarray, " campaign"]
     taking: Bool[np.ndarray, " campaign"]
+    ended: Float[np.ndarray, " campaign"]
     multiplier: Float[np.ndarray, " campaign"]
     participation: Float[np.ndarray, " campaign"]
 

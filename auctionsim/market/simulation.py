@@ -134,7 +134,7 @@ class Simulation:
         won = self._whole(tallies)
         after = np.where(np.isinf(left), np.inf, np.maximum(left - won.spend, 0.0))
         sums = won.spend, won.value, won.exposure, won.auctions
-        news = TickNews(day, tick, *sums, after, present, taking, acts.multiplier, acts.participation)
+        news = TickNews(day, tick, *sums, after, present, taking, won.ended, acts.multiplier, acts.participation)
         record = TickRecord(day, tick, now.rule, now.traffic, acts, present, tallies, won, after)
         return now._replace(
             controllers=self._learnt(now.controllers, news),

@@ -6,7 +6,7 @@ import pkgutil
 from auctionsim.experiments.learners.registry import (
     CorpusLearner,
     LearnedPlay,
-    Lesson,
+    LearningTask,
     learner_maker,
     learner_named,
     learners,
@@ -17,7 +17,7 @@ from auctionsim.experiments.learners.registry import (
 __all__ = [
     "CorpusLearner",
     "LearnedPlay",
-    "Lesson",
+    "LearningTask",
     "learner_maker",
     "learner_named",
     "learners",

@@ -3,17 +3,17 @@
 import torch
 
 from auctionsim.agents import BestResponse, ByContext, Strategy, Truthful
-from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
+from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, LearningTask, register
 
-SWEEPS, CANDIDATES, DRAWS = 8, 101, 1024
+SWEEPS, CANDIDATES, DRAWS = 8, 101, 512
 
 
-def reply_in_turn(lesson: Lesson) -> LearnedPlay:
+def reply_in_turn(task: LearningTask) -> LearnedPlay:
     """Reply to the others' last strategies, on fresh draws; nothing is averaged, so bids may go round in circles."""
-    game, contexts = lesson.game, lesson.contexts
-    generator = torch.Generator().manual_seed(lesson.seed)
+    game, contexts = task.game, task.contexts
+    generator = torch.Generator().manual_seed(task.seed)
     field: list[Strategy] = [Truthful()] * game.num_bidders
-    sweeps = lesson.updates(SWEEPS)
+    sweeps = task.updates(SWEEPS)
 
     def reply(bidder: int, context: int | None) -> BestResponse:
         parts = (game.mechanism, game.substrate, game.prior, bidder, field)

@@ -1,21 +1,21 @@
 """The equilibrium learner: small networks that climb their own utility by pseudogradients."""
 
 from auctionsim.agents import EquilibriumLearner
-from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
+from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, LearningTask, register
 
 UPDATES, BATCH = 600, 1024
 
 
-def climb(lesson: Lesson) -> LearnedPlay:
+def climb(task: LearningTask) -> LearnedPlay:
     """Let every bidder's network climb its own ex-ante utility, all at once."""
-    game, updates = lesson.game, lesson.updates(UPDATES)
+    game, updates = task.game, task.updates(UPDATES)
     learner = EquilibriumLearner(
         game.mechanism,
         game.substrate,
         game.prior,
-        seed=lesson.seed,
+        seed=task.seed,
         batch=BATCH,
-        observe=("context",) if lesson.contexts else (),
+        observe=("context",) if task.contexts else (),
     )
     return LearnedPlay(learner.train(updates), updates * BATCH * 2 * game.num_bidders)
 

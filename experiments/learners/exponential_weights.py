@@ -1,20 +1,20 @@
 """Exponential weights on a grid of bids, for each bin of valuations, and for each context by itself."""
 
 from auctionsim.agents import ExponentialWeights, HedgeSettings, learn_by_context
-from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
+from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, LearningTask, register
 
-ROUNDS = 400
+ROUNDS = 300
 GRID = HedgeSettings(bids=41, batch=64)
 
 
-def weigh_bids(lesson: Lesson) -> LearnedPlay:
+def weigh_bids(task: LearningTask) -> LearnedPlay:
     """Weigh every bid of a grid by what it would have earned so far."""
-    game, rounds = lesson.game, lesson.updates(ROUNDS)
+    game, rounds = task.game, task.updates(ROUNDS)
     parts = (game.mechanism, game.substrate, game.prior)
-    played = rounds * GRID.batch * GRID.bids * game.num_bidders * max(lesson.contexts, 1)
-    if lesson.contexts:
-        return LearnedPlay(learn_by_context(*parts, rounds, seed=lesson.seed, settings=GRID), played)
-    return LearnedPlay(ExponentialWeights(*parts, seed=lesson.seed, settings=GRID).train(rounds), played)
+    played = rounds * GRID.batch * GRID.bids * game.num_bidders * max(task.contexts, 1)
+    if task.contexts:
+        return LearnedPlay(learn_by_context(*parts, rounds, seed=task.seed, settings=GRID), played)
+    return LearnedPlay(ExponentialWeights(*parts, seed=task.seed, settings=GRID).train(rounds), played)
 
 
 register(

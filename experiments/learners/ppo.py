@@ -1,25 +1,25 @@
 """PPO on RLlib: one small policy a bidder, each on its own reward."""
 
 from auctionsim.agents.ppo import PPOSettings
-from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
+from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, LearningTask, register
 
 UPDATES, ROUNDS = 60, 16
 SETTINGS = PPOSettings(steps=4096, minibatch=4096, start=1.0)
 
 
-def learn_by_ppo(lesson: Lesson) -> LearnedPlay:
+def learn_by_ppo(task: LearningTask) -> LearnedPlay:
     """Train independent PPO bidders; bids are the policies' means."""
     from auctionsim.agents.ppo import Policies, Running, train_ppo
     from auctionsim.envs import NeuronAuctionEnvRunner, build_game, observation_layout, register_envs
 
-    updates = lesson.updates(UPDATES)
-    observe = ("valuation", "context") if lesson.contexts else ("valuation",)
-    shown = observation_layout(build_game(setting=lesson.setting, observe=observe, rounds=ROUNDS))
+    updates = task.updates(UPDATES)
+    observe = ("valuation", "context") if task.contexts else ("valuation",)
+    shown = observation_layout(build_game(setting=task.setting, observe=observe, rounds=ROUNDS))
     trained = train_ppo(
         register_envs(),
-        {"setting": lesson.setting, "rounds": ROUNDS, "with_user_loss": False},
-        lesson.game.bid_high.tolist(),
-        seed=lesson.seed,
+        {"setting": task.setting, "rounds": ROUNDS, "with_user_loss": False},
+        task.game.bid_high.tolist(),
+        seed=task.seed,
         iterations=updates,
         policies=Policies(layout=shown),
         settings=SETTINGS,

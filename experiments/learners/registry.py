@@ -15,12 +15,12 @@ from auctionsim.errors import InputError
 from auctionsim.substrates.protocol import contexts_of
 
 
-class Lesson(NamedTuple):
+class LearningTask(NamedTuple):
     """One auction to learn in, by all of its bidders at once.
 
     Attributes:
         environment: Gymnasium id.
-        setting: Its named auction, without the word for a budget.
+        setting: Its named auction.
         game: Its mechanism, substrate and priors; single rounds in float64.
         seed: Of everything that is drawn.
         effort: Share of the learner's own number of updates that is made; 1 is all of them.
@@ -40,7 +40,7 @@ class Lesson(NamedTuple):
         return len(contexts_of(self.game.substrate))
 
     def updates(self, whole: int) -> int:
-        """Return how many of a learner's updates this lesson's effort makes, at least 1."""
+        """Return how many of a learner's updates this task's effort makes, at least 1."""
         return max(round(self.effort * whole), 1)
 
 
@@ -72,7 +72,7 @@ class CorpusLearner:
     name: str
     label: str
     summary: str
-    learn: Callable[[Lesson], LearnedPlay]
+    learn: Callable[[LearningTask], LearnedPlay]
     budgeted: bool = False
     on_ray: bool = False
 

@@ -1,12 +1,12 @@
 """Shading: the rule of thumb of first-price auctions, in every auction."""
 
 from auctionsim.agents import Shading
-from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, Lesson, register
+from auctionsim.experiments.learners.registry import CorpusLearner, LearnedPlay, LearningTask, register
 
 
-def shade(lesson: Lesson) -> LearnedPlay:
+def shade(task: LearningTask) -> LearnedPlay:
     """Bid (n − 1)/n of the valuation, n the number of bidders."""
-    n = lesson.game.num_bidders
+    n = task.game.num_bidders
     return LearnedPlay([Shading((n - 1) / n)] * n, 0)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from auctionsim.agents import Strategy, closed_form_equilibrium
 from auctionsim.envs import AuctionGame, build_game
 from auctionsim.errors import InputError
-from auctionsim.experiments.learners import CorpusLearner, LearnedPlay, Lesson
+from auctionsim.experiments.learners import CorpusLearner, LearnedPlay, LearningTask
 from auctionsim.experiments.running.corpus_budget import budget_equilibrium, budgets_of, constrained_regret
 from auctionsim.regret import ex_interim_regret
 from auctionsim.regret.settings import InterimSettings
@@ -35,7 +35,7 @@ class CorpusScoring(NamedTuple):
     bids: int = 128
 
 
-class _Means(NamedTuple):
+class _PlayMeans(NamedTuple):
     """What one way to bid gives in every drawn auction."""
 
     utility: Tensor  # (draw, bidder)
@@ -44,7 +44,7 @@ class _Means(NamedTuple):
     user_loss: Tensor  # (draw,)
 
 
-class _Regret(NamedTuple):
+class _BidRegret(NamedTuple):
     """Regret of learned bids, a number a bidder, and of the average bidder with its interval."""
 
     estimate: tuple[float, ...]
@@ -76,26 +76,26 @@ def score_learner(
     """
     game = single_round_game(setting)
     budgets = budgets_of(game) if learner.budgeted else None
-    lesson = Lesson(environment, setting, game, seed, effort, budgets)
+    task = LearningTask(environment, setting, game, seed, effort, budgets)
     began = time.process_time()
-    learned = learner.learn(lesson)
+    learned = learner.learn(task)
     seconds = time.process_time() - began
     if len(learned.strategies) != game.num_bidders:
         raise InputError(f"{learner.name} learned {len(learned.strategies)} strategies for {game.num_bidders} bidders")
-    return _rows(lesson, learner, learned, seconds, scoring)
+    return _rows(task, learner, learned, seconds, scoring)
 
 
 @torch.no_grad()
 def _rows(
-    lesson: Lesson, learner: CorpusLearner, learned: LearnedPlay, seconds: float, scoring: CorpusScoring
+    task: LearningTask, learner: CorpusLearner, learned: LearnedPlay, seconds: float, scoring: CorpusScoring
 ) -> list[dict[str, Any]]:
-    game, strategies = lesson.game, list(learned.strategies)
-    valuations, context = draw_profiles(game.substrate, game.prior, scoring.draws, EVALUATED + lesson.seed)
+    game, strategies = task.game, list(learned.strategies)
+    valuations, context = draw_profiles(game.substrate, game.prior, scoring.draws, EVALUATED + task.seed)
     bids = played(strategies, valuations, context)
-    known = _equilibrium(lesson)
+    known = _equilibrium(task)
     known_bids = None if known is None else played(known, valuations, context)
     truth, play = (_means(game, some, valuations, context) for some in (valuations, bids))
-    regret = _regret(lesson, strategies, scoring)
+    regret = _regret(task, strategies, scoring)
     rows = []
     for i in range(game.num_bidders):
         honest = bids.clone()
@@ -103,10 +103,10 @@ def _rows(
         gain = play.utility[:, i] - _means(game, honest, valuations, context).utility[:, i]
         rows.append(
             {
-                "environment": lesson.environment,
+                "environment": task.environment,
                 "learner": learner.name,
-                "constraint": "none" if lesson.budgets is None else "budget",
-                "seed": lesson.seed,
+                "constraint": "none" if task.budgets is None else "budget",
+                "seed": task.seed,
                 "bidder": i,
                 "bidders": game.num_bidders,
                 "utility": float(play.utility[:, i].mean()),
@@ -124,7 +124,7 @@ def _rows(
                 "bid_ratio": float(bids[:, i].sum() / valuations[:, i].sum()),
                 "distance_to_truth": _distance(bids[:, i], valuations[:, i]),
                 "distance_to_equilibrium": None if known_bids is None else _distance(bids[:, i], known_bids[:, i]),
-                "budget": None if lesson.budgets is None else lesson.budgets[i],
+                "budget": None if task.budgets is None else task.budgets[i],
                 "spend": float(play.payments[:, i].mean()),
                 "revenue": float(play.payments.sum(1).mean()),
                 "truthful_play_revenue": float(truth.payments.sum(1).mean()),
@@ -137,27 +137,27 @@ def _rows(
     return rows
 
 
-def _equilibrium(lesson: Lesson) -> list[Strategy] | None:
-    game = lesson.game
-    if lesson.budgets is not None:
-        return budget_equilibrium(game, lesson.budgets)
+def _equilibrium(task: LearningTask) -> list[Strategy] | None:
+    game = task.game
+    if task.budgets is not None:
+        return budget_equilibrium(game, task.budgets)
     return closed_form_equilibrium(game.mechanism, game.substrate, game.prior)
 
 
-def _means(game: AuctionGame, bids: Tensor, valuations: Tensor, context: Tensor | None) -> _Means:
+def _means(game: AuctionGame, bids: Tensor, valuations: Tensor, context: Tensor | None) -> _PlayMeans:
     outcome = game.mechanism(bids, context)
     worth = (valuations * game.substrate.exposure(outcome.allocation, context)).sum(2)
     loss = game.substrate.user_loss(outcome.allocation, context)
-    return _Means(worth - outcome.payments, worth, outcome.payments, loss)
+    return _PlayMeans(worth - outcome.payments, worth, outcome.payments, loss)
 
 
-def _regret(lesson: Lesson, strategies: list[Strategy], scoring: CorpusScoring) -> _Regret:
-    game, seed = lesson.game, EVALUATED + lesson.seed
-    if lesson.budgets is not None:
+def _regret(task: LearningTask, strategies: list[Strategy], scoring: CorpusScoring) -> _BidRegret:
+    game, seed = task.game, EVALUATED + task.seed
+    if task.budgets is not None:
         gains = constrained_regret(
-            game, strategies, lesson.budgets, seed, draws=scoring.regret_draws, types=scoring.types, bids=scoring.bids
+            game, strategies, task.budgets, seed, draws=scoring.regret_draws, types=scoring.types, bids=scoring.bids
         )
-        return _Regret(gains, None, "estimated: best of bids at a shadow price of the budget", None, None)
+        return _BidRegret(gains, None, "estimated: best of bids at a shadow price of the budget", None, None)
     estimate = ex_interim_regret(
         game.mechanism,
         game.substrate,
@@ -169,7 +169,7 @@ def _regret(lesson: Lesson, strategies: list[Strategy], scoring: CorpusScoring) 
     )
     upper = None if estimate.upper is None else tuple(estimate.upper.mean(0).tolist())
     low, high = (None, None) if estimate.interval is None else estimate.interval
-    return _Regret(tuple(estimate.lower.mean(0).tolist()), upper, estimate.method, low, high)
+    return _BidRegret(tuple(estimate.lower.mean(0).tolist()), upper, estimate.method, low, high)
 
 
 def _distance(bids: Tensor, others: Tensor) -> float:

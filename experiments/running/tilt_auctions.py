@@ -46,13 +46,13 @@ def diversity_rows(settings: TiltsSettings, name: str, found: StoredList) -> lis
     bootstrap = PromptBootstrap(strata, settings.resamples, settings.seed)
     arrays = {key: {axis: np.array([one[axis] for one in some]) for axis in some[0]} for key, some in values.items()}
     rows: list[Row] = []
-    for (family, beta), axes in arrays.items():
-        row: Row = {"table": "diversity", "list": name, "family": family, "beta": beta, "prompts": len(prompts)}
+    for (family, setting), axes in arrays.items():
+        row: Row = {"table": "diversity", "list": name, "family": family, "beta": setting, "prompts": len(prompts)}
         for axis, numbers in axes.items():
             row |= bootstrap.mean(numbers).columns(axis)
         if family in DIVERGENCES:
             for axis in (*LAW, *SET):
-                row |= bootstrap.mean(axes[axis] - arrays[REVERSE, beta][axis]).columns(f"{axis}_over_reverse")
+                row |= bootstrap.mean(axes[axis] - arrays[REVERSE, setting][axis]).columns(f"{axis}_over_reverse")
         rows.append(row)
     rows += _equal_reward_rows(settings, name, arrays, bootstrap)
     rows += _equal_exposure_rows(settings, name, arrays, levers, bootstrap)

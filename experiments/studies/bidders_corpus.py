@@ -136,7 +136,7 @@ def _manner(settings: BiddersCorpusSettings, rows: list[Row]) -> Mapping[str, st
         "seeds": ", ".join(map(str, settings.seeds)),
         "effort": f"{settings.effort:g} of each learner's updates",
         "scored": f"{scoring.draws} auctions, regret on {scoring.regret_draws} per context",
-        "processor minutes of learning": f"{seconds / 60:.0f}",
+        "processor minutes of learning": f"{seconds / 60:.1f}",
     }
 
 

@@ -26,7 +26,7 @@ RULE = (
     "**Rules.** A learner has *found* an equilibrium where the upper end of its exploitability is at most "
     f"{TOLERANCE:.0%} of what a bidder's exposure is worth where all tell the truth; it has *missed* it where the "
     "lower end is above that; else it is *open*. Exploitability is of deviations that were tried: *found* says that "
-    "none of them gains more. Something rises or falls where its interval leaves out 0. A deviation was cheaper than "
+    "none of them gains more. Something rises or falls where its interval leaves out 0, however little. A deviation was cheaper than "
     "truth where what learned bids earn above truthful ones, against the same others, lies above 0."
 )
 
@@ -141,8 +141,8 @@ def _manner(
         f"{len(names)} learners in {len({row['environment'] for row in summary})} environments that need no language "
         f"model; {', '.join(f'{name}: {text}' for name, text in settings.items())}. All bidders of an auction learn by "
         "the same rule, see their valuation and the public context, and are scored on other auctions than they learned "
-        "on. Regret is of the learned bids against the others' learned bids; bids of PPO and SAC are their policies' "
-        "means. A number has its 95 % interval over seeds in brackets."
+        "on. Regret is of the learned bids against the others' learned bids. A number has its 95 % interval over seeds "
+        "in brackets. The learners, as they are at full effort:"
     )
     yield "\n".join(f"- **{learners[name].label}** (`{name}`): {learners[name].summary}." for name in names)
 
@@ -207,17 +207,19 @@ def _deviations(rows: Sequence[Row], learners: Mapping[str, CorpusLearner]) -> I
         "Learned bids earned their bidder more than truth would have, against the same others, in "
         f"{len(moves['rises'])} of {len(learned)} pairs, and less in {len(moves['falls'])}."
     )
+    lines = []
     for environment in dict.fromkeys(row["environment"] for row in learned):
         own = [row for row in moves["rises"] if row["environment"] == environment]
         if own:
             best = max(own, key=lambda row: float(row["over_truth"]))
             names = ", ".join(_label(learners, row["learner"]) for row in own)
-            yield (
+            lines.append(
                 f"- {_short(environment)}: cheaper than truth for {names}; most for "
                 f"{_label(learners, best['learner'])}, {_interval(best, 'over_truth')} per auction and bidder."
             )
         else:
-            yield f"- {_short(environment)}: no learned deviation was cheaper than truth."
+            lines.append(f"- {_short(environment)}: no learned deviation was cheaper than truth.")
+    yield "\n".join(lines)
     if learned:
         yield markdown_table(_table(learned, learners, partial(_interval, name="over_truth")))
 
@@ -238,7 +240,7 @@ def _budgets(rows: Sequence[Row], learners: Mapping[str, CorpusLearner]) -> Iter
                 "bid / valuation": _interval(row, "bid_ratio"),
                 "from the closed form": _interval(row, "distance_to_equilibrium"),
                 "regret, equal spend": f"{_interval(row, 'exploitability')} {row['verdict']}",
-                "spend above budget": f"{number(100 * row['over_budget'], 2)} %",
+                "most spend above budget": f"{number(100 * row['over_budget'], 2)} %",
             }
         )
     yield markdown_table(lines)

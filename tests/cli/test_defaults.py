@@ -15,6 +15,7 @@ from auctionsim.cli import (
     auction_tilts,
     auctions,
     bidders,
+    market,
     neurons,
     studies,
     surfaces,
@@ -40,6 +41,7 @@ from auctionsim.experiments.studies.demo import DemoSettings
 from auctionsim.experiments.studies.deployed import DeployedSettings
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
 from auctionsim.experiments.studies.losses import LossesSettings
+from auctionsim.experiments.studies.market_study import MarketStudySettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
 from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings
 from auctionsim.experiments.studies.neurons_frontier import NeuronsFrontierSettings
@@ -63,6 +65,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auction_losses.losses: (LossesSettings,),
     auction_tilts.tilts: (TiltsSettings,),
     auction_deployed.deployed: (DeployedSettings,),
+    market.study: (MarketStudySettings,),
     bidders.train: (Training, AuctionSource),
     bidders.corpus: (BiddersCorpusSettings, FanOut),
     bidders.study: (BiddersStudySettings,),

@@ -34,7 +34,7 @@ OWN = """
 from auctionsim.agents import Shading
 from auctionsim.experiments.learners import CorpusLearner, LearnedPlay, register
 
-register(CorpusLearner("third", "a third", "bids a third", lambda lesson: LearnedPlay([Shading(1 / 3)] * 2, 0)))
+register(CorpusLearner("third", "a third", "bids a third", lambda task: LearnedPlay([Shading(1 / 3)] * 2, 0)))
 """
 
 
@@ -258,6 +258,6 @@ def test_what_there_is_none_of_is_refused(tmp_path: Path, changes: dict[str, obj
 
 
 def test_a_learner_for_another_number_of_bidders_is_refused() -> None:
-    wrong = replace(learner_named("truth"), name="wrong", learn=lambda lesson: LearnedPlay([Truthful()], 0))
+    wrong = replace(learner_named("truth"), name="wrong", learn=lambda task: LearnedPlay([Truthful()], 0))
     with pytest.raises(ValueError, match="wrong learned 1 strategies for 2 bidders"):
         score_learner(FIRST, "first-price", wrong, 0, 1.0, TINY)

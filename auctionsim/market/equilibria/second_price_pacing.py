@@ -77,7 +77,7 @@ def second_price_pacing(market: ItemMarket, goal: Goal = "any", most_seconds: fl
     own = np.zeros((1, market.num_items)) if market.num_bidders == 1 else np.zeros((0, market.num_items))
     values = np.concatenate([market.values / unit, own])  # a lone bidder meets one who bids 0
     budgets = np.concatenate([market.budgets / unit, np.ones(len(own))])
-    program = _Program(values, np.minimum(budgets, 2 * values.sum(1) + 1))
+    program = _PacingProgram(values, np.minimum(budgets, 2 * values.sum(1) + 1))
     numbers = program.solution(REVENUE[goal], limit)
     multipliers, prices, shares = _equilibrium(program.places, numbers, market.num_bidders, unit)
     conditions = pacing_conditions(market, multipliers, shares, prices, "second")
@@ -86,7 +86,7 @@ def second_price_pacing(market: ItemMarket, goal: Goal = "any", most_seconds: fl
     return SecondPricePacing(multipliers, prices, shares, shares @ prices, conditions)
 
 
-class _Places(NamedTuple):
+class _PacingColumns(NamedTuple):
     """Where each kind of variable stands."""
 
     alpha: np.ndarray
@@ -99,13 +99,15 @@ class _Places(NamedTuple):
     spent: np.ndarray
 
 
-def _places(n: int, m: int) -> _Places:
+def _places(n: int, m: int) -> _PacingColumns:
     shapes = ((n,), (n, m), (m,), (m,), (n, m), (n, m), (n, m), (n,))
     ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
-    return _Places(*(np.arange(a, b).reshape(shape) for a, b, shape in zip(ends, ends[1:], shapes, strict=False)))
+    return _PacingColumns(
+        *(np.arange(a, b).reshape(shape) for a, b, shape in zip(ends, ends[1:], shapes, strict=False))
+    )
 
 
-class _Program:
+class _PacingProgram:
     """The integer program: rows low ≤ A x ≤ high, and which variables are binary."""
 
     def __init__(self, values: np.ndarray, budgets: np.ndarray) -> None:
@@ -189,7 +191,7 @@ class _Program:
 
 
 def _equilibrium(
-    at: _Places, numbers: np.ndarray, num_bidders: int, unit: float
+    at: _PacingColumns, numbers: np.ndarray, num_bidders: int, unit: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return multipliers, prices and shares; an item that costs nothing goes to the one named first."""
     multipliers = np.clip(numbers[at.alpha], 0, 1)

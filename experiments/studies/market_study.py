@@ -1,0 +1,161 @@
+"""Four questions of markets: pacing and regret, autobidders and revenue, retention, and a platform that learns.
+
+auctionsim market study
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from auctionsim.errors import InputError
+from auctionsim.experiments.running.market_questions import (
+    POPULATIONS,
+    learned_rows,
+    regret_rows,
+    retention_rows,
+    revenue_rows,
+)
+from auctionsim.experiments.running.market_worlds import LISTS, WorldSizes
+from auctionsim.experiments.running.preparation import Stages
+from auctionsim.experiments.running.run import Row, Run, Section, markdown_table
+from auctionsim.experiments.tables.market_study import (
+    MarketAnswer,
+    regret_answer,
+    retention_answer,
+    revenue_answer,
+    survival_answer,
+)
+from auctionsim.substrates import MeasuredList
+
+NAME, SHOWS = "market-study", "Markets: pacing and regret, autobidders, retention, a platform that learns"
+TITLE = "Markets: four questions"
+QUESTIONS = ("regret", "revenue", "retention", "learned")
+"""By the names of their tables."""
+
+
+@dataclass(frozen=True)
+class MarketStudySettings:
+    """What is asked.
+
+    Attributes:
+        folder: Run folder.
+        seeds: How many markets are drawn for each question, ≥ 2: intervals are over them.
+        user_weight: λ of the rules, money per nat of reply_kl, where it is not swept.
+        user_weights: λ, swept for retention.
+        sensitivities: Hazards of leaving per nat, swept for retention.
+        days: Of a run; the second half of them counts where bidders learn.
+        regret_days: Of a run in which one campaign deviates.
+        retention_days: Over which revenue is summed where users leave.
+        query_types: Per category.
+        campaigns: Per brand.
+        signals: Profiles of valuations per query type.
+        ticks: Per day.
+        regret_seeds: How many of the seeds' markets campaigns deviate in, each campaign by itself; ≥ 2.
+        questions: Which are asked, some of `QUESTIONS`; "learned" needs "revenue".
+    """
+
+    folder: Path
+    seeds: int = 8
+    user_weight: float = 0.02
+    user_weights: tuple[float, ...] = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
+    sensitivities: tuple[float, ...] = (0.001, 0.005, 0.02)
+    days: int = 20
+    regret_days: int = 8
+    retention_days: int = 60
+    query_types: int = 12
+    campaigns: int = 3
+    signals: int = 8
+    ticks: int = 4
+    regret_seeds: int = 4
+    questions: tuple[str, ...] = QUESTIONS
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.questions if name not in QUESTIONS]
+        if unknown or not self.questions:
+            raise InputError(f"questions must be some of {', '.join(QUESTIONS)}, got {unknown or 'none'}")
+        if "learned" in self.questions and "revenue" not in self.questions:
+            raise InputError('the question "learned" needs "revenue", what fixed rules earn')
+        if not 2 <= self.regret_seeds <= self.seeds:
+            raise InputError(f"regret_seeds must lie within [2, seeds={self.seeds}], got {self.regret_seeds}")
+
+
+def main(settings: MarketStudySettings, command: str, console: Console) -> tuple[MarketAnswer, ...]:
+    """MarketAnswer the four questions, and write tables and the section; a stopped run goes on.
+
+    Args:
+        settings: What to ask.
+        command: What the user typed, for run.json.
+        console: Where progress is shown.
+    """
+    run = Run(settings.folder, settings, inputs_of())
+    run.begin(command)
+    asked = _asked(settings)
+    found: dict[str, list[Row]] = {}
+    with Stages(console) as stages:
+        for question, make in asked.items():
+            seeds = settings.regret_seeds if question == "regret" else settings.seeds
+            with stages.stage(question, seeds) as advance:
+                found[question] = []
+                for seed in range(seeds):
+                    found[question] += run.part(f"{question} {seed}", partial(make, seed))
+                    advance()
+    answered: dict[str, Callable[[], MarketAnswer]] = {
+        "regret": lambda: regret_answer(found["regret"]),
+        "revenue": lambda: revenue_answer(found["revenue"]),
+        "retention": lambda: retention_answer(found["retention"], settings.retention_days),
+        "learned": lambda: survival_answer(found["learned"], found["revenue"]),
+    }
+    answers = tuple(answered[name]() for name in asked)
+    tables = {f"{name}_seeds": rows for name, rows in found.items()}
+    tables |= {name: answer.lines for name, answer in zip(asked, answers, strict=True)}
+    run.finish(tables, section(settings, answers), command=command, console=console)
+    return answers
+
+
+def inputs_of() -> dict[str, str]:
+    """Return the digests of the lists that queries are sold on."""
+    return {name: MeasuredList.packaged(name).digest for name in LISTS.values()}
+
+
+def _asked(settings: MarketStudySettings) -> dict[str, Callable[[int], list[Row]]]:
+    """Return what makes each question's rows of a seed."""
+    sizes = WorldSizes(settings.query_types, settings.campaigns, settings.signals, settings.ticks)
+    half = replace(sizes, query_types=max(sizes.query_types // 2, 1))
+    weight = settings.user_weight
+    every: dict[str, Callable[[int], list[Row]]] = {
+        "regret": lambda seed: regret_rows(half, weight, settings.regret_days, seed),
+        "revenue": lambda seed: revenue_rows(sizes, weight, settings.days, seed),
+        "retention": lambda seed: retention_rows(
+            sizes, settings.user_weights, settings.sensitivities, settings.retention_days, seed
+        ),
+        "learned": lambda seed: learned_rows(replace(sizes, ticks=2), weight, 3 * settings.days, seed),
+    }
+    return {name: every[name] for name in QUESTIONS if name in settings.questions}
+
+
+def section(settings: MarketStudySettings, answers: tuple[MarketAnswer, ...]) -> Section:
+    """Return what was found."""
+    populations = [
+        {
+            "bidders": one.name,
+            "controller": one.controller,
+            "budget": f"{one.budget_share:g} of what truth spends under VCG" if one.budget_share < 1 else "none",
+            "target": f"{one.target:g} of value per money" if one.target else "none",
+        }
+        for one in POPULATIONS
+    ]
+    about = (
+        f"Markets on {' and '.join(f'`{name}`' for name in LISTS.values())} ({', '.join(LISTS)}), sold feature "
+        f"`mention_probability`, loss `reply_kl`, rules and exposures of replicate A, contexts pooled. "
+        f"{settings.campaigns} campaigns per brand with valuations U[0, 1], {settings.query_types} query types per "
+        f"category, {settings.ticks} ticks per day, expected mode; rules at user weight {settings.user_weight:g} per "
+        f"nat, designed for the best of a brand's campaigns. Intervals are over {settings.seeds} drawn markets "
+        f"({settings.regret_seeds} for the first question), 95 %, Student's; each table is of its markets alone."
+    )
+    parts = [about, markdown_table(populations)]
+    for answer in answers:
+        parts += [f"**{answer.question}** {answer.verdict}", f"The rule: {answer.rule}", answer.table]
+    return Section(TITLE, "\n\n".join(parts), {})
