@@ -4,7 +4,7 @@ Valuations are U[0, 1] and every relevance is 1, so the campaign that stands for
 of Beta(k, 1): what rules are designed for. Prompts of all contexts are pooled, as the board does it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -39,6 +39,8 @@ LISTS = {"charities": "charities-2-neurons@1", "running shoes": "running-shoes-2
 FEATURE, LOSS = "mention_probability", "reply_kl"
 MENU, TRUTHFUL, OPTIMUM, FIRST = "posted-showings", "vcg", "optimum", "pay-as-bid"
 """Rules in the table of mechanisms: the paper's menu on a list, a truthful one, the optimum, and first price."""
+STEPS: Mapping[str, Mapping[str, float]] = {"target-return": {"step": 0.5}, "both-constraints": {"step": 0.5}}
+"""Settings of controllers that are not their defaults: a few weeks are short for a return target."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,11 @@ def bought_by(market: Market, controller: str, *, budget_share: float = np.inf, 
     return with_campaigns(market, lambda campaigns: replace(campaigns, **columns))
 
 
+def acting_controller(kind: str) -> Controller:
+    """Return a controller of a kind: its defaults, but return targets are followed by larger steps."""
+    return controllers()[kind](**STEPS.get(kind, {}))
+
+
 class Scaled(Controller):
     """Another controller's orders times a factor: a deviation from them.
 
@@ -201,12 +208,12 @@ def days_of(
         platform: None: the usual rule every day.
     """
     kinds = {name for name in market.campaigns.controller if name not in {one.name for one in more}}
-    acting = {name: controllers()[name]() for name in sorted(kinds)} | {one.name: one for one in more}
+    acting = {name: acting_controller(name) for name in sorted(kinds)} | {one.name: one for one in more}
     days = Simulation(market, Actors(acting, users, platform)).days()
     return [next(days) for _ in range(count)]
 
 
-def sums(days: list[DayRecord]) -> tuple[np.ndarray, np.ndarray]:
+def sums(days: Sequence[DayRecord]) -> tuple[np.ndarray, np.ndarray]:
     """Return each campaign's value and spend over some days."""
     ticks = [tick.won for day in days for tick in day.ticks]
     return np.sum([won.value for won in ticks], 0), np.sum([won.spend for won in ticks], 0)

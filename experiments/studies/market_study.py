@@ -47,6 +47,7 @@ class MarketStudySettings:
         user_weights: λ, swept for retention.
         sensitivities: Hazards of leaving per nat, swept for retention.
         days: Of a run; the second half of them counts where bidders learn.
+        learned_days: Of a run in which the platform learns, ≥ 3.
         regret_days: Of a run in which one campaign deviates.
         retention_days: Over which revenue is summed where users leave.
         query_types: Per category.
@@ -62,7 +63,8 @@ class MarketStudySettings:
     user_weight: float = 0.02
     user_weights: tuple[float, ...] = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
     sensitivities: tuple[float, ...] = (0.001, 0.005, 0.02)
-    days: int = 20
+    days: int = 40
+    learned_days: int = 60
     regret_days: int = 8
     retention_days: int = 60
     query_types: int = 12
@@ -131,7 +133,7 @@ def _asked(settings: MarketStudySettings) -> dict[str, Callable[[int], list[Row]
         "retention": lambda seed: retention_rows(
             sizes, settings.user_weights, settings.sensitivities, settings.retention_days, seed
         ),
-        "learned": lambda seed: learned_rows(replace(sizes, ticks=2), weight, 3 * settings.days, seed),
+        "learned": lambda seed: learned_rows(replace(sizes, ticks=2), weight, settings.learned_days, seed),
     }
     return {name: every[name] for name in QUESTIONS if name in settings.questions}
 

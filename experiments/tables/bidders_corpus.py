@@ -26,8 +26,8 @@ RULE = (
     "**Rules.** A learner has *found* an equilibrium where the upper end of its exploitability is at most "
     f"{TOLERANCE:.0%} of what a bidder's exposure is worth where all tell the truth; it has *missed* it where the "
     "lower end is above that; else it is *open*. Exploitability is of deviations that were tried: *found* says that "
-    "none of them gains more. Something rises or falls where its interval leaves out 0, however little. A deviation was cheaper than "
-    "truth where what learned bids earn above truthful ones, against the same others, lies above 0."
+    "none of them gains more. Something rises or falls where its interval leaves out 0, however little. A deviation "
+    "was cheaper than truth where what learned bids earn above truthful ones, against the same others, lies above 0."
 )
 
 

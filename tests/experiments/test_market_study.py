@@ -22,6 +22,7 @@ from auctionsim.experiments.tables.market_study import (
 def gains(rule: str, shortlist: str, truth: float, paced: tuple[float, float, float]) -> list[Row]:
     """Rows of three seeds: what truth and paced bids gain, of a value of 10."""
     every = {"category": "shoes", "rule": rule, "shortlist": shortlist, "value": 10.0}
+    every |= {"frozen_gain": 0.5, "frozen_value": 5.0, "frozen_exact": False}
     rows = [every | {"seed": seed, "population": TRUTH.name, "gain": truth} for seed in range(3)]
     return rows + [every | {"seed": seed, "population": PACED.name, "gain": gain} for seed, gain in enumerate(paced)]
 
@@ -49,7 +50,7 @@ def revenues(**by_rule: float) -> list[Row]:
             "rule": name,
             "revenue": (1 + seed) * revenue,
             "liquid_welfare": 1.0,
-            "below_target": 0.0,
+            "short_of_target": 0.0,
         }
         for seed in range(2)
         for one in POPULATIONS
@@ -111,6 +112,7 @@ SMALLEST = {
     "user_weights": (0.0, 0.05),
     "sensitivities": (0.02,),
     "days": 2,
+    "learned_days": 6,
     "regret_days": 2,
     "retention_days": 2,
     "query_types": 2,

@@ -17,7 +17,7 @@ from auctionsim.logs.worlds import (
 )
 
 
-def rejections(one: World, sessions: int, draws: int = 400) -> tuple[float, float]:
+def rejections(one: World, sessions: int, draws: int = 300) -> tuple[float, float]:
     exp = one.draw_exp(sessions, np.random.default_rng(0), (draws,))
     sources = Sources(None, exp, one.replays(exp))
     return float(agreement(sources).rejects().mean()), float(replay_agreement(sources).rejects().mean())
@@ -25,7 +25,7 @@ def rejections(one: World, sessions: int, draws: int = 400) -> tuple[float, floa
 
 @pytest.mark.parametrize("one", [LinearGaussian(), MeasuredReplies()], ids=["a", "c"])
 def test_both_hold_their_level_where_nothing_is_violated(one: World) -> None:
-    for found in rejections(one, 1000, 600):
+    for found in rejections(one, 600, 400):
         assert 0.02 <= found <= 0.07
 
 
@@ -35,7 +35,7 @@ def test_violations_are_found_as_often_as_the_formula_says(change: dict[str, flo
     power = closed_forms(parameters, 1000).agreement_power()
     found, drift = rejections(LinearGaussian(parameters), 1000)
     assert found >= 0.8
-    assert found == pytest.approx(power, abs=0.03)
+    assert found == pytest.approx(power, abs=0.035)
     assert drift <= 0.09  # the simulator is right: only the reward is not
 
 

@@ -31,9 +31,9 @@ def test_the_formulas_give_the_numbers_of_the_standard_parameters() -> None:
 
 @pytest.mark.parametrize("parameters", [LinearGaussianParameters(), *OTHERS])
 def test_the_log_behaves_as_its_formulas_say(parameters: LinearGaussianParameters) -> None:
-    """One log of 200,000 sessions: raw and OBS-Only differences within 4 standard errors of their limits."""
+    """One log of 60,000 sessions: raw and OBS-Only differences within 4 standard errors of their limits."""
     world, rng = LinearGaussian(parameters), np.random.default_rng(1)
-    obs = world.draw_obs(200_000, rng)
+    obs = world.draw_obs(60_000, rng)
     sources, forms = Sources(obs, None, world.replays(obs)), closed_forms(parameters)
     for name, limit in (("raw_means", forms.raw), ("obs_only_direct", forms.obs_only)):
         found = estimator(name).estimate(sources, EstimationSettings(), rng)
@@ -46,7 +46,7 @@ def test_the_log_behaves_as_its_formulas_say(parameters: LinearGaussianParameter
 def test_limits_hold_where_an_assumption_is_violated(change: dict[str, float]) -> None:
     parameters = LinearGaussianParameters(**change)
     world, rng, forms = LinearGaussian(parameters), np.random.default_rng(2), closed_forms(parameters)
-    obs, exp = world.draw_obs(100_000, rng), world.draw_exp(100_000, rng)
+    obs, exp = world.draw_obs(40_000, rng), world.draw_exp(40_000, rng)
     sources = Sources(obs, exp, world.replays(exp))
     limits = {"raw_means": forms.raw, "obs_only_direct": forms.obs_only, "exp_only_direct": forms.exp_only}
     if not parameters.drift:

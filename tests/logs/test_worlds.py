@@ -32,7 +32,7 @@ VIOLATIONS = [
 
 
 def test_every_world_is_a_world() -> None:
-    assert world_names() == ("linear-gaussian", "measured-replies", "posted-prices", "programmes")
+    assert {"linear-gaussian", "measured-replies", "posted-prices", "programmes"} <= set(world_names())
     for name in world_names():
         assert isinstance(world(name), World)
         assert world(name).name == name
@@ -43,7 +43,7 @@ def test_every_world_is_a_world() -> None:
 @pytest.mark.parametrize("one", [*map(world, world_names()), *VIOLATIONS], ids=lambda one: one.name)
 def test_the_truth_is_what_a_large_experiment_finds(one: World) -> None:
     """The mean outcome by option, within 4.5 standard errors of the values that a world states."""
-    exp = one.draw_exp(15_000, np.random.default_rng(0))
+    exp = one.draw_exp(6_000, np.random.default_rng(0))
     assert exp.columns == one.columns
     assert isinstance(one.columns, LogColumns)
     found = estimator("exp_means").estimate(Sources(None, exp), STANDARD_ESTIMATION, np.random.default_rng(0))
@@ -54,10 +54,10 @@ def test_the_truth_is_what_a_large_experiment_finds(one: World) -> None:
 def test_propensities_are_those_that_options_are_chosen_by(one: World) -> None:
     """1[M = m]/p has the mean 1 under every option, in logs and experiments."""
     for draw in (one.draw_obs, one.draw_exp):
-        log = draw(15_000, np.random.default_rng(1))
+        log = draw(6_000, np.random.default_rng(1))
         assert log.propensity is not None
         weights = log.indicators / log.propensity[:, None]
-        assert (np.abs(weights.mean(0) - 1) < 4.5 * weights.std(0) / 15_000**0.5).all()
+        assert (np.abs(weights.mean(0) - 1) < 4.5 * weights.std(0) / 6_000**0.5).all()
     assert not one.draw_obs(2, np.random.default_rng(0)).randomised
 
 
@@ -73,13 +73,13 @@ def test_steered_bidders_make_the_dearer_programme_look_better() -> None:
     "one", [PostedPrices(), PostedPrices(prices=(0.9, 0.3), threshold=0.2, steering=0.7), PostedPrices((0.3, 0.5))]
 )
 def test_true_propensities_make_inverse_weights_unbiased(one: PostedPrices) -> None:
-    """The mean of 2,000 logs of 200 bidders; and raw means are where the formula puts them."""
-    obs = one.draw_obs(200, np.random.default_rng(2), (2000,))
+    """The mean of 1,000 logs of 200 bidders; and raw means are where the formula puts them."""
+    obs = one.draw_obs(200, np.random.default_rng(2), (1000,))
     sources = Sources(obs, None, one.replays(obs))
     means = {}
     for name in ("ips_obs", "raw_means"):
         found = estimator(name).estimate(sources, STANDARD_ESTIMATION, np.random.default_rng(0)).values
-        means[name] = found.mean(0), found.std(0) / np.sqrt(2000)
+        means[name] = found.mean(0), found.std(0) / np.sqrt(1000)
     assert (np.abs(means["ips_obs"][0] - one.values()) < 4 * means["ips_obs"][1]).all()
     assert (np.abs(means["raw_means"][0] - one.raw_values()) < 4 * means["raw_means"][1] + 1e-3).all()
 
@@ -87,16 +87,16 @@ def test_true_propensities_make_inverse_weights_unbiased(one: PostedPrices) -> N
 def test_heat_chooses_settings_as_its_law_says() -> None:
     assert hidden_means(1.0, 5) == pytest.approx([-0.8959, -0.4199, 0, 0.4199, 0.8959], abs=5e-5)
     assert hidden_means(0.0, 3) == pytest.approx([0, 0, 0])
-    log = MeasuredReplies(MeasuredParameters(heat=100.0, loss_weight=0.0)).draw_obs(40_000, np.random.default_rng(3))
+    log = MeasuredReplies(MeasuredParameters(heat=100.0, loss_weight=0.0)).draw_obs(20_000, np.random.default_rng(3))
     heat = (log.outcome - 1) / 100  # nearly U alone
     found = [heat[log.option == k].mean() for k in range(5)]
-    assert found == pytest.approx(hidden_means(1.0, 5), abs=0.04)
+    assert found == pytest.approx(hidden_means(1.0, 5), abs=0.06)
 
 
 def test_raw_logs_of_replies_mislead_and_a_small_experiment_with_replays_does_not() -> None:
     """500 draws of 200 randomised sessions."""
     one, rng = MeasuredReplies(), np.random.default_rng(4)
-    obs, exp = one.draw_obs(20_000, rng), one.draw_exp(200, rng, (500,))
+    obs, exp = one.draw_obs(6_000, rng), one.draw_exp(200, rng, (500,))
     raw = estimator("raw_means").estimate(Sources(obs, None), STANDARD_ESTIMATION, rng).values
     best = int(one.values().argmax())
     assert raw.argmax() != best
@@ -107,7 +107,7 @@ def test_raw_logs_of_replies_mislead_and_a_small_experiment_with_replays_does_no
 def test_replays_of_replies_are_the_stored_ones() -> None:
     """A replayed law's means are those of the replies that sessions of that context and setting see."""
     one = MeasuredReplies(MeasuredParameters(hidden_in_mediator=0.5))
-    exp = one.draw_exp(60_000, np.random.default_rng(5))
+    exp = one.draw_exp(30_000, np.random.default_rng(5))
     replays = one.replays(exp)
     means = (replays.weights[..., None] * replays.mediators).sum(-2)
     for kind in range(3):
@@ -118,7 +118,7 @@ def test_replays_of_replies_are_the_stored_ones() -> None:
 
 
 def test_a_programme_is_worth_what_the_scorer_says() -> None:
-    one = Programmes(ProgrammeParameters(profiles=128, shading=1.0))
+    one = Programmes(ProgrammeParameters(profiles=48, shading=1.0))
     view = one._view
     case = case_of(view, parse_priors("uniform:0,1"), 1.0, ScoringSettings(2, 1, 2), seed=0, profiles=one.profiles)
     for name, mechanism, value in zip(one.columns.options, one.mechanisms, one.values(), strict=True):

@@ -1,4 +1,4 @@
-"""How a hidden number chooses among ordered options: P(M = s | U) ∝ exp(κ s U), U ~ N(0, 1)."""
+"""Choice among ordered options by a hidden number: P(M = s | U) ∝ exp(κ s U), U ~ N(0, 1)."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,7 +22,7 @@ def hidden_means(kappa: float, options: int) -> Float[np.ndarray, " option"]:
         options: K; strengths are −(K−1)/2 … (K−1)/2.
     Example:
         >>> [round(float(mean), 4) for mean in hidden_means(1.0, 4)]
-        [-0.7816, -0.2779, 0.2779, 0.7816]
+        [-0.8095, -0.2596, 0.2596, 0.8095]
     """
     hidden, weights = normal_rule(200)
     law = choice_law(kappa, hidden, options)
