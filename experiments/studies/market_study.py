@@ -113,7 +113,7 @@ def main(settings: MarketStudySettings, command: str, console: Console) -> tuple
         "learned": lambda: survival_answer(found["learned"], found["revenue"]),
     }
     answers = tuple(answered[name]() for name in asked)
-    tables = {f"{name}_seeds": rows for name, rows in found.items()}
+    tables = {f"{name}_markets": rows for name, rows in found.items()}
     tables |= {name: answer.lines for name, answer in zip(asked, answers, strict=True)}
     run.finish(tables, section(settings, answers), command=command, console=console)
     return answers

@@ -144,7 +144,7 @@ def test_one_question_goes_on_and_says_the_same(tmp_path: Path) -> None:
     settings = MarketStudySettings(tmp_path / "study", **SMALLEST, questions=("retention",))
     assert "How far may the user weight fall" in gone_on_with(settings)
     written = {path.name for path in settings.folder.glob("*.parquet")}
-    assert written == {"retention.parquet", "retention_seeds.parquet"}
+    assert written == {"retention.parquet", "retention_markets.parquet"}
 
 
 @pytest.mark.deep
