@@ -76,7 +76,25 @@ def regret_answer(rows: Sequence[Row]) -> MarketAnswer:
             }
             before, after = (over_seeds(shares[population.name]) for population in (TRUTH, PACED))
             change = over_seeds(np.subtract(shares[PACED.name], shares[TRUTH.name]))
-            lines.append({"rule": rule, "shortlist": shortlist, "truth": before, "paced": after, "change": change})
+            frozen = {
+                one.name: [
+                    _share(_only(own, {"seed": seed, "population": one.name}), "frozen_") for seed in _seeds(own)
+                ]
+                for one in (TRUTH, PACED)
+            }
+            lines.append(
+                {
+                    "rule": rule,
+                    "shortlist": shortlist,
+                    "truth": before,
+                    "paced": after,
+                    "change": change,
+                    "frozen_truth": over_seeds(frozen[TRUTH.name]),
+                    "frozen_paced": over_seeds(frozen[PACED.name]),
+                    "frozen_change": over_seeds(np.subtract(frozen[PACED.name], frozen[TRUTH.name])),
+                    "frozen_exact": all(row["frozen_exact"] for row in own),
+                }
+            )
     sentences = [
         f"{LABELS[line['rule']]} behind a {line['shortlist']} shortlist: pacing makes what a campaign gains "
         f"{_direction(line['change'])} ({line['change'].text(100, 2)} points of value), and what free bids would "
