@@ -18,6 +18,8 @@ DAYS, TIMES, CAMPAIGNS, PARAMETERS = (
     "budgets_and_targets.png",
     "user_parameters.png",
 )
+FIGURES = (DAYS, TIMES, CAMPAIGNS, PARAMETERS)
+"""File names of all figures."""
 
 
 def draw_market(found: MarketFindings, folder: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from auctionsim.errors import FailedRunError, InputError
-from auctionsim.experiments.figures.market import draw_market
+from auctionsim.experiments.figures.market import FIGURES, draw_market
 from auctionsim.experiments.running.designs import Designs
 from auctionsim.experiments.running.market_config import DAYS, MarketConfig
 from auctionsim.experiments.running.market_days import KeptMarketRun, day_files, run_days
@@ -100,6 +100,7 @@ def main(
     *,
     days: int = DAYS,
     tables: Path = Path(),
+    page: bool = True,
 ) -> MarketRun:
     """Simulate, write the ledger, count its money, and write a page about it.
 
@@ -110,6 +111,7 @@ def main(
         fan_out: Who clears ticks; None: this process.
         days: How many.
         tables: Folder from which the names of tables count.
+        page: Whether figures and a page are made, for which the first days are simulated again with other users.
     Raises:
         ValueError: A config that does not fit, or a damaged file; before a day is simulated where that can be known.
         RuntimeError: Money is not conserved.
@@ -136,20 +138,30 @@ def main(
             if not money.holds:
                 raise FailedRunError(f"{settings.folder}: {money.sentence}")
             found = MarketRun(kept, day_rows(kept), controller_rows(kept, sums := totals(kept)), sums, money)
-        findings = _findings(run, found, stages)
-    section = page_section(findings, draw_market(findings, settings.folder))
+        findings = _findings(run, found, stages, varied=page)
+    for name in (PAGE, *FIGURES):  # those of fewer days
+        (settings.folder / name).unlink(missing_ok=True)
+    section = page_section(findings, draw_market(findings, settings.folder) if page else {})
     run.commits.update(ledger.commit for ledger in kept.days())
     run.finish(page_tables(findings), section, command=command, console=console, files=[*written, PAGE])
-    write_runs_report([settings.folder], settings.folder / PAGE)
+    if page:
+        write_runs_report([settings.folder], settings.folder / PAGE)
     return found
 
 
-def _findings(run: Run, found: MarketRun, stages: Stages) -> MarketFindings:
-    """Return what the page tells of; where users are modelled, the first days are simulated again with other ones."""
+def _findings(run: Run, found: MarketRun, stages: Stages, *, varied: bool) -> MarketFindings:
+    """Return what the page tells of.
+
+    Args:
+        run: Keeps what is simulated.
+        found: The run.
+        stages: Where progress goes.
+        varied: Whether the first days are simulated again with other users, where there are users.
+    """
     kept = found.kept
     users = kept.actors.users if isinstance(kept.actors.users, RetainedUsers) else None
     sensitivity = []
-    if users is not None:
+    if users is not None and varied:
         count = min(kept.count, VARIED_DAYS)
         sampled = SimulationSettings(sampled=kept.config.mode == "sampled")
         simulate = with_users(kept.market, kept.actors, sampled, LocalCategories(kept.market))

@@ -31,7 +31,7 @@ CONFIG = MarketConfig(
 
 
 def run(folder: Path, days: int = 3, config: MarketConfig = CONFIG) -> MarketRun:
-    return main(MarketRunSettings(folder, config), "auctionsim market run", CONSOLE, days=days)
+    return main(MarketRunSettings(folder, config), "auctionsim market run", CONSOLE, days=days, page=False)
 
 
 @pytest.fixture(scope="module")

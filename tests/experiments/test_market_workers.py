@@ -45,7 +45,7 @@ def one_ray() -> Any:
 
 def ledger(folder: Path, workers: int) -> dict[str, bytes]:
     settings = MarketRunSettings(folder, FOUR)
-    main(settings, "auctionsim market run", CONSOLE, FanOut(workers=workers), days=2)
+    main(settings, "auctionsim market run", CONSOLE, FanOut(workers=workers), days=2, page=False)
     return tables(folder)
 
 
