@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +32,6 @@ from auctionsim.gymnasium_ids import SETTING_OF_ID
 FIRST, SECOND = "auctionsim/FirstPrice-v0", "auctionsim/SecondPrice-v0"
 TINY = CorpusScoring(draws=512, regret_draws=64, types=8, bids=16)
 TABULAR = ("truth", "shading", "best-response", "exponential-weights", "equilibrium")
-OWN = """
-from auctionsim.agents import Shading
-from auctionsim.experiments.learners import CorpusLearner, LearnedPlay, register
-
-register(CorpusLearner("third", "a third", "bids a third", lambda task: LearnedPlay([Shading(1 / 3)] * 2, 0)))
-"""
 
 
 def settings(folder: Path) -> BiddersCorpusSettings:
@@ -57,12 +52,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A file with a learner, in a process that has loaded no plugin."""
+    """The file of docs/corpus.md that adds a learner, in a process that has loaded no plugin."""
+    page = (Path(__file__).parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
     monkeypatch.setattr(plugins, "_files", {})
-    path = tmp_path / "third.py"
-    path.write_text(OWN, encoding="utf-8")
+    path = tmp_path / "two_thirds.py"
+    path.write_text(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0], encoding="utf-8")
     yield path
-    withdraw("third")
+    withdraw("two-thirds")
 
 
 def test_every_id_without_a_language_model_is_in_the_corpus() -> None:
@@ -243,16 +239,16 @@ def test_a_learner_is_one_file(own: Path, tmp_path: Path) -> None:
     """It has a row under its own contents: a changed file has other cells."""
     page, out = tmp_path / "results.md", tmp_path / "run"
     page.write_text("# Results\n\nText.\n\n## Experiments\n\n| experiment |\n| :-- |\n")
-    words = ["--plugin", str(own), "bidders", "corpus", "--environment", FIRST, "--learners", "truth,third"]
+    words = ["--plugin", str(own), "bidders", "corpus", "--environment", FIRST, "--learners", "truth,two-thirds"]
     done = CliRunner().invoke(app, [*words, "--seeds", "0", "--out", str(out), "--results", str(page)])
     assert done.exit_code == 0, done.output
-    assert "a third: equilibrium" in done.output
+    assert "two thirds: equilibrium" in done.output
     table = pd.read_parquet(out / "corpus.parquet")
-    assert set(table[table["learner"] == "third"]["bid_ratio"].round(6)) == {0.333333}
+    assert set(table[table["learner"] == "two-thirds"]["bid_ratio"].round(6)) == {0.666667}
     assert "who finds the equilibrium" in page.read_text()
     assert "## The reference corpus" in page.read_text()
     assert "Who loses what" in (out / "report.html").read_text()
-    (plan,) = [one for one in BiddersCorpusSettings(out, (FIRST,), ("third",), (0,)).plans]
+    (plan,) = [one for one in BiddersCorpusSettings(out, (FIRST,), ("two-thirds",), (0,)).plans]
     assert plan.key["plugin"] == hashlib.sha256(own.read_bytes()).hexdigest()[:16]
 
 
