@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import market_targets
 import numpy as np
 import pandas as pd
 import safetensors.torch
@@ -77,6 +78,8 @@ from test_every_mechanism import REGISTERED, named  # noqa: E402
 
 FOLDER = Path(tempfile.mkdtemp(prefix="auctionsim-fuzz-"))
 MISSING = (FileNotFoundError,)
+CAMPAIGNS, QUERY_TYPES = market_targets.campaigns(FOLDER), market_targets.query_types(FOLDER)
+MARKET_CONFIG = market_targets.config(FOLDER)
 CONSOLE = Console(file=io.StringIO())
 
 
@@ -679,6 +682,10 @@ def targets() -> dict[str, Target]:
     geometry = {name: matrix for name in Geometry._fields}
     return {
         "surface": stored_target(fake_surface().save, lambda p: use_measured(ResponseSurface.load(p)), "surface"),
+        "day of a market": stored_target(market_targets.write_small_day, market_targets.read_small_day, "day"),
+        "campaigns": (lambda draw: naming(FOLDER / "campaigns.parquet", lambda _: CAMPAIGNS(draw)), MISSING),
+        "query types": (lambda draw: naming(FOLDER / "query_types.parquet", lambda _: QUERY_TYPES(draw)), MISSING),
+        "config of a market": (MARKET_CONFIG, MISSING),
         "list": stored_target(fake_list(3).save, lambda p: use_measured(MeasuredList.load(p)), "list"),
         "neurons": stored_target(small_neurons().save, lambda p: use_neurons(BrandNeurons.load(p)), "neurons"),
         "bidders": stored_target(save_bidders, use_bidders, "bidders"),
