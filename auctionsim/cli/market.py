@@ -143,7 +143,7 @@ def study(
         str, typer.Option(help="λ of the rules that users are kept by, commas between.")
     ] = "0,0.005,0.01,0.02,0.03,0.05",
     sensitivities: Annotated[
-        str, typer.Option(help="Hazards of leaving for good per nat of reply_kl, commas between.")
+        str, typer.Option(help="Hazards of leaving for good per unit of reply_kl, commas between.")
     ] = "0.001,0.005,0.02",
     questions: Annotated[
         str, typer.Option(help="Which are asked, commas between.")

@@ -44,9 +44,9 @@ class MarketStudySettings:
         folder: Run folder.
         markets: How many are drawn for each question, ≥ 2: intervals are over them.
         seed: Of the first; the others' follow.
-        user_weight: λ of the rules, money per nat of reply_kl, where it is not swept.
+        user_weight: λ of the rules, money per unit of reply_kl, where it is not swept.
         user_weights: λ, swept for retention.
-        sensitivities: Hazards of leaving per nat, swept for retention.
+        sensitivities: Hazards of leaving for good per unit of reply_kl, swept for retention.
         days: Of a run; the second half of them counts where bidders learn.
         learned_days: Of a run in which the platform learns, ≥ 3.
         regret_days: Of a run in which one campaign deviates.
@@ -156,8 +156,9 @@ def section(settings: MarketStudySettings, answers: tuple[MarketAnswer, ...]) ->
         f"`mention_probability`, loss `reply_kl`, rules and exposures of replicate A, contexts pooled. "
         f"{settings.campaigns} campaigns per brand with valuations U[0, 1], {settings.query_types} query types per "
         f"category, {settings.ticks} ticks per day, expected mode; rules at user weight {settings.user_weight:g} per "
-        f"nat, designed for the best of a brand's campaigns. Intervals are over {settings.markets} drawn markets "
-        f"({settings.regret_markets} for the first question), 95 %, Student's; each table is of its markets alone."
+        f"unit of it, designed for the best of a brand's campaigns. Intervals are over {settings.markets} drawn "
+        f"markets ({settings.regret_markets} for the first question), 95 %, Student's; each table is of its markets "
+        "alone."
     )
     parts = [about, markdown_table(populations)]
     for answer in answers:

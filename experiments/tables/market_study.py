@@ -227,9 +227,9 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
         fit = [weight for weight in weights if weight <= best and (weight == best or behind[weight].low <= 0)]
         lost = over_seeds(np.divide(behind_of(revenue, best, weights[0]), revenue[best]))
         sentences.append(
-            f"At a sensitivity of {sensitivity:g} per nat the most is earned at a user weight of {best:g}; it may fall "
-            f"to {min(fit):g} before revenue over {days} days is less for sure, and at {weights[0]:g} it is less by "
-            f"{lost.text(100, 1)} %"
+            f"At a sensitivity of {sensitivity:g} per unit of reply_kl the most is earned at a user weight of "
+            f"{best:g}; it may fall to {min(fit):g} before revenue over {days} days is less for sure, and at "
+            f"{weights[0]:g} it is less by {lost.text(100, 1)} %"
         )
         for weight in weights:
             chosen = _only(own, {"user_weight": weight})
@@ -246,7 +246,7 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
             )
     table = [
         {
-            "sensitivity per nat": f"{line['sensitivity']:g}",
+            "sensitivity, per unit of reply_kl": f"{line['sensitivity']:g}",
             "user weight": f"{line['user_weight']:g}",
             f"revenue over {days} days": line["revenue"].text(1, 1),
             "on the first day": line["first_day"].text(1, 2),
