@@ -195,7 +195,7 @@ def _through_a_file(state: State) -> State:
     file = io.BytesIO()
     np.savez(file, **{what: np.asarray(column) for what, column in state.items()})
     file.seek(0)
-    with np.load(file, allow_pickle=False) as kept:
+    with np.load(file) as kept:
         return {what: kept[what] for what in kept.files}
 
 
