@@ -9,6 +9,7 @@ from jaxtyping import Float
 from auctionsim.market.frozen_rows import FrozenRows, UtilityPieces
 
 BEST_ENDS = 12  # at and around which multipliers are worth a try
+ROUNDING = 1e-9  # of utility: growth beyond the last end that counts as none
 
 
 class SweptSum(NamedTuple):
@@ -50,7 +51,8 @@ def swept_sum(pieces: UtilityPieces, worth: Float[np.ndarray, " row"], weights: 
     steepness, height = steepness.cumsum(), height.cumsum()
     above = height + steepness * ends
     below = np.concatenate([[0.0], height[:-1] + steepness[:-1] * ends[1:]])
-    falls = bool(steepness[-1] <= 1e-12 * np.abs(slope * weights[:, None]).sum())
+    unit = weights @ np.abs(np.concatenate([pieces.at, pieces.left, pieces.right], 1)).max(1)
+    falls = bool(steepness[-1] * ends[-1] <= ROUNDING * unit)
     return SweptSum(ends, np.maximum(np.maximum(below, above), below + jump), falls)
 
 

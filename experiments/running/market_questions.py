@@ -3,6 +3,7 @@
 Everything is in expected mode: a market is one number per seed, and only the seeds are a sample.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,7 +25,8 @@ from auctionsim.experiments.running.market_worlds import (
     world,
 )
 from auctionsim.experiments.running.run import Row
-from auctionsim.market import Market
+from auctionsim.market import CategoryMarket, DayRecord, Market, TickCall, TickRecord
+from auctionsim.market.pipeline_regret import pipeline_regret
 from auctionsim.market.platforms import FixedRule, RewardScale, UpperConfidenceBound
 from auctionsim.market.users import RetainedUsers, UserType
 
@@ -68,7 +70,8 @@ def regret_rows(sizes: WorldSizes, user_weight: float, days: int, seed: int) -> 
 
     A row per category, rule, shortlist and population: gains and values summed over campaigns, each deviating alone.
     The others go on as they are run, and learn from what the deviation does to them. Gains are of the second half of
-    the days, money that a factor on all bids can bring: lower bounds of what any misreport could.
+    the days, money that a factor on all bids can bring: lower bounds of what any misreport could. Beside them is what
+    free bids would bring in the last tick alone.
     """
     rows = []
     for category in LISTS:
@@ -77,7 +80,8 @@ def regret_rows(sizes: WorldSizes, user_weight: float, days: int, seed: int) -> 
             for population in (TRUTH, PACED):
                 count = 1 if population is TRUTH else days
                 market = population.market(given)
-                gain, value = _gains(market, population.controller, count)
+                run = days_of(market, count)
+                gain, value = _gains(market, population.controller, run)
                 rows.append(
                     {
                         "seed": seed,
@@ -87,15 +91,16 @@ def regret_rows(sizes: WorldSizes, user_weight: float, days: int, seed: int) -> 
                         "population": population.name,
                         "gain": gain,
                         "value": value,
+                        **_frozen_gains(market, category, run[-1].ticks[-1]),
                     }
                 )
     return rows
 
 
-def _gains(market: Market, controller: str, count: int) -> tuple[float, float]:
+def _gains(market: Market, controller: str, run: Sequence[DayRecord]) -> tuple[float, float]:
     """Return the sum of all campaigns' best gains and of their values without a deviation."""
-    tail = count - count // 2
-    value, spend = sums(days_of(market, count)[-tail:])
+    count, tail = len(run), len(run) - len(run) // 2
+    value, spend = sums(run[-tail:])
     best = np.zeros(len(value))
     for campaign in range(len(value)):
         named = tuple("deviator" if k == campaign else controller for k in range(len(value)))
@@ -105,6 +110,22 @@ def _gains(market: Market, controller: str, count: int) -> tuple[float, float]:
             won, paid = sums(days_of(deviating, count, more=(other,))[-tail:])
             best[campaign] = max(best[campaign], (won - paid - value + spend)[campaign])
     return float(best.sum()), float(value.sum())
+
+
+def _frozen_gains(market: Market, category: str, tick: TickRecord) -> Row:
+    """Return what campaigns could gain in a tick by other bids in every query, all else held: lower bounds.
+
+    A paced campaign's worth is its multiplier times its valuation. `frozen_exact` tells whether every number is proved
+    to be all that there is, within a billionth of the value.
+    """
+    orders = tick.orders
+    taking, unlimited = orders.multiplier > 0, np.full(len(market.campaigns), np.inf)
+    call = TickCall(tick.day, tick.tick, orders.multiplier, orders.participation, taking, unlimited)
+    cleared = CategoryMarket(market, category)
+    found = [pipeline_regret(cleared, call, k, shaded=True) for k in np.flatnonzero(taking).tolist()]
+    value = float(cleared.tick(call).campaigns.value.sum())
+    exact = all(one.upper is not None and one.upper - one.lower <= 1e-9 * value for one in found)
+    return {"frozen_gain": sum(one.lower for one in found), "frozen_value": value, "frozen_exact": exact}
 
 
 def revenue_rows(sizes: WorldSizes, user_weight: float, days: int, seed: int) -> list[Row]:

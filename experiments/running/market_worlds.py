@@ -4,7 +4,7 @@ Valuations are U[0, 1] and every relevance is 1, so the campaign that stands for
 of Beta(k, 1): what rules are designed for. Prompts of all contexts are pooled, as the board does it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -213,7 +213,7 @@ def days_of(
     return [next(days) for _ in range(count)]
 
 
-def sums(days: list[DayRecord]) -> tuple[np.ndarray, np.ndarray]:
+def sums(days: Sequence[DayRecord]) -> tuple[np.ndarray, np.ndarray]:
     """Return each campaign's value and spend over some days."""
     ticks = [tick.won for day in days for tick in day.ticks]
     return np.sum([won.value for won in ticks], 0), np.sum([won.spend for won in ticks], 0)

@@ -76,10 +76,29 @@ def regret_answer(rows: Sequence[Row]) -> MarketAnswer:
             }
             before, after = (over_seeds(shares[population.name]) for population in (TRUTH, PACED))
             change = over_seeds(np.subtract(shares[PACED.name], shares[TRUTH.name]))
-            lines.append({"rule": rule, "shortlist": shortlist, "truth": before, "paced": after, "change": change})
+            frozen = {
+                one.name: [
+                    _share(_only(own, {"seed": seed, "population": one.name}), "frozen_") for seed in _seeds(own)
+                ]
+                for one in (TRUTH, PACED)
+            }
+            lines.append(
+                {
+                    "rule": rule,
+                    "shortlist": shortlist,
+                    "truth": before,
+                    "paced": after,
+                    "change": change,
+                    "frozen_truth": over_seeds(frozen[TRUTH.name]),
+                    "frozen_paced": over_seeds(frozen[PACED.name]),
+                    "frozen_change": over_seeds(np.subtract(frozen[PACED.name], frozen[TRUTH.name])),
+                    "frozen_exact": all(row["frozen_exact"] for row in own),
+                }
+            )
     sentences = [
         f"{LABELS[line['rule']]} behind a {line['shortlist']} shortlist: pacing makes what a campaign gains "
-        f"{_direction(line['change'])} ({line['change'].text(100, 2)} points of value)"
+        f"{_direction(line['change'])} ({line['change'].text(100, 2)} points of value), and what free bids would "
+        f"gain in one tick {_direction(line['frozen_change'])} ({line['frozen_change'].text(100, 2)})"
         for line in lines
     ]
     table = [
@@ -89,6 +108,9 @@ def regret_answer(rows: Sequence[Row]) -> MarketAnswer:
             "gain, truth, % of value": line["truth"].text(100, 2),
             "gain, paced, % of value": line["paced"].text(100, 2),
             "paced less truth": line["change"].text(100, 2),
+            "free bids, one tick, truth": line["frozen_truth"].text(100, 2),
+            "free bids, paced": line["frozen_paced"].text(100, 2),
+            "the latter are": "exact" if line["frozen_exact"] else "at least",
         }
         for line in lines
     ]
@@ -96,14 +118,16 @@ def regret_answer(rows: Sequence[Row]) -> MarketAnswer:
         "Does pacing make the menu's regret matter less or more?",
         "; ".join(sentences) + ".",
         "Less or more where the 95 % interval of the paired difference excludes 0. A gain is what the best of four "
-        "factors on all of a campaign's bids brings, the others reacting as they are run: at least so much.",
+        "factors on all of a campaign's bids brings, the others reacting as they are run: at least so much. Free "
+        "bids are one for each query type and signal, in the last tick, all else held; to a paced campaign an exposure "
+        "is worth its multiplier times its valuation there.",
         markdown_table(table),
         [_flat(line) for line in lines],
     )
 
 
-def _share(rows: Sequence[Row]) -> float:
-    return sum(row["gain"] for row in rows) / sum(row["value"] for row in rows)
+def _share(rows: Sequence[Row], of: str = "") -> float:
+    return sum(row[f"{of}gain"] for row in rows) / sum(row[f"{of}value"] for row in rows)
 
 
 def _direction(change: SeedMean) -> str:

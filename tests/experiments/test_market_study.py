@@ -22,6 +22,7 @@ from auctionsim.experiments.tables.market_study import (
 def gains(rule: str, shortlist: str, truth: float, paced: tuple[float, float, float]) -> list[Row]:
     """Rows of three seeds: what truth and paced bids gain, of a value of 10."""
     every = {"category": "shoes", "rule": rule, "shortlist": shortlist, "value": 10.0}
+    every |= {"frozen_gain": 0.5, "frozen_value": 5.0, "frozen_exact": False}
     rows = [every | {"seed": seed, "population": TRUTH.name, "gain": truth} for seed in range(3)]
     return rows + [every | {"seed": seed, "population": PACED.name, "gain": gain} for seed, gain in enumerate(paced)]
 

@@ -168,6 +168,17 @@ def check_against_grid(market: Market, campaign: int) -> None:
     assert free.upper - 1e-5 <= free.lower <= free.upper
 
 
+def test_one_multiplier_on_many_rows_is_exact_and_not_searched() -> None:
+    """Numbers that no double holds exactly: rounding in the last stretch is no growth."""
+    exposures = torch.rand(7, 2, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    substrate = Lottery(torch.cat([torch.zeros(1, 2, 1), exposures]), torch.linspace(0, 0.3, 8, dtype=torch.float64))
+    market = market_of(substrate, VCG(substrate, 0.5), entry_price=False, types=40)
+    gains = [regret(market, campaign, freedom="multiplier") for campaign in range(5)]
+    assert max(one.lower for one in gains) > 0
+    for one in gains:
+        assert one.upper == pytest.approx(one.lower, abs=1e-6)
+
+
 def test_a_paced_campaigns_worth_is_what_it_bids() -> None:
     """Alone for its brand it gains nothing over its shaded valuations at second price, and does at first price."""
     for rule, exact in ((SecondPrice(), True), (FirstPrice(), False)):

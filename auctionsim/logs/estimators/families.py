@@ -51,6 +51,13 @@ class RewardDesign:
         assert self.obs is not None
         return self.obs.coefficients
 
+    def mean_replayed(self, weights: Float[np.ndarray, "*draw row"]) -> Float[np.ndarray, "*draw option feature"]:
+        """Return the mean polynomials under every option, over weighted sessions."""
+        replayed = self.replayed
+        flat = replayed.reshape(*replayed.shape[:-2], -1)
+        total = (weights[..., None, :] @ flat)[..., 0, :] / weights.sum(-1)[..., None]
+        return np.asarray(total.reshape(*total.shape[:-1], *replayed.shape[-2:]))
+
     def fitted(self, weights: Float[np.ndarray, "*draw row"]) -> Float[np.ndarray, "*draw feature"]:
         """Return the experiment's least squares under weights of its sessions."""
         return coefficients_of(self.features, self.outcome, weights)

@@ -14,7 +14,7 @@ from auctionsim.logs.value_estimates import ValueEstimates
 
 
 @dataclass(frozen=True)
-class Means:
+class OutcomeMeans:
     """Mean outcome of the sessions that ran under each option.
 
     Attributes:
@@ -68,5 +68,5 @@ class Means:
         )
 
 
-register_estimator(Means("obs"))
-register_estimator(Means("exp"))
+register_estimator(OutcomeMeans("obs"))
+register_estimator(OutcomeMeans("exp"))

@@ -97,15 +97,15 @@ class RewardEstimator:
     def _resampled(self, design: RewardDesign, generator: np.random.Generator) -> np.ndarray:
         """Return values on sessions drawn anew, the log's model on a normal draw around itself."""
         sessions = design.outcome.shape[-1]
-        weights = generator.multinomial(sessions, np.full(sessions, 1 / sessions), size=design.outcome.shape[:-1])
+        shares = np.full(sessions, 1 / sessions)
+        weights = generator.multinomial(sessions, shares, size=design.outcome.shape[:-1]).astype(np.float64)
         if design.obs is not None:
             root = _root(design.obs.covariance)
             noise = generator.normal(size=design.obs.coefficients.shape)
             drawn = design.obs.coefficients + (root @ noise[..., None])[..., 0]
             design = replace(design, obs=design.obs._replace(coefficients=drawn))
-        found = self.model.fit(design, weights.astype(np.float64)).coefficients
-        means = (weights[..., None, None] * design.replayed).sum(-3) / sessions
-        return np.asarray((means @ found[..., None])[..., 0])
+        found = self.model.fit(design, weights).coefficients
+        return np.asarray((design.mean_replayed(weights) @ found[..., None])[..., 0])
 
     def _corrected(
         self, design: RewardDesign, sources: Sources

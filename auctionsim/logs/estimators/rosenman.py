@@ -19,7 +19,7 @@ def _fit(design: RewardDesign, weights: np.ndarray) -> FittedReward:
     """Return β_exp − λ(β_exp − β_obs), λ = tr Σ / |θ_exp − θ_obs|², θ the direct values less their mean."""
     own = coefficients_of(design.features, design.outcome, weights)
     gap = own - design.log_reward
-    means = (design.replayed * weights[..., None, None]).sum(-3) / weights.sum(-1)[..., None, None]
+    means = design.mean_replayed(weights)
     contrasts = means - means.mean(-2, keepdims=True)  # (…, option, feature)
     residual = design.outcome - (design.features @ own[..., None])[..., 0]
     shares = (design.features @ inverse_gram(design.features, weights)) * (np.sqrt(weights) * residual)[..., None]

@@ -22,7 +22,7 @@ def hidden_means(kappa: float, options: int) -> Float[np.ndarray, " option"]:
         options: K; strengths are −(K−1)/2 … (K−1)/2.
     Example:
         >>> [round(float(mean), 4) for mean in hidden_means(1.0, 4)]
-        [-0.7816, -0.2779, 0.2779, 0.7816]
+        [-0.8095, -0.2596, 0.2596, 0.8095]
     """
     hidden, weights = normal_rule(200)
     law = choice_law(kappa, hidden, options)

@@ -161,7 +161,7 @@ class _PacingProgram:
         matrix, low, high = np.array(self.rows), np.array(self.low), np.array(self.high)
         answer: Any = milp(
             cost,
-            integrality=self.binary,
+            integrality=self.binary.astype(np.int64),
             bounds=Bounds(np.zeros(self.size), self.most),
             constraints=LinearConstraint(matrix, low, high),
             options={"time_limit": limit},
