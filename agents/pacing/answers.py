@@ -129,12 +129,14 @@ def read_answers(path: str | Path) -> KeptAnswers:
 
 
 def _begun(path: Path, basis: str) -> dict[str, str]:
-    """Return the answers of a file that is gone on with, and begin one where there is none, not even a whole line.
+    """Return the answers of a file that is gone on with, and begin one where there is none, or the beginning of one.
 
     Raises:
         ValueError: It is no file of answers, damaged, or of another basis.
     """
-    if path.exists() and b"\n" in read_bounded(path, MOST_ANSWER_BYTES):
+    head = {"format": FORMAT, "version": VERSION, "basis": basis}
+    first = f"{json.dumps(head)}\n".encode()
+    if path.exists() and (len(first) <= path.stat().st_size or not first.startswith(path.read_bytes())):
         kept = read_answers(path)
         if kept.basis != basis:
             raise InputError(f"{path}: has answers of {kept.basis!r}, and would go on with {basis!r}")
@@ -142,7 +144,7 @@ def _begun(path: Path, basis: str) -> dict[str, str]:
             os.truncate(path, kept.whole)
         return kept.answers
     path.unlink(missing_ok=True)
-    _append(path, [{"format": FORMAT, "version": VERSION, "basis": basis}])
+    _append(path, [head])
     return {}
 
 
