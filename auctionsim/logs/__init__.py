@@ -1,4 +1,4 @@
-"""Which option is best, from confounded logs, a small experiment and a simulator of one's own."""
+"""Values of options from confounded logs, a small experiment and a simulator of one's own."""
 
 from auctionsim.logs.agreement import AgreementTest, agreement, replay_agreement
 from auctionsim.logs.evaluation import LogEvaluation, evaluate

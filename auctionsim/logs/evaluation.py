@@ -29,6 +29,7 @@ class LogEvaluation(NamedTuple):
         agreement: The test that M acts through Y alone and U does not reach Y; None without an experiment.
         drift: The test that the simulator is right; None without an experiment and replays.
         recommendation: By the headline estimator.
+        confounding: Strength of a hidden confounder that bounds of the log alone grant.
     """
 
     estimates: Mapping[str, ValueEstimates]
@@ -36,6 +37,7 @@ class LogEvaluation(NamedTuple):
     agreement: AgreementTest | None
     drift: AgreementTest | None
     recommendation: Recommendation
+    confounding: float
 
     def lines(self) -> list[str]:
         """Return the evaluation as text, a line each: what it rests on, the recommendation, the checks."""
@@ -53,6 +55,7 @@ class LogEvaluation(NamedTuple):
         )
         if one.associational:
             lines.append("no number of sessions that are not randomised settles it: randomise some")
+            lines += _bounds(self.estimates.get("double_ml_obs"), self.confounding)
         else:
             lines.append(
                 f"probability that another option is better: {one.probability_wrong:.3f}; "
@@ -99,7 +102,8 @@ def evaluate(
             if name == headline or name not in estimator_names():
                 raise
             refusals[name] = str(error)
-    return LogEvaluation(estimates, refusals, *checks, recommend(estimates[headline], generator))
+    best = recommend(estimates[headline], generator)
+    return LogEvaluation(estimates, refusals, *checks, best, settings.confounding)
 
 
 def _checks(sources: Sources, settings: EstimationSettings) -> tuple[AgreementTest | None, AgreementTest | None]:
@@ -127,6 +131,19 @@ def _next_step(one: Recommendation) -> str:
         f"next: some {one.further_sessions} more randomised sessions bring the probability of being wrong to "
         f"{one.target:g}, if options are as far apart as estimated"
     )
+
+
+def _bounds(one: ValueEstimates | None, confounding: float) -> list[str]:
+    """Return what the log alone can say of each option, and whether that singles one out."""
+    if one is None:
+        return []
+    low, high = one.diagnostics["bound_lower"], one.diagnostics["bound_upper"]
+    lines = [f"bounds if a hidden confounder explains at most {confounding:.0%} of what is left of outcome and choice:"]
+    lines += [f"  {name}: from {a:.4g} to {b:.4g}" for name, a, b in zip(one.options, low, high, strict=True)]
+    best = int(low.argmax())
+    others = np.delete(high, best)
+    alone = low[best] > others.max()
+    return [*lines, f"  {one.options[best]} is above all others" if alone else "  they single no option out"]
 
 
 def _verdict(words: str, test: AgreementTest | None) -> list[str]:

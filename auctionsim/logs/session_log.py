@@ -144,6 +144,8 @@ class Replays:
         """Return a kind's numbers for each session of that kind: (…, session, option, number)."""
         if of_kind.ndim == 3:
             return np.asarray(of_kind[self.kind])
+        if self.kind.shape[-1] == of_kind.shape[-3] and (self.kind == np.arange(self.kind.shape[-1])).all():
+            return of_kind  # each session has its own
         return np.take_along_axis(of_kind, self.kind[..., None, None], axis=-3)
 
 

@@ -7,7 +7,7 @@ what pacing by a multiplier loses.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ def budget_equilibrium(game: AuctionGame, budgets: Sequence[float]) -> list[Stra
 
     One item, n bidders U[0, 1] of one budget per auction, first or second price (`auctionsim.market.equilibria`).
     """
-    rule = game.mechanism
+    rule: Any = game.mechanism
     one_item = behaves_as(game.substrate, Items) and game.num_features == 1
     alike = all(game.prior.marginal(i) == Uniform(0.0, 1.0) for i in range(game.num_bidders))
     if not one_item or not alike or not behaves_as(rule, FirstPrice, SecondPrice) or rule.reserve != 0:

@@ -23,6 +23,7 @@ from auctionsim.experiments.running.corpus_cell import COLUMNS, KEY
 from auctionsim.experiments.running.corpus_cells import corpus_environments
 from auctionsim.experiments.running.corpus_score import CorpusScoring, score_learner, single_round_game
 from auctionsim.experiments.running.croissant import FILE, DataSet, TableField, TableFile, write_croissant
+from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.experiments.studies.bidders_corpus import BiddersCorpusSettings, main
 from auctionsim.experiments.tables.bidders_corpus import FOUND, MISSED, OPEN, summary_rows
 from auctionsim.gymnasium_ids import SETTING_OF_ID
@@ -224,6 +225,18 @@ def test_policies_of_rllib_have_rows(name: str) -> None:
     assert rows[0]["exploitability"] < 0.1 * rows[0]["worth"]
     assert all(0.3 < one["bid_ratio"] < 0.7 for one in rows)
     assert rows[0]["steps"] > 0
+
+
+@pytest.mark.deep
+def test_workers_make_the_same_cells(tmp_path: Path) -> None:
+    """Learners on RLlib learn in a worker, too; what has no policy has the same rows to the last bit."""
+    names = ("exponential-weights", "ppo", "sac")
+    plan = replace(settings(tmp_path / "here"), learners=names, seeds=(0,))
+    here = main(plan, "auctionsim bidders corpus", quiet())
+    there = main(replace(plan, folder=tmp_path / "there"), "the same", quiet(), FanOut(workers=1))
+    assert [one["learner"] for one in there.rows] == [name for name in names for _ in range(2)]
+    for own, other in zip(here.rows[:2], there.rows[:2], strict=True):
+        assert own == {**other, "seconds": own["seconds"]}
 
 
 def test_a_learner_is_one_file(own: Path, tmp_path: Path) -> None:

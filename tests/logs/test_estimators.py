@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from auctionsim.errors import InputError
-from auctionsim.logs import STANDARD_ESTIMATION, EstimationSettings, Estimator, SessionLog, Sources
+from auctionsim.logs import STANDARD_ESTIMATION, EstimationSettings, Estimator, SessionLog, Sources, evaluate
 from auctionsim.logs.estimators import estimator, estimator_names, family, family_names, register_family
 from auctionsim.logs.worlds import (
     LinearGaussian,
@@ -168,3 +168,8 @@ def test_bounds_of_a_confounded_log_hold_the_truth_only_if_enough_is_granted() -
         )
         inside[share] = bool(((notes["bound_lower"] <= one.values()) & (one.values() <= notes["bound_upper"])).all())
     assert inside == {0.01: False, 0.4: True}
+    settings = EstimationSettings(confounding=0.4)
+    lines = evaluate(Sources(obs, None), settings, seed=0, names=("double_ml_obs",)).lines()
+    assert lines[0].startswith("associational only")
+    assert any("at most 40%" in line for line in lines)
+    assert lines[-1] == "  they single no option out"

@@ -32,7 +32,7 @@ VIOLATIONS = [
 
 
 def test_every_world_is_a_world() -> None:
-    assert world_names() == ("linear-gaussian", "measured-replies", "posted-prices", "programmes")
+    assert {"linear-gaussian", "measured-replies", "posted-prices", "programmes"} <= set(world_names())
     for name in world_names():
         assert isinstance(world(name), World)
         assert world(name).name == name

@@ -30,11 +30,17 @@ class PolynomialBasis:
     powers: tuple[tuple[int, ...], ...]
 
     def features(
-        self, context: Float[np.ndarray, "*lead context"], mediators: Float[np.ndarray, "*lead mediator"]
+        self, context: Float[np.ndarray, "*one context"], mediators: Float[np.ndarray, "*lead mediator"]
     ) -> Float[np.ndarray, "*lead feature"]:
-        """Return the polynomials' values."""
-        z = (np.concatenate([context, mediators], -1)[..., list(self.kept)] - self.center) / self.scale
-        return np.stack([z[..., list(power)].prod(-1) for power in self.powers], -1)
+        """Return the polynomials' values; the leading axes of both are broadcast."""
+        width, shape = context.shape[-1], np.broadcast_shapes(context.shape[:-1], mediators.shape[:-1])
+        columns = [context[..., k] if k < width else mediators[..., k - width] for k in self.kept]
+        z = [(one - center) / scale for one, center, scale in zip(columns, self.center, self.scale, strict=True)]
+        values = np.ones((*shape, len(self.powers)))
+        for place, power in enumerate(self.powers):
+            for column in power:
+                values[..., place] *= z[column]
+        return values
 
     def of(self, log: SessionLog) -> Float[np.ndarray, "*draw session feature"]:
         """Return the polynomials of a log's sessions."""
@@ -42,9 +48,8 @@ class PolynomialBasis:
 
     def replayed(self, replays: Replays) -> Float[np.ndarray, "*draw session option feature"]:
         """Return the polynomials' means under each option, on each session's context."""
-        shape = (*replays.weights.shape, replays.context.shape[-1])
-        context = np.broadcast_to(replays.context[..., None, None, :], shape)
-        means = (replays.weights[..., None] * self.features(context, replays.mediators)).sum(-2)
+        features = self.features(replays.context[..., None, None, :], replays.mediators)
+        means = (replays.weights[..., None, :] @ features)[..., 0, :]
         return replays.by_session(means)
 
 

@@ -1,4 +1,4 @@
-"""How a hidden number chooses among ordered options: P(M = s | U) ∝ exp(κ s U), U ~ N(0, 1)."""
+"""Choice among ordered options by a hidden number: P(M = s | U) ∝ exp(κ s U), U ~ N(0, 1)."""
 
 import numpy as np
 from jaxtyping import Float, Int

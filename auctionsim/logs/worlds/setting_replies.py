@@ -1,4 +1,4 @@
-"""What a brand's settings did to the stored replies of a packaged list, reply by reply."""
+"""Stored replies of a packaged list under each setting of one brand, with the values of every single reply."""
 
 from functools import lru_cache
 from typing import NamedTuple
