@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from market_fakes import campaigns, item_market
 
-from auctionsim.agents.pacing import AnswerCounts, controller, external, observed_numbers, read_answers, replayed
+from auctionsim.agents.pacing import (
+    AnswerCounts,
+    answers,
+    controller,
+    external,
+    observed_numbers,
+    read_answers,
+    replayed,
+)
 from auctionsim.agents.pacing.external_bidders import External, multiplier_in
 from auctionsim.agents.pacing.language_model import LanguageModelBidding
 from auctionsim.agents.pacing.speakers import speaking
@@ -181,6 +189,24 @@ def test_other_files_are_refused(tmp_path: Path, bend: Callable[[list[str]], lis
         multipliers(external(Pupil(), record=record))
     assert str(record) in str(refused.value)
     assert isinstance(refused.value, DamagedFileError) == ("damaged" in message or "twice" in message)
+
+
+def test_records_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = tmp_path / "answers.jsonl"
+    multipliers(external(lambda text: "0.5" + " " * 5000, record=record), days=1)
+    assert {len(answer) for answer in read_answers(record).answers.values()} == {answers.MOST_ANSWER} == {2000}
+    assert answers.MOST_ANSWER_BYTES == 128 * 2**20
+    monkeypatch.setattr(answers, "MOST_ANSWER_BYTES", 1000)
+    with pytest.raises(InputError, match="at most 1000 are read"):
+        replayed(record)
+
+
+def test_another_file_is_never_replaced(tmp_path: Path) -> None:
+    record = tmp_path / "notes"
+    record.write_text("no line ends here")
+    with pytest.raises(InputError, match="is not JSON"):
+        external(Pupil(), record=record)
+    assert record.read_text() == "no line ends here"
 
 
 def test_answers_are_counted_by_observation() -> None:
