@@ -17,6 +17,11 @@ SETTING_OF_ID = {
     "auctionsim/CrosstalkPayAsBid-v0": "crosstalk-pay-as-bid",
 }
 
+MARKET_OPTIONS_OF_ID = {
+    "auctionsim/Market-v0": {"learner": "campaign"},
+    "auctionsim/MarketPlatform-v0": {"learner": "platform", "days": 7},
+}
+
 
 def register_ids() -> None:
     """Register every id with its scalar and its vector face; a second call changes nothing."""
@@ -27,4 +32,12 @@ def register_ids() -> None:
                 entry_point="auctionsim.envs.gymnasium_env:NeuronAuctionEnv",
                 vector_entry_point="auctionsim.envs.vector_env:NeuronAuctionVectorEnv",
                 kwargs={"setting": setting},
+            )
+    for name, options in MARKET_OPTIONS_OF_ID.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                name,
+                entry_point="auctionsim.envs.market_env:MarketEnv",
+                vector_entry_point="auctionsim.envs.market_env:MarketVectorEnv",
+                kwargs=dict(options),
             )

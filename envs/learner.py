@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auctionsim.claims import declared
 from auctionsim.envs.game import AuctionGame, GameState, Round
 from auctionsim.envs.situations import situation_of
 from auctionsim.errors import InputError, InputTypeError
@@ -60,10 +61,11 @@ class LearnerSeat:
         if len(strategies) != others:
             raise InputError(f"opponents must be one strategy or {others} of them, got {len(strategies)}")
         for strategy in strategies:
-            if strategy is not None and not declared_by(strategy).remembers and not callable(strategy):
+            if strategy is not None and not callable(strategy) and declared(strategy, "remembers", False) is not True:
                 raise InputTypeError(
                     f"an opponent must be a strategy, a callable from valuations to bids, got {strategy!r}"
                 )
+            declared_by(strategy)
         self.game = game
         self.learner = int(learner)
         self.strategies: list[AnyStrategy | None] = [*strategies[:learner], None, *strategies[learner:]]

@@ -91,14 +91,14 @@ def _timeless(value: object) -> object:
 
 
 def kept_names(log: Path, folder: Path) -> Counter[str]:
-    """Count the finished writes of what is kept: units, parts, records of neurons, the states of a training."""
+    """Count the finished writes of what is kept: units, parts, neurons, states of a training, days of a market."""
     names = [Path(line) for line in log.read_text().splitlines()] if log.exists() else []
     parts = [
         p
         for p in names
         if p.suffix == ".json" and (p.parent.name == "units" or any(part.startswith("parts") for part in p.parts))
     ]
-    others = [p for p in names if p.name == "neurons.json" or p.parent.name == "training"]
+    others = [p for p in names if p.name == "neurons.json" or p.parent.name in ("training", "days")]
     return Counter(str(p.relative_to(folder)) for p in [*parts, *others])
 
 

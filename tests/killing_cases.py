@@ -1,4 +1,4 @@
-"""What the kill tests kill: a measurement, a second pass, studies, the demo and a training, on fakes, a second each."""
+"""What the kill tests kill: a measurement, a second pass, studies, the demo, a market, a training: on fakes."""
 
 import io
 import json
@@ -270,12 +270,31 @@ def corpus() -> Case:
     return case
 
 
+def market() -> Case:
+    """Two days of two ticks of a small market, its ledger and its tables."""
+    from auctionsim.experiments.running.market_config import MarketConfig, PlacementConfig
+    from auctionsim.experiments.studies.market_run import MarketRunSettings, main
+    from auctionsim.market.generator import GeneratorSettings
+
+    config = MarketConfig(
+        GeneratorSettings(query_types=4, campaigns=4, unlimited=0.0, controllers=("adaptive",)),
+        placements={"shoes": PlacementConfig("running-shoes-2@3")},
+        ticks=2,
+    )
+
+    def case(folder: Path) -> None:
+        main(MarketRunSettings(folder, config), "auctionsim market run", _console(), days=2)
+
+    return case
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "measure": measure,
     "read": read,
     "study": study,
     "arena": arena,
     "board": board,
+    "market": market,
     "corpus": corpus,
     "demo": demo,
     "train": train,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-CASES = ("measure", "read", "study", "arena", "board", "corpus", "train", "demo")
+CASES = ("measure", "read", "study", "arena", "board", "corpus", "market", "train", "demo")
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks and kills as POSIX does")
 

@@ -166,7 +166,9 @@ def study(
         },
     )
     for answer in main(settings, command_line(), console):
-        console.print(f"{answer.question}\n{answer.verdict}\n", markup=False)
+        console.print(
+            "\n".join([answer.question, *(f"- {sentence}." for sentence in answer.verdicts), ""]), markup=False
+        )
     console.print(f"report: {write_runs_report([out], out / 'report.html')}", soft_wrap=True)
     if results is not None:
         console.print(f"results: {replace_section(results, finished_run(out, NAME, SHOWS))}", soft_wrap=True)

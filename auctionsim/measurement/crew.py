@@ -216,6 +216,9 @@ def model_words(model: LanguageModel) -> str:
 def ray_session(count: int, threads: int, address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start Ray here in a folder of its own; leave one alone that is connected already.
 
+    Workers that are started here run at this process's niceness, unless RAY_worker_niceness says otherwise: at Ray's
+    own 15 they hardly run beside anything else.
+
     Args:
         count: Workers that there will be.
         threads: CPUs of Ray's for each.
@@ -225,6 +228,7 @@ def ray_session(count: int, threads: int, address: str | None) -> Iterator[None]
     """
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():

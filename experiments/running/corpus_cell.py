@@ -90,10 +90,14 @@ def corpus_cell_from(record: Record) -> CorpusCell:
         ValueError: Something else.
     """
     rows = tuple(_row(one.only(*COLUMNS)) for one in record.records("rows"))
-    if not rows or [row["bidder"] for row in rows] != list(range(rows[0]["bidders"])):
+    count = rows[0]["bidders"] if rows else 0
+    if not rows or len(rows) != count or [row["bidder"] for row in rows] != list(range(count)):
         raise InputError("a cell of the corpus has one row for each bidder, from 0 on")
     if any(row[name] != rows[0][name] for row in rows for name in ("environment", "learner", "seed")):
         raise InputError("a cell of the corpus is of one environment, learner and seed")
+    for name in ("worth", "budget"):
+        if any(row[name] is not None and row[name] <= 0 for row in rows):
+            raise InputError(f"{name} must be above 0 in every row of a cell of the corpus")
     return CorpusCell(rows)
 
 

@@ -24,14 +24,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from auctionsim.checks import checked_count, checked_money
+from auctionsim.checks import checked_count
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.toml_records import read_toml, record_from
 from auctionsim.market.generator import GeneratorSettings
+from auctionsim.market.rule_designs import RuleDesign
 from auctionsim.mechanisms.table import entry
 from auctionsim.priors import parse_priors
+from auctionsim.records import Record
 from auctionsim.seeds import checked_seed
 
+SCORES = "scores"
+"""The prior of a rule that is designed for the market's own campaigns."""
 MODES = ("expected", "sampled")
 DAYS = 7
 """How many days are simulated unless the config or the command says otherwise."""
@@ -61,7 +65,9 @@ class RuleConfig:
     Attributes:
         mechanism: Its name in the table of mechanisms.
         user_weight: λ, money per unit of the placement's loss.
-        prior: Of scores (bid · relevance), for mechanisms that are designed for a prior.
+        reserve: Money per unit of exposure that a score must exceed, as `RuleDesign` has it; 0: none.
+        prior: Of scores (bid · relevance), for mechanisms that are designed for a prior; "scores": what each brand's
+            score is drawn from if campaigns bid truthfully.
         quick: Whether a learned mechanism is trained by the quick recipe.
         knobs: Values of some of the mechanism's knobs, by name.
         seed: Of what is learned.
@@ -69,6 +75,7 @@ class RuleConfig:
 
     mechanism: str
     user_weight: float = 0.02
+    reserve: float = 0.0
     prior: str = "uniform:0,1"
     quick: bool = True
     knobs: Mapping[str, float] = field(default_factory=dict)
@@ -76,9 +83,15 @@ class RuleConfig:
 
     def __post_init__(self) -> None:
         entry(self.mechanism)
-        checked_money(self.user_weight, "user_weight")
         checked_seed(self.seed)
-        parse_priors(self.prior)
+        if self.prior != SCORES:
+            parse_priors(self.prior)
+        _ = self.design  # refuses a user weight or a reserve that does not fit
+
+    @property
+    def design(self) -> RuleDesign:
+        """What the rule is designed from."""
+        return RuleDesign(self.mechanism, self.user_weight, self.reserve, dict(self.knobs))
 
 
 @dataclass(frozen=True)
@@ -186,10 +199,7 @@ def read_config(path: str | os.PathLike[str]) -> MarketFile:
     """
     table = read_toml(path)
     where = os.fspath(path)
-    try:
-        days = checked_count(table.pop("days", DAYS), "days")
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{where}: {error}") from error
+    days = Record({"days": table.pop("days", DAYS)}, f"{where}:").whole("days", 1)
     if "generator" in table and "tables" in table:
         raise InputError(f"{where}: campaigns come from a [generator] or from [tables], got both")
     given: dict[str, Any] = {}

@@ -3,20 +3,23 @@
 import hashlib
 import inspect
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.designs import Designs
-from auctionsim.experiments.running.market_config import ActorConfig, MarketConfig, PlacementConfig
+from auctionsim.experiments.running.market_config import SCORES, ActorConfig, MarketConfig, PlacementConfig, RuleConfig
 from auctionsim.experiments.running.measured import brand_names, measured_named
 from auctionsim.experiments.running.toml_records import record_from
 from auctionsim.market import Actors, Controller, Market, Placement, Platform, Users
 from auctionsim.market.generator import GeneratedMarket, Outlet, generate
 from auctionsim.market.ledger import LedgerShape
+from auctionsim.market.platforms import platform_entry
+from auctionsim.market.rule_designs import score_priors
 from auctionsim.market.table_files import load_campaigns, load_query_types
 from auctionsim.market.users import RetainedUsers
+from auctionsim.mechanisms import VCG, Mechanism
 from auctionsim.mechanisms.table import Problem
 from auctionsim.priors import parse_priors
 from auctionsim.substrates import MeasuredList, ResponseSurface
@@ -109,25 +112,34 @@ def market_from(config: MarketConfig, sources: MarketSources, designs: Designs) 
     unknown = sorted(set(used) - set(sources.surfaces))
     if unknown:
         raise InputError(f"query types are sold on {unknown[0]!r}; the placements are {', '.join(sources.surfaces)}")
-    placements = {}
-    for name in used:
-        placed = sources.surfaces[name]
-        rules = {}
-        for rule, one in config.rules.items():
-            problem = Problem(
-                placed.view, parse_priors(one.prior), one.user_weight, one.seed, one.quick, dict(one.knobs)
-            )
-            rules[rule] = designs.of(one.mechanism, problem)
-        placements[name] = Placement(name, placed.brands, placed.view, rules)
-    return Market(
+    bare = {name: _placement(name, sources.surfaces[name], {"vcg": VCG(sources.surfaces[name].view)}) for name in used}
+    market = Market(
         sources.tables.campaigns,
         sources.tables.query_types,
-        placements,
+        bare,
         config.seed,
         config.signals,
         config.ticks,
         config.entry_price,
     )
+    placements = {}
+    for name in used:
+        rules = {rule: _mechanism(one, market, name, designs) for rule, one in config.rules.items()}
+        placements[name] = _placement(name, sources.surfaces[name], rules)
+    return replace(market, placements=placements)
+
+
+def _placement(name: str, placed: PlacedSurface, rules: Mapping[str, Mechanism]) -> Placement:
+    return Placement(name, placed.brands, placed.view, rules)
+
+
+def _mechanism(rule: RuleConfig, market: Market, placement: str, designs: Designs) -> Mechanism:
+    """Return a rule as it is designed on one of a market's placements."""
+    view = market.placements[placement].view
+    priors = score_priors(market, placement) if rule.prior == SCORES else parse_priors(rule.prior)
+    if rule.reserve:
+        return rule.design.designed(view, priors, seed=rule.seed, quick=rule.quick)
+    return designs.of(rule.mechanism, Problem(view, priors, rule.user_weight, rule.seed, rule.quick, dict(rule.knobs)))
 
 
 def ledger_shape(market: Market) -> LedgerShape:
@@ -168,8 +180,6 @@ def _users(config: MarketConfig) -> Users | None:
 def _platform(one: ActorConfig | None) -> Platform | None:
     if one is None:
         return None
-    from auctionsim.market.platforms import platform_entry
-
     made: Platform = _record(platform_entry(one.kind).kind, one.settings, "platform", {})
     return made
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from auctionsim.experiments.running.run import Row
+from auctionsim.experiments.running.tilt_auctions import REFERENCE
 from auctionsim.experiments.running.tilt_policies import BEST_OF_MAJORITY, BEST_OF_N, DIVERGENCES, FORWARD, REVERSE
 from auctionsim.experiments.running.tilt_settings import TiltsSettings
 from auctionsim.mechanisms.best_of import best_of_n_bound
@@ -100,17 +101,26 @@ def _forward_is_milder(tables: Tables) -> Verdict:
 
 
 def _strong_tilts_fall(settings: TiltsSettings, tables: Tables) -> Verdict:
-    ends = (settings.betas[0], float(settings.draws[-1]))
-    strong = [row for row in tables["curves"] if row["setting"] == ends[row["family"] not in DIVERGENCES]]
-    down = [row for row in strong if row["over_middle_high"] < 0]
-    up = [row for row in strong if row["over_middle_low"] > 0]
-    where = dict.fromkeys(row["case"] for row in down)
+    strong = _strongest(settings, tables)
+    tilts = [row for row in strong if row["family"] in DIVERGENCES]
+    down, up = ([row for row in tilts if part(row)] for part in (_falls, lambda row: row["over_middle_low"] > 0))
+    drawn = [f"{row['family']} ({row['case']})" for row in strong if row not in tilts and _falls(row)]
     return (
-        "On real replies a strong tilt is truly worth less than a middle one of its family: the interval of the "
+        "On real replies a strong tilt is truly worth less than a middle one of its divergence: the interval of the "
         "difference lies below 0",
-        f"{len(down)} of {len(strong)} ({'; '.join(where) or 'nowhere'}); {len(up)} lie above 0",
-        _word(len(down), len(strong)),
+        f"{len(down)} of {len(tilts)}; {len(up)} lie above 0. Of best-of draws below 0: {'; '.join(drawn) or 'none'}",
+        _word(len(down), len(tilts)),
     )
+
+
+def _falls(row: Row) -> bool:
+    return bool(row["over_middle_high"] < 0)
+
+
+def _strongest(settings: TiltsSettings, tables: Tables) -> list[Row]:
+    """Return every case's rows of every family at its strongest setting."""
+    ends = (settings.betas[0], float(settings.draws[-1]))
+    return [row for row in tables["curves"] if row["setting"] == ends[row["family"] not in DIVERGENCES]]
 
 
 def _promises(settings: TiltsSettings, tables: Tables) -> Verdict:
@@ -202,10 +212,12 @@ def _entropy_at_reward(tables: Tables) -> Verdict:
 def _levers_varied(tables: Tables) -> Verdict:
     rows = [row for row in tables["equal_exposure"] if row.get("self_bleu_over_tilt") is not None]
     more = [row for row in rows if row["self_bleu_over_tilt_high"] < 0]
+    pools = {row["list"]: row["self_bleu"] for row in tables["diversity"] if row["family"] == REFERENCE}
     numbers = "; ".join(
         f"{row['list']} at exposure {row['exposure']:.2f}: self-BLEU {row['self_bleu_over_tilt']:.2f} "
         f"[{row['self_bleu_over_tilt_low']:.2f}, {row['self_bleu_over_tilt_high']:.2f}] over the tilt's "
-        f"{row['self_bleu_of_tilt']:.2f}, Vendi {row['vendi_of_set_over_tilt']:.2f} "
+        f"{row['self_bleu_of_tilt']:.2f} (the whole pool's is {pools[row['list']]:.2f}), Vendi "
+        f"{row['vendi_of_set_over_tilt']:.2f} "
         f"[{row['vendi_of_set_over_tilt_low']:.2f}, {row['vendi_of_set_over_tilt_high']:.2f}]"
         for row in rows
     )
@@ -218,8 +230,7 @@ def _levers_varied(tables: Tables) -> Verdict:
 
 
 def _bids_cost(settings: TiltsSettings, tables: Tables) -> Verdict:
-    ends = (settings.betas[0], float(settings.draws[-1]))
-    strong = [row for row in tables["curves"] if row["setting"] == ends[row["family"] not in DIVERGENCES]]
+    strong = _strongest(settings, tables)
     paid = [row for row in strong if row["case"] in {f"labels, {name}" for name in settings.judges if _is_sold(name)}]
     worse = [row for row in paid if row["gain_high"] < 0]
     scores = [row for row in strong if row["case"].startswith("labels, ") and row not in paid]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import market_targets
 import numpy as np
 import pandas as pd
 import safetensors.torch
@@ -38,11 +39,14 @@ from auctionsim.experiments.running.board_cells import FORM as BOARD_FORM
 from auctionsim.experiments.running.carrier_cell import CarrierCell, CellReplicate, cell_document
 from auctionsim.experiments.running.carrier_cells import FORM as CELL_FORM
 from auctionsim.experiments.running.carrier_lists import CARRIER_FILE, CarrierRecipe, _kept_carrier, _kept_pilot
+from auctionsim.experiments.running.corpus_cell import COLUMNS, corpus_cell_document
+from auctionsim.experiments.running.corpus_cells import FORM as CORPUS_FORM
 from auctionsim.experiments.running.geometry import geometry_from
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.experiments.running.recipes import read_allocations
 from auctionsim.experiments.running.run import Run, kept_section
 from auctionsim.experiments.running.tuning import claim
+from auctionsim.experiments.tables.bidders_corpus import headlines, summary_rows
 from auctionsim.kept import key_digest
 from auctionsim.logs.evaluation import evaluate
 from auctionsim.logs.log_files import read_log_file
@@ -75,6 +79,8 @@ from test_every_mechanism import REGISTERED, named  # noqa: E402
 
 FOLDER = Path(tempfile.mkdtemp(prefix="auctionsim-fuzz-"))
 MISSING = (FileNotFoundError,)
+CAMPAIGNS, QUERY_TYPES = market_targets.campaigns(FOLDER), market_targets.query_types(FOLDER)
+MARKET_CONFIG = market_targets.config(FOLDER)
 CONSOLE = Console(file=io.StringIO())
 
 
@@ -367,6 +373,21 @@ def board() -> dict[str, Any]:
     return {"format": BOARD_FORM.name, "version": 1, "key": CELL_KEY, "cell": board_cell_document(whole)}
 
 
+def corpus() -> dict[str, Any]:
+    """A kept cell of the reference corpus, as its file has it."""
+    plain: dict[str, Any] = {"number": 0.25, "whole": 2, "text": "shading"}
+    rows = [{name: plain[column.kind] for name, column in COLUMNS.items()} | {"bidder": i} for i in range(2)]
+    return {"format": CORPUS_FORM.name, "version": 1, "key": CELL_KEY, "cell": corpus_cell_document(rows)}
+
+
+def use_corpus(path: Path) -> Any:
+    """Ask a cell of the corpus for its summary."""
+    found = CORPUS_FORM.read(path, CELL_KEY)
+    assert found is not None
+    summary = summary_rows(found.rows)
+    return [one["verdict"] for one in summary], list(headlines(summary, {}))
+
+
 def use_board(path: Path) -> Any:
     """Ask a cell of the board for its numbers."""
     found = BOARD_FORM.read(path, CELL_KEY)
@@ -410,6 +431,7 @@ def arena_folder() -> dict[str, Target]:
         "pilot": json_target("arena/pilot.json", pilot, levels),
         "cell": signed_target("cell.json", cell(), use_cell),
         "board cell": signed_target("board.json", board(), use_board),
+        "corpus cell": signed_target("corpus.json", corpus(), use_corpus),
     }
 
 
@@ -677,6 +699,10 @@ def targets() -> dict[str, Target]:
     geometry = {name: matrix for name in Geometry._fields}
     return {
         "surface": stored_target(fake_surface().save, lambda p: use_measured(ResponseSurface.load(p)), "surface"),
+        "day of a market": stored_target(market_targets.write_small_day, market_targets.read_small_day, "day"),
+        "campaigns": (lambda draw: naming(FOLDER / "campaigns.parquet", lambda _: CAMPAIGNS(draw)), MISSING),
+        "query types": (lambda draw: naming(FOLDER / "query_types.parquet", lambda _: QUERY_TYPES(draw)), MISSING),
+        "config of a market": (MARKET_CONFIG, MISSING),
         "list": stored_target(fake_list(3).save, lambda p: use_measured(MeasuredList.load(p)), "list"),
         "neurons": stored_target(small_neurons().save, lambda p: use_neurons(BrandNeurons.load(p)), "neurons"),
         "bidders": stored_target(save_bidders, use_bidders, "bidders"),

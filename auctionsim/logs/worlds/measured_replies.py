@@ -89,6 +89,8 @@ class MeasuredReplies:
         found = setting_replies(self.parameters.measured, self.parameters.brand)
         if self.parameters.loss not in found.quantities:
             raise InputError(f"loss must be one of {', '.join(found.quantities)}, got {self.parameters.loss!r}")
+        if _MENTION not in found.quantities:
+            raise InputError(f"labels are made from {_MENTION}, which {self.parameters.measured} has no values of")
         return found
 
     @property
@@ -159,7 +161,7 @@ class MeasuredReplies:
         """Return click, dwell and conversion: (…, 3)."""
         known = self.table.values["A"]
         everywhere = self.reward(known)
-        mention = self.table.quantities.index(_MENTION) if _MENTION in self.table.quantities else 0
+        mention = self.table.quantities.index(_MENTION)
         shown = known[..., mention]
         good = (self.reward(mediators) - everywhere.mean()) / max(float(everywhere.std()), _TINY)
         named = (mediators[..., mention] - shown.mean()) / max(float(shown.std()), _TINY)
