@@ -64,8 +64,9 @@ class External(Controller):
     def orders(self, state: State, terms: CampaignTerms, start: TickStart) -> Orders:
         """Return the answers' multipliers."""
         multiplier = state["standing"].copy()
-        rows = np.flatnonzero(start.present & (start.budget_left > 0)) if start.tick % self.every == 0 else []
-        texts = [observation(state, terms, start, int(row)) for row in rows]
+        asked = start.present & (start.budget_left > 0) & (start.tick % self.every == 0)
+        rows = np.flatnonzero(asked).tolist()
+        texts = [observation(state, terms, start, row) for row in rows]
         for row, answer in zip(rows, self.book.answered(texts, self.ask), strict=True):
             number = multiplier_in(answer, self.most)
             multiplier[row] = multiplier[row] if number is None else number
