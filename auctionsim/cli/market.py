@@ -89,8 +89,12 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Ray workers, categories shared out; 0: this process.")] = 0,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    page: Annotated[
+        bool,
+        typer.Option(help="Draw figures and write report.html; the first days are simulated again with other users."),
+    ] = True,
 ) -> None:
-    """Run a market: a ledger with a row per tick and campaign, whose money is counted in the end."""
+    """Run a market: a ledger with a row per tick and campaign, whose money is counted in the end, and a page."""
     from auctionsim.agents.pacing import load_controllers
     from auctionsim.experiments.running.market_config import MODES, read_config, with_mode
     from auctionsim.experiments.running.recipes import FanOut
@@ -107,6 +111,7 @@ def run(
         FanOut(workers=workers, address=address),
         days=days or file.days,
         tables=file.folder,
+        page=page,
     )
     _print_rows("days", made.days, _DAY_COLUMNS)
     _print_rows("controllers, all days", made.controllers)

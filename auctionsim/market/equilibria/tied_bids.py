@@ -83,6 +83,8 @@ def _spread(money: np.ndarray, prices: np.ndarray, budgets: np.ndarray) -> np.nd
     rows, columns = money[bound], money.sum(0)
     open_budgets = budgets[bound] - rows.sum(1) - (rows / columns) @ open_prices
     matrix = np.diag(rows.sum(1)) - (rows / columns) @ rows.T
+    if not (np.isfinite(matrix).all() and np.isfinite(open_budgets).all()):
+        return np.full_like(money, np.nan)  # beyond the range of doubles
     weights = np.zeros(len(budgets))
     weights[bound] = np.linalg.lstsq(matrix, open_budgets, rcond=1e-12)[0]
     per_item = (open_prices - weights @ money) / columns
