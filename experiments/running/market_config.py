@@ -19,7 +19,7 @@ kind = "…"
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -199,6 +199,7 @@ def read_config(path: str | os.PathLike[str]) -> MarketFile:
     """
     table = read_toml(path)
     where = os.fspath(path)
+    Record(table, f"{where}:").only("days", *(one.name for one in fields(MarketConfig)))
     days = Record({"days": table.pop("days", DAYS)}, f"{where}:").whole("days", 1)
     if "generator" in table and "tables" in table:
         raise InputError(f"{where}: campaigns come from a [generator] or from [tables], got both")

@@ -64,7 +64,11 @@ def placed_surfaces(placements: Mapping[str, PlacementConfig]) -> dict[str, Plac
     for name, one in placements.items():
         measured = measured_named(one.surface)
         category = one.category or str(measured.provenance.get("category") or name)
-        placed[name] = PlacedSurface(measured.sell(one.feature, loss=one.loss), brand_names(measured), category)
+        try:
+            view = measured.sell(one.feature, loss=one.loss)
+        except ValueError as error:
+            raise InputError(f"placement {name!r}: {error}") from error
+        placed[name] = PlacedSurface(view, brand_names(measured), category)
     return placed
 
 
@@ -156,6 +160,8 @@ def actors_from(config: MarketConfig, names: tuple[str, ...]) -> Actors:
     Raises:
         ValueError: A kind that there is not, or a setting that it has not or refuses.
     """
+    for name in config.controllers.keys() - set(names):
+        _controller(name, config.controllers[name])  # refuses what would be wrong once a campaign names it
     controllers = {name: _controller(name, config.controllers.get(name)) for name in sorted(set(names))}
     return Actors(controllers, _users(config), _platform(config.platform))
 
@@ -166,7 +172,10 @@ def _controller(name: str, one: ActorConfig | None) -> Controller:
     kinds = controllers()
     kind = name if one is None else one.kind
     if kind not in kinds:
-        raise InputError(f"controllers are of the kinds {', '.join(kinds)}, got {kind!r:.60}")
+        asked = f"controller {name!r:.60} has the unknown kind {kind!r:.60}"
+        if one is None:
+            asked = f"a campaign names the controller {kind!r:.60}, which is neither of the config nor a kind"
+        raise InputError(f"{asked}; kinds: {', '.join(kinds)}; --controller FILE adds those of a file")
     settings = {} if one is None else one.settings
     named = {"name": name} if "name" in inspect.signature(kinds[kind]).parameters else {}
     made: Controller = _record(kinds[kind], settings, f"controller {name!r}", named)

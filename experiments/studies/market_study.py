@@ -82,12 +82,12 @@ class MarketStudySettings:
             raise InputError(f"questions must be some of {', '.join(QUESTIONS)}, got {unknown or 'none'}")
         if "learned" in self.questions and "revenue" not in self.questions:
             raise InputError('the question "learned" needs "revenue", what fixed rules earn')
-        if not 2 <= self.regret_markets <= self.markets:
+        if "regret" in self.questions and not 2 <= self.regret_markets <= self.markets:
             raise InputError(f"regret_markets must lie within [2, markets={self.markets}], got {self.regret_markets}")
 
 
 def main(settings: MarketStudySettings, command: str, console: Console) -> tuple[MarketAnswer, ...]:
-    """MarketAnswer the four questions, and write tables and the section; a stopped run goes on.
+    """Answer the four questions, and write tables and the section; a stopped run goes on.
 
     Args:
         settings: What to ask.

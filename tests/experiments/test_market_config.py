@@ -117,7 +117,11 @@ def test_what_does_not_fit_is_refused_by_name(text: str, message: str, tmp_path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[controllers.none]\nkind = 'nosuch'", "controllers are of the kinds .*, got 'nosuch'"),
+        ("[controllers.none]\nkind = 'nosuch'", "controller 'none' has the unknown kind 'nosuch'; kinds: "),
+        ("[controllers.unused]\nkind = 'pid'\nstop = 1", "controller 'unused' has a field 'stop'"),
+        ("[generator]\ncontrollers = ['nosuch']", "a campaign names the controller 'nosuch', which is neither"),
+        ("[placements.shoes]\nsurface = 'running-shoes-2@3'\nloss = 'harm'", "placement 'shoes': the loss must be"),
+        ("dayz = 4", "'dayz', which is not one of days, "),
         ("[controllers.none]\nkind = 'adaptive'\nstop = 1", "controller 'none' has a field 'stop'"),
         ("[controllers.none]\nkind = 'adaptive'\nstep = -1", "controller 'none': step must be"),
         ("[users]\ntypes = []", "users: there must be a type of users"),
