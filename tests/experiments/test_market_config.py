@@ -79,7 +79,7 @@ def test_a_generated_market_has_a_config_that_runs_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour = 1", r"has a field 'colour', which is not one of generator, tables"),
+        ("colour = 1", r"has a field 'colour', which is not one of days, generator, tables"),
         ("[generator]\ncampains = 3", r"generator has a field 'campains', which is not one of query_types"),
         ("[placements.a]\nsurface = 'x@1'\nfeatures = 'y'", "placements, a has a field 'features'"),
         ("[rules.r]\nmechanism = 'vcg'\nreserv = 1", "rules, r has a field 'reserv'"),
@@ -119,9 +119,6 @@ def test_what_does_not_fit_is_refused_by_name(text: str, message: str, tmp_path:
     [
         ("[controllers.none]\nkind = 'nosuch'", "controller 'none' has the unknown kind 'nosuch'; kinds: "),
         ("[controllers.unused]\nkind = 'pid'\nstop = 1", "controller 'unused' has a field 'stop'"),
-        ("[generator]\ncontrollers = ['nosuch']", "a campaign names the controller 'nosuch', which is neither"),
-        ("[placements.shoes]\nsurface = 'running-shoes-2@3'\nloss = 'harm'", "placement 'shoes': the loss must be"),
-        ("dayz = 4", "'dayz', which is not one of days, "),
         ("[controllers.none]\nkind = 'adaptive'\nstop = 1", "controller 'none' has a field 'stop'"),
         ("[controllers.none]\nkind = 'adaptive'\nstep = -1", "controller 'none': step must be"),
         ("[users]\ntypes = []", "users: there must be a type of users"),
@@ -138,5 +135,10 @@ def test_actors_that_there_are_not_are_refused_by_name(text: str, message: str, 
 def test_a_surface_or_a_loss_that_there_is_not_is_refused(tmp_path: Path) -> None:
     for text in ("surface = 'nosuch@1'", "surface = 'running-shoes-2@3'\nloss = 'boredom'"):
         file = read_config(written(f"[placements.a]\n{text}", tmp_path))
-        with pytest.raises((ValueError, FileNotFoundError), match=r"nosuch@1|boredom"):
+        with pytest.raises((ValueError, FileNotFoundError), match=r"nosuch@1|placement 'a': .*boredom"):
             market_sources(file.config, file.folder)
+
+
+def test_a_controller_that_campaigns_name_and_nobody_offers_is_refused() -> None:
+    with pytest.raises(ValueError, match="a campaign names the controller 'nosuch', which is neither"):
+        actors_from(MarketConfig(), ("none", "nosuch"))
