@@ -122,14 +122,15 @@ class MarketVectorEnv(SyncVectorEnv):
         *,
         seed: SupportsIndex | Sequence[SupportsIndex | None] | np.ndarray | None = None,
         options: dict[str, Any] | None = None,
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> Any:
         """Begin an episode in every row, or in those where options["reset_mask"] is True.
 
+        Returns:
+            Observations (row, number) and infos.
         Raises:
             TypeError, ValueError: A seed that is no whole number ≥ 0, or not one a row.
         """
-        observations, infos = super().reset(seed=spread_seeds(seed, self.num_envs), options=options)
-        return np.asarray(observations), infos
+        return super().reset(seed=spread_seeds(seed, self.num_envs), options=options)
 
 
 def market_seed(episode: EpisodeKeys) -> int:

@@ -250,7 +250,7 @@ class PlatformSeat(MarketSeat):
         return low, [1.0, MOST, MOST, 1.0, *[MOST] * losses, *[1.0] * rules]
 
     @property
-    def action_space(self) -> gymnasium.spaces.Discrete:
+    def action_space(self) -> gymnasium.spaces.Space[Any]:
         """One of the market's rules, by its place."""
         return gymnasium.spaces.Discrete(len(self.market.rules))
 

@@ -6,6 +6,7 @@ met. A round in which a bidder catches up has a cost below 0.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,8 +61,9 @@ def target_cost(
         return None
     if targets is None:
         raise InputError(f"roi_as_cost weighs what roi_targets are missed by: pass roi_targets too, got {weight!r:.60}")
-    each = list(weight) if isinstance(weight, Sequence | np.ndarray | Tensor) and np.ndim(weight) == 1 else [weight]
+    several = isinstance(weight, Sequence | np.ndarray | Tensor) and np.ndim(weight) == 1
+    each: list[Any] = list(weight) if several else [weight] * len(targets)  # type: ignore[arg-type]
     numbers = [checked_number(one, "roi_as_cost") for one in each]
-    if len(numbers) not in (1, len(targets)) or (len(numbers) == 1 < len(targets) and each[0] is not weight):
+    if len(numbers) != len(targets):
         raise InputError(f"roi_as_cost must be one number or one a bidder ({len(targets)}), got {weight!r:.60}")
-    return TargetCost(targets, torch.tensor(numbers, dtype=dtype).expand(len(targets)).clone())
+    return TargetCost(targets, torch.tensor(numbers, dtype=dtype))

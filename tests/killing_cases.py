@@ -283,7 +283,7 @@ def market() -> Case:
     )
 
     def case(folder: Path) -> None:
-        main(MarketRunSettings(folder, config), "auctionsim market run", _console(), days=2)
+        main(MarketRunSettings(folder, config), "auctionsim market run", _console(), days=2, page=False)
 
     return case
 

@@ -3,17 +3,27 @@
 import importlib
 import pkgutil
 
+from auctionsim.agents.pacing.answers import AnswerBook, read_answers
+from auctionsim.agents.pacing.external_bidders import AnswerCounts, External, external, replayed
 from auctionsim.agents.pacing.loading import load_controllers
+from auctionsim.agents.pacing.observations import observed_numbers
 from auctionsim.agents.pacing.registry import controller, controllers, register, withdraw
 from auctionsim.agents.pacing.tick import after_bidding, open_share, shares_behind, tick_orders
 
 __all__ = [
+    "AnswerBook",
+    "AnswerCounts",
+    "External",
     "after_bidding",
     "controller",
     "controllers",
+    "external",
     "load_controllers",
+    "observed_numbers",
     "open_share",
+    "read_answers",
     "register",
+    "replayed",
     "shares_behind",
     "tick_orders",
     "withdraw",

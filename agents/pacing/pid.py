@@ -73,7 +73,8 @@ class Pid(Controller):
         return {name: after_bidding(news, column, state[name]) for name, column in after.items()}
 
     def _between(self, signal: Column) -> Column:
-        return np.clip(signal, math.log(self.least), math.log(self.most))
+        kept: Column = np.clip(signal, math.log(self.least), math.log(self.most))
+        return kept
 
 
 register(Pid)

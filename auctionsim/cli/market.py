@@ -89,8 +89,12 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Ray workers, categories shared out; 0: this process.")] = 0,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    page: Annotated[
+        bool,
+        typer.Option(help="Draw figures and write report.html; the first days are simulated again with other users."),
+    ] = True,
 ) -> None:
-    """Run a market: a ledger with a row per tick and campaign, whose money is counted in the end."""
+    """Run a market: a ledger with a row per tick and campaign, whose money is counted in the end, and a page."""
     from auctionsim.agents.pacing import load_controllers
     from auctionsim.experiments.running.market_config import MODES, read_config, with_mode
     from auctionsim.experiments.running.recipes import FanOut
@@ -107,6 +111,7 @@ def run(
         FanOut(workers=workers, address=address),
         days=days or file.days,
         tables=file.folder,
+        page=page,
     )
     _print_rows("days", made.days, _DAY_COLUMNS)
     _print_rows("controllers, all days", made.controllers)
@@ -138,7 +143,7 @@ def study(
         str, typer.Option(help="λ of the rules that users are kept by, commas between.")
     ] = "0,0.005,0.01,0.02,0.03,0.05",
     sensitivities: Annotated[
-        str, typer.Option(help="Hazards of leaving for good per nat of reply_kl, commas between.")
+        str, typer.Option(help="Hazards of leaving for good per unit of reply_kl, commas between.")
     ] = "0.001,0.005,0.02",
     questions: Annotated[
         str, typer.Option(help="Which are asked, commas between.")
@@ -166,7 +171,9 @@ def study(
         },
     )
     for answer in main(settings, command_line(), console):
-        console.print(f"{answer.question}\n{answer.verdict}\n", markup=False)
+        console.print(
+            "\n".join([answer.question, *(f"- {sentence}." for sentence in answer.verdicts), ""]), markup=False
+        )
     console.print(f"report: {write_runs_report([out], out / 'report.html')}", soft_wrap=True)
     if results is not None:
         console.print(f"results: {replace_section(results, finished_run(out, NAME, SHOWS))}", soft_wrap=True)

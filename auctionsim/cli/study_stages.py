@@ -283,8 +283,16 @@ def _board(study: StudySettings, console: Console) -> Stage:
 def _markets(study: StudySettings, console: Console) -> Stage:
     from auctionsim.experiments.studies.market_study import NAME, SHOWS, MarketStudySettings, inputs_of, main
 
-    settings = MarketStudySettings(study.folder / NAME, seeds=4, regret_seeds=2, sensitivities=(0.001, 0.005))
-    options = {"seeds": 4, "regret-seeds": 2, "sensitivities": "0.001,0.005", "out": settings.folder}
+    settings = MarketStudySettings(
+        study.folder / NAME, markets=4, seed=study.seed, regret_markets=2, sensitivities=(0.001, 0.005)
+    )
+    options = {
+        "markets": 4,
+        "seed": study.seed,
+        "regret-markets": 2,
+        "sensitivities": "0.001,0.005",
+        "out": settings.folder,
+    }
     command = _words("market", "study", options=options)
 
     def go(command: str) -> object:

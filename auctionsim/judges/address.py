@@ -134,6 +134,15 @@ class AddressJudge:
         """
         return [self._verdict(prompt, choice) for prompt in prompts]
 
+    def answer(self, prompt: str) -> str | NoVerdict:
+        """Return the words of one answer, a few tokens, or why there is none after `ATTEMPTS` requests.
+
+        Args:
+            prompt: As the user's words.
+        """
+        answer = self._tried(prompt, logprobs=False)
+        return answer if isinstance(answer, NoVerdict) else answer.text
+
     def close(self) -> None:
         """Close its connections; it opens new ones when it is asked again."""
         client = self.__dict__.pop("_client", None)

@@ -90,8 +90,9 @@ def best_of_majority(
             length or below 0.
     Example:
         >>> p = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
-        >>> best_of_majority(torch.tensor([[0.0, 1.0, 1.2]], dtype=torch.float64), 16, 0.5, p).round(decimals=4)
-        tensor([[0.9846, 0.0146, 0.0008]], dtype=torch.float64)
+        >>> law = best_of_majority(torch.tensor([[0.0, 1.0, 1.2]], dtype=torch.float64), 16, 0.5, p)
+        >>> [round(share, 4) for share in law[0].tolist()]
+        [0.9846, 0.0146, 0.0008]
     """
     count = checked_count(draws, "draws")
     if count > MOST_DRAWS or not 0 <= share <= 1:

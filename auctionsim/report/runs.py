@@ -34,7 +34,7 @@ from auctionsim.report.run_records import (
 from auctionsim.scoring.records import TradeOffPoint, titled
 from auctionsim.substrates.protocol import ChargedLoss
 from auctionsim.substrates.quantities import DEFAULT_LOSS, UNDECLARED
-from auctionsim.tables import read_parquet
+from auctionsim.tables import MOST_TABLE_BYTES, read_parquet
 
 _log = logging.getLogger(__name__)
 
@@ -231,7 +231,11 @@ def _pictures(folder: Path) -> Iterator[Picture]:
 
 
 def _tables(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.parquet"))
+    """Return the tables that the page shows: those larger than `MOST_TABLE_BYTES` are linked alone."""
+    every = sorted(folder.glob("*.parquet"))
+    found = [path for path in every if path.is_symlink() or path.stat().st_size <= MOST_TABLE_BYTES]
+    for path in set(every) - set(found):
+        _log.info("%s is too large to be shown: the page links to it", path)
     if len(found) > MOST_TABLES:
         raise InputError(f"{folder}: has {len(found)} tables; a page shows at most {MOST_TABLES}")
     return found

@@ -6,7 +6,7 @@ A law is a function (claim, case) that raises `BrokenClaimError`; its first line
 import copy
 import io
 import pickle
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -193,9 +193,10 @@ def _equal(column: object, other: object) -> bool:
 
 def _through_a_file(state: State) -> State:
     file = io.BytesIO()
-    np.savez(file, **{what: np.asarray(column) for what, column in state.items()})
+    arrays: dict[str, Any] = {what: np.asarray(column) for what, column in state.items()}
+    np.savez(file, **arrays)
     file.seek(0)
-    with np.load(file, allow_pickle=False) as kept:
+    with np.load(file) as kept:
         return {what: kept[what] for what in kept.files}
 
 

@@ -32,7 +32,7 @@ def draw_values(tables: Sequence[Row], curves: Sequence[Row], path: Path) -> Non
         known = [row for row in own if row.get("gain") is not None]
         if known:
             panel.axhline(known[0]["value"] - known[0]["gain"], color="grey", linewidth=0.7)
-        panel.set(xlabel="KL spent, nats", ylabel="true value")
+        panel.set(xlabel="KL spent, natural logarithm", ylabel="true value")
         panel.set_title(case, fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=8, fontsize=8)

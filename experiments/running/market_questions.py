@@ -194,28 +194,30 @@ def retention_rows(
 
 
 def learned_rows(sizes: WorldSizes, user_weight: float, days: int, seed: int) -> list[Row]:
-    """Return which rule a bandit of the platform settles on against each population.
+    """Return which rule a bandit of the platform settles on against each population, among all and without pay-as-bid.
 
     UCB1 holds a rule for two days and sees their mean revenue, as a share of what all bidders' values would bring under
     pay-as-bid. The rule that it chose most often in the last third of the days is what it learned.
     """
-    rules = tuple((name, user_weight) for name in (TRUTHFUL, MENU, OPTIMUM, FIRST))
-    given = world(sizes, rules, seed)
+    given = world(sizes, tuple((name, user_weight) for name in (TRUTHFUL, MENU, OPTIMUM, FIRST)), seed)
     all_value = days_of(given, 1, platform=FixedRule(rule_name(FIRST, user_weight)))[0].news.revenue
     learner = UpperConfidenceBound(RewardScale(0.0, all_value), hold=2, confidence=CONFIDENCE)
     rows = []
-    for population in POPULATIONS:
-        run = days_of(population.market(given), days, platform=learner)
-        late = [day.news.rule for day in run[-(days // 3) :]]
-        learned = max(sorted(set(late)), key=late.count)
-        rows.append(
-            {
-                "seed": seed,
-                "learned_against": population.name,
-                "rule": next(name for name, weight in rules if rule_name(name, weight) == learned),
-                "share_late": late.count(learned) / len(late),
-                "switches": sum(one.news.rule != other.news.rule for one, other in pairwise(run)),
-                "revenue": sum(day.news.revenue for day in run) / days,
-            }
-        )
+    for names in ((TRUTHFUL, MENU, OPTIMUM, FIRST), (TRUTHFUL, MENU, OPTIMUM)):
+        among = world(sizes, tuple((name, user_weight) for name in names), seed)
+        for population in POPULATIONS:
+            run = days_of(population.market(among), days, platform=learner)
+            late = [day.news.rule for day in run[-(days // 3) :]]
+            learned = max(sorted(set(late)), key=late.count)
+            rows.append(
+                {
+                    "seed": seed,
+                    "rules": ", ".join(names),
+                    "learned_against": population.name,
+                    "rule": next(name for name in names if rule_name(name, user_weight) == learned),
+                    "share_late": late.count(learned) / len(late),
+                    "switches": sum(one.news.rule != other.news.rule for one, other in pairwise(run)),
+                    "revenue": sum(day.news.revenue for day in run) / days,
+                }
+            )
     return rows

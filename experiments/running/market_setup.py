@@ -1,6 +1,7 @@
 """A market and its actors made from a config: surfaces loaded, rules designed, tables read or generated."""
 
 import hashlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -167,7 +168,8 @@ def _controller(name: str, one: ActorConfig | None) -> Controller:
     if kind not in kinds:
         raise InputError(f"controllers are of the kinds {', '.join(kinds)}, got {kind!r:.60}")
     settings = {} if one is None else one.settings
-    made: Controller = _record(kinds[kind], settings, f"controller {name!r}", {"name": name})
+    named = {"name": name} if "name" in inspect.signature(kinds[kind]).parameters else {}
+    made: Controller = _record(kinds[kind], settings, f"controller {name!r}", named)
     return made
 
 
@@ -187,4 +189,4 @@ def _record(kind: Any, settings: Mapping[str, Any], where: str, given: Mapping[s
         return record_from(kind, settings, where, given)
     if settings:
         raise InputError(f"{where}: {kind.__name__} takes no settings, got {next(iter(settings))!r}")
-    return kind(**given)
+    return kind()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from auctionsim.errors import FailedRunError, InputError
+from auctionsim.experiments.figures.market import FIGURES, draw_market
 from auctionsim.experiments.running.designs import Designs
 from auctionsim.experiments.running.market_config import DAYS, MarketConfig
 from auctionsim.experiments.running.market_days import KeptMarketRun, day_files, run_days
@@ -22,20 +23,28 @@ from auctionsim.experiments.running.run import Run
 from auctionsim.experiments.running.run_folder import run_record
 from auctionsim.experiments.tables.market_days import (
     MarketTotals,
-    campaign_rows,
     controller_rows,
     day_row,
     day_rows,
-    market_section,
     totals,
 )
+from auctionsim.experiments.tables.market_findings import MarketFindings
 from auctionsim.experiments.tables.market_ledger import write_ledger
+from auctionsim.experiments.tables.market_page import page_section, page_tables
+from auctionsim.experiments.tables.market_sensitivity import FACTORS, changeable, sensitivity_rows, with_users
+from auctionsim.experiments.tables.market_sums import market_sums
+from auctionsim.market import RetainedUsers, SimulationSettings
 from auctionsim.market.conservation import Conservation, conservation
 from auctionsim.market.ledger import read_axes, read_day
 from auctionsim.market.shards import ray_categories
+from auctionsim.market.simulation import LocalCategories
 from auctionsim.records import Record
+from auctionsim.report import write_runs_report
 
 NAME = "market-run"
+PAGE = "report.html"
+VARIED_DAYS = 7
+"""How many of the first days are simulated again with other users, at most."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,9 @@ def main(
     *,
     days: int = DAYS,
     tables: Path = Path(),
+    page: bool = True,
 ) -> MarketRun:
-    """Simulate, write the ledger, and count its money.
+    """Simulate, write the ledger, count its money, and write a page about it.
 
     Args:
         settings: What to run, and where.
@@ -101,6 +111,7 @@ def main(
         fan_out: Who clears ticks; None: this process.
         days: How many.
         tables: Folder from which the names of tables count.
+        page: Whether figures and a page are made, for which the first days are simulated again with other users.
     Raises:
         ValueError: A config that does not fit, or a damaged file; before a day is simulated where that can be known.
         RuntimeError: Money is not conserved.
@@ -127,11 +138,47 @@ def main(
             if not money.holds:
                 raise FailedRunError(f"{settings.folder}: {money.sentence}")
             found = MarketRun(kept, day_rows(kept), controller_rows(kept, sums := totals(kept)), sums, money)
-    named = {"days": found.days, "controllers": found.controllers, "campaigns": campaign_rows(kept, found.totals)}
-    section = market_section(kept, found.days, found.totals, money)
+        findings = _findings(run, found, stages, varied=page)
+    for name in (PAGE, *FIGURES):  # those of fewer days
+        (settings.folder / name).unlink(missing_ok=True)
+    section = page_section(findings, draw_market(findings, settings.folder) if page else {})
     run.commits.update(ledger.commit for ledger in kept.days())
-    run.finish(named, section, command=command, console=console, files=written)
+    run.finish(page_tables(findings), section, command=command, console=console, files=[*written, PAGE])
+    if page:
+        write_runs_report([settings.folder], settings.folder / PAGE)
     return found
+
+
+def _findings(run: Run, found: MarketRun, stages: Stages, *, varied: bool) -> MarketFindings:
+    """Return what the page tells of.
+
+    Args:
+        run: Keeps what is simulated.
+        found: The run.
+        stages: Where progress goes.
+        varied: Whether the first days are simulated again with other users, where there are users.
+    """
+    kept = found.kept
+    users = kept.actors.users if isinstance(kept.actors.users, RetainedUsers) else None
+    sensitivity = []
+    if users is not None and varied:
+        count = min(kept.count, VARIED_DAYS)
+        sampled = SimulationSettings(sampled=kept.config.mode == "sampled")
+        simulate = with_users(kept.market, kept.actors, sampled, LocalCategories(kept.market))
+        with stages.stage("users' parameters", 1 + len(FACTORS) * len(changeable(users))) as tick:
+            sensitivity = run.part(
+                f"user parameters over {count} days", lambda: sensitivity_rows(simulate, users, count, tick=tick)
+            )
+    return MarketFindings(
+        kept.market,
+        market_sums(kept.days(), kept.market, None if users is None else users.clicks),
+        found.days,
+        found.controllers,
+        users,
+        sensitivity,
+        kept.config.mode,
+        found.money.sentence,
+    )
 
 
 def shown(folder: Path) -> ShownMarketRun:

@@ -42,10 +42,11 @@ class MarketStudySettings:
 
     Attributes:
         folder: Run folder.
-        seeds: How many markets are drawn for each question, ≥ 2: intervals are over them.
-        user_weight: λ of the rules, money per nat of reply_kl, where it is not swept.
+        markets: How many are drawn for each question, ≥ 2: intervals are over them.
+        seed: Of the first; the others' follow.
+        user_weight: λ of the rules, money per unit of reply_kl, where it is not swept.
         user_weights: λ, swept for retention.
-        sensitivities: Hazards of leaving per nat, swept for retention.
+        sensitivities: Hazards of leaving for good per unit of reply_kl, swept for retention.
         days: Of a run; the second half of them counts where bidders learn.
         learned_days: Of a run in which the platform learns, ≥ 3.
         regret_days: Of a run in which one campaign deviates.
@@ -54,12 +55,13 @@ class MarketStudySettings:
         campaigns: Per brand.
         signals: Profiles of valuations per query type.
         ticks: Per day.
-        regret_seeds: How many of the seeds' markets campaigns deviate in, each campaign by itself; ≥ 2.
+        regret_markets: In how many of them campaigns deviate, each by itself; ≥ 2.
         questions: Which are asked, some of `QUESTIONS`; "learned" needs "revenue".
     """
 
     folder: Path
-    seeds: int = 8
+    markets: int = 8
+    seed: int = 0
     user_weight: float = 0.02
     user_weights: tuple[float, ...] = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
     sensitivities: tuple[float, ...] = (0.001, 0.005, 0.02)
@@ -71,7 +73,7 @@ class MarketStudySettings:
     campaigns: int = 3
     signals: int = 8
     ticks: int = 4
-    regret_seeds: int = 4
+    regret_markets: int = 4
     questions: tuple[str, ...] = QUESTIONS
 
     def __post_init__(self) -> None:
@@ -80,8 +82,8 @@ class MarketStudySettings:
             raise InputError(f"questions must be some of {', '.join(QUESTIONS)}, got {unknown or 'none'}")
         if "learned" in self.questions and "revenue" not in self.questions:
             raise InputError('the question "learned" needs "revenue", what fixed rules earn')
-        if not 2 <= self.regret_seeds <= self.seeds:
-            raise InputError(f"regret_seeds must lie within [2, seeds={self.seeds}], got {self.regret_seeds}")
+        if not 2 <= self.regret_markets <= self.markets:
+            raise InputError(f"regret_markets must lie within [2, markets={self.markets}], got {self.regret_markets}")
 
 
 def main(settings: MarketStudySettings, command: str, console: Console) -> tuple[MarketAnswer, ...]:
@@ -98,10 +100,10 @@ def main(settings: MarketStudySettings, command: str, console: Console) -> tuple
     found: dict[str, list[Row]] = {}
     with Stages(console) as stages:
         for question, make in asked.items():
-            seeds = settings.regret_seeds if question == "regret" else settings.seeds
-            with stages.stage(question, seeds) as advance:
+            markets = settings.regret_markets if question == "regret" else settings.markets
+            with stages.stage(question, markets) as advance:
                 found[question] = []
-                for seed in range(seeds):
+                for seed in range(settings.seed, settings.seed + markets):
                     found[question] += run.part(f"{question} {seed}", partial(make, seed))
                     advance()
     answered: dict[str, Callable[[], MarketAnswer]] = {
@@ -111,7 +113,7 @@ def main(settings: MarketStudySettings, command: str, console: Console) -> tuple
         "learned": lambda: survival_answer(found["learned"], found["revenue"]),
     }
     answers = tuple(answered[name]() for name in asked)
-    tables = {f"{name}_seeds": rows for name, rows in found.items()}
+    tables = {f"{name}_markets": rows for name, rows in found.items()}
     tables |= {name: answer.lines for name, answer in zip(asked, answers, strict=True)}
     run.finish(tables, section(settings, answers), command=command, console=console)
     return answers
@@ -154,10 +156,12 @@ def section(settings: MarketStudySettings, answers: tuple[MarketAnswer, ...]) ->
         f"`mention_probability`, loss `reply_kl`, rules and exposures of replicate A, contexts pooled. "
         f"{settings.campaigns} campaigns per brand with valuations U[0, 1], {settings.query_types} query types per "
         f"category, {settings.ticks} ticks per day, expected mode; rules at user weight {settings.user_weight:g} per "
-        f"nat, designed for the best of a brand's campaigns. Intervals are over {settings.seeds} drawn markets "
-        f"({settings.regret_seeds} for the first question), 95 %, Student's; each table is of its markets alone."
+        f"unit of it, designed for the best of a brand's campaigns. Intervals are over {settings.markets} drawn "
+        f"markets ({settings.regret_markets} for the first question), 95 %, Student's; each table is of its markets "
+        "alone."
     )
     parts = [about, markdown_table(populations)]
     for answer in answers:
-        parts += [f"**{answer.question}** {answer.verdict}", f"The rule: {answer.rule}", answer.table]
+        found = "\n".join(f"- {sentence}." for sentence in answer.verdicts)
+        parts += [f"**{answer.question}**", found, f"The rule: {answer.rule}", answer.table]
     return Section(TITLE, "\n\n".join(parts), {})

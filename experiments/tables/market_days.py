@@ -1,17 +1,12 @@
-"""What the days of a market run came to: a row a day, totals, and a section of prose."""
+"""What the days of a market run came to: a row per day and controller, and totals."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from auctionsim.experiments.running.market_days import KeptMarketRun
-from auctionsim.experiments.running.run import Section, markdown_table, quoted
-from auctionsim.market.conservation import Conservation
+from auctionsim.experiments.tables.market_sums import ROUNDING, SPENT
 from auctionsim.market.ledger import DayLedger
-
-SPENT = 0.99
-"""Share of a budget from which on it counts as used up."""
 
 
 class MarketTotals(NamedTuple):
@@ -85,7 +80,7 @@ def controller_rows(run: KeptMarketRun, sums: MarketTotals) -> list[dict[str, An
     """Return a row a controller: what its campaigns spent and won, and how many missed their target of return."""
     campaigns = run.market.campaigns
     names = np.array(campaigns.controller)
-    missed = (campaigns.target > 0) & (sums.value < campaigns.target * sums.spend * (1 - 1e-9))
+    missed = (campaigns.target > 0) & (sums.value < campaigns.target * sums.spend * (1 - ROUNDING))
     rows = []
     for name in dict.fromkeys(campaigns.controller):
         own = names == name
@@ -101,31 +96,3 @@ def controller_rows(run: KeptMarketRun, sums: MarketTotals) -> list[dict[str, An
             }
         )
     return rows
-
-
-def campaign_rows(run: KeptMarketRun, sums: MarketTotals) -> list[dict[str, Any]]:
-    """Return a row a campaign: what it spent and won over the whole run."""
-    campaigns = run.market.campaigns
-    columns = zip(campaigns.name, campaigns.category, campaigns.controller, sums.spend, sums.value, strict=True)
-    return [
-        {"campaign": name, "category": category, "controller": controller, "spend": float(spend), "value": float(value)}
-        for name, category, controller, spend, value in columns
-    ]
-
-
-def market_section(
-    run: KeptMarketRun, days: Sequence[Mapping[str, Any]], sums: MarketTotals, money: Conservation
-) -> Section:
-    """Return what a reader should know of a run."""
-    market = run.market
-    text = (
-        f"{len(market.query_types)} query types, {len(market.campaigns)} campaigns in {len(market.categories)} "
-        f"categories, {run.count} days of {market.ticks_per_day} ticks, {run.config.mode} arrivals.\n\n"
-        f"Revenue {sums.revenue:.6g}, liquid welfare {sums.welfare:.6g}, {sums.queries:.6g} queries; "
-        f"{money.sentence}.\n\n" + markdown_table([_shown(row) for row in days])
-    )
-    return Section(f"A market of {len(market.campaigns)} campaigns", text, {})
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, str]:
-    return {name: f"{one:.4g}" if isinstance(one, float) else quoted(str(one)) for name, one in row.items()}

@@ -44,7 +44,7 @@ def _table(path: Path) -> Iterator[Any]:
     def add(columns: Mapping[str, Any]) -> None:
         batch = pa.table(dict(columns))
         if not writers:
-            writers.append(parquet.ParquetWriter(draft, batch.schema, compression="zstd"))
+            writers.append(parquet.ParquetWriter(draft, batch.schema, compression="snappy"))
         writers[0].write_table(batch)
 
     with replacing(path) as draft:

@@ -34,14 +34,14 @@ class MarketAnswer(NamedTuple):
 
     Attributes:
         question: As it was asked.
-        verdict: A sentence per case, by the rule.
+        verdicts: A sentence per case, by the rule.
         rule: By which numbers become a verdict.
         table: Markdown.
         lines: The table's numbers, tidy.
     """
 
     question: str
-    verdict: str
+    verdicts: tuple[str, ...]
     rule: str
     table: str
     lines: list[Row]
@@ -116,7 +116,7 @@ def regret_answer(rows: Sequence[Row]) -> MarketAnswer:
     ]
     return MarketAnswer(
         "Does pacing make the menu's regret matter less or more?",
-        "; ".join(sentences) + ".",
+        tuple(sentences),
         "Less or more where the 95 % interval of the paired difference excludes 0. A gain is what the best of four "
         "factors on all of a campaign's bids brings, the others reacting as they are run: at least so much. Free "
         "bids are one for each query type and signal, in the last tick, all else held; to a paced campaign an exposure "
@@ -154,11 +154,14 @@ def revenue_answer(rows: Sequence[Row]) -> MarketAnswer:
                 )
         lines.append(line)
     sentences = [
-        f"against {line['population']} {LABELS[truthful]} {_verb(line[f'{truthful} of {other}'])} {LABELS[other]} "
-        f"({line[f'{truthful} of {other}'].text(100, 1)} %)"
+        f"Against {line['population']}: "
+        + ", ".join(
+            f"{LABELS[truthful]} {_verb(line[f'{truthful} of {other}'])} {LABELS[other]} "
+            f"({line[f'{truthful} of {other}'].text(100, 1)} %)"
+            for other in (FIRST, MENU)
+            for truthful in (TRUTHFUL, OPTIMUM)
+        )
         for line in lines
-        for truthful in (TRUTHFUL, OPTIMUM)
-        for other in (MENU, FIRST)
     ]
     table = [
         {
@@ -182,7 +185,7 @@ def revenue_answer(rows: Sequence[Row]) -> MarketAnswer:
     ]
     return MarketAnswer(
         "What does a truthful rule cost in revenue once bidders are autobidders?",
-        "Revenue per day: " + "; ".join(sentences) + ".",
+        tuple(sentences),
         "Earns less or more where the 95 % interval of the ratio excludes 100 %. VCG and the optimum are truthful on "
         "the exposure that they sell, for bidders who maximise value less payment; nobody would bid the truth under "
         "pay-as-bid, whose revenue there is what a platform would hope for: that of learned shading is nearer to what "
@@ -224,9 +227,9 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
         fit = [weight for weight in weights if weight <= best and (weight == best or behind[weight].low <= 0)]
         lost = over_seeds(np.divide(behind_of(revenue, best, weights[0]), revenue[best]))
         sentences.append(
-            f"at a sensitivity of {sensitivity:g} per nat the most is earned at a user weight of {best:g}; it may fall "
-            f"to {min(fit):g} before revenue over {days} days is less for sure, and at {weights[0]:g} it is less by "
-            f"{lost.text(100, 1)} %"
+            f"At a sensitivity of {sensitivity:g} per unit of reply_kl the most is earned at a user weight of "
+            f"{best:g}; it may fall to {min(fit):g} before revenue over {days} days is less for sure, and at "
+            f"{weights[0]:g} it is less by {lost.text(100, 1)} %"
         )
         for weight in weights:
             chosen = _only(own, {"user_weight": weight})
@@ -243,7 +246,7 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
             )
     table = [
         {
-            "sensitivity per nat": f"{line['sensitivity']:g}",
+            "sensitivity, per unit of reply_kl": f"{line['sensitivity']:g}",
             "user weight": f"{line['user_weight']:g}",
             f"revenue over {days} days": line["revenue"].text(1, 1),
             "on the first day": line["first_day"].text(1, 2),
@@ -255,7 +258,7 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
     ]
     return MarketAnswer(
         "How far may the user weight fall before retention makes it a loss?",
-        "; ".join(sentences) + ".",
+        tuple(sentences),
         "The least weight whose revenue is not below the best one's by a 95 % interval of the paired difference. "
         "Sensitivities are inputs: no user was asked.",
         markdown_table(table),
@@ -272,49 +275,67 @@ def survival_answer(learned: Sequence[Row], fixed: Sequence[Row]) -> MarketAnswe
     """Return whether the rule that a platform learned against some bidders still earns against others.
 
     Args:
-        learned: One row per seed and population that the platform learned against.
+        learned: One row per seed, set of rules and population that the platform learned against.
         fixed: What each rule earns against each population, of the same seeds.
     """
+    lines, sentences, tables = [], [], []
+    for rules in sorted({row["rules"] for row in learned}):
+        own = _survival_lines(
+            _only(learned, {"rules": rules}), [row for row in fixed if row["rule"] in rules.split(", ")]
+        )
+        moved = [line for line in own if line["learned_against"] != line["met"]]
+        counts = {word: sum(line["verdict"] == word for line in moved) for word in ("survives", "fails", "not told")}
+        found = ", ".join(
+            f"{LABELS[line['rule']]} against {line['met']}" for line in own if line["learned_against"] == line["met"]
+        )
+        title = f"Among {', '.join(LABELS[name] for name in rules.split(', '))}"
+        sentences.append(
+            f"{title} it learns {found}. Met by other bidders, what it learned survives in {counts['survives']} of "
+            f"{len(moved)} cases, fails in {counts['fails']}, and in {counts['not told']} it is not told"
+        )
+        tables += [f"{title}:", markdown_table(_survival_table(own))]
+        lines += [{"rules": rules, **line} for line in own]
+    return MarketAnswer(
+        "Does the platform's learned rule survive a change of bidders?",
+        tuple(sentences),
+        f"A rule survives where it loses at most {100 * TOLERATED:g} % of the revenue of the best of its set against "
+        "the bidders that it meets, the whole 95 % interval; it fails where the interval lies above.",
+        "\n\n".join(tables),
+        [_flat(line) for line in lines],
+    )
+
+
+def _survival_lines(learned: Sequence[Row], fixed: Sequence[Row]) -> list[Row]:
+    """Return what a set's learned rules lose, by the bidders that they learned against and those that they meet."""
     lines: list[Row] = []
     for own in POPULATIONS:
         rows = _only(learned, {"learned_against": own.name})
         chosen = [row["rule"] for row in rows]
+        usual = max(sorted(set(chosen)), key=chosen.count)
         for other in POPULATIONS:
-            lost = over_seeds(
-                _lost(_only(fixed, {"seed": row["seed"], "population": other.name}), row["rule"]) for row in rows
-            )
+            met = _only(fixed, {"population": other.name})
+            lost = over_seeds(_lost(_only(met, {"seed": row["seed"]}), row["rule"]) for row in rows)
             lines.append(
                 {
                     "learned_against": own.name,
                     "met": other.name,
-                    "rule": max(sorted(set(chosen)), key=chosen.count),
-                    "agreed": chosen.count(max(sorted(set(chosen)), key=chosen.count)) / len(chosen),
+                    "rule": usual,
+                    "agreed": chosen.count(usual) / len(chosen),
                     "lost": lost,
                     "verdict": _survives(lost),
                 }
             )
-    moved = [line for line in lines if line["learned_against"] != line["met"]]
-    counts = {word: sum(line["verdict"] == word for line in moved) for word in ("survives", "fails", "not told")}
-    home = [line for line in lines if line["learned_against"] == line["met"]]
-    found = ", ".join(f"{LABELS[line['rule']]} against {line['met']}" for line in home)
+    return lines
+
+
+def _survival_table(lines: Sequence[Row]) -> list[dict[str, str]]:
     table = []
     for own in POPULATIONS:
-        first = next(line for line in lines if line["learned_against"] == own.name)
-        row = {"learned against": own.name, "rule": f"{LABELS[first['rule']]} ({100 * first['agreed']:.0f} % of seeds)"}
-        for line in lines:
-            if line["learned_against"] == own.name:
-                row[f"loses against {line['met']}"] = f"{line['lost'].text(100, 1)} %: {line['verdict']}"
-        table.append(row)
-    return MarketAnswer(
-        "Does the platform's learned rule survive a change of bidders?",
-        f"Learned: {found}. Met by other bidders than it learned against, a learned rule survives in "
-        f"{counts['survives']} of {len(moved)} cases, fails in {counts['fails']}, and in {counts['not told']} it is "
-        "not told.",
-        f"A rule survives where it loses at most {100 * TOLERATED:g} % of the best rule's revenue against the bidders "
-        "that it meets, the whole 95 % interval; it fails where the interval lies above.",
-        markdown_table(table),
-        [_flat(line) for line in lines],
-    )
+        mine = _only(lines, {"learned_against": own.name})
+        named = f"{LABELS[mine[0]['rule']]} ({100 * mine[0]['agreed']:.0f} % of seeds)"
+        cells = {f"loses against {line['met']}": f"{line['lost'].text(100, 1)} %: {line['verdict']}" for line in mine}
+        table.append({"learned against": own.name, "rule": named, **cells})
+    return table
 
 
 def _lost(rows: Sequence[Row], rule: str) -> float:

@@ -203,7 +203,7 @@ def _entropy_at_reward(tables: Tables) -> Verdict:
     return (
         "At the same reward no divergence leaves more entropy than the reverse KL (a theorem, from an even reference): "
         "no interval of the difference lies above 0",
-        f"{len(ahead)} of {len(rows)} do; the nearest comes to {most:.3f} nats. By Vendi score, which no theorem is "
+        f"{len(ahead)} of {len(rows)} do; the nearest comes to {most:.3f} of KL. By Vendi score, which no theorem is "
         f"about, {len(varied)} of {len(rows)} do",
         HOLDS if not ahead else FAILS,
     )

@@ -30,7 +30,7 @@ def section(settings: TiltsSettings, tables: Tables, figures: Mapping[str, str])
         "Real replies, every family at its strongest setting: what the proxy's law gains over the reference, truly, in "
         "the case's unit, with its 95 % interval. `promise` is what the proxy says that the reverse KL's gains.",
         markdown_table(_by_family(_ends(settings, tables["curves"]), "gain", promise=True)),
-        f"Where a family has spent {settings.kl:g} nats of KL (between its settings: linear), its true value over the "
+        f"Where a family has spent {settings.kl:g} of KL (between its settings: linear), its true value over the "
         "reverse KL's:",
         markdown_table(_by_family(tables["equal_kl"], "over_reverse")),
     ]
@@ -132,7 +132,7 @@ def _diversity(settings: TiltsSettings, tables: Tables) -> list[str]:
         "An auction (`KLTilt`) over the stored replies to each of A's prompts, all settings' replies together: "
         "exposure "
         "from stored texts, losses from stored values. `effective` is the effective sample size 1/Σ q² of the replies "
-        "that the tilted law stands on: near 1 the numbers are about one stored reply. Entropy (nats), distinct "
+        "that the tilted law stands on: near 1 the numbers are about one stored reply. Entropy, distinct "
         "replies "
         f"of {size} draws and the Vendi score of the law are exact; EAD, self-BLEU and Vendi of sets are of {size} "
         f"draws with replacement, {settings.sets} sets a prompt. `{UNTOUCHED}` starts from a reference in which "

@@ -40,14 +40,15 @@ def test_scores_hold_the_closed_form_against_each_population() -> None:
     assert result.gap_interval.high - result.gap_interval.low < unpaired**0.5  # the same episodes, so it is narrower
 
 
-def test_the_episodes_are_those_of_environments_of_these_seeds() -> None:
+@pytest.mark.parametrize("learner", [0, 1])
+def test_the_episodes_are_those_of_environments_of_these_seeds(learner: int) -> None:
     game = build_game("second-price", rounds=3)
     rewards = []
     for seed in (4, 5):
-        env = NeuronAuctionEnv("second-price", rounds=3, opponents=Shading(0.5))
+        env = NeuronAuctionEnv("second-price", rounds=3, learner=learner, opponents=Shading(0.5))
         env.reset(seed=seed)
         rewards.append(sum(env.step(np.full(1, BID, np.float32))[1] for _ in range(3)) / 3)
-    constant = score(game, lambda v: v * 0 + BID, Populations((), (HALF,)), episodes=2, seed=4)
+    constant = score(game, lambda v: v * 0 + BID, Populations((), (HALF,)), learner=learner, episodes=2, seed=4)
     assert constant.scores[0].reward == pytest.approx(np.mean(rewards), rel=1e-6)
     assert constant.gap is None
 

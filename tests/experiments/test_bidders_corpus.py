@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +32,6 @@ from auctionsim.gymnasium_ids import SETTING_OF_ID
 FIRST, SECOND = "auctionsim/FirstPrice-v0", "auctionsim/SecondPrice-v0"
 TINY = CorpusScoring(draws=512, regret_draws=64, types=8, bids=16)
 TABULAR = ("truth", "shading", "best-response", "exponential-weights", "equilibrium")
-OWN = """
-from auctionsim.agents import Shading
-from auctionsim.experiments.learners import CorpusLearner, LearnedPlay, register
-
-register(CorpusLearner("third", "a third", "bids a third", lambda task: LearnedPlay([Shading(1 / 3)] * 2, 0)))
-"""
 
 
 def settings(folder: Path) -> BiddersCorpusSettings:
@@ -57,12 +52,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A file with a learner, in a process that has loaded no plugin."""
+    """The file of docs/corpus.md that adds a learner, in a process that has loaded no plugin."""
+    page = (Path(__file__).parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
     monkeypatch.setattr(plugins, "_files", {})
-    path = tmp_path / "third.py"
-    path.write_text(OWN, encoding="utf-8")
+    path = tmp_path / "two_thirds.py"
+    path.write_text(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0], encoding="utf-8")
     yield path
-    withdraw("third")
+    withdraw("two-thirds")
 
 
 def test_every_id_without_a_language_model_is_in_the_corpus() -> None:
@@ -133,30 +129,31 @@ def test_what_is_known_comes_out() -> None:
     assert proved[0]["regret_method"].startswith("proof")
 
 
-def test_cells_are_kept_and_made_once(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_are_kept_and_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever goes on makes the cells that are not there, and no other; another effort has cells of its own."""
     folder = tmp_path / "run"
-    first = main(settings(folder), "auctionsim bidders corpus", quiet())
+    plan = replace(settings(folder), learners=("truth", "exponential-weights"))
+    first = main(plan, "auctionsim bidders corpus", quiet())
     files = sorted((folder / "parts" / "cells").glob("first-price-*.json"))
-    assert len(files) == len(TABULAR) * 2
+    assert len(files) == 4
     before = {path: path.read_bytes() for path in files}
     files[3].unlink()
     calls = []
     whole = cells_module.score_learner
     monkeypatch.setattr(cells_module, "score_learner", lambda *args: calls.append(args) or whole(*args))
-    again = main(settings(folder), "auctionsim bidders corpus", quiet())
+    again = main(plan, "auctionsim bidders corpus", quiet())
     assert len(calls) == 1
     assert files == sorted((folder / "parts" / "cells").glob("first-price-*.json"))
     assert all(path.read_bytes() == text for path, text in before.items() if path != files[3])
     for row, old in zip(again.rows, first.rows, strict=True):
         assert row == {**old, "seconds": row["seconds"]}
     monkeypatch.setattr(cells_module, "score_learner", lambda *args: pytest.fail("a cell was made again"))
-    main(settings(folder), "auctionsim bidders corpus", quiet())
-    other = {one.task.file_name for one in replace(settings(folder), effort=0.02).plans}
+    main(plan, "auctionsim bidders corpus", quiet())
+    other = {one.task.file_name for one in replace(plan, effort=0.02).plans}
     assert not other & {path.name for path in files}
     files[0].write_text(files[0].read_text().replace('"bidder": 0', '"bidder": 1'))
     with pytest.raises(ValueError, match="is damaged"):
-        main(settings(folder), "auctionsim bidders corpus", quiet())
+        main(plan, "auctionsim bidders corpus", quiet())
 
 
 def row(learner: str, seed: int, gain: float, **changes: float) -> dict[str, object]:
@@ -243,16 +240,16 @@ def test_a_learner_is_one_file(own: Path, tmp_path: Path) -> None:
     """It has a row under its own contents: a changed file has other cells."""
     page, out = tmp_path / "results.md", tmp_path / "run"
     page.write_text("# Results\n\nText.\n\n## Experiments\n\n| experiment |\n| :-- |\n")
-    words = ["--plugin", str(own), "bidders", "corpus", "--environment", FIRST, "--learners", "truth,third"]
+    words = ["--plugin", str(own), "bidders", "corpus", "--environment", FIRST, "--learners", "truth,two-thirds"]
     done = CliRunner().invoke(app, [*words, "--seeds", "0", "--out", str(out), "--results", str(page)])
     assert done.exit_code == 0, done.output
-    assert "a third: equilibrium" in done.output
+    assert "two thirds: equilibrium" in done.output
     table = pd.read_parquet(out / "corpus.parquet")
-    assert set(table[table["learner"] == "third"]["bid_ratio"].round(6)) == {0.333333}
+    assert set(table[table["learner"] == "two-thirds"]["bid_ratio"].round(6)) == {0.666667}
     assert "who finds the equilibrium" in page.read_text()
     assert "## The reference corpus" in page.read_text()
     assert "Who loses what" in (out / "report.html").read_text()
-    (plan,) = [one for one in BiddersCorpusSettings(out, (FIRST,), ("third",), (0,)).plans]
+    (plan,) = [one for one in BiddersCorpusSettings(out, (FIRST,), ("two-thirds",), (0,)).plans]
     assert plan.key["plugin"] == hashlib.sha256(own.read_bytes()).hexdigest()[:16]
 
 

@@ -134,5 +134,5 @@ def test_actors_that_there_are_not_are_refused_by_name(text: str, message: str, 
 def test_a_surface_or_a_loss_that_there_is_not_is_refused(tmp_path: Path) -> None:
     for text in ("surface = 'nosuch@1'", "surface = 'running-shoes-2@3'\nloss = 'boredom'"):
         file = read_config(written(f"[placements.a]\n{text}", tmp_path))
-        with pytest.raises((ValueError, FileNotFoundError), match="nosuch@1|boredom"):
+        with pytest.raises((ValueError, FileNotFoundError), match=r"nosuch@1|boredom"):
             market_sources(file.config, file.folder)

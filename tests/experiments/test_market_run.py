@@ -31,7 +31,7 @@ CONFIG = MarketConfig(
 
 
 def run(folder: Path, days: int = 3, config: MarketConfig = CONFIG) -> MarketRun:
-    return main(MarketRunSettings(folder, config), "auctionsim market run", CONSOLE, days=days)
+    return main(MarketRunSettings(folder, config), "auctionsim market run", CONSOLE, days=days, page=False)
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,14 @@ def test_the_command_generates_runs_and_shows(
 
     small = ("--query-types", "6", "--campaigns", "5", "--surface", "running-shoes-2@3", "--value", "beta:2,5")
     assert "6 query types, 5 campaigns: m/market.toml" in command("generate", *small, "--out", "m")
+    with Path("m/market.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[users]\ntypes = [{ name = "all", loss_sensitivity = 0.5, ad_sensitivity = 0.1 }]\n')
     told = command("run", "m/market.toml", "--days", "2", "--out", "r", "--sampled")
     assert "money is conserved" in told
+    page = Path("r/report.html").read_text(encoding="utf-8")
+    assert "Prices over the day" in page
+    assert "Nothing is scaled from the ledger" in page
+    assert page.count("data:image/png") == 4
     told = command("show", "--out", "r")
     assert "unfinished" not in told
     assert run_record(tmp_path / "r")["command"].startswith("auctionsim market run m/market.toml")

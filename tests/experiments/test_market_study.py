@@ -34,7 +34,7 @@ def test_pacing_matters_where_the_paired_interval_says_so() -> None:
         + gains(TRUTHFUL, "free", 1.0, (0.0, 2.0, 1.1))
         + gains(TRUTHFUL, "priced", 0.0, (0.0, 0.0, 0.0))
     )
-    verdicts = answer.verdict.split(";")
+    verdicts = answer.verdicts
     assert "**less** (-9.00 [" in verdicts[0]
     assert "**more** (10.00 [" in verdicts[1]
     assert all("**neither more nor less**" in verdict for verdict in verdicts[2:])
@@ -60,9 +60,9 @@ def revenues(**by_rule: float) -> list[Row]:
 
 def test_revenue_is_compared_in_pairs() -> None:
     answer = revenue_answer(revenues(vcg=1.0, menu=0.8, optimum=1.6, first=2.0))
-    assert "VCG **earns less than** pay-as-bid (50.0 [50.0, 50.0] %)" in answer.verdict
-    assert "VCG **earns more than** the paper's menu (125.0 [125.0, 125.0] %)" in answer.verdict
-    assert "the optimum **earns less than** pay-as-bid (80.0 [80.0, 80.0] %)" in answer.verdict
+    assert "VCG **earns less than** pay-as-bid (50.0 [50.0, 50.0] %)" in answer.verdicts[0]
+    assert "VCG **earns more than** the paper's menu (125.0 [125.0, 125.0] %)" in answer.verdicts[0]
+    assert "the optimum **earns less than** pay-as-bid (80.0 [80.0, 80.0] %)" in answer.verdicts[0]
 
 
 def test_the_user_weight_may_fall_until_revenue_is_less_for_sure() -> None:
@@ -82,14 +82,17 @@ def test_the_user_weight_may_fall_until_revenue_is_less_for_sure() -> None:
         for seed, money in enumerate(each)
     ]
     answer = retention_answer(rows, 30)
-    assert "the most is earned at a user weight of 0.2; it may fall to 0.1 before" in answer.verdict
-    assert "at 0 it is less by 49.5 [" in answer.verdict
+    assert "the most is earned at a user weight of 0.2; it may fall to 0.1 before" in answer.verdicts[0]
+    assert "at 0 it is less by 49.5 [" in answer.verdicts[0]
+
+
+SET = ", ".join((TRUTHFUL, MENU, OPTIMUM))
 
 
 def test_a_learned_rule_survives_where_it_loses_little() -> None:
     fixed = revenues(vcg=1.0, menu=0.99, optimum=0.5, first=0.2)
     learned = [
-        {"seed": seed, "learned_against": one.name, "rule": MENU if one is TRUTH else OPTIMUM}
+        {"seed": seed, "rules": SET, "learned_against": one.name, "rule": MENU if one is TRUTH else OPTIMUM}
         for seed in range(2)
         for one in POPULATIONS
     ]
@@ -98,7 +101,7 @@ def test_a_learned_rule_survives_where_it_loses_little() -> None:
     assert verdicts[TRUTH.name, PACED.name] == "survives"
     assert verdicts[PACED.name, TRUTH.name] == "fails"
     others = len(POPULATIONS) - 1
-    assert f"survives in {others} of {others * (others + 1)} cases, fails in {others * others}" in answer.verdict
+    assert f"survives in {others} of {others * (others + 1)} cases, fails in {others * others}" in answer.verdicts[0]
 
 
 def test_an_interval_is_over_seeds() -> None:
@@ -107,8 +110,8 @@ def test_an_interval_is_over_seeds() -> None:
 
 
 SMALLEST = {
-    "seeds": 2,
-    "regret_seeds": 2,
+    "markets": 2,
+    "regret_markets": 2,
     "user_weights": (0.0, 0.05),
     "sensitivities": (0.02,),
     "days": 2,
@@ -141,7 +144,7 @@ def test_one_question_goes_on_and_says_the_same(tmp_path: Path) -> None:
     settings = MarketStudySettings(tmp_path / "study", **SMALLEST, questions=("retention",))
     assert "How far may the user weight fall" in gone_on_with(settings)
     written = {path.name for path in settings.folder.glob("*.parquet")}
-    assert written == {"retention.parquet", "retention_seeds.parquet"}
+    assert written == {"retention.parquet", "retention_markets.parquet"}
 
 
 @pytest.mark.deep
@@ -155,7 +158,7 @@ def test_the_smallest_study_goes_on_and_says_the_same(tmp_path: Path) -> None:
     [
         ({"questions": ("everything",)}, "questions must be some of regret, revenue, retention, learned"),
         ({"questions": ("learned",)}, 'the question "learned" needs "revenue"'),
-        ({"seeds": 1}, r"regret_seeds must lie within \[2, seeds=1\]"),
+        ({"markets": 1}, r"regret_markets must lie within \[2, markets=1\]"),
     ],
 )
 def test_bad_settings_are_refused(changed: dict[str, object], words: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from test_market_run import CONFIG, CONSOLE, tables
 
-from auctionsim.experiments.running.market_config import PLACEMENTS, MarketConfig
 from auctionsim.experiments.running.designs import UNKEPT
+from auctionsim.experiments.running.market_config import PLACEMENTS, MarketConfig
 from auctionsim.experiments.running.market_days import DayFiles, day_files
 from auctionsim.experiments.running.market_setup import actors_from, market_from, market_sources
 from auctionsim.experiments.running.recipes import FanOut
@@ -45,7 +45,7 @@ def one_ray() -> Any:
 
 def ledger(folder: Path, workers: int) -> dict[str, bytes]:
     settings = MarketRunSettings(folder, FOUR)
-    main(settings, "auctionsim market run", CONSOLE, FanOut(workers=workers), days=2)
+    main(settings, "auctionsim market run", CONSOLE, FanOut(workers=workers), days=2, page=False)
     return tables(folder)
 
 

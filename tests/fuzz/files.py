@@ -27,6 +27,7 @@ from trying import Target, run
 
 from auctionsim.agents import Shading, TableStrategy, Truthful, load_strategies, save_strategies
 from auctionsim.agents.networks import BiddingNetwork, CappedStrategy, NetworkStrategy
+from auctionsim.agents.pacing import AnswerBook, read_answers, replayed
 from auctionsim.brands import parse_brands
 from auctionsim.carriers import carrier_names, load_carrier, save_carrier
 from auctionsim.envs import build_game
@@ -666,6 +667,22 @@ CHECKS = {
 }
 
 
+def answers(draw: random.Random) -> Any:
+    """Bend a line of recorded answers, or bytes of the file."""
+    path = FOLDER / "answers.jsonl"
+    path.unlink(missing_ok=True)
+    AnswerBook(path, basis="someone").answered(
+        ["day: 0\ntick: 0 of 2", "day: 0\ntick: 1 of 2"], lambda texts: ["0.5"] * 2
+    )
+    lines = path.read_bytes().split(b"\n")
+    if draw.random() < 0.7:
+        number = draw.randrange(3)
+        lines[number] = written(bent(json.loads(lines[number]), draw), draw).replace(b"\n", b" ")
+    data = b"\n".join(lines)
+    path.write_bytes(data if draw.random() < 0.7 else bent_bytes(data, draw))
+    return naming(path, lambda p: (read_answers(p), replayed(p).counts()))
+
+
 def use_checks(path: Path) -> Any:
     checks = read_checks(path)
     return checks_digest(checks), passed(checks, "[insert name] 1. Nike, \ufffd!", parse_brands("Nike"))
@@ -694,6 +711,7 @@ def targets() -> dict[str, Target]:
         **arena_folder(),
         "replies": (replies, MISSING),
         "reply values": (reply_values, MISSING),
+        "bidder answers": (answers, MISSING),
         "unit": (unit, MISSING),
         "prompts": (prompts, MISSING),
         "run folder": (run_folder, MISSING),

@@ -14,12 +14,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
+from auctionsim.agents.pacing import AnswerCounts, read_answers
+from auctionsim.agents.pacing.language_model import LanguageModelBidding
+from auctionsim.errors import FailedRunError
 from auctionsim.judges import AddressJudge, NoVerdict, Verdict, address_judge, judge_prompt, verdict_judge
 from auctionsim.judges.choices import RATING, YES_NO
 from auctionsim.language_models import ModelUnavailableError
 from auctionsim.language_models.packaged import packaged_folder
+from auctionsim.market import CampaignTerms, TickStart
 from auctionsim.readings import Reply, TextReading, Unscored, unregister
 from auctionsim.readings import judge as judge_module
 from auctionsim.readings.judge import judge_readings, judge_suffix, judged_by
@@ -216,6 +221,30 @@ def test_readings_of_an_address(address: str, monkeypatch: pytest.MonkeyPatch) -
         1.0, 0.5, Unscored("the reply is empty"), Unscored("it has what may be a control token of the judge's"),
         Unscored("0 of 6 answers said one of yes, no", True),
     ]  # fmt: skip
+    address_judge(name).close()
+
+
+def test_a_bidder_behind_an_address(address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is asked again a few times; while there is no answer the run stops, and it goes on from its record."""
+    name, record = f"{address}#small;temperature=0.5;timeout=0.5", tmp_path / "answers.jsonl"
+    monkeypatch.setattr(Server, "script", [500, "0.5", "a half", 500])
+    address_judge.cache_clear()
+    monkeypatch.setattr("auctionsim.judges.address.time.sleep", lambda _: None)
+    campaign = CampaignTerms(np.array([1.0, 2.0, 3.0]), np.zeros(3), 24)
+    first = TickStart(0, 0, campaign.budget, np.ones(3, dtype=bool))
+    bidder = LanguageModelBidding(model=name, record=str(record))
+    state = bidder.begin(campaign)
+    two = first._replace(present=np.array([True, True, False]))
+    assert bidder.orders(state, campaign, two).multiplier.tolist() == [0.5, 1.0, 0.0]
+    assert read_answers(record).basis.startswith(f"{address} small; temperature 0.5; prompt ")
+    assert "budget per day: 1\n" in Server.seen[0]["messages"][0]["content"]
+    with pytest.raises(
+        FailedRunError, match=r"no bidder answers at .*: HTTP status 500, 3 times; the same run goes on"
+    ):
+        bidder.orders(state, campaign, first)
+    monkeypatch.setattr(Server, "script", ["2"])
+    assert bidder.orders(state, campaign, first).multiplier.tolist() == [0.5, 1.0, 2.0]
+    assert bidder.counts() == AnswerCounts(answers=3, unparsable=1)
     address_judge(name).close()
 
 

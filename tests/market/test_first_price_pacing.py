@@ -11,6 +11,7 @@ from auctionsim.market.equilibria import (
     FirstPricePacing,
     ItemMarket,
     eisenberg_gale_gap,
+    first_price_multiplier,
     first_price_pacing,
     pacing_conditions,
 )
@@ -88,6 +89,22 @@ def test_a_hundred_random_markets_by_their_conditions() -> None:
     assert 100 < bound < 450  # budgets bind in some places, not in all
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_near_ties_of_a_large_market_are_told_apart(seed: int) -> None:
+    """Two bidders and 4000 items: some ratios of values are nearly that of multipliers."""
+    there = random_market(np.random.default_rng(seed), 2, 4000, 0.7)
+    assert breach(there, first_price_pacing(there)) <= 1e-9
+
+
+def test_budgets_that_are_just_spent_by_the_multiplier_1() -> None:
+    there = market(
+        [[0, 3, 2, 0, 1], [3, 3, 2, 3, 2], [1, 2, 2, 3, 3], [0, 1, 3, 1, 0], [1, 3, 3, 1, 2]], [3, 2, 2, 3, 2]
+    )
+    found = first_price_pacing(there)
+    np.testing.assert_allclose(found.multipliers, [1, 2 / 3, 2 / 3, 1, 1], atol=1e-12)
+    assert breach(there, found) <= 1e-12
+
+
 @given(st.data())
 def test_degenerate_markets(data: st.DataObject) -> None:
     """Whole numbers, so that ties, zeros and budgets that are just spent are common."""
@@ -145,6 +162,18 @@ def test_one_more_bidder_lowers_no_price(seed: int) -> None:
     there = random_market(np.random.default_rng(seed), 5, 6)
     fewer = ItemMarket(there.values[:-1], there.budgets[:-1])
     assert (first_price_pacing(there).prices >= first_price_pacing(fewer).prices - 1e-9).all()
+
+
+@pytest.mark.parametrize("num_bidders", [2, 4])
+def test_a_large_market_of_alike_bidders_nears_the_closed_form(num_bidders: int) -> None:
+    """Items drawn U[0, 1]; the mean of highest values has standard error below .3/√T, and α is budgets over it."""
+    items, alpha = 4000, 0.5
+    values = np.random.default_rng(0).random((num_bidders, items))
+    there = ItemMarket(values, np.full(num_bidders, items * alpha / (num_bidders + 1)))
+    assert first_price_multiplier(num_bidders, alpha / (num_bidders + 1)) == pytest.approx(alpha)
+    found = first_price_pacing(there)
+    np.testing.assert_allclose(found.multipliers, alpha, atol=4 * num_bidders * 0.3 / items**0.5)
+    assert found.multipliers.std() > 0
 
 
 @pytest.mark.parametrize("unit", [1e-200, 1e200])

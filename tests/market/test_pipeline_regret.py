@@ -203,6 +203,17 @@ def test_rows_that_others_leave_out_and_absent_campaigns_count() -> None:
     assert (gone.truth, gone.upper) == (pytest.approx(0.3 * 400), 0.0)
 
 
+def test_the_first_of_equals_stands() -> None:
+    """Both campaigns of a brand are worth .5: the first stands at truth, the second only above it."""
+    known = {"things": np.array([[[0.5, 0.5, 0.2]]])}
+    market = item_market(bidders=campaigns(("a", "a", "b")), queries=query_types(1), known=known)
+    first, second = regret(market, 0), regret(market, 1)
+    assert (first.truth, first.lower) == (pytest.approx(0.3), 0.0)
+    assert second.truth == 0.0
+    assert second.lower == pytest.approx(0.3)
+    assert second.multipliers[0] > 1
+
+
 def test_staying_away_is_a_bid() -> None:
     """A rule that charges whoever bids: the best is not to take part, whatever the rule."""
 

@@ -29,8 +29,8 @@ def market(types: int = 64) -> Market:
 
 @pytest.fixture(scope="module")
 def scores() -> tuple[RuleScore, ...]:
-    learner = Exp3(RewardScale(0.0, 64 * 24 * 0.6), exploration=0.4)
-    return rule_contest(market(), [TRUTHFUL, SHADING], learner, days=60, last=25)
+    learner = Exp3(RewardScale(0.0, 64 * 24 * 0.6), exploration=0.5)
+    return rule_contest(market(), [TRUTHFUL, SHADING], learner, days=40, last=20)
 
 
 def test_the_rule_that_wins_depends_on_the_bidders(scores: tuple[RuleScore, ...]) -> None:

@@ -121,6 +121,16 @@ def test_a_long_table_says_that_it_is_cut(tmp_path: Path) -> None:
     assert "Plotly" not in page.read_text(encoding="utf-8").split("<script")[1]
 
 
+def test_a_table_that_is_too_large_is_linked_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = trials(tmp_path / "large", 3)
+    size = (folder / "trials.parquet").stat().st_size
+    for most, shown in ((size, True), (size - 1, False)):
+        monkeypatch.setattr("auctionsim.report.runs.MOST_TABLE_BYTES", most)
+        page = Tags(write_runs_report([folder], tmp_path / "page.html"))
+        assert ("3 of 3 rows" in "".join(page.text)) is shown
+        assert "large/trials.parquet" in page.links
+
+
 @pytest.mark.parametrize(
     ("content", "says"), [(None, "has no run.json"), ("{", "is not JSON"), ("[]", "must be an object")]
 )

@@ -18,9 +18,11 @@ from jaxtyping import Float
 
 from auctionsim.errors import FailedRunError
 from auctionsim.market.equilibria.conditions import TOLERANCE, PacingConditions, pacing_conditions
-from auctionsim.market.equilibria.interior_point import InteriorPoint, interior_point
+from auctionsim.market.equilibria.interior_point import InteriorPoint, interior_points
 from auctionsim.market.equilibria.item_market import ItemMarket, checked_multipliers, checked_shares
 from auctionsim.market.equilibria.tied_bids import Solution, tied_solutions
+
+EXACT = 1e-12  # the largest breach at which no other point is looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,18 +143,22 @@ def _core_solution(market: ItemMarket) -> Solution:
     unbound = market.budgets > most  # nothing costs more than its value: such a budget never binds
     budgets = np.where(unbound, 2 * most, market.budgets)
     money = budgets.sum()
-    point = interior_point(values / money, budgets / money)
-    try:
-        with np.errstate(over="raise", invalid="raise", divide="raise"):
+    best: tuple[Solution, float] | None = None
+    for point in reversed(interior_points(values / money, budgets / money)):
+        with np.errstate(all="ignore"):  # what is no number is judged below
             solutions = [_rounded(point, values), *tied_solutions(point, values / money, budgets / money)]
-    except FloatingPointError as error:
-        raise FailedRunError(f"the first-price pacing equilibrium leaves the range of doubles: {error}") from error
-    held = [_held(market, np.where(unbound, 1.0, beta), shares) for beta, _, shares in solutions]
-    return min(held, key=lambda one: one[1])[0]
+        held = [_held(market, np.where(unbound, 1.0, beta), shares) for beta, _, shares in solutions]
+        best = min(held if best is None else [best, *held], key=lambda one: one[1])
+        if best[1] <= EXACT:
+            break
+    assert best is not None
+    return best[0]
 
 
 def _held(market: ItemMarket, beta: np.ndarray, shares: np.ndarray) -> tuple[Solution, float]:
     """Return a solution with its prices, and by how much it breaks the conditions."""
+    if not (np.isfinite(beta).all() and np.isfinite(shares).all()):
+        beta, shares = np.ones_like(beta), np.zeros_like(shares)  # no numbers: breaks what can be broken
     prices = (beta[:, None] * market.values).max(0)
     return (beta, prices, shares), pacing_conditions(market, beta, shares, prices, "first").largest
 

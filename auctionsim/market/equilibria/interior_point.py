@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-ITERATIONS = 200
-CLOSE = 1e-12  # mean complementarity at which to stop, per unit of money
-EXACT = 1e-9  # relative, of money spent or left at which to stop
+ITERATIONS = 300
+CLOSE, CLOSEST = 1e-9, 1e-17  # mean complementarity per mean price from which on points are close, and at which to stop
+EXACT = 1e-6  # relative error of money that is spent or left, beyond which a point is not close
 BACK = 0.9995  # share of the way to the boundary
 
 
@@ -50,25 +50,30 @@ class _Residuals(NamedTuple):
     room: np.ndarray
 
 
-def interior_point(values: Float[np.ndarray, "bidder item"], budgets: Float[np.ndarray, " bidder"]) -> InteriorPoint:
-    """Return a point next to the optimum.
+def interior_points(
+    values: Float[np.ndarray, "bidder item"], budgets: Float[np.ndarray, " bidder"]
+) -> list[InteriorPoint]:
+    """Return points ever closer to the optimum; where many are optimal, rounding makes the last ones worse again.
 
     Args:
         values: Every row and every column has a positive entry.
         budgets: Finite, > 0; best summing to about 1.
     """
     wanted = values > 0
-    point = _start(values, budgets, wanted)
+    point, close = _start(values, budgets, wanted), list[InteriorPoint]()
     for _ in range(ITERATIONS):
         gap = _complementarity(point, wanted)
-        if gap < CLOSE and np.allclose(point.beta * _worth(point, values), budgets, rtol=EXACT, atol=0):
+        error = np.abs(point.beta * _worth(point, values) / budgets - 1).max()
+        if gap * values.shape[1] < CLOSE and error < EXACT:
+            close.append(point)
+        if gap * values.shape[1] < CLOSEST or (close and error > EXACT):
             break
         try:
             with np.errstate(over="raise", invalid="raise", divide="raise"):
                 point = _step(point, values, budgets, gap)
-        except (np.linalg.LinAlgError, FloatingPointError):  # ties make the last systems singular: the point is judged
+        except (np.linalg.LinAlgError, FloatingPointError):  # ties make the last systems singular
             break
-    return point
+    return close or [point]
 
 
 def _step(point: InteriorPoint, values: np.ndarray, budgets: np.ndarray, gap: float) -> InteriorPoint:

@@ -14,7 +14,8 @@ import numpy as np
 
 from auctionsim.market.equilibria.interior_point import InteriorPoint
 
-SMALL = 1e-5
+SMALL = 1e-5  # where a reading may differ
+PROJECTIONS = 3  # more than one where money would fall below 0 and is cut off there
 Solution = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Multipliers (bidder,), prices (item,), shares (bidder, item)."""
 
@@ -37,7 +38,9 @@ def tied_solutions(point: InteriorPoint, values: np.ndarray, budgets: np.ndarray
     for tied, spent in itertools.product((sure, sure | (gap < SMALL)), (~left, ~left | (unspent < SMALL))):
         beta = _levels(tied, left, point.beta, values, budgets)
         prices = (beta[:, None] * values).max(0)
-        money = _spread(np.where(tied, point.shares, 0.0) * prices, prices, np.where(spent, budgets, np.nan))
+        money = np.where(tied, point.shares, 0.0) * prices
+        for _ in range(PROJECTIONS):
+            money = _spread(money, prices, np.where(spent, budgets, np.nan))
         yield beta, prices, money / money.sum(0)
 
 
@@ -80,6 +83,8 @@ def _spread(money: np.ndarray, prices: np.ndarray, budgets: np.ndarray) -> np.nd
     rows, columns = money[bound], money.sum(0)
     open_budgets = budgets[bound] - rows.sum(1) - (rows / columns) @ open_prices
     matrix = np.diag(rows.sum(1)) - (rows / columns) @ rows.T
+    if not (np.isfinite(matrix).all() and np.isfinite(open_budgets).all()):
+        return np.full_like(money, np.nan)  # beyond the range of doubles
     weights = np.zeros(len(budgets))
     weights[bound] = np.linalg.lstsq(matrix, open_budgets, rcond=1e-12)[0]
     per_item = (open_prices - weights @ money) / columns

@@ -6,10 +6,11 @@ from itertools import islice
 
 from auctionsim.checks import checked_count, checked_number
 from auctionsim.errors import InputError
+from auctionsim.market.actors import Actors
 from auctionsim.market.market import Market
 from auctionsim.market.platforms.fixed import FixedRule
 from auctionsim.market.platforms.rewards import PlatformReward, RewardScale
-from auctionsim.market.simulation import Actors, Simulation, SimulationSettings
+from auctionsim.market.simulation import Simulation, SimulationSettings
 
 
 def rewards_alone(

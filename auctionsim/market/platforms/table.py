@@ -41,8 +41,8 @@ def register(new: PlatformEntry) -> PlatformEntry:
 
 
 def platform_names() -> tuple[str, ...]:
-    """Return the names of all platforms."""
-    return tuple(_TABLE)
+    """Return the names of all platforms, sorted."""
+    return tuple(sorted(_TABLE))
 
 
 def platform_entry(name: str) -> PlatformEntry:
@@ -52,7 +52,7 @@ def platform_entry(name: str) -> PlatformEntry:
         ValueError: No platform of that name; lists those there are.
     """
     if name not in _TABLE:
-        raise InputError(f"platform must be one of {', '.join(_TABLE)}, got {name!r:.60}")
+        raise InputError(f"platform must be one of {', '.join(platform_names())}, got {name!r:.60}")
     return _TABLE[name]
 
 
