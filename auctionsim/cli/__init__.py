@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from auctionsim import __version__
-from auctionsim.cli import arena, auctions, bidders, doctor, market, neurons, studies, surfaces, trust, tuning
+from auctionsim.cli import arena, auctions, bidders, doctor, logs, market, neurons, studies, surfaces, trust, tuning
 from auctionsim.cli.computing import make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
 from auctionsim.cli.messages import shown
@@ -40,6 +40,7 @@ for name, group in (
     ("arena", arena.app),
     ("bidders", bidders.app),
     ("market", market.app),
+    ("logs", logs.app),
     ("trust", trust.app),
     ("tune", tuning.app),
 ):

@@ -42,6 +42,7 @@ KEEPING = frozenset(
         "bidders train",
         "market run",
         "market study",
+        "logs study",
         "bidders study",
         "bidders corpus",
         "tune grid",

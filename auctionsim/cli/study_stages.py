@@ -44,6 +44,7 @@ def planned(settings: StudySettings, surfaces: Surfaces, console: Console) -> di
         "arena-carriers": partial(_arena, settings, console),
         "arena-run": partial(_board, settings, console),
         "market-study": partial(_markets, settings, console),
+        "logs-study": partial(_logs, settings, console),
     }
 
 
@@ -298,6 +299,17 @@ def _markets(study: StudySettings, console: Console) -> Stage:
         return main(settings, command, console)
 
     return Stage(NAME, SHOWS, settings, inputs_of(), command, go)
+
+
+def _logs(study: StudySettings, console: Console) -> Stage:
+    from auctionsim.experiments.studies.logs_study import NAME, SHOWS, LogsStudySettings, inputs_of, main
+
+    fewer = {"experiments": (40, 640), "kappas": (0.0, 2.0), "levels": (0.0, 0.5, 1.0)}
+    settings = LogsStudySettings(study.folder / NAME, draws=60, seed=study.seed, **fewer)  # type: ignore[arg-type]
+    swept = {name: _commas(values) for name, values in fewer.items()}
+    options = {"draws": settings.draws, **swept, "seed": settings.seed, "out": settings.folder}
+    command = _words("logs", "study", options=options)
+    return Stage(NAME, SHOWS, settings, inputs_of(), command, lambda command: main(settings, command, console))
 
 
 def _grid(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

@@ -15,6 +15,7 @@ from auctionsim.cli import (
     auction_tilts,
     auctions,
     bidders,
+    logs,
     market,
     neurons,
     studies,
@@ -40,6 +41,7 @@ from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSetti
 from auctionsim.experiments.studies.demo import DemoSettings
 from auctionsim.experiments.studies.deployed import DeployedSettings
 from auctionsim.experiments.studies.generalisation import GeneralisationSettings
+from auctionsim.experiments.studies.logs_study import LogsStudySettings
 from auctionsim.experiments.studies.losses import LossesSettings
 from auctionsim.experiments.studies.market_study import MarketStudySettings
 from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings
@@ -49,6 +51,7 @@ from auctionsim.experiments.studies.reply_counts import ReplyCountSettings
 from auctionsim.experiments.studies.trust_study import TrustStudySettings
 from auctionsim.experiments.studies.tune_grid import GridSettings
 from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings
+from auctionsim.logs import EstimationSettings
 from auctionsim.measurement import MeasurementSettings
 from auctionsim.neurons.methods import DEFAULT_METHOD as METHOD
 
@@ -65,6 +68,8 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
     auction_losses.losses: (LossesSettings,),
     auction_tilts.tilts: (TiltsSettings,),
     auction_deployed.deployed: (DeployedSettings,),
+    logs.estimate: (EstimationSettings,),
+    logs.study: (LogsStudySettings,),
     market.study: (MarketStudySettings,),
     bidders.train: (Training, AuctionSource),
     bidders.corpus: (BiddersCorpusSettings, FanOut),
