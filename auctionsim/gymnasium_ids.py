@@ -39,5 +39,5 @@ def register_ids() -> None:
                 name,
                 entry_point="auctionsim.envs.market_env:MarketEnv",
                 vector_entry_point="auctionsim.envs.market_env:MarketVectorEnv",
-                kwargs=dict(options),
+                kwargs={**options},
             )

@@ -177,6 +177,7 @@ def test_the_library_leaves_threads_alone() -> None:
     }
     assert setters == {
         "auctionsim/threads.py",
+        "auctionsim/market/shards.py",
         "auctionsim/measurement/crew.py",
         "experiments/studies/tune_grid.py",
         "experiments/studies/tune_hyperparameters.py",

@@ -29,7 +29,7 @@ def register(kind: type[Controller]) -> type[Controller]:
     ]
     if needed:
         raise _no_kind(kind, f"all arguments of a controller have defaults, {needed[0]} has none")
-    name = getattr(kind, "name", "")
+    name = kind.name
     if not isinstance(name, str) or not name or any(not (c.islower() or c.isdigit() or c == "-") for c in name):
         raise InputError(f"a controller's name must be lower-case words with hyphens between, got {name!r}")
     if name in _TABLE:

@@ -87,7 +87,8 @@ class LearnedShading(Controller):
         times = np.where(tried > 0, tried, 1.0)
         total = np.maximum(tried.sum(1, keepdims=True), 1.0)
         bonus = self.confidence * np.sqrt(2 * np.log(total) / times)
-        return np.where(tried > 0, state["reward"] / times + bonus, np.inf).argmax(1)
+        place: np.ndarray = np.where(tried > 0, state["reward"] / times + bonus, np.inf).argmax(1)
+        return place
 
 
 register(LearnedShading)

@@ -102,15 +102,15 @@ def run(
 
     for file in controllers or ():
         load_controllers(file)
-    file = read_config(config)
-    chosen = file.config if sampled is None else with_mode(file.config, MODES[sampled])
+    given = read_config(config)
+    chosen = given.config if sampled is None else with_mode(given.config, MODES[sampled])
     made = main(
         MarketRunSettings(out, chosen),
         command_line(),
         console,
         FanOut(workers=workers, address=address),
-        days=days or file.days,
-        tables=file.folder,
+        days=days or given.days,
+        tables=given.folder,
         page=page,
     )
     _print_rows("days", made.days, _DAY_COLUMNS)

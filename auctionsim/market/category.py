@@ -66,7 +66,8 @@ class CampaignTally(NamedTuple):
     @classmethod
     def nothing(cls, campaigns: int) -> "CampaignTally":
         """Return zeros; their arrays may be written to."""
-        return cls(*np.zeros((5, campaigns)), np.full(campaigns, np.nan))
+        spend, value, exposure, auctions, shortlisted = np.zeros((5, campaigns))
+        return cls(spend, value, exposure, auctions, shortlisted, np.full(campaigns, np.nan))
 
 
 class Tally(NamedTuple):

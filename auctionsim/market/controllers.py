@@ -97,7 +97,7 @@ class Controller(ABC):
         name: By which campaigns refer to it.
     """
 
-    name: str
+    name: str = ""
 
     def begin(self, terms: CampaignTerms) -> State:
         """Return what is remembered before the first tick: nothing, unless the controller says more."""

@@ -201,9 +201,12 @@ def _day_from(stored: Stored, shape: LedgerShape, plan: str | None) -> DayLedger
     day = DayNews(
         news.whole("day"),
         news.text("rule"),
-        *(news.number(name) for name in ("revenue", "arrivals")),
+        news.number("revenue"),
+        news.number("arrivals"),
         {name: losses.number(name) for name in shape.losses},
-        *(news.number(name) for name in ("sold", "traffic", "returning")),
+        news.number("sold"),
+        news.number("traffic"),
+        news.number("returning"),
     )
     rows, cells = (shape.ticks, len(shape.campaigns)), (shape.ticks, len(shape.categories))
     columns = (*CATEGORY_COLUMNS, *(f"loss_{name}" for name in shape.losses))

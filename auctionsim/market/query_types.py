@@ -64,10 +64,11 @@ class QueryTypes:
 
     def arriving(self, begin: float, end: float) -> Float[np.ndarray, " type"]:
         """Return the mean number of queries of each type between two hours of a day, 0 ≤ begin ≤ end ≤ 24."""
-        before, after = (self._up_to(hour) for hour in (begin, end))
-        return after - before
+        arriving: Float[np.ndarray, " type"] = self._up_to(end) - self._up_to(begin)
+        return arriving
 
     def _up_to(self, hour: float) -> Float[np.ndarray, " type"]:
         whole = min(int(hour), HOURS - 1)
         there, following = self._until[:, whole], self._until[:, whole + 1]
-        return there + (hour - whole) * (following - there)
+        until: Float[np.ndarray, " type"] = there + (hour - whole) * (following - there)
+        return until

@@ -31,7 +31,7 @@ class ControllerClaim(NamedTuple):
 def name(claim: ControllerClaim, case: ControllerCase) -> None:
     """It has a name, by which campaigns refer to it."""
     del case
-    if not isinstance(getattr(claim.controller, "name", None), str) or not claim.controller.name:
+    if not isinstance(claim.controller.name, str) or not claim.controller.name:
         raise BrokenClaimError("it has no name: a text that campaigns refer to")
 
 
@@ -39,9 +39,8 @@ def orders(claim: ControllerClaim, case: ControllerCase) -> None:
     """Multipliers are finite and at least 0, participations lie in [0, 1], one a campaign, in float64."""
     for step in course(claim.controller, case):
         for what, column, most in zip(step.orders._fields, step.orders, (np.inf, 1.0), strict=True):
-            shape = getattr(column, "shape", None)
-            if shape != step.start.present.shape or column.dtype != np.float64:
-                kind = getattr(column, "dtype", type(column).__name__)
+            shape, kind = np.shape(column), column.dtype if isinstance(column, np.ndarray) else type(column).__name__
+            if shape != step.start.present.shape or kind != np.float64:
                 raise BrokenClaimError(
                     f"{len(step.start.present)} campaigns get a {what} of shape {shape} in {kind}{_when(step)}"
                 )

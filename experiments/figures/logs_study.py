@@ -17,7 +17,7 @@ def draw_sizes(rows: Sequence[Row], path: Path) -> None:
     for line, setup in zip(axes, setups, strict=True):
         for panel, kappa in zip(line, kappas, strict=True):
             for name, mark in zip(CONTENDERS, MARKS, strict=False):
-                own = chosen(rows, "estimator", setup=setup, kappa=kappa, estimator=name)
+                own = chosen(rows, "estimator", {"setup": setup, "kappa": kappa, "estimator": name})
                 sizes, bands = [row["randomised"] for row in own], [interval(row) for row in own]
                 (drawn,) = panel.plot(sizes, [band.mean for band in bands], marker=mark, label=label(name))
                 low, high = [max(band.low, 0.0) for band in bands], [band.high for band in bands]

@@ -194,7 +194,7 @@ def _platform(one: ActorConfig | None) -> Platform | None:
 
 
 def _record(kind: Any, settings: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Any:
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return record_from(kind, settings, where, given)
     if settings:
         raise InputError(f"{where}: {kind.__name__} takes no settings, got {next(iter(settings))!r}")

@@ -151,12 +151,13 @@ def bought_by(market: Market, controller: str, *, budget_share: float = np.inf, 
         day = next(Simulation(market, Actors({"none": controllers()["none"]()})).days())
         spend = np.sum([tick.won.spend for tick in day.ticks], 0)
         budgets = np.maximum(budget_share * spend, np.finfo(float).tiny)
-    columns = {
-        "budget": budgets,
-        "target": np.full(len(budgets), target),
-        "controller": (controller,) * len(budgets),
-    }
-    return with_campaigns(market, lambda campaigns: replace(campaigns, **columns))
+    count = len(budgets)
+    return with_campaigns(
+        market,
+        lambda campaigns: replace(
+            campaigns, budget=budgets, target=np.full(count, target), controller=(controller,) * count
+        ),
+    )
 
 
 def acting_controller(kind: str) -> Controller:

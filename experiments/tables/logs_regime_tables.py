@@ -177,7 +177,7 @@ def drift_answer(rows: Sequence[Row]) -> LogAnswer:
     table, worst = [], []
     for (setup, case, *_), own in regimes_of(rows).items():
         scores = _scores(own)
-        rate = next(row["rejections"] for row in chosen(own, "test", test="drift"))
+        rate = next(row["rejections"] for row in chosen(own, "test", {"test": "drift"}))
         line = {"world": str(setup), "simulator": str(case), "drift test rejects": f"{100 * rate:.0f} %"}
         for name, row in scores.items():
             line |= {f"{label(name)}: bias": _biased(row), "regret" + f", {label(name)}": f"{row['regret']:.4f}"}

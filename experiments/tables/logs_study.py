@@ -1,6 +1,7 @@
 """The study of logs: which family wins by paired intervals, what assumptions cost, and verdicts by stated rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from scipy import stats
@@ -68,7 +69,7 @@ def interval(row: Row, of: str = "regret", comparisons: int = 1) -> PairedDiffer
     return PairedDifference(row[of], row[of] - reach, row[of] + reach)
 
 
-def chosen(rows: Sequence[Row], kind: str, **wanted: object) -> list[Row]:
+def chosen(rows: Sequence[Row], kind: str, wanted: Mapping[str, object] = MappingProxyType({})) -> list[Row]:
     """Return a kind's rows that have the wanted values."""
     return [row for row in rows if row["kind"] == kind and all(row.get(key) == value for key, value in wanted.items())]
 
@@ -148,7 +149,8 @@ def raw_answer(rows: Sequence[Row]) -> LogAnswer:
         "They mislead where the option with the highest raw mean has a larger regret than EXP-Only's choice: the "
         "interval of the paired difference, shown after each world, is above 0, at 5 % over all worlds. Regret is the "
         "best option's true value less that of the option that is recommended. The table has mean regret, and the "
-        "share of draws in which the best option is recommended. IPS on OBS has the true propensities, which no platform has.",
+        "share of draws in which the best option is recommended. IPS on OBS has the true propensities, which no "
+        "platform has.",
         markdown_table(table),
     )
 

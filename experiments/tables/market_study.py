@@ -127,7 +127,7 @@ def regret_answer(rows: Sequence[Row]) -> MarketAnswer:
 
 
 def _share(rows: Sequence[Row], of: str = "") -> float:
-    return sum(row[f"{of}gain"] for row in rows) / sum(row[f"{of}value"] for row in rows)
+    return float(sum(row[f"{of}gain"] for row in rows) / sum(row[f"{of}value"] for row in rows))
 
 
 def _direction(change: SeedMean) -> str:
