@@ -17,7 +17,7 @@ SETTING_OF_ID = {
     "auctionsim/CrosstalkPayAsBid-v0": "crosstalk-pay-as-bid",
 }
 
-MARKET_OPTIONS_OF_ID = {
+MARKET_OPTIONS_OF_ID: dict[str, dict[str, str | int]] = {
     "auctionsim/Market-v0": {"learner": "campaign"},
     "auctionsim/MarketPlatform-v0": {"learner": "platform", "days": 7},
 }
@@ -39,5 +39,5 @@ def register_ids() -> None:
                 name,
                 entry_point="auctionsim.envs.market_env:MarketEnv",
                 vector_entry_point="auctionsim.envs.market_env:MarketVectorEnv",
-                kwargs={**options},
+                kwargs=dict(options),
             )

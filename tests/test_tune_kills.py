@@ -68,7 +68,7 @@ def killed_at(moments: list[int], place: Path, capsys: pytest.CaptureFixture[str
         print("", *lines, sep="\n")
 
 
-@pytest.mark.slow  # ray starts three times
+@pytest.mark.deep  # ray starts three times; test_tuning.py stops a grid in every run
 def test_a_grid_killed_at_a_moment_ends_like_an_unbroken_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

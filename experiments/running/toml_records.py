@@ -6,7 +6,7 @@ a table of any of these.
 
 import os
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -80,7 +80,12 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         return record_from(kind, value, where)  # type: ignore[arg-type]
     whole, _, name = where.rpartition(", ")
     record = Record({name: value}, whole)
-    readers = {bool: record.flag, int: record.whole, float: record.number, str: record.text}
+    readers: dict[Any, Callable[[str], Any]] = {
+        bool: record.flag,
+        int: record.whole,
+        float: record.number,
+        str: record.text,
+    }
     if kind not in readers:
         raise InputError(f"{where} cannot be given in a file")
     return readers[kind](name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scipy import stats
 
@@ -74,9 +74,9 @@ def chosen(rows: Sequence[Row], kind: str, wanted: Mapping[str, object] = Mappin
     return [row for row in rows if row["kind"] == kind and all(row.get(key) == value for key, value in wanted.items())]
 
 
-def regimes_of(rows: Sequence[Row]) -> dict[tuple[object, ...], list[Row]]:
+def regimes_of(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
     """Return the rows of each regime."""
-    found: dict[tuple[object, ...], list[Row]] = {}
+    found: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         key = tuple(row.get(name) for name in ("setup", "case", "randomised", "kappa", "nonlinearity", "alignment"))
         found.setdefault(key, []).append(row)

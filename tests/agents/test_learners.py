@@ -124,8 +124,12 @@ SUITE: dict[str, tuple[Mechanism, Substrate, Any, Callable[[Tensor, Tensor], Ten
 }
 
 
+DEEP = ("all-pay, 2 x Beta(2, 5)", "2 units, discriminatory", "third price, 3")
+"""Of the suite, what takes longest."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SUITE)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.deep if name in DEEP else ()) for name in SUITE])
 def test_equilibria_are_learned_with_the_default_settings(name: str) -> None:
     """The whole table, more seeds and other auctions: `benchmarks/equilibria.py`."""
     mechanism, substrate, priors, utility = SUITE[name]
