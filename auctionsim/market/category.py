@@ -300,17 +300,17 @@ def _in_order(
 ) -> None:
     """Let drawn queries come one after the other; who cannot pay for one bids no more, from that one on."""
     spend = book.spending(blocks, counts)
-    if (spend <= book.left).all():
-        book.add(blocks, counts, spend)
+    if (spend <= book.left * (1 + ROUNDING)).all():
+        book.add(blocks, counts, np.minimum(spend, book.left))
         return
     order = generator.permutation(np.repeat(np.arange(len(counts)), counts.astype(np.int64)))
     begin = 0
     while begin < len(order):
         counts = np.bincount(order[begin:], minlength=len(counts)).astype(np.float64)
         spend = book.spending(blocks, counts)
-        over = np.flatnonzero(spend > book.left)
+        over = np.flatnonzero(spend > book.left * (1 + ROUNDING))
         if not len(over):
-            book.add(blocks, counts, spend)
+            book.add(blocks, counts, np.minimum(spend, book.left))
             return
         stops = [_affordable(blocks, int(place), order[begin:], float(book.left[place])) for place in over]
         first = min(stops)
@@ -327,5 +327,5 @@ def _affordable(blocks: Sequence[_Open], campaign: int, order: Int[np.ndarray, "
     for one in blocks:
         own = np.where(one.who() == campaign, one.gives.payments, 0.0).sum(1)
         prices[one.block.rows] = own
-    too_much = prices[order].cumsum() > left
+    too_much = prices[order].cumsum() > left * (1 + ROUNDING)
     return int(too_much.argmax()) if too_much.any() else len(order)

@@ -43,12 +43,12 @@ class Conservation(NamedTuple):
     @property
     def holds(self) -> bool:
         """Whether money is conserved."""
-        return max(self[3:]) <= TOLERANCE
+        return all(gap <= TOLERANCE for gap in self[3:])  # not so where a gap is no number
 
     @property
     def sentence(self) -> str:
         """The finding in one sentence."""
-        gaps = f"largest gap {max(self[3:]):.1e}"
+        gaps = f"largest gap {np.max(self[3:]):.1e}"
         if self.holds:
             return f"money is conserved: payments = revenue = spend ≤ budgets at all {self.ticks} ticks, {gaps}"
         worst = self._fields[3 + int(np.argmax(self[3:]))]
