@@ -19,7 +19,7 @@ app = typer.Typer(
 ESTIMATION = RecordOptions(
     "auctionsim.logs.protocol",
     "EstimationSettings",
-    without=("propensities",),
+    without=("propensities", "omitted"),
 )
 STUDY = RecordOptions("auctionsim.experiments.studies.logs_study", "LogsStudySettings", without=("folder", "questions"))
 
@@ -72,12 +72,20 @@ def estimate(
     propensities: Annotated[
         str, typer.Option(help="Of a log: known, as it states them, or fitted to the context.")
     ] = "known",
+    omitted: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns that the reward model does not see, commas between: a model that is wrong on purpose.",
+            show_default="none",
+        ),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Estimate every option's value from logs of one's own: checks, recommendation, next step."""
     from auctionsim.logs import EstimationSettings, evaluate, read_log_file
 
-    settings = chosen.make(EstimationSettings, {"propensities": propensities})
+    hidden = tuple(part.strip() for part in (omitted or "").split(",") if part.strip())
+    settings = chosen.make(EstimationSettings, {"propensities": propensities, "omitted": hidden})
     names = tuple(part.strip() for part in (estimators or "").split(",") if part.strip())
     for path in log:
         found = evaluate(read_log_file(path), settings, seed=seed, names=names)

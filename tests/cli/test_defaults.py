@@ -87,6 +87,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
 ON_PURPOSE = {
     ("AuctionSource", "setting"),  # left out where a mechanism is named
     ("StudySettings", "only"),  # none named, or an empty tuple
+    ("EstimationSettings", "omitted"),
     ("ArenaRunSettings", "systems"),
     ("ArenaRunSettings", "categories"),
     ("BiddersCorpusSettings", "environments"),
