@@ -1,6 +1,7 @@
 """The market study's answers: a table per question, intervals over seeds, and verdicts by rule."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -224,7 +225,8 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
         }
         best = max(weights, key=lambda weight: float(np.mean(revenue[weight])))
         behind = {weight: over_seeds(np.subtract(revenue[best], revenue[weight])) for weight in weights}
-        fit = [weight for weight in weights if weight <= best and (weight == best or behind[weight].low <= 0)]
+        below = [weight for weight in reversed(weights) if weight < best]
+        fit = [best, *takewhile(lambda weight: behind[weight].low <= 0, below)]  # noqa: B023  # used at once
         lost = over_seeds(np.divide(behind_of(revenue, best, weights[0]), revenue[best]))
         sentences.append(
             f"At a sensitivity of {sensitivity:g} per unit of reply_kl the most is earned at a user weight of "
@@ -259,7 +261,8 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
     return MarketAnswer(
         "How far may the user weight fall before retention makes it a loss?",
         tuple(sentences),
-        "The least weight whose revenue is not below the best one's by a 95 % interval of the paired difference. "
+        "Going down from the best weight, the last before one whose revenue is below the best one's by a 95 % interval of "
+        "the paired difference. "
         "Sensitivities are inputs: no user was asked.",
         markdown_table(table),
         [_flat(line) for line in lines],
