@@ -261,8 +261,8 @@ def retention_answer(rows: Sequence[Row], days: int) -> MarketAnswer:
     return MarketAnswer(
         "How far may the user weight fall before retention makes it a loss?",
         tuple(sentences),
-        "Going down from the best weight, the last before one whose revenue is below the best one's by a 95 % interval of "
-        "the paired difference. "
+        "Going down from the best weight, the last before one whose revenue is below the best one's by a 95 % "
+        "interval of the paired difference. "
         "Sensitivities are inputs: no user was asked.",
         markdown_table(table),
         [_flat(line) for line in lines],
