@@ -59,6 +59,7 @@ class AnswerBook:
         self.path = Path(path) if str(path) else None
         self.replay, self.basis = replay, basis
         self.answers: dict[str, str] = {}
+        self._size = -1  # bytes of the file as its answers were last read or written
         if self.path is None:
             if replay:
                 raise InputError("a replay needs the file of recorded answers, got none")
@@ -78,6 +79,8 @@ class AnswerBook:
         Raises:
             ValueError: A replay of an observation that was not recorded, or another number of answers.
         """
+        if self.path is not None and not self.replay and self.path.stat().st_size != self._size:
+            self.answers = read_answers(self.path).answers  # another book of the same file has written
         new = [one for one in dict.fromkeys(observations) if one not in self.answers]
         if new:
             if self.replay:
@@ -87,6 +90,7 @@ class AnswerBook:
                 raise InputError(f"{len(new)} observations must have as many answers, got {len(texts)}")
             if self.path is not None:
                 _append(self.path, [_line(*pair) for pair in zip(new, texts, strict=True)])
+                self._size = self.path.stat().st_size
             self.answers.update(zip(new, texts, strict=True))
         return [self.answers[one] for one in observations]
 

@@ -20,6 +20,7 @@ from auctionsim.logs.session_log import Replays, SessionLog, Sources
 
 _SMALLEST = 1e-8  # eigenvalue of a correlation matrix below which a direction does not vary
 _TINY = 1e-150
+_ROUNDING = 1e-11  # of the largest outcome: a residual below it is rounding, and says nothing of options
 
 
 class AgreementTest(NamedTuple):
@@ -56,6 +57,8 @@ def agreement(sources: Sources, settings: EstimationSettings = STANDARD_ESTIMATI
     basis = polynomial_basis(sources.obs or exp, settings.degree, settings.omitted)
     features, ones = basis.of(exp), np.ones(exp.outcome.shape)
     residual = exp.outcome - (features @ coefficients_of(features, exp.outcome, ones)[..., None])[..., 0]
+    rounding = _ROUNDING * np.abs(exp.outcome).max(-1, keepdims=True)
+    residual = np.where(np.abs(residual) > rounding, residual, 0.0)  # an outcome that the mediators say exactly
     inverse = exp.indicators / np.asarray(exp.propensity)[..., None]
     explained = features @ (inverse_gram(features, ones) @ (np.swapaxes(features, -1, -2) @ inverse))
     leverage = ((features @ inverse_gram(features, ones)) * features).sum(-1)

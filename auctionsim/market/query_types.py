@@ -10,6 +10,8 @@ from auctionsim.errors import InputError
 from auctionsim.market.columns import checked_names, checked_numbers, one_length
 
 HOURS = 24
+MOST_ARRIVALS = 1e12
+"""Of a query type per hour: many times what all of mankind asks."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class QueryTypes:
         placement: Name of the placement that is sold.
         context: A public context of the placement's view; "": none, the mean over them.
         relevance: In (0, 1]: how much an exposure here is worth to whoever bids.
-        arrivals: Mean number of queries per hour, ≥ 0.
+        arrivals: Mean number of queries per hour, from 0 to `MOST_ARRIVALS`.
         hours: Weights of the hours of the day, each row with mean 1.
     Raises:
         ValueError: Columns of several lengths, a name twice, or a number outside its range; names the row.
@@ -41,7 +43,8 @@ class QueryTypes:
     def __post_init__(self) -> None:
         one_length(self, "query types")
         checked_names(self.name, "a query type's name")
-        for column, low, high in (("relevance", np.finfo(float).smallest_subnormal, 1.0), ("arrivals", 0.0, 1e300)):
+        least = np.finfo(float).smallest_subnormal
+        for column, low, high in (("relevance", least, 1.0), ("arrivals", 0.0, MOST_ARRIVALS)):
             object.__setattr__(self, column, checked_numbers(getattr(self, column), self.name, column, low, high))
         hours = np.array(self.hours, dtype=np.float64)
         if hours.shape != (len(self.name), HOURS):

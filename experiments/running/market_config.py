@@ -209,7 +209,7 @@ def read_config(path: str | os.PathLike[str]) -> MarketFile:
     if "platform" in table:
         given["platform"] = _actor(table.pop("platform"), f"{where}: platform")
     if "users" in table:
-        given["users"] = _actor({"kind": "", **_table(table.pop("users"), f"{where}: users")}, where).settings
+        given["users"] = _table(table.pop("users"), f"{where}: users")
     return MarketFile(record_from(MarketConfig, table, f"{where}:", given), days, Path(path).parent)
 
 

@@ -1,6 +1,6 @@
 """Bidders from outside: what they read, what is believed of what they say, and records that are replayed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from auctionsim.agents.pacing import (
     read_answers,
     replayed,
 )
+from auctionsim.agents.pacing.answers import AnswerBook
 from auctionsim.agents.pacing.external_bidders import External, multiplier_in
 from auctionsim.agents.pacing.language_model import LanguageModelBidding
 from auctionsim.agents.pacing.speakers import speaking
@@ -142,6 +143,20 @@ def test_a_replay_asks_nothing_and_a_run_goes_on_from_its_record(tmp_path: Path)
     assert longer[:2].tolist() == first.tolist()
     assert {text.splitlines()[0] for text in again.heard} == {"day: 2"}
     assert replayed(record).counts() == AnswerCounts(len(pupil.heard) + len(again.heard), 0)
+
+
+def test_two_books_of_one_file_ask_nothing_twice(tmp_path: Path) -> None:
+    path, asked = tmp_path / "answers.jsonl", []
+
+    def ask(texts: Sequence[str]) -> list[str]:
+        asked.extend(texts)
+        return [f"{len(asked)}" for _ in texts]
+
+    one, other = AnswerBook(path, basis="me"), AnswerBook(path, basis="me")
+    assert one.answered(["a", "b"], ask) == other.answered(["a", "b"], ask) == ["2", "2"]
+    assert other.answered(["c"], ask) == one.answered(["c"], ask) == ["3"]
+    assert asked == ["a", "b", "c"]
+    assert AnswerBook(path, basis="me").answers == {"a": "2", "b": "2", "c": "3"}
 
 
 def test_a_differing_observation_is_refused_by_its_line(tmp_path: Path) -> None:

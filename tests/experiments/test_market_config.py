@@ -124,6 +124,7 @@ def test_what_does_not_fit_is_refused_by_name(text: str, message: str, tmp_path:
         ("[users]\ntypes = []", "users: there must be a type of users"),
         ("[users]\ntypes = [{name = 'a'}]", r"users, types\[0\] lacks 'loss_sensitivity'"),
         ("[users]\nshyness = 3", "users has a field 'shyness'"),
+        ("[users]\nkind = 'all'", "users has a field 'kind'"),
     ],
 )
 def test_actors_that_there_are_not_are_refused_by_name(text: str, message: str, tmp_path: Path) -> None:

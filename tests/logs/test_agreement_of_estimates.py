@@ -13,6 +13,7 @@ from auctionsim.logs.worlds import (
     LinearGaussianParameters,
     MeasuredParameters,
     MeasuredReplies,
+    PostedPrices,
     closed_forms,
 )
 
@@ -27,6 +28,11 @@ def rejections(one: World, sessions: int, draws: int = 300) -> tuple[float, floa
 def test_both_hold_their_level_where_nothing_is_violated(one: World) -> None:
     for found in rejections(one, 600, 400):
         assert 0.02 <= found <= 0.07
+
+
+def test_an_outcome_that_the_mediators_say_exactly_is_no_violation() -> None:
+    """Revenue at a posted price is what was sold: what least squares leaves of it is rounding."""
+    assert rejections(PostedPrices(), 400, 100)[0] == 0
 
 
 @pytest.mark.parametrize("change", [{"past_mediator": 0.3}, {"hidden_in_mediator": 0.5}])

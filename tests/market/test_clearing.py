@@ -184,15 +184,17 @@ def test_a_placement_that_fits_nothing_is_refused() -> None:
 
 
 def test_a_budget_that_buys_every_query_ends_with_the_last_but_for_rounding() -> None:
-    """Ten queries at .1 cost 1 by a sum that rounds above it: all are won, and not a hair more than 1 is spent."""
+    """Three queries at .1 cost more than .3 in doubles: all three are won, and not a hair more than .3 is spent."""
     known = {"things": np.array([[[0.1, 0.05]]])}
     market = item_market(
         rules={"first": FirstPrice()},
-        bidders=campaigns(("a", "b"), budget=[1.0, np.inf]),
-        queries=query_types(1, arrivals=[10.0]),
+        bidders=campaigns(("a", "b"), budget=[0.3, np.inf]),
+        queries=query_types(1, arrivals=[3.0]),
         known=known,
     )
-    days = [tick_of(market, sampled=True, day=day) for day in range(60)]
-    ten = [tally for tally in days if tally.arrivals == 10]
-    assert ten
-    assert all(tally.campaigns.spend[0] <= 1 and tally.campaigns.spend[1] == 0 for tally in ten)
+    days = [tick_of(market, sampled=True, day=day) for day in range(40)]
+    three = [tally for tally in days if tally.arrivals == 3]
+    assert three
+    assert all(tally.campaigns.spend[0] == 0.3 and tally.campaigns.spend[1] == 0 for tally in three)
+    more = [tally for tally in days if tally.arrivals > 3]
+    assert all(tally.campaigns.spend.tolist() == [0.3, (tally.arrivals - 3) * 0.05] for tally in more)

@@ -199,7 +199,8 @@ def test_bad_campaigns_are_refused(column: str, value: object, words: str) -> No
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
-        ("arrivals", [-1.0], "the arrivals of 'things query 0' must be a number >= 0, got -1"),
+        ("arrivals", [-1.0], "the arrivals of 'things query 0' must be a number >= 0 and <= 1e\\+12, got -1"),
+        ("arrivals", [1e300], "the arrivals of 'things query 0' must be a number >= 0 and <= 1e\\+12, got 1e\\+300"),
         ("hours", np.zeros((1, 24)), "24 weights >= 0 with mean 1"),
         ("hours", np.ones((1, 12)), "hours must have 24 weights per query type"),
     ],
