@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auctionsim import plugins
+from auctionsim import __version__, plugins
 from auctionsim.brands import Brand
 from auctionsim.checks import checked_allocation, checked_count, checked_finite
 from auctionsim.errors import InputError
@@ -249,5 +249,5 @@ def _brand(names: object, what: str) -> Brand:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that numbers depend on, and of plugins."""
-    names = ("auctionsim", "torch", "transformers", "numpy")
-    return {**{name: importlib.metadata.version(name) for name in names}, **plugins.versions()}
+    others = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "numpy")}
+    return {"auctionsim": __version__, **others, **plugins.versions()}  # ours is there without an installation too
