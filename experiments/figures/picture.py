@@ -1,4 +1,4 @@
-"""The README's picture: what joint amplification does to both brands and to the user, from the packaged surface."""
+"""The picture of docs/measuring.md: what joint amplification does to both brands and the user on a packaged surface."""
 
 from pathlib import Path
 
