@@ -68,7 +68,7 @@ HARMLESS = frozenset(
 )
 """What a subclass may have of its own without a change to what it does."""
 
-CLAIMS = ("dsic_proof", "bic_proof", "own_bid_breakpoints", "own_bid_lipschitz", "is_anonymous")
+CLAIMS = ("dsic_proof", "bic_proof", "own_bid_breakpoints", "own_bid_lipschitz", "is_anonymous", "price_sentence")
 """What a mechanism may say of itself for evaluators to believe. None of them voids another."""
 
 

@@ -24,7 +24,7 @@ FOLDERS = {"auctionsim": "auctionsim", **{name: f"auctionsim.{name}" for name in
 LAYERS = (
     "blocks caching checks claims console data errors files gymnasium_ids kept outcome plugins prompt_files "
     "ray_folders record_keywords records seeds sentence_ends signatures signed_json spelling storage tables "
-    "text_checks threads",
+    "text_checks threads wording",
     "brands common_words levers stems strategies strategy_memory observation_layout",
     "prompts priors",
     "language_models",
@@ -37,6 +37,7 @@ LAYERS = (
     "mechanisms",
     "regret",
     "scoring",
+    "accounts",
     "logs",
     "market",
     "report",

@@ -8,6 +8,8 @@ from auctionsim.checks import checked_tensor
 from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import MOST_CELLS, Candidates, context_groups
 from auctionsim.mechanisms.codecs import Codec, Saved, State, history_of, needed
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import WorthToRest, harm_sentence, without_bidder
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.protocol import Substrate, allocation_shape, contexts_of, same_substrate
@@ -89,6 +91,20 @@ class AffineMaximizer(Mechanism):
             if same_substrate(self.substrate, substrate)
             else None
         )
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return what the bid takes from the others and from the bonus of the outcome, over the bidder's weight."""
+        slot = -1 if case.context_index is None else case.context_index
+        boosts = self.boosts[slot if len(self.boosts) > 1 else 0]
+        weighted = case.bids.double() * self.weights.view(1, -1, 1)
+        scores = self._lists[slot].scores(weighted, boosts)
+        others = without_bidder(weighted, case.bidder)
+        worths = self._lists[slot].scores(others, boosts)[0]
+        without, chosen = (
+            WorthToRest(float(worths[entry] - boosts[entry]), 0.0, float(boosts[entry]))
+            for entry in (int(worths.argmax()), int(scores[0].argmax()))
+        )
+        return harm_sentence(case, without, chosen, float(self.weights[case.bidder]))
 
     def _choose(
         self, bids: Float[Tensor, "row bidder feature"], candidates: Candidates, boosts: Float[Tensor, " entry"]

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from auctionsim.checks import checked_tensor
 from auctionsim.errors import InputError
-from auctionsim.levers import null_levers
+from auctionsim.levers import null_levers, setting_words
 from auctionsim.mechanisms.bayesian_fixed_point import fixed_point
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.joint_entries import OWN_ENTRIES, JointEntries, levers_of
 from auctionsim.mechanisms.menu_entries import Menu, MenuEntries, Thresholds
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import posted_sentence
 from auctionsim.mechanisms.protocol import BayesianProof, Mechanism
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors, Product, product
@@ -129,6 +131,14 @@ class BayesianMenu(Mechanism):
             chosen = self._thresholds[slot].entries(bids[rows]).T.to(self.expected.device)
             priced[rows, :, 0] = self.expected[slot].gather(1, chosen).T
         return priced.to(bids.device)
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return which entry of its menu the bidder picked, what it expects of it, and the price posted for it."""
+        slot = -1 if case.context_index is None else case.context_index
+        picked = int(self._thresholds[slot].entries(case.bids)[0, case.bidder])
+        levers = self._joint[slot].levers[case.bidder, picked].tolist()
+        what = setting_words(levers, levers_of(self.range))
+        return posted_sentence(case, what, self.expected[slot, case.bidder, picked].unsqueeze(0))
 
     def own_bid_breakpoints(self, bids: Tensor, context: Tensor | None) -> Tensor:
         """Where a bidder's own pick changes, whatever the others bid: (batch, bidder, breakpoint)."""

@@ -9,6 +9,8 @@ from auctionsim.errors import InputError
 from auctionsim.mechanisms.bayesian_menu import TruthfulMeans
 from auctionsim.mechanisms.joint_entries import JointEntries
 from auctionsim.mechanisms.menu import have_own_levers
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import posted_sentence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import Need
 from auctionsim.outcome import Outcome
@@ -102,6 +104,12 @@ class CompatibleMenus(Mechanism):
         if not same_substrate(self.substrate, substrate) or not is_separable(substrate):
             return None
         return "taxation principle: menus read the others' bids alone, and every pick is carried out"
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return which entry of its menu the bidder picked, and the price that the others' bids set for it."""
+        assert self.substrate is not None
+        reckoned = self.priced_exposure(case.bids, case.outcome, case.context)[0, case.bidder]
+        return posted_sentence(case, case.setting(self.substrate.levers), reckoned)
 
     def own_bid_breakpoints(self, bids: Tensor, context: Tensor | None) -> Tensor:
         """Where a bidder's own pick changes, and where its bid enters another cell: (batch, bidder, breakpoint)."""

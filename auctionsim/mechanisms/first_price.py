@@ -4,6 +4,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.mechanisms.item_rule import ItemRule, item_rule_codec
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import own_bid_sentence
 from auctionsim.mechanisms.table import Entry, of_kind, register
 from auctionsim.substrates.items import Items
 from auctionsim.substrates.protocol import Substrate
@@ -30,6 +32,10 @@ class FirstPrice(ItemRule):
     ) -> Float[Tensor, "batch bidder item"]:
         """Return the winner's own bid."""
         return bids * wins
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return the own bid times the exposure that it is paid for."""
+        return own_bid_sentence(case, self.priced_exposure(case.bids, case.outcome, case.context))
 
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Whoever bids most wins and is charged by bids alone, where exposure is the allocation."""

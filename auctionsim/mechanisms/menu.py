@@ -9,6 +9,8 @@ from auctionsim.claims import claimed
 from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.menu_entries import Menu, MenuEntries, MenuWriter, Thresholds, chosen_entries
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import posted_sentence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import Need
 from auctionsim.outcome import Outcome
@@ -95,6 +97,15 @@ class MenuAuction(Mechanism):
         if blind and same_substrate(self.substrate, substrate) and is_separable(substrate):
             return "taxation principle: each bidder gets its favourite from a menu that its bid does not move"
         return None
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return which entry of its menu the bidder picked, what it reckons with, and the price posted for it."""
+        menus = self._priced_menus(case.bids, case.context_index)
+        levers, prices, exposures = (part[0, case.bidder] for part in menus)
+        allocation, payment = case.outcome.allocation[0, case.bidder], case.outcome.payments[0, case.bidder]
+        picked = ((levers == allocation.to(levers)).all(1) & (prices == payment.to(prices))).nonzero().flatten()
+        what = case.setting(self.range.levers)
+        return posted_sentence(case, what, exposures[picked[0]] if len(picked) else None)
 
     def _clear_alike(self, bids: Tensor, context: int | None) -> Outcome:
         """Clear rows of one context."""

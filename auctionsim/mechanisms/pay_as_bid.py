@@ -4,6 +4,8 @@ from torch import Tensor
 
 from auctionsim.checks import checked_money
 from auctionsim.mechanisms.codecs import numbers_on_substrate
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import own_bid_sentence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, Published, register
 from auctionsim.outcome import Outcome
@@ -37,6 +39,10 @@ class PayAsBid(Mechanism):
         """Maximise reported welfare and charge the reports."""
         allocation = self.range.maximise(bids, self.user_weight, context)
         return Outcome(allocation, (bids * self.range.exposure(allocation, context)).sum(2))
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return the own bid times the exposure that it is paid for."""
+        return own_bid_sentence(case, self.priced_exposure(case.bids, case.outcome, case.context))
 
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Where the substrate it was designed on treats bidders alike, so does the welfare maximum."""

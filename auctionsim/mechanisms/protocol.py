@@ -8,6 +8,7 @@ from torch import Tensor
 from auctionsim.checks import checked_amounts, checked_context
 from auctionsim.claims import CLAIMS, claimed, declared, in_force, source_of
 from auctionsim.errors import InputError
+from auctionsim.mechanisms.price_case import PriceCase
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.outcome import Outcome
 from auctionsim.priors import Priors
@@ -140,6 +141,18 @@ class Mechanism(ABC):
             return outcome.allocation
         return self.substrate.exposure(outcome.allocation, context)
 
+    def price_sentence(self, case: PriceCase) -> str | None:
+        """Return why a bidder is charged what it is charged, one or two sentences with the numbers; None: not said.
+
+        For readers of an account (`auctionsim.accounts`), who get the rule's line in the table of mechanisms where a
+        rule says nothing itself.
+
+        Args:
+            case: The bidder, and the auction as it was cleared by this rule.
+        """
+        del case
+        return None
+
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Tell whether all bidders are treated alike when exposure is `substrate`'s; False where nothing says so.
 
@@ -178,6 +191,13 @@ def bic_proof_of(mechanism: object, substrate: Substrate, priors: Priors) -> Bay
     proves = claimed(mechanism, "bic_proof")
     proof: BayesianProof | None = None if proves is None else proves(substrate, priors)
     return proof
+
+
+def price_sentence_of(mechanism: object, case: PriceCase) -> str | None:
+    """Return why a bidder is charged what it is charged, or None where nothing in force says."""
+    says = claimed(mechanism, "price_sentence")
+    sentence: str | None = None if says is None else says(case)
+    return sentence
 
 
 def is_anonymous(mechanism: object, substrate: Substrate) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor
 from auctionsim.errors import InputTypeError
 from auctionsim.mechanisms.codecs import Codec, Saved, State, needed
 from auctionsim.mechanisms.cross_fitting import CrossFit, cross_fitted
+from auctionsim.mechanisms.price_case import PriceCase
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Problem, of_kind, register
 from auctionsim.mechanisms.virtual_welfare import FILE, VirtualWelfareMaximizer
@@ -69,6 +70,10 @@ class RobustOptimum(Mechanism):
     def dsic_proof(self, substrate: Substrate) -> str | None:
         """Myerson's lemma, where exposure is what was estimated."""
         return self.rule.dsic_proof(substrate)
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return the lowest bids that get the bidder each part of its exposure, as estimated."""
+        return self.rule.price_sentence(case)
 
     def priced_exposure(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor:
         """Return what is estimated at the allocation."""

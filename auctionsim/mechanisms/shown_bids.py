@@ -11,6 +11,8 @@ from auctionsim.checks import MOST_MONEY, checked_number
 from auctionsim.errors import InputError, InputTypeError
 from auctionsim.levers import at_null
 from auctionsim.mechanisms.codecs import numbers_on_substrate
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import own_bid_sentence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Need, Published, register
 from auctionsim.outcome import Outcome
@@ -73,6 +75,10 @@ class ShownBids(Mechanism):
             shares = (bids[rows, :, 0].double() / self.scale).clamp_max(1.0)
             allocation[rows] = allocation[rows].scatter(1, self._nearest(shares).unsqueeze(1), 1.0)
         return Outcome(allocation, (bids * self.range.exposure(allocation, context)).sum(2))
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return the own bid times the exposure that it is paid for."""
+        return own_bid_sentence(case, self.priced_exposure(case.bids, case.outcome, case.context))
 
     def _nearest(self, shares: Float[Tensor, "row bidder"]) -> Tensor:
         """Return the nearest entry of each row, the first of equals, summed term by term."""

@@ -7,6 +7,8 @@ from torch import Tensor
 from auctionsim.mechanisms.candidates import context_groups
 from auctionsim.mechanisms.codecs import Codec
 from auctionsim.mechanisms.kl_tilt import TILT_KNOBS, KLTilt, tilt_designed, tilt_made, tilt_state
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import own_bid_sentence
 from auctionsim.mechanisms.table import Entry, Published, of_kind, register
 from auctionsim.outcome import Outcome
 from auctionsim.substrates.lottery import Lottery
@@ -35,6 +37,10 @@ class TiltFirstPrice(KLTilt):
     ) -> Float[Tensor, "row bidder"]:
         del base
         return torch.stack([(chosen * rewards[:, i]).sum(1) for i in range(rewards.shape[1])], 1)
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return the own bid times the exposure that it is paid for."""
+        return own_bid_sentence(case, self.priced_exposure(case.bids, case.outcome, case.context))
 
     def drawn_payments(self, bids: Tensor, outcome: Outcome, context: Tensor | None = None) -> Tensor:
         """Return b_i · e_i(y), what is charged when entry y is drawn: (batch, entry, bidder)."""

@@ -8,6 +8,8 @@ from torch import Tensor
 from auctionsim.blocks import row_blocks
 from auctionsim.checks import checked_money
 from auctionsim.mechanisms.codecs import numbers_on_substrate
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import harm_sentence, without_bidder, worth_to_rest
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import EXACT_MAXIMUM, Entry, Published, register
 from auctionsim.outcome import Outcome
@@ -73,6 +75,16 @@ class VCG(Mechanism):
         if same_substrate(self.range, substrate) and maximises_exactly(self.range):
             return "Groves: exact argmax over a fixed range"
         return None
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return what the bid takes from the others and from the user."""
+        others = without_bidder(case.bids, case.bidder)
+        absent = self.range.maximise(others, self.user_weight, case.context)
+        without, chosen = (
+            worth_to_rest(self.range, others, allocation, case.context, self.user_weight)
+            for allocation in (absent, case.outcome.allocation)
+        )
+        return harm_sentence(case, without, chosen)
 
     def is_anonymous(self, substrate: Substrate) -> bool:
         """Where the substrate it was designed on treats bidders alike, so does the welfare maximum."""

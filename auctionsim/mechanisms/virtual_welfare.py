@@ -10,6 +10,8 @@ from auctionsim.checks import checked_context, checked_count, checked_money
 from auctionsim.errors import InputError
 from auctionsim.mechanisms.candidates import MOST_CELLS, candidates_of, context_groups, has_candidates
 from auctionsim.mechanisms.codecs import Codec, Saved, State, needed
+from auctionsim.mechanisms.price_case import PriceCase
+from auctionsim.mechanisms.price_sentences import critical_bids, threshold_sentence
 from auctionsim.mechanisms.protocol import Mechanism
 from auctionsim.mechanisms.table import ONE_FEATURE, Entry, Published, register
 from auctionsim.mechanisms.virtual_choice import MOST_ROWS, BoxChoice, Choice, Chosen, ListChoice, Weighed
@@ -123,6 +125,10 @@ class VirtualWelfareMaximizer(Mechanism):
         if not same_substrate(self.range, substrate) or not maximises_exactly(self.range):
             return None
         return "Myerson: exposure is nondecreasing in the own bid, and payments follow the envelope formula"
+
+    def price_sentence(self, case: PriceCase) -> str:
+        """Return the lowest bids that get the bidder each part of its exposure."""
+        return threshold_sentence(case, critical_bids(self.clear, self.priced_exposure, case))
 
     def curves(self, bids: Tensor) -> list[VirtualValueCurve]:
         """Return the virtual values that bids are weighed by, one curve a bidder; below its first value φ is −∞.

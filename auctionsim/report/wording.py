@@ -6,37 +6,30 @@ from collections.abc import Iterable, Sequence
 
 from auctionsim.brands import Brand
 from auctionsim.scoring.records import Estimate
+from auctionsim.wording import NOTHING, ROUNDING, listed, number, percent
 
-NOTHING = "–"
+__all__ = [
+    "MEANINGS",
+    "NOTHING",
+    "PALETTE",
+    "ROUNDING",
+    "breakable",
+    "draws",
+    "estimate",
+    "highlighted",
+    "listed",
+    "number",
+    "percent",
+    "setting",
+]
+
 MEANINGS = {
     "slot_probability": "the probability that a reply begun with a neutral stem goes on with the brand’s name",
     "mention_probability": "the probability that a sampled reply mentions the brand",
     "hits": "sentences of a sampled reply that mention the brand",
     "intent": "the probability that a reply, led to a name, gives the brand’s and, led on, calls for an action or link",
 }
-ROUNDING = 1e-9  # of a share: what float64 leaves of 0
 PALETTE = 8  # brand colours of the style sheet
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write `value` with so many significant digits and a real minus sign; a dash where there is none.
-
-    Example:
-        >>> number(-0.01234)
-        '−0.0123'
-    """
-    if value is None or math.isnan(value):
-        return NOTHING
-    if math.isinf(value):
-        return "−∞" if value < 0 else "∞"
-    size = abs(value)
-    if size == 0:
-        return "0"
-    if size < 1e-4 or size >= 1e6:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa}e{int(exponent)}".replace("-", "−")
-    decimals = max(digits - 1 - math.floor(math.log10(size)), 0)
-    return f"{value:,.{decimals}f}".replace("-", "−")
 
 
 def estimate(value: Estimate | None) -> str:
@@ -50,15 +43,6 @@ def estimate(value: Estimate | None) -> str:
         return f"{number(mean)} ± {number(error, 2)}"
     decimals = max(1 - math.floor(math.log10(error)), 0)
     return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}".replace("-", "−")
-
-
-def percent(value: float | None) -> str:
-    """Write a share as a percentage, whole where it is large; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    if abs(value) < ROUNDING:
-        return "0 %"
-    return f"{number(100 * value) if abs(value) < 0.1 else f'{100 * value:.1f}'.replace('-', '−')} %"
 
 
 def setting(num_neurons: float | None, amplification: float | None) -> str:
@@ -93,16 +77,6 @@ def draws(estimates: Iterable[Estimate | None]) -> str:
     if not counts:
         return "n unknown"
     return f"n = {counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else "")
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words as a sentence does.
-
-    Example:
-        >>> listed(["a", "b", "c"])
-        'a, b and c'
-    """
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def highlighted(text: str, brands: Sequence[Brand]) -> str:
