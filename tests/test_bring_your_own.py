@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from auctionsim import readings
+from auctionsim.mechanisms import table
 from auctionsim.substrates import Substrate
 
 PAGE = (Path(__file__).parent.parent / "docs" / "bring-your-own.md").read_text(encoding="utf-8")
@@ -24,6 +25,7 @@ def names() -> Iterator[dict[str, Any]]:
     yield found
     for name in set(readings.names()) - before:
         readings.unregister(name)
+    table.withdraw("take-it")
 
 
 def test_a_model_from_a_folder_and_a_feature_on_it(names: dict[str, Any]) -> None:

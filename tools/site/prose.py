@@ -6,7 +6,7 @@ python tools/site/prose.py --longest 5         # the five longest of every page 
 
 What counts:
 
-- Paragraphs, list items, table cells and quotes are prose. Headings, code blocks, images, front matter and HTML are not.
+- Paragraphs, list items, table cells and quotes are prose. Headings, code blocks, images, front matter, HTML are not.
 - A sentence ends at . ! ? or … before a space and a capital, a digit, a sign or the end of its block; a colon or a
   semicolon ends none. "e.g.", "i.e.", "et al.", "vs." and initials end none either.
 - A piece of inline code is one word, whatever stands in it; so is a formula between dollar signs. Of a link its text
