@@ -55,7 +55,7 @@ def auc(
         characteristic curves"; Obuchowski (1997), "Nonparametric analysis of clustered ROC curve data", equation 4.
     """
     _check(badness, bad)
-    of = _numbered(clusters, len(bad))
+    of = numbered(clusters, len(bad))
     x, y = badness[bad], badness[~bad]
     psi = (x[:, None] > y[None]) + (x[:, None] == y[None]) / 2
     value = float(psi.mean())
@@ -145,7 +145,7 @@ def partial_rank_correlation(
     value = _partial(columns)
     if not np.isfinite(value):
         raise InputError("a partial correlation needs values that vary, and do not follow the control exactly")
-    of = _numbered(clusters, columns.shape[1])
+    of = numbered(clusters, columns.shape[1])
     if int(of.max()) + 1 < FEWEST:
         return IntervalEstimate(value, -1.0, 1.0)
     members = [np.flatnonzero(of == group) for group in range(int(of.max()) + 1)]
@@ -177,7 +177,7 @@ def _check(scores: Float[np.ndarray, " reply"], bad: Bool[np.ndarray, " reply"])
         raise InputError(f"at least {FEWEST} bad and {FEWEST} good replies are needed, got {few} of the rarer")
 
 
-def _numbered(clusters: Sequence[Hashable] | None, count: int) -> Int[np.ndarray, " reply"]:
+def numbered(clusters: Sequence[Hashable] | None, count: int) -> Int[np.ndarray, " reply"]:
     """Return each draw's cluster as a number from 0."""
     if clusters is None:
         return np.arange(count)
