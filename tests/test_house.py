@@ -42,6 +42,7 @@ LAYERS = (
     "market",
     "report",
     "trust",
+    "gold",
     "testing",
     "cli",
 )
