@@ -41,6 +41,7 @@ LAYERS = (
     "logs",
     "market",
     "report",
+    "panels",
     "trust",
     "gold",
     "testing",

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from auctionsim.errors import InputError
@@ -59,6 +60,19 @@ def _log_capital(gains: Tensor) -> float:
     """Return the log of the stakes' capitals added up, each sample returning 1 + stake · gain."""
     stakes = torch.tensor(STAKES, dtype=gains.dtype, device=gains.device).unsqueeze(1)
     return float(torch.log1p((stakes * gains).clamp_min(-1)).sum(1).logsumexp(0))
+
+
+def log_capital_path(gains: Float[Tensor, "sequence sample"]) -> Float[Tensor, "sequence sample"]:
+    """Return the log of the stakes' mean capital after each sample, each sample returning 1 + stake · gain.
+
+    It starts at a capital of 1. Where no gain is above 0 on average given the past, the probability that the capital
+    ever reaches 1/δ is at most δ (Ville's inequality).
+
+    Args:
+        gains: At least −1.
+    """
+    stakes = torch.tensor(STAKES, dtype=gains.dtype, device=gains.device).reshape(-1, 1, 1)
+    return torch.log1p((stakes * gains).clamp_min(-1)).cumsum(-1).logsumexp(0) - math.log(len(STAKES))
 
 
 def _last(holds: Callable[[float], bool], inside: float, outside: float) -> float:
