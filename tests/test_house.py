@@ -33,6 +33,7 @@ LAYERS = (
     "neurons",
     "carriers",
     "substrates",
+    "audiences",
     "measurement metrics",
     "mechanisms",
     "regret",

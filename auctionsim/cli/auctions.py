@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from auctionsim.cli import completions
+from auctionsim.cli.auction_audience import audience
 from auctionsim.cli.auction_deployed import deployed
 from auctionsim.cli.auction_losses import losses
 from auctionsim.cli.auction_tilts import tilts
@@ -287,6 +288,7 @@ def generalisation(
 
 app.command("losses")(losses)
 app.command("deployed")(deployed)
+app.command("audience")(audience)
 app.command("tilts")(tilts)
 
 

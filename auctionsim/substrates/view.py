@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auctionsim.checks import checked_weights
+from auctionsim.checks import checked_money, checked_weights
 from auctionsim.claims import claimed
 from auctionsim.errors import UnsupportedError
 from auctionsim.substrates.offer import Charge, Offer
@@ -214,9 +214,10 @@ class View(BaseSubstrate):
             raise UnsupportedError(
                 f"{type(self.substrate).__name__} has no exact argmax under the loss {self.offer.loss_name}"
             )
+        price = checked_money(user_weight, "user_weight")
         entries = self.finite_range(context)
         scores = torch.einsum("bif,bkif->bk", weights, entries.exposures.to(weights).expand(len(weights), -1, -1, -1))
-        best = (scores - user_weight * entries.user_losses.to(weights)).argmax(1)
+        best = (scores - price * entries.user_losses.to(weights)).argmax(1)
         return entries.allocations.to(weights)[best]
 
     def __eq__(self, other: object) -> bool:
