@@ -23,7 +23,7 @@ from auctionsim.substrates.protocol import (
 )
 
 Risk = Literal["mean", "worst", "tail"]
-"""How losses of kinds become one number: their mean, the largest, or the mean of a tail."""
+"""The number that losses of kinds become: "mean" over kinds, the "worst" kind, or the mean of a "tail" of users."""
 
 
 class PrivateAudience(BaseSubstrate):
