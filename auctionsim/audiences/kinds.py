@@ -83,7 +83,7 @@ class KindLosses(NamedTuple):
     @property
     def mean(self) -> float:
         """The mean over all users."""
-        return float(self.by_kind @ self.shares)
+        return float(self.by_kind @ self.shares.to(self.losses))
 
     @property
     def worst(self) -> float:
