@@ -226,8 +226,9 @@ _THE_REPLY = (
     ),
     Term(
         "fluency",
-        "The share of a reply’s sentences that begin and end as sentences do; it does not say that they are true.",
+        "How smoothly a reply reads; here the share of its words that it said before, which loops raise.",
         "the reply",
+        ("word_repetition", "repeats itself"),
     ),
     Term("disclosure", "Whether the reply says that it is an advertisement, sponsored or paid for.", "the reply"),
     Term("token", "A piece of a word, the unit in which a model writes.", "the reply"),

@@ -19,6 +19,7 @@ MOST_TERMS = 3
 """Critical bids that a sentence lists."""
 STEPS, HALVINGS = 96, 24
 _SAME = 1e-9
+_SHOWN = 5e-4  # of a harm beside larger ones: below it, it would be written as 0
 _CLOSE = 0.002  # of a sum of rounded terms
 
 
@@ -69,7 +70,8 @@ def harm_sentence(case: PriceCase, without: WorthToRest, chosen: WorthToRest, we
     """
     if case.payment <= _SAME:
         return f"{case.name} pays nothing: its bid takes nothing from the others or the user."
-    harms = [harm for harm in _harms(case, without, chosen) if abs(harm.size) > _SAME]
+    every = [harm for harm in _harms(case, without, chosen) if abs(harm.size) > _SAME]
+    harms = [harm for harm in every if abs(harm.size) >= _SHOWN] or every
     said = f"{case.name} pays what its bid takes from the rest. {' '.join(harm.sentence for harm in harms)}"
     total = without.worth - chosen.worth
     if len(harms) > 1:
@@ -94,12 +96,13 @@ def _harms(case: PriceCase, without: WorthToRest, chosen: WorthToRest) -> tuple[
     """Return what the others lose, what the user loses and what the rule's bonus loses."""
     lost, cost, fallen = without.others - chosen.others, chosen.user - without.user, without.bonus - chosen.bonus
     takes, side = ("takes", "from") if lost > 0 else ("gives", "to")
+    whose = "its own bid" if len(case.names) == 2 else "their own bids"
     before, after = amount(without.user), amount(chosen.user)
     return (
         _Harm(
             lost,
-            f"It {takes} {amount(abs(lost))} {side} {case.others}: what they have is worth {amount(chosen.others)} at "
-            f"their bids, and would be worth {amount(without.others)} without it.",
+            f"It {takes} {amount(abs(lost))} {side} {case.others}, whose exposure is worth {amount(chosen.others)} at "
+            f"{whose}, and would be worth {amount(without.others)} without it.",
         ),
         _Harm(
             cost,
