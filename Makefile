@@ -10,7 +10,7 @@ SURFACES ?=
 TORCH_INDEX ?=
 TORCH := $(shell grep '^torch==' requirements.lock)
 
-.PHONY: install gemma demo study arena surfaces test test-fast deep check format lint types wheel release bench clean
+.PHONY: install gemma demo study arena surfaces test test-fast deep check format lint types wheel release site bench clean
 
 install: $(STAMP)
 
@@ -70,8 +70,11 @@ wheel: install   # built, and tried in a new environment that borrows this one's
 release: install   # sdist and wheel, tried with the packages of the lock; ARGS=--final wants dates and a tag; uploads nothing
 	$(BIN)/python tools/release.py $(ARGS)
 
+site: install   # the documentation, into site/; ARGS=serve shows it at http://127.0.0.1:8000 while pages are written
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --strict)
+
 bench: install
 	$(BIN)/auctionsim bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
