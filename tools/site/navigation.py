@@ -27,9 +27,9 @@ SECTIONS: Sequence[Section] = (
         "Reference",
         (
             ("Environments", ("reference/environments.md", "environments/*.md")),
-            ("Mechanisms", ("mechanisms/index.md", "mechanisms/*.md")),
-            ("Carriers", ("carriers/index.md", "carriers/*.md")),
-            ("Readings", ("readings/index.md", "readings/*.md")),
+            ("Mechanisms", ("reference/mechanisms/*.md")),
+            ("Carriers", ("reference/carriers/*.md")),
+            ("Readings", ("reference/readings/*.md")),
             ("Python", ("reference/index.md", "reference/*.md")),
             ("Errors", ("errors.md",)),
             ("Security", ("repository/security.md",)),
