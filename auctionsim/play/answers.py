@@ -8,6 +8,7 @@ from torch import Tensor
 from auctionsim.accounts import AuctionAccount, BidderAccount, auction_account, terms
 from auctionsim.errors import InputError
 from auctionsim.mechanisms.protocol import draws
+from auctionsim.mechanisms.table import entry
 from auctionsim.play.bid_curves import BidCurve, bid_curve
 from auctionsim.play.budgets import bids_within
 from auctionsim.play.catalogue import Catalogue, PlayedSurface
@@ -18,9 +19,8 @@ from auctionsim.play.states import (
     LARGEST_SEED,
     PlayState,
 )
-from auctionsim.mechanisms.table import entry
 from auctionsim.substrates.view import View
-from auctionsim.wording import amount, listed
+from auctionsim.wording import amount
 
 COMPARED = ("menu", "vcg", "affine")
 """Rules under which the page shows what misreports gain, beside the one that is chosen."""
@@ -70,9 +70,7 @@ class Clerk:
             "rule": {"label": account.mechanism, "pays": rule.entry.pays or rule.entry.summary, "note": rule.note},
             "prompt": account.prompt,
             "feature": {"name": state.feature, "unit": account.units[0]},
-            "bidders": [
-                _bidder(one, state, k, float(bids[k])) for k, one in enumerate(account.bidders)
-            ],
+            "bidders": [_bidder(one, state, k, float(bids[k])) for k, one in enumerate(account.bidders)],
             "loss": {"name": account.loss, "unit": account.loss_unit, "amount": account.user_loss},
             "sentences": {"allocation": account.sentences()[0], "user": account.user_sentence()},
             "revenue": account.revenue,

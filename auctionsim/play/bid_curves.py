@@ -11,8 +11,9 @@ from auctionsim.play.rules import PlayedRule
 from auctionsim.play.states import HIGHEST_BID
 from auctionsim.substrates.view import View
 
-POINTS = 61
-"""Bids that are tried, evenly from 0 to the highest bid; the truth and the bid that was made come on top."""
+PER_UNIT = 40
+"""Bids that are tried per unit of money, evenly from 0 to the highest bid; the truth and the bid made come on top."""
+_EVEN = torch.arange(round(HIGHEST_BID * PER_UNIT) + 1, dtype=torch.float64) / PER_UNIT
 _SLACK = 1e-6
 
 
@@ -68,7 +69,7 @@ def bid_curve(
         context: (1,) the kind of prompt.
     """
     own = torch.tensor([values[bidder], float(bids[bidder])], dtype=torch.float64)
-    tried = torch.cat([torch.linspace(0, HIGHEST_BID, POINTS, dtype=torch.float64), own]).unique()
+    tried = torch.cat([_EVEN, own]).unique()
     rows = bids.repeat(len(tried), 1)
     rows[:, bidder] = tried
     where = context.expand(len(tried))

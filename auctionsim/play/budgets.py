@@ -76,7 +76,5 @@ def _highest_that_fits(
     return low
 
 
-def _payments(
-    mechanism: Mechanism, bids: Float[Tensor, "row bidder"], context: Tensor
-) -> Float[Tensor, "row bidder"]:
+def _payments(mechanism: Mechanism, bids: Float[Tensor, "row bidder"], context: Tensor) -> Float[Tensor, "row bidder"]:
     return mechanism(bids.unsqueeze(2), context.expand(len(bids))).payments

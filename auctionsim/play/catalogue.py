@@ -1,7 +1,7 @@
 """The surfaces that can be played on: each with its brands, its prompts, and what it can sell and charge for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from auctionsim.brands import Brand
 from auctionsim.data import packaged_names, surfaces_folder
 from auctionsim.errors import InputError
 from auctionsim.prompts import PromptSet, build_prompts
+from auctionsim.records import shown
 from auctionsim.storage import stored_format
 from auctionsim.substrates import MeasuredList, ResponseSurface
 
@@ -46,18 +47,25 @@ class PlayedSurface:
         if prompts.digest != asked or prompts.contexts != measurement.contexts:
             raise InputError(f"{name} cannot be played on: it was measured on prompts that do not ship with auctionsim")
         if len(self.brands) != measurement.num_bidders:
-            raise InputError(f"{name} cannot be played on: {len(self.brands)} brands, {measurement.num_bidders} bidders")
+            raise InputError(
+                f"{name} cannot be played on: {len(self.brands)} brands, {measurement.num_bidders} bidders"
+            )
         self.prompts: PromptSet = prompts.split(SPLIT)
+
+    @property
+    def carrier(self) -> Mapping[str, object] | None:
+        """What the provenance says of the carrier; None for a surface of neurons, which says nothing."""
+        found: Mapping[str, object] | None = self.measurement.provenance.get("carrier")
+        return found
 
     @property
     def sold(self) -> str:
         """What is sold, in a few words."""
-        carrier = self.measurement.provenance.get("carrier")
-        return "feed-forward neurons" if carrier is None else str(carrier["label"])
+        return "feed-forward neurons" if self.carrier is None else str(self.carrier["label"])
 
     @property
     def label(self) -> str:
-        """The surface in words, such as "Nike, Adidas: running shoes, by feed-forward neurons"."""
+        """The surface in words, such as "Nike, Adidas · running shoes · feed-forward neurons"."""
         names = ", ".join(brand.name for brand in self.brands)
         return f"{names} · {self.category} · {self.sold}"
 
@@ -71,23 +79,20 @@ class PlayedSurface:
 
 
 class Catalogue:
-    """The surfaces of one playground, by name, each loaded when it is first asked for.
+    """The surfaces of one playground, by name.
 
     Args:
-        named: A packaged surface, or a file: it is played on first.
-    Raises:
-        ValueError: A surface that cannot be played on.
+        surfaces: One or more; the first is played on first.
     """
 
-    def __init__(self, named: str) -> None:
-        path = Path(named)
-        own = path if path.suffix == ".safetensors" else None
-        self.first = path.stem if own is not None else named
-        self._loaded: dict[str, PlayedSurface] = {}
-        surface = PlayedSurface(self.first, _measurement(named), own)
-        self._loaded[self.first] = surface
-        others = [name for name in newest_names() if name != self.first and _speaks_of_prompts(name)]
-        self.names: tuple[str, ...] = (self.first, *others)
+    def __init__(self, surfaces: Sequence[PlayedSurface]) -> None:
+        self._surfaces = {one.name: one for one in surfaces}
+        self.names = tuple(self._surfaces)
+
+    @property
+    def first(self) -> str:
+        """The surface that is played on first."""
+        return self.names[0]
 
     def surface(self, name: str) -> PlayedSurface:
         """Return one of them.
@@ -95,11 +100,25 @@ class Catalogue:
         Raises:
             ValueError: None of that name.
         """
-        if name not in self.names:
-            raise InputError(f"surface must be one of {', '.join(self.names)}, got {name[:60]!r}")
-        if name not in self._loaded:
-            self._loaded[name] = PlayedSurface(name, _measurement(name))
-        return self._loaded[name]
+        if name not in self._surfaces:
+            raise InputError(f"surface must be one of {', '.join(self.names)}, got {shown(name)}")
+        return self._surfaces[name]
+
+
+def whole_catalogue(named: str) -> Catalogue:
+    """Return a surface, and behind it all packaged ones that can be played on, in their newest versions.
+
+    Args:
+        named: A packaged surface, or a .safetensors file.
+    Raises:
+        ValueError: A surface that cannot be played on.
+    """
+    path = Path(named)
+    own = path if path.suffix == ".safetensors" else None
+    first = PlayedSurface(named if own is None else path.stem, _measurement(named), own)
+    others = [one for name in newest_names() if name != first.name and (one := _playable(name)) is not None]
+    others.sort(key=lambda one: (one.category != first.category, one.carrier is not None, one.name))
+    return Catalogue([first, *others])
 
 
 def newest_names() -> tuple[str, ...]:
@@ -118,13 +137,12 @@ def newest_names() -> tuple[str, ...]:
     return tuple(name for _, name in newest.values())
 
 
-def _speaks_of_prompts(name: str) -> bool:
-    """Tell whether a packaged measurement can be played on."""
+def _playable(name: str) -> PlayedSurface | None:
+    """Return a packaged measurement if it can be played on."""
     try:
-        PlayedSurface(name, _measurement(name))
+        return PlayedSurface(name, _measurement(name))
     except InputError:
-        return False
-    return True
+        return None
 
 
 def _measurement(name: str) -> Measurement:

@@ -77,7 +77,7 @@ class Guard:
         await guarded({"type": "http.response.start", "status": refused.status, "headers": headers})
         await guarded({"type": "http.response.body", "body": body})
 
-    def refusal(self, scope: Scope) -> Refusal | None:
+    def refusal(self, scope: Scope) -> Refusal | None:  # noqa: PLR0911  # one rule each
         """Return why a request is refused, None where it is not."""
         several = [name for name, _ in scope["headers"]]
         headers: Mapping[bytes, bytes] = dict(scope["headers"])

@@ -1,7 +1,7 @@
 """Replies on the page: the model is loaded once, and writes one pair of replies at a time, token by token."""
 
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -13,27 +13,15 @@ from auctionsim.carriers import Carrier, load_carrier
 from auctionsim.carriers.neurons import Neurons
 from auctionsim.data import carrier_beside, surfaces_folder
 from auctionsim.errors import InputError
-from auctionsim.language_models import Change, LanguageModel, Prefix, load_model, prefill_under, token_steps
+from auctionsim.language_models import Change, LanguageModel, Prefix, prefill_under, token_steps
 from auctionsim.neurons.behind import measured_neurons
 from auctionsim.play.catalogue import PlayedSurface
 from auctionsim.substrates.drawing import uniforms
 
 UNTOUCHED, BOOSTED = 0, 1
 """The rows of a pair of replies."""
-
-
-class ModelChoice(NamedTuple):
-    """Which model writes replies, and where.
-
-    Attributes:
-        name: "smollm2", a hub id or a folder.
-        device: Of torch, or "auto".
-        dtype: Its numbers, or "auto".
-    """
-
-    name: str = "smollm2"
-    device: str = "auto"
-    dtype: str = "auto"
+_UNFINISHED = "\ufffd"
+"""What stands at the end for a letter whose bytes have not all come yet; it is held back."""
 
 
 class Mention(NamedTuple):
@@ -70,11 +58,11 @@ class Writer:
     """A language model that writes replies beside each other: untouched, and under an allocation.
 
     Args:
-        choice: The model, loaded when the first reply is asked for.
+        load: Loads the model, when the first reply is asked for.
     """
 
-    def __init__(self, choice: ModelChoice) -> None:
-        self.choice = choice
+    def __init__(self, load: Callable[[], LanguageModel]) -> None:
+        self._load = load
         self._model: LanguageModel | None = None
         self._carriers: dict[str, Carrier] = {}
 
@@ -87,7 +75,7 @@ class Writer:
     def model(self) -> LanguageModel:
         """The model, loaded once."""
         if self._model is None:
-            self._model = load_model(*self.choice)
+            self._model = self._load()
         return self._model
 
     def events(self, played: PlayedSurface, ask: ReplyAsk) -> Generator[dict[str, Any], None, None]:
@@ -123,7 +111,9 @@ class Writer:
                         if live:
                             ids[row].append(token)
                             ended[row] |= end
-                            yield _text_event(row, model.text(ids[row]), played.brands)
+                            yield _text_event(row, model.text(ids[row]).rstrip(_UNFINISHED), played.brands)
+        for row in (UNTOUCHED, BOOSTED):
+            yield _text_event(row, model.text(ids[row]), played.brands)
         yield {"done": True, "ended": ended}
 
     def _carrier(self, played: PlayedSurface) -> Carrier:
@@ -136,8 +126,7 @@ class Writer:
 
 def silence(played: PlayedSurface) -> str:
     """Return why no reply can be written on a surface, "" where one can."""
-    carrier = played.measurement.provenance.get("carrier")
-    if carrier is not None and str(carrier["name"]) in _AFTER:
+    if played.carrier is not None and str(played.carrier["name"]) in _AFTER:
         return f"Replies are not written here for {played.sold}: it changes the page after the reply."
     there = played.path is None and carrier_beside(surfaces_folder() / f"{played.name}.safetensors").is_file()
     if not there and _neurons_of(played) is None:
@@ -211,6 +200,5 @@ def _said(step: Any, rows: list[int]) -> Iterator[tuple[int, int, bool, bool]]:
 
 
 def _text_event(row: int, text: str, brands: Sequence[Brand]) -> dict[str, Any]:
-    """Return one row's text so far; a letter whose bytes have not all come yet is held back."""
-    text = text.removesuffix("\ufffd")
+    """Return one row's text so far, and where it names brands."""
     return {"row": row, "text": text, "mentions": mentions_in(text, brands)}

@@ -13,6 +13,7 @@ from auctionsim.mechanisms.table import Entry, Problem, entry, names
 from auctionsim.play.catalogue import PlayedSurface
 from auctionsim.play.states import PlayState
 from auctionsim.priors import Uniform
+from auctionsim.records import shown
 
 PRIOR = Uniform(0.0, 1.0)
 """What rules that must know take valuations to be drawn from."""
@@ -74,7 +75,11 @@ class RuleBook:
         Raises:
             ValueError: No such rule, or one that cannot be played here; says why.
         """
-        found = entry(name or state.rule)
+        wanted = name or state.rule
+        if wanted not in names():
+            there = [rule.name for rule in offered_rules(played, state.feature) if not rule.reason]
+            raise InputError(f"rule must be one of {', '.join(there)}, got {shown(wanted)}")
+        found = entry(wanted)
         reason = refusal(found, played, state.feature)
         if reason:
             raise InputError(f"{found.name} cannot be played here: {reason}")

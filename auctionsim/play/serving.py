@@ -3,34 +3,49 @@
 import errno
 import socket
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from auctionsim.errors import InputError, MissingPackageError
+from auctionsim.language_models import load_model
 from auctionsim.play.answers import Clerk
-from auctionsim.play.catalogue import Catalogue
+from auctionsim.play.catalogue import Catalogue, whole_catalogue
 from auctionsim.play.guards import App, Guard
-from auctionsim.play.replies import ModelChoice, Writer
+from auctionsim.play.replies import Writer
 
 ADDRESS, PORT = "127.0.0.1", 8765
 _CONNECTIONS, _LONGEST_HEAD, _SECONDS_TO_END = 64, 16384, 2
 
 
-def play_app(surface: str, model: ModelChoice | None, port: int) -> App:
+class ModelChoice(NamedTuple):
+    """Which model writes replies, and where.
+
+    Attributes:
+        name: "smollm2", a hub id or a folder.
+        device: Of torch, or "auto".
+        dtype: Its numbers, or "auto".
+    """
+
+    name: str = "smollm2"
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+def play_app(catalogue: Catalogue, writer: Writer | None, port: int) -> App:
     """Return the playground as an application (ASGI) that answers on one port of this machine only.
 
     Args:
-        surface: A packaged surface's name, or a .safetensors file: what is played on first.
-        model: Writes replies; None for none.
+        catalogue: What can be played on.
+        writer: Writes replies; None for none.
         port: Where it will be served.
     Raises:
         MissingPackageError: The extra `play` is not installed.
-        ValueError: A surface that cannot be played on.
     """
     try:
         from auctionsim.play.server import application
     except ModuleNotFoundError as missing:
         raise _missing(missing) from None
-    return Guard(application(Clerk(Catalogue(surface)), None if model is None else Writer(model)), port)
+    return Guard(application(Clerk(catalogue), writer), port)
 
 
 def serve(surface: str, model: ModelChoice | None, port: int, ready: Callable[[str], None]) -> None:
@@ -49,10 +64,10 @@ def serve(surface: str, model: ModelChoice | None, port: int, ready: Callable[[s
         import uvicorn
     except ModuleNotFoundError as missing:
         raise _missing(missing) from None
-    listening = bound(port)
-    with listening:
+    with bound(port) as listening:
         number = int(listening.getsockname()[1])
-        app: Any = play_app(surface, model, number)
+        writer = None if model is None else Writer(partial(load_model, *model))
+        app: Any = play_app(whole_catalogue(surface), writer, number)
         config = uvicorn.Config(
             app,
             log_level="warning",

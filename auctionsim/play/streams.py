@@ -12,8 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from auctionsim.errors import AuctionsimError
-from auctionsim.play.replies import ReplyAsk, Writer
 from auctionsim.play.catalogue import PlayedSurface
+from auctionsim.play.replies import ReplyAsk, Writer
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class ReplyQueue:
                     yield _line(event)
             except AuctionsimError as error:
                 yield _line({"error": str(error)})
-            except Exception:
+            except Exception:  # noqa: BLE001  # the answer has begun: it ends in a sentence
                 _log.exception("a reply broke off")
                 yield _line({"error": "the reply broke off: a defect, which the terminal shows"})
             finally:
