@@ -1,4 +1,4 @@
-"""What ships with the package besides the measured surface, made anew: trained mechanisms, and the surface's neurons.
+"""What ships with the package besides the measured surface, made anew: trained mechanisms, and surfaces' neurons.
 
     python -m auctionsim.experiments.studies.shipped_mechanisms [--out FOLDER] [--neurons]
 
@@ -20,17 +20,22 @@ from auctionsim.mechanisms import design, save_mechanism
 from auctionsim.substrates import ResponseSurface
 
 SEED = 0
-SHIPPED = ("menu", "affine")  # behind the neuron ids
+FEATURE, LOSS = "slot_probability", "kl"
+SHIPPED = ("menu", "affine")  # behind the neuron ids, and rules of the playground
+PLAYED = ("running-shoes-2@3", "running-shoes-3@2", "smartphones-2@1", "coffee-2@1", "hotels-2@1", "charities-2@1")
 WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@3")  # surfaces that example replies are shown under
 DATA = Path(str(resources.files("auctionsim.data")))
 
 
 def save_mechanisms(folder: Path) -> list[Path]:
-    """Train by the full recipes and write one file a mechanism: NAME.SURFACE.safetensors."""
-    paths, surface = [], packaged_surface()
-    for name in SHIPPED:
-        paths.append(folder / f"{name}.{DEFAULT_SURFACE}.safetensors")
-        save_mechanism(design(name, surface, PRIOR, USER_WEIGHT, seed=SEED), paths[-1])
+    """Train by the full recipes and write one file per mechanism and surface: NAME.SURFACE.safetensors."""
+    paths = []
+    for played in (DEFAULT_SURFACE, *PLAYED):
+        first = played == DEFAULT_SURFACE
+        view = packaged_surface() if first else ResponseSurface.packaged(played).sell(FEATURE, loss=LOSS)
+        for name in SHIPPED:
+            paths.append(folder / f"{name}.{played}.safetensors")
+            save_mechanism(design(name, view, PRIOR, USER_WEIGHT, seed=SEED), paths[-1])
     return paths
 
 
