@@ -27,15 +27,18 @@ WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@3")  # surfaces that example r
 DATA = Path(str(resources.files("auctionsim.data")))
 
 
-def save_mechanisms(folder: Path) -> list[Path]:
-    """Train by the full recipes and write one file per mechanism and surface: NAME.SURFACE.safetensors."""
+def save_mechanisms(folder: Path, surface: str = DEFAULT_SURFACE) -> list[Path]:
+    """Train by the full recipes and write one file per mechanism: NAME.SURFACE.safetensors.
+
+    Args:
+        folder: Where the files go.
+        surface: Packaged: the one behind the environments, or one that the playground plays on.
+    """
     paths = []
-    for played in (DEFAULT_SURFACE, *PLAYED):
-        first = played == DEFAULT_SURFACE
-        view = packaged_surface() if first else ResponseSurface.packaged(played).sell(FEATURE, loss=LOSS)
-        for name in SHIPPED:
-            paths.append(folder / f"{name}.{played}.safetensors")
-            save_mechanism(design(name, view, PRIOR, USER_WEIGHT, seed=SEED), paths[-1])
+    view = packaged_surface() if surface == DEFAULT_SURFACE else ResponseSurface.packaged(surface)
+    for name in SHIPPED:
+        paths.append(folder / f"{name}.{surface}.safetensors")
+        save_mechanism(design(name, view.sell(FEATURE, loss=LOSS), PRIOR, USER_WEIGHT, seed=SEED), paths[-1])
     return paths
 
 
@@ -81,8 +84,9 @@ def main(
     neurons: Annotated[bool, typer.Option(help="Identify the neurons too: minutes, needs the model.")] = False,
 ) -> None:
     """Make the files."""
-    for path in save_mechanisms(out / "mechanisms"):
-        typer.echo(path)
+    for surface in (DEFAULT_SURFACE, *PLAYED):
+        for path in save_mechanisms(out / "mechanisms", surface):
+            typer.echo(path)
     for name in WITH_NEURONS if neurons else ():
         typer.echo(save_neurons(out / "neurons", name))
 
