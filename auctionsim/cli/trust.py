@@ -10,7 +10,7 @@ from auctionsim.cli.options import Seed, command_line, console, file_to_write, f
 if TYPE_CHECKING:
     from auctionsim.trust import GoldLabels, ScoreStore
 
-app = typer.Typer(help="How far scores of replies can be trusted.", no_args_is_help=True)
+app = typer.Typer(help="Test how far scores of replies can be trusted.", no_args_is_help=True)
 
 Labels = Annotated[
     Path | None, typer.Option(help="A file of gold labels (.jsonl).", show_default="those that ship", dir_okay=False)
@@ -18,8 +18,8 @@ Labels = Annotated[
 Scores = Annotated[
     Path, typer.Option(help="Folder where values that rest on a model are kept.", callback=folder_to_write)
 ]
-Remeasure = Annotated[bool, typer.Option("--remeasure", help="Take every value anew.")]
-Judge = Annotated[list[str] | None, typer.Option(help="One more judge model; may be repeated.", show_default="none")]
+Remeasure = Annotated[bool, typer.Option("--remeasure", help="Compute every value anew.")]
+Judge = Annotated[list[str] | None, typer.Option(help="Another judge model; may be repeated.", show_default="none")]
 
 
 def _opened(labels: Path | None, scores: Path, remeasure: bool) -> "tuple[GoldLabels, ScoreStore]":
@@ -45,7 +45,7 @@ def table(
     scores: Scores = Path("runs/trust"),
     remeasure: Remeasure = False,
 ) -> None:
-    """Hold every known score against gold labels: agreement, biases, attacks, and who passes the gate."""
+    """Compare every known score with gold labels: agreement, biases, attacks, and which scores pass the gate."""
     from auctionsim.experiments.tables.trust import trust_table
     from auctionsim.trust.candidates import candidates, measured_candidates
     from auctionsim.trust.table_rows import table_of, trust_rows
@@ -70,14 +70,17 @@ def table(
 def gate(
     reading: Annotated[str, typer.Argument(help="Name of a reading.")],
     better: Annotated[
-        str | None, typer.Option(help="lower or higher.", show_default="what the reading or the table says")
+        str | None,
+        typer.Option(
+            help="Whether lower or higher values are better.", show_default="what the reading or the table says"
+        ),
     ] = None,
     labels: Labels = None,
     judge: Judge = None,
     scores: Scores = Path("runs/trust"),
     remeasure: Remeasure = False,
 ) -> None:
-    """Hold one score against gold labels, kind by kind of failure, and say which rules hold."""
+    """Compare one score with gold labels, by kind of failure, and say which rules of the gate it passes."""
     from auctionsim.errors import InputError
     from auctionsim.experiments.tables.trust import gate_table
     from auctionsim.readings import HIGHER, LOWER
@@ -109,7 +112,7 @@ def fit(
     ] = None,
     scores: Scores = Path("runs/trust"),
     remeasure: Remeasure = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals' bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals' bootstrap.")] = 0,
 ) -> None:
     """Fit `quality` on gold labels over readings that pass the gate, and try it on each category kept out."""
     from auctionsim.experiments.tables.trust import gate_table, quality_tables
@@ -130,7 +133,7 @@ def fit(
 
 @app.command("study")
 def study(
-    judges: Annotated[str, typer.Option(help="Judges beside the default one, commas between.")] = "gemma3-270m",
+    judges: Annotated[str, typer.Option(help="Judges beside the default one, separated by commas.")] = "gemma3-270m",
     scores: Annotated[
         Path | None,
         typer.Option(help="Folder of kept scores, beside those that ship.", show_default="none", file_okay=False),
@@ -138,7 +141,7 @@ def study(
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/trust-study"),
 ) -> None:
-    """Write the trust table as a run: every score that is kept, what was expected, figures; no model takes a pass."""
+    """Write the trust table as a run: every kept score, what was expected, and figures; no model is run."""
     from auctionsim.experiments.studies.trust_study import TrustStudySettings, main
 
     named = tuple(filter(None, (part.strip() for part in judges.split(","))))
