@@ -160,7 +160,8 @@ def recalibrate(
 
 def _log_odds(probabilities: Float[np.ndarray, " reply"]) -> Float[np.ndarray, "reply 1"]:
     clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    return np.log(clipped / (1 - clipped))[:, None]
+    found: Float[np.ndarray, "reply 1"] = np.log(clipped / (1 - clipped))[:, None]
+    return found
 
 
 def _platt(probabilities: Float[np.ndarray, " reply"], bad: Bool[np.ndarray, " reply"]) -> Mend:

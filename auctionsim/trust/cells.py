@@ -120,12 +120,13 @@ def rank_false_positives(
     found = np.zeros(3)
     for _ in range(worlds):
         first, second = trend * dose + generator.normal(size=(2, len(dose)))
-        tests = ({}, {"strata": dose.tolist()}, {"control": dose})
-        for k, (strata, control) in enumerate((one.get("strata"), one.get("control")) for one in tests):
+        for k in range(3):
+            strata, control = (dose.tolist() if k == 1 else None), (dose if k == 2 else None)
             own = int(generator.integers(2**31))
             result = rank_agreement(first, second, "spearman", strata, control, own, exchanges)
             found[k] += result.p_value <= 0.05
-    return FalsePositives(*(float(share) for share in found / worlds), worlds)
+    naive, within_strata, partial = (float(share) for share in found / worlds)
+    return FalsePositives(naive, within_strata, partial, worlds)
 
 
 def _freed(ranks: Float[np.ndarray, "2 cell"], control: Float[np.ndarray, " cell"]) -> Float[np.ndarray, "2 cell"]:
@@ -134,7 +135,8 @@ def _freed(ranks: Float[np.ndarray, "2 cell"], control: Float[np.ndarray, " cell
     left = ranks - ranks.mean(1, keepdims=True) - slopes[:, None] * centred
     if (left.std(1) < 1e-9).any():
         raise InputError("a reading must not follow the control exactly: nothing is left to compare")
-    return np.round(left, 9)
+    rounded: Float[np.ndarray, "2 cell"] = np.round(left, 9)
+    return rounded
 
 
 def _orders(
