@@ -10,7 +10,7 @@ from auctionsim.errors import InputError
 from auctionsim.trust.labels import KINDS, GoldLabels, Label
 
 FIELDS = ("bad", "kind", "rating")
-"""Parts of a label that are compared: bad or not (0, 1), the kind of failure by its place in `KINDS`, or the rating 1 to 5."""
+"""Parts of a label that are compared: bad or not (0, 1), the kind by its place in `KINDS`, or the rating (1 to 5)."""
 
 
 class RatingTable(NamedTuple):
