@@ -45,7 +45,6 @@ LAYERS = (
     "panels",
     "trust",
     "gold",
-    "play",
     "testing",
     "cli",
 )

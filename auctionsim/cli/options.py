@@ -60,12 +60,14 @@ Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face i
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …", autocompletion=completions.devices)]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", autocompletion=completions.dtypes)]
 COMPARED = "optimum,affine,menu,vcg,pay-as-bid"
-Mechanisms = Annotated[str, typer.Option(help="Names of mechanisms, separated by commas.")]
+Mechanisms = Annotated[str, typer.Option(help="Names in the table of mechanisms, commas between.")]
 Quick = Annotated[
     bool,
-    typer.Option("--quick/--full", help="Recipe of learned mechanisms: quick (tables then say so) or full."),
+    typer.Option(
+        "--quick/--full", help="The recipe of learned mechanisms: the quick one, which tables name, or the full one."
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 Prompts = Annotated[
     Path | None,
     typer.Option(
@@ -90,7 +92,7 @@ Plugins = Annotated[
 SurfaceName = Annotated[
     str,
     typer.Option(
-        "--surface", help="Name of a packaged surface, or a .safetensors file.", autocompletion=completions.surfaces
+        "--surface", help="A packaged surface's name, or a .safetensors file.", autocompletion=completions.surfaces
     ),
 ]
 PriorText = Annotated[
@@ -103,13 +105,7 @@ PriorText = Annotated[
 ]
 DEFAULT_METHOD = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
 Method = Annotated[str, typer.Option(help="Identification method.")]
-Feature = Annotated[
-    str,
-    typer.Option(
-        help="Feature that is sold: what bidders pay for, such as slot_probability.",
-        autocompletion=completions.features,
-    ),
-]
+Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=completions.features)]
 
 
 Loss = Annotated[
@@ -158,8 +154,26 @@ def file_or_folder_to_write(path: Path | None) -> Path | None:
     return path
 
 
-def surface_named(name: str) -> "ResponseSurface":
-    """Return a packaged surface, or the one in a file."""
+Gold = Annotated[
+    Path | None,
+    typer.Option(
+        help="A sheet of gold labels (`surface label`), its key beside it: the loss is corrected by them first.",
+        show_default="none",
+        dir_okay=False,
+    ),
+]
+
+
+def surface_named(name: str, gold: Path | None = None, loss: str = "kl") -> "ResponseSurface":
+    """Return a packaged surface, or the one in a file; its loss corrected by a sheet of gold labels, if one is named.
+
+    Raises:
+        ValueError: Labels that do not correct this loss of this surface.
+    """
+    if gold is not None:
+        from auctionsim.experiments.running.gold_labels import corrected_surface
+
+        return corrected_surface(name, gold, loss)
     from auctionsim.substrates import ResponseSurface
 
     return ResponseSurface.load(name) if Path(name).suffix == ".safetensors" else ResponseSurface.packaged(name)
@@ -185,7 +199,7 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Read finite numbers separated by commas.
+    """Read finite numbers with commas between.
 
     Raises:
         ValueError: Something else.
@@ -195,12 +209,12 @@ def numbers(text: str) -> tuple[float, ...]:
     except ValueError:
         values = (math.nan,)
     if not all(map(math.isfinite, values)):
-        raise InputError(f"several values must be numbers separated by commas, got {text!r}")
+        raise InputError(f"several values are written as numbers with commas between, got {text!r}")
     return values
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
-    """Read whole numbers separated by commas.
+    """Read whole numbers with commas between.
 
     Raises:
         ValueError: Something else.
@@ -208,16 +222,16 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"whole numbers separated by commas are needed, got {text!r}") from None
+        raise InputError(f"whole numbers are wanted, commas between, got {text!r}") from None
 
 
 def mechanism_names(text: str) -> tuple[str, ...]:
-    """Read names of mechanisms separated by commas; whether there are such is the table's to say."""
+    """Read names of mechanisms with commas between; whether there are such is the table's to say."""
     return tuple(part.strip() for part in text.split(","))
 
 
 def seed_numbers(text: str) -> tuple[int, ...]:
-    """Read seeds separated by commas.
+    """Read seeds with commas between.
 
     Raises:
         ValueError: Something else than whole numbers from 0 to `LARGEST`, or one of them twice.

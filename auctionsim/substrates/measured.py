@@ -114,6 +114,11 @@ class Measured(ABC):
         return self._cells.contexts
 
     @property
+    def cells(self) -> Cells:
+        """Which interventions were measured, and which of the cells mean the same."""
+        return self._cells
+
+    @property
     def levers(self) -> tuple[Lever, ...]:
         """The controls of one bidder."""
         return self._cells.levers

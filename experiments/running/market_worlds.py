@@ -48,10 +48,10 @@ class WorldSizes:
     """How large a market of the study is.
 
     Attributes:
-        query_types: Query types per category.
-        campaigns: Campaigns per brand.
+        query_types: Per category.
+        campaigns: Per brand.
         signals: Profiles of valuations per query type.
-        ticks: Ticks per day.
+        ticks: Per day.
         arrivals: Median mean number of queries of a type per hour.
     """
 
@@ -98,7 +98,7 @@ def world(
     Args:
         sizes: How large.
         rules: (mechanism, user weight), the usual one first.
-        seed: Seed of everything that is drawn.
+        seed: Of all that is drawn.
         categories: Among `LISTS`.
         entry_price: Whether the shortlist has a price.
     """

@@ -51,14 +51,14 @@ class BiddersStudySettings:
     Attributes:
         surface: Its name, for titles and run.json.
         folder: Run folder.
-        feature: Feature that is sold: what bidders pay for, such as slot_probability.
+        feature: What is sold.
         user_weights: λ at each of which every mechanism is designed, on replicate A.
         seeds: Of mechanisms' training, of learning and of the scored valuations: one repetition each.
         learners: "equilibrium" (neural pseudogradients) and "exponential-weights" (autobidders on a grid of bids).
         sees_context: Whether bids may depend on the public context, as environments show it; else one bid for all.
-        updates: Updates of the equilibrium learner.
+        updates: Of the equilibrium learner.
         batch: Auctions an update.
-        rounds: Rounds of exponential weights.
+        rounds: Of exponential weights.
         field: Draws of the others a round of exponential weights.
         bids: Points of its grid of bids.
         draws: Auctions that plays are scored on.

@@ -40,11 +40,11 @@ class CompareSettings:
 
     Attributes:
         surface: Its name, for titles and run.json.
-        feature: Feature that is sold: what bidders pay for, such as slot_probability.
+        feature: What is sold.
         user_weights: λ, money per unit of the user loss: the sweep.
         prior: Valuations, as `parse_priors` reads them.
         folder: Run folder.
-        seed: Seed of everything that is drawn.
+        seed: Of everything that is drawn.
         draws: Profiles for the means.
         regret_draws: Profiles among them on which regret is looked for.
         regret_budget: Misreports for each and bidder.

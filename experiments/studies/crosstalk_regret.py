@@ -38,7 +38,7 @@ class CrosstalkRegretSettings:
 
     Attributes:
         folder: Run folder; every brand set is kept in it.
-        feature: Feature that is sold: what bidders pay for, such as slot_probability.
+        feature: What is sold.
         prior: Valuations, as text.
         user_weights: λs.
         seeds: Of training and profiles; one run of everything each.

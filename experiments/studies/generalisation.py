@@ -33,7 +33,7 @@ class GeneralisationSettings:
 
     Attributes:
         folder: Run folder; every surface's parts are kept in it.
-        feature: Feature that is sold: what bidders pay for, such as slot_probability.
+        feature: What is sold.
         prior: Valuations, as text.
         user_weight: λ.
         seeds: Of training and profiles; one run of everything each.

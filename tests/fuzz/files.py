@@ -20,6 +20,7 @@ import pandas as pd
 import safetensors.torch
 import torch
 from bending import NUMBERS, TEXTS, bent, bent_bytes, bent_tensor, value, written
+from gold_targets import GoldTargets
 from pyarrow import parquet
 from rich.console import Console
 from small_carriers import MODEL, small_carriers, small_neurons, use_carrier
@@ -697,6 +698,7 @@ def targets() -> dict[str, Target]:
 
     study = FOLDER / "study"
     geometry = {name: matrix for name in Geometry._fields}
+    gold = GoldTargets(FOLDER / "gold")
     return {
         "surface": stored_target(fake_surface().save, lambda p: use_measured(ResponseSurface.load(p)), "surface"),
         "day of a market": stored_target(market_targets.write_small_day, market_targets.read_small_day, "day"),
@@ -716,6 +718,8 @@ def targets() -> dict[str, Target]:
         "prompts": (prompts, MISSING),
         "run folder": (run_folder, MISSING),
         "parquet": (table, MISSING),
+        "sheet of labels": (gold.sheet, MISSING),
+        "key of a sheet": (gold.key, MISSING),
         "log": (log_file, MISSING),
         "transitions": (transitions, MISSING),
         "csv": (csv_file, MISSING),
