@@ -210,7 +210,7 @@ def read_config(path: str | os.PathLike[str]) -> MarketFile:
         given["platform"] = _actor(table.pop("platform"), f"{where}: platform")
     if "users" in table:
         given["users"] = _table(table.pop("users"), f"{where}: users")
-    return MarketFile(record_from(MarketConfig, table, f"{where}:", given), days, Path(path).parent)
+    return MarketFile(record_from(MarketConfig, table, where, given), days, Path(path).parent)
 
 
 def with_mode(config: MarketConfig, mode: str) -> MarketConfig:

@@ -57,7 +57,7 @@ def _intro(found: MarketFindings) -> str:
     )
     return (
         f"{len(market.campaigns):,} advertisers' campaigns bid for {len(market.query_types):,} kinds of queries in "
-        f"{listed([quoted(name) for name in market.categories])}, over {found.sums.days:,} days. Every query is an "
+        f"{listed([quoted(name) for name in market.categories])}, over {_in_days(found.sums.days)}. Every query is an "
         f"auction: a rule decides how strongly the answer names each brand, and what each campaign pays. Software bids "
         f"for the campaigns; it sets its bids {market.ticks_per_day:,} times per day. {arrivals} A campaign that has "
         f"spent its budget of the day stays out until midnight. All money is in the unit of valuations."
@@ -65,7 +65,7 @@ def _intro(found: MarketFindings) -> str:
 
 
 def _short(found: MarketFindings) -> str:
-    sums, market = found.sums, found.market
+    sums, market, unsold = found.sums, found.market, _unsold(found)
     revenue = float(sums.campaigns.spend.sum())
     welfare, value = float(sums.campaigns.welfare.sum()), float(sums.campaigns.value.sum())
     limited = np.isfinite(market.campaigns.budget) & (sums.campaigns.days > 0)
@@ -84,15 +84,30 @@ def _short(found: MarketFindings) -> str:
         f"{number(welfare, 4)} (without that limit {number(value, 4)}).",
         f"Budgets: {used}; {targets}.",
         left_sentence(found),
-        f"Rules: {_rule_sentence(sums)}.",
+        *(
+            [f"Nothing was sold in {listed([quoted(name) for name in unsold])}: no answer showed a brand for money."]
+            if unsold
+            else []
+        ),
+        f"Rules by which answers were sold: {_rule_sentence(sums)}.",
         f"Check: {found.money}.",
     ]
     return "### In short\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
+def _in_days(count: int) -> str:
+    return f"{count:,} day{'s' if count != 1 else ''}"
+
+
+def _unsold(found: MarketFindings) -> list[str]:
+    """Return the names of categories in which nothing was sold on any day."""
+    sold = found.sums.times.sold.sum(axis=0)
+    return [name for name, amount in zip(found.market.categories, sold, strict=True) if not amount > 0]
+
+
 def _rule_sentence(sums: MarketSums) -> str:
     switches = sum(old != new for old, new in zip(sums.rule_of_day, sums.rule_of_day[1:], strict=False))
-    used = listed([f"{quoted(name)} on {own.days} days" for name, own in sums.rules.items()])
+    used = listed([f"{quoted(name)} on {_in_days(own.days)}" for name, own in sums.rules.items()])
     changes = {0: "never", 1: "once"}.get(switches, f"{switches} times")
     return f"{used}, changed {changes}"
 
@@ -169,7 +184,10 @@ def _budgets(found: MarketFindings) -> str:
                 "Targets missed": str(int((own & missed).sum())),
             }
         )
-    return f"### Budgets and targets\n\n{shown_table(rows)}{_worst(found, missed)}"
+    note = "Bidding software sets a multiplier for each campaign before every tick: a bid is multiplier × valuation."
+    if "none" in names:
+        note += f" {quoted('none')} means no such software: the campaign bids its valuation."
+    return f"### Budgets and targets\n\n{note}\n\n{shown_table(rows)}{_worst(found, missed)}"
 
 
 def _worst(found: MarketFindings, missed: np.ndarray) -> str:

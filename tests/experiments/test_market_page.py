@@ -200,7 +200,7 @@ def test_the_page_tells_all_of_it(found: MarketFindings, tmp_path: Path) -> None
         "Columns of the tables below",
     ):
         assert f"### {heading}\n" in text
-    assert "weight 0.5 on 2 days and weight 2 on 1 days, changed once" in text
+    assert "weight 0.5 on 2 days and weight 2 on 1 day, changed once" in text
     assert "Nothing is scaled from the ledger" in text
     assert "1 campaigns entered and 1 left while the market ran" in text
 
