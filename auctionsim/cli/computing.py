@@ -45,6 +45,7 @@ KEEPING = frozenset(
         "logs study",
         "bidders study",
         "bidders corpus",
+        "trust panel",
         "tune grid",
         "tune hyperparameters",
     }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auctionsim.cli.options import Seed, command_line, console, file_to_write, folder_to_write
+from auctionsim.cli.options import PriorText, Seed, command_line, console, file_to_write, folder_to_write
 
 if TYPE_CHECKING:
     from auctionsim.trust import GoldLabels, ScoreStore
@@ -96,6 +96,51 @@ def gate(
         found = score_labels(one, gold.labels, store, None, sample_of(reading))
         position = position_of(one, gold.labels, store, sample_of(reading))
     console.print(gate_table([report_of(one, found, gold.digest, way, kind, position) for kind in GATE_KINDS]))
+    console.print(gold.labelled_by)
+
+
+@app.command("panel")
+def panel(
+    labels: Labels = None,
+    judge: Judge = None,
+    scores: Scores = Path("runs/trust"),
+    surface: Annotated[
+        str, typer.Option(help="Packaged surface whose auction is asked for its choices; empty for none.")
+    ] = "running-shoes-2@3",
+    price: Annotated[float, typer.Option(min=0.0, help="Money that the dearest cell of a loss costs.")] = 0.5,
+    prior: PriorText = "uniform:0,1",
+    draws: Annotated[int, typer.Option(min=16, help="Profiles that choices are compared on.")] = 2048,
+    seed: Seed = 0,
+    remeasure: Remeasure = False,
+) -> None:
+    """Hold panels of the gated readings against the best of them, say what each member adds, and what it changes."""
+    from auctionsim.data import scores_folder
+    from auctionsim.experiments.running.panel_choices import ChoiceSettings, panel_choices
+    from auctionsim.experiments.running.panel_losses import panel_losses, panel_trials, scored_members
+    from auctionsim.experiments.tables.panel import choice_table, cost_table, panel_tables
+    from auctionsim.experiments.tables.trust import gate_table
+    from auctionsim.trust import ScoreStore
+
+    suffixes = _suffixes(judge)
+    gold, store = _opened(labels, scores, remeasure)
+    with console.status("reading") as status:
+        members = scored_members(gold, store, lambda name, done, of: status.update(f"{name}: {done} of {of} texts"))
+        status.update("fitting")
+        kept = ScoreStore(scores, scores_folder(), takes=False)
+        trials = panel_trials(gold, kept, members, suffixes, seed)
+        losses = panel_losses(gold, members)
+    for title, trial in trials.by_title:
+        for one in panel_tables(title, trial, gold):
+            console.print(one)
+    if trials.costs:
+        console.print(cost_table(trials.costs, trials.verdicts))
+    for report in losses.reports:
+        console.print(gate_table([report]))
+    for name, reason in trials.left_out.items():
+        console.print(f"left out: {name}: {reason}", soft_wrap=True)
+    if surface:
+        settings = ChoiceSettings(prior=prior, price=price, draws=draws, seed=seed)
+        console.print(choice_table(surface, panel_choices(surface, losses, scores / "panel", settings, console)))
     console.print(gold.labelled_by)
 
 

@@ -18,6 +18,8 @@ from auctionsim.trust.fit import LeftOut, QualityFit, fit_quality, never_fitted
 from auctionsim.trust.gate import GateReport, gate
 from auctionsim.trust.label_files import read_labels, write_labels
 from auctionsim.trust.labels import GoldLabel, GoldLabels, Label, Labeller, Labelling, LabelSource
+from auctionsim.trust.panel_fit import fit_panel, gated, panel_scores
+from auctionsim.trust.panel_trial import PanelRow, PanelTrial, try_panels
 from auctionsim.trust.quality_files import write_quality
 from auctionsim.trust.scores import ScoreStore
 from auctionsim.trust.table_rows import TrustRow, TrustTable, shipped_trust_rows, trust_rows
@@ -36,6 +38,8 @@ __all__ = [
     "Labelling",
     "LeftOut",
     "LengthControl",
+    "PanelRow",
+    "PanelTrial",
     "PositionBias",
     "QualityFit",
     "ScoreStore",
@@ -47,10 +51,13 @@ __all__ = [
     "calibration_of",
     "candidates",
     "cohen_kappa",
+    "fit_panel",
     "fit_quality",
     "gate",
+    "gated",
     "length_controlled",
     "never_fitted",
+    "panel_scores",
     "partial_rank_correlation",
     "position_bias",
     "quality_candidates",
@@ -60,6 +67,7 @@ __all__ = [
     "swap_average",
     "swap_brands",
     "trust_rows",
+    "try_panels",
     "write_labels",
     "write_quality",
 ]
