@@ -104,6 +104,7 @@ def try_panels(
     seed: int = 0,
     always: Sequence[Candidate] = (),
     rows: Sequence[int] | None = None,
+    resamples: int = RESAMPLES,
 ) -> PanelTrial:
     """Fit panels of the gated readings with each category kept out in turn, and hold them against the best member.
 
@@ -114,6 +115,7 @@ def try_panels(
         seed: Of the bootstrap.
         always: Readings that are members whether they pass or not; never taken for the best.
         rows: Replies that panels are held against, by index; None: all. Fits see all replies of the other categories.
+        resamples: Of the bootstrap.
     Raises:
         ValueError: Fewer than three categories, or scores of different replies.
         NotImplementedError: No candidate passes.
@@ -134,7 +136,7 @@ def try_panels(
     values[HINDSIGHT] = _hindsight(scores, folds, {one.reading for one in always}, values[BEST])
     there = np.isfinite(np.stack(list(values.values()))).all(0)
     there &= np.isin(np.arange(len(labels)), range(len(labels)) if rows is None else rows)
-    draws = _draws(labels, there, seed)
+    draws = _draws(labels, there, seed, resamples)
     compared = {name: value[there] for name, value in values.items()}
     rows = tuple(_row(name, compared, bad[there], draws) for name in (BEST, HINDSIGHT, *RULES, WITHOUT_LABELS))
     dependence = error_dependence(Votes(votes.labels[there], judges=votes.judges), bad[there].astype(np.int64))
@@ -302,14 +304,16 @@ class _Draws(NamedTuple):
     resamples: tuple[np.ndarray, ...]
 
 
-def _draws(labels: Sequence[GoldLabel], there: Bool[np.ndarray, " reply"], seed: int) -> _Draws:
+def _draws(
+    labels: Sequence[GoldLabel], there: Bool[np.ndarray, " reply"], seed: int, resamples: int = RESAMPLES
+) -> _Draws:
     clusters = tuple((label.category, label.prompt) for label, here in zip(labels, there, strict=True) if here)
     members: dict[Hashable, list[int]] = {}
     for k, cluster in enumerate(clusters):
         members.setdefault(cluster, []).append(k)
     groups = [np.array(one) for one in members.values()]
     draw = np.random.default_rng(seed)
-    chosen = (draw.integers(len(groups), size=len(groups)) for _ in range(RESAMPLES))
+    chosen = (draw.integers(len(groups), size=len(groups)) for _ in range(resamples))
     return _Draws(clusters, tuple(np.concatenate([groups[k] for k in some]) for some in chosen))
 
 

@@ -152,7 +152,7 @@ def test_it_passes_the_gate_and_becomes_a_loss(scores: dict[str, LabelScores], l
 def test_panels_of_what_finds_different_failures_beat_the_best_of_them(
     scores: dict[str, LabelScores], labels: GoldLabels
 ) -> None:
-    trial = try_panels(scores, (LOOPS, STRANGE, NOISE), labels.digest)
+    trial = try_panels(scores, (LOOPS, STRANGE, NOISE), labels.digest, resamples=60)
     by_name = {row.panel: row for row in trial.rows}
     assert by_name[BEST].gain is None
     for rule in RULES:
@@ -163,7 +163,7 @@ def test_panels_of_what_finds_different_failures_beat_the_best_of_them(
     assert {one.reading for one in trial.members} == {"toy_loops", "toy_strange"}
     assert all(one.adds["pooled"].low > 0 for one in trial.members)
     assert set(trial.best) == {"coffee", "hotels", "shoes"}
-    noisy = try_panels(scores, (LOOPS, STRANGE), labels.digest, always=(NOISE,))
+    noisy = try_panels(scores, (LOOPS, STRANGE), labels.digest, always=(NOISE,), resamples=2)
     costs = trial_differences(noisy, trial, labels.labels)
     assert costs["majority"].value < 0
     assert abs(costs["weights"].value) < abs(costs["majority"].value)
@@ -179,7 +179,7 @@ def test_the_category_that_is_kept_out_is_not_looked_at(scores: dict[str, LabelS
         for one in labels.labels
     )
     other = {name: some._replace(labels=turned) for name, some in scores.items()}
-    first, second = (try_panels(some, (LOOPS, STRANGE), labels.digest) for some in (scores, other))
+    first, second = (try_panels(some, (LOOPS, STRANGE), labels.digest, resamples=2) for some in (scores, other))
     inside = np.array([one.category == "coffee" for one in labels.labels])
     for rule in RULES:
         np.testing.assert_array_equal(first.values[rule][inside], second.values[rule][inside])
