@@ -45,6 +45,7 @@ LAYERS = (
     "panels",
     "trust",
     "gold",
+    "play",
     "testing",
     "cli",
 )

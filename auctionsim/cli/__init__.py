@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from auctionsim import __version__
-from auctionsim.cli import arena, auctions, bidders, doctor, logs, market, neurons, studies, surfaces, trust, tuning
+from auctionsim.cli import (
+    arena,
+    auctions,
+    bidders,
+    doctor,
+    logs,
+    market,
+    neurons,
+    play,
+    studies,
+    surfaces,
+    trust,
+    tuning,
+)
 from auctionsim.cli.computing import make_computing
 from auctionsim.cli.failures import BROKEN_PIPE, INTERRUPTED, MISTAKE, failure, traceback_of
 from auctionsim.cli.messages import shown
@@ -27,6 +40,7 @@ for command in (
     studies.demo,
     studies.study,
     studies.say,
+    play.play,
     auctions.regret,
     studies.report,
     studies.bench,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from auctionsim.experiments.studies.arena_run import ArenaRun
 
 app = typer.Typer(
-    help="Carriers, mechanisms and published systems held against each other: whatever moves a reply can be sold.",
+    help="Compare carriers (whatever moves a reply and can be sold), mechanisms and published ad systems.",
     no_args_is_help=True,
 )
 
@@ -35,28 +35,34 @@ def carriers(
         list[str] | None,
         typer.Option(
             "--from",
-            help="A measured list of a carrier: a packaged name, or a .safetensors file; may be repeated.",
+            help="Measured list of a carrier: a packaged name, or a .safetensors file; may be repeated.",
             show_default="all packaged",
             autocompletion=completions.lists,
         ),
     ] = None,
-    caps: Annotated[str, typer.Option(help="On reply_kl, commas between.")] = "0.5,1,2,4",
-    cap: Annotated[float, typer.Option(min=0.0, help="Among the caps: carriers are ordered first at this one.")] = 1.0,
+    caps: Annotated[str, typer.Option(help="Limits on reply_kl, separated by commas.")] = "0.5,1,2,4",
+    cap: Annotated[
+        float, typer.Option(min=0.0, help="The cap at which carriers are ordered first; one of --caps.")
+    ] = 1.0,
     prices: Annotated[
         str,
-        typer.Option(help="ρ, what a word of an ad costs beside reply_kl, commas between: all carriers in one order."),
+        typer.Option(
+            help="Prices ρ of a word of an ad beside reply_kl, separated by commas; each orders all carriers."
+        ),
     ] = "0,0.01,0.03,0.1,0.3,1",
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped run continues from it.", callback=folder_to_write)
     ] = Path("runs/arena-carriers"),
     results: Annotated[
         Path | None,
         typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Ray workers that make cells; 0: this process.")] = 0,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Ray workers that compute cells; 0 computes in this process.")
+    ] = 0,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
 ) -> None:
-    """Make the table of carriers: who names the brand most often at equal reply_kl, designed on A, scored on B."""
+    """Make the table of carriers: which names brands most often at equal reply_kl; designed on A, scored on B."""
     from auctionsim.experiments.running.carrier_cell import AD_WORDS
     from auctionsim.experiments.running.carrier_sources import packaged_lists
     from auctionsim.experiments.running.recipes import FanOut
@@ -91,30 +97,38 @@ def run(
         list[str] | None,
         typer.Option(
             "--from",
-            help="A measured list of a carrier: a packaged name, or a .safetensors file; may be repeated.",
+            help="Measured list of a carrier: a packaged name, or a .safetensors file; may be repeated.",
             show_default="all packaged",
             autocompletion=completions.lists,
         ),
     ] = None,
-    carrier: Annotated[str, typer.Option(help="On which every mechanism is run.")] = "neurons",
+    carrier: Annotated[str, typer.Option(help="Carrier on which every mechanism is run.")] = "neurons",
     categories: Annotated[
         list[str] | None,
-        typer.Option("--category", help="What brands sell; may be repeated.", show_default="all that were measured"),
+        typer.Option(
+            "--category", help="What the brands sell; may be repeated.", show_default="all that were measured"
+        ),
     ] = None,
     systems: Annotated[
         str | None,
-        typer.Option(help="Published systems by name, commas between.", show_default="all whose carrier was measured"),
+        typer.Option(
+            help="Names of published systems, separated by commas.", show_default="all whose carrier was measured"
+        ),
     ] = None,
-    caps: Annotated[str, typer.Option(help="On reply_kl, commas between: revenue is compared at them.")] = "0.5,1,2",
+    caps: Annotated[
+        str, typer.Option(help="Limits on reply_kl at which revenue is compared, separated by commas.")
+    ] = "0.5,1,2",
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped run continues from it.", callback=folder_to_write)
     ] = Path("runs/arena-run"),
     results: Annotated[
         Path | None,
         typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Ray workers that make cells; 0: this process.")] = 0,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Ray workers that compute cells; 0 computes in this process.")
+    ] = 0,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
 ) -> None:
     """Make the board: every mechanism on one carrier, and published systems, on one exposure and one regret."""
     from auctionsim.experiments.entries import load_entry
@@ -147,9 +161,9 @@ def show(
         list[Path] | None,
         typer.Option("--entry", help="Run this Python file first, as `arena run` did: it has labels and claims."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where `arena run` has put it.")] = Path("runs/arena-run"),
+    out: Annotated[Path, typer.Option(help="Run folder of `arena run`.")] = Path("runs/arena-run"),
 ) -> None:
-    """Print the board of a run, finished or not, from what is there; nothing is computed for a cell."""
+    """Print the board of a run, finished or not, from its finished cells; no cell is computed."""
     from auctionsim.experiments.entries import load_entry
     from auctionsim.experiments.studies.arena_run import shown
 
@@ -191,12 +205,15 @@ def _print_board(board: "ArenaRun") -> None:
 
 @app.command("measure")
 def measure(
-    carriers: Annotated[list[str], typer.Argument(help="Names of carriers, each measured in a folder of its own.")],
+    carriers: Annotated[list[str], typer.Argument(help="Names of carriers; each is measured in its own folder.")],
     category: Category = "running shoes",
     brands: Brands = "Nike,Adidas",
     model: Model = "smollm2",
     runs: Annotated[
-        Path, typer.Option(help="Where they are measured, and gone on from.", callback=folder_to_write)
+        Path,
+        typer.Option(
+            help="Folder in which they are measured; a stopped measurement continues there.", callback=folder_to_write
+        ),
     ] = Path("runs/carriers"),
     combined: Annotated[
         bool, typer.Option("--combined", help="Measure brands together at every combination of their levels.")
@@ -207,7 +224,7 @@ def measure(
     device: Device = "auto",
     dtype: Dtype = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Ray workers, one model each; 0 measures in this process.")] = 0,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
 ) -> None:
     """Fit carriers on A, find levels by a pilot, and measure joint settings of each, with their replies."""
     from auctionsim.carriers import carrier_entry

@@ -20,26 +20,28 @@ from auctionsim.cli.options import (
 
 
 def losses(
-    surfaces: Annotated[str, typer.Option(help="Surfaces, commas between.")] = "running-shoes-2@3,smartphones-2@1",
+    surfaces: Annotated[str, typer.Option(help="Surfaces, separated by commas.")] = "running-shoes-2@3,smartphones-2@1",
     feature: Feature = "slot_probability",
     losses: Annotated[
         str,
         typer.Option(
-            help="Losses, commas between; kl+quality is two that are charged together. Those that a surface lacks are "
+            help="Losses, separated by commas; kl+quality charges two together. Losses that a surface lacks are "
             "named as missing."
         ),
     ] = "kl,reply_kl,length,quality,kl+quality",
-    price: Annotated[float, typer.Option(min=0.0, help="Money that the dearest cell of a loss costs.")] = 0.5,
-    prices: Annotated[str, typer.Option(help="The same, along the trade-off.")] = "0,0.125,0.25,0.5,1,2",
+    price: Annotated[float, typer.Option(min=0.0, help="Money that the cell with the highest loss costs.")] = 0.5,
+    prices: Annotated[str, typer.Option(help="Such prices along the trade-off.")] = "0,0.125,0.25,0.5,1,2",
     prior: PriorText = "uniform:0,1",
     mechanisms: Annotated[
         str,
-        typer.Option(help="Names in the table of mechanisms, commas between.", show_default="all that can be designed"),
+        typer.Option(help="Names of mechanisms, separated by commas.", show_default="all that can be designed"),
     ] = "",
     scores: Annotated[
         str, typer.Option(help="Readings of the replies that are shown, beside the losses that need no model.")
     ] = "repetition_rate",
-    draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 2048,
+    draws: Annotated[
+        int, typer.Option(min=16, help="Profiles of valuations, bid truthfully, that means are over.")
+    ] = 2048,
     seed: Seed = 0,
     quick: Quick = True,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/losses"),

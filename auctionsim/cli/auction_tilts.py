@@ -10,24 +10,23 @@ from auctionsim.cli.options import Seed, command_line, console, file_to_write, f
 
 def tilts(
     lists: Annotated[
-        str, typer.Option(help="Measured lists with stored replies, commas between: settings designed on A, paid by B.")
+        str, typer.Option(help="Measured lists with stored replies, separated by commas; designed on A, scored on B.")
     ] = "running-shoes-2-neurons@1,charities-2-neurons@1",
     varied: Annotated[
-        str, typer.Option(help="Of these, whose single replies are auctioned and read for diversity.")
+        str, typer.Option(help="Those of the lists whose single replies are auctioned and read for diversity.")
     ] = "running-shoes-2-neurons@1,charities-2-neurons@1",
     judges: Annotated[
-        str, typer.Option(help="Scores of labelled replies, and readings per brand that bids pay for, commas between.")
+        str,
+        typer.Option(help="Scores of labelled replies, and readings per brand that bids pay for, separated by commas."),
     ] = "relevance,mutual_information,judged_rating,judged_yes,hits",
-    exposure: Annotated[
-        str, typer.Option(help="The reading of replies that is sold on lists.")
-    ] = "mention_probability",
-    loss: Annotated[str, typer.Option(help="The reading that the user loses by on lists.")] = "quality",
-    bid: Annotated[float, typer.Option(min=0.0, help="Of each brand, money per unit of exposure.")] = 1.0,
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
-    betas: Annotated[str, typer.Option(help="β of tilts, rising.")] = "0.05,0.1,0.2,0.5,1,2",
-    draws: Annotated[str, typer.Option(help="n of best-of draws, rising.")] = "1,2,4,8,16,32",
-    tables: Annotated[int, typer.Option(min=1, help="Random tables.")] = 400,
-    resamples: Annotated[int, typer.Option(min=10, help="Of prompts, for intervals.")] = 1000,
+    exposure: Annotated[str, typer.Option(help="Reading of replies that is sold on lists.")] = "mention_probability",
+    loss: Annotated[str, typer.Option(help="Reading that is the user's loss on lists.")] = "quality",
+    bid: Annotated[float, typer.Option(min=0.0, help="Bid of each brand, money per unit of exposure.")] = 1.0,
+    user_weight: Annotated[float, typer.Option(min=0.0, help="User weight λ: money per unit of the user loss.")] = 1.0,
+    betas: Annotated[str, typer.Option(help="β of tilts, ascending.")] = "0.05,0.1,0.2,0.5,1,2",
+    draws: Annotated[str, typer.Option(help="n of best-of-n draws, ascending.")] = "1,2,4,8,16,32",
+    tables: Annotated[int, typer.Option(min=1, help="Number of random tables.")] = 400,
+    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples of prompts, for intervals.")] = 1000,
     seed: Seed = 0,
     results: Annotated[
         Path | None,
@@ -35,7 +34,7 @@ def tilts(
     ] = None,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/tilts"),
 ) -> None:
-    """What a strong tilt breaks: tilts by a proxy valued truly, best-of draws beside them, and variety that is left."""
+    """Show what a strong tilt breaks: tilts by a wrong reward valued by the true one, best-of draws, variety left."""
     from auctionsim.experiments.running.tilt_settings import TiltsSettings
     from auctionsim.experiments.studies.tilts import NAME, SHOWS, main
     from auctionsim.experiments.tables.results_page import finished_run, replace_section

@@ -41,7 +41,7 @@ from auctionsim.errors import InputError
 
 ALL_GRIDS = "running-shoes-2@1,running-shoes-2@3,running-shoes-3@2"
 
-app = typer.Typer(help="Auctions on a measured surface.", no_args_is_help=True)
+app = typer.Typer(help="Run auctions on a measured surface.", no_args_is_help=True)
 
 
 @app.command("design")
@@ -49,15 +49,15 @@ def design(
     mechanism: Annotated[
         str,
         typer.Argument(
-            help="optimum, affine, menu, vcg, pay-as-bid or another of the table.",
+            help="Name of a mechanism: optimum, affine, menu, vcg, pay-as-bid or another of the table of mechanisms.",
             autocompletion=completions.mechanisms,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Where to save it (.safetensors).", callback=file_to_write)],
+    out: Annotated[Path, typer.Option(help="File to save it in (.safetensors).", callback=file_to_write)],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
+    user_weight: Annotated[float, typer.Option(min=0.0, help="User weight λ: money per unit of the user loss.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     gold: Gold = None,
     quick: Quick = False,
@@ -82,11 +82,13 @@ def compare(
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
     gold: Gold = None,
-    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,0.5,1,2",
+    user_weights: Annotated[str, typer.Option(help="User weights λ, separated by commas.")] = "0,0.5,1,2",
     prior: PriorText = "uniform:0,1",
     replies: Annotated[bool, typer.Option(help="Ask the live model for a reply under each entry of the menu.")] = True,
-    draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 4096,
-    regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 128,
+    draws: Annotated[
+        int, typer.Option(min=16, help="Profiles of valuations, bid truthfully, that means are over.")
+    ] = 4096,
+    regret_draws: Annotated[int, typer.Option(min=2, help="How many of these profiles regret is searched on.")] = 128,
     mechanisms: Mechanisms = COMPARED,
     quick: Quick = False,
     prompts: Prompts = None,
@@ -135,18 +137,20 @@ def more_bidders(
     ] = "running-shoes-5-subsets@2",
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
-    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
-    sizes: Annotated[str, typer.Option(help="Numbers of bidders, ascending, commas between.")] = "2,3,4,5",
-    most_sets: Annotated[int, typer.Option(min=1, help="Of one size.")] = 5,
-    draws: Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")] = 4096,
-    regret_draws: Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")] = 64,
+    user_weights: Annotated[str, typer.Option(help="User weights λ, separated by commas.")] = "0,1",
+    sizes: Annotated[str, typer.Option(help="Numbers of bidders, ascending, separated by commas.")] = "2,3,4,5",
+    most_sets: Annotated[int, typer.Option(min=1, help="Most brand sets of one size.")] = 5,
+    draws: Annotated[
+        int, typer.Option(min=16, help="Profiles of valuations, bid truthfully, that means are over.")
+    ] = 4096,
+    regret_draws: Annotated[int, typer.Option(min=2, help="How many of these profiles regret is searched on.")] = 64,
     quick: Quick = True,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/more-bidders-…", callback=folder_to_write)
     ] = None,
 ) -> None:
-    """Hold every auction with two, three, … bidders: the brand sets among the brands of a measured list of subsets."""
+    """Run every auction with two, three, … bidders: the brand sets among the brands of a measured list of subsets."""
     from auctionsim.experiments.running.measured import measured_named
     from auctionsim.experiments.running.preparation import slug
     from auctionsim.experiments.studies.more_bidders import MoreBiddersSettings, main
@@ -174,16 +178,24 @@ def more_bidders(
 @app.command("neurons-frontier")
 def neurons_frontier(
     harm_aware: Annotated[
-        str, typer.Option(help="A surface of neurons by harm.", autocompletion=completions.surfaces)
+        str,
+        typer.Option(
+            help="Surface of neurons that were chosen with regard to harm.", autocompletion=completions.surfaces
+        ),
     ] = "running-shoes-2@3",
     plain: Annotated[
-        str, typer.Option(help="One of plain attribution's.", autocompletion=completions.surfaces)
+        str,
+        typer.Option(
+            help="Surface of neurons that were chosen by plain attribution.", autocompletion=completions.surfaces
+        ),
     ] = "running-shoes-2-attribution@2",
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
-    user_weights: Annotated[str, typer.Option(help="λ, ascending, commas between.")] = "0,0.25,0.5,1,2,4",
-    draws: Annotated[int, typer.Option(min=16, help="Truthful profiles, the same on both.")] = 8192,
-    resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 1000,
+    user_weights: Annotated[
+        str, typer.Option(help="User weights λ, ascending, separated by commas.")
+    ] = "0,0.25,0.5,1,2,4",
+    draws: Annotated[int, typer.Option(min=16, help="Profiles of valuations, the same on both surfaces.")] = 8192,
+    resamples: Annotated[int, typer.Option(min=10, help="Resamples of the bootstrap.")] = 1000,
     seed: Seed = 0,
     quick: Quick = True,
     out: Annotated[
@@ -215,16 +227,18 @@ def crosstalk_regret(
         list[str] | None,
         typer.Option(help="Lists of measured subsets, packaged or files.", show_default="all packaged"),
     ] = None,
-    grids: Annotated[str, typer.Option(help="Surfaces that are brand sets as they are, commas between.")] = ALL_GRIDS,
+    grids: Annotated[
+        str, typer.Option(help="Surfaces (grids) that are brand sets as they are, separated by commas.")
+    ] = ALL_GRIDS,
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
-    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
+    user_weights: Annotated[str, typer.Option(help="User weights λ, separated by commas.")] = "0,1",
     prior: PriorText = "uniform:0,1",
-    seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
+    seeds: Annotated[str, typer.Option(help="Seeds of training and profiles, separated by commas.")] = "0,1",
     quick: Quick = True,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/crosstalk-regret"),
 ) -> None:
-    """Regret and IR violation of the paper's menu over measured crosstalk, in every pair and triple, and in grids."""
+    """Show the menu's regret and IR violation over measured crosstalk, in every pair and triple, and in grids."""
     from auctionsim.data import packaged_names
     from auctionsim.experiments.running.measured import subsets_named
     from auctionsim.experiments.studies.crosstalk_regret import CrosstalkRegretSettings, main
@@ -242,18 +256,20 @@ def crosstalk_regret(
 def reply_counts(
     surface: SurfaceName = "running-shoes-2@3",
     features: Annotated[
-        str, typer.Option(help="Sold one after the other, commas between.")
+        str, typer.Option(help="Features, sold one after the other, separated by commas.")
     ] = "mention_probability,slot_probability",
     loss: Loss = "kl",
-    counts: Annotated[str, typer.Option(help="Samples a cell, commas between; all of them come besides.")] = "1,2,4,8",
-    draws: Annotated[int, typer.Option(min=2, help="Thinned surfaces a count.")] = 6,
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
+    counts: Annotated[
+        str, typer.Option(help="Samples per cell, separated by commas; the full number is always added.")
+    ] = "1,2,4,8",
+    draws: Annotated[int, typer.Option(min=2, help="Thinned surfaces per count.")] = 6,
+    user_weight: Annotated[float, typer.Option(min=0.0, help="User weight λ: money per unit of the user loss.")] = 1.0,
     prior: PriorText = "uniform:0,1",
     seed: Seed = 0,
     quick: Quick = True,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/reply-counts"),
 ) -> None:
-    """Deployed regret against samples a cell: designs on fewer of replicate A's samples, paid by the whole of B."""
+    """Show deployed regret over samples per cell: designs on some of replicate A's samples, scored on all of B."""
     from auctionsim.experiments.studies.reply_counts import ReplyCountSettings, main
 
     settings = ReplyCountSettings(
@@ -273,16 +289,18 @@ def reply_counts(
 
 @app.command("generalisation")
 def generalisation(
-    surfaces: Annotated[str, typer.Option(help="Surfaces, commas between.")] = "running-shoes-2@3,running-shoes-3@2",
+    surfaces: Annotated[
+        str, typer.Option(help="Surfaces, separated by commas.")
+    ] = "running-shoes-2@3,running-shoes-3@2",
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
-    user_weight: Annotated[float, typer.Option(min=0.0, help="λ, money per unit of the user loss.")] = 1.0,
+    user_weight: Annotated[float, typer.Option(min=0.0, help="User weight λ: money per unit of the user loss.")] = 1.0,
     prior: PriorText = "uniform:0,1",
-    seeds: Annotated[str, typer.Option(help="Runs of training and profiles, commas between.")] = "0,1",
+    seeds: Annotated[str, typer.Option(help="Seeds of training and profiles, separated by commas.")] = "0,1",
     quick: Quick = True,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/generalisation"),
 ) -> None:
-    """Across prompts: A against B, designs on A paid by B, and designs that never saw the context they are used in."""
+    """Compare prompts: A with B, designs on A scored on B, and designs used in a context that they never saw."""
     from auctionsim.experiments.studies.generalisation import GeneralisationSettings, main
 
     settings = GeneralisationSettings(out, feature, prior, user_weight, seed_numbers(seeds), quick=quick, loss=loss)
@@ -298,16 +316,16 @@ app.command("gold")(gold.choices)
 
 
 def regret(
-    mechanism: Annotated[Path, typer.Argument(help="A saved mechanism.")],
+    mechanism: Annotated[Path, typer.Argument(help="File of a saved mechanism (.safetensors).")],
     surface: SurfaceName = DEFAULT_SURFACE,
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
     prior: PriorText = "uniform:0,1",
-    draws: Annotated[int, typer.Option(min=2, help="Truthful profiles.")] = 512,
-    budget: Annotated[int, typer.Option(min=1, help="Misreports tried a profile and bidder.")] = 512,
+    draws: Annotated[int, typer.Option(min=2, help="Profiles of valuations that are drawn.")] = 512,
+    budget: Annotated[int, typer.Option(min=1, help="False bids tried per profile and bidder.")] = 512,
     seed: Seed = 0,
 ) -> None:
-    """Print what lying pays under a saved mechanism, where it was designed (A) and where it is deployed (B)."""
+    """Print what a false bid gains under a saved mechanism, on replicate A (designed there) and B (deployed)."""
     from auctionsim.experiments.tables.mechanisms import regret_table
     from auctionsim.mechanisms import load_mechanism
     from auctionsim.priors import parse_priors

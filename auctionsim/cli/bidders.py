@@ -26,7 +26,7 @@ from auctionsim.cli.options import (
 from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 from auctionsim.errors import InputError
 
-app = typer.Typer(help="Bidders that learn.", no_args_is_help=True)
+app = typer.Typer(help="Let bidders learn, and score what they learned.", no_args_is_help=True)
 
 
 SOURCE = RecordOptions(
@@ -66,9 +66,9 @@ def train(
         ),
     ] = None,
     mechanism: Annotated[Path | None, typer.Option(help="A saved mechanism instead of a named auction.")] = None,
-    against: Annotated[Path | None, typer.Option(help="ppo: a run whose bidders are the frozen ones.")] = None,
+    against: Annotated[Path | None, typer.Option(help="PPO: run folder whose bidders are the frozen ones.")] = None,
 ) -> None:
-    """Let bidders learn; keep their strategies, the learning curve and how they were made."""
+    """Let bidders learn; keep their strategies, the learning curve, and a record of how they were made."""
     from auctionsim.agents import LearningStep
     from auctionsim.experiments.running.bidders import AuctionSource, Training, kept_bidders
     from auctionsim.experiments.studies.bidders_train import TrainingRun
@@ -108,13 +108,11 @@ def train(
 @app.command("evaluate")
 def evaluate(
     bidders: Annotated[Path, typer.Argument(help="A run folder of `bidders train`, or its bidders.safetensors.")],
-    draws: Annotated[int, typer.Option(min=8, help="Auctions drawn.")] = 1 << 14,
+    draws: Annotated[int, typer.Option(min=8, help="Number of auctions that are drawn.")] = 1 << 14,
     seed: Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Write the numbers, too: to a .json file, or into a folder.", callback=file_or_folder_to_write
-        ),
+        typer.Option(help="Also write the numbers to a .json file or into a folder.", callback=file_or_folder_to_write),
     ] = None,
 ) -> None:
     """Score learned bids against truth and the closed-form equilibrium: exploitability, revenue, user loss."""
@@ -144,20 +142,22 @@ def study(
     surface: SurfaceName = "running-shoes-2@3",
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
-    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
-    seeds: Annotated[str, typer.Option(help="Repetitions, commas between.")] = "0,1,2",
-    learners: Annotated[str, typer.Option(help="equilibrium, exponential-weights; commas between.")] = "equilibrium",
+    user_weights: Annotated[str, typer.Option(help="User weights λ, separated by commas.")] = "0,1",
+    seeds: Annotated[str, typer.Option(help="Seeds of the repetitions, separated by commas.")] = "0,1,2",
+    learners: Annotated[
+        str, typer.Option(help="Learners: equilibrium, exponential-weights; separated by commas.")
+    ] = "equilibrium",
     sees_context: Annotated[
         bool, typer.Option("--sees-context/--blind", help="Bids may depend on the public context.")
     ] = True,
-    updates: Annotated[int, typer.Option(min=1, help="Of the equilibrium learner.")] = 600,
-    rounds: Annotated[int, typer.Option(min=1, help="Of exponential weights.")] = 300,
+    updates: Annotated[int, typer.Option(min=1, help="Updates of the equilibrium learner.")] = 600,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of exponential weights.")] = 300,
     quick: Quick = True,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/bidders-study-…", callback=folder_to_write)
     ] = None,
 ) -> None:
-    """Let bidders learn in every mechanism on a surface: what truth leaves to be gained, what learning does to all."""
+    """Let bidders learn in every mechanism on a surface; show what they gain over truth, and what others lose."""
     from auctionsim.experiments.running.preparation import slug
     from auctionsim.experiments.studies.bidders_study import BiddersStudySettings, main
 
@@ -184,21 +184,23 @@ def corpus(
         typer.Option("--environment", help="A Gymnasium id; may be repeated.", show_default="all without a model"),
     ] = None,
     learners: Annotated[
-        str | None, typer.Option(help="Names, commas between.", show_default="all that are registered")
+        str | None, typer.Option(help="Names, separated by commas.", show_default="all that are registered")
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Repetitions, commas between.")] = "0,1,2,3,4",
+    seeds: Annotated[str, typer.Option(help="Seeds of the repetitions, separated by commas.")] = "0,1,2,3,4",
     effort: Annotated[
-        float, typer.Option(min=0.001, max=1.0, help="Share of each learner's own number of updates that is made.")
+        float, typer.Option(min=0.001, max=1.0, help="Share of its own number of updates that each learner makes.")
     ] = 1.0,
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped run continues from it.", callback=folder_to_write)
     ] = Path("runs/bidders-corpus"),
     results: Annotated[
         Path | None,
         typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Ray workers that make cells; 0: this process.")] = 0,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Ray workers that compute cells; 0 computes in this process.")
+    ] = 0,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
 ) -> None:
     """Make the reference corpus: every environment without a model, every learner, every seed, scored alike."""
     from auctionsim.experiments.running.recipes import FanOut

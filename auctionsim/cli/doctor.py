@@ -18,7 +18,7 @@ EXTRAS = ("transformers", "ray", "pettingzoo", "pandas", "matplotlib", "jinja2",
 
 def doctor(
     quick: Annotated[
-        bool, typer.Option("--quick", help="One line, in seconds: the model is found, not loaded.")
+        bool, typer.Option("--quick", help="Print one line within seconds; the model is looked for, not loaded.")
     ] = False,
 ) -> None:
     """Print versions, the device, threads, one auction cleared, and the packaged models; the language model loads."""

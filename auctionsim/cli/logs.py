@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from auctionsim.logs import LogEvaluation
 
 app = typer.Typer(
-    help="Which option is best: from a log in which options were chosen, a small experiment, and a simulator.",
+    help="Tell which option is best, from a log, a small experiment and a simulator.",
     no_args_is_help=True,
 )
 ESTIMATION = RecordOptions(
@@ -31,8 +31,8 @@ def simulate(
         typer.Argument(help="linear-gaussian, measured-replies, posted-prices, programmes, or one that a plugin adds."),
     ] = "measured-replies",
     logged: Annotated[int, typer.Option(min=0, help="Sessions of the log, in which options were chosen.")] = 2000,
-    randomised: Annotated[int, typer.Option(min=0, help="Sessions of the experiment; 0: none.")] = 200,
-    replays: Annotated[bool, typer.Option(help="Whether the simulator's replays are written, too.")] = True,
+    randomised: Annotated[int, typer.Option(min=0, help="Sessions of the experiment; 0 for none.")] = 200,
+    replays: Annotated[bool, typer.Option(help="Also write the simulator's replays.")] = True,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Parquet file of the log.", callback=file_to_write)] = Path(
         "runs/log.parquet"
@@ -67,21 +67,21 @@ def estimate(
     chosen: ChosenRecords,
     log: Annotated[list[Path], typer.Argument(help="Parquet files of logs; docs/logs.md has their columns.")],
     estimators: Annotated[
-        str | None, typer.Option(help="Names, commas between.", show_default="all that the log allows")
+        str | None, typer.Option(help="Names, separated by commas.", show_default="all that the log allows")
     ] = None,
     propensities: Annotated[
-        str, typer.Option(help="Of a log: known, as it states them, or fitted to the context.")
+        str, typer.Option(help="Propensities of a log: known (as the log states them) or fitted to the context.")
     ] = "known",
     omitted: Annotated[
         str | None,
         typer.Option(
-            help="Columns that the reward model does not see, commas between: a model that is wrong on purpose.",
+            help="Columns that the reward model does not see, separated by commas: a model that is wrong on purpose.",
             show_default="none",
         ),
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Estimate every option's value from logs of one's own: checks, recommendation, next step."""
+    """Estimate every option's value from logs of your own: checks, recommendation, next step."""
     from auctionsim.logs import EstimationSettings, evaluate, read_log_file
 
     hidden = tuple(part.strip() for part in (omitted or "").split(",") if part.strip())
@@ -102,10 +102,10 @@ def estimate(
 def study(
     chosen: ChosenRecords,
     questions: Annotated[
-        str, typer.Option(help="Which are asked, commas between.")
+        str, typer.Option(help="Questions to ask, separated by commas.")
     ] = "raw,sweep,grid,wrong-model,violations,drift",
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped run continues from it.", callback=folder_to_write)
     ] = Path("runs/logs-study"),
     results: Annotated[
         Path | None,

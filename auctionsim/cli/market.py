@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 app = typer.Typer(
-    help="A market over time: campaigns with budgets bid for many query types on measured surfaces.",
+    help="Simulate a market over days: campaigns with budgets bid for many types of queries.",
     no_args_is_help=True,
 )
 GENERATOR = RecordOptions(
@@ -51,8 +51,10 @@ def generate(
             show_default="uniform:0,1 beta:2,5 beta:5,2",
         ),
     ] = None,
-    feature: Annotated[str, typer.Option(help="What is sold.")] = "mention_probability",
-    loss: Annotated[str, typer.Option(help="User loss that rules charge.")] = "reply_kl",
+    feature: Annotated[
+        str, typer.Option(help="Feature that is sold: what bidders pay for, such as slot_probability.")
+    ] = "mention_probability",
+    loss: Annotated[str, typer.Option(help="User loss that the rules charge for.")] = "reply_kl",
     out: Annotated[
         Path, typer.Option(help="Folder of the tables and the config that runs them.", callback=folder_to_write)
     ] = Path("runs/market"),
@@ -74,27 +76,34 @@ def generate(
 def run(
     config: Annotated[Path, typer.Argument(help="A TOML file: tables or a generator, placements, rules, who acts.")],
     days: Annotated[
-        int | None, typer.Option(min=1, help="How many; more than before goes on.", show_default="the config's")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Days to run; a finished run continues if there are more than before.",
+            show_default="the config's",
+        ),
     ] = None,
     sampled: Annotated[
         bool | None,
-        typer.Option("--sampled/--expected", help="Arrivals drawn, or their means.", show_default="the config's"),
+        typer.Option("--sampled/--expected", help="Draw arrivals, or take their means.", show_default="the config's"),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped run continues from it.", callback=folder_to_write)
     ] = Path("runs/market-run"),
     controllers: Annotated[
         list[Path] | None,
         typer.Option("--controller", help="Run this Python file first: it registers a controller. Repeatable."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Ray workers, categories shared out; 0: this process.")] = 0,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Ray workers, among which categories are divided; 0 runs in this process.")
+    ] = 0,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
     page: Annotated[
         bool,
         typer.Option(help="Draw figures and write report.html; the first days are simulated again with other users."),
     ] = True,
 ) -> None:
-    """Run a market: a ledger with a row per tick and campaign, whose money is counted in the end, and a page."""
+    """Run a market; write a ledger with one row per tick and campaign, check its sums, and make a page."""
     from auctionsim.agents.pacing import load_controllers
     from auctionsim.experiments.running.market_config import MODES, read_config, with_mode
     from auctionsim.experiments.running.recipes import FanOut
@@ -124,9 +133,9 @@ def run(
 
 @app.command("show")
 def show(
-    out: Annotated[Path, typer.Option(help="Where `market run` has put it.")] = Path("runs/market-run"),
+    out: Annotated[Path, typer.Option(help="Run folder of `market run`.")] = Path("runs/market-run"),
 ) -> None:
-    """Print the days of a run, finished or not, from what is there; nothing is simulated."""
+    """Print the finished days of a run; nothing is simulated."""
     from auctionsim.experiments.studies.market_run import shown
 
     there = shown(out)
@@ -140,23 +149,23 @@ def show(
 def study(
     chosen: ChosenRecords,
     user_weights: Annotated[
-        str, typer.Option(help="λ of the rules that users are kept by, commas between.")
+        str, typer.Option(help="User weights λ of the rules in the question about retention, separated by commas.")
     ] = "0,0.005,0.01,0.02,0.03,0.05",
     sensitivities: Annotated[
-        str, typer.Option(help="Hazards of leaving for good per unit of reply_kl, commas between.")
+        str, typer.Option(help="Hazards of leaving for good per unit of reply_kl, separated by commas.")
     ] = "0.001,0.005,0.02",
     questions: Annotated[
-        str, typer.Option(help="Which are asked, commas between.")
+        str, typer.Option(help="Questions to ask, separated by commas.")
     ] = "regret,revenue,retention,learned",
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped run continues from it.", callback=folder_to_write)
     ] = Path("runs/market-study"),
     results: Annotated[
         Path | None,
         typer.Option(help="A page of results whose section is replaced.", show_default="none", callback=file_to_write),
     ] = None,
 ) -> None:
-    """Ask four questions of drawn markets: pacing and regret, autobidders, retention, a platform that learns."""
+    """Study four questions on drawn markets: pacing and regret, autobidders, retention, a platform that learns."""
     from auctionsim.experiments.studies.market_study import NAME, SHOWS, MarketStudySettings, main
     from auctionsim.experiments.tables.results_page import finished_run, replace_section
     from auctionsim.report import write_runs_report

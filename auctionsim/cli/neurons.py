@@ -29,7 +29,7 @@ from auctionsim.errors import InputError
 if TYPE_CHECKING:
     from auctionsim.brands import Brand
 
-app = typer.Typer(help="Brands' neurons.", invoke_without_command=True)
+app = typer.Typer(help="Find brands' neurons in a model, and compare ways to find them.", invoke_without_command=True)
 
 BRAND_SETS = "running shoes:Nike,Adidas;smartphones:Apple,Samsung;charities:UNICEF,Oxfam;coffee:Starbucks,Dunkin"
 
@@ -82,20 +82,24 @@ def neurons(
 @app.command("compare")
 def compare(
     brand_sets: BrandSets = BRAND_SETS,
-    methods: Annotated[str | None, typer.Option(help="Commas between; all of them where none is named.")] = None,
-    num_neurons: Annotated[str, typer.Option(help="Grid of the lever.")] = "32,128,384,1000",
-    amplification: Annotated[str, typer.Option(help="Grid of the lever.")] = "1.25,1.5,2,2.5,3,4,6",
-    limits: Annotated[str, typer.Option(help="Of neutral_kl, the divergence on neutral text.")] = "0.01,0.02,0.05,0.1",
-    reply_prompts: Annotated[int, typer.Option(min=0, help="Prompts a context whose replies are sampled.")] = 2,
+    methods: Annotated[str | None, typer.Option(help="Names of methods, separated by commas; default: all.")] = None,
+    num_neurons: Annotated[str, typer.Option(help="Values of this lever, separated by commas.")] = "32,128,384,1000",
+    amplification: Annotated[
+        str, typer.Option(help="Values of this lever, separated by commas.")
+    ] = "1.25,1.5,2,2.5,3,4,6",
+    limits: Annotated[
+        str, typer.Option(help="Limits on neutral_kl, the divergence on neutral text, separated by commas.")
+    ] = "0.01,0.02,0.05,0.1",
+    reply_prompts: Annotated[int, typer.Option(min=0, help="Prompts per context whose replies are sampled.")] = 2,
     model: Model = "smollm2",
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped comparison goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped comparison continues from it.", callback=folder_to_write)
     ] = Path("runs/neurons-compare"),
 ) -> None:
-    """Tabulate and plot each method's frontier: lift against neutral KL and against the user's loss."""
+    """Show each method's frontier: how much more often brands are named, at which harm on neutral text and replies."""
     from auctionsim.experiments.running.frontier import FrontierSettings
     from auctionsim.experiments.studies.neurons_compare import CompareMethodsSettings, main
     from auctionsim.language_models import load_model
@@ -126,22 +130,25 @@ TRIPLES = (
 @app.command("crosstalk")
 def crosstalk(
     brand_sets: BrandSets = TRIPLES,
-    num_neurons: Annotated[int, typer.Option(min=1, help="Of an amplified brand.")] = 512,
-    amplification: Annotated[float, typer.Option(help="Of an amplified brand.")] = 1.5,
-    samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and combination.")] = 2,
+    num_neurons: Annotated[int, typer.Option(min=1, help="Neurons of an amplified brand.")] = 512,
+    amplification: Annotated[float, typer.Option(help="Factor of an amplified brand.")] = 1.5,
+    samples: Annotated[int, typer.Option(min=1, help="Replies per prompt and combination of brands.")] = 2,
     method: Method = DEFAULT_METHOD,
     model: Model = "smollm2",
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
     measured: Annotated[
-        str | None, typer.Option(help="Lists with every subset that were measured before, commas between: no model.")
+        str | None,
+        typer.Option(
+            help="Measured lists with every subset of their brands, separated by commas; then no model is loaded."
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped run goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped run continues from it.", callback=folder_to_write)
     ] = Path("runs/crosstalk"),
 ) -> None:
-    """Report how far brands' neurons are from orthogonal, and what one's amplification does to another's exposure."""
+    """Report how orthogonal brands' neurons are, and what one brand's amplification does to another's exposure."""
     from auctionsim.experiments.running.measured import subsets_named
     from auctionsim.experiments.studies.crosstalk import CrosstalkSettings, KeptBrandSets, main, report
     from auctionsim.language_models import load_model

@@ -60,14 +60,12 @@ Model = Annotated[str, typer.Option(help="'smollm2' (packaged), a Hugging Face i
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps …", autocompletion=completions.devices)]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", autocompletion=completions.dtypes)]
 COMPARED = "optimum,affine,menu,vcg,pay-as-bid"
-Mechanisms = Annotated[str, typer.Option(help="Names in the table of mechanisms, commas between.")]
+Mechanisms = Annotated[str, typer.Option(help="Names of mechanisms, separated by commas.")]
 Quick = Annotated[
     bool,
-    typer.Option(
-        "--quick/--full", help="The recipe of learned mechanisms: the quick one, which tables name, or the full one."
-    ),
+    typer.Option("--quick/--full", help="Recipe of learned mechanisms: quick (tables then say so) or full."),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 Prompts = Annotated[
     Path | None,
     typer.Option(
@@ -92,7 +90,7 @@ Plugins = Annotated[
 SurfaceName = Annotated[
     str,
     typer.Option(
-        "--surface", help="A packaged surface's name, or a .safetensors file.", autocompletion=completions.surfaces
+        "--surface", help="Name of a packaged surface, or a .safetensors file.", autocompletion=completions.surfaces
     ),
 ]
 PriorText = Annotated[
@@ -105,7 +103,13 @@ PriorText = Annotated[
 ]
 DEFAULT_METHOD = "path_per_user_harm"  # auctionsim.neurons.methods.DEFAULT_METHOD, without loading torch
 Method = Annotated[str, typer.Option(help="Identification method.")]
-Feature = Annotated[str, typer.Option(help="What is sold.", autocompletion=completions.features)]
+Feature = Annotated[
+    str,
+    typer.Option(
+        help="Feature that is sold: what bidders pay for, such as slot_probability.",
+        autocompletion=completions.features,
+    ),
+]
 
 
 Loss = Annotated[
@@ -199,7 +203,7 @@ def by_name(names: Iterable[str], load: Callable[[str], _T]) -> dict[str, _T]:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Read finite numbers with commas between.
+    """Read finite numbers separated by commas.
 
     Raises:
         ValueError: Something else.
@@ -209,12 +213,12 @@ def numbers(text: str) -> tuple[float, ...]:
     except ValueError:
         values = (math.nan,)
     if not all(map(math.isfinite, values)):
-        raise InputError(f"several values are written as numbers with commas between, got {text!r}")
+        raise InputError(f"several values must be numbers separated by commas, got {text!r}")
     return values
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
-    """Read whole numbers with commas between.
+    """Read whole numbers separated by commas.
 
     Raises:
         ValueError: Something else.
@@ -222,16 +226,16 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"whole numbers are wanted, commas between, got {text!r}") from None
+        raise InputError(f"whole numbers separated by commas are needed, got {text!r}") from None
 
 
 def mechanism_names(text: str) -> tuple[str, ...]:
-    """Read names of mechanisms with commas between; whether there are such is the table's to say."""
+    """Read names of mechanisms separated by commas; whether there are such is the table's to say."""
     return tuple(part.strip() for part in text.split(","))
 
 
 def seed_numbers(text: str) -> tuple[int, ...]:
-    """Read seeds with commas between.
+    """Read seeds separated by commas.
 
     Raises:
         ValueError: Something else than whole numbers from 0 to `LARGEST`, or one of them twice.

@@ -33,7 +33,7 @@ _KINDS: Mapping[str, Any] = {
     "tuple[int, ...]": str,
     "tuple[str, ...]": str,
 }
-"""What a flag takes for a field's type; several values are one text with commas between."""
+"""What a flag takes for a field's type; several values are one text, separated by commas."""
 
 
 class RecordField(NamedTuple):
@@ -228,7 +228,7 @@ def _flag_type(record: str, one: RecordField) -> Any:
 
 
 def _with_commas(one: RecordField) -> str:
-    return f"{one.meaning} Commas between." if one.kind.startswith("tuple[") else one.meaning
+    return f"{one.meaning} Separated by commas." if one.kind.startswith("tuple[") else one.meaning
 
 
 def _literal(value: ast.expr | None) -> Any:

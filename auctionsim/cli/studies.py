@@ -36,10 +36,12 @@ def demo(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    samples: Annotated[int, typer.Option(min=1, help="Replies a prompt and setting.")] = 3,
+    samples: Annotated[int, typer.Option(min=1, help="Replies per prompt and setting of the levers.")] = 3,
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
-    limit: Annotated[float, typer.Option(help="User loss that a brand's best setting may cost, in its unit.")] = 0.3,
+    limit: Annotated[
+        float, typer.Option(help="Most user loss that a brand's best setting may cause, in the loss's unit.")
+    ] = 0.3,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…", callback=folder_to_write)
     ] = None,
@@ -75,14 +77,14 @@ def demo(
 
 def say(
     prompt: Annotated[str, typer.Argument(help="What the user asks.")],
-    boost: Annotated[list[str], typer.Option(help="BRAND=NEURONSxFACTOR, as in Nike=64x2; once a brand.")],
+    boost: Annotated[list[str], typer.Option(help="BRAND=NEURONSxFACTOR, as in Nike=64x2; once per brand.")],
     category: Category = "running shoes",
     model: Model = "smollm2",
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 64,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 0.7,
+    tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Temperature of sampling.")] = 0.7,
     loss: Loss = "kl",
 ) -> None:
     """Print a reply untouched and boosted, side by side, from the same random numbers."""
@@ -109,24 +111,22 @@ def say(
 
 def study(
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped study goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped study continues from it.", callback=folder_to_write)
     ] = Path("runs/study"),
     results: Annotated[
         Path,
-        typer.Option(
-            help="The page that is written; with --only, one of its name in the folder.", callback=file_to_write
-        ),
+        typer.Option(help="Page to write; with --only, a page of this name in the run folder.", callback=file_to_write),
     ] = Path("docs/results.md"),
-    remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure the surfaces anew: hours.")] = False,
-    only: Annotated[str | None, typer.Option(help="Stages, commas between; all where none is named.")] = None,
+    remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure the surfaces anew; takes hours.")] = False,
+    only: Annotated[str | None, typer.Option(help="Stages, separated by commas; default: all.")] = None,
     model: Model = "smollm2",
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Ray workers that measure; 0: this process.")] = 0,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster's address.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Ray workers that measure; 0 measures in this process.")] = 0,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
 ) -> None:
-    """Run every experiment once, reduced; write docs/results.md and one report. From the packaged surfaces."""
+    """Run every experiment once, reduced, from the packaged surfaces; write docs/results.md and one report."""
     from auctionsim.cli.study_stages import planned
     from auctionsim.experiments.running.recipes import FanOut
     from auctionsim.experiments.running.study_surfaces import StudySettings
@@ -139,11 +139,11 @@ def study(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders: whatever has a run.json.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders: any folder with a run.json.")],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The page.",
+            help="File of the page.",
             show_default="report.html in the folder, or here where there are several",
             callback=file_to_write,
         ),
@@ -157,7 +157,7 @@ def report(
     console.print(f"report: {write_runs_report(runs, path)}", soft_wrap=True)
 
 
-def bench(names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None) -> None:
+def bench(names: Annotated[list[str] | None, typer.Argument(help="Names of benchmarks; default: all.")] = None) -> None:
     """Run the benchmarks of a checkout; each prints ratios against a baseline of the same run.
 
     One benchmark takes options of its own behind two dashes: bench against -- --against ../before.

@@ -187,7 +187,7 @@ def _reply_counts(study: StudySettings, surfaces: Surfaces, console: Console) ->
     )
     go = partial(_designing, main, settings, surface, study, console)
     inputs = {settings.surface: surface.digest}
-    return Stage("reply-counts", "deployed regret against samples a cell", settings, inputs, command, go)
+    return Stage("reply-counts", "deployed regret over samples per cell", settings, inputs, command, go)
 
 
 def _generalisation(study: StudySettings, surfaces: Surfaces, console: Console) -> Stage:

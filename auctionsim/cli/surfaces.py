@@ -27,15 +27,15 @@ from auctionsim.cli.options import (
 from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 from auctionsim.threads import use_threads
 
-app = typer.Typer(help="Measured surfaces.", no_args_is_help=True)
+app = typer.Typer(help="Measure a model, and show and read what was measured.", no_args_is_help=True)
 
 WorkerCount = Annotated[int, typer.Option(min=0, help="Ray workers, one model each; 0 measures in this process.")]
-Address = Annotated[str | None, typer.Option(help="A running Ray cluster's address; without, Ray is started here.")]
+Address = Annotated[str | None, typer.Option(help="Address of a running Ray cluster; without it Ray is started here.")]
 Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Of torch: in each worker, or here where there are none.",
+        help="Threads of torch in each worker, or in this process if there are no workers.",
         show_default="1 in a worker; here as `auctionsim --threads`",
     ),
 ]
@@ -87,17 +87,17 @@ FAN_OUT = RecordOptions(
 @options_from(RECIPE, COUNTS, FAN_OUT)
 def measure(
     out: Annotated[
-        Path, typer.Option(help="Run folder; a stopped measurement goes on from it.", callback=folder_to_write)
+        Path, typer.Option(help="Run folder; a stopped measurement continues from it.", callback=folder_to_write)
     ],
     chosen: ChosenRecords,
     prompts: Prompts = None,
     allocations: Annotated[
         Path | None,
-        typer.Option(help="JSON file [[[NEURONS, FACTOR], … a brand], … an entry] to measure instead of the grid."),
+        typer.Option(help="JSON file [[[NEURONS, FACTOR], … per brand], … per entry] to measure instead of the grid."),
     ] = None,
 ) -> None:
-    """Measure exposure and user loss, twice (replicates A and B): of every joint setting of the levers' grid for 1–3
-    brands, of a list of joint allocations for more. A lever with one value is fixed there.
+    """Measure exposure and user loss, twice (replicates A and B). For 1 to 3 brands: at every joint setting of the
+    levers' grid. For more brands: at a list of joint allocations. A lever with one value is fixed at it.
     """
     from auctionsim.experiments.running.recipes import FanOut, Recipe, carry_out, result_file
     from auctionsim.measurement import MeasurementSettings
@@ -111,12 +111,22 @@ def measure(
 
 @app.command("package")
 def package(
-    names: Annotated[list[str] | None, typer.Argument(help="Which recipes; none: all that are not there yet.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of recipes; default: all that are not measured yet.")
+    ] = None,
     into: Annotated[
-        Path | None, typer.Option(help="Folder.", show_default="the package's own surfaces", callback=folder_to_write)
+        Path | None,
+        typer.Option(
+            help="Folder that the surfaces are put into.",
+            show_default="the package's own surfaces",
+            callback=folder_to_write,
+        ),
     ] = None,
     runs: Annotated[
-        Path, typer.Option(help="Where they are measured, and gone on from.", callback=folder_to_write)
+        Path,
+        typer.Option(
+            help="Folder in which they are measured; a stopped measurement continues there.", callback=folder_to_write
+        ),
     ] = Path("runs/surfaces"),
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -124,7 +134,7 @@ def package(
     address: Address = None,
     threads: Threads = None,
 ) -> None:
-    """Measure the packaged surfaces' recipes under their new names; a name that is there is never overwritten."""
+    """Measure the packaged surfaces' recipes under new names; an existing name is never overwritten."""
     from auctionsim.data import surfaces_folder
     from auctionsim.experiments.running.recipes import FanOut
     from auctionsim.experiments.running.recipes import package as measure_and_package
@@ -143,7 +153,7 @@ def read(
             autocompletion=completions.measured,
         ),
     ],
-    reading: Annotated[str, typer.Option(help="Names of readings, commas between.")],
+    reading: Annotated[str, typer.Option(help="Names of readings, separated by commas.")],
     judge: Annotated[
         str,
         typer.Option(
@@ -155,12 +165,13 @@ def read(
         bool, typer.Option("--package", help="Write a packaged measurement's side file beside it, not a copy of it.")
     ] = False,
     neurons: Annotated[
-        Path | None, typer.Option(help="The neurons that were amplified.", show_default="those of the measurement")
+        Path | None,
+        typer.Option(help="File of the neurons that were amplified.", show_default="those of the measurement"),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for values; a stopped pass is gone on from.",
+            help="Folder for values; a stopped pass continues from it.",
             show_default="in the run folder",
             callback=_folder_or_none,
         ),
@@ -172,7 +183,7 @@ def read(
     address: Address = None,
     threads: Threads = None,
 ) -> None:
-    """Take readings later of the replies that a measurement kept: nothing is sampled, and texts need no model."""
+    """Take new readings of the replies that a measurement kept; nothing is sampled, and text readings need no model."""
     from auctionsim.experiments.running.recipes import FanOut
     from auctionsim.experiments.running.surface_reading import SurfaceReading, read_again
 
@@ -186,7 +197,7 @@ def read(
 @app.command("show")
 def show(
     name: Annotated[
-        str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.measured)
+        str, typer.Argument(help="Name of a packaged surface, or a file.", autocompletion=completions.measured)
     ],
 ) -> None:
     """Print what was measured: every brand alone at each setting, or every listed allocation, and the losses that
@@ -203,16 +214,16 @@ def show(
 @app.command("maps")
 def maps(
     name: Annotated[
-        str, typer.Argument(help="A packaged surface's name, or a file.", autocompletion=completions.surfaces)
+        str, typer.Argument(help="Name of a packaged surface, or a file.", autocompletion=completions.surfaces)
     ],
-    features: Annotated[str | None, typer.Option(help="Commas between; all where none is named.")] = None,
+    features: Annotated[str | None, typer.Option(help="Names, separated by commas; default: all.")] = None,
     loss: Loss = "kl",
     gold: Gold = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/maps-…", callback=folder_to_write)
     ] = None,
 ) -> None:
-    """Draw joint heat maps: each brand's exposure, and the user's loss, over two brands' levers."""
+    """Draw heat maps of each brand's exposure, and of the user's loss, over two brands' levers."""
     from auctionsim.experiments.running.preparation import slug
     from auctionsim.experiments.studies.maps import MapSettings, main
 

@@ -1,4 +1,4 @@
-"""Commands about trust in scores: the table of all, the gate for one, and the fit of `quality`."""
+"""Commands about trust in scores: the table of all, the gate for one, the fit of `quality`, agreement of labellers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ from auctionsim.cli.options import PriorText, Seed, command_line, console, file_
 if TYPE_CHECKING:
     from auctionsim.trust import GoldLabels, ScoreStore
 
-app = typer.Typer(help="How far scores of replies can be trusted.", no_args_is_help=True)
+app = typer.Typer(help="Test how far scores of replies can be trusted.", no_args_is_help=True)
 
 Labels = Annotated[
     Path | None, typer.Option(help="A file of gold labels (.jsonl).", show_default="those that ship", dir_okay=False)
@@ -18,8 +18,8 @@ Labels = Annotated[
 Scores = Annotated[
     Path, typer.Option(help="Folder where values that rest on a model are kept.", callback=folder_to_write)
 ]
-Remeasure = Annotated[bool, typer.Option("--remeasure", help="Take every value anew.")]
-Judge = Annotated[list[str] | None, typer.Option(help="One more judge model; may be repeated.", show_default="none")]
+Remeasure = Annotated[bool, typer.Option("--remeasure", help="Compute every value anew.")]
+Judge = Annotated[list[str] | None, typer.Option(help="Another judge model; may be repeated.", show_default="none")]
 
 
 def _opened(labels: Path | None, scores: Path, remeasure: bool) -> "tuple[GoldLabels, ScoreStore]":
@@ -45,7 +45,7 @@ def table(
     scores: Scores = Path("runs/trust"),
     remeasure: Remeasure = False,
 ) -> None:
-    """Hold every known score against gold labels: agreement, biases, attacks, and who passes the gate."""
+    """Compare every known score with gold labels: agreement, biases, attacks, and which scores pass the gate."""
     from auctionsim.experiments.tables.trust import trust_table
     from auctionsim.trust.candidates import candidates, measured_candidates
     from auctionsim.trust.table_rows import table_of, trust_rows
@@ -70,14 +70,17 @@ def table(
 def gate(
     reading: Annotated[str, typer.Argument(help="Name of a reading.")],
     better: Annotated[
-        str | None, typer.Option(help="lower or higher.", show_default="what the reading or the table says")
+        str | None,
+        typer.Option(
+            help="Whether lower or higher values are better.", show_default="what the reading or the table says"
+        ),
     ] = None,
     labels: Labels = None,
     judge: Judge = None,
     scores: Scores = Path("runs/trust"),
     remeasure: Remeasure = False,
 ) -> None:
-    """Hold one score against gold labels, kind by kind of failure, and say which rules hold."""
+    """Compare one score with gold labels, by kind of failure, and say which rules of the gate it passes."""
     from auctionsim.errors import InputError
     from auctionsim.experiments.tables.trust import gate_table
     from auctionsim.readings import HIGHER, LOWER
@@ -154,7 +157,7 @@ def fit(
     ] = None,
     scores: Scores = Path("runs/trust"),
     remeasure: Remeasure = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals' bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals' bootstrap.")] = 0,
 ) -> None:
     """Fit `quality` on gold labels over readings that pass the gate, and try it on each category kept out."""
     from auctionsim.experiments.tables.trust import gate_table, quality_tables
@@ -173,9 +176,79 @@ def fit(
     console.print(f"weights: {out}", soft_wrap=True)
 
 
+@app.command("agree")
+def agree(
+    labels: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files of gold labels (.jsonl); labellers of all of them are compared, reply by reply.",
+            show_default="those that ship",
+            dir_okay=False,
+        ),
+    ] = None,
+    field: Annotated[str, typer.Option(help="What is compared: bad, kind or rating.")] = "bad",
+    judge: Annotated[
+        str | None, typer.Option(help="A labeller that may stand in for the others: the alt-test.", show_default="none")
+    ] = None,
+    epsilon: Annotated[float, typer.Option(help="How much worse it may be, from 0 to below 1.")] = 0.15,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals' bootstrap.")] = 0,
+) -> None:
+    """Say how far labellers agree beyond chance, pair by pair, and whether one may stand in for the others."""
+    from auctionsim.experiments.tables.trust_agreement import agreement_table, alt_test_table, stands_in
+    from auctionsim.trust import read_labels
+    from auctionsim.trust.raters import joined_ratings, ratings_of
+
+    golds = [read_labels(path) for path in labels or [None]]
+    names = [str(path) for path in labels] if labels else ["those that ship"]
+    ratings = joined_ratings([ratings_of(gold, field) for gold in golds], names)
+    console.print(agreement_table(ratings, field, seed))
+    if judge is not None:
+        found = stands_in(ratings, judge, epsilon, "distance" if field == "rating" else "match")
+        console.print(alt_test_table(judge, found))
+    for sentence in dict.fromkeys(gold.labelled_by for gold in golds):
+        console.print(sentence)
+
+
+@app.command("labels-needed")
+def labels_needed(
+    reading: Annotated[str, typer.Argument(help="Name of a reading that judges every reply.")] = "quality",
+    width: Annotated[
+        list[float] | None,
+        typer.Option(help="Full width of a 95 % interval; may be repeated.", show_default="0.2, 0.1, 0.05"),
+    ] = None,
+    replies: Annotated[int, typer.Option(min=2, help="Replies that the reading judges, to be labelled or not.")] = 1200,
+    labels: Labels = None,
+    scores: Scores = Path("runs/trust"),
+    remeasure: Remeasure = False,
+) -> None:
+    """Say how many labels an interval of a given width needs, alone and beside a reading of every reply (PPI++)."""
+    import numpy as np
+
+    from auctionsim.experiments.tables.trust_agreement import budget_table
+    from auctionsim.readings import LOWER
+    from auctionsim.readings import reading as reading_named
+    from auctionsim.trust.candidates import direction, sample_of
+    from auctionsim.trust.few_labels import label_pilot
+    from auctionsim.trust.few_labels import labels_needed as needed
+    from auctionsim.trust.scores import score_labels
+
+    gold, store = _opened(labels, scores, remeasure)
+    with console.status("reading"):
+        found = score_labels(reading_named(reading), gold.labels, store, (), sample_of(reading))
+    scored = [
+        (float(label.bad), value)
+        for label, value in zip(found.labels, found.values, strict=True)
+        if isinstance(value, float | int)
+    ]
+    bad, values = np.array(scored, dtype=np.float64).reshape(-1, 2).T
+    pilot = label_pilot(bad, values if direction(reading) == LOWER else -values)
+    console.print(budget_table(reading, pilot, needed(width or [0.2, 0.1, 0.05], pilot, replies), replies))
+    console.print(gold.labelled_by)
+
+
 @app.command("study")
 def study(
-    judges: Annotated[str, typer.Option(help="Judges beside the default one, commas between.")] = "gemma3-270m",
+    judges: Annotated[str, typer.Option(help="Judges beside the default one, separated by commas.")] = "gemma3-270m",
     scores: Annotated[
         Path | None,
         typer.Option(help="Folder of kept scores, beside those that ship.", show_default="none", file_okay=False),
@@ -183,7 +256,7 @@ def study(
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Run folder.", callback=folder_to_write)] = Path("runs/trust-study"),
 ) -> None:
-    """Write the trust table as a run: every score that is kept, what was expected, figures; no model takes a pass."""
+    """Write the trust table as a run: every kept score, what was expected, and figures; no model is run."""
     from auctionsim.experiments.studies.trust_study import TrustStudySettings, main
 
     named = tuple(filter(None, (part.strip() for part in judges.split(","))))

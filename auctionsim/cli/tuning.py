@@ -27,7 +27,7 @@ from auctionsim.cli.options import (
 )
 from auctionsim.cli.record_options import ChosenRecords, RecordOptions, options_from
 
-app = typer.Typer(help="Studies on Ray Tune; the same command goes on after a stop.", no_args_is_help=True)
+app = typer.Typer(help="Run studies on Ray Tune; after a stop the same command continues.", no_args_is_help=True)
 
 Address = Annotated[
     str | None, typer.Option(help="A Ray cluster, such as auto or 10.0.0.1:6379.", show_default="this machine")
@@ -37,8 +37,8 @@ PerTrial = Annotated[int, typer.Option(min=1, help="CPUs that are set aside for 
 TrustPickles = Annotated[
     bool, typer.Option("--trust-pickles", help="Go on with a folder from elsewhere: what it holds can run any code.")
 ]
-Draws = Annotated[int, typer.Option(min=16, help="Truthful profiles for the means.")]
-RegretDraws = Annotated[int, typer.Option(min=2, help="Profiles among them that regret is searched on.")]
+Draws = Annotated[int, typer.Option(min=16, help="Profiles of valuations, bid truthfully, that means are over.")]
+RegretDraws = Annotated[int, typer.Option(min=2, help="How many of these profiles regret is searched on.")]
 
 
 @app.command("grid")
@@ -49,8 +49,8 @@ def grid(
         list[str] | None,
         typer.Option(help="Valuations, as `auction compare --prior`; several times.", show_default="uniform:0,1"),
     ] = None,
-    user_weights: Annotated[str, typer.Option(help="λ, commas between.")] = "0,1",
-    seeds: Annotated[str, typer.Option(help="Commas between.")] = "0,1,2",
+    user_weights: Annotated[str, typer.Option(help="User weights λ, separated by commas.")] = "0,1",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
     surface: SurfaceName = "running-shoes-2@1",
     feature: Feature = "slot_probability",
     loss: Loss = "kl",
@@ -117,14 +117,14 @@ CLUSTER = RecordOptions(
 @app.command("hyperparameters")
 @options_from(TUNED, CLUSTER)
 def hyperparameters(
-    target: Annotated[str, typer.Argument(help="menu or bidders.", autocompletion=completions.targets)],
+    target: Annotated[str, typer.Argument(help="What to tune: menu or bidders.", autocompletion=completions.targets)],
     chosen: ChosenRecords,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder.", show_default="runs/tune-hyperparameters-…", callback=folder_to_write),
     ] = None,
 ) -> None:
-    """Tune what the menu or the bidders learn with, by Optuna, stopping early what falls behind (ASHA)."""
+    """Tune the hyperparameters of the menu or of bidders with Optuna; trials that fall behind stop early (ASHA)."""
     from auctionsim.experiments.running.preparation import slug
     from auctionsim.experiments.running.tuning import Cluster
     from auctionsim.experiments.studies.tune_hyperparameters import TuningSettings, main

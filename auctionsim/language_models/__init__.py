@@ -3,7 +3,7 @@
 from auctionsim.errors import ModelUnavailableError
 from auctionsim.language_models.architecture import FeedForward, find_feed_forwards
 from auctionsim.language_models.change import Change, Inside, Page, ShownPage, TokenLaw, untouched
-from auctionsim.language_models.decoding import Replies, reply_logits, sample_replies
+from auctionsim.language_models.decoding import Replies, TokenStep, reply_logits, sample_replies, token_steps
 from auctionsim.language_models.framing import Framing, Framings
 from auctionsim.language_models.hooks import intervene, read_neurons
 from auctionsim.language_models.intervention import Intervention, scale_neurons
@@ -26,6 +26,7 @@ __all__ = [
     "Replies",
     "ShownPage",
     "TokenLaw",
+    "TokenStep",
     "assembled",
     "divergence",
     "find_feed_forwards",
@@ -39,5 +40,6 @@ __all__ = [
     "reply_logits",
     "sample_replies",
     "scale_neurons",
+    "token_steps",
     "untouched",
 ]

@@ -4,8 +4,10 @@ From the prompt's last token on, every forward pass carries each row's own chang
 prompts, they are rows of the same batch, voice after voice, and hear the same tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -42,6 +44,24 @@ class Replies:
         return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths.unsqueeze(1)
 
 
+class TokenStep(NamedTuple):
+    """One more token of the replies that are still computed.
+
+    Attributes:
+        rows: (computed,) which replies.
+        tokens: (computed,) what was drawn; of no meaning for a reply that had ended.
+        live: (computed,) whether the token belongs to the reply, which had not ended before it.
+        ends: (computed,) whether the reply ends with this token.
+        finite: (computed,) whether it was drawn from finite logits; looked at in float16 only.
+    """
+
+    rows: Int[Tensor, " computed"]
+    tokens: Int[Tensor, " computed"]
+    live: Bool[Tensor, " computed"]
+    ends: Bool[Tensor, " computed"]
+    finite: Bool[Tensor, " computed"]
+
+
 @torch.inference_mode()
 def sample_replies(
     model: LanguageModel,
@@ -70,6 +90,45 @@ def sample_replies(
     Raises:
         ValueError: Replies that do not fit, or top_p out of range.
     """
+    rows, longest = uniforms.shape
+    tokens = torch.full((rows, longest), model.end_ids[0] if model.end_ids else 0, device=model.device)
+    lengths = torch.full((rows,), longest, device=model.device)
+    finite = torch.ones(rows, dtype=torch.bool, device=model.device)
+    with closing(token_steps(model, prefix, change, uniforms, temperature=temperature, top_p=top_p)) as steps:
+        for position, step in enumerate(steps):
+            tokens[step.rows, position] = torch.where(step.live, step.tokens, tokens[step.rows, position])
+            lengths[step.rows[step.ends]] = position + 1
+            finite[step.rows] &= step.finite
+    return Replies(tokens, lengths, finite)
+
+
+@torch.inference_mode()
+def token_steps(
+    model: LanguageModel,
+    prefix: Prefix,
+    change: Change | Inside | Tensor,
+    uniforms: Float[Tensor, "row position"],
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+) -> Generator[TokenStep, None, None]:
+    """Sample replies as `sample_replies` does, token by token: the same tokens, each as soon as it is drawn.
+
+    The model is changed until the last step, or until the generator is closed; run nothing else on it in between, and
+    take every step in one thread.
+
+    Args:
+        model: The language model.
+        prefix: The prompts, with room for the replies.
+        change: What is done to the replies.
+        uniforms: (row, position) in [0, 1), one a token.
+        temperature: Of sampling.
+        top_p: In (0, 1].
+    Yields:
+        One step a position, until every reply has ended.
+    Raises:
+        ValueError: Replies that do not fit, or top_p out of range.
+    """
     if not 0 < top_p <= 1:
         raise InputError(f"top_p must lie in (0, 1], got {top_p}")
     rows, longest = uniforms.shape
@@ -78,18 +137,16 @@ def sample_replies(
     voices = 1 + len(change.companions)
     store, ids = _begin(prefix, rows, longest, voices)
     ends = torch.tensor(model.end_ids, device=model.device)
-    tokens = torch.full((rows, longest), model.end_ids[0] if model.end_ids else 0, device=model.device)
-    lengths = torch.full((rows,), longest, device=model.device)
     batch = torch.arange(rows, device=model.device)  # the rows still computed; some may have ended
     ended = torch.zeros(rows, dtype=torch.bool, device=model.device)
-    finite = torch.ones(rows, dtype=torch.bool, device=model.device)
     uniforms = uniforms.to(model.device)
     seen = torch.zeros(voices, rows, 1, device=model.device)
     with attending(model, store), in_force(model, change) as applied:
         for position in range(longest):
             heard = _logits(model, ids, store)[:, -1]
+            finite = torch.ones_like(ended)
             if heard.dtype == torch.float16:
-                finite[batch] &= heard.view(voices, len(batch), -1).amax((0, 2)).isfinite() | ended
+                finite = heard.view(voices, len(batch), -1).amax((0, 2)).isfinite() | ended
             logits = heard
             if law is not None:
                 spoken = heard.view(voices, len(batch), 1, -1)
@@ -97,9 +154,8 @@ def sample_replies(
             chosen = choose_tokens(logits, uniforms[batch, position], temperature, top_p)
             if law is not None and law.remembers:
                 seen = seen + _likelihood(spoken, chosen.unsqueeze(1), temperature)
-            tokens[batch, position] = torch.where(ended, tokens[batch, position], chosen)
             now = torch.isin(chosen, ends) & ~ended
-            lengths[batch[now]] = position + 1
+            yield TokenStep(batch, chosen, ~ended, now, finite)
             ended |= now
             ids = chosen.repeat(voices).unsqueeze(1)
             if int(ended.sum()) >= max(1, _DROPPED_SHARE * len(batch)):
@@ -110,7 +166,6 @@ def sample_replies(
                 store.keep(keep.repeat(voices))
                 applied.keep(keep)
                 law = None if law is None else law.select(keep)
-    return Replies(tokens, lengths, finite)
 
 
 @torch.inference_mode()

@@ -54,10 +54,10 @@ class EstimationSettings:
     """Settings of estimators: the reward model, folds, replicates and propensities.
 
     Attributes:
-        degree: Of the reward model's polynomial in context and mediators.
+        degree: Degree of the reward model's polynomial in context and mediators.
         omitted: Columns that the reward model does not see: a model that is wrong on purpose.
-        folds: Of cross-validation and of cross-fitting.
-        replicates: Of the bootstrap, where an error has no formula.
+        folds: Folds of cross-validation and of cross-fitting.
+        replicates: Bootstrap replicates, where an error has no formula.
         propensities: Of a log: "known", as it states them, or "fitted" to the context by logistic regression.
         confounding: Strength of a hidden confounder that sensitivity bounds allow, as a share of variance explained
             of the outcome and of the choice alike.

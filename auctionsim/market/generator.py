@@ -29,24 +29,24 @@ class GeneratorSettings:
     """Settings of a generator of campaigns and query types.
 
     Attributes:
-        query_types: How many.
-        campaigns: How many.
+        query_types: Number of query types.
+        campaigns: Number of campaigns.
         arrivals: Median of a query type's mean number of queries per hour; log-normal.
-        arrivals_spread: Standard deviation of its logarithm.
-        budget: Median budget of a day, in money per query: that of all queries of the category, shared evenly among its
+        arrivals_spread: Standard deviation of the logarithm.
+        budget: Median budget per day, in money per query: that of all queries of the category, shared evenly among its
             campaigns, is multiplied by this; log-normal.
-        budget_spread: Standard deviation of its logarithm.
+        budget_spread: Standard deviation of the logarithm.
         unlimited: Share of campaigns without a budget.
         target: Value per money spent that campaigns with a target want.
         targeted: Share of campaigns with a target.
         values: Priors of valuations; each campaign has one of them.
-        least_relevance: Of campaigns and query types, which are uniform from here to 1.
+        least_relevance: Lowest relevance; relevances of campaigns and query types are uniform from here to 1.
         newcomers: Share of campaigns that arrive later than the first day.
         leavers: Share of campaigns that leave.
-        days: Within which newcomers arrive and leavers leave, each at any time.
+        days: Days within which newcomers arrive and leavers leave, each at any time.
         rhythm: Largest relative rise of an hour's arrivals above the mean of the day, in [0, 1]; 0: every hour alike.
-        controllers: Names; each campaign has one of them, as many each as can be.
-        seed: Of all that is drawn.
+        controllers: Names; campaigns are divided evenly among them, at random.
+        seed: Seed of everything that is drawn.
     """
 
     query_types: int = 256

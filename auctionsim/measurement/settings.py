@@ -32,23 +32,23 @@ class MeasurementSettings:
     A lever with one value is fixed: it is no lever of the surface, and the provenance names it with its value.
 
     Attributes:
-        num_neurons: Values of that lever, 0 among them; or one value > 0, at which it is fixed.
-        amplification: Values of that lever, 1 among them; or one value other than 1, at which it is fixed.
-        samples: Replies a prompt and intervention, in each round.
-        max_new_tokens: A reply's longest length, tokens.
-        temperature: Of sampling.
-        top_p: Of sampling, in (0, 1]; 1 draws from all tokens.
-        seed: Of the replies; replicates draw apart from it.
+        num_neurons: Values of this lever, 0 among them; or one value > 0, at which it is fixed.
+        amplification: Values of this lever, 1 among them; or one value other than 1, at which it is fixed.
+        samples: Replies per prompt and intervention, in each round.
+        max_new_tokens: Longest reply, in tokens.
+        temperature: Temperature of sampling.
+        top_p: Top-p of sampling, in (0, 1]; 1 draws from all tokens.
+        seed: Seed of the replies; replicates A and B draw from different streams of it.
         rows: Most replies sampled in one batch.
-        mode: What an amplification does: multiply, add or clamp, see `BrandNeurons.intervention`.
-        positions: Which tokens are touched: reply or all, see `LanguageModelSubstrate`.
+        mode: What an amplification does to an activation: multiply, add or clamp, see `BrandNeurons.intervention`.
+        positions: Which tokens are changed: reply or all, see `LanguageModelSubstrate`.
         leads: What `intent` is read off after, see `auctionsim.readings.intent`; none: it is not read.
-        half_width: Rounds go on until the interval of every brand's mention probability, in every intervention of a
-            shard, is at most this to either side (see `auctionsim.measurement.rounds`); none: one round.
-        interval: Of a mention probability: wilson or jeffreys.
-        confidence: Of that interval.
-        min_replies: No shard stops below as many replies an intervention and context; 16 or more where counts adapt.
-        max_replies: No round is begun that would go beyond as many; the first is always measured.
+        half_width: Rounds are added until the interval of each brand's mention probability, under each intervention of
+            a shard, reaches at most so far to either side (see `auctionsim.measurement.rounds`); none: one round.
+        interval: Kind of interval of a mention probability: wilson or jeffreys.
+        confidence: Confidence of that interval.
+        min_replies: Fewest replies per intervention and context before a shard stops; 16 or more with --half-width.
+        max_replies: No round begins that would go beyond so many; the first round is always measured.
         readings: Names of readings besides the standard ones, see `auctionsim.readings`. They are no part of a folder's
             identity: replies do not depend on them.
     """

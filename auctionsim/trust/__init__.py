@@ -12,8 +12,9 @@ from auctionsim.trust.biases import (
     swap_average,
 )
 from auctionsim.trust.brand_swaps import swap_brands
-from auctionsim.trust.calibration import Calibration, calibration_of
+from auctionsim.trust.calibration import Calibration, Recalibration, calibration_of, recalibrate
 from auctionsim.trust.candidates import Candidate, candidates, quality_candidates
+from auctionsim.trust.cells import FalsePositives, RankAgreement, rank_agreement, rank_false_positives
 from auctionsim.trust.fit import LeftOut, QualityFit, fit_quality, never_fitted
 from auctionsim.trust.gate import GateReport, gate
 from auctionsim.trust.label_files import read_labels, write_labels
@@ -28,6 +29,7 @@ __all__ = [
     "Attack",
     "Calibration",
     "Candidate",
+    "FalsePositives",
     "GateReport",
     "GoldLabel",
     "GoldLabels",
@@ -42,6 +44,8 @@ __all__ = [
     "PanelTrial",
     "PositionBias",
     "QualityFit",
+    "RankAgreement",
+    "Recalibration",
     "ScoreStore",
     "TrustRow",
     "TrustTable",
@@ -61,7 +65,10 @@ __all__ = [
     "partial_rank_correlation",
     "position_bias",
     "quality_candidates",
+    "rank_agreement",
+    "rank_false_positives",
     "read_labels",
+    "recalibrate",
     "self_preference",
     "shipped_trust_rows",
     "swap_average",

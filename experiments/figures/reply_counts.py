@@ -1,4 +1,4 @@
-"""The figure of reply counts: deployed regret and share over the samples a cell."""
+"""The figure of reply counts: deployed regret and share over the samples per cell."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +33,6 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                 )
             panel.set_xscale("log", base=2)
             panel.axhline(float(quantity == "objective_share"), color="grey", linewidth=0.5)
-            panel.set(title=feature, xlabel="samples a cell of A", ylabel=title)
+            panel.set(title=feature, xlabel="samples per cell of A", ylabel=title)
     axes[0][0].legend(fontsize=8)
     saved(figure, path)

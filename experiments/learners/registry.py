@@ -22,7 +22,7 @@ class LearningTask(NamedTuple):
         environment: Gymnasium id.
         setting: Its named auction.
         game: Its mechanism, substrate and priors; single rounds in float64.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
         effort: Share of the learner's own number of updates that is made; 1 is all of them.
         budgets: (bidder,) money per auction that may be spent on average; None where there is no limit.
     """

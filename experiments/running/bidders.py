@@ -45,7 +45,7 @@ class AuctionSource:
     Attributes:
         setting: A named auction; None with a mechanism.
         mechanism: A file that `auction design` wrote.
-        surface: The surface it was designed on: a packaged name or a file.
+        surface: Surface that the mechanism was designed on: a packaged name or a file.
         feature: What it sells; a named auction sells its own.
         loss: Which loss of the user is charged, as `Offer` reads it.
     """
@@ -98,16 +98,16 @@ class Training:
 
     Attributes:
         learner: equilibrium, ppo (RLlib) or exponential-weights.
-        seed: Of everything that is drawn.
-        iterations: Updates; none: the learner's own number.
+        seed: Seed of everything that is drawn.
+        iterations: Number of updates; default: the learner's own number.
         shared: PPO: all bidders share one policy.
         exploiter: PPO: only this bidder learns, against frozen ones.
         rivals: PPO: one strategy a bidder for the frozen; None: truth.
         sees_context: Bids may depend on the public context, where the auction has contexts.
-        rounds: PPO: rounds an episode.
-        episodes: PPO: episodes that step together.
-        steps: PPO: rounds an update.
-        env_runners: PPO: processes that sample, a CPU each.
+        rounds: PPO: rounds per episode.
+        episodes: PPO: episodes that are played in parallel.
+        steps: PPO: rounds per update.
+        env_runners: PPO: processes that play rounds, one CPU each.
         address: PPO: a Ray cluster, such as auto or 10.0.0.1:6379.
     """
 

@@ -21,11 +21,11 @@ class DemoSettings:
         model: "smollm2", a hub id or a folder.
         device: Of the model.
         dtype: Of the model.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
         sold_feature: What the auction sells.
         loss: The user loss that is charged and reported: a name, or weights such as "kl-.5*length"; readings that are
             not standard are measured besides.
-        user_weight: λ, money per unit of the user loss.
+        user_weight: User weight λ: money per unit of the user loss.
         user_weights: The trade-off's sweep.
         measurement: The surface's grid and counts.
         quick: Whether learned mechanisms are trained by the quick recipe.

@@ -1,6 +1,5 @@
 """The live model behind example replies on a measured surface: the one that was measured, on held-out prompts."""
 
-from importlib import resources
 from pathlib import Path
 
 from auctionsim.brands import Brand
@@ -9,7 +8,7 @@ from auctionsim.errors import InputError
 from auctionsim.experiments.running.kept_neurons import kept_neurons
 from auctionsim.experiments.running.preparation import Stages
 from auctionsim.language_models import load_model
-from auctionsim.neurons import BrandNeurons
+from auctionsim.neurons.behind import measured_neurons
 from auctionsim.prompts import build_prompts, read_prompts
 from auctionsim.substrates import ResponseSurface
 from auctionsim.substrates.language_model import LanguageModelSubstrate
@@ -70,22 +69,3 @@ def live_model(
         seed=seed,
         manner=Manner(measured.get("positions", "reply")),
     )
-
-
-def measured_neurons(surface: str, digest: str | None) -> BrandNeurons | None:
-    """Return the neurons that a surface was measured with: beside its file, or shipped with it; None without them.
-
-    Args:
-        surface: A file, or a packaged surface's name.
-        digest: Of the neurons, by the surface's provenance; others are not taken.
-    """
-    shipped = resources.files("auctionsim.data") / "neurons" / f"{surface}.safetensors"
-    beside = Path(surface).parent / "neurons.safetensors" if Path(surface).suffix == ".safetensors" else None
-    if beside is None and shipped.is_file():
-        with resources.as_file(shipped) as path:
-            neurons = BrandNeurons.load(path)
-    elif beside is not None and beside.is_file():
-        neurons = BrandNeurons.load(beside)
-    else:
-        return None
-    return neurons if digest is None or neurons.digest == digest else None

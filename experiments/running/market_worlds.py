@@ -48,10 +48,10 @@ class WorldSizes:
     """How large a market of the study is.
 
     Attributes:
-        query_types: Per category.
-        campaigns: Per brand.
+        query_types: Query types per category.
+        campaigns: Campaigns per brand.
         signals: Profiles of valuations per query type.
-        ticks: Per day.
+        ticks: Ticks per day.
         arrivals: Median mean number of queries of a type per hour.
     """
 
@@ -98,7 +98,7 @@ def world(
     Args:
         sizes: How large.
         rules: (mechanism, user weight), the usual one first.
-        seed: Of all that is drawn.
+        seed: Seed of everything that is drawn.
         categories: Among `LISTS`.
         entry_price: Whether the shortlist has a price.
     """

@@ -255,7 +255,7 @@ def package(
 
 
 def read_allocations(path: Path) -> Tensor:
-    """Read joint allocations from a JSON file: [[[num_neurons, amplification], … a pair a brand], … an entry].
+    """Read joint allocations from a JSON file: [[[num_neurons, amplification], … per brand], … per entry].
 
     Raises:
         ValueError: The file is missing, no JSON, or not of that form.

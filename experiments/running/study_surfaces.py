@@ -29,7 +29,7 @@ class StudySettings:
         remeasure: Measure the surfaces anew, on `model`, instead of reading the packaged ones.
         model: "smollm2", a hub id or a folder: of remeasured surfaces, and of what asks the live model.
         fan_out: Who measures.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
         only: Names of stages; none: all of them.
     """
 

@@ -15,19 +15,19 @@ class TiltsSettings:
     Attributes:
         folder: Run folder.
         lists: Measured lists with stored replies, for settings on A and B.
-        varied: Of these, whose single replies are auctioned and read for diversity.
+        varied: Those of the lists whose single replies are auctioned and read for diversity.
         judges: Scores of labelled replies, and readings per brand that bids of 1 pay for.
         exposure: What is sold on lists.
         loss: What the user loses by.
-        bid: Of each brand, money per unit of exposure.
+        bid: Bid of each brand, money per unit of exposure.
         user_weight: λ, money per unit of loss.
         betas: β of tilts, smallest first.
         draws: n of best-of draws.
         share: Of draws that an answer must have for best-of-majority to keep it.
         kl: Nats at which families are compared.
         untouched: Share of the untouched model in a second reference of stored replies.
-        tables: Random tables.
-        resamples: Of prompts, for intervals.
+        tables: Number of random tables.
+        resamples: Bootstrap resamples of prompts, for intervals.
         sets: Sets that are drawn from a tilt of stored replies.
         set_size: Replies in a set.
         seed: Of tables, resamples and sets.

@@ -22,19 +22,23 @@ LIMIT = 1e-5
 
 _PROSE = """# Models
 
+This page is for those who bring a model. It tells whether a causal language model of transformers works here, and
+if not, why.
+
 Of the {all} causal architectures of transformers {transformers}, **{decodes} decode here, {refused} are refused when
-they are loaded**, and {not_built} are not built by transformers alone. None decodes wrongly in silence, none breaks in
-the middle.
+they are loaded**, and {not_built} are not built by transformers alone. None decodes wrongly in silence, and none
+breaks in the middle.
 
 Written by `python -m auctionsim.experiments.studies.architectures` in {seconds} seconds of one core, with torch
-{torch}. Every architecture is made tiny and random from its default configuration, with each of its kinds of layers,
-and loaded. What loads is decoded: prompts of 13 and 7 tokens in one batch of three rows, an intervention of each
-row's own, 12 greedy tokens, past a sliding window of 8. The logits that score a reply, its greedy tokens, and those
-through the library's cache, by which neurons are found, equal an uncached pass with the library's attention to
+{torch}. For each architecture a tiny random model is made from the default configuration, with each of its kinds of
+layers, and loaded. What loads is decoded: prompts of 13 and 7 tokens in one batch of three rows, each row with an
+intervention of its own, 12 greedy tokens, past a sliding window of 8. Two things are compared with an uncached pass
+that uses the library's attention: the logits that score a reply and its greedy tokens, and the same through the
+library's cache, by which neurons are found. They are equal to
 {limit} of their standard deviation (most of them to 1e-12 in float64, which torch does not have for experts
 multiplied in groups).
 
-**Your model is checked in the same way each time it is loaded**, with its own weights, dtype and device: a few short
+**Your model is checked in the same way each time it is loaded**, with its own weights, dtype and device. A few short
 passes must be equal within the rounding of its arithmetic, or one line says what is wrong
 (`auctionsim.language_models.checking`). A configuration that differs from the default, with layers of other kinds or
 widths, may be refused although its architecture is in the first table. Not checked: texts beyond the model's own

@@ -66,7 +66,7 @@ class ArenaRunSettings:
     Attributes:
         folder: Run folder; cells are kept in it.
         lists: Measured lists of carriers: packaged names, or files.
-        carrier: On which every mechanism is run.
+        carrier: Carrier on which every mechanism is run.
         categories: In which; none named: all that lists were measured in.
         systems: Published systems by name; none named: all that have a measured carrier.
         caps: On reply_kl, nats per reply, at which revenue is compared.

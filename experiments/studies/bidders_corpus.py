@@ -46,7 +46,7 @@ class BiddersCorpusSettings:
         environments: Gymnasium ids; none named: all that need no language model.
         learners: By name; none named: all that are registered.
         seeds: One repetition each.
-        effort: Share of each learner's own number of updates that is made.
+        effort: Share of its own number of updates that each learner makes.
         scoring: How much is computed for a cell.
     """
 

@@ -51,14 +51,14 @@ class BiddersStudySettings:
     Attributes:
         surface: Its name, for titles and run.json.
         folder: Run folder.
-        feature: What is sold.
+        feature: Feature that is sold: what bidders pay for, such as slot_probability.
         user_weights: λ at each of which every mechanism is designed, on replicate A.
         seeds: Of mechanisms' training, of learning and of the scored valuations: one repetition each.
         learners: "equilibrium" (neural pseudogradients) and "exponential-weights" (autobidders on a grid of bids).
         sees_context: Whether bids may depend on the public context, as environments show it; else one bid for all.
-        updates: Of the equilibrium learner.
+        updates: Updates of the equilibrium learner.
         batch: Auctions an update.
-        rounds: Of exponential weights.
+        rounds: Rounds of exponential weights.
         field: Draws of the others a round of exponential weights.
         bids: Points of its grid of bids.
         draws: Auctions that plays are scored on.

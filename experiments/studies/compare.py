@@ -40,11 +40,11 @@ class CompareSettings:
 
     Attributes:
         surface: Its name, for titles and run.json.
-        feature: What is sold.
+        feature: Feature that is sold: what bidders pay for, such as slot_probability.
         user_weights: λ, money per unit of the user loss: the sweep.
         prior: Valuations, as `parse_priors` reads them.
         folder: Run folder.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
         draws: Profiles for the means.
         regret_draws: Profiles among them on which regret is looked for.
         regret_budget: Misreports for each and bidder.

@@ -38,12 +38,12 @@ class CrosstalkSettings:
 
     Attributes:
         brand_sets: Category and its rival brands, two or more each.
-        folder: Run folder; a stopped measurement goes on from it.
-        num_neurons: Of an amplified brand.
-        amplification: Of an amplified brand.
-        samples: Replies a prompt and combination.
+        folder: Run folder; a stopped measurement continues from it.
+        num_neurons: Neurons of an amplified brand.
+        amplification: Factor of an amplified brand.
+        samples: Replies per prompt and combination of brands.
         method: Of identification.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
     """
 
     brand_sets: tuple[tuple[str, tuple[Brand, ...]], ...]

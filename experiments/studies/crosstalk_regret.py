@@ -38,7 +38,7 @@ class CrosstalkRegretSettings:
 
     Attributes:
         folder: Run folder; every brand set is kept in it.
-        feature: What is sold.
+        feature: Feature that is sold: what bidders pay for, such as slot_probability.
         prior: Valuations, as text.
         user_weights: λs.
         seeds: Of training and profiles; one run of everything each.

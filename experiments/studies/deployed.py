@@ -33,7 +33,7 @@ class DeployedSettings:
         prior: Valuations, as text.
         user_weight: λ.
         seed: Of profiles and of cross-fitting.
-        profiles: Truthful profiles for the means.
+        profiles: Profiles of valuations, bid truthfully, that means are over.
         regret_draws: Profiles among them that regret is looked for on.
         loss: Which loss of the user is charged, as `Offer` reads it.
     """

@@ -33,7 +33,7 @@ class GeneralisationSettings:
 
     Attributes:
         folder: Run folder; every surface's parts are kept in it.
-        feature: What is sold.
+        feature: Feature that is sold: what bidders pay for, such as slot_probability.
         prior: Valuations, as text.
         user_weight: λ.
         seeds: Of training and profiles; one run of everything each.

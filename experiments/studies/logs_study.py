@@ -61,12 +61,12 @@ class LogsStudySettings:
         logged: Sessions of a log.
         experiments: Sessions of an experiment, swept.
         kappas: How strongly the hidden U chooses options in the log, swept.
-        levels: Of the reward's nonlinearity and of the labels' alignment, each in [0, 1], crossed.
-        grid_sessions: Of an experiment in that grid.
-        checked_sessions: Of an experiment in which an assumption is violated.
+        levels: Levels of the reward's nonlinearity and of the labels' alignment, each in [0, 1], crossed.
+        grid_sessions: Sessions of an experiment in that grid.
+        checked_sessions: Sessions of an experiment in which an assumption is violated.
         drifts: How far the simulator of the linear world is off.
         questions: Which are asked: raw, sweep, grid, wrong-model, violations, drift.
-        seed: Of all draws.
+        seed: Seed of all draws.
     """
 
     folder: Path

@@ -49,11 +49,11 @@ class LossesSettings:
 
     Attributes:
         folder: Run folder; every surface's parts are kept in it.
-        feature: What is sold.
+        feature: Feature that is sold: what bidders pay for, such as slot_probability.
         losses: Names; "kl+quality" is two that are charged together. Those that a surface lacks are named as missing.
         prior: Valuations, as text.
         price: Money that the dearest cell of a loss costs, in the matrix and the menus.
-        prices: The same, along the trade-off.
+        prices: Such prices along the trade-off.
         mechanisms: Names in the table; none: all that can be designed on the surfaces.
         scores: Readings that are taken of the replies that are shown, beside the losses that need no model.
         quantiles: Of each bidder's prior, at which outcomes are shown.

@@ -42,20 +42,20 @@ class MarketStudySettings:
 
     Attributes:
         folder: Run folder.
-        markets: How many are drawn for each question, ≥ 2: intervals are over them.
-        seed: Of the first; the others' follow.
-        user_weight: λ of the rules, money per unit of reply_kl, where it is not swept.
+        markets: Markets drawn for each question, ≥ 2; intervals are over them.
+        seed: Seed of the first market; the others' seeds follow from it.
+        user_weight: User weight λ of the rules, money per unit of reply_kl, where it is not swept.
         user_weights: λ, swept for retention.
         sensitivities: Hazards of leaving for good per unit of reply_kl, swept for retention.
-        days: Of a run; the second half of them counts where bidders learn.
-        learned_days: Of a run in which the platform learns, ≥ 3.
-        regret_days: Of a run in which one campaign deviates.
-        retention_days: Over which revenue is summed where users leave.
-        query_types: Per category.
-        campaigns: Per brand.
+        days: Days of a run; where bidders learn, the second half counts.
+        learned_days: Days of a run in which the platform learns, ≥ 3.
+        regret_days: Days of a run in which one campaign deviates.
+        retention_days: Days over which revenue is summed where users leave.
+        query_types: Query types per category.
+        campaigns: Campaigns per brand.
         signals: Profiles of valuations per query type.
-        ticks: Per day.
-        regret_markets: In how many of them campaigns deviate, each by itself; ≥ 2.
+        ticks: Ticks per day.
+        regret_markets: Number of markets in which campaigns deviate, each by itself; ≥ 2.
         questions: Which are asked, some of `QUESTIONS`; "learned" needs "revenue".
     """
 

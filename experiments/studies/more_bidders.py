@@ -36,12 +36,12 @@ class MoreBiddersSettings:
     Attributes:
         measured: The list's name, for titles and run.json.
         folder: Run folder.
-        feature: What is sold.
+        feature: Feature that is sold: what bidders pay for, such as slot_probability.
         sizes: How many bidders, ascending.
         most_sets: Of one size, evenly among all subsets of the brands in order.
         user_weights: λ at each of which every mechanism is designed, on replicate A.
-        draws: Truthful profiles for the means.
-        regret_draws: Profiles among them that regret is searched on.
+        draws: Profiles of valuations, bid truthfully, that means are over.
+        regret_draws: How many of these profiles regret is searched on.
         regret_budget: Misreports for each and bidder.
         quick: Whether learned mechanisms are trained by the quick recipe.
         seed: Of everything.

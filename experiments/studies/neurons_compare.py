@@ -60,12 +60,12 @@ class CompareMethodsSettings:
     Attributes:
         brand_sets: Category and its rival brands, in order.
         methods: Names from `METHODS`.
-        folder: Run folder; a stopped comparison goes on from it.
+        folder: Run folder; a stopped comparison continues from it.
         grid: Levers and limits.
         amplification: The highest that is sold, which path methods look at.
         validation_prompts: Prompts a context on which levers are chosen.
         reply_prompts: Test prompts a context on which replies are sampled for user loss and hits; 0 for none.
-        samples: Replies a prompt.
+        samples: Replies per prompt.
         seed: Of the harm estimate, random scores and replies.
     """
 

@@ -42,7 +42,7 @@ class NeuronsFrontierSettings:
         harm_aware: Name of the surface whose neurons were chosen per unit of the user's harm.
         plain: Name of the surface of neurons by plain attribution.
         folder: Run folder.
-        feature: What is sold.
+        feature: Feature that is sold: what bidders pay for, such as slot_probability.
         user_weights: λ, ascending, at each of which a mechanism is designed on replicate A.
         draws: Truthful profiles, the same on both surfaces.
         resamples: Of the bootstrap: profiles, the same ones on both surfaces, and the cells' measurement noise.

@@ -1,4 +1,4 @@
-"""Deployed regret against samples a cell: designs on thinned-out replicates A, paid by the whole of B.
+"""Deployed regret against samples per cell: designs on thinned-out replicates A, paid by the whole of B.
 
 auctionsim auction reply-counts --out runs/reply-counts
 """
@@ -37,11 +37,11 @@ class ReplyCountSettings:
         features: Sold one after the other: `mention_probability`, whose replies are subsampled, and others, whose
             noise is normal.
         counts: Samples a cell; those below the measured n are used, and n itself.
-        draws: Thinned surfaces a count.
+        draws: Thinned surfaces per count.
         prior: Valuations, as text.
         user_weight: λ.
         seed: Of the draws, of training and of profiles.
-        profiles: Truthful profiles for the means.
+        profiles: Profiles of valuations, bid truthfully, that means are over.
         regret_draws: Profiles among them that regret is looked for on.
         regret_budget: Misreports tried for each, where regret is searched.
         quick: Whether learned mechanisms are trained by the quick recipe.
@@ -108,7 +108,7 @@ def main(
     rows: list[Row] = []
     for feature, some in counts.items():
         for count in some:
-            console.print(f"{feature}: {count} samples a cell", soft_wrap=True)
+            console.print(f"{feature}: {count} samples per cell", soft_wrap=True)
             rows += run.part(f"{feature} {count}", partial(count_rows, settings, surface, feature, count, designs))
     draw(rows, settings.folder / FIGURE)
     about = section(opening(settings), settings.surface, rows, {FIGURE: CAPTION})
@@ -118,8 +118,8 @@ def main(
 
 FIGURE = "reply_counts.png"
 CAPTION = (
-    "Designed on so many samples a cell of A and paid by the whole of B: mean deployed regret (above) and the share of "
-    "B's own optimum (below); bars are 95 % intervals over draws and profiles."
+    "Designed on so many samples per cell of A and paid by the whole of B: mean deployed regret (above) and the share "
+    "of B's own optimum (below); bars are 95 % intervals over draws and profiles."
 )
 
 
@@ -155,8 +155,8 @@ def opening(settings: ReplyCountSettings) -> str:
     return (
         f"Mechanisms for `{settings.surface}` are designed on what replicate A would have said with fewer samples a "
         f"cell, and paid by the whole of B: valuations {settings.prior}, user weight {settings.user_weight:g}, "
-        f"truthful bids, {settings.draws} draws a count (one at the measured n, which is A itself), "
-        f"{settings.profiles:,} profiles a draw, {settings.regret_draws:,} of them for regret, the "
+        f"truthful bids, {settings.draws} draws per count (one at the measured n, which is A itself), "
+        f"{settings.profiles:,} profiles per draw, {settings.regret_draws:,} of them for regret, the "
         "largest among bidders. The user's loss is as measured at every count. ± is one standard error over draws and "
         "profiles, not over what another B would pay. A share above 1 is no gain: on B these rules are neither "
         "truthful nor individually rational; the IR violation is what they charge for exposure that is not there. "

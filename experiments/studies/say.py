@@ -95,7 +95,7 @@ def say_twice(
         category: What the brands sell.
         load: Name, device and dtype of the model.
         seed: Of the reply.
-        tokens: Longest reply.
+        tokens: Longest reply, in tokens.
         heat: Temperature of sampling.
         loss: Of the user, that is printed: a name, or weights such as "kl-.5*length".
     Raises:

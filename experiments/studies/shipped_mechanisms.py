@@ -1,4 +1,4 @@
-"""What ships with the package besides the measured surface, made anew: trained mechanisms, and the surface's neurons.
+"""What ships with the package besides the measured surface, made anew: trained mechanisms, and surfaces' neurons.
 
     python -m auctionsim.experiments.studies.shipped_mechanisms [--out FOLDER] [--neurons]
 
@@ -20,17 +20,25 @@ from auctionsim.mechanisms import design, save_mechanism
 from auctionsim.substrates import ResponseSurface
 
 SEED = 0
-SHIPPED = ("menu", "affine")  # behind the neuron ids
+FEATURE, LOSS = "slot_probability", "kl"
+SHIPPED = ("menu", "affine")  # behind the neuron ids, and rules of the playground
+PLAYED = ("running-shoes-2@3", "running-shoes-3@2", "smartphones-2@1", "coffee-2@1", "hotels-2@1", "charities-2@1")
 WITH_NEURONS = (DEFAULT_SURFACE, "running-shoes-2@3")  # surfaces that example replies are shown under
 DATA = Path(str(resources.files("auctionsim.data")))
 
 
-def save_mechanisms(folder: Path) -> list[Path]:
-    """Train by the full recipes and write one file a mechanism: NAME.SURFACE.safetensors."""
-    paths, surface = [], packaged_surface()
+def save_mechanisms(folder: Path, surface: str = DEFAULT_SURFACE) -> list[Path]:
+    """Train by the full recipes and write one file per mechanism: NAME.SURFACE.safetensors.
+
+    Args:
+        folder: Where the files go.
+        surface: Packaged: the one behind the environments, or one that the playground plays on.
+    """
+    paths = []
+    view = packaged_surface() if surface == DEFAULT_SURFACE else ResponseSurface.packaged(surface)
     for name in SHIPPED:
-        paths.append(folder / f"{name}.{DEFAULT_SURFACE}.safetensors")
-        save_mechanism(design(name, surface, PRIOR, USER_WEIGHT, seed=SEED), paths[-1])
+        paths.append(folder / f"{name}.{surface}.safetensors")
+        save_mechanism(design(name, view.sell(FEATURE, loss=LOSS), PRIOR, USER_WEIGHT, seed=SEED), paths[-1])
     return paths
 
 
@@ -76,8 +84,9 @@ def main(
     neurons: Annotated[bool, typer.Option(help="Identify the neurons too: minutes, needs the model.")] = False,
 ) -> None:
     """Make the files."""
-    for path in save_mechanisms(out / "mechanisms"):
-        typer.echo(path)
+    for surface in (DEFAULT_SURFACE, *PLAYED):
+        for path in save_mechanisms(out / "mechanisms", surface):
+            typer.echo(path)
     for name in WITH_NEURONS if neurons else ():
         typer.echo(save_neurons(out / "neurons", name))
 

@@ -40,7 +40,7 @@ class TrustStudySettings:
         folder: Run folder.
         judges: More judges than the default one, whose scores are looked for.
         scores: Folder of scores of one's own, beside those that ship; None: there is none.
-        seed: Of the intervals' bootstrap.
+        seed: Seed of the intervals' bootstrap.
     """
 
     folder: Path

@@ -62,17 +62,17 @@ class TuningSettings:
             what honest mechanisms reach: regret and IR violation stand beside it in the table); "bidders": the
             exploitability of what equilibrium learners learned is minimised.
         folder: Run folder.
-        steps: Of a trial's training: menu steps, or updates of the bidders.
-        trials: How many are tried.
+        steps: Length of a trial's training: menu steps, or updates of the bidders.
+        trials: Number of trials.
         seed: Of every training, the profiles, and Optuna.
         surface: The menu's, its name.
         feature: What the menu sells.
         prior: Valuations of the menu's bidders.
-        user_weight: λ of the menu, money per nat a token.
-        setting: The bidders' auction, a named one.
+        user_weight: User weight λ of the menu: money per unit of the user loss.
+        setting: Named auction that the bidders play.
         draws: Profiles or auctions that a finished trial is scored on.
         regret_draws: Profiles among them on which the menu's regret is looked for.
-        reduction: ASHA goes on with one of so many trials at each rung.
+        reduction: At each rung ASHA continues one of so many trials.
         grace: Reports before ASHA may stop a trial; a menu makes 42, bidders 22.
         concurrent: Trials at a time; 1 is reproducible. none: as many as there are CPUs for.
         cluster: Where trials run.

@@ -1,4 +1,4 @@
-"""What more samples a cell buy: deployed regret and share over the count, with stated verdicts."""
+"""What more samples per cell buy: deployed regret and share over the count, with stated verdicts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ def section(opening: str, surface: str, rows: Sequence[Row], figures: Mapping[st
         own = [row for row in rows if row["feature"] == feature]
         parts += [f"`{feature}` is sold; {_how(feature, own[0]['measured'])}:", markdown_table(_table(own))]
         parts.append(" ".join(trend([row for row in own if row["mechanism"] == name]) for name in mechanism_names(own)))
-    return Section(f"Deployed regret and samples a cell: {surface}", "\n\n".join(parts), figures)
+    return Section(f"Deployed regret and samples per cell: {surface}", "\n\n".join(parts), figures)
 
 
 def trend(rows: Sequence[Row]) -> str:
@@ -49,7 +49,7 @@ def _how(feature: str, measured: int) -> str:
 def _table(rows: Sequence[Row]) -> list[dict[str, str]]:
     return [
         {
-            "samples a cell": str(row["count"]),
+            "samples per cell": str(row["count"]),
             "mechanism": titled(row["mechanism"], row["recipe"]),
             "deployed regret": f"{with_error(row['regret'], row['regret_standard_error'], 4)} ({row['regret_is']})",
             "IR violation": with_error(row["ir_violation"], row["ir_violation_standard_error"], 4),

@@ -100,4 +100,4 @@ def test_a_narrow_terminal_loses_nothing() -> None:
     demo, measure, group = shown("demo"), shown("surface", "measure"), shown("auction")
     assert "Run folder. [default: (runs/demo-…)]" in demo
     assert "--max-new-tokens <int range>" in measure
-    assert "designs on fewer of replicate A's samples, paid by the whole of B." in group
+    assert "designs on some of replicate A's samples, scored on all of B." in group

@@ -73,8 +73,8 @@ def test_every_field_is_an_option_and_makes_the_record(module: str) -> None:
     assert module not in sys.modules
     text, _ = ran(options, "--help")
     assert module not in sys.modules, "help reads the record's source, and imports nothing"
-    for part in ("In an episode, one or more.", "0,0.5", "Of the user. Commas between.", "--quiet", "x>=1"):
-        assert part in " ".join(text.split())
+    for part in ("In an episode, one or more.", "0,0.5", "Of the user. Separated by commas.", "--quiet", "x>=1"):
+        assert part in " ".join(text.replace("│", " ").split())
     assert "--no-quiet" not in text
     words = ("--rounds", "3", "--weights", "1,2.5", "--place", "here", "--names", "a, b", "--quiet")
     _, (made,) = ran(options, *words)

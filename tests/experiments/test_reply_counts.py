@@ -1,4 +1,4 @@
-"""Fewer samples a cell: real subsamples with the right moments, one draw an intervention, kept rows."""
+"""Fewer samples per cell: real subsamples with the right moments, one draw an intervention, kept rows."""
 
 import io
 from dataclasses import replace

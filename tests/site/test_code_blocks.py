@@ -20,6 +20,7 @@ ELSEWHERE = {
     "docs/environments.md": "tests/envs/test_docs.py",
     "docs/judging.md": "tests/test_judging_page.py",
     "docs/pacing.md": "tests/agents/test_pacing_page.py",
+    "docs/statistics-of-trust.md": "tests/test_statistics_page.py",
 }
 """Pages whose blocks another test runs, because it looks at what they compute."""
 RUN = [
