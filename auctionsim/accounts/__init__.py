@@ -1,9 +1,9 @@
 """One auction, told: what each bidder got, paid and why, what the user lost, and the words that this takes."""
 
-from auctionsim.accounts.glossary import GLOSSARY, Term, meaning_of, terms
+from auctionsim.accounts.glossary import GLOSSARY, Term, meaning_of, term_of, terms
 from auctionsim.accounts.misreports import Misreports
 from auctionsim.accounts.packaged import STORY_RULES, STORY_SURFACE, packaged_story
-from auctionsim.accounts.records import AuctionAccount, BidderAccount
+from auctionsim.accounts.records import AuctionAccount, BidderAccount, plain
 from auctionsim.accounts.replies import AccountReply, ReplyPlace, account_replies, ended
 from auctionsim.accounts.stories import AuctionStory, StoryDraws, auction_story
 from auctionsim.accounts.telling import auction_account
@@ -26,5 +26,7 @@ __all__ = [
     "ended",
     "meaning_of",
     "packaged_story",
+    "plain",
+    "term_of",
     "terms",
 ]

@@ -298,6 +298,18 @@ def terms(kind: str | None = None) -> tuple[Term, ...]:
     return tuple(term for term in GLOSSARY.values() if kind in (None, term.kind))
 
 
+def term_of(word: str) -> Term:
+    """Return a term by its name or another spelling, in small or capital letters.
+
+    Raises:
+        ValueError: The glossary does not have it.
+    """
+    term = _SPELLINGS.get(word.lower())
+    if term is None:
+        raise InputError(f"the glossary has no {word!r}")
+    return term
+
+
 def meaning_of(word: str) -> str:
     """Return the meaning of a term, by its name or another spelling, in small or capital letters.
 
@@ -307,7 +319,4 @@ def meaning_of(word: str) -> str:
         >>> meaning_of("Bid")
         'What a bidder says that one unit of exposure is worth to it, in money.'
     """
-    term = _SPELLINGS.get(word.lower())
-    if term is None:
-        raise InputError(f"the glossary has no {word!r}")
-    return term.meaning
+    return term_of(word).meaning

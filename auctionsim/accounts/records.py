@@ -1,6 +1,6 @@
 """The account of one auction: plain records of numbers and sentences."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from auctionsim.accounts.misreports import Misreports
 from auctionsim.wording import amount, listed
@@ -121,3 +121,17 @@ class AuctionAccount(NamedTuple):
         if not self.user_weight:
             return f"{lost}, which this auction does not count."
         return f"{lost}, which counts {amount(size)} × {self.user_weight:g} = {amount(abs(self.user_charge))} in money."
+
+
+def plain(value: Any) -> Any:
+    """Return an account or a story as JSON has it: records by the names of their fields, tuples as lists.
+
+    Example:
+        >>> plain(BidderAccount("Ann", (1.0,), (1.0,), (), "nothing", (0.0,), (0.0,), 0.0, "", 0.0))["bids"]
+        [1.0]
+    """
+    if isinstance(value, tuple) and type(value) is not tuple:
+        return {name: plain(part) for name, part in value._asdict().items()}  # type: ignore[attr-defined]  # a record
+    if isinstance(value, tuple | list):
+        return [plain(part) for part in value]
+    return value

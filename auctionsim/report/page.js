@@ -48,6 +48,22 @@
   dark.addEventListener("change", drawAll);
   drawAll().then(() => { document.documentElement.dataset.drawn = "yes"; });
 
+  // What a word means, at the foot of the window: by the tab key, or by a tap where nothing hovers.
+  const tip = document.getElementById("tip");
+  const show = (word) => {
+    if (!tip) return;
+    tip.textContent = word ? word.dataset.meaning : "";
+    tip.hidden = !word;
+  };
+  const wordOf = (event) => event.target.closest ? event.target.closest("[data-meaning]") : null;
+  document.addEventListener("focusin", (event) => show(wordOf(event)));
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") show(null); });
+  document.addEventListener("click", (event) => {
+    const word = wordOf(event);
+    if (word && word.matches("a.term") && event.detail > 0) event.preventDefault();  // Enter goes to the glossary
+    show(word);
+  });
+
   const keyOf = (row, column) => {
     const cell = row.cells[column];
     const value = cell.dataset.value;

@@ -6,13 +6,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auctionsim.accounts import ended, term_of, terms
+from auctionsim.accounts.glossary import KINDS
 from auctionsim.errors import InputError, MissingPackageError
 from auctionsim.files import write_text
 from auctionsim.report import wording
 from auctionsim.report.figures import Figure, layers_figure, learning_figures, trade_off_figures, training_figure
-from auctionsim.report.headline import headline
+from auctionsim.report.headline import earned, headline, is_honest, scored
 from auctionsim.report.heat_maps import Switch, heat_maps
 from auctionsim.report.records import Findings, ReplyPair
+
+COLUMN_TERMS = frozenset(
+    {
+        "Objective",
+        "Of optimum",
+        "Regret, mean",
+        "Regret, largest",
+        "IR violation",
+        "Objective, cut",
+        "Objective, best response",
+        "Revenue",
+        "User loss",
+        "Welfare",
+        "Bidder utility",
+        "Participation gain",
+        "User weight",
+        "Replicate",
+        "Mechanism",
+    }
+)
+"""Columns of the whole table of mechanisms that the glossary explains."""
 
 
 class FigureGroup(NamedTuple):
@@ -46,6 +69,12 @@ def render(findings: Findings) -> str:
     page: str = environment.get_template("page.html").render(
         f=findings,
         headline=headline(findings),
+        compared=scored(findings),
+        is_honest=is_honest,
+        earned=earned,
+        term_of=term_of,
+        column_terms=COLUMN_TERMS,
+        kinds=[(kind, terms(kind)) for kind in KINDS],
         pairs=_pairs(findings),
         groups=_by_prompt(findings.replies),
         figure_groups=groups,
@@ -53,7 +82,7 @@ def render(findings: Findings) -> str:
         plotly_js=plotly_js,
         meanings=wording.MEANINGS,
         brand_index={brand: index for index, brand in enumerate(findings.brands)},
-        highlighted=lambda text: wording.highlighted(text, findings.neurons.brands),
+        highlighted=lambda text: wording.highlighted(ended(text), findings.neurons.brands),
     )
     return page
 
@@ -100,6 +129,7 @@ def template_tools() -> tuple[Any, str]:
         lstrip_blocks=True,
     )
     written: tuple[Callable[..., object], ...] = (
+        wording.amount,
         wording.number,
         wording.estimate,
         wording.percent,

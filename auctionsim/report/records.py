@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from auctionsim.accounts import AuctionStory
 from auctionsim.mechanisms.training_point import TrainingPoint
 from auctionsim.neurons.brand_neurons import BrandNeurons
 from auctionsim.scoring.records import Estimate, MechanismRow, TradeOffPoint
@@ -78,6 +79,7 @@ class Findings:
         sold_neurons: The largest num_neurons on the surface's grid: overlap and layers are shown for so many.
         surface: All features, both replicates.
         sold_feature: The feature that the auction sells.
+        story: One auction with its replies; None: none was told, as in runs of earlier versions.
         stage_seconds: How long each stage took.
         stage_seconds_before: The part of it that an earlier run took, whose results were kept.
         peak_memory_gib: Largest resident size of the process.
@@ -96,6 +98,7 @@ class Findings:
     surface: ResponseSurface
     sold_feature: str
     user_weight: float
+    story: AuctionStory | None = None
     replies: tuple[ReplyPair, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     menu: tuple[MenuOption, ...] = ()

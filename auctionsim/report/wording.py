@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from auctionsim.brands import Brand
 from auctionsim.scoring.records import Estimate
-from auctionsim.wording import NOTHING, ROUNDING, listed, number, percent
+from auctionsim.wording import NOTHING, ROUNDING, amount, listed, number, percent
 
 __all__ = [
     "MEANINGS",
     "NOTHING",
     "PALETTE",
     "ROUNDING",
+    "amount",
     "breakable",
     "draws",
     "estimate",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from auctionsim.accounts import plain
 from auctionsim.errors import InputError
 from auctionsim.experiments.running.demo_settings import DemoSettings
 from auctionsim.experiments.running.designs import UNKEPT, Designs
@@ -110,7 +111,8 @@ def _record(findings: Findings) -> dict[str, object]:
     left_out = {"neurons", "surface"}  # beside it as safetensors
     parts = {name: value for name, value in vars(findings).items() if name not in left_out}
     tabled = ("replies", "confirmations", "menu", "mechanisms", "trade_off", "learning", "training")
-    return {name: [row._asdict() for row in value] if name in tabled else value for name, value in parts.items()}
+    record = {name: [row._asdict() for row in value] if name in tabled else value for name, value in parts.items()}
+    return {**record, "story": plain(findings.story)}
 
 
 def _tell(console: Console, findings: Findings, report: Path, peak: float) -> None:
@@ -119,7 +121,7 @@ def _tell(console: Console, findings: Findings, report: Path, peak: float) -> No
         if row.found and row.gain is not None and row.user_loss is not None:
             console.print(
                 f"{row.brand}: {row.num_neurons:g} neurons x{row.amplification:g} give {row.gain.mean:+.2f} ± "
-                f"{row.gain.standard_error:.2f} hits a reply at a user loss of {row.user_loss.mean:.3f} ({charged})"
+                f"{row.gain.standard_error:.2f} hits per reply at a user loss of {row.user_loss.mean:.3f} ({charged})"
             )
         else:
             console.print(f"{row.brand}: no setting found")

@@ -8,15 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auctionsim.accounts import AuctionStory, StoryDraws, auction_story
 from auctionsim.agents.ppo import Running
 from auctionsim.carriers.neurons import Neurons
 from auctionsim.experiments.running.demo_settings import DemoSettings
 from auctionsim.experiments.running.designs import COMPARED, Designs
 from auctionsim.experiments.running.kept_stages import as_row, kept_stage, record_from
-from auctionsim.experiments.running.preparation import Stages, Tick
+from auctionsim.experiments.running.preparation import SURFACE_FILE, Stages, Tick
 from auctionsim.experiments.running.reply_losses import paired_losses
 from auctionsim.experiments.running.run import Row, Run
-from auctionsim.experiments.tables.mechanisms import MENU, OPTIMUM, PAY_AS_BID, PRIOR
+from auctionsim.experiments.running.stored_by_name import stored_replies_of
+from auctionsim.experiments.tables.mechanisms import MENU, OPTIMUM, PAY_AS_BID, PRIOR, VCG
 from auctionsim.experiments.tables.menu_options import menu_options
 from auctionsim.language_models import LanguageModel
 from auctionsim.mechanisms import Mechanism, MenuAuction
@@ -36,6 +38,7 @@ class Carried(NamedTuple):
     """What the stages found, under the names that the report's findings have.
 
     Attributes:
+        story: One auction, told with the replies that the measurement kept.
         replies: Pairs, untouched and boosted.
         confirmations: One a brand.
         menu: Its entries with a reply under each.
@@ -45,6 +48,7 @@ class Carried(NamedTuple):
         training: Of the menu.
     """
 
+    story: AuctionStory
     replies: tuple[ReplyPair, ...]
     confirmations: tuple[Confirmation, ...]
     menu: tuple[MenuOption, ...]
@@ -101,6 +105,7 @@ def carry_out(
         ],
     )
     return Carried(
+        story=_story(settings, run, sold, mechanisms),
         replies=replies,
         confirmations=confirmations,
         menu=tuple(MenuOption(**row) for row in options),
@@ -109,6 +114,15 @@ def carry_out(
         learning=_learn(settings, run, sold, mechanisms, stages),
         training=menu.history,
     )
+
+
+def _story(
+    settings: DemoSettings, run: Run, sold: ResponseSurface, mechanisms: Mapping[str, Mechanism]
+) -> AuctionStory:
+    """Tell one auction on the measured surface: VCG's, and the same bids under the other rules."""
+    order = {VCG: mechanisms[VCG], **mechanisms}
+    stored = stored_replies_of(str(run.folder / SURFACE_FILE), sold)
+    return auction_story(order, sold, StoryDraws(PRIOR, settings.seed), user_weight=settings.user_weight, stored=stored)
 
 
 def held_out(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_fakes import HOSTILE, bare_findings, fake_surface, full_findings
+from story_fakes import fake_story
 
 from auctionsim.brands import Brand
 from auctionsim.report import Estimate, Findings, render, write_report
@@ -21,8 +22,8 @@ from auctionsim.report.heat_maps import MEAN_CONTEXT, heat_maps
 from auctionsim.report.wording import breakable, draws, estimate, highlighted, listed, number, percent, setting
 
 SECTIONS = (
-    *("headline", "reconstruction", "neurons", "replies", "confirmations", "maps", "menu", "mechanisms"),
-    *("trade-off", "learning", "redo"),
+    *("headline", "reconstruction", "auction", "neurons", "replies", "confirmations", "maps", "menu", "mechanisms"),
+    *("trade-off", "learning", "redo", "glossary"),
 )
 BRANDS = (Brand("Nike"), Brand("Adidas", ("Three Stripes",)))
 
@@ -59,7 +60,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def full() -> Reader:
-    return Reader(render(full_findings()))
+    return Reader(render(replace(full_findings(), story=fake_story())))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,8 @@ def test_every_section_is_there_measured_or_not(section: str, full: Reader, bare
 
 
 def test_an_empty_section_says_that_nothing_was_measured(full: Reader, bare: Reader) -> None:
-    assert bare.text.count("Nothing was measured here") == 8  # one each, learning two, and the time
+    assert bare.text.count("Nothing was measured here") == 9  # one each, learning two, and the time
+    assert "runs of earlier versions have none" in bare.text
     assert "Nothing was measured here" not in full.text
     assert "No mechanism was compared." in bare.text
     assert "not from a checkout" in bare.text
@@ -108,7 +110,8 @@ def test_numbers_stand_with_their_errors(full: Reader) -> None:
 
 
 def test_model_text_stays_text(full: Reader) -> None:
-    assert full.text.count(HOSTILE) == 4  # two replies, two menu options
+    assert full.text.count(HOSTILE) == 5  # two replies, two menu options, one of the auction's
+    assert "Which <b>shoes</b>?" in full.text
     assert full.tags.count("script") == 3
     assert not {"img", "b", "i", "textarea"} & set(full.tags)
     assert full.handlers == []
@@ -217,12 +220,54 @@ def test_numbers_that_are_none_or_not_finite_do_not_break_the_page() -> None:
     assert figures["utility"]["variants"]["FirstPrice"][0]["y"] == [None]
 
 
+def said(findings: Findings) -> str:
+    """The headline as one text."""
+    return " ".join(claim.sentence for claim in headline(findings))
+
+
+def test_nothing_that_bidders_would_not_bid_is_called_best() -> None:
+    """A rule that looks best with truthful bids, under which a lie pays, is named with what it leaves then."""
+    found = full_findings()
+    b = [row for row in found.mechanisms if row.replicate == "B"]
+    tempting = next(row for row in b if row.mechanism == "MenuAuction")._replace(
+        mechanism="Tempting", objective=Estimate(9.0, 0.1, 64), objective_best_response=0.05
+    )
+    text = said(replace(found, mechanisms=(*b, tempting)))
+    assert "VirtualWelfareMaximizer leaves the platform most" in text
+    assert "Tempting leaves the platform most" not in text
+    assert "Tempting would leave 9.00 ± 0.10 if everybody bid the truth, but a lie pays." in text
+    assert "it then leaves 0.0500" in text
+    unknown = said(replace(found, mechanisms=(tempting._replace(objective_best_response=None),)))
+    assert "Under no rule compared here is the truth known to be a bidder’s best bid." in unknown
+    assert "what it leaves then was not computed" in unknown
+    page = Reader(render(replace(found, mechanisms=(*b, tempting))))
+    assert "bidders would not bid so" in page.text
+
+
+def test_every_claim_leads_to_a_section_of_the_page(full: Reader) -> None:
+    claims = headline(replace(full_findings(), story=fake_story()))
+    assert claims[0].section == "auction"
+    assert {claim.section for claim in claims} <= set(full.ids)
+    assert not any("a brand." in claim.sentence or "a reply" in claim.sentence for claim in claims)
+
+
+def test_the_auction_comes_first_and_its_words_are_explained(full: Reader) -> None:
+    sections = [one for one in full.ids if one in SECTIONS]
+    assert sections[2] == "auction"
+    assert full.ids.count("term-user-weight") == 1
+    for sentence in (*fake_story().account.sentences()[1:], "It takes", "repeats itself", "says that it is an ad"):
+        assert sentence in full.text
+    assert "2 draws came before" in full.text
+
+
 def test_the_headline_judges_on_replicate_b_at_the_runs_weight() -> None:
     found = full_findings()
     better = found.mechanisms[0]._replace(mechanism="OnA", objective=Estimate(9.0, 0.1, 4))
     other = found.mechanisms[3]._replace(mechanism="Elsewhere", user_weight=0.25, objective=Estimate(9.0, 0.1, 4))
-    text = " ".join(headline(replace(found, mechanisms=(*found.mechanisms, better, other))))
-    assert "VirtualWelfareMaximizer has the largest objective" in text
+    text = said(replace(found, mechanisms=(*found.mechanisms, better, other)))
+    assert "Of the rules under which no lie pays, VirtualWelfareMaximizer leaves the platform most: 0.2000" in text
+    assert "OnA would leave" not in text
+    assert "Elsewhere" not in text
     assert "VirtualWelfareMaximizer and VCG: the regret is exactly 0" in text
     assert "Lying pays most under MenuAuction: at least 0.01234 ± 0.00056" in text
 
@@ -230,7 +275,7 @@ def test_the_headline_judges_on_replicate_b_at_the_runs_weight() -> None:
 def test_a_small_lower_bound_is_not_called_honest() -> None:
     found = full_findings()
     row = found.mechanisms[4]._replace(regret=Estimate(0.0, 0.0, 64), regret_max=0.0, regret_is="lower bound")
-    text = " ".join(headline(replace(found, mechanisms=(row,))))
+    text = said(replace(found, mechanisms=(row,)))
     assert "exactly 0" not in text
     assert "at least 0" in text
 
