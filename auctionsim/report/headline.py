@@ -32,7 +32,10 @@ def headline(findings: Findings) -> list[HeadlineClaim]:
             HeadlineClaim("No setting was confirmed on held-out prompts: that was not measured.", "confirmations")
         )
     rows = scored(findings)
-    said = [*_objective_sentences(rows), *_regret_sentences(rows)] if rows else ["No mechanism was compared."]
+    by_design = truthful_by_design(findings)
+    said = ["No mechanism was compared."]
+    if rows:
+        said = [*_objective_sentences(rows, by_design), *_regret_sentences(rows, by_design)]
     return [*claims, *(HeadlineClaim(sentence, "mechanisms") for sentence in said)]
 
 
@@ -45,6 +48,11 @@ def scored(findings: Findings) -> list[MechanismRow]:
 def is_honest(row: MechanismRow) -> bool:
     """Tell whether no lie pays under a rule: its regret is known to be 0, not merely not found."""
     return row.regret_is_exact and row.regret_max <= _ROUNDING
+
+
+def truthful_by_design(findings: Findings) -> frozenset[str]:
+    """Return the rules under which no lie pays on one of the replicates at least: where they were designed."""
+    return frozenset(row.titled for row in findings.mechanisms if is_honest(row))
 
 
 def earned(row: MechanismRow) -> float | None:
@@ -86,38 +94,56 @@ def _confirmation_sentence(one: Confirmation, loss: ChargedLoss) -> str:
     return measured if one.found else f"No setting was found for {one.brand}; the best candidate failed. {measured}"
 
 
-def _objective_sentences(rows: list[MechanismRow]) -> list[str]:
-    """Name the best of the honest rules, and of each other that looks better what it earns once bidders answer."""
-    weight = rows[0].user_weight
-    what = f"revenue less {weight:g} × user loss (replicate {rows[0].replicate})"
-    honest = [row for row in rows if is_honest(row)]
-    best = max(honest, key=lambda row: row.objective.mean, default=None)
+def _objective_sentences(rows: list[MechanismRow], by_design: frozenset[str]) -> list[str]:
+    """Name the best of the truthful rules, and of each other that looks better what it earns once bidders answer."""
+    what = f"revenue less {rows[0].user_weight:g} × user loss (replicate {rows[0].replicate})"
+    truthful = [row for row in rows if row.titled in by_design]
+    best = max(truthful, key=lambda row: row.objective.mean, default=None)
     if best is None:
         said = ["Under no rule compared here is the truth known to be a bidder’s best bid."]
-    else:
+    elif is_honest(best):
         said = [
             f"Of the rules under which no lie pays, {best.titled} leaves the platform most: "
             f"{estimate(best.objective)}, {what}."
         ]
-    over = [row for row in rows if row not in honest and (best is None or row.objective.mean > best.objective.mean)]
-    for row in over:
-        answer = earned(row)
-        after = "what it leaves then was not computed" if answer is None else f"it then leaves {number(answer)}"
-        said.append(
-            f"{row.titled} would leave {estimate(row.objective)} if everybody bid the truth, but a lie pays. With each "
-            f"bidder’s best response to truthful others {after}."
-        )
+    else:
+        said = [
+            f"Of the rules that are truthful where they were designed, {best.titled} leaves the platform most: "
+            f"{estimate(best.objective)} if everybody bids the truth, {_answered(best)}; {what}."
+        ]
+    over = [row for row in rows if row not in truthful and (best is None or row.objective.mean > best.objective.mean)]
+    said += [
+        f"{_capital(row.titled)} would leave {estimate(row.objective)} if everybody bid the truth, but a lie pays: "
+        f"{_answered(row)}."
+        for row in over
+    ]
     return said
 
 
-def _regret_sentences(rows: list[MechanismRow]) -> list[str]:
-    honest = [row for row in rows if is_honest(row)]
-    sentences = []
-    if honest:
-        names = list(dict.fromkeys(row.titled for row in honest))
-        sentences.append(f"No lie pays under {listed(names)}: the regret is exactly 0.")
+def _answered(row: MechanismRow) -> str:
+    """Return what a rule leaves once each bidder answers truthful others as is best for it."""
+    answer = earned(row)
+    if answer is None:
+        return "what it leaves under best responses was not computed"
+    return f"{number(answer)} under best responses to truthful others"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _regret_sentences(rows: list[MechanismRow], by_design: frozenset[str]) -> list[str]:
+    honest = list(dict.fromkeys(row.titled for row in rows if is_honest(row)))
+    sentences = [f"No lie pays under {listed(honest)}: the regret is exactly 0."] if honest else []
+    moved = [row for row in rows if row.titled in by_design and not is_honest(row)]
+    if moved:
+        gains = listed([f"{estimate(row.regret)} under {row.titled}" for row in moved])
+        sentences.append(
+            f"No lie pays under {listed([row.titled for row in moved])} on the measurement that they were designed on. "
+            f"On replicate {moved[0].replicate}, measured anew, a bidder who knows all gains {gains} on average."
+        )
     worst = max(rows, key=lambda row: row.regret.mean)
-    if worst not in honest:
+    if worst.titled not in honest:
         at_least = "" if worst.regret_is_exact else "at least "
         sentences.append(
             f"Lying pays most under {worst.titled}: {at_least}{estimate(worst.regret)} on average, {at_least}"

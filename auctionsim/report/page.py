@@ -12,7 +12,7 @@ from auctionsim.errors import InputError, MissingPackageError
 from auctionsim.files import write_text
 from auctionsim.report import wording
 from auctionsim.report.figures import Figure, layers_figure, learning_figures, trade_off_figures, training_figure
-from auctionsim.report.headline import earned, headline, is_honest, scored
+from auctionsim.report.headline import earned, headline, is_honest, scored, truthful_by_design
 from auctionsim.report.heat_maps import Switch, heat_maps
 from auctionsim.report.records import Findings, ReplyPair
 
@@ -71,6 +71,7 @@ def render(findings: Findings) -> str:
         headline=headline(findings),
         compared=scored(findings),
         is_honest=is_honest,
+        by_design=truthful_by_design(findings),
         earned=earned,
         term_of=term_of,
         column_terms=COLUMN_TERMS,

@@ -236,12 +236,28 @@ def test_nothing_that_bidders_would_not_bid_is_called_best() -> None:
     assert "VirtualWelfareMaximizer leaves the platform most" in text
     assert "Tempting leaves the platform most" not in text
     assert "Tempting would leave 9.00 ± 0.10 if everybody bid the truth, but a lie pays." in text
-    assert "it then leaves 0.0500" in text
+    assert "a lie pays: 0.0500 under best responses to truthful others." in text
     unknown = said(replace(found, mechanisms=(tempting._replace(objective_best_response=None),)))
     assert "Under no rule compared here is the truth known to be a bidder’s best bid." in unknown
-    assert "what it leaves then was not computed" in unknown
+    assert "what it leaves under best responses was not computed" in unknown
     page = Reader(render(replace(found, mechanisms=(*b, tempting))))
     assert "bidders would not bid so" in page.text
+
+
+def test_a_rule_that_is_truthful_where_it_was_designed_says_what_it_is_elsewhere() -> None:
+    found = full_findings()
+    a, b = (next(r for r in found.mechanisms if r.mechanism == "VCG" and r.replicate == name) for name in "AB")
+    noisy = b._replace(
+        regret=Estimate(0.013, 0.002, 64), regret_max=0.2, regret_is="exact", objective_best_response=0.04
+    )
+    text = said(replace(found, mechanisms=(a, noisy)))
+    assert "truthful where they were designed, VCG leaves the platform most: 0.0800 ± 0.0030 if everybody bids" in text
+    assert "0.0400 under best responses to truthful others; revenue less 1 × user loss (replicate B)" in text
+    assert "a bidder who knows all gains 0.0130 ± 0.0020 under VCG on average" in text
+    assert "No lie pays under VCG: the regret" not in text
+    page = Reader(render(replace(found, mechanisms=(a, noisy))))
+    assert "nothing where it was designed" in page.text
+    assert "bidders would not bid so" not in page.text
 
 
 def test_every_claim_leads_to_a_section_of_the_page(full: Reader) -> None:
