@@ -42,13 +42,9 @@ class Clerk:
         Raises:
             ValueError: A rule that cannot be played on the surface, or draws its outcomes.
         """
-        rule = self.rules.rule(state, played)
-        if draws(rule.mechanism):
-            raise InputError(f"{rule.entry.name} draws its outcomes: the page shows rules whose prices are certain")
-        view, context = view_of(state, played), torch.tensor([state.context])
-        made = torch.tensor(state.made_bids, dtype=torch.float64)
+        rule, bids = self.bidding(state, played)
+        view = view_of(state, played)
         with torch.no_grad():
-            bids = bids_within(rule.mechanism, made, state.budgets, context)
             account = auction_account(
                 rule.mechanism,
                 view,
@@ -62,6 +58,15 @@ class Clerk:
                 tried=0,
             )
         return account, rule, bids
+
+    def bidding(self, state: PlayState, played: PlayedSurface) -> tuple[PlayedRule, Tensor]:
+        """Return a state's rule, and the bids after budgets: (bidder,)."""
+        rule = self.rules.rule(state, played)
+        if draws(rule.mechanism):
+            raise InputError(f"{rule.entry.name} draws its outcomes: the page shows rules whose prices are certain")
+        made = torch.tensor(state.made_bids, dtype=torch.float64)
+        with torch.no_grad():
+            return rule, bids_within(rule.mechanism, made, state.budgets, torch.tensor([state.context]))
 
     def auction(self, state: PlayState, played: PlayedSurface) -> dict[str, Any]:
         """Return one auction as JSON."""
@@ -85,7 +90,7 @@ class Clerk:
             raise InputError(f"bidder must be a whole number from 0 to {len(played.brands) - 1}, got {bidder}")
         view, context = view_of(state, played), torch.tensor([state.context])
         name = played.brands[bidder].name
-        _, _, bids = self.cleared(state, played)
+        _, bids = self.bidding(state, played)
         with torch.no_grad():
             own = bids.clone()
             own[bidder] = state.made_bids[bidder]

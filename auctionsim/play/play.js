@@ -6,7 +6,7 @@ import { showPlots, showWhose } from "/plots.js";
 import { compareReplies, connectReplies, forgetReplies } from "/replies.js";
 
 const get = (id) => document.getElementById(id);
-let surfaces = [], described = null, state = null, whose = 0, running = null, wanted = false;
+let surfaces = [], described = null, state = null, whose = 0, running = null, wanted = false, notice = "";
 
 begin().catch(tell);
 
@@ -24,7 +24,8 @@ async function begin() {
     await read(pairsOfAddress());
   } catch (error) {
     await read(new URLSearchParams());
-    tell(new Error(`The link does not fit: ${error.message}. This is the first auction instead.`));
+    notice = `The link does not fit: ${error.message}. This is the first auction instead.`;
+    tell(null);
   }
   document.body.dataset.ready = "yes";
 }
@@ -42,6 +43,7 @@ async function read(pairs) {
 
 // Take one move of the user's.
 function change(part) {
+  notice = "";
   const [key, value] = Object.entries(part)[0];
   if (key === "surface") {
     forgetReplies();
@@ -104,6 +106,6 @@ async function copyLink() {
 }
 
 function tell(error) {
-  get("problem").textContent = error ? error.message : "";
-  get("problem").hidden = !error;
+  get("problem").textContent = error ? error.message : notice;
+  get("problem").hidden = !get("problem").textContent;
 }

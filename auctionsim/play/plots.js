@@ -1,7 +1,7 @@
 // Small plots of utility against the bid, drawn as SVG; each says in words what it shows.
 import { amount, make } from "/state.js";
 
-const WIDTH = 340, HEIGHT = 190, LEFT = 46, RIGHT = 10, TOP = 12, BOTTOM = 30;
+const WIDTH = 340, HEIGHT = 190, LEFT = 54, RIGHT = 10, TOP = 12, BOTTOM = 30;
 const get = (id) => document.getElementById(id);
 
 export function showWhose(names, chosen, choose) {

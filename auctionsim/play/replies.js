@@ -72,7 +72,7 @@ function show(event) {
   return undefined;
 }
 
-function pieces(text, mentions) {
+export function pieces(text, mentions) {
   const found = [];
   let end = 0;
   for (const [start, stop, brand] of mentions) {
