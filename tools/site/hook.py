@@ -15,12 +15,16 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from navigation import LostPageError, navigation
+from pages_carriers import carrier_pages, environment_pages, reading_pages
+from pages_mechanisms import mechanism_pages
 from pages_reference import ROOT, public_names, reference_pages, sources
 from pages_repository import repository_pages
+from pages_words import errors_page, first_of_each, glossary_page, tooltips
 
 _SOURCES: list["tempfile.TemporaryDirectory[str]"] = []
 _PLACES = {page: place for place, page in PAGES.items() if (ROOT / place).is_file()}
 """Where a generated page's text lies in the repository."""
+WITHOUT_TOOLTIPS = ("log.md", "results.md", "changelog.md", "decisions/")
 _GENERATED: dict[str, str] = {}
 
 
@@ -43,7 +47,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def generated_pages() -> dict[str, str]:
     """Return every page that is written from the code or from files outside docs/, by its path on the site."""
-    return {**reference_pages(), **repository_pages()}
+    words = {"glossary.md": glossary_page(), "errors.md": errors_page()}
+    kinds = {**mechanism_pages(), **carrier_pages(), **reading_pages(), **environment_pages()}
+    return {**reference_pages(), **repository_pages(), **words, **kinds}
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -62,7 +68,13 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return markdown
     place = _PLACES.get(path, f"docs/{path}")
     address = f"{config.repo_url.rstrip('/')}/blob/main" if config.repo_url else ""
-    return with_room_for_lists(site_links(markdown, place, path, files.src_uris.keys(), address))
+    text = with_room_for_lists(site_links(markdown, place, path, files.src_uris.keys(), address))
+    return text if path.startswith(WITHOUT_TOOLTIPS) else f"{text}\n\n{tooltips()}\n"
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Show each term's tooltip once per page."""
+    return first_of_each(html)
 
 
 def on_post_build(*, config: MkDocsConfig) -> None:

@@ -27,9 +27,9 @@ SECTIONS: Sequence[Section] = (
         "Reference",
         (
             ("Environments", ("reference/environments.md", "environments/*.md")),
-            ("Mechanisms", ("reference/mechanisms/*.md")),
-            ("Carriers", ("reference/carriers/*.md")),
-            ("Readings", ("reference/readings/*.md")),
+            ("Mechanisms", ("reference/mechanisms/index.md", "reference/mechanisms/*.md")),
+            ("Carriers", ("reference/carriers/index.md", "reference/carriers/*.md")),
+            ("Readings", ("reference/readings/index.md", "reference/readings/*.md")),
             ("Python", ("reference/index.md", "reference/*.md")),
             ("Errors", ("errors.md",)),
             ("Security", ("repository/security.md",)),
