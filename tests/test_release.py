@@ -1,6 +1,7 @@
 """The version stands in one place; the release script finds what disagrees with it, and what a built file lacks."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,34 @@ def test_a_file_that_a_wheel_lacks_is_named(
         archive.writestr("auctionsim/__init__.py", "")
         archive.writestr("auctionsim/agents/ppo.py", "")
     assert release.missing_files(tmp_path, [wheel]) == ["a.whl lacks auctionsim/data/x.json"]
+
+
+def test_a_commit_has_one_wheel(release: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other times and permissions in the checkout, another day: the same bytes; another commit's time: other ones."""
+    small = tmp_path / "small"
+    (small / "auctionsim").mkdir(parents=True)
+    (small / "auctionsim" / "__init__.py").write_text('__version__ = "0.1.0"\n', encoding="utf-8")
+    (small / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "auctionsim"\nversion = "0.1.0"\n[tool.setuptools]\npackages = ["auctionsim"]\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(release, "git", lambda root, *words: "auctionsim/__init__.py\0pyproject.toml\0")
+    monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")  # pip reads it as the flag it is named for: use what is here
+    sums = []
+    for number, (mode, made) in enumerate(((0o600, 1e9), (0o664, 1.5e9), (0o600, 1e9))):
+        (small / "auctionsim" / "__init__.py").chmod(mode)
+        os.utime(small / "auctionsim" / "__init__.py", (made, made))
+        monkeypatch.setattr(release, "commit_time", lambda root, late=number == 2: str(1_700_000_000 + 86_400 * late))
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", release.commit_time(small))
+        source = release.tracked_copy(small, tmp_path / f"source{number}" / "tree")
+        (wheel,) = release.built(source, tmp_path / f"dist{number}", quick=True)
+        sums.append(release.sha256(wheel))
+    assert sums[0] == sums[1] != sums[2]
+
+
+def test_the_commits_time_is_taken(release: ModuleType, tmp_path: Path) -> None:
+    assert release.commit_time(tmp_path) == str(release.EARLIEST)  # no checkout
 
 
 def test_nothing_is_built_where_something_disagrees(release: ModuleType, copy: Path, tmp_path: Path) -> None:

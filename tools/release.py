@@ -7,6 +7,7 @@ make release ARGS=--final    # also: the version is dated in CHANGELOG.md and CI
 
 import argparse
 import ast
+import hashlib
 import os
 import re
 import shutil
@@ -58,14 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     chosen.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="auctionsim-release-") as scratch:
+        os.environ["SOURCE_DATE_EPOCH"] = commit_time(ROOT)
         files = built(tracked_copy(ROOT, Path(scratch) / "source"), chosen.out.resolve(), quick=chosen.quick)
         for line in missing_files(ROOT, files):
             print(f"wrong: {line}")
             return 1
         python = fresh_environment(Path(scratch) / "fresh", files[-1], quick=chosen.quick)
         try_out(python, version, Path(scratch))
-    print(f"built and tried: {', '.join(str(path) for path in files)}")
+    print(f"built and tried: {', '.join(f'{path} (SHA-256 {sha256(path)})' for path in files)}")
     return 0
+
+
+def sha256(path: Path) -> str:
+    """Return a file's checksum: two builds of one commit have the same wheel."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def declared_version(root: Path) -> str:
@@ -124,12 +131,27 @@ def git(root: Path, *words: str) -> str:
 
 
 def tracked_copy(root: Path, target: Path) -> Path:
-    """Copy what git tracks, so that nothing else gets into a file, and nothing is left in the checkout."""
+    """Copy what git tracks, so that nothing else gets into a file, and nothing is left in the checkout.
+
+    Every file has the commit's time and plain permissions, whatever the checkout's are: both go into what is built.
+    """
+    made = int(commit_time(root))
     for name in git(root, "ls-files", "-z").split("\0"):
         if name and (root / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, target / name)
+            shutil.copyfile(root / name, target / name)
+            (target / name).chmod(0o755 if os.access(root / name, os.X_OK) else 0o644)
+            os.utime(target / name, (made, made))
     return target
+
+
+EARLIEST = 315532800
+"""1980: no file in a wheel can be older."""
+
+
+def commit_time(root: Path) -> str:
+    """Return when HEAD was committed, in seconds, for builds that give the same bytes; 1980 outside of a checkout."""
+    return git(root, "log", "-1", "--format=%ct").strip() or str(EARLIEST)
 
 
 def built(source: Path, out: Path, *, quick: bool) -> list[Path]:

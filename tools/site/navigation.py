@@ -16,7 +16,8 @@ SECTIONS: Sequence[Section] = (
         "How-to",
         (
             ("Run it", ("command-line.md", "playground.md", "models.md", "serving-engines.md")),
-            ("Measure", ("neurons.md", "measuring.md", "judging.md", "gold-labels.md", "carriers.md", "panels.md")),
+            ("Measure", ("neurons.md", "measuring.md", "carriers.md")),
+            ("Judge", ("judging.md", "gold-labels.md", "panels.md", "statistics-of-trust.md")),
             ("Sell and bid", ("environments.md", "audiences.md", "market.md", "pacing.md", "board.md", "corpus.md")),
             ("Learn from logs", ("logs.md", "logged-auctions.md")),
             ("Extend and test", ("bring-your-own.md", "testing.md", "repository/contributing.md")),

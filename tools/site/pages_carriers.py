@@ -70,7 +70,7 @@ def reading_pages() -> dict[str, str]:
             f"| [`{name}`]({name}.md) | {cell(one.unit)} | {one.per} | {one.needs} | {'yes' if one.loss else 'no'} |"
         )
     pages["reference/readings/index.md"] = "\n".join(
-        ["# Readings", "", "What a reply is worth: features that are sold, losses that are charged, what is only shown. "
+        ["# Readings", "", "What a reply is worth: features that are sold, losses that are charged, and more. "
          "[Judging](../../judging.md) says how far each can be trusted.", "",
          "| name | unit | per | needs | a loss |", "|---|---|---|---|---|", *rows, ""]
     )  # fmt: skip
