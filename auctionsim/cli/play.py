@@ -9,7 +9,7 @@ from auctionsim.cli.options import Device, Dtype, Model, SurfaceName, console
 
 def play(
     surface: SurfaceName = "running-shoes-2@3",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
     no_model: Annotated[bool, typer.Option("--no-model", help="Write no replies: no model is loaded.")] = False,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser of this machine.")
