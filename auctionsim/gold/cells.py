@@ -73,7 +73,7 @@ class CorrectedCells(NamedTuple):
     @property
     def standard_error(self) -> Float[np.ndarray, " cell"]:
         """Standard error of every cell's estimate."""
-        return np.sqrt(np.diag(self.covariance).clip(0))
+        return np.asarray(np.sqrt(np.diag(self.covariance).clip(0)))
 
 
 def checked_cells(cells: JudgedCells) -> None:
@@ -107,8 +107,8 @@ def checked_labels(labels: LabelledReplies, cells: JudgedCells) -> None:
     for name in ("gold", "judge", "probability"):
         _finite(labels._asdict()[name], name)
     if labels.probability.min() <= 0 or labels.probability.max() > 1:
-        worst = float(labels.probability.min() if labels.probability.min() <= 0 else labels.probability.max())
-        raise InputError(f"a label's probability must be above 0 and at most 1, got {worst}")
+        least, most = float(labels.probability.min()), float(labels.probability.max())
+        raise InputError(f"a label's probability must be above 0 and at most 1, got {least if least <= 0 else most}")
 
 
 def _finite(array: Float[np.ndarray, " any"], name: str) -> None:

@@ -160,13 +160,13 @@ class _Fit:
 
     def _judge_variance(self) -> Float[np.ndarray, " cell"]:
         per_reply = self.cells.standard_error**2 * self.cells.n
-        return np.maximum(per_reply, _LEAST_SHARE * per_reply.mean()) / self.cells.n
+        return np.asarray(np.maximum(per_reply, _LEAST_SHARE * per_reply.mean()) / self.cells.n)
 
     @property
     def label_variance(self) -> float:
         """Variance of one label around its line."""
         free = 1 - self.rows.shape[1] / len(self.rows)
-        return max(float(np.average(self.gold_rest**2, weights=self.weights)) / free, 1e-6)
+        return float(max(float(np.average(self.gold_rest**2, weights=self.weights)) / free, 1e-6))
 
     @property
     def passed_on(self) -> float:
