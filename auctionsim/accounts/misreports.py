@@ -109,4 +109,4 @@ def misreports(
 def factors_up_to(most: float, count: int) -> Tensor:
     """Return so many factors evenly from 0 to `most`, and 1: (factor,), ascending, float64."""
     even = torch.linspace(0, most, count, dtype=torch.float64)
-    return torch.cat([even, even.new_ones(1)]).unique()
+    return torch.tensor(sorted({*even.tolist(), 1.0}), dtype=torch.float64)
