@@ -121,7 +121,8 @@ def _rows(sheet: Path) -> list[dict[str, str]]:
         lacking = {"id", "bad"} - set(row) or ({"prompt", "reply"} - set(row) if {"prompt", "reply"} & set(row) else ())
         if lacking:
             raise InputError(f"{sheet}, row {number}: lacks the column {sorted(lacking)[0]!r}")
-        found.append({**row, **{name: row[name].strip() for name in ("id", "bad", "labeller") if name in row}})
+        stripped = {name: row[name].strip() for name in ("id", "bad", "labeller") if name in row}
+        found.append({**row, **stripped})
     if not found:
         raise InputError(f"{sheet}: has no rows")
     return found

@@ -140,8 +140,8 @@ def _parsed(record: Record) -> SheetKey:
         drawn[row.stratum] += 1
     if drawn != [stratum.drawn for stratum in strata]:
         raise InputError("its strata count other rows than it has")
-    texts = (record.text(name) for name in ("surface", "digest", "replies"))
-    return SheetKey(*texts, record.whole("seed"), strata, rows)
+    surface, digest, replies = (record.text(name) for name in ("surface", "digest", "replies"))
+    return SheetKey(surface, digest, replies, record.whole("seed"), strata, rows)
 
 
 def _stratum(record: Record) -> SheetStratum:
