@@ -8,7 +8,7 @@ from auctionsim.gymnasium_ids import register_ids
 if TYPE_CHECKING:
     from auctionsim.outcome import Outcome
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The version; pyproject.toml reads it here."""
 
 __all__ = ["Outcome", "__version__"]

@@ -31,7 +31,7 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         (("demo", "--brands", "Nike,,Adidas"), "brands are written NAME,NAME"),
         (("demo", "--brands", "Nike"), "two brands, got 1"),
         (("demo", "--seed", "-1"), "--seed"),
-        (("demo", "--prompts", "/no/such/file.json"), "cannot read prompts"),
+        (("demo", "--measure", "--prompts", "/no/such/file.json"), "cannot read prompts"),
         (("say", "Hello", "--boost", "Nike:64"), "BRAND=NEURONSxFACTOR"),
         (("surface", "show", "nosuch@1"), "no measurement called 'nosuch@1'"),
         (("auction", "compare", "--user-weights", "1,x"), "numbers with commas"),

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import auctionsim
 from auctionsim import cli, threads
 from auctionsim.experiments.running.run import Run, Section
 from auctionsim.experiments.studies.maps import MapSettings
@@ -197,6 +198,6 @@ def test_the_install_shows_that_it_works() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    assert line.startswith(f"it works: auctionsim 0.1.0, torch {torch.__version__}")
+    assert line.startswith(f"it works: auctionsim {auctionsim.__version__}, torch {torch.__version__}")
     assert "one auction on running-shoes-2@1 cleared" in line
     assert "doctor --quick" in (ROOT / "Makefile").read_text()

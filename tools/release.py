@@ -221,14 +221,21 @@ def try_out(python: Path, version: str, place: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     for words in (
         (str(python), "-c", SMOKE, version),
+        (str(python), "-c", first_example((ROOT / "README.md").read_text(encoding="utf-8"))),
         (str(command), "--version"),
         (str(command), "--help"),
         (str(command), "doctor", "--quick"),
+        (str(command), "demo"),
     ):
         done = subprocess.run(words, cwd=place, env=clean, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{' '.join(words[1:2])} failed:\n{done.stdout}{done.stderr}")
         print(done.stdout.strip().splitlines()[-1])
+
+
+def first_example(page: str) -> str:
+    """Return the first block of Python of a page."""
+    return page.split("```python\n", 1)[1].split("```", 1)[0]
 
 
 def python_of(environment: Path) -> Path:

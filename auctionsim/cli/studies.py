@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -27,10 +27,21 @@ from auctionsim.cli.options import (
 from auctionsim.errors import InputError
 from auctionsim.files import require_file
 
+if TYPE_CHECKING:
+    from auctionsim.brands import Brand
+
 
 def demo(
     category: Category = "running shoes",
     brands: Brands = "Nike,Adidas",
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Find neurons and measure anew, about 10 minutes on two cores; without it a packaged measurement is "
+            "taken, about a minute.",
+        ),
+    ] = False,
     prompts: Prompts = None,
     model: Model = "smollm2",
     device: Device = "auto",
@@ -38,7 +49,13 @@ def demo(
     seed: Seed = 0,
     samples: Annotated[int, typer.Option(min=1, help="Replies per prompt and setting of the levers.")] = 3,
     feature: Feature = "slot_probability",
-    loss: Loss = "kl",
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="The user loss that is charged: a name, or weights over names such as kl-0.5*length.",
+            show_default="quality of a packaged measurement, kl of a new one",
+        ),
+    ] = None,
     limit: Annotated[
         float, typer.Option(help="Most user loss that a brand's best setting may cause, in the loss's unit.")
     ] = 0.3,
@@ -46,18 +63,27 @@ def demo(
         Path | None, typer.Option(help="Run folder.", show_default="runs/demo-…", callback=folder_to_write)
     ] = None,
 ) -> None:
-    """Run everything once, small, on a real model, and write one HTML page about it."""
+    """Tell one auction and write one HTML page about it; with --measure everything is made anew on a real model."""
     from auctionsim.brands import parse_brands
-    from auctionsim.experiments.running.demo_settings import DemoSettings
     from auctionsim.experiments.running.preparation import slug
+
+    bidders = parse_brands(brands)
+    charged = loss or ("kl" if measure else "quality")
+    if not measure:
+        given = {"--prompts": prompts, "--model": model != "smollm2", "--device": device != "auto"}
+        given |= {"--dtype": dtype != "auto", "--samples": samples != 3, "--limit": limit != 0.3}
+        _packaged_demo(
+            category, bidders, (feature, charged), seed, out, [name for name, is_set in given.items() if is_set]
+        )
+        return
+    from auctionsim.experiments.running.demo_settings import DemoSettings
     from auctionsim.experiments.running.reply_losses import readings_besides
     from auctionsim.experiments.studies.demo import main
     from auctionsim.measurement import MeasurementSettings
     from auctionsim.substrates import Offer
 
-    bidders = parse_brands(brands)
-    charged = () if (feature, loss) == ("slot_probability", "kl") else offered(feature, loss)
-    folder = out or Path("runs") / slug("demo", category, *(brand.name for brand in bidders), str(seed), *charged)
+    special = () if (feature, charged) == ("slot_probability", "kl") else offered(feature, charged)
+    folder = out or Path("runs") / slug("demo", category, *(brand.name for brand in bidders), str(seed), *special)
     settings = DemoSettings(
         category=category,
         brands=bidders,
@@ -68,11 +94,46 @@ def demo(
         dtype=dtype,
         seed=seed,
         sold_feature=feature,
-        loss=loss,
-        measurement=MeasurementSettings(samples=samples, seed=seed, readings=readings_besides(Offer((feature,), loss))),
+        loss=charged,
+        measurement=MeasurementSettings(
+            samples=samples, seed=seed, readings=readings_besides(Offer((feature,), charged))
+        ),
         user_loss_limit=limit,
     )
+    console.print(
+        "Neurons are found, replies sampled and measured, mechanisms designed and compared, and two bidders trained: "
+        "about 10 minutes on two cores with the packaged model. The same command goes on after a stop."
+    )
     main(settings, command_line(), console)
+
+
+def _packaged_demo(
+    category: str,
+    bidders: "tuple[Brand, ...]",
+    offer: tuple[str, str],
+    seed: int,
+    out: Path | None,
+    unused: list[str],
+) -> None:
+    from auctionsim.experiments.running.demo_settings import PackagedDemoSettings
+    from auctionsim.experiments.running.preparation import slug
+    from auctionsim.experiments.studies.demo_packaged import main, packaged_measurement
+
+    if unused:
+        raise InputError(f"{unused[0]} is of a new measurement: add --measure (about 10 minutes on two cores)")
+    if len(bidders) != 2:
+        raise InputError(f"the demo auctions two brands, got {len(bidders)}")
+    surface = packaged_measurement(category, bidders)
+    feature, loss = offer
+    special = () if offer == ("slot_probability", "quality") else offered(feature, loss)
+    folder = out or Path("runs") / slug("demo-packaged", surface, str(seed), *special)
+    console.print(
+        f"One auction on the packaged measurement {surface}, then five mechanisms compared, then a page: about a "
+        "minute on two cores. No model is run.\n"
+    )
+    main(PackagedDemoSettings(surface, folder, seed, feature, loss), command_line(), console)
+    again = "make demo ARGS=--measure, or auctionsim demo --measure"
+    console.print(f"To find neurons and measure anew on the model itself (about 10 minutes): {again}")
 
 
 def say(

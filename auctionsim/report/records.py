@@ -93,7 +93,7 @@ class Findings:
     settings: dict[str, object]
     versions: dict[str, str]
     commit: str | None
-    neurons: BrandNeurons
+    neurons: BrandNeurons | None
     sold_neurons: int
     surface: ResponseSurface
     sold_feature: str

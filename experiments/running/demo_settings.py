@@ -10,6 +10,29 @@ from auctionsim.substrates.quantities import DEFAULT_LOSS
 
 
 @dataclass(frozen=True)
+class PackagedDemoSettings:
+    """Settings of the demo on a packaged measurement: one auction told, and mechanisms compared.
+
+    Attributes:
+        surface: Name of the packaged measurement.
+        folder: The run folder.
+        seed: Of everything that is drawn.
+        sold_feature: The exposure that the auction sells.
+        loss: The user loss that is charged and reported.
+        user_weight: λ, money per unit of the user loss.
+        quick: Whether learned mechanisms are trained by the quick recipe.
+    """
+
+    surface: str
+    folder: Path
+    seed: int = 0
+    sold_feature: str = "slot_probability"
+    loss: str = "quality"
+    user_weight: float = 1.0
+    quick: bool = True
+
+
+@dataclass(frozen=True)
 class DemoSettings:
     """What the demo does.
 
@@ -56,3 +79,7 @@ class DemoSettings:
     def offer(self) -> Offer:
         """What is sold, at the cost of which loss."""
         return Offer((self.sold_feature,), self.loss)
+
+
+AuctionedSettings = DemoSettings | PackagedDemoSettings
+"""Settings of the demo's auctions, whether its measurement is new or packaged."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from auctionsim.accounts import AuctionStory, StoryDraws, auction_story
 from auctionsim.agents.ppo import Running
 from auctionsim.carriers.neurons import Neurons
-from auctionsim.experiments.running.demo_settings import DemoSettings
+from auctionsim.experiments.running.demo_settings import AuctionedSettings, DemoSettings
 from auctionsim.experiments.running.designs import COMPARED, Designs
 from auctionsim.experiments.running.kept_stages import as_row, kept_stage, record_from
 from auctionsim.experiments.running.preparation import SURFACE_FILE, Stages, Tick
@@ -78,7 +78,7 @@ def carry_out(
     """
     sold, designs = surface.sell(settings.sold_feature, loss=settings.loss), designs.kept_in(run.folder / "designs")
     confirmations, replies = _confirm(settings, run, surface.sell("hits", loss=settings.loss), live, stages)
-    mechanisms = _designed(settings, run, sold, designs, stages)
+    mechanisms = designed(settings, run, sold, designs, stages)
     menu = mechanisms[MENU]
     assert isinstance(menu, MenuAuction)
     names = [brand.name for brand in settings.brands]
@@ -90,26 +90,12 @@ def carry_out(
         1,
         lambda _: [option._asdict() for option in menu_options(menu, sold, PRIOR, names, live)],
     )
-    recipes = designs.recipes(COMPARED, quick=settings.quick)
-    rows = kept_stage(
-        run,
-        stages,
-        "mechanisms and regret",
-        "mechanisms",
-        2 * len(mechanisms),
-        lambda tick: [
-            as_row(row)
-            for row in compare(
-                mechanisms, sold, PRIOR, settings.user_weight, seed=settings.seed, recipes=recipes, progress=tick
-            )
-        ],
-    )
     return Carried(
         story=_story(settings, run, sold, mechanisms),
         replies=replies,
         confirmations=confirmations,
         menu=tuple(MenuOption(**row) for row in options),
-        mechanisms=tuple(record_from(MechanismRow, row) for row in rows),
+        mechanisms=compared(settings, run, sold, mechanisms, designs, stages),
         trade_off=_trade_off(settings, run, sold, designs, stages),
         learning=_learn(settings, run, sold, mechanisms, stages),
         training=menu.history,
@@ -216,8 +202,8 @@ def _nothing_found(brand: str, limit: float) -> Confirmation:
     return Confirmation(brand, None, None, None, None, None, None, limit, found=False)
 
 
-def _designed(
-    settings: DemoSettings, run: Run, sold: ResponseSurface, designs: Designs, stages: Stages
+def designed(
+    settings: AuctionedSettings, run: Run, sold: ResponseSurface, designs: Designs, stages: Stages
 ) -> dict[str, Mechanism]:
     """Return the mechanisms at the demo's user weight; the learned ones are kept in the run folder."""
     problem = _problem(settings, sold, settings.user_weight)
@@ -230,7 +216,33 @@ def _designed(
     return designs.by_label(COMPARED, problem)
 
 
-def _problem(settings: DemoSettings, sold: ResponseSurface, user_weight: float) -> Problem:
+def compared(
+    settings: AuctionedSettings,
+    run: Run,
+    sold: ResponseSurface,
+    mechanisms: Mapping[str, Mechanism],
+    designs: Designs,
+    stages: Stages,
+) -> tuple[MechanismRow, ...]:
+    """Return what each mechanism brings on either replicate at the demo's user weight, and what lying pays there."""
+    recipes = designs.recipes(COMPARED, quick=settings.quick)
+    rows = kept_stage(
+        run,
+        stages,
+        "mechanisms and regret",
+        "mechanisms",
+        2 * len(mechanisms),
+        lambda tick: [
+            as_row(row)
+            for row in compare(
+                mechanisms, sold, PRIOR, settings.user_weight, seed=settings.seed, recipes=recipes, progress=tick
+            )
+        ],
+    )
+    return tuple(record_from(MechanismRow, row) for row in rows)
+
+
+def _problem(settings: AuctionedSettings, sold: ResponseSurface, user_weight: float) -> Problem:
     return Problem(sold.replicate("A"), PRIOR, user_weight, settings.seed, settings.quick)
 
 

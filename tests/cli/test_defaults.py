@@ -86,6 +86,7 @@ COMMANDS: dict[Callable[..., None], tuple[type, ...]] = {
 }
 ON_PURPOSE = {
     ("AuctionSource", "setting"),  # left out where a mechanism is named
+    ("DemoSettings", "loss"),  # kl of a new measurement, quality of a packaged one
     ("StudySettings", "only"),  # none named, or an empty tuple
     ("EstimationSettings", "omitted"),
     ("ArenaRunSettings", "systems"),

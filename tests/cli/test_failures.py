@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import auctionsim
 from auctionsim import cli
 from auctionsim.cli.failures import DEFECT, MISTAKE, failure, traceback_of
 from auctionsim.cli.options import command_line
@@ -162,7 +163,7 @@ def test_a_group_without_a_command_shows_its_help(
 
 def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version", monkeypatch=monkeypatch) == 0
-    assert capsys.readouterr().out == "auctionsim 0.1.0\n"
+    assert capsys.readouterr().out == f"auctionsim {auctionsim.__version__}\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
