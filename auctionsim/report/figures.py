@@ -49,6 +49,7 @@ def brand_colour(index: int) -> str:
 def layers_figure(findings: Findings) -> Figure:
     """Return bars: in which layers each brand's neurons sit."""
     neurons = findings.neurons
+    assert neurons is not None
     layers = list(range(neurons.num_layers))
     traces = [
         {

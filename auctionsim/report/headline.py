@@ -27,7 +27,7 @@ def headline(findings: Findings) -> list[HeadlineClaim]:
         HeadlineClaim(_confirmation_sentence(one, findings.surface.charged_loss), "confirmations")
         for one in findings.confirmations
     ]
-    if not findings.confirmations:
+    if not findings.confirmations and findings.neurons is not None:
         claims.append(
             HeadlineClaim("No setting was confirmed on held-out prompts: that was not measured.", "confirmations")
         )
@@ -73,6 +73,11 @@ def _story_sentence(account: AuctionAccount) -> str:
 
 def _neurons_sentence(findings: Findings) -> str:
     neurons, count = findings.neurons, findings.sold_neurons
+    if neurons is None:
+        return (
+            f"Nothing was measured here: exposure and user loss are those of a packaged measurement of "
+            f"{findings.model.partition(':')[0]}, on which up to {count:,} neurons of each brand are amplified."
+        )
     total = neurons.num_layers * neurons.neurons_per_layer
     whose = f"each of {listed(findings.brands)}" if len(findings.brands) > 1 else findings.brands[0]
     return (

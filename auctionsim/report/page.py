@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from auctionsim.accounts import ended, term_of, terms
 from auctionsim.accounts.glossary import KINDS
+from auctionsim.brands import Brand
 from auctionsim.errors import InputError, MissingPackageError
 from auctionsim.files import write_text
 from auctionsim.report import wording
@@ -62,7 +63,7 @@ def render(findings: Findings) -> str:
         ImportError: jinja2 or plotly is not installed; says how to get them.
         ValueError: The neurons, the surface and the brands do not belong together.
     """
-    _require_consistent(findings)
+    marked = _require_consistent(findings)
     environment, plotly_js = template_tools()
     groups = _figure_groups(findings)
     figures = {figure.name: _drawn(figure) for group in groups.values() if group for figure in group.figures}
@@ -83,7 +84,7 @@ def render(findings: Findings) -> str:
         plotly_js=plotly_js,
         meanings=wording.MEANINGS,
         brand_index={brand: index for index, brand in enumerate(findings.brands)},
-        highlighted=lambda text: wording.highlighted(ended(text), findings.neurons.brands),
+        highlighted=lambda text: wording.highlighted(ended(text), marked),
     )
     return page
 
@@ -95,8 +96,12 @@ def write_report(findings: Findings, folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _require_consistent(findings: Findings) -> None:
-    names = tuple(brand.name for brand in findings.neurons.brands)
+def _require_consistent(findings: Findings) -> tuple[Brand, ...]:
+    """Return the brands, of the neurons or of the measurement's record; refuse what does not belong together."""
+    neurons = findings.neurons
+    recorded = findings.surface.provenance.get("brands", ())
+    brands = tuple(map(Brand.read, recorded)) if neurons is None else neurons.brands
+    names = tuple(brand.name for brand in brands)
     if names != findings.brands or findings.surface.num_bidders != len(names):
         raise InputError(
             f"the brands {findings.brands} must be those of the neurons, got {names}, and of the surface, "
@@ -106,8 +111,9 @@ def _require_consistent(findings: Findings) -> None:
         raise InputError(
             f"sold_feature must be one of {findings.surface.measured_features}, got {findings.sold_feature!r}"
         )
-    if not 1 <= findings.sold_neurons <= findings.neurons.max_neurons:
-        raise InputError(f"sold_neurons must lie in [1, {findings.neurons.max_neurons}], got {findings.sold_neurons}")
+    if neurons is not None and not 1 <= findings.sold_neurons <= neurons.max_neurons:
+        raise InputError(f"sold_neurons must lie in [1, {neurons.max_neurons}], got {findings.sold_neurons}")
+    return brands
 
 
 def template_tools() -> tuple[Any, str]:
@@ -154,7 +160,7 @@ def _figure_groups(findings: Findings) -> dict[str, FigureGroup | None]:
     """Return every section's figures, None where nothing was measured."""
     maps = heat_maps(findings.surface, findings.brands, findings.sold_feature)
     groups: dict[str, FigureGroup | None] = {
-        "layers": FigureGroup("layers", (), (layers_figure(findings),)),
+        "layers": FigureGroup("layers", (), (layers_figure(findings),)) if findings.neurons is not None else None,
         "maps": FigureGroup("maps", maps.switches, maps.figures),
         "trade_off": None,
         "learning": None,
@@ -182,6 +188,8 @@ def _drawn(figure: Figure) -> dict[str, Any]:
 
 def _pairs(findings: Findings) -> list[Pair]:
     neurons, count = findings.neurons, findings.sold_neurons
+    if neurons is None:
+        return []
     sets = [set(row) for row in neurons.ranking[:, :count].tolist()]
     overlap, cosine = neurons.overlap(count), neurons.cosine()
     return [

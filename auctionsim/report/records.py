@@ -75,7 +75,8 @@ class Findings:
         settings: Every setting of the run, for the table at the end.
         versions: Packages.
         commit: Of the code, None outside a checkout.
-        neurons: The identified neurons.
+        neurons: The identified neurons; None where a packaged measurement was taken, and then sections without data are
+            left out of the page.
         sold_neurons: The largest num_neurons on the surface's grid: overlap and layers are shown for so many.
         surface: All features, both replicates.
         sold_feature: The feature that the auction sells.
