@@ -16,10 +16,12 @@ from report_fakes import HOSTILE, bare_findings, fake_surface, full_findings
 from story_fakes import fake_story
 
 from auctionsim.brands import Brand
+from auctionsim.errors import InputError
 from auctionsim.report import Estimate, Findings, render, write_report
 from auctionsim.report.headline import headline
 from auctionsim.report.heat_maps import MEAN_CONTEXT, heat_maps
 from auctionsim.report.wording import breakable, draws, estimate, highlighted, listed, number, percent, setting
+from auctionsim.substrates import ResponseSurface
 
 SECTIONS = (
     *("headline", "reconstruction", "auction", "neurons", "replies", "confirmations", "maps", "menu", "mechanisms"),
@@ -235,7 +237,7 @@ def test_nothing_that_bidders_would_not_bid_is_called_best() -> None:
     text = said(replace(found, mechanisms=(*b, tempting)))
     assert "VirtualWelfareMaximizer leaves the platform most" in text
     assert "Tempting leaves the platform most" not in text
-    assert "Tempting would leave 9.00 ± 0.10 if everybody bid the truth, but a lie pays." in text
+    assert "Tempting would leave 9.00 ± 0.10 if everybody bid the truth, but a lie pays: " in text
     assert "a lie pays: 0.0500 under best responses to truthful others." in text
     unknown = said(replace(found, mechanisms=(tempting._replace(objective_best_response=None),)))
     assert "Under no rule compared here is the truth known to be a bidder’s best bid." in unknown
@@ -392,3 +394,30 @@ def test_how_numbers_are_written() -> None:
     assert draws([None]) == "n unknown"
     assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
     assert breakable("MenuAuction<") == "Menu<wbr>Auction&lt;"
+
+
+def test_a_packaged_measurement_leaves_out_what_was_not_measured() -> None:
+    """Without neurons a section that has nothing is left out, its link too; one that has something stays."""
+    packaged = ResponseSurface.packaged("running-shoes-2@3")
+    found = replace(full_findings(), sold_feature="slot_probability")
+    bare = replace(
+        found,
+        surface=packaged,
+        neurons=None,
+        confirmations=(),
+        replies=(),
+        menu=(),
+        trade_off=(),
+        learning=(),
+        training=(),
+    )
+    page = render(bare)
+    for name in ("replies", "confirmations", "menu", "trade-off", "learning"):
+        assert f'<section id="{name}">' not in page
+        assert f'href="#{name}"' not in page
+    assert '<section id="mechanisms">' in page
+    assert "Nothing was measured here" in said(bare)
+    assert '<section id="menu">' in render(replace(bare, menu=found.menu))
+    assert "no menu was trained" in Reader(render(replace(bare, surface=found.surface, neurons=found.neurons))).text
+    with pytest.raises(InputError, match="must be those of the neurons"):
+        render(replace(bare, brands=("Nike", "Puma")))
