@@ -69,3 +69,14 @@ def test_the_pages_of_strangers_are_found() -> None:
     names = {page.relative_to(ROOT).as_posix() for page in hand_written()}
     assert {"README.md", "SECURITY.md", "docs/market.md", "docs/environments/market.md"} <= names
     assert not {name for name in names if name.startswith("docs/decisions") or name in ("docs/log.md",)}
+
+
+@pytest.mark.parametrize("page", hand_written(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_sentences_are_short(page: Path) -> None:
+    """At most 22 words per sentence on average, by the rule at the top of `tools/site/prose.py`.
+
+    All sentences of the page count, and those of paragraphs alone must hold it too, so that no table dilutes them.
+    """
+    sentences = sentences_of(page.read_text(encoding="utf-8"))
+    longest = max(sentences, key=lambda one: one.words, default=None)
+    assert max(mean_words(sentences)) <= LIMIT, f"the longest is {longest}"
