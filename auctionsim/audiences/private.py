@@ -153,7 +153,9 @@ class PrivateAudience(BaseSubstrate):
     def _listed_losses(self) -> Tensor:
         """The number for each context, or once without contexts, and each entry of the finite range."""
         entries = finite_range_of(self.substrate).allocations.double()
-        places = [torch.full((len(entries),), k) for k in range(len(self.contexts))] or [None]
+        if not self.contexts:
+            return self.user_loss(entries).unsqueeze(0)
+        places = (torch.full((len(entries),), k) for k in range(len(self.contexts)))
         return torch.stack([self.user_loss(entries, place) for place in places])
 
     def _number(self, kinds: KindLosses) -> Tensor:

@@ -58,7 +58,7 @@ class PublicAudience(BaseSubstrate):
         return self.substrate.levers
 
     @cached_property
-    def contexts(self) -> tuple[str, ...]:  # type: ignore[override]
+    def contexts(self) -> tuple[str, ...]:
         """Pairs of the substrate's context and a kind, the kind changing first."""
         own = contexts_of(self.substrate)
         return tuple(f"{context}/{name}" for context in own for name in self.audience.names) or self.audience.names

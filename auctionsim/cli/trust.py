@@ -198,7 +198,7 @@ def agree(
     from auctionsim.trust import read_labels
     from auctionsim.trust.raters import joined_ratings, ratings_of
 
-    golds = [read_labels(path) for path in labels or [None]]
+    golds = [read_labels(path) for path in labels] if labels else [read_labels(None)]
     names = [str(path) for path in labels] if labels else ["those that ship"]
     ratings = joined_ratings([ratings_of(gold, field) for gold in golds], names)
     console.print(agreement_table(ratings, field, seed))

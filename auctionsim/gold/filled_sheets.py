@@ -122,7 +122,7 @@ def _rows(sheet: Path) -> list[dict[str, str]]:
         if lacking:
             raise InputError(f"{sheet}, row {number}: lacks the column {sorted(lacking)[0]!r}")
         stripped = {name: row[name].strip() for name in ("id", "bad", "labeller") if name in row}
-        found.append({**row, **stripped})
+        found.append(row | stripped)
     if not found:
         raise InputError(f"{sheet}: has no rows")
     return found

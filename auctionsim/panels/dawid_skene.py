@@ -52,12 +52,14 @@ class VoteModel(NamedTuple):
     @property
     def labels(self) -> Int[np.ndarray, " item"]:
         """Likeliest class of each item, the first of several that are as likely."""
-        return self.probabilities.argmax(1)
+        likeliest: np.ndarray = self.probabilities.argmax(1)
+        return likeliest
 
     @property
     def accuracies(self) -> Float[np.ndarray, " judge"]:
         """Probability that each judge is right, at the model's priors."""
-        return np.einsum("jkk,k->j", self.confusions, self.priors)
+        right: np.ndarray = np.einsum("jkk,k->j", self.confusions, self.priors)
+        return right
 
 
 def one_coin(votes: Votes, *, even_prior: bool = False, rounds: int = 1000, tolerance: float = 1e-10) -> VoteModel:
@@ -136,7 +138,8 @@ def relative_labels(votes: Votes, method: str, seed: int = 0) -> Int[np.ndarray,
         "mmsr": lambda: aggregation.MMSR(random_state=seed),
     }
     found = _quiet(lambda: makers[method]().fit_predict(_frame(votes)))
-    return found.reindex(range(len(votes.labels)), fill_value=NO_VOTE).to_numpy(dtype=np.int64)
+    labels: np.ndarray = found.reindex(range(len(votes.labels)), fill_value=NO_VOTE).to_numpy(dtype=np.int64)
+    return labels
 
 
 def _crowd_kit() -> Any:

@@ -60,13 +60,15 @@ class Votes:
     @property
     def voted(self) -> Bool[np.ndarray, "item judge"]:
         """Whether each judge voted on each item."""
-        return self.labels != NO_VOTE
+        voted: np.ndarray = self.labels != NO_VOTE
+        return voted
 
     @property
     def counts(self) -> Int[np.ndarray, "item label"]:
         """Votes for each class on each item."""
         classes = np.arange(self.num_classes)
-        return (self.labels[:, :, None] == classes).sum(1)
+        counts: np.ndarray = (self.labels[:, :, None] == classes).sum(1)
+        return counts
 
     @property
     def signs(self) -> Int[np.ndarray, "item judge"]:

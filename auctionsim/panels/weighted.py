@@ -44,7 +44,8 @@ def log_odds_weights(accuracies: Iterable[float], num_classes: int = 2) -> Float
     chance = checked_accuracies(accuracies)
     if num_classes < 2:
         raise InputError(f"votes need at least 2 classes, got {num_classes}")
-    return np.log(chance * (num_classes - 1) / (1 - chance))
+    weights: np.ndarray = np.log(chance * (num_classes - 1) / (1 - chance))
+    return weights
 
 
 def weighted_vote(votes: Votes, weights: Sequence[float] | np.ndarray, priors: Sequence[float] = ()) -> WeightedVote:

@@ -69,7 +69,7 @@ def bid_curve(
         context: (1,) the kind of prompt.
     """
     own = torch.tensor([values[bidder], float(bids[bidder])], dtype=torch.float64)
-    tried = torch.cat([_EVEN, own]).unique()
+    tried = torch.unique(torch.cat([_EVEN, own]))
     rows = bids.repeat(len(tried), 1)
     rows[:, bidder] = tried
     where = context.expand(len(tried))

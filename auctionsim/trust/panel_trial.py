@@ -128,7 +128,7 @@ def try_panels(
         raise InputError(f"a category is kept out in turn, so at least three are needed, got {categories}")
     folds = {name: _fold(scores, candidates, labels_digest, name, always) for name in categories}
     names = sorted({member.reading for fold in folds.values() for member in fold.panels[RULES[0]].members})
-    values = {rule: _gathered(scores, folds, lambda fold, rule=rule: fold.panels[rule]) for rule in RULES}
+    values = {rule: _gathered(scores, folds, _of_rule(rule)) for rule in RULES}
     values[BEST] = _gathered(scores, folds, lambda fold: _only(fold.panels["pooled"], fold.best))
     votes = _votes(scores, folds, names)
     values[WITHOUT_LABELS] = one_coin(votes).probabilities[:, 1]
@@ -138,11 +138,11 @@ def try_panels(
     there &= np.isin(np.arange(len(labels)), range(len(labels)) if rows is None else rows)
     draws = _draws(labels, there, seed, resamples)
     compared = {name: value[there] for name, value in values.items()}
-    rows = tuple(_row(name, compared, bad[there], draws) for name in (BEST, HINDSIGHT, *RULES, WITHOUT_LABELS))
+    table = tuple(_row(name, compared, bad[there], draws) for name in (BEST, HINDSIGHT, *RULES, WITHOUT_LABELS))
     dependence = error_dependence(Votes(votes.labels[there], judges=votes.judges), bad[there].astype(np.int64))
     members = tuple(_member_row(name, scores, folds, votes, names, values, bad, there, draws) for name in names)
     return PanelTrial(
-        rows,
+        table,
         members,
         {name: fold.best for name, fold in folds.items()},
         int(there.sum()),
@@ -196,10 +196,25 @@ def trial_differences(
     found = {}
     for name in (*RULES, WITHOUT_LABELS):
         one, other = first.values[name][there], second.values[name][there]
-        found[name] = paired(
-            lambda k, one=one, other=other: _plain_auc(one[k], bad[k]) - _plain_auc(other[k], bad[k]), draws
-        )
+        found[name] = paired(_auc_gap(one, other, bad), draws)
     return found
+
+
+def _of_rule(rule: str, without: str = "") -> Callable[[_Fold], PanelWeights]:
+    """Return how a fold's panel of a rule is taken, a member left out where one is named."""
+    return lambda fold: fold.panels[rule].without(without) if without else fold.panels[rule]
+
+
+def _of_member(name: str) -> Callable[[_Fold], PanelWeights]:
+    """Return how one member of a fold's pooled panel is taken, by itself."""
+    return lambda fold: _only(fold.panels["pooled"], name)
+
+
+def _auc_gap(
+    one: Float[np.ndarray, " reply"], other: Float[np.ndarray, " reply"], bad: Bool[np.ndarray, " reply"]
+) -> Callable[[np.ndarray], float]:
+    """Return by how much the first score's AUC is above the second's, on the replies of an index."""
+    return lambda k: _plain_auc(one[k], bad[k]) - _plain_auc(other[k], bad[k])
 
 
 def _only(weights: PanelWeights, name: str) -> PanelWeights:
@@ -215,10 +230,7 @@ def _hindsight(
     """Return the values of the member of all panels with the highest AUC on all replies."""
     panels = [{one.reading for one in fold.panels[RULES[0]].members} - left_aside for fold in folds.values()]
     bad = np.array([label.bad for label in next(iter(scores.values())).labels])
-    singles = [
-        _gathered(scores, folds, lambda fold, name=name: _only(fold.panels["pooled"], name))
-        for name in sorted(set.intersection(*panels))
-    ]
+    singles = [_gathered(scores, folds, _of_member(name)) for name in sorted(set.intersection(*panels))]
     return max(singles, key=lambda value: _plain_auc(value, bad), default=otherwise)
 
 
@@ -286,13 +298,10 @@ def _member_row(
     voted &= there
     adds = {}
     for rule in RULES:
-        left = _gathered(scores, folds, lambda fold, rule=rule: fold.panels[rule].without(name))
+        left = _gathered(scores, folds, _of_rule(rule, name))
         both = np.where(np.isfinite(left), left, 0.5)[there]
         own, label = values[rule][there], bad[there]
-        adds[rule] = paired(
-            lambda k, own=own, both=both, label=label: _plain_auc(own[k], label[k]) - _plain_auc(both[k], label[k]),
-            draws,
-        )
+        adds[rule] = paired(_auc_gap(own, both, label), draws)
     folds_in = sum(name in {one.reading for one in fold.panels[RULES[0]].members} for fold in folds.values())
     return MemberRow(name, folds_in, float((column[voted] == bad[voted]).mean()), adds)
 

@@ -7,11 +7,11 @@ from auctionsim.errors import MissingPackageError, ModelUnavailableError, Unsupp
 from auctionsim.readings import LOWER, Reading, TextReading, Unscored, Value, reading
 from auctionsim.readings.panel import PanelWeights, panel_reading
 from auctionsim.trust import Candidate, GateReport, GoldLabel, GoldLabels, IntervalEstimate, ScoreStore, as_loss
-from auctionsim.trust.candidates import ALL_LABELS, candidates
+from auctionsim.trust.candidates import candidates
 from auctionsim.trust.gate import GATE_KINDS, report_of
 from auctionsim.trust.panel_fit import fit_panel, gated, panel_scores
 from auctionsim.trust.panel_trial import PanelTrial, best_member, trial_differences, try_panels
-from auctionsim.trust.scores import LabelScores, position_of, score_labels
+from auctionsim.trust.scores import ALL_LABELS, LabelScores, position_of, score_labels
 
 VERDICTS = "judged"
 """How the names of a language model's verdicts begin."""

@@ -32,7 +32,7 @@ def packaged_measurement(category: str, brands: tuple[Brand, ...]) -> str:
         ValueError: None ships; the message names those that do.
     """
     wanted = (category.lower(), tuple(brand.name for brand in brands))
-    there = {}
+    there: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for name in packaged_names():
         path = surfaces_folder() / f"{name}.safetensors"
         if stored_format(path) != ResponseSurface.file_format or not replies_beside(path).exists():
