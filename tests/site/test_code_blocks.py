@@ -38,6 +38,7 @@ def test_blocks_are_written_right(name: str) -> None:
     assert not wrong, f"{name}: {wrong}"
 
 
+@pytest.mark.timeout(900)  # every page, on cores that others use
 def test_python_blocks_run() -> None:
     words = [sys.executable, str(SCRIPT), *(str(PAGES[name]) for name in RUN)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

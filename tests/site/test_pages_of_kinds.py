@@ -19,6 +19,7 @@ def pages() -> dict[str, str]:
     return {**mechanism_pages(), **carrier_pages(), **reading_pages(), **environment_pages()}
 
 
+@pytest.mark.timeout(900)  # the first use of the pages designs every mechanism
 def test_everything_that_is_registered_has_its_page(pages: dict[str, str]) -> None:
     for kind, known in (("mechanisms", names()), ("carriers", carrier_names()), ("readings", readings.names())):
         there = {path.split("/")[-1].removesuffix(".md") for path in pages if path.startswith(f"reference/{kind}/")}
