@@ -1,6 +1,13 @@
 """What every test gets: shapes checked at run time, Hypothesis profiles, a generator."""
 
 import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+OURS = ModuleType("tests")  # a package of the lock installs a folder of this name, which would come before ours
+OURS.__path__ = [str(Path(__file__).parent)]
+sys.modules["tests"] = OURS
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
