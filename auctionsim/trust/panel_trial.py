@@ -264,7 +264,7 @@ def _votes(scores: Mapping[str, LabelScores], folds: Mapping[str, _Fold], names:
 
 
 def _row(
-    name: str, values: Mapping[str, Float[np.ndarray, " reply"]], bad: Bool[np.ndarray, " reply"], draws: "_Draws"
+    name: str, values: Mapping[str, Float[np.ndarray, " reply"]], bad: Bool[np.ndarray, " reply"], draws: "_PromptDraws"
 ) -> PanelRow:
     own, best = values[name], values[BEST]
     compared = name != BEST
@@ -291,7 +291,7 @@ def _member_row(
     values: Mapping[str, Float[np.ndarray, " reply"]],
     bad: Bool[np.ndarray, " reply"],
     there: Bool[np.ndarray, " reply"],
-    draws: "_Draws",
+    draws: "_PromptDraws",
 ) -> MemberRow:
     column = votes.labels[:, names.index(name)]
     voted = column != NO_VOTE
@@ -306,7 +306,7 @@ def _member_row(
     return MemberRow(name, folds_in, float((column[voted] == bad[voted]).mean()), adds)
 
 
-class _Draws(NamedTuple):
+class _PromptDraws(NamedTuple):
     """Resamples of prompts, with all their replies: the same for every difference."""
 
     clusters: tuple[Hashable, ...]
@@ -315,7 +315,7 @@ class _Draws(NamedTuple):
 
 def _draws(
     labels: Sequence[GoldLabel], there: Bool[np.ndarray, " reply"], seed: int, resamples: int = RESAMPLES
-) -> _Draws:
+) -> _PromptDraws:
     clusters = tuple((label.category, label.prompt) for label, here in zip(labels, there, strict=True) if here)
     members: dict[Hashable, list[int]] = {}
     for k, cluster in enumerate(clusters):
@@ -323,10 +323,10 @@ def _draws(
     groups = [np.array(one) for one in members.values()]
     draw = np.random.default_rng(seed)
     chosen = (draw.integers(len(groups), size=len(groups)) for _ in range(resamples))
-    return _Draws(clusters, tuple(np.concatenate([groups[k] for k in some]) for some in chosen))
+    return _PromptDraws(clusters, tuple(np.concatenate([groups[k] for k in some]) for some in chosen))
 
 
-def paired(difference: Callable[[np.ndarray], float], draws: _Draws) -> IntervalEstimate:
+def paired(difference: Callable[[np.ndarray], float], draws: _PromptDraws) -> IntervalEstimate:
     """Return a difference of two scores of the same replies, with its percentile interval over resampled prompts.
 
     Args:

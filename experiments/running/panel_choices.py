@@ -10,10 +10,9 @@ from torch import Tensor
 
 from auctionsim.errors import InputError, UnsupportedError
 from auctionsim.experiments.running.panel_losses import SINGLE, WHOLE, PanelLosses
-from auctionsim.experiments.running.priced_losses import loss_prices
+from auctionsim.experiments.running.priced_losses import loss_prices, sold_at
 from auctionsim.experiments.running.recipes import FanOut
 from auctionsim.experiments.running.surface_reading import SurfaceReading, read_again
-from auctionsim.experiments.tables.loss_matrix import sold_at
 from auctionsim.levers import at_null
 from auctionsim.mechanisms import VirtualWelfareMaximizer
 from auctionsim.metrics import Interval, mean_interval

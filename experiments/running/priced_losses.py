@@ -84,6 +84,11 @@ def loss_prices(surface: ResponseSurface, names: Sequence[str]) -> LossPrices:
     return LossPrices(tuple(priced), missing)
 
 
+def sold_at(surface: ResponseSurface, loss: PricedLoss) -> ResponseSurface:
+    """Return the view that sells what a surface sells, at the cost of a loss in money."""
+    return surface.sell(*surface.features, loss=loss.charge)
+
+
 def _single(surface: ResponseSurface, name: str) -> PricedLoss | str:
     if name not in surface.losses:
         return f"{name} was not measured on this surface, nor read of its replies"

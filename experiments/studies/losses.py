@@ -16,11 +16,11 @@ from auctionsim.errors import InputError
 from auctionsim.experiments.figures.losses import draw_cells, draw_curves
 from auctionsim.experiments.running.designs import UNKEPT, Designs
 from auctionsim.experiments.running.measured import brand_names
-from auctionsim.experiments.running.priced_losses import TOGETHER, LossPrices, PricedLoss, loss_prices
+from auctionsim.experiments.running.priced_losses import TOGETHER, LossPrices, PricedLoss, loss_prices, sold_at
 from auctionsim.experiments.running.run import Row, Run, Section
 from auctionsim.experiments.running.stored_by_name import SurfaceReplies
 from auctionsim.experiments.tables.loss_cells import cell_means, cell_rows, correlation_rows
-from auctionsim.experiments.tables.loss_matrix import NOBODY, Payer, curve_rows, matrix_rows, payer, sold_at
+from auctionsim.experiments.tables.loss_matrix import NOBODY, Payer, curve_rows, matrix_rows, payer
 from auctionsim.experiments.tables.loss_menus import entry_rows, outcome_rows, profiles_of, reply_rows
 from auctionsim.experiments.tables.losses import LossesFound, losses_section
 from auctionsim.mechanisms import Mechanism

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from auctionsim import metrics
-from auctionsim.experiments.running.priced_losses import PricedLoss
+from auctionsim.experiments.running.priced_losses import PricedLoss, sold_at
 from auctionsim.experiments.running.run import Row
 from auctionsim.experiments.tables.measurement_noise import loss_error
 from auctionsim.mechanisms import Mechanism, VirtualWelfareMaximizer
@@ -85,11 +85,6 @@ def payer(
         scored.append(ScoredLoss(loss, view, best, view.cell_weights(outcome.allocation, profiles.context)))
         cases.append(Case(view, price, profiles, best, largest_bid(view, priors), settings))
     return Payer(replicate, price, profiles, tuple(scored), tuple(cases))
-
-
-def sold_at(surface: ResponseSurface, loss: PricedLoss) -> ResponseSurface:
-    """Return the view that sells what a surface sells, at the cost of a loss in money."""
-    return surface.sell(*surface.features, loss=loss.charge)
 
 
 def matrix_rows(label: str, rules: Mapping[str, Mechanism], payers: Sequence[Payer], recipe: str = "") -> Iterator[Row]:

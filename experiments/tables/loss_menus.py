@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from auctionsim.experiments.running.measured import brand_names
-from auctionsim.experiments.running.priced_losses import PricedLoss
+from auctionsim.experiments.running.priced_losses import PricedLoss, sold_at
 from auctionsim.experiments.running.run import Row
-from auctionsim.experiments.tables.loss_matrix import sold_at
 from auctionsim.experiments.tables.menu_options import menu_options
 from auctionsim.levers import at_null
 from auctionsim.measurement.side_files import matching
