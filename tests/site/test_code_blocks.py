@@ -146,6 +146,7 @@ def test_classes_of_a_page_can_be_pickled(tmp_path: Path) -> None:
         ("$ A=1 make demo && cd x | tee y", [["make", "demo"], ["cd", "x"], ["tee", "y"]]),
         ("auctionsim say 'a; b' \\\n  --boost N=1x2", [["auctionsim", "say", "a; b", "--boost", "N=1x2"]]),
         ("# nothing\n\n", []),
+        ('auctionsim trust panel --surface ""', [["auctionsim", "trust", "panel", "--surface", ""]]),
     ],
 )
 def test_commands_are_found(code: str, expected: list[list[str]]) -> None:

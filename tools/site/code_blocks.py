@@ -90,7 +90,7 @@ def commands_of(code: str) -> list[list[str]]:
         lexer.whitespace_split = True
         command: list[str] = []
         for word in [*lexer, ";"]:
-            if set(word) <= set("|&;"):
+            if word and set(word) <= set("|&;"):
                 if command:
                     found.append(command)
                 command = []
