@@ -25,7 +25,7 @@ SLOW = {
     name: "its design takes seconds of cross-fitting, too long for a slider: `auctionsim auction compare` has it"
     for name in ("optimum-shrunk", "optimum-lower", "optimum-shrunk-per-mention", "optimum-lower-per-mention")
 }
-_KEPT = 128  # designed mechanisms
+_KEPT = 32  # designed mechanisms: a linear program has half a megabyte of tables
 
 
 class OfferedRule(NamedTuple):
