@@ -53,6 +53,13 @@ _THE_AUCTION = (
         ("levers",),
     ),
     Term("setting", "One value of each of a bidder’s levers, such as 512 neurons × 2.", "the auction"),
+    Term("null", "A lever’s setting at which nothing of the reply is touched.", "the auction"),
+    Term(
+        "organic exposure",
+        "The exposure that a brand has for free, in the untouched model’s replies.",
+        "the auction",
+        ("organic",),
+    ),
     Term("allocation", "Which levers every bidder is given.", "the auction"),
     Term("payment", "What a bidder is charged, in money.", "the auction"),
     Term(
@@ -268,7 +275,26 @@ _MEASUREMENT = (
     Term("n", "Over how many draws a mean is taken.", "the measurement"),
     Term("cosine", "How alike two directions are: 1 for the same, 0 for unrelated.", "the measurement"),
     Term("overlap", "Shared items over all items of two sets.", "the measurement"),
+    Term(
+        "cell",
+        "One setting of all levers in one context, with what was measured there; a surface is a table of cells.",
+        "the measurement",
+    ),
     Term("reading", "A number that is taken of a reply, such as its length.", "the measurement"),
+    Term(
+        "judge", "Whatever gives replies a score or a verdict: a person, a language model, a rule.", "the measurement"
+    ),
+    Term(
+        "gold label",
+        "What somebody whom you trust says of one reply: bad or not.",
+        "the measurement",
+        ("gold", "gold labels"),
+    ),
+    Term(
+        "gate",
+        "The test on labelled replies that a judge’s score must pass before an auction may charge for it.",
+        "the measurement",
+    ),
     Term(
         "substrate",
         "Whatever turns an allocation into exposures and a user loss: a measured surface, a model, items.",
