@@ -4,7 +4,7 @@ Everything that looks at labels (which readings pass the gate, which of them is 
 looks at the other categories alone. Differences are paired: the same replies by both, prompts as draws.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from auctionsim.readings.protocol import Unscored
 from auctionsim.trust.agreement import IntervalEstimate, auc
 from auctionsim.trust.candidates import Candidate
 from auctionsim.trust.labels import GoldLabel
+from auctionsim.trust.paired_draws import PromptDraws, auc_gap, paired, plain_auc, prompt_draws, right_gap
 from auctionsim.trust.panel_fit import badness_of, fit_panel, gated, panel_scores
 from auctionsim.trust.scores import LabelScores
 
@@ -136,7 +137,7 @@ def try_panels(
     values[HINDSIGHT] = _hindsight(scores, folds, {one.reading for one in always}, values[BEST])
     there = np.isfinite(np.stack(list(values.values()))).all(0)
     there &= np.isin(np.arange(len(labels)), range(len(labels)) if rows is None else rows)
-    draws = _draws(labels, there, seed, resamples)
+    draws = prompt_draws(labels, there, seed, resamples)
     compared = {name: value[there] for name, value in values.items()}
     table = tuple(_row(name, compared, bad[there], draws) for name in (BEST, HINDSIGHT, *RULES, WITHOUT_LABELS))
     dependence = error_dependence(Votes(votes.labels[there], judges=votes.judges), bad[there].astype(np.int64))
@@ -175,12 +176,16 @@ def best_member(scores: Mapping[str, LabelScores], rows: Sequence[int], members:
     if not members:
         raise UnsupportedError("no reading passes the gate, so none of them is the best")
     bad = np.array([scores[members[0].reading].labels[k].bad for k in rows])
-    reached = {one.reading: _plain_auc(badness_of(scores[one.reading], rows, one), bad) for one in members}
+    reached = {one.reading: plain_auc(badness_of(scores[one.reading], rows, one), bad) for one in members}
     return max(reached, key=lambda name: reached[name])
 
 
 def trial_differences(
-    first: PanelTrial, second: PanelTrial, labels: Sequence[GoldLabel], seed: int = 0
+    first: PanelTrial,
+    second: PanelTrial,
+    labels: Sequence[GoldLabel],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, IntervalEstimate]:
     """Return AUC of one trial's panels less that of another's, row by row, on the replies that both scored.
 
@@ -189,14 +194,15 @@ def trial_differences(
         second: Another, of the same labels.
         labels: All of them.
         seed: Of the bootstrap.
+        resamples: Of the bootstrap.
     """
     there = first.there & second.there
     bad = np.array([label.bad for label in labels])[there]
-    draws = _draws(labels, there, seed)
+    draws = prompt_draws(labels, there, seed, resamples)
     found = {}
     for name in (*RULES, WITHOUT_LABELS):
         one, other = first.values[name][there], second.values[name][there]
-        found[name] = paired(_auc_gap(one, other, bad), draws)
+        found[name] = paired(auc_gap(one, other, bad), draws)
     return found
 
 
@@ -208,13 +214,6 @@ def _of_rule(rule: str, without: str = "") -> Callable[[_Fold], PanelWeights]:
 def _of_member(name: str) -> Callable[[_Fold], PanelWeights]:
     """Return how one member of a fold's pooled panel is taken, by itself."""
     return lambda fold: _only(fold.panels["pooled"], name)
-
-
-def _auc_gap(
-    one: Float[np.ndarray, " reply"], other: Float[np.ndarray, " reply"], bad: Bool[np.ndarray, " reply"]
-) -> Callable[[np.ndarray], float]:
-    """Return by how much the first score's AUC is above the second's, on the replies of an index."""
-    return lambda k: _plain_auc(one[k], bad[k]) - _plain_auc(other[k], bad[k])
 
 
 def _only(weights: PanelWeights, name: str) -> PanelWeights:
@@ -231,7 +230,7 @@ def _hindsight(
     panels = [{one.reading for one in fold.panels[RULES[0]].members} - left_aside for fold in folds.values()]
     bad = np.array([label.bad for label in next(iter(scores.values())).labels])
     singles = [_gathered(scores, folds, _of_member(name)) for name in sorted(set.intersection(*panels))]
-    return max(singles, key=lambda value: _plain_auc(value, bad), default=otherwise)
+    return max(singles, key=lambda value: plain_auc(value, bad), default=otherwise)
 
 
 def _gathered(
@@ -264,7 +263,7 @@ def _votes(scores: Mapping[str, LabelScores], folds: Mapping[str, _Fold], names:
 
 
 def _row(
-    name: str, values: Mapping[str, Float[np.ndarray, " reply"]], bad: Bool[np.ndarray, " reply"], draws: "_PromptDraws"
+    name: str, values: Mapping[str, Float[np.ndarray, " reply"]], bad: Bool[np.ndarray, " reply"], draws: PromptDraws
 ) -> PanelRow:
     own, best = values[name], values[BEST]
     compared = name != BEST
@@ -272,13 +271,9 @@ def _row(
         name,
         auc(own, bad, draws.clusters),
         float(((own >= 0.5) == bad).mean()),
-        paired(lambda k: _plain_auc(own[k], bad[k]) - _plain_auc(best[k], bad[k]), draws) if compared else None,
-        paired(lambda k: float((((own >= 0.5) == bad) * 1.0 - ((best >= 0.5) == bad))[k].mean()), draws)
-        if compared
-        else None,
-        None
-        if name in (BEST, HINDSIGHT)
-        else paired(lambda k: _plain_auc(own[k], bad[k]) - _plain_auc(values[HINDSIGHT][k], bad[k]), draws),
+        paired(auc_gap(own, best, bad), draws) if compared else None,
+        paired(right_gap(own, best, bad), draws) if compared else None,
+        None if name in (BEST, HINDSIGHT) else paired(auc_gap(own, values[HINDSIGHT], bad), draws),
     )
 
 
@@ -291,7 +286,7 @@ def _member_row(
     values: Mapping[str, Float[np.ndarray, " reply"]],
     bad: Bool[np.ndarray, " reply"],
     there: Bool[np.ndarray, " reply"],
-    draws: "_PromptDraws",
+    draws: PromptDraws,
 ) -> MemberRow:
     column = votes.labels[:, names.index(name)]
     voted = column != NO_VOTE
@@ -301,51 +296,6 @@ def _member_row(
         left = _gathered(scores, folds, _of_rule(rule, name))
         both = np.where(np.isfinite(left), left, 0.5)[there]
         own, label = values[rule][there], bad[there]
-        adds[rule] = paired(_auc_gap(own, both, label), draws)
+        adds[rule] = paired(auc_gap(own, both, label), draws)
     folds_in = sum(name in {one.reading for one in fold.panels[RULES[0]].members} for fold in folds.values())
     return MemberRow(name, folds_in, float((column[voted] == bad[voted]).mean()), adds)
-
-
-class _PromptDraws(NamedTuple):
-    """Resamples of prompts, with all their replies: the same for every difference."""
-
-    clusters: tuple[Hashable, ...]
-    resamples: tuple[np.ndarray, ...]
-
-
-def _draws(
-    labels: Sequence[GoldLabel], there: Bool[np.ndarray, " reply"], seed: int, resamples: int = RESAMPLES
-) -> _PromptDraws:
-    clusters = tuple((label.category, label.prompt) for label, here in zip(labels, there, strict=True) if here)
-    members: dict[Hashable, list[int]] = {}
-    for k, cluster in enumerate(clusters):
-        members.setdefault(cluster, []).append(k)
-    groups = [np.array(one) for one in members.values()]
-    draw = np.random.default_rng(seed)
-    chosen = (draw.integers(len(groups), size=len(groups)) for _ in range(resamples))
-    return _PromptDraws(clusters, tuple(np.concatenate([groups[k] for k in some]) for some in chosen))
-
-
-def paired(difference: Callable[[np.ndarray], float], draws: _PromptDraws) -> IntervalEstimate:
-    """Return a difference of two scores of the same replies, with its percentile interval over resampled prompts.
-
-    Args:
-        difference: Of the replies of given indices, some of them several times; NaN where it has none.
-        draws: The resamples.
-    """
-    value = difference(np.arange(len(draws.clusters)))
-    drawn = [found for some in draws.resamples if np.isfinite(found := difference(some))]
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (-1.0, 1.0)
-    return IntervalEstimate(float(value), float(low), float(high))
-
-
-def _plain_auc(badness: Float[np.ndarray, " reply"], bad: Bool[np.ndarray, " reply"]) -> float:
-    """Return the probability that a bad reply's score is above a good one's, ties half; NaN without either."""
-    from scipy.stats import rankdata
-
-    there = np.isfinite(badness)
-    values, labels = badness[there], bad[there]
-    many, few = int(labels.sum()), int((~labels).sum())
-    if not many or not few:
-        return float("nan")
-    return float((rankdata(values)[labels].sum() - many * (many + 1) / 2) / (many * few))

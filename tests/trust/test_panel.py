@@ -17,6 +17,7 @@ from auctionsim.readings.protocol import basis_of
 from auctionsim.substrates import ResponseSurface
 from auctionsim.testing import check_reading
 from auctionsim.trust import Candidate, GoldLabels, as_loss, fit_panel, gate, gated, panel_scores, try_panels
+from auctionsim.trust.paired_draws import resampled_auc
 from auctionsim.trust.panel_fit import best_threshold
 from auctionsim.trust.panel_trial import BEST, trial_differences
 from auctionsim.trust.scores import LabelScores, score_labels
@@ -107,6 +108,20 @@ def test_a_threshold_is_where_found_less_blamed_is_largest() -> None:
     assert best_threshold(values[::-1].copy(), bad[::-1].copy()) == 1.5
 
 
+def test_auc_of_resamples_is_that_of_all_pairs() -> None:
+    draw = np.random.default_rng(3)
+    values, bad = draw.integers(4, size=12) / 2.0, draw.random(12) < 0.4
+    values[5] = np.nan
+    counts = draw.integers(3, size=(6, 12)).astype(float)
+    found = resampled_auc(values, bad, counts)
+    for row, one in zip(counts, found, strict=True):
+        k = [place for place in np.repeat(np.arange(12), row.astype(int)) if place != 5]
+        pairs = [np.sign(values[b] - values[g]) for b in k if bad[b] for g in k if not bad[g]]
+        assert one == pytest.approx(0.5 + 0.5 * np.mean(pairs))
+    assert np.isnan(resampled_auc(values, np.zeros(12, bool), counts)).all()
+    assert np.isnan(resampled_auc(np.full(12, np.nan), bad, counts)).all()
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_scores_of_labels_are_those_of_the_reading_in_any_order(
     rule: str, scores: dict[str, LabelScores], labels: GoldLabels
@@ -164,10 +179,10 @@ def test_panels_of_what_finds_different_failures_beat_the_best_of_them(
     assert all(one.adds["pooled"].low > 0 for one in trial.members)
     assert set(trial.best) == {"coffee", "hotels", "shoes"}
     noisy = try_panels(scores, (LOOPS, STRANGE), labels.digest, always=(NOISE,), resamples=2)
-    costs = trial_differences(noisy, trial, labels.labels)
+    costs = trial_differences(noisy, trial, labels.labels, resamples=20)
     assert costs["majority"].value < 0
     assert abs(costs["weights"].value) < abs(costs["majority"].value)
-    assert trial_differences(trial, trial, labels.labels)["pooled"].value == 0
+    assert trial_differences(trial, trial, labels.labels, resamples=2)["pooled"].value == 0
     printed = [*panel_tables("toys", trial, labels), cost_table(costs, ["toy_noise"])]
     assert [table.row_count for table in printed] == [len(trial.rows), 2, 4]
 
