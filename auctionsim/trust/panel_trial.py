@@ -128,6 +128,9 @@ def try_panels(
     if len(categories) < 3:
         raise InputError(f"a category is kept out in turn, so at least three are needed, got {categories}")
     folds = {name: _fold(scores, candidates, labels_digest, name, always) for name in categories}
+    scores = {
+        name: one._replace(attacked={}, swapped={}) for name, one in scores.items()
+    }  # the gate alone asks for these
     names = sorted({member.reading for fold in folds.values() for member in fold.panels[RULES[0]].members})
     values = {rule: _gathered(scores, folds, _of_rule(rule)) for rule in RULES}
     values[BEST] = _gathered(scores, folds, lambda fold: _only(fold.panels["pooled"], fold.best))
