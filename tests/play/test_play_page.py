@@ -1,27 +1,22 @@
 """The page in a real browser: no complaint, reachable by keyboard, no overflow, readable contrast, links that hold."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from browser_checks import CHROMIUM, CONTRAST, FLAGS, WIDEST
 from play_fakes import toy_surface, toy_writer
 
 from auctionsim.play import Catalogue, play_app
 from auctionsim.play.serving import bound
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt-get install chromium)"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of playwright's own pipes
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 SETTLED = """async () => { for (let k = 0; k < 3; k++) {
   const before = document.body.innerText;
   await new Promise((done) => setTimeout(done, 150));
@@ -30,30 +25,6 @@ REACHABLE = """() => [...document.querySelectorAll("button, input, select, summa
   .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled)
   .filter((one) => one.type !== "radio" || one.checked)
   .map((one, k) => { one.dataset.reach = k; return k; })"""
-CONTRAST = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgb = (colour) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
-  const over = ([r, g, b, a], [x, y, z]) => [r * a + x * (1 - a), g * a + y * (1 - a), b * a + z * (1 - a), 1];
-  const ground = (one) => { const layers = [];
-    for (let up = one; up; up = up.parentElement) layers.push(rgb(getComputedStyle(up).backgroundColor));
-    return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255, 1]); };
-  const light = (colour) => colour.slice(0, 3).map((c) => c / 255)
-    .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
-  const bad = [];
-  for (const one of document.querySelectorAll("body *")) {
-    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!own || !one.checkVisibility({ visibilityProperty: true }) || one.closest("option")) continue;
-    const style = getComputedStyle(one), below = ground(one);
-    const ink = over(rgb(one.namespaceURI.endsWith("svg") ? style.fill : style.color), below);
-    const [dark, bright] = [light(ink), light(below)].sort((a, b) => a - b);
-    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
-    const ratio = (bright + 0.05) / (dark + 0.05);
-    if (ratio < (large ? 3 : 4.5)) bad.push([one.tagName, one.className, one.textContent.slice(0, 30), ratio]);
-  }
-  return bad;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +70,7 @@ def test_it_fits_is_readable_and_complains_of_nothing(chromium: Any, address: st
     for block in page.query_selector_all("details"):
         block.evaluate("(one) => { one.open = true; }")
     page.wait_for_timeout(300)  # colours and bars have come to rest
-    assert page.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)") <= width
+    assert page.evaluate(WIDEST) <= width
     assert page.evaluate(CONTRAST) == []
     assert complaints == []
     page.close()

@@ -1,10 +1,12 @@
 """A page per mechanism, carrier, reading and environment; the glossary; messages that the code still has."""
 
+from collections.abc import Iterable
+
 import gymnasium
 import pytest
 from code_blocks import blocks_of, wrong_block
 from pages_carriers import carrier_pages, environment_pages, reading_pages
-from pages_mechanisms import honesty_of, mechanism_pages
+from pages_mechanisms import honesty_of, mechanism_page, mechanism_pages
 from pages_words import errors_page, first_of_each, glossary_page, message_rows, raised_messages, tooltips
 from prose import ROOT
 
@@ -13,19 +15,57 @@ from auctionsim.accounts import terms
 from auctionsim.carriers import carrier_names
 from auctionsim.mechanisms.table import names, table
 
+FEW = ("second-price", "vcg", "pay-as-bid", "affine", "regret-net")
+"""Mechanisms whose pages every run of the tests writes: their designs take a second in all."""
+
 
 @pytest.fixture(scope="module")
-def pages() -> dict[str, str]:
-    return {**mechanism_pages(), **carrier_pages(), **reading_pages(), **environment_pages()}
+def light_pages() -> dict[str, str]:
+    return {**carrier_pages(), **reading_pages(), **environment_pages()}
 
 
-@pytest.mark.timeout(900)  # the first use of the pages designs every mechanism
-def test_everything_that_is_registered_has_its_page(pages: dict[str, str]) -> None:
-    for kind, known in (("mechanisms", names()), ("carriers", carrier_names()), ("readings", readings.names())):
-        there = {path.split("/")[-1].removesuffix(".md") for path in pages if path.startswith(f"reference/{kind}/")}
-        assert there == {"index", *known}
-        index = pages[f"reference/{kind}/index.md"]
-        assert all(f"| [`{name}`]({name}.md) |" in index for name in known)
+@pytest.fixture(scope="module")
+def pages(light_pages: dict[str, str]) -> dict[str, str]:
+    """Pages of the mechanisms too; their table designs nearly every one."""
+    return {**mechanism_pages(), **light_pages}
+
+
+def check_listed(pages: dict[str, str], kind: str, known: Iterable[str]) -> None:
+    there = {path.split("/")[-1].removesuffix(".md") for path in pages if path.startswith(f"reference/{kind}/")}
+    assert there == {"index", *known}
+    index = pages[f"reference/{kind}/index.md"]
+    assert all(f"| [`{name}`]({name}.md) |" in index for name in known)
+
+
+def check_written(pages: dict[str, str]) -> None:
+    """Every page has one title and its sections, and its blocks are written right."""
+    for path, text in pages.items():
+        assert text.count("\n# ") + text.startswith("# ") == 1, path
+        assert "None" not in text, path
+        for section in ("## Use it", "## Source") if path.count("/") == 2 and "index" not in path else ():
+            assert section in text, path
+        for block in blocks_of(text):
+            assert not wrong_block(block), path
+
+
+def check_design_runs(page: str) -> None:
+    for block in blocks_of(page):
+        if block.language == "python":
+            made: dict[str, object] = {}
+            exec(block.code, made)
+            assert made["auction"], page
+
+
+@pytest.mark.deep  # designs every mechanism that is not learned
+def test_every_mechanism_has_its_page(pages: dict[str, str]) -> None:
+    check_listed(pages, "mechanisms", names())
+    check_written(pages)
+
+
+def test_everything_else_that_is_registered_has_its_page(light_pages: dict[str, str]) -> None:
+    pages = light_pages
+    check_listed(pages, "carriers", carrier_names())
+    check_listed(pages, "readings", readings.names())
     ids = [name for name in gymnasium.registry if name.startswith("auctionsim/")]
     for name in ids:
         (row,) = [line for line in pages["reference/environments.md"].splitlines() if line.startswith(f"| `{name}` |")]
@@ -34,12 +74,9 @@ def test_everything_that_is_registered_has_its_page(pages: dict[str, str]) -> No
         assert name.removesuffix("-v0") in (ROOT / "docs" / page).read_text(encoding="utf-8")
 
 
-def test_pages_say_what_there_is_to_say(pages: dict[str, str]) -> None:
-    for path, text in pages.items():
-        assert text.count("\n# ") + text.startswith("# ") == 1, path
-        assert "None" not in text, path
-        for section in ("## Use it", "## Source") if path.count("/") == 2 and "index" not in path else ():
-            assert section in text, path
+def test_pages_say_what_there_is_to_say(light_pages: dict[str, str]) -> None:
+    check_written(light_pages)
+    check_written({f"reference/mechanisms/{name}.md": mechanism_page(table()[name]) for name in FEW})
 
 
 @pytest.mark.parametrize(
@@ -51,25 +88,20 @@ def test_honesty_is_said_as_it_is_proved(name: str, word: str) -> None:
     assert honesty_of(name)[0] == word
 
 
-def test_their_blocks_are_written_right(pages: dict[str, str]) -> None:
-    for path, text in pages.items():
-        for block in blocks_of(text):
-            assert not wrong_block(block), path
-
-
-def test_the_lines_in_python_run(pages: dict[str, str]) -> None:
-    """Learned mechanisms take minutes, and one program a while; everything else is made here."""
-    for name, entry in table().items():
-        if entry.is_learned or name == "linear-program" or "optimum-" in name:
-            continue
-        for block in blocks_of(pages[f"reference/mechanisms/{name}.md"]):
-            if block.language == "python":
-                made: dict[str, object] = {}
-                exec(block.code, made)
-                assert made["auction"], name
+def test_the_lines_in_python_run(light_pages: dict[str, str]) -> None:
+    for name in FEW:
+        if not table()[name].is_learned:
+            check_design_runs(mechanism_page(table()[name]))
     for name in readings.names():
-        (block,) = [one for one in blocks_of(pages[f"reference/readings/{name}.md"]) if one.language == "python"]
+        (block,) = [one for one in blocks_of(light_pages[f"reference/readings/{name}.md"]) if one.language == "python"]
         exec(block.code, {})
+
+
+@pytest.mark.deep  # learned mechanisms take minutes, and one program a while; everything else is made here
+def test_every_mechanisms_lines_run(pages: dict[str, str]) -> None:
+    for name, entry in table().items():
+        if not entry.is_learned and name != "linear-program" and "optimum-" not in name:
+            check_design_runs(pages[f"reference/mechanisms/{name}.md"])
 
 
 @pytest.mark.deep

@@ -8,7 +8,7 @@ from built_site import fetched_elsewhere, missing_names
 from docstring_sections import shown
 from navigation import SECTIONS, LostPageError, navigation
 from pages_reference import by_package, public_names, reference_pages, sources
-from pages_repository import citing_page, decisions_page, repository_pages
+from pages_repository import DOORS, citing_page, decisions_page, home_page, repository_pages
 from prose import ROOT
 
 import auctionsim
@@ -71,6 +71,17 @@ def test_pages_of_other_files_say_what_those_say() -> None:
     listed = decisions_page()
     assert all(f"({path.name})" in listed for path in (ROOT / "docs" / "decisions").glob("*.md"))
     assert repository_pages()["repository/security.md"] == (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+
+def test_the_first_page_shows_what_the_readme_shows() -> None:
+    page, readme = home_page(), (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "one-auction.svg" in page
+    assert "playground.png" in page
+    assert "make demo" in page
+    assert page.split("\n\n")[2] == readme.split("\n\n")[1]
+    assert all((ROOT / place).is_file() and f"[{name}]({place})" in page for name, place, _ in DOORS)
+    with pytest.raises(ValueError, match="the picture of one auction"):
+        home_page(readme.replace("one-auction.svg", "nosuch.svg"))
 
 
 def test_what_a_site_lacks_and_loads_is_named(tmp_path: Path) -> None:

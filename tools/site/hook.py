@@ -22,7 +22,7 @@ from pages_repository import repository_pages
 from pages_words import errors_page, first_of_each, glossary_page, tooltips
 
 _SOURCES: list["tempfile.TemporaryDirectory[str]"] = []
-_PLACES = {page: place for place, page in PAGES.items() if (ROOT / place).is_file()}
+_PLACES = {page: place for place, page in PAGES.items() if (ROOT / place).is_file()} | {"index.md": "README.md"}
 """Where a generated page's text lies in the repository."""
 WITHOUT_TOOLTIPS = ("log.md", "results.md", "changelog.md", "decisions/")
 _GENERATED: dict[str, str] = {}

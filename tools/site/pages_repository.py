@@ -15,9 +15,51 @@ def repository_pages() -> dict[str, str]:
     return {**pages, "index.md": home_page(), "citing.md": citing_page(), "decisions/index.md": decisions_page()}
 
 
-def home_page() -> str:
-    """Write the first page: the README's opening, and where to go."""
-    return "# auctionsim\n\nA laboratory for auctions of influence over a language model.\n"
+DOORS = (
+    ("First steps", "docs/first-steps.md", "From the install to a result of your own, in ten minutes."),
+    ("Tutorials", "docs/tutorials/index.md", "A path for your field: bidders, rules, neurons, logs, machines, labels."),
+    ("Concepts", "docs/concepts/index.md", "The words, one picture each: the game, exposure, the user's loss, regret."),
+    ("Findings", "docs/findings.md", "Five results on one page, each with the command that computes it."),
+)
+"""Where a reader goes from the first page: the name, the file in the repository, and what is there."""
+
+
+def home_page(readme: str = "") -> str:
+    """Write the first page: the README's first paragraph, its two pictures and its commands, and four doors.
+
+    Its links are the README's: they start at the root of the repository.
+
+    Raises:
+        ValueError: The README lacks one of them.
+    """
+    text = readme or (ROOT / "README.md").read_text(encoding="utf-8")
+    opening, auction, commands, playground = (first_of(text, *part) for part in PARTS)
+    doors = "\n".join(f"-   **[{name}]({place})**\n\n    {about}\n" for name, place, about in DOORS)
+    parts = [
+        "---\nhide:\n  - navigation\n  - toc\n---", "# auctionsim", opening, auction, "## Two commands", commands,
+        "Python 3.11 or later is needed, a GPU and a model hub are not. "
+        "`make demo` tells one auction in sentences. `auctionsim play` opens the [playground](docs/playground.md).",
+        f'## Where to go\n\n<div class="grid cards" markdown>\n\n{doors}\n</div>', playground,
+        "The [README](README.md) says what else there is, and [citing](CITATION.cff) how to cite it.",
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+PARTS = (
+    ("a first paragraph", r"^# [^\n]*\n\n(.+?)\n\n"),
+    ("the picture of one auction", r"^(!\[[^\]]*\]\(docs/images/one-auction\.svg\))$"),
+    ("a block of commands", r"^(```[a-z]*\n.*?^```)$"),
+    ("the playground's picture", r"^(!\[[^\]]*\]\(docs/images/playground\.png\))$"),
+)
+"""What the first page takes from the README: its name, and where it stands."""
+
+
+def first_of(text: str, name: str, pattern: str) -> str:
+    """Return the first place of a text that a pattern finds; ValueError names what is lacking."""
+    found = re.search(pattern, text, flags=re.MULTILINE | re.DOTALL)
+    if not found:
+        raise ValueError(f"the site's first page shows {name} of README.md, which has none")
+    return found[1]
 
 
 def citing_page() -> str:

@@ -79,7 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     import torch
 
-    import auctionsim.substrates  # noqa: F401  # once, for all pages
+    import auctionsim.agents  # once for all pages: a child that imports them takes a second
+    import auctionsim.envs
+    import auctionsim.mechanisms
+    import auctionsim.regret
+    import auctionsim.substrates  # noqa: F401
 
     torch.set_num_threads(1)  # threads do not survive a fork
     failed = 0
