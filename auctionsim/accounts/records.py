@@ -116,11 +116,16 @@ class AuctionAccount(NamedTuple):
         """Return what the user lost, and what that counts."""
         if abs(self.user_loss) < 5e-7:
             return "The user loses nothing."
-        verb, size = ("loses", self.user_loss) if self.user_loss > 0 else ("gains", -self.user_loss)
-        lost = f"The user {verb} {amount(size)} {self.loss_unit} ({self.loss})"
+        size = abs(self.user_loss)
+        if self.user_loss > 0:
+            lost, favour = f"The user loses {amount(size)} {self.loss_unit} ({self.loss})", ""
+        else:
+            lost = f"The user’s loss falls by {amount(size)} {self.loss_unit} ({self.loss}), below the untouched reply’s"
+            favour = " in the user’s favour"
         if not self.user_weight:
             return f"{lost}, which this auction does not count."
-        return f"{lost}, which counts {amount(size)} × {self.user_weight:g} = {amount(abs(self.user_charge))} in money."
+        counted = f"{amount(size)} × {self.user_weight:g} = {amount(abs(self.user_charge))}"
+        return f"{lost}, which counts {counted} in money{favour}."
 
 
 def plain(value: Any) -> Any:

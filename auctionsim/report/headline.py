@@ -67,7 +67,7 @@ def _story_sentence(account: AuctionAccount) -> str:
     if not moved:
         return f"In the auction below, by {account.mechanism}, nobody bids enough to be amplified."
     told = [f"{one.name} gets {one.gets} and pays {amount(one.payment)}" for one in moved]
-    lost = f"the user loses {amount(account.user_loss)} {account.loss_unit}"
+    lost = f"the user’s loss is {amount(account.user_loss)} {account.loss_unit}"
     return f"In the auction below, by {account.mechanism}: {'; '.join([*told, lost])}."
 
 

@@ -44,7 +44,7 @@ def _short(account: AuctionAccount) -> str:
     parts = [
         f"{one.name} bids {amounts(one.bids)}, gets {one.gets}, pays {amount(one.payment)}" for one in account.bidders
     ]
-    return f"{'; '.join(parts)}; the user loses {amount(account.user_loss)}."
+    return f"{'; '.join(parts)}; the user’s loss is {amount(account.user_loss)}."
 
 
 def _lies(account: AuctionAccount, *, gains_only: bool = False) -> Iterator[str]:
