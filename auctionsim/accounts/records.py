@@ -120,7 +120,9 @@ class AuctionAccount(NamedTuple):
         if self.user_loss > 0:
             lost, favour = f"The user loses {amount(size)} {self.loss_unit} ({self.loss})", ""
         else:
-            lost = f"The user’s loss falls by {amount(size)} {self.loss_unit} ({self.loss}), below the untouched reply’s"
+            lost = (
+                f"The user’s loss falls by {amount(size)} {self.loss_unit} ({self.loss}), below the untouched reply’s"
+            )
             favour = " in the user’s favour"
         if not self.user_weight:
             return f"{lost}, which this auction does not count."
