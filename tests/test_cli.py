@@ -34,8 +34,8 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         (("demo", "--measure", "--prompts", "/no/such/file.json"), "cannot read prompts"),
         (("say", "Hello", "--boost", "Nike:64"), "BRAND=NEURONSxFACTOR"),
         (("surface", "show", "nosuch@1"), "no measurement called 'nosuch@1'"),
-        (("auction", "compare", "--user-weights", "1,x"), "numbers with commas"),
-        (("auction", "compare", "--user-weights", "1,nan"), "numbers with commas"),
+        (("auction", "compare", "--user-weights", "1,x"), "numbers separated by commas"),
+        (("auction", "compare", "--user-weights", "1,nan"), "numbers separated by commas"),
         (("auction", "compare", "--draws", str(2**63)), "--draws must be at most"),
         (("auction", "design", "vcg", "--out", "x", "--user-weight", "inf"), "--user-weight"),
         (("say", "Hello", "--boost", "Nike=1x2", "--temperature", "inf"), "--temperature must be finite, got inf"),
@@ -99,9 +99,7 @@ def test_the_commands_that_go_on_are_commands_with_a_run_folder() -> None:
     def walk(command: Any, words: tuple[str, ...]) -> None:
         for name, below in getattr(command, "commands", {}).items():
             walk(below, (*words, name))
-        if any(
-            "Run folder" in (option.help or "") or "gone on from" in (option.help or "") for option in command.params
-        ):
+        if any("Run folder" in (option.help or "") or "continues" in (option.help or "") for option in command.params):
             folders.add(" ".join(words))
 
     walk(typer.main.get_command(cli.app), ())

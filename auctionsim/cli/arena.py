@@ -161,7 +161,7 @@ def show(
         list[Path] | None,
         typer.Option("--entry", help="Run this Python file first, as `arena run` did: it has labels and claims."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Run folder of `arena run`.")] = Path("runs/arena-run"),
+    out: Annotated[Path, typer.Option(help="Folder of a finished `arena run`.")] = Path("runs/arena-run"),
 ) -> None:
     """Print the board of a run, finished or not, from its finished cells; no cell is computed."""
     from auctionsim.experiments.entries import load_entry

@@ -133,7 +133,7 @@ def run(
 
 @app.command("show")
 def show(
-    out: Annotated[Path, typer.Option(help="Run folder of `market run`.")] = Path("runs/market-run"),
+    out: Annotated[Path, typer.Option(help="Folder of a finished `market run`.")] = Path("runs/market-run"),
 ) -> None:
     """Print the finished days of a run; nothing is simulated."""
     from auctionsim.experiments.studies.market_run import shown

@@ -106,7 +106,10 @@ def gate(
 def panel(
     labels: Labels = None,
     judge: Judge = None,
-    scores: Scores = Path("runs/trust"),
+    scores: Annotated[
+        Path,
+        typer.Option(help="Folder where values are kept; a stopped trial continues from it.", callback=folder_to_write),
+    ] = Path("runs/trust"),
     surface: Annotated[
         str, typer.Option(help="Packaged surface whose auction is asked for its choices; empty for none.")
     ] = "running-shoes-2@3",

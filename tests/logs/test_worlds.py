@@ -141,7 +141,7 @@ def test_what_no_world_is_made_of_is_refused() -> None:
     with pytest.raises(InputError, match="real must be replicate A or B"):
         ProgrammeParameters(real="C")
     with pytest.raises(InputError, match="ships for slot_probability"):
-        _ = Programmes(ProgrammeParameters(surface="running-shoes-2@3")).mechanisms
+        _ = Programmes(ProgrammeParameters(surface="running-shoes-2-attribution@2")).mechanisms
     one = Programmes(ProgrammeParameters(profiles=16))
     log = one.draw_exp(3, np.random.default_rng(0))
     with pytest.raises(InputError, match="this world's profiles"):

@@ -243,7 +243,7 @@ def _designed(name: str, view: ResponseSurface, parameters: ProgrammeParameters)
     path = folder / f"{name}.{parameters.surface}.safetensors"
     if not path.exists() or parameters.user_weight != 1.0 or parameters.feature != "slot_probability":
         raise InputError(
-            f"{name} is learned, and ships for slot_probability on running-shoes-2@1 at user weight 1 only; "
+            f"{name} is learned, and ships for slot_probability at user weight 1 on some packaged surfaces only; "
             f"got {parameters.feature} on {parameters.surface} at {parameters.user_weight:g}"
         )
     return load_mechanism(path, view)
