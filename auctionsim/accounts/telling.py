@@ -61,7 +61,7 @@ def auction_account(
         >>> account = auction_account(VCG(Items(2)), Items(2), v, names=("Ann", "Bob"))
         >>> [(one.name, one.gets, one.payment, one.utility) for one in account.bidders]
         [('Ann', 'item 0', 0.5, 0.25), ('Bob', 'nothing', 0.0, 0.0)]
-        >>> print(account.bidders[0].price.partition(":")[0])
+        >>> print(account.bidders[0].price.partition(",")[0])
         Ann pays what its bid takes from the rest. It takes 0.500 from Bob
     """
     checked_count(tried, "tried", 0)
