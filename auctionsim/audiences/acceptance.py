@@ -16,7 +16,7 @@ from scipy import stats
 from torch import Tensor
 
 from auctionsim.checks import checked_finite, checked_number, checked_positive
-from auctionsim.errors import InputError, UnsupportedError
+from auctionsim.errors import InputError, MissingPackageError
 
 FEWEST = 20
 """Choices from which a willingness is told."""
@@ -91,7 +91,7 @@ def willingness_to_accept(choices: Acceptances, confidence: float = 0.95) -> Wil
     Raises:
         ValueError: Too few choices, one answer only, choices that losses and payments separate without an error, or
             that money does not move upwards.
-        NotImplementedError: statsmodels is not installed.
+        ImportError: statsmodels is not installed.
     Source:
         Fieller (1954), "Some problems in interval estimation"; the ratio of logit coefficients as a willingness to pay,
         Train (2009), "Discrete choice methods with simulation", section 3.
@@ -117,8 +117,8 @@ def _logit(design: np.ndarray, accepted: np.ndarray) -> tuple[tuple[float, float
     try:
         from statsmodels.discrete.discrete_model import Logit
         from statsmodels.tools.sm_exceptions import PerfectSeparationError, PerfectSeparationWarning
-    except ImportError as missing:
-        raise UnsupportedError("a willingness needs statsmodels: pip install 'auctionsim[panels]'") from missing
+    except ImportError:
+        raise MissingPackageError("a willingness needs statsmodels: pip install 'auctionsim[panels]'") from None
     import warnings
 
     spread = np.abs(design).max(0)

@@ -1,12 +1,13 @@
 """Willingness to accept: the scale is recovered, its interval covers, and what tells nothing is refused."""
 
 import math
+import sys
 
 import pytest
 import torch
 
 from auctionsim.audiences import Acceptances, simulate_acceptances, willingness_to_accept
-from auctionsim.errors import InputError
+from auctionsim.errors import InputError, MissingPackageError
 
 
 def choices(users: int, willingness: float, noise: float, generator: torch.Generator) -> Acceptances:
@@ -53,3 +54,9 @@ def test_what_tells_nothing_is_refused() -> None:
         willingness_to_accept(told._replace(accepted=~told.accepted))
     with pytest.raises(InputError, match="must be"):
         simulate_acceptances(told.losses, told.payments[:3], 1.0, 0.3, torch.Generator())
+
+
+def test_without_statsmodels_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "statsmodels.discrete.discrete_model", None)
+    with pytest.raises(MissingPackageError, match=r"auctionsim\[panels\]"):
+        willingness_to_accept(choices(100, 1.0, 0.3, torch.Generator().manual_seed(3)))
